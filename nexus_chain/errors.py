@@ -1,0 +1,29 @@
+"""The root of every error this project raises on purpose.
+
+    NexusError
+    ├── nexus_chain.program.errors       checkpoints and integer programs
+    ├── nexus_chain.engine.errors        executing a program
+    ├── nexus_chain.commitments.errors   tensors, trees and blocks that do not match
+    ├── nexus_chain.chain.errors         RPC, wallets, reverted transactions
+    ├── nexus_chain.market.errors        orders, vouchers, receipts, prices
+    ├── nexus_chain.routing.errors       nobody to serve a layer range
+    ├── nexus_chain.certificates.errors  certificates, blocks, pinning
+    ├── nexus_chain.client.errors        asking, paying and verifying
+    └── node.errors                      the daemon
+
+Each package owns its branch; this file knows none of them.
+"""
+
+from __future__ import annotations
+
+
+class NexusError(Exception):
+    """Something the person at the keyboard can act on.
+
+    ``message`` says what is wrong, ``advice`` what to do next; both are one sentence.
+    """
+
+    def __init__(self, message: str, *, advice: str) -> None:
+        super().__init__(f"{message.rstrip('.')}. {advice}")
+        self.message = message
+        self.advice = advice
