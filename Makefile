@@ -1,0 +1,69 @@
+# Two commands matter: `make demo` shows the whole product, `make test` proves it.
+# Each sets up what it needs first (scripts/setup.sh, quick when nothing changed).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export APE_DATA_FOLDER := $(CURDIR)/build/ape
+export HF_HUB_OFFLINE := 1
+# The measured program is the one in this tree, never one installed elsewhere.
+export PYTHONSAFEPATH :=
+
+.PHONY: help setup build demo test test-python test-forge test-ape check format bench \
+        bench-engine bench-accuracy bench-commit bench-market vectors clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: ## Install Python packages and chain tools (idempotent)
+	@scripts/setup.sh
+
+build: setup ## Compile the contracts
+	@forge build --quiet
+
+demo: build ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
+	@python scripts/demo.py
+
+test: test-forge test-ape test-python ## Every test
+
+test-python: build ## Unit, property, differential and end-to-end tests
+	python -m pytest
+
+test-forge: setup ## Contract unit, fuzz and invariant tests
+	forge test
+
+test-ape: build ## Contract tests through ape
+	scripts/ape_test.sh
+
+check: build ## Formatting, lint, types; warnings are errors
+	ruff check .
+	ruff format --check .
+	mypy
+	forge fmt --check
+	forge lint --deny notes
+
+format: setup ## Rewrite Python and Solidity in the project's format
+	ruff check --fix .
+	ruff format .
+	forge fmt
+
+bench: bench-engine bench-accuracy bench-commit bench-market ## Every benchmark (JSON in build/bench)
+
+bench-engine: build ## Tokens per second against transformers; memory of a node
+	python scripts/bench_engine.py
+
+bench-accuracy: build ## Perplexity of the integer program against float32
+	python scripts/bench_accuracy.py
+
+bench-commit: build ## Share of serving time spent on commitments and signatures
+	python scripts/bench_commit.py
+
+bench-market: build ## Gas of each call; settled gas per inference
+	python scripts/bench_market.py
+
+vectors: build ## Regenerate the golden vectors; the diff must be empty
+	python scripts/make_vectors.py
+
+clean: ## Remove what was built (keeps the environment)
+	rm -rf build .build

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Set up everything the Makefile's targets need: a virtual environment and the pinned chain tools.
+# Idempotent: a stamp holds the hash of what was installed; an unchanged tree returns at once.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { printf 'setup: %s\n' "$1" >&2; exit 1; }
+
+supported_python() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3.11 python3.12 python3 python; do
+    if command -v "$candidate" >/dev/null 2>&1 && supported_python "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "Python 3.11 or 3.12 is needed and was not found; install it (Debian: apt install python3.11 python3.11-venv) or set PYTHON=/path/to/python3.11"
+}
+
+check_node() {
+  command -v node >/dev/null 2>&1 || fail "Node.js 20 or newer is needed and was not found; install it from nodejs.org or your package manager"
+  command -v npm >/dev/null 2>&1 || fail "npm is needed and was not found; install it together with Node.js 20 or newer"
+  local major
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  [ "$major" -ge 20 ] || fail "Node.js 20 or newer is needed and $(node --version) was found; upgrade it"
+}
+
+python=$(find_python)
+check_node
+
+wanted=$(cat pyproject.toml constraints.txt package.json package-lock.json "$0" | sha256sum | cut -c1-64)
+stamp=.venv/.setup-stamp
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -d node_modules/@foundry-rs ]; then
+  exit 0
+fi
+
+echo "setup: installing Python packages into .venv and chain tools into node_modules (once; about two minutes)" >&2
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+# One resolver call with every pin: separate calls would let one package break another's pins.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+  --constraint constraints.txt --editable '.[chain,dev]' 2> >(grep -v '^WARNING: Location' >&2)
+npm ci --silent --no-audit --no-fund
+echo "$wanted" > "$stamp"
