@@ -7,8 +7,6 @@ SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
-# The measured program is the one in this tree, never one installed elsewhere.
-export PYTHONSAFEPATH :=
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
         bench-engine bench-accuracy bench-commit bench-market vectors clean
