@@ -15,6 +15,7 @@ what this writes (checkpoint, tokenizer, ``training.json``) from there.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import math
@@ -220,8 +221,6 @@ def train(
 
 def save_checkpoint(model: LlamaForCausalLM, out: Path) -> None:
     """Write the weights as bfloat16 safetensors in the Hugging Face layout."""
-    import copy
-
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(out)
     (out / "generation_config.json").unlink(missing_ok=True)
 
