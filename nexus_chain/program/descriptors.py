@@ -1,0 +1,260 @@
+"""Op descriptors: the one list that every executor, trace, proof and step check reads.
+
+An integer program is a flat list of :class:`Op`. Each op names the tensors it reads, the tensors
+it writes, its weights and its integer parameters; what a kind *computes* is written in
+``OPERATORS.md`` beside this file. Nothing here knows checkpoints, torch kernels or chains.
+
+Dimensions that depend on the sequence are negative: :data:`POSITIONS` is the number of positions
+consumed, :data:`SAMPLED` the number of positions whose token is sampled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from nexus_chain.program.errors import ProgramFormatError
+
+POSITIONS = -1
+SAMPLED = -2
+TOKENS = "tokens"
+
+DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
+DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
+
+DESCRIPTOR_VERSION = 1
+MAX_DIMENSIONS = 3
+
+
+@dataclass(frozen=True)
+class OpKind:
+    """Number of a kind in canonical descriptors, and its parameters in canonical order."""
+
+    code: int
+    params: tuple[str, ...]
+
+
+KINDS: Mapping[str, OpKind] = {
+    "embed": OpKind(1, ("vocab", "width", "shift")),
+    "row_max": OpKind(2, ("start", "stop")),
+    "row_squares": OpKind(3, ("start", "stop")),
+    "norm_scale": OpKind(4, ("epsilon",)),
+    "row_scale": OpKind(5, ()),
+    "quantise": OpKind(6, ("start", "stop", "bits")),
+    "linear": OpKind(7, ("rows", "columns", "bits", "fraction", "bias", "residual")),
+    "rope_quantise": OpKind(8, ("heads", "head_dim")),
+    "value_quantise": OpKind(9, ("heads", "head_dim")),
+    "value_layout": OpKind(10, ("heads", "head_dim")),
+    "attention": OpKind(11, ("heads", "kv_heads", "head_dim", "block", "window", "scale")),
+    "silu_product": OpKind(12, ("width",)),
+    "sample_blocks": OpKind(13, ("vocab", "block")),
+    "sample": OpKind(14, ("blocks",)),
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type ("i8", "i16", "i32", "i64") and shape of a tensor, at most three dimensions."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def resolve(self, positions: int, sampled: int) -> tuple[int, ...]:
+        """Shape with the sequence dimensions filled in."""
+        lengths = {POSITIONS: positions, SAMPLED: sampled}
+        return tuple(lengths.get(size, size) for size in self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a tensor whose shape is fixed (weights)."""
+        total = DTYPE_BYTES[self.dtype]
+        for size in self.shape:
+            total *= size
+        return total
+
+
+@dataclass(frozen=True)
+class Op:
+    """One step of the program; ``layer`` decides which segment runs it.
+
+    ``inputs`` and ``weights`` are tensor names in the order ``OPERATORS.md`` gives for the kind;
+    ``outputs`` are specs whose names are unique in the program.
+    """
+
+    kind: str
+    name: str
+    layer: int
+    inputs: tuple[str, ...]
+    outputs: tuple[TensorSpec, ...]
+    weights: tuple[str, ...] = ()
+    params: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Sizes of a dense decoder of the Llama family; ``context`` is the largest number of positions."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocab: int
+    context: int
+    rms_eps: float = 1e-5
+    rope_theta: float = 10000.0
+    tied: bool = False
+    attention_bias: bool = False
+    mlp_bias: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """The op list of a model version and the specs of the weights it reads, both in canonical order."""
+
+    name: str
+    shape: ModelShape
+    ops: tuple[Op, ...]
+    weights: tuple[TensorSpec, ...]
+
+    @cached_property
+    def tensors(self) -> Mapping[str, TensorSpec]:
+        """Every activation by name in trace order: ``tokens`` first, then the ops' outputs."""
+        specs = {TOKENS: TensorSpec(TOKENS, "i32", (POSITIONS,))}
+        for op in self.ops:
+            specs.update({spec.name: spec for spec in op.outputs})
+        return specs
+
+    @cached_property
+    def weight_specs(self) -> Mapping[str, TensorSpec]:
+        """Every weight by name, in canonical order."""
+        return {spec.name: spec for spec in self.weights}
+
+    def segment(self, start: int, end: int) -> tuple[Op, ...]:
+        """Ops of layers ``[start, end)``; the ranges of a split cover every op once."""
+        self._check_range(start, end)
+        return tuple(op for op in self.ops if start <= op.layer < end)
+
+    def weights_of(self, start: int, end: int) -> tuple[TensorSpec, ...]:
+        """Weights that the segment ``[start, end)`` reads, in canonical order (tables are shared)."""
+        used = {name for op in self.segment(start, end) for name in op.weights}
+        return tuple(spec for spec in self.weights if spec.name in used)
+
+    def input_of(self, start: int, end: int) -> str:
+        """Name of the tensor that enters a segment: ``tokens``, or the residual of the layer before."""
+        return self.segment(start, end)[0].inputs[0]
+
+    def output_of(self, start: int, end: int) -> str:
+        """Name of the tensor that leaves a segment: a residual, or the sampled tokens."""
+        return self.segment(start, end)[-1].outputs[0].name
+
+    def descriptors(self) -> list[bytes]:
+        """Canonical bytes of every op; the layout is in ``OPERATORS.md``."""
+        activation = {name: number for number, name in enumerate(self.tensors)}
+        weight = {name: number for number, name in enumerate(self.weight_specs)}
+        return [self._encode(op, activation, weight) for op in self.ops]
+
+    def to_json(self) -> str:
+        """Canonical JSON text (sorted keys, no spaces)."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Program:
+        """Parse what :meth:`to_json` wrote; :class:`ProgramFormatError` if it is anything else."""
+        try:
+            program = _program_from(json.loads(text))
+        except (ValueError, KeyError, TypeError) as cause:
+            raise ProgramFormatError(
+                f"This is not an integer program ({cause})", advice="Import or download the model again."
+            ) from cause
+        program.validate()
+        return program
+
+    def validate(self) -> None:
+        """Raise :class:`ProgramFormatError` unless names resolve, are unique, and layers ascend."""
+        seen, layer = {TOKENS}, 0
+        for op in self.ops:
+            problem = _problem_of(op, seen, self.weight_specs, layer)
+            if problem:
+                raise ProgramFormatError(f"Op {op.name}: {problem}", advice="Import the model again.")
+            seen.update(spec.name for spec in op.outputs)
+            layer = op.layer
+        if layer != self.shape.layers - 1:
+            raise ProgramFormatError(
+                f"Ops end at layer {layer} of {self.shape.layers}", advice="Import the model again."
+            )
+
+    def _check_range(self, start: int, end: int) -> None:
+        if not 0 <= start < end <= self.shape.layers:
+            raise ProgramFormatError(
+                f"Layers [{start}, {end}) are not a range of a model with {self.shape.layers} layers",
+                advice="Ask for 0 <= start < end <= layers.",
+            )
+
+    def _encode(self, op: Op, activation: Mapping[str, int], weight: Mapping[str, int]) -> bytes:
+        outputs = [spec.name for spec in op.outputs]
+        header = bytes([DESCRIPTOR_VERSION, KINDS[op.kind].code]) + op.layer.to_bytes(2, "big")
+        header += bytes([len(op.params), len(op.inputs), len(outputs), len(op.weights)])
+        words = [header.ljust(32, b"\0")]
+        words += [op.params[name].to_bytes(32, "big", signed=True) for name in KINDS[op.kind].params]
+        for name in (*op.inputs, *outputs):
+            words += _tensor_words(self.tensors[name], activation[name])
+        for name in op.weights:
+            words += _tensor_words(self.weight_specs[name], weight[name])
+        return b"".join(words)
+
+
+def _tensor_words(spec: TensorSpec, number: int) -> list[bytes]:
+    """Two 32-byte words: SHA-256 of the name, then type, rank, number and dimensions."""
+    dimensions = spec.shape + (1,) * (MAX_DIMENSIONS - len(spec.shape))
+    word = bytes([DTYPE_CODES[spec.dtype], len(spec.shape), 0, 0]) + number.to_bytes(4, "big")
+    word += b"".join(size.to_bytes(8, "big", signed=True) for size in dimensions)
+    return [sha256(spec.name.encode()).digest(), word]
+
+
+def _problem_of(op: Op, seen: set[str], weights: Mapping[str, TensorSpec], layer: int) -> str:
+    """What makes an op malformed where it stands, or an empty string."""
+    if op.kind not in KINDS:
+        return f"kind {op.kind} is unknown"
+    if tuple(sorted(op.params)) != tuple(sorted(KINDS[op.kind].params)):
+        return f"parameters {sorted(op.params)} are not those of {op.kind}"
+    if unknown := [name for name in op.inputs if name not in seen]:
+        return f"input {unknown[0]} is produced by no earlier op"
+    if unknown := [name for name in op.weights if name not in weights]:
+        return f"weight {unknown[0]} is not declared"
+    if repeated := [spec.name for spec in op.outputs if spec.name in seen]:
+        return f"output {repeated[0]} has two producers"
+    if any(len(spec.shape) > MAX_DIMENSIONS or spec.dtype not in DTYPE_CODES for spec in op.outputs):
+        return "an output has more than three dimensions or an unknown type"
+    return "" if layer <= op.layer else "layers do not ascend"
+
+
+def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(str(data["name"]), str(data["dtype"]), tuple(int(size) for size in data["shape"]))
+
+
+def _op_from(data: Mapping[str, Any]) -> Op:
+    return Op(
+        kind=str(data["kind"]),
+        name=str(data["name"]),
+        layer=int(data["layer"]),
+        inputs=tuple(data["inputs"]),
+        outputs=tuple(_spec_from(spec) for spec in data["outputs"]),
+        weights=tuple(data["weights"]),
+        params={str(key): int(value) for key, value in data["params"].items()},
+    )
+
+
+def _program_from(data: Mapping[str, Any]) -> Program:
+    return Program(
+        name=str(data["name"]),
+        shape=ModelShape(**data["shape"]),
+        ops=tuple(_op_from(op) for op in data["ops"]),
+        weights=tuple(_spec_from(spec) for spec in data["weights"]),
+    )

@@ -1,0 +1,43 @@
+"""What can go wrong between a checkpoint and an integer program.
+
+    NexusError
+    └── ProgramError
+        ├── CheckpointLayoutError      not a checkpoint this importer understands
+        ├── CheckpointFileError        a file of it is truncated or not what it claims to be
+        ├── TensorMismatchError        a tensor is missing, unexpected, or has the wrong shape or type
+        ├── NonFiniteWeightError       NaN or infinity in named rows of a named tensor
+        ├── ProgramFormatError         a program or integer model on disk is not well formed
+        └── OverflowProofError         a descriptor lets an intermediate leave 64 bits
+"""
+
+from __future__ import annotations
+
+from nexus_chain.errors import NexusError
+
+
+class ProgramError(NexusError):
+    """Anything wrong with a checkpoint or an integer program."""
+
+
+class CheckpointLayoutError(ProgramError):
+    """The folder is not a Hugging Face checkpoint of a supported architecture."""
+
+
+class CheckpointFileError(ProgramError):
+    """A file of the checkpoint is truncated, unreadable or malformed."""
+
+
+class TensorMismatchError(ProgramError):
+    """A tensor is missing, unexpected, or its shape or type contradicts the configuration."""
+
+
+class NonFiniteWeightError(ProgramError):
+    """A tensor holds NaN or infinity; the message names the tensor and the rows."""
+
+
+class ProgramFormatError(ProgramError):
+    """A program or an integer model is not well formed."""
+
+
+class OverflowProofError(ProgramError):
+    """An intermediate of an op can leave its range; the message names both."""

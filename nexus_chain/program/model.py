@@ -1,0 +1,81 @@
+"""An integer model: a program and its weights, in memory and on disk.
+
+On disk it is a folder with ``program.json`` and ``weights.safetensors``, whose tensor names are
+those of the program. Merkle roots and shards are the business of ``nexus_chain.commitments``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from nexus_chain.program.descriptors import Program, TensorSpec
+from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
+
+PROGRAM_FILE = "program.json"
+WEIGHTS_FILE = "weights.safetensors"
+TORCH_DTYPES = {"i8": torch.int8, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64}
+
+
+@dataclass(frozen=True)
+class IntegerModel:
+    """A program with every weight it declares, exactly as declared."""
+
+    program: Program
+    weights: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        check_weights(self.program.weights, self.weights)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``program.json`` and ``weights.safetensors`` into ``folder``, creating it."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / PROGRAM_FILE).write_text(self.program.to_json() + "\n")
+        ordered = {spec.name: self.weights[spec.name].contiguous() for spec in self.program.weights}
+        save_file(ordered, folder / WEIGHTS_FILE)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> IntegerModel:
+        """Read what :meth:`save` wrote; weights are memory-mapped."""
+        folder = Path(folder)
+        missing = [name for name in (PROGRAM_FILE, WEIGHTS_FILE) if not (folder / name).is_file()]
+        if missing:
+            raise ProgramFormatError(
+                f"{folder} has no {missing[0]}", advice="Point to a folder written by `nexus model import`."
+            )
+        program = Program.from_json((folder / PROGRAM_FILE).read_text())
+        return cls(program, _read_weights(folder / WEIGHTS_FILE))
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as source:
+            return {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as cause:
+        raise ProgramFormatError(
+            f"{path.name} is truncated or not a safetensors file ({cause})", advice="Import or download it again."
+        ) from cause
+
+
+def check_weights(specs: tuple[TensorSpec, ...], weights: Mapping[str, Tensor]) -> None:
+    """Raise :class:`TensorMismatchError` unless ``weights`` holds exactly what ``specs`` declares."""
+    declared = {spec.name for spec in specs}
+    if extra := sorted(set(weights) - declared):
+        raise TensorMismatchError(
+            f"Tensor {extra[0]} is not part of the program", advice="Use the weights that belong to this program."
+        )
+    for spec in specs:
+        tensor = weights.get(spec.name)
+        found = "nothing" if tensor is None else f"{tensor.dtype} {tuple(tensor.shape)}"
+        if tensor is None or tensor.dtype != TORCH_DTYPES[spec.dtype] or tuple(tensor.shape) != spec.shape:
+            raise TensorMismatchError(
+                f"Tensor {spec.name} should be {spec.dtype} {spec.shape} but the weights hold {found}",
+                advice="Use the weights that belong to this program.",
+            )

@@ -1,0 +1,71 @@
+"""Integer models with random weights, for tests and benchmarks, and presets of their shapes.
+
+Weights are drawn as integers directly (no float model is ever built), with scales that keep the
+activations of a normalised network in a realistic range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from nexus_chain.program.descriptors import ModelShape, Op, Program
+from nexus_chain.program.llama import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ActivationBits, llama_program
+from nexus_chain.program.model import IntegerModel
+from nexus_chain.program.quantisation import LEVELS, MIXED_UNIT, mantissa_exponent
+from nexus_chain.program.tables import committed_tables
+
+PRESETS: Mapping[str, ModelShape] = {
+    "tiny": ModelShape(layers=3, width=64, heads=4, kv_heads=2, head_dim=16, ffn=96, vocab=640, context=64),
+    "tiny-bias": ModelShape(
+        layers=2, width=32, heads=2, kv_heads=2, head_dim=16, ffn=64, vocab=300, context=48,
+        attention_bias=True, mlp_bias=True,
+    ),
+    "tiny-long": ModelShape(layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn=64, vocab=128, context=2304),
+    "tiny-wide": ModelShape(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=8448, vocab=64, context=32),
+    "llama-1.1b": ModelShape(
+        layers=22, width=2048, heads=32, kv_heads=4, head_dim=64, ffn=5632, vocab=32000, context=2048
+    ),
+}
+
+
+def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None = None) -> IntegerModel:
+    """A model of ``shape`` whose weights depend on ``seed`` alone."""
+    program = llama_program(f"random-{seed}", shape, bits)
+    generator = torch.Generator().manual_seed(seed)
+    weights: dict[str, Tensor] = committed_tables(shape.context, shape.head_dim, shape.rope_theta)
+    table = torch.randint(-(2**15), 2**15, (shape.vocab, shape.width), generator=generator, dtype=torch.int16)
+    weights["embed.table"] = table
+    for op in program.ops:
+        if op.kind == "linear":
+            weights.update(_random_linear(op, program, generator))
+    return IntegerModel(program, weights)
+
+
+def _random_linear(op: Op, program: Program, generator: torch.Generator) -> dict[str, Tensor]:
+    """Uniform int8 rows whose scales give outputs of about unit size for unit inputs."""
+    rows, columns = op.params["rows"], op.params["columns"]
+    names = dict(zip(("weight", "scale", "bias"), op.weights, strict=False))
+    weight = torch.randint(-127, 128, (rows, columns), generator=generator, dtype=torch.int8)
+    spread = 0.75 + 0.5 * torch.rand(rows, generator=generator, dtype=torch.float64)
+    result = {
+        names["weight"]: weight,
+        names["scale"]: mantissa_exponent(_input_unit(op, program) * spread / (73 * math.sqrt(columns))),
+    }
+    if "bias" in names:
+        limit = 1 << (RESIDUAL_FRACTION if op.params["residual"] else ACTIVATION_FRACTION)
+        result[names["bias"]] = torch.randint(-limit, limit, (rows,), generator=generator, dtype=torch.int32)
+    return result
+
+
+def _input_unit(op: Op, program: Program) -> float:
+    """Real value of one quantised input unit times its row scale, by what feeds the op."""
+    level = LEVELS[op.params["bits"]]
+    if op.inputs[0].endswith(".norm.q"):
+        return math.sqrt(program.shape.width) / level
+    if ".mixed." in op.inputs[0]:
+        return MIXED_UNIT / level
+    return 2.0**-ACTIVATION_FRACTION / level

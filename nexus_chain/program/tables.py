@@ -1,0 +1,44 @@
+"""Committed tables: computed once when a model is imported, then weights like any other.
+
+No executor recomputes them; mathematical libraries differ in the last bit.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nexus_chain.program.descriptors import TensorSpec
+
+EXP2_SPEC = TensorSpec("tables.exp2", "i32", (257,))
+LOG2_SPEC = TensorSpec("tables.log2", "i32", (257,))
+ROPE_ONE = 32767
+
+
+def exp2_table() -> Tensor:
+    """``round(2^23 * 2^(-i/256))`` for i in 0..256; int32[257]."""
+    steps = torch.arange(257, dtype=torch.float64)
+    return torch.round(2.0**23 * torch.exp2(-steps / 256)).to(torch.int32)
+
+
+def log2_table() -> Tensor:
+    """``round(2^24 * log2(1 + i/256))`` for i in 0..256; int32[257]."""
+    steps = torch.arange(257, dtype=torch.float64)
+    return torch.round(2.0**24 * torch.log2(1 + steps / 256)).to(torch.int32)
+
+
+def rope_table(context: int, head_dim: int, theta: float) -> Tensor:
+    """Row t: D/2 cosines then D/2 sines of ``t * theta^(-2i/D)`` in Q15, clipped to 32767; int16[context, D]."""
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
+    angles = torch.arange(context, dtype=torch.float64)[:, None] * torch.pow(theta, -exponents)[None, :]
+    waves = torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
+    return torch.round(waves * 2.0**15).clamp(-ROPE_ONE, ROPE_ONE).to(torch.int16)
+
+
+def committed_tables(context: int, head_dim: int, theta: float) -> dict[str, Tensor]:
+    """All tables a Llama-layout program reads, by weight name."""
+    return {
+        EXP2_SPEC.name: exp2_table(),
+        LOG2_SPEC.name: log2_table(),
+        "tables.rope": rope_table(context, head_dim, theta),
+    }
