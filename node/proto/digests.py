@@ -1,0 +1,36 @@
+"""What is signed on the wire beside EIP-712 documents: a node's description, a request for rows.
+
+Both sides compute these; neither is worth anything to a contract.
+"""
+
+from __future__ import annotations
+
+from eth_utils.crypto import keccak
+
+from node.proto import shard_pb2
+
+#: Seconds by which the clocks of a client and a node may differ when private rows are asked for.
+CLOCK_TOLERANCE = 300
+#: Bytes of the random challenge of ``Describe``.
+CHALLENGE_BYTES = 32
+
+
+def description_digest(description: shard_pb2.NodeDescription, challenge: bytes) -> bytes:
+    """The 32 bytes a node's receipt key signs: keccak of a tag, the challenge, and fixed-width fields."""
+    return keccak(
+        b"nexus.describe.v1"
+        + challenge
+        + description.node
+        + description.model_version
+        + description.layer_start.to_bytes(4, "big")
+        + description.layer_end.to_bytes(4, "big")
+        + int(description.wei_per_token).to_bytes(32, "big")
+        + description.context.to_bytes(4, "big")
+        + description.active_orders.to_bytes(4, "big")
+        + description.time.to_bytes(8, "big")
+    )
+
+
+def rows_request_digest(order_digest: bytes, node: bytes, time: int) -> bytes:
+    """The 32 bytes the session key signs to read an order's rows from ``node`` (20-byte address)."""
+    return keccak(b"nexus.rows.v1" + order_digest + node + time.to_bytes(8, "big"))
