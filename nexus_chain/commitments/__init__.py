@@ -1,0 +1,1 @@
+"""Merkle commitments: trees, tensors, openings, weights, shard files and the receipt log."""

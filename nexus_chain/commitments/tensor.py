@@ -1,0 +1,156 @@
+"""Commitments to integer tensors: one root that binds the bytes, the dtype and the shape.
+
+A tensor is committed row by row, a row being its last dimension as raw little-endian bytes
+(an element, for tensors of fewer than two dimensions). Rows of 1 KiB and more are leaves of
+their own; shorter ones share a leaf, as many as a power of two allows within 1 KiB.
+
+    tensor root = H("nexus.tensor.v1" || salt || u8 dtype || u8 ndim || u64 dims... || tree root)
+
+The salt (32 bytes, secret) keeps outsiders from guessing prompts against public roots; weights
+are public and use ``NO_SALT``. It knows nothing of programs, orders or chains.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+
+from nexus_chain.commitments.errors import CommittedShapeError
+from nexus_chain.commitments.merkle import MerkleTree, leaf_hash, leaf_hashes
+
+NO_SALT = bytes(32)
+LEAF_BYTES = 1024
+TORCH_DTYPES = {"i8": torch.int8, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64}
+DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
+_DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
+_NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
+_TAG = b"nexus.tensor.v1"
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """How a tensor falls into rows and leaves.
+
+    ``rows`` of ``row_bytes`` bytes each, ``rows_per_leaf`` of them in every leaf but the last.
+    """
+
+    rows: int
+    row_bytes: int
+    rows_per_leaf: int
+
+    @classmethod
+    def of(cls, dtype: str, shape: tuple[int, ...]) -> RowLayout:
+        """Layout of a tensor; raises CommittedShapeError for a dtype that cannot be committed."""
+        if dtype not in DTYPE_BYTES:
+            raise CommittedShapeError(f"dtype {dtype!r} cannot be committed", advice="Use i8, i16, i32 or i64")
+        if any(dim < 0 for dim in shape) or len(shape) > 255:
+            raise CommittedShapeError(f"shape {shape} is impossible", advice="Give the tensor's real shape")
+        row_bytes = DTYPE_BYTES[dtype] * (shape[-1] if len(shape) > 1 else 1)
+        return cls(math.prod(shape[:-1] if len(shape) > 1 else shape), row_bytes, _rows_per_leaf(row_bytes))
+
+    @property
+    def leaf_bytes(self) -> int:
+        """Bytes of every leaf but the last; at least 1."""
+        return max(1, self.rows_per_leaf * self.row_bytes)
+
+    @property
+    def leaves(self) -> int:
+        """Number of leaves."""
+        return -(-self.rows // self.rows_per_leaf) if self.row_bytes else 0
+
+
+def _rows_per_leaf(row_bytes: int) -> int:
+    if row_bytes >= LEAF_BYTES or row_bytes == 0:
+        return 1
+    return 1 << ((LEAF_BYTES // row_bytes).bit_length() - 1)
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """``i8`` … ``i64``; raises CommittedShapeError for any other dtype."""
+    if tensor.dtype not in _NAMES:
+        raise CommittedShapeError(
+            f"a tensor of {tensor.dtype} cannot be committed",
+            advice="Commit int8, int16, int32 or int64: floats differ between machines",
+        )
+    return _NAMES[tensor.dtype]
+
+
+def tensor_bytes(tensor: Tensor) -> memoryview:
+    """The tensor's row-major bytes, without a copy where it is contiguous and on the CPU."""
+    if tensor.numel() == 0:
+        return memoryview(b"")
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.numpy().data.cast("B")
+
+
+def tensor_root(dtype: str, shape: tuple[int, ...], tree_root: bytes, salt: bytes = NO_SALT) -> bytes:
+    """Bind the root of a tensor's tree to its dtype, shape and salt."""
+    head = struct.pack(f">BB{len(shape)}Q", _DTYPE_CODES[dtype], len(shape), *shape)
+    return sha256(_TAG + salt + head + tree_root).digest()
+
+
+def tensor_tree(tensor: Tensor) -> MerkleTree:
+    """The Merkle tree over the tensor's leaves."""
+    layout = RowLayout.of(dtype_name(tensor), tuple(tensor.shape))
+    return MerkleTree(leaf_hashes(tensor_bytes(tensor), layout.leaf_bytes))
+
+
+def commit(tensor: Tensor, salt: bytes = NO_SALT) -> bytes:
+    """Root of a whole tensor."""
+    return tensor_root(dtype_name(tensor), tuple(tensor.shape), tensor_tree(tensor).root(), salt)
+
+
+class RowTree:
+    """Root of a tensor that grows by rows: the boundary rows of a sequence, or its tokens.
+
+    Every full leaf is hashed once, when its last row arrives; ``root(to)`` then costs about
+    log2(to) hashes for any prefix. Rows that share leaves are kept (they are short), others not.
+
+    ``width`` is the row's number of elements, None for a tensor of one dimension (tokens).
+    """
+
+    def __init__(self, width: int | None, salt: bytes, dtype: str = "i32") -> None:
+        self._tail_shape = () if width is None else (width,)
+        self._dtype, self._salt = dtype, salt
+        self._layout = RowLayout.of(dtype, (0, *self._tail_shape))
+        self._tree = MerkleTree()
+        self._rows = 0
+        self._short = bytearray()  # every row, where leaves hold several
+
+    def __len__(self) -> int:
+        """Rows appended so far."""
+        return self._rows
+
+    def append(self, rows: Tensor) -> None:
+        """Append ``rows`` [t, width] (or [t]); raises CommittedShapeError for any other shape or dtype."""
+        if dtype_name(rows) != self._dtype or tuple(rows.shape[1:]) != self._tail_shape or rows.dim() == 0:
+            raise CommittedShapeError(
+                f"rows of {rows.dtype} and shape {tuple(rows.shape)} do not continue "
+                f"a tensor of {self._dtype} rows of shape {self._tail_shape}",
+                advice="Append what the previous segment put out, unchanged",
+            )
+        data = tensor_bytes(rows)
+        self._rows += rows.shape[0]
+        if self._layout.rows_per_leaf > 1:
+            self._short += data
+            done, size = len(self._tree) * self._layout.leaf_bytes, self._layout.leaf_bytes
+            data = memoryview(bytes(self._short[done : len(self._short) // size * size]))
+        self._tree.extend(leaf_hashes(data, self._layout.leaf_bytes))
+
+    def root(self, to: int | None = None) -> bytes:
+        """Tensor root of the first ``to`` rows (all by default)."""
+        to = self._rows if to is None else to
+        if not 0 <= to <= self._rows:
+            raise CommittedShapeError(f"{self._rows} rows exist, not {to}", advice="Append the missing rows first")
+        full, left = divmod(to, self._layout.rows_per_leaf)
+        tail = leaf_hash(self._partial_leaf(full, left)) if left else None
+        return tensor_root(self._dtype, (to, *self._tail_shape), self._tree.root(full, tail), self._salt)
+
+    def _partial_leaf(self, leaf: int, rows: int) -> bytes:
+        start = leaf * self._layout.leaf_bytes
+        return bytes(self._short[start : start + rows * self._layout.row_bytes])
