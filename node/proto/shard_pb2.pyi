@@ -54,7 +54,7 @@ class OpenOrderRequest(_message.Message):
     prompt_length: int
     prompt_tokens: _containers.RepeatedScalarFieldContainer[int]
     voucher: SignedDocument
-    def __init__(self, order: _Optional[_Union[SignedDocument, _Mapping]] = ..., segment: _Optional[int] = ..., prompt_length: _Optional[int] = ..., prompt_tokens: _Optional[_Iterable[int]] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping]] = ...) -> None: ...
+    def __init__(self, order: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., segment: _Optional[int] = ..., prompt_length: _Optional[int] = ..., prompt_tokens: _Optional[_Iterable[int]] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
 
 class OpenOrderReply(_message.Message):
     __slots__ = ("order_digest", "length")
@@ -96,13 +96,13 @@ class CloseChunkRequest(_message.Message):
     from_position: int
     to_position: int
     predecessors: _containers.RepeatedCompositeFieldContainer[SignedDocument]
-    def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., to_position: _Optional[int] = ..., predecessors: _Optional[_Iterable[_Union[SignedDocument, _Mapping]]] = ...) -> None: ...
+    def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., to_position: _Optional[int] = ..., predecessors: _Optional[_Iterable[_Union[SignedDocument, _Mapping[str, object]]]] = ...) -> None: ...
 
 class PayRequest(_message.Message):
     __slots__ = ("voucher",)
     VOUCHER_FIELD_NUMBER: _ClassVar[int]
     voucher: SignedDocument
-    def __init__(self, voucher: _Optional[_Union[SignedDocument, _Mapping]] = ...) -> None: ...
+    def __init__(self, voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
 
 class PayReply(_message.Message):
     __slots__ = ("cumulative_wei",)
@@ -136,4 +136,4 @@ class ReceiptsReply(_message.Message):
     log_index: _containers.RepeatedScalarFieldContainer[int]
     log_root: bytes
     log_size: int
-    def __init__(self, receipts: _Optional[_Iterable[_Union[SignedDocument, _Mapping]]] = ..., log_index: _Optional[_Iterable[int]] = ..., log_root: _Optional[bytes] = ..., log_size: _Optional[int] = ...) -> None: ...
+    def __init__(self, receipts: _Optional[_Iterable[_Union[SignedDocument, _Mapping[str, object]]]] = ..., log_index: _Optional[_Iterable[int]] = ..., log_root: _Optional[bytes] = ..., log_size: _Optional[int] = ...) -> None: ...
