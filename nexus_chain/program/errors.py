@@ -1,13 +1,14 @@
 """What can go wrong between a checkpoint and an integer program.
 
-    NexusError
-    └── ProgramError
-        ├── CheckpointLayoutError      not a checkpoint this importer understands
-        ├── CheckpointFileError        a file of it is truncated or not what it claims to be
-        ├── TensorMismatchError        a tensor is missing, unexpected, or has the wrong shape or type
-        ├── NonFiniteWeightError       NaN or infinity in named rows of a named tensor
-        ├── ProgramFormatError         a program or integer model on disk is not well formed
-        └── OverflowProofError         a descriptor lets an intermediate leave 64 bits
+NexusError
+└── ProgramError
+    ├── CheckpointLayoutError      not a checkpoint this importer understands
+    ├── CheckpointFileError        a file of it is truncated or not what it claims to be
+    ├── TensorMismatchError        a tensor is missing, unexpected, or has the wrong shape or type
+    ├── NonFiniteWeightError       NaN or infinity in named rows of a named tensor
+    ├── SamplingError              sampling parameters outside their range
+    ├── ProgramFormatError         a program or integer model on disk is not well formed
+    └── OverflowProofError         a descriptor lets an intermediate leave 64 bits
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class TensorMismatchError(ProgramError):
 
 class NonFiniteWeightError(ProgramError):
     """A tensor holds NaN or infinity; the message names the tensor and the rows."""
+
+
+class SamplingError(ProgramError):
+    """A temperature, beta or seed is outside its range."""
 
 
 class ProgramFormatError(ProgramError):

@@ -7,7 +7,7 @@ neither checkpoints (``hugging_face.py``) nor how an op is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Op, Program, TensorSpec
@@ -19,6 +19,8 @@ DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one s
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
+
+Outputs = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (type, shape)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class _Builder:
         kind: str,
         name: str,
         inputs: tuple[str, ...],
-        outputs: dict[str, tuple[str, tuple[int, ...]]],
+        outputs: Outputs,
         weights: tuple[str, ...] = (),
         **params: int,
     ) -> tuple[str, ...]:
@@ -92,8 +94,15 @@ class _Builder:
         return self.quantise(name, source, largest, 0, width, bits), m, e
 
     def linear(
-        self, name: str, rows: tuple[str, str, str], size: tuple[int, int], bits: int, *,
-        bias: bool = False, residual: str | None = None, output: str | None = None,
+        self,
+        name: str,
+        rows: tuple[str, str, str],
+        size: tuple[int, int],
+        bits: int,
+        *,
+        bias: bool = False,
+        residual: str | None = None,
+        output: str | None = None,
     ) -> str:
         """``size`` is (output rows N, columns K); with ``residual`` the product is added to that tensor."""
         count, columns = size
@@ -103,19 +112,32 @@ class _Builder:
         inputs = rows if residual is None else (*rows, residual)
         fraction = ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION
         return self.add(
-            "linear", name, inputs, {output or f"{name}.output": ("i32", (self.rows, count))}, tuple(weights),
-            rows=count, columns=columns, bits=bits, fraction=fraction, bias=int(bias),
+            "linear",
+            name,
+            inputs,
+            {output or f"{name}.output": ("i32", (self.rows, count))},
+            tuple(weights),
+            rows=count,
+            columns=columns,
+            bits=bits,
+            fraction=fraction,
+            bias=int(bias),
             residual=int(residual is not None),
         )[0]
 
     def rotated_heads(self, name: str, source: str, heads: int) -> tuple[str, str, str]:
         size = self.shape.head_dim
         per_head = ("i32", (POSITIONS, heads))
-        outputs = {name: ("i8", (POSITIONS, heads, size)), f"{name}_max": per_head, f"{name}_m": per_head,
-                   f"{name}_e": per_head}
+        outputs = {
+            name: ("i8", (POSITIONS, heads, size)),
+            f"{name}_max": per_head,
+            f"{name}_m": per_head,
+            f"{name}_e": per_head,
+        }
         table = self.weight("tables.rope", "i16", self.shape.context, size)
-        names = self.add("rope_quantise", f"{name}.rope_quantise", (source,), outputs, (table,),
-                         heads=heads, head_dim=size)
+        names = self.add(
+            "rope_quantise", f"{name}.rope_quantise", (source,), outputs, (table,), heads=heads, head_dim=size
+        )
         return names[0], names[2], names[3]
 
     def values(self, prefix: str, source: str) -> tuple[str, str]:
@@ -123,8 +145,10 @@ class _Builder:
         groups, size = self.shape.kv_heads, self.shape.head_dim
         rows = {f"{prefix}.v": ("i8", (POSITIONS, groups, size)), f"{prefix}.v_max": ("i32", (POSITIONS, groups))}
         by_row = self.add("value_quantise", f"{prefix}.value_quantise", (source,), rows, heads=groups, head_dim=size)
-        columns = {f"{prefix}.v_columns": ("i8", (groups, size, POSITIONS)),
-                   f"{prefix}.v_max_columns": ("i32", (groups, POSITIONS))}
+        columns = {
+            f"{prefix}.v_columns": ("i8", (groups, size, POSITIONS)),
+            f"{prefix}.v_max_columns": ("i32", (groups, POSITIONS)),
+        }
         names = self.add("value_layout", f"{prefix}.value_layout", by_row, columns, heads=groups, head_dim=size)
         return names[0], names[1]
 
@@ -140,14 +164,29 @@ class _Builder:
         k = self.rotated_heads(f"{prefix}.k", projected["key"], shape.kv_heads)
         v = self.values(prefix, projected["value"])
         (mixed,) = self.add(
-            "attention", f"{prefix}.attention", (*q, *k, *v), {f"{prefix}.mixed": ("i32", (POSITIONS, queries))},
-            (self.table(EXP2_SPEC),), heads=shape.heads, kv_heads=shape.kv_heads, head_dim=shape.head_dim,
-            block=ATTENTION_BLOCK, window=0, scale=ATTENTION_SCALE,
+            "attention",
+            f"{prefix}.attention",
+            (*q, *k, *v),
+            {f"{prefix}.mixed": ("i32", (POSITIONS, queries))},
+            (self.table(EXP2_SPEC),),
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            block=ATTENTION_BLOCK,
+            window=0,
+            scale=ATTENTION_SCALE,
         )
         bits = self.bits.attention_output
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, queries, bits)
-        return self.linear(f"{prefix}.output", rows, (shape.width, queries), bits, bias=shape.attention_bias,
-                           residual=residual, output=f"{prefix}.residual")
+        return self.linear(
+            f"{prefix}.output",
+            rows,
+            (shape.width, queries),
+            bits,
+            bias=shape.attention_bias,
+            residual=residual,
+            output=f"{prefix}.residual",
+        )
 
     def mlp(self, layer: int, residual: str) -> str:
         shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.bits.mlp_input
@@ -157,13 +196,21 @@ class _Builder:
             for name in ("gate", "up")
         )
         hidden = {f"{prefix}.hidden": ("i32", (POSITIONS, shape.ffn))}
-        (source,) = self.add("silu_product", f"{prefix}.silu_product", (gate, up), hidden, (self.table(EXP2_SPEC),),
-                             width=shape.ffn)
+        (source,) = self.add(
+            "silu_product", f"{prefix}.silu_product", (gate, up), hidden, (self.table(EXP2_SPEC),), width=shape.ffn
+        )
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{prefix}.down.{number}"
             rows = self.scaled_rows(name, source, start, stop, self.bits.down)
-            residual = self.linear(name, rows, (shape.width, stop - start), self.bits.down,
-                                   bias=shape.mlp_bias and number == 0, residual=residual, output=f"{name}.residual")
+            residual = self.linear(
+                name,
+                rows,
+                (shape.width, stop - start),
+                self.bits.down,
+                bias=shape.mlp_bias and number == 0,
+                residual=residual,
+                output=f"{name}.residual",
+            )
         return residual
 
     def head(self, residual: str) -> None:
@@ -173,14 +220,21 @@ class _Builder:
         logits = self.linear("head", rows, (vocab, self.shape.width), self.bits.head, output="head.logits")
         blocks = -(-vocab // SAMPLE_BLOCK)
         outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
-        best = self.add("sample_blocks", "sample_blocks", (logits,), outputs, (self.table(LOG2_SPEC),),
-                        vocab=vocab, block=SAMPLE_BLOCK)
+        best = self.add(
+            "sample_blocks",
+            "sample_blocks",
+            (logits,),
+            outputs,
+            (self.table(LOG2_SPEC),),
+            vocab=vocab,
+            block=SAMPLE_BLOCK,
+        )
         self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
 
 
 def norm_epsilon(shape: ModelShape) -> int:
     """The RMS-norm epsilon in units of a sum of squares of the residual stream."""
-    return round(shape.rms_eps * shape.width * 2 ** (2 * RESIDUAL_FRACTION))
+    return round(shape.rms_eps * shape.width * (1 << 2 * RESIDUAL_FRACTION))
 
 
 def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
@@ -195,8 +249,16 @@ def llama_program(name: str, shape: ModelShape, bits: ActivationBits | None = No
     """
     build = _Builder(shape, bits or ActivationBits())
     table = build.weight("embed.table", "i16", shape.vocab, shape.width)
-    (residual,) = build.add("embed", "embed", (TOKENS,), {"embed.residual": ("i32", (POSITIONS, shape.width))},
-                            (table,), vocab=shape.vocab, width=shape.width, shift=embed_shift)
+    (residual,) = build.add(
+        "embed",
+        "embed",
+        (TOKENS,),
+        {"embed.residual": ("i32", (POSITIONS, shape.width))},
+        (table,),
+        vocab=shape.vocab,
+        width=shape.width,
+        shift=embed_shift,
+    )
     for build.layer in range(shape.layers):
         residual = build.mlp(build.layer, build.attention(build.layer, residual))
     build.head(residual)

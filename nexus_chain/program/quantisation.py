@@ -9,11 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEVELS = {8: 127, 15: 16383}
+from nexus_chain.program.primitives import ATTENTION_LEVELS, SATURATION
+
 WEIGHT_LEVELS = 127
-ATTENTION_LEVELS = 16256
 MIXED_UNIT = 2.0**21 / (ATTENTION_LEVELS * 127 * 2.0**12)  # real value of one unit of attention's output
-SATURATION = 2**31 - 1
 EXPONENT_RANGE = (-96, 31)
 
 

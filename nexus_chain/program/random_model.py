@@ -15,14 +15,23 @@ from torch import Tensor
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.llama import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ActivationBits, llama_program
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.quantisation import LEVELS, MIXED_UNIT, mantissa_exponent
+from nexus_chain.program.primitives import LEVELS
+from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent
 from nexus_chain.program.tables import committed_tables
 
 PRESETS: Mapping[str, ModelShape] = {
     "tiny": ModelShape(layers=3, width=64, heads=4, kv_heads=2, head_dim=16, ffn=96, vocab=640, context=64),
     "tiny-bias": ModelShape(
-        layers=2, width=32, heads=2, kv_heads=2, head_dim=16, ffn=64, vocab=300, context=48,
-        attention_bias=True, mlp_bias=True,
+        layers=2,
+        width=32,
+        heads=2,
+        kv_heads=2,
+        head_dim=16,
+        ffn=64,
+        vocab=300,
+        context=48,
+        attention_bias=True,
+        mlp_bias=True,
     ),
     "tiny-long": ModelShape(layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn=64, vocab=128, context=2304),
     "tiny-wide": ModelShape(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=8448, vocab=64, context=32),
