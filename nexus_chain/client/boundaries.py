@@ -1,0 +1,111 @@
+"""What the client saw at every boundary of an answer: rows, and the roots over them.
+
+Boundary 0 carries the tokens (prompt, then sampled), boundary s > 0 the residual rows that
+segment s - 1 put out and segment s took in. The client keeps them all: to replay them to a spare,
+to compare what a spare puts out, and to recompute each root that a receipt claims. Knows no nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nexus_chain.client.errors import BadRowsError, ReplayMismatchError
+from nexus_chain.commitments.tensor import RowTree
+
+
+class Boundaries:
+    """Rows of one order over ``segments`` segments; ``prompt`` are its token ids, ``salt`` the order's 32 bytes."""
+
+    def __init__(self, segments: int, prompt: Sequence[int], salt: bytes, width: int) -> None:
+        self.segments = segments
+        self.prompt_length = len(prompt)
+        self.width = width
+        self._salt = salt
+        self._tokens = RowTree(None, salt)
+        self.tokens: list[int] = []
+        self._trees = [RowTree(width, salt) for _ in range(segments - 1)]
+        self._rows: list[list[Tensor]] = [[] for _ in range(segments - 1)]
+        self._add_tokens(list(prompt))
+
+    def _add_tokens(self, tokens: list[int]) -> None:
+        self._tokens.append(torch.tensor(tokens, dtype=torch.int32))
+        self.tokens += tokens
+
+    def inputs(self, segment: int, start: int, stop: int) -> Tensor:
+        """Rows that ``segment`` takes in for positions [start, stop): i32[t] tokens or i32[t, width]."""
+        if segment == 0:
+            return torch.tensor(self.tokens[start:stop], dtype=torch.int32)
+        rows = self._rows[segment - 1]
+        return torch.stack(rows[start:stop]) if stop > start else torch.empty((0, self.width), dtype=torch.int32)
+
+    def received(self, segment: int) -> int:
+        """Positions that ``segment`` has put out so far."""
+        if segment < self.segments - 1:
+            return len(self._rows[segment])
+        return len(self.tokens) - 1 if len(self.tokens) > self.prompt_length else 0
+
+    def accept(self, segment: int, start: int, count: int, out: Tensor, node: str) -> list[int]:
+        """Take ``out`` as what ``segment`` gives for positions [start, start + count).
+
+        Rows already known must be the same bits (a replay); new ones are appended. Returns the
+        newly sampled tokens (last segment only). Raises BadRowsError, ReplayMismatchError.
+        """
+        if segment == self.segments - 1:
+            return self._accept_tokens(start, count, out, node)
+        if out.dtype != torch.int32 or out.shape != (count, self.width):
+            raise _bad_shape(node, segment, start, f"{count} rows of width {self.width}", out)
+        known = self._rows[segment]
+        overlap = max(0, min(len(known) - start, count))
+        if overlap and not torch.equal(torch.stack(known[start : start + overlap]), out[:overlap]):
+            same = (torch.stack(known[start : start + overlap]) == out[:overlap]).all(dim=1)
+            raise _mismatch(node, segment, start + int((~same).nonzero()[0]))
+        fresh = out[overlap:]
+        if len(fresh):
+            self._trees[segment].append(fresh)
+            known += fresh.unbind(0)
+        return []
+
+    def _accept_tokens(self, start: int, count: int, out: Tensor, node: str) -> list[int]:
+        first = max(start, self.prompt_length - 1)  # the first of these positions that samples
+        sampled = max(0, start + count - first)
+        if out.dtype != torch.int32 or out.shape != (sampled,):
+            raise _bad_shape(node, self.segments - 1, start, f"{sampled} sampled tokens", out)
+        values: list[int] = out.tolist()
+        known = self.tokens[first + 1 : first + 1 + sampled]
+        for offset, (before, now) in enumerate(zip(known, values, strict=False)):
+            if before != now:
+                raise _mismatch(node, self.segments - 1, first + offset)
+        fresh = values[len(known) :]
+        if fresh:
+            self._add_tokens(fresh)
+        return fresh
+
+    def in_root(self, segment: int, to: int) -> bytes:
+        """Root over the rows that ``segment`` took in for positions [0, to)."""
+        return self._tokens.root(to) if segment == 0 else self._trees[segment - 1].root(to)
+
+    def out_root(self, segment: int, to: int) -> bytes:
+        """Root over what ``segment`` put out for positions [0, to); the last one: prompt and sampled, to + 1."""
+        return self._tokens.root(to + 1) if segment == self.segments - 1 else self._trees[segment].root(to)
+
+    def row_bytes(self, boundary: int, to: int) -> bytes:
+        """Little-endian bytes of boundary ``boundary`` > 0 for positions [0, to)."""
+        return self.inputs(boundary, 0, to).numpy().astype("<i4").tobytes()
+
+
+def _bad_shape(node: str, segment: int, start: int, expected: str, out: Tensor) -> BadRowsError:
+    return BadRowsError(
+        f"node {node} answered position {start} of segment {segment} with {out.dtype} {tuple(out.shape)} "
+        f"instead of {expected}",
+        advice="Another node takes over where there is one; do not use this one.",
+    )
+
+
+def _mismatch(node: str, segment: int, position: int) -> ReplayMismatchError:
+    return ReplayMismatchError(
+        f"node {node} computed other bits for segment {segment} at position {position} than the node before it",
+        advice="One of the two lied: run `nexus verify` on the answer to see which.",
+    )

@@ -1,0 +1,89 @@
+"""What can go wrong while asking, paying and verifying.
+
+NexusError
+└── ClientError
+    ├── NodeError                    one node's fault: another node may do better
+    │   ├── NodeUnreachableError     no connection, connection lost, no answer in time
+    │   ├── NodeRefusedError         the node answered, and said no
+    │   ├── TlsKeyMismatchError      somebody else answers under the node's address
+    │   ├── BadRowsError             rows of the wrong shape or position
+    │   ├── BadReceiptError          a receipt that does not describe what the node sent
+    │   └── ReplayMismatchError      a spare computed other bits than the node it replaces
+    ├── NoSpareError                 every node that could serve a segment has failed
+    ├── PromptTooLongError           prompt and answer do not fit the model's context
+    ├── PriceLimitError              the quote is above what the user allows
+    ├── CapTooLowError               the session does not lock enough for this order
+    ├── OrderDeadlineError           the order's or the session's time is over
+    ├── SessionStateError            no such session here, or not in the right state
+    ├── ClientStoreError             the local database cannot be used
+    ├── ModelFilesError              model or tokenizer files missing or not the registered ones
+    └── ProofFileError               an answer file that cannot be read
+"""
+
+from __future__ import annotations
+
+from nexus_chain.errors import NexusError
+
+
+class ClientError(NexusError):
+    """Asking, paying or verifying failed."""
+
+
+class NodeError(ClientError):
+    """One node failed; the answer may continue on a spare."""
+
+
+class NodeUnreachableError(NodeError):
+    """The node could not be reached, or the connection broke, or it did not answer in time."""
+
+
+class NodeRefusedError(NodeError):
+    """The node answered with an error of its own; ``error_name`` is that error's class name."""
+
+    def __init__(self, message: str, *, advice: str, error_name: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.error_name = error_name
+
+
+class TlsKeyMismatchError(NodeError):
+    """The certificate's public key is not the one in the node registry."""
+
+
+class BadRowsError(NodeError):
+    """The node sent rows of another shape, count or position than asked for."""
+
+
+class BadReceiptError(NodeError):
+    """The receipt's signature, order, positions, roots or price are not what they have to be."""
+
+
+class ReplayMismatchError(NodeError):
+    """A spare, fed with the same input rows, gave other rows than the node it replaces."""
+
+
+class NoSpareError(ClientError):
+    """Every node that could serve a segment has failed."""
+
+
+class PromptTooLongError(ClientError):
+    """Prompt and answer together exceed the model's context."""
+
+
+class CapTooLowError(ClientError):
+    """The session's caps cannot pay for this order."""
+
+
+class SessionStateError(ClientError):
+    """The session is unknown on this machine, or its state forbids the operation."""
+
+
+class ClientStoreError(ClientError):
+    """The local database is damaged or cannot be written."""
+
+
+class ModelFilesError(ClientError):
+    """Model or tokenizer files are missing, or are not those the chain registers."""
+
+
+class ProofFileError(ClientError):
+    """An answer file is malformed."""

@@ -1,0 +1,77 @@
+"""What the client needs from a shard node, and what the chain says about one.
+
+``ShardPeer`` is the client's side of ``node/proto/shard.proto`` in plain types; the gRPC channel
+that implements it is ``node.proto.grpc_peer``, so that this package knows no transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from nexus_chain.market.documents import Order, Receipt, TokenFeed, Voucher
+
+SignedOrder = tuple[Order, bytes]
+SignedVoucher = tuple[Voucher, bytes]
+SignedReceipt = tuple[Receipt, bytes]
+SignedFeed = tuple[TokenFeed, bytes]
+
+
+@dataclass(frozen=True)
+class NodeContact:
+    """One node's on-chain record and announcement for one model version.
+
+    ``address`` identifies it and is paid, ``receipt_key`` signs its receipts, ``tls_key_hash`` is
+    SHA-256 of its certificate's public key, layers are [layer_start, layer_end).
+    """
+
+    address: str
+    endpoint: str
+    tls_key_hash: bytes
+    receipt_key: str
+    layer_start: int
+    layer_end: int
+    wei_per_token: int
+
+
+@dataclass(frozen=True)
+class PeerStatus:
+    """A node's own, signed description: longest sequence and orders it works on now."""
+
+    context: int
+    active_orders: int
+
+
+class ShardPeer(Protocol):
+    """One connection to one node. Every method raises a NodeError when the node fails."""
+
+    contact: NodeContact
+
+    def describe(self) -> PeerStatus:
+        """Ask who answers there and check the signature against the registered receipt key."""
+
+    def open_order(
+        self, order: SignedOrder, segment: int, prompt_length: int, prompt: Sequence[int], voucher: SignedVoucher
+    ) -> int:
+        """Hand over the order; returns how many positions the node already holds for it."""
+
+    def forward(self, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
+        """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out."""
+
+    def close_chunk(
+        self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
+    ) -> SignedReceipt:
+        """End the chunk [start, stop); returns the node's receipt, unchecked."""
+
+    def pay(self, voucher: SignedVoucher) -> None:
+        """Hand over a newer voucher."""
+
+    def close(self) -> None:
+        """Drop the connection. Never raises."""
+
+
+Dial = Callable[[NodeContact], ShardPeer]
+"""Connects to a node; raises NodeUnreachableError or TlsKeyMismatchError."""

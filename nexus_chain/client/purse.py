@@ -1,0 +1,64 @@
+"""The session's money as the client sees it: what is capped, promised and used, per node.
+
+A node computes n more positions only when the best voucher covers everything it has computed in
+the session and those n. So before each chunk the purse signs a voucher for exactly that: one chunk
+can be lost, never more. What a chunk prepaid and did not use carries over to the session's next
+order. Knows no network; the store remembers every voucher before it is handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nexus_chain.client.errors import CapTooLowError
+from nexus_chain.client.peer import SignedVoucher
+from nexus_chain.client.store import ClientStore, LineRecord
+from nexus_chain.market.documents import Domain, Line, Voucher, sign
+
+
+class SessionPurse:
+    """Signs the cumulative vouchers of one session with its key."""
+
+    def __init__(self, store: ClientStore, session: bytes, key: bytes, domain: Domain) -> None:
+        self._store, self._session, self._key, self._domain = store, session, key, domain
+
+    def line(self, node: str) -> LineRecord:
+        """The node's line; all zero when it has none."""
+        return self._store.lines(self._session).get(node) or LineRecord(node, 0)
+
+    def shortfall(self, node: str, wei: int) -> int:
+        """By how much the node's cap has to rise to let it bill ``wei`` more; 0 when it suffices."""
+        line = self.line(node)
+        return max(0, line.used + wei - line.cap)
+
+    def prepay(self, amounts: Mapping[str, int]) -> SignedVoucher:
+        """A voucher that lets each node bill ``amounts[node]`` wei more than it has used.
+
+        Every line of the session is in it, so that anyone can post it for all. Raises CapTooLowError.
+        """
+        lines = self._store.lines(self._session)
+        promised = {node: line.promised for node, line in lines.items()}
+        for node, wei in amounts.items():
+            line = lines.get(node) or LineRecord(node, 0)
+            promised[node] = max(line.promised, line.used + wei)
+            if promised[node] > line.cap:
+                raise CapTooLowError(
+                    f"node {node} has {line.cap - line.used} wei left in the session and the next chunk costs {wei}",
+                    advice="Raise its cap with `nexus session allot`, or open a session with a larger --tokens.",
+                )
+        voucher = Voucher(self._session, tuple(Line(node, wei) for node, wei in sorted(promised.items()) if wei))
+        last = self._store.last_voucher(self._session)
+        if last is not None and last[0] == voucher:
+            return last
+        signature = sign(voucher, self._key, self._domain)
+        self._store.add_voucher(voucher, signature)
+        return voucher, signature
+
+    def use(self, node: str, wei: int) -> None:
+        """Note that ``node`` may bill ``wei`` more by now."""
+        self._store.set_used(self._session, node, self.line(node).used + wei)
+
+    def write_off(self, node: str) -> None:
+        """Count all that was promised to a failed node as used: what it computed is not known."""
+        line = self.line(node)
+        self._store.set_used(self._session, node, max(line.used, line.promised))

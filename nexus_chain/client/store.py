@@ -1,0 +1,313 @@
+"""What a user must not lose: sessions, orders, tokens, receipts, feeds, vouchers.
+
+One SQLite file in write-ahead mode. Every row is written before what it enables happens: a
+session before its transaction is sent, a voucher before it is handed out, a token before it is
+shown. So a killed client knows what it promised and keeps the evidence for later disputes.
+Documents are kept as the canonical JSON that was signed. Knows no network.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.client.errors import ClientStoreError, SessionStateError
+from nexus_chain.market.documents import Order, Receipt, TokenFeed, Voucher
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE sessions (
+  id BLOB PRIMARY KEY, chain_id INTEGER NOT NULL, market TEXT NOT NULL, user TEXT NOT NULL, signer TEXT NOT NULL,
+  model_version BLOB NOT NULL, expiry INTEGER NOT NULL, direct INTEGER NOT NULL, state TEXT NOT NULL,
+  created REAL NOT NULL);
+CREATE TABLE lines (
+  session BLOB NOT NULL REFERENCES sessions(id), node TEXT NOT NULL, cap TEXT NOT NULL,
+  promised TEXT NOT NULL DEFAULT '0', used TEXT NOT NULL DEFAULT '0', PRIMARY KEY (session, node));
+CREATE TABLE orders (
+  digest BLOB PRIMARY KEY, session BLOB NOT NULL REFERENCES sessions(id), json TEXT NOT NULL, signature BLOB NOT NULL,
+  prompt_length INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL);
+CREATE TABLE tokens (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), position INTEGER NOT NULL, token INTEGER NOT NULL,
+  PRIMARY KEY (order_digest, position)) WITHOUT ROWID;
+CREATE TABLE receipts (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), node TEXT NOT NULL, segment INTEGER NOT NULL,
+  to_position INTEGER NOT NULL, json TEXT NOT NULL, signature BLOB NOT NULL,
+  PRIMARY KEY (order_digest, node, segment, to_position));
+CREATE TABLE feeds (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), to_position INTEGER NOT NULL, json TEXT NOT NULL,
+  signature BLOB NOT NULL, PRIMARY KEY (order_digest, to_position));
+CREATE TABLE vouchers (
+  session BLOB NOT NULL REFERENCES sessions(id), number INTEGER NOT NULL, json TEXT NOT NULL, signature BLOB NOT NULL,
+  PRIMARY KEY (session, number));
+"""
+
+OPENING, OPEN, CLOSED, SETTLED = "opening", "open", "closed", "settled"
+"""States of a session as this machine knows them; the chain has the last word."""
+RUNNING, DONE, FAILED = "running", "done", "failed"
+"""States of an order."""
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """A session this machine opened; ``id`` and ``model_version`` are 32 bytes, ``expiry`` Unix seconds."""
+
+    id: bytes
+    chain_id: int
+    market: str
+    user: str
+    signer: str
+    model_version: bytes
+    expiry: int
+    direct: bool | int  # SQLite has no booleans
+    state: str = OPENING
+    created: float = 0.0
+
+
+@dataclass(frozen=True)
+class LineRecord:
+    """One node's line, wei: ``cap`` locked, ``promised`` by vouchers, ``used`` by what the node computed."""
+
+    node: str
+    cap: int
+    promised: int = 0
+    used: int = 0
+
+
+@dataclass(frozen=True)
+class OrderRecord:
+    """A signed order with its tokens (prompt, then sampled) and its evidence."""
+
+    digest: bytes
+    order: Order
+    signature: bytes
+    prompt_length: int
+    state: str
+    created: float
+    tokens: tuple[int, ...]
+    receipts: tuple[tuple[Receipt, bytes], ...]
+    feeds: tuple[tuple[TokenFeed, bytes], ...]
+
+
+class ClientStore:
+    """The client's database at ``path``; created when missing. Raises ClientStoreError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            path.chmod(0o600)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self._write() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in filter(str.strip, SCHEMA.split(";")):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise ClientStoreError(
+                    f"{self._path} has format {version}, this program reads {SCHEMA_VERSION}",
+                    advice="Use the program version that wrote it, or another --home.",
+                )
+        # NORMAL survives a killed process; a power cut may cost the last rows, and then the nodes
+        # hold newer vouchers than we remember, which cumulative lines make harmless.
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def _unusable(self, error: Exception) -> ClientStoreError:
+        return ClientStoreError(
+            f"{self._path} cannot be used: {error}",
+            advice="Check the disk and the file's owner, or start with another --home.",
+        )
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; all or nothing. Threads take turns."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
+
+    def _read(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(query, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
+
+    def _named(self, query: str) -> list[dict[str, Any]]:
+        with self._lock:
+            cursor = self._db.execute(query)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def close(self) -> None:
+        """Close the file; the object is of no use afterwards."""
+        self._db.close()
+
+    # ---------------------------------------------------------------- sessions
+
+    def add_session(self, record: SessionRecord, lines: Sequence[LineRecord]) -> None:
+        """Remember a session before its transaction is sent."""
+        row = (
+            record.id, record.chain_id, record.market, record.user, record.signer,
+            record.model_version, record.expiry, int(record.direct), record.state, record.created or time.time(),
+        )  # fmt: skip
+        with self._write() as db:
+            db.execute("INSERT INTO sessions VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+            for line in lines:
+                db.execute(
+                    "INSERT INTO lines (session, node, cap) VALUES (?,?,?)", (record.id, line.node, str(line.cap))
+                )
+
+    def set_session_state(self, session: bytes, state: str) -> None:
+        """Move a session to ``state``."""
+        with self._write() as db:
+            db.execute("UPDATE sessions SET state = ? WHERE id = ?", (state, session))
+
+    def sessions(self) -> list[SessionRecord]:
+        """All sessions, oldest first."""
+        return [SessionRecord(**row) for row in self._named("SELECT * FROM sessions ORDER BY created, id")]
+
+    def session(self, session: bytes) -> SessionRecord:
+        """One session. Raises SessionStateError when this machine did not open it."""
+        for record in self.sessions():
+            if record.id == session:
+                return record
+        raise SessionStateError(
+            f"session 0x{session.hex()} was not opened on this machine",
+            advice="Run `nexus session list`, or use the NEXUS_HOME that opened it.",
+        )
+
+    def lines(self, session: bytes) -> dict[str, LineRecord]:
+        """The session's lines by node address."""
+        rows = self._read("SELECT node, cap, promised, used FROM lines WHERE session = ?", session)
+        return {str(node): LineRecord(str(node), *(int(str(wei)) for wei in amounts)) for node, *amounts in rows}
+
+    def set_cap(self, session: bytes, node: str, cap: int) -> None:
+        """A node's cap after opening or allotting; makes the line when it is new."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO lines (session, node, cap) VALUES (?,?,?) "
+                "ON CONFLICT (session, node) DO UPDATE SET cap = excluded.cap",
+                (session, node, str(cap)),
+            )
+
+    def set_used(self, session: bytes, node: str, used: int) -> None:
+        """What the node may bill by now in this session, wei."""
+        with self._write() as db:
+            db.execute("UPDATE lines SET used = ? WHERE session = ? AND node = ?", (str(used), session, node))
+
+    def add_voucher(self, voucher: Voucher, signature: bytes) -> None:
+        """Remember a voucher before anybody else sees it, and what it promises."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO vouchers SELECT ?, COALESCE(MAX(number), 0) + 1, ?, ? FROM vouchers WHERE session = ?",
+                (voucher.session, voucher.to_json(), signature, voucher.session),
+            )
+            for line in voucher.lines:
+                db.execute(
+                    "UPDATE lines SET promised = ? WHERE session = ? AND node = ?",
+                    (str(line.cumulative), voucher.session, line.node),
+                )
+
+    def last_voucher(self, session: bytes) -> tuple[Voucher, bytes] | None:
+        """The highest voucher signed, or None."""
+        rows = self._read(
+            "SELECT json, signature FROM vouchers WHERE session = ? ORDER BY number DESC LIMIT 1", session
+        )
+        return (Voucher.from_json(str(rows[0][0])), _blob(rows[0][1])) if rows else None
+
+    # ------------------------------------------------------------------ orders
+
+    def add_order(self, digest: bytes, order: Order, signature: bytes, prompt: Sequence[int]) -> None:
+        """Remember a signed order with its prompt before any node sees it."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO orders VALUES (?,?,?,?,?,?,?)",
+                (digest, order.session, order.to_json(), signature, len(prompt), RUNNING, time.time()),
+            )
+            db.executemany("INSERT INTO tokens VALUES (?,?,?)", [(digest, i, t) for i, t in enumerate(prompt)])
+
+    def add_token(self, digest: bytes, position: int, token: int) -> None:
+        """Remember a sampled token at its position, before it is shown."""
+        with self._write() as db:
+            db.execute("INSERT INTO tokens VALUES (?,?,?)", (digest, position, token))
+
+    def add_receipt(self, receipt: Receipt, signature: bytes) -> None:
+        """Remember a checked receipt; the same one again changes nothing."""
+        key = (receipt.order_digest, receipt.node, receipt.segment, receipt.to_position)
+        with self._write() as db:
+            db.execute("INSERT OR IGNORE INTO receipts VALUES (?,?,?,?,?,?)", (*key, receipt.to_json(), signature))
+
+    def add_feed(self, feed: TokenFeed, signature: bytes) -> None:
+        """Remember a token feed before a node sees it."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO feeds VALUES (?,?,?,?)",
+                (feed.order_digest, feed.to_position, feed.to_json(), signature),
+            )
+
+    def finish_order(self, digest: bytes, state: str) -> None:
+        """Move an order to DONE or FAILED."""
+        with self._write() as db:
+            db.execute("UPDATE orders SET state = ? WHERE digest = ?", (state, digest))
+
+    def order_digests(self, session: bytes | None = None) -> list[bytes]:
+        """Digests of all orders, or of one session's, oldest first."""
+        where, parameters = ("WHERE session = ?", (session,)) if session is not None else ("", ())
+        return [_blob(row[0]) for row in self._read(f"SELECT digest FROM orders {where} ORDER BY created", *parameters)]
+
+    def order(self, digest: bytes) -> OrderRecord:
+        """One order with everything that belongs to it. Raises SessionStateError when unknown."""
+        rows = self._read("SELECT json, signature, prompt_length, state, created FROM orders WHERE digest = ?", digest)
+        if not rows:
+            raise SessionStateError(
+                f"order 0x{digest.hex()} was not placed from this machine",
+                advice="Give an answer file, or use the NEXUS_HOME that asked.",
+            )
+        json, signature, prompt_length, state, created = rows[0]
+        tokens = self._read("SELECT token FROM tokens WHERE order_digest = ? ORDER BY position", digest)
+        receipts = self._read(
+            "SELECT json, signature FROM receipts WHERE order_digest = ? ORDER BY to_position, segment, rowid", digest
+        )
+        feeds = self._read("SELECT json, signature FROM feeds WHERE order_digest = ? ORDER BY to_position", digest)
+        return OrderRecord(
+            digest,
+            Order.from_json(str(json)),
+            _blob(signature),
+            int(str(prompt_length)),
+            str(state),
+            float(str(created)),
+            tuple(int(str(row[0])) for row in tokens),
+            tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in receipts),
+            tuple((TokenFeed.from_json(str(j)), _blob(s)) for j, s in feeds),
+        )
+
+
+def _blob(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise ClientStoreError("the client database holds a malformed row", advice="Restore it from a backup.")
+    return value
