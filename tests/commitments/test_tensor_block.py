@@ -1,0 +1,189 @@
+"""Shard files: written, mapped without a copy, and refused when a byte is not the committed one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nexus_chain.commitments.errors import TamperedTensorError, TensorBlockError
+from nexus_chain.commitments.merkle import verify_inclusion
+from nexus_chain.commitments.tensor_block import index_path, load_tensor_block, write_tensor_block
+from nexus_chain.commitments.weights import ModelCommitment, program_root, weight_leaf, weights_root, weights_tree
+from nexus_chain.program import PRESETS, IntegerModel, random_model
+
+
+@pytest.fixture(scope="module")
+def model() -> IntegerModel:
+    return random_model(PRESETS["tiny"], seed=7)
+
+
+@pytest.fixture(scope="module")
+def commitment(model: IntegerModel) -> ModelCommitment:
+    return ModelCommitment.of(model)
+
+
+@pytest.fixture(scope="module")
+def written(model: IntegerModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("blocks") / "tiny.safetensors"
+    write_tensor_block(model, path, 0, 2)
+    return path
+
+
+@pytest.fixture
+def block(written: Path, tmp_path: Path) -> Path:
+    for source in (written, index_path(written)):
+        shutil.copy(source, tmp_path / source.name)
+    return tmp_path / written.name
+
+
+def place_of(path: Path, tensor: str) -> tuple[int, int]:
+    """File offset and length of a tensor's bytes."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    begin, end = json.loads(raw[8 : 8 + length])[tensor]["data_offsets"]
+    return 8 + length + begin, end - begin
+
+
+def flip(path: Path, offset: int) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[offset] ^= 0x40
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (1, 3), (0, 3)])
+def test_written_shard_loads_with_the_same_bits(
+    model: IntegerModel, commitment: ModelCommitment, tmp_path: Path, start: int, end: int
+) -> None:
+    path = tmp_path / "shards" / "part.safetensors"
+    write_tensor_block(model, path, start, end, commitment)
+    block = load_tensor_block(path, commitment.weights_root, commitment.program_root)
+    assert (block.layer_start, block.layer_end, block.program) == (start, end, model.program)
+    assert set(block.weights) == {spec.name for spec in model.program.weights_of(start, end)}
+    assert all(torch.equal(tensor, model.weights[name]) for name, tensor in block.weights.items())
+    assert block.nbytes == sum(spec.nbytes for spec in model.program.weights_of(start, end))
+    assert sorted(p.name for p in path.parent.iterdir()) == ["part.safetensors", "part.safetensors.index.json"]
+
+
+def test_block_is_a_plain_safetensors_file(model: IntegerModel, block: Path) -> None:
+    loaded = load_file(block)
+    assert all(torch.equal(tensor, model.weights[name]) for name, tensor in loaded.items())
+    assert (8 + int.from_bytes(block.read_bytes()[:8], "little")) % 64 == 0
+
+
+def test_tensors_are_views_of_one_mapping_and_private(block: Path, commitment: ModelCommitment) -> None:
+    before = block.read_bytes()
+    weights = load_tensor_block(block, commitment.weights_root).weights
+    base = min(tensor.data_ptr() for tensor in weights.values())
+    data_start = 8 + int.from_bytes(before[:8], "little")
+    for name, tensor in weights.items():
+        assert tensor.data_ptr() - base == place_of(block, name)[0] - data_start
+    next(iter(weights.values())).fill_(1)
+    assert block.read_bytes() == before
+
+
+def test_every_tensor_is_proven_under_the_weights_root(commitment: ModelCommitment) -> None:
+    tree = weights_tree(commitment.tensor_roots)
+    for index, (name, root) in enumerate(commitment.tensor_roots):
+        leaf = weight_leaf(name, root)
+        verify_inclusion(leaf, index, len(tree), tree.inclusion(index), commitment.weights_root)
+
+
+def test_roots_depend_on_every_weight_and_on_the_program(model: IntegerModel, commitment: ModelCommitment) -> None:
+    other = random_model(PRESETS["tiny"], seed=8)
+    assert ModelCommitment.of(other).weights_root != commitment.weights_root
+    assert program_root(other.program) == commitment.program_root, "descriptors do not contain the model's name"
+    assert program_root(random_model(PRESETS["tiny-bias"]).program) != commitment.program_root
+    swapped = list(commitment.tensor_roots)
+    swapped[0], swapped[1] = swapped[1], swapped[0]
+    assert weights_root(swapped) != commitment.weights_root
+
+
+def test_flipped_byte_is_reported_with_tensor_and_row(block: Path, commitment: ModelCommitment) -> None:
+    name = "embed.table"  # i16[640, 64]: rows of 128 bytes, 8 in a leaf
+    offset, _ = place_of(block, name)
+    flip(block, offset + 21 * 128 + 5)
+    with pytest.raises(
+        TamperedTensorError, match=r"'embed.table' differs from its commitment in rows 16 to 23"
+    ) as caught:
+        load_tensor_block(block, commitment.weights_root)
+    assert (caught.value.tensor, caught.value.rows) == (name, ((16, 24),))
+
+
+def test_every_flipped_tensor_is_noticed(block: Path, commitment: ModelCommitment) -> None:
+    clean = block.read_bytes()
+    for name in load_tensor_block(block, commitment.weights_root).weights:
+        offset, length = place_of(block, name)
+        flip(block, offset + length - 1)
+        with pytest.raises(TamperedTensorError) as caught:
+            load_tensor_block(block, commitment.weights_root)
+        assert caught.value.tensor == name
+        block.write_bytes(clean)
+
+
+def test_truncated_file_names_tensor_and_rows(block: Path, commitment: ModelCommitment) -> None:
+    raw = block.read_bytes()
+    block.write_bytes(raw[:-100])
+    with pytest.raises(TensorBlockError, match=r"truncated: tensor '.+' lacks rows \d+ to \d+"):
+        load_tensor_block(block, commitment.weights_root)
+    for keep in (0, 4, 100):
+        block.write_bytes(raw[:keep])
+        with pytest.raises(TensorBlockError, match="again"):
+            load_tensor_block(block, commitment.weights_root)
+
+
+def test_shard_of_another_model_is_refused(block: Path, commitment: ModelCommitment) -> None:
+    with pytest.raises(TensorBlockError, match="the shard belongs to weights root"):
+        load_tensor_block(block, bytes(32))
+    with pytest.raises(TensorBlockError, match="program"):
+        load_tensor_block(block, commitment.weights_root, bytes(32))
+
+
+def test_missing_files_are_named(block: Path, commitment: ModelCommitment) -> None:
+    index = index_path(block).read_bytes()
+    index_path(block).unlink()
+    with pytest.raises(TensorBlockError, match=r"index.json is missing"):
+        load_tensor_block(block, commitment.weights_root)
+    index_path(block).write_bytes(index)
+    block.unlink()
+    with pytest.raises(TensorBlockError, match=r"tiny.safetensors is missing"):
+        load_tensor_block(block, commitment.weights_root)
+
+
+@pytest.mark.parametrize("damage", ["format", "tensors", "layers", "program", "leaves", "program_root"])
+def test_damaged_index_is_refused(block: Path, commitment: ModelCommitment, damage: str) -> None:
+    index = json.loads(index_path(block).read_text())
+    index[damage] = {"format": "other", "tensors": index["tensors"][1:], "layers": [1, 9], "program": {},
+                     "leaves": {"embed.table": "%"}, "program_root": "00" * 32}[damage]  # fmt: skip
+    index_path(block).write_text(json.dumps(index))
+    with pytest.raises(TensorBlockError):
+        load_tensor_block(block, commitment.weights_root)
+
+
+def test_index_cannot_point_to_other_layers_unnoticed(block: Path, commitment: ModelCommitment) -> None:
+    index = json.loads(index_path(block).read_text())
+    index["layers"] = [0, 3]
+    index_path(block).write_text(json.dumps(index))
+    with pytest.raises(TensorBlockError, match="lacks tensor"):
+        load_tensor_block(block, commitment.weights_root)
+
+
+def test_leaves_that_lie_still_give_the_tensor(block: Path, commitment: ModelCommitment) -> None:
+    index = json.loads(index_path(block).read_text())
+    index["leaves"] = {}
+    index_path(block).write_text(json.dumps(index))
+    load_tensor_block(block, commitment.weights_root)
+    flip(block, place_of(block, "embed.table")[0])
+    with pytest.raises(TamperedTensorError, match=r"'embed.table' .* rows 0 to 639"):
+        load_tensor_block(block, commitment.weights_root)
+
+
+def test_header_with_another_shape_is_refused(block: Path, commitment: ModelCommitment) -> None:
+    raw = block.read_bytes()
+    block.write_bytes(raw.replace(b'"shape":[640,64]', b'"shape":[64,640]', 1))
+    with pytest.raises(TensorBlockError, match=r"'embed.table' should be i16 \[640, 64\]"):
+        load_tensor_block(block, commitment.weights_root)
