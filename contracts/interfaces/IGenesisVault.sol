@@ -26,7 +26,7 @@ interface IGenesisVault {
     error GenesisVault_SendFailed(address to, uint256 amount);
 
     /// @notice Fetches what `source` (the market or the node registry) owes to the vault. Anyone may call.
-    /// @return amount wei that `source` reported as sent.
+    /// @return amount wei that arrived.
     function collect(IPullPayments source) external returns (uint256 amount);
 
     /// @notice Sends `amount` wei to `to`. Only the beneficiary.

@@ -156,7 +156,12 @@ interface IInferenceMarket is IPullPayments {
     /// @param caps one per node, at most 32, each above zero, of active nodes.
     /// @param nonce anything the user has not used before.
     /// @return session keccak256(abi.encode(user, nonce)).
-    function open(address signer, uint64 expiry, Cap[] calldata caps, bytes32 nonce)
+    function open(
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce
+    )
         external
         payable
         returns (bytes32 session);
@@ -168,7 +173,10 @@ interface IInferenceMarket is IPullPayments {
         Cap[] calldata caps,
         bytes32 nonce,
         bytes32 orderDigest
-    ) external payable returns (bytes32 session);
+    )
+        external
+        payable
+        returns (bytes32 session);
 
     /// @notice Sets or raises a node's cap to `cap` in an open session; the money sent is the difference. Only its user.
     function allot(bytes32 session, address node, uint128 cap) external payable;
@@ -189,7 +197,7 @@ interface IInferenceMarket is IPullPayments {
     /// @notice Settles several lines of a session; those that cannot be settled are left as they are.
     function settleMany(bytes32 session, address[] calldata nodes) external;
 
-    /// @notice Commits the caller's receipt log. Only an active node; no dispute depends on it.
+    /// @notice Commits the caller's receipt log. Only a registered node; no dispute depends on it.
     function commitReceipts(bytes32 root, uint64 count) external;
 
     /// @notice Holds what a line has earned for one more game. Only the dispute contract, until the line's end.

@@ -43,8 +43,7 @@ interface IModelRegistry {
     error ModelRegistry_SemVerMustRise(SemVer parent, SemVer child);
 
     /// @notice Publishes a version for ever; the caller is its publisher.
-    /// @return id keccak256(abi.encode(publisher, weightsRoot, programRoot, tokenizerHash, parent, pricePerToken,
-    /// layers, major, minor, patch, keccak256(bytes(manifestCid)))).
+    /// @return id keccak256(abi.encode(publisher, modelVersion)): nobody can take an id that another would get.
     function publish(ModelVersion calldata modelVersion) external returns (bytes32 id);
 
     /// @notice The id `publish` gives to this version of this publisher.

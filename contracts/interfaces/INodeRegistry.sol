@@ -38,11 +38,7 @@ interface INodeRegistry is IPullPayments {
     event StakeAdded(address indexed node, uint256 amount, uint256 stake);
     event EndpointUpdated(address indexed node, bytes32 tlsKeyHash, string endpoint);
     event Announced(
-        address indexed node,
-        bytes32 indexed modelVersion,
-        uint16 layerStart,
-        uint16 layerEnd,
-        uint128 weiPerToken
+        address indexed node, bytes32 indexed modelVersion, uint16 layerStart, uint16 layerEnd, uint128 weiPerToken
     );
     event AnnouncementRemoved(address indexed node, bytes32 indexed modelVersion);
     event UnbondRequested(address indexed node, uint256 unbondableAfter);
@@ -162,7 +158,11 @@ interface INodeRegistry is IPullPayments {
 
     /// @notice Up to `limit` announcements for a version from `offset` on. The order changes when one is removed.
     /// A node that became inactive stays listed until it is pruned: ask `isActive`.
-    function announcements(bytes32 modelVersion, uint256 offset, uint256 limit)
+    function announcements(
+        bytes32 modelVersion,
+        uint256 offset,
+        uint256 limit
+    )
         external
         view
         returns (Announcement[] memory page);

@@ -111,9 +111,8 @@ library SignedDocuments {
 
     /// @notice EIP-712 struct hash of a receipt.
     function hash(Receipt memory receipt) internal pure returns (bytes32) {
-        bytes memory head = abi.encode(
-            RECEIPT_TYPEHASH, receipt.orderDigest, receipt.node, receipt.segment, receipt.from, receipt.to
-        );
+        bytes memory head =
+            abi.encode(RECEIPT_TYPEHASH, receipt.orderDigest, receipt.node, receipt.segment, receipt.from, receipt.to);
         bytes memory tail = abi.encode(
             receipt.inRoot, receipt.outRoot, keccak256(abi.encodePacked(receipt.predecessors)), receipt.price
         );
