@@ -1,0 +1,118 @@
+"""What goes wrong in a node daemon.
+
+    NexusError
+    └── NodeError
+        ├── ConfigurationError        a flag, variable or TOML entry that is missing or malformed
+        ├── DataFolderError           the data folder is damaged or not usable
+        │   ├── DataFolderBusyError   another daemon runs on it
+        │   └── WriteAheadLogError    an event that cannot be read back
+        ├── PortInUseError            the address to listen on is taken
+        ├── RegistrationError         the chain does not know this node as it is configured
+        ├── ExactnessError            this version's overflow proof failed: serving it could be slashed
+        ├── ServingError              what a client is told
+        │   ├── MalformedRequestError fields that no honest client sends
+        │   ├── ModelNotServedError   another model version, segment or layer range
+        │   ├── SessionNotOpenError   the session is unknown, closing, expired, or has no line for this node
+        │   ├── PromptError           the prompt does not hash to promptRoot, or does not fit the context
+        │   ├── UnknownOrderError     rows for an order that was never opened here
+        │   ├── OrderConflictError    an open order is opened again, differently
+        │   ├── NotPrepaidError       the voucher does not cover the positions sent
+        │   ├── PositionError         rows or a chunk out of place
+        │   ├── RowsConflictError     other rows for positions that were served
+        │   ├── PredecessorError      a chunk whose input nobody vouches for
+        │   ├── NotAuthorisedError    private rows, asked for without the session key
+        │   └── BusyError             as many orders as this node takes
+        └── StoppingError             the daemon is shutting down
+"""
+
+from __future__ import annotations
+
+from nexus_chain.errors import NexusError
+
+
+class NodeError(NexusError):
+    """Base of everything the daemon raises."""
+
+
+class ConfigurationError(NodeError):
+    """Raised when a setting is missing, unknown or malformed."""
+
+
+class DataFolderError(NodeError):
+    """Raised when a node's data folder cannot be used."""
+
+
+class DataFolderBusyError(DataFolderError):
+    """Raised when another daemon holds the data folder: two would sign over each other."""
+
+
+class WriteAheadLogError(DataFolderError):
+    """Raised when the write-ahead log cannot be read back or written."""
+
+
+class PortInUseError(NodeError):
+    """Raised when the address to listen on is taken."""
+
+
+class RegistrationError(NodeError):
+    """Raised when the registry's entry for this node is missing, inactive or differs from its keys."""
+
+
+class ExactnessError(NodeError):
+    """Raised when the overflow proof of the program fails."""
+
+
+class ServingError(NodeError):
+    """Base of what a client's request can be refused for."""
+
+
+class MalformedRequestError(ServingError):
+    """Raised when a request's fields cannot come from an honest client."""
+
+
+class ModelNotServedError(ServingError):
+    """Raised when an order wants another model version or layer range than this node serves."""
+
+
+class SessionNotOpenError(ServingError):
+    """Raised when the chain has no open session with a line for this node."""
+
+
+class PromptError(ServingError):
+    """Raised when the prompt is not the ordered one or does not fit."""
+
+
+class UnknownOrderError(ServingError):
+    """Raised when an order was never opened here, or was forgotten after its dispute period."""
+
+
+class OrderConflictError(ServingError):
+    """Raised when an order is opened again with another segment or prompt length."""
+
+
+class NotPrepaidError(ServingError):
+    """Raised before computing positions that no voucher covers."""
+
+
+class PositionError(ServingError):
+    """Raised when rows or chunks do not continue where the order stands."""
+
+
+class RowsConflictError(ServingError):
+    """Raised when rows are sent again with other contents."""
+
+
+class PredecessorError(ServingError):
+    """Raised when a chunk's input rows are not vouched for by an allotted predecessor."""
+
+
+class NotAuthorisedError(ServingError):
+    """Raised when private rows are asked for without the session key's signature."""
+
+
+class BusyError(ServingError):
+    """Raised when the node serves as many orders as it is configured for."""
+
+
+class StoppingError(NodeError):
+    """Raised when work arrives while the daemon shuts down."""

@@ -1,0 +1,48 @@
+"""The node's state in use: events go through the write-ahead log before they become visible.
+
+Thread-safe. One ledger owns one log; effects are returned to whoever brought the event.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from node.state import Effect, Event, NodeState, RowsReceived, RowsRecovered, Terms, TimePassed, transition
+from node.write_ahead_log import WriteAheadLog
+
+
+class Ledger:
+    """The current ``NodeState``, rebuilt from ``log`` when constructed."""
+
+    def __init__(self, log: WriteAheadLog, terms: Terms) -> None:
+        self._log = log
+        self._lock = threading.RLock()
+        self._state = NodeState(terms)
+        for event in log.events():
+            self._state, _ = transition(self._state, event)
+
+    @property
+    def state(self) -> NodeState:
+        """The state now; immutable, so it may be kept."""
+        return self._state
+
+    def dispatch(self, event: Event, record: Callable[[], None] | None = None) -> tuple[Effect, ...]:
+        """Check, write down, then apply ``event``; returns its effects.
+
+        ``record`` writes the event down where that is not the log's business: rows are logged as rows.
+        Raises what ``transition`` raises, with nothing written.
+        """
+        with self._lock:
+            after, effects = transition(self._state, event)
+            if record is not None:
+                record()
+            elif after is not self._state and not isinstance(event, (RowsReceived, RowsRecovered, TimePassed)):
+                self._log.append(event)
+            self._state = after
+        return effects
+
+    def close(self) -> None:
+        """Close the log; later events fail."""
+        with self._lock:
+            self._log.close()

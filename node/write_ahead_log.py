@@ -1,0 +1,100 @@
+"""The write-ahead log: every event that changed the state, in order, in one SQLite file.
+
+Appending returns after the disk has it (``synchronous=FULL``); the state changes after that.
+Replaying the log through ``state.transition`` gives the state that was lost. It knows how to
+write an event down, not what one means.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from node import state
+from node.errors import WriteAheadLogError
+from node.state import Event
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL)"
+#: Kinds of event that are logged; the others are found out again after a restart.
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        state.SessionObserved,
+        state.OrderReceived,
+        state.VoucherReceived,
+        state.ReceiptSigned,
+        state.SessionForgotten,
+    )
+}
+
+
+class WriteAheadLog:
+    """Events in the file ``path``. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def append(self, event: Event) -> None:
+        """Write ``event`` down; it survives a power cut once this returns."""
+        row = (type(event).__name__, encode(event))
+        try:
+            self._database.execute("INSERT INTO event (kind, body) VALUES (?, ?)", row)
+        except sqlite3.DatabaseError as error:
+            raise WriteAheadLogError(
+                f"{self._path} could not be written ({error})", advice="Free space on the disk, then restart the node."
+            ) from error
+
+    def events(self) -> Iterator[Event]:
+        """Every event in the order of writing. Raises WriteAheadLogError for one it cannot read."""
+        try:
+            for number, kind, body in self._database.execute("SELECT number, kind, body FROM event ORDER BY number"):
+                yield self._decoded(number, kind, body)
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def close(self) -> None:
+        """Fold the log into one file and close it."""
+        self._database.close()
+
+    def _decoded(self, number: int, kind: str, body: str) -> Event:
+        try:
+            return decode(kind, body)
+        except (KeyError, ValueError, TypeError) as error:
+            raise self._damaged(f"event {number} is not a {kind}") from error
+
+    def _damaged(self, what: str) -> WriteAheadLogError:
+        return WriteAheadLogError(
+            f"{self._path} is damaged ({what})", advice="Restore the node's data folder from a backup."
+        )
+
+
+def encode(event: Event) -> str:
+    """An event's fields as JSON; bytes as 0x hex."""
+    values = {entry.name: getattr(event, entry.name) for entry in fields(event)}
+    shown = {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
+    return json.dumps(shown, separators=(",", ":"))
+
+
+def decode(kind: str, body: str) -> Event:
+    """Inverse of ``encode``; KeyError, ValueError or TypeError for anything else."""
+    event_type = _KINDS[kind]
+    data = json.loads(body)
+    values = {}
+    for entry in fields(event_type):
+        value = data.pop(entry.name)
+        values[entry.name] = bytes.fromhex(value.removeprefix("0x")) if entry.type == "bytes" else value
+    if data:
+        raise ValueError(f"unknown fields {sorted(data)}")
+    decoded: Event = event_type(**values)
+    return decoded
