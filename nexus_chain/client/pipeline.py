@@ -273,7 +273,9 @@ class Pipeline:
                 f"segment {slot.segment} has nobody left to serve it: {error.message}",
                 advice="Ask again later: the tokens so far and their receipts are kept; see `nexus nodes`.",
             ) from error
-        self._reserve.fund(slot.contact, self._outstanding(slot))
+        # For the rest of the order at once: one transaction a replacement, not one a chunk.
+        longest = self.seen.prompt_length + self.order.max_tokens - 1
+        self._reserve.fund(slot.contact, self._price(slot.segment, longest - slot.billed))
         done = self.seen.received(slot.segment)
         event = FailoverEvent(slot.segment, failed.address, slot.contact.address, done, error.message)
         self.failovers.append(event)

@@ -1,0 +1,230 @@
+"""The pipeline against nodes that keep the protocol's rules: tokens, money, receipts, failover."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from toy_network import DOMAIN, WIDTH, ToyNode, ToyPeer, expected_tokens
+
+from nexus_chain.client import pipeline as pipeline_module
+from nexus_chain.client.errors import CapTooLowError, NoSpareError
+from nexus_chain.client.peer import NodeContact
+from nexus_chain.client.pipeline import Pipeline
+from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.store import ClientStore, LineRecord, SessionRecord
+from nexus_chain.commitments.tensor import commit
+from nexus_chain.market.documents import Ask, Order, address_of, sign
+
+SESSION = bytes([7]) * 32
+SESSION_KEY = bytes([3]) * 32
+CAP = 10_000_000
+
+
+class ToyReserve:
+    """Spares by segment; funding raises the cap in the store, as a transaction would."""
+
+    def __init__(self, store: ClientStore, spares: dict[int, list[ToyNode]]) -> None:
+        self.store, self.spares, self.funded = store, spares, []
+
+    def spare(self, segment: int, failed: Sequence[str]) -> NodeContact | None:
+        left = [node for node in self.spares.get(segment, []) if node.address not in failed]
+        return left[0].contact if left else None
+
+    def fund(self, node: NodeContact, wei: int) -> None:
+        line = self.store.lines(SESSION).get(node.address)
+        if line is None or line.cap - line.used < wei:
+            self.store.set_cap(SESSION, node.address, (line.used if line else 0) + wei)
+            self.funded.append(node.address)
+
+
+class Network:
+    """Primaries, spares and one session over them, in ``folder``."""
+
+    def __init__(self, folder: Path, segments: int = 2, spares: int = 1, cap: int = CAP) -> None:
+        signer = address_of(SESSION_KEY)
+        keys = iter(bytes([0] * 30 + [1, i]) for i in range(100))
+        self.segments = segments
+        self.nodes = [ToyNode(next(keys), (i, i + 1), segments, signer) for i in range(segments)]
+        self.spares = {
+            i: [ToyNode(next(keys), (i, i + 1), segments, signer) for _ in range(spares)] for i in range(segments)
+        }
+        self.store = ClientStore(folder / "client.sqlite")
+        record = SessionRecord(SESSION, 31337, DOMAIN.verifying_contract, signer, signer, bytes(32), 2**40, False)
+        self.store.add_session(record, [LineRecord(node.address, cap) for node in self.nodes])
+        self.purse = SessionPurse(self.store, SESSION, SESSION_KEY, DOMAIN)
+        self.reserve = ToyReserve(self.store, self.spares)
+        self.by_address = {n.address: n for n in [*self.nodes, *(s for group in self.spares.values() for s in group)]}
+
+    def pipeline(self, prompt: Sequence[int], max_tokens: int, salt: bytes = bytes(32)) -> Pipeline:
+        import torch
+
+        asks = tuple(Ask(i, i + 1, 10) for i in range(self.segments))
+        root = commit(torch.tensor(prompt, dtype=torch.int32), salt)
+        order = Order(SESSION, salt, bytes(32), root, max_tokens, bytes(32), 0, CAP, asks, 2**40)
+        signature = sign(order, SESSION_KEY, DOMAIN)
+        self.store.add_order(order.digest(DOMAIN), order, signature, prompt)
+        return Pipeline(
+            (order, signature),
+            prompt,
+            WIDTH,
+            [node.contact for node in self.nodes],
+            domain=DOMAIN,
+            session_key=SESSION_KEY,
+            purse=self.purse,
+            store=self.store,
+            dial=lambda contact: ToyPeer(self.by_address[contact.address]),
+            reserve=self.reserve,
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "RECONNECT_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3])
+def test_answer_receipts_and_money(tmp_path: Path, segments: int) -> None:
+    network = Network(tmp_path, segments)
+    prompt = [5, 6, 7, 8]
+    run = network.pipeline(prompt, 70)
+    assert list(run.run()) == expected_tokens(prompt, 70, segments)
+    # 4 + 69 positions are fed: chunks of 4, 32, 32 and 5, each with a receipt of every segment
+    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [
+        (0, 4),
+        (4, 36),
+        (36, 68),
+        (68, 73),
+    ]
+    for node in network.nodes:
+        line = network.store.lines(SESSION)[node.address]
+        assert line.used == 730 == node.computed
+        assert node.paid == line.promised
+        assert line.used <= line.promised <= line.used + 32 * 10
+    stored = network.store.order(run.digest)
+    assert list(stored.tokens) == run.seen.tokens
+    assert sorted(s for _, s in stored.receipts) == sorted(s for _, s in run.receipts)
+    assert [feed.to_position for feed, _ in stored.feeds] == [36, 68, 73]
+
+
+def test_stops_at_an_end_token_and_carries_the_prepaid_rest_over(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    prompt = [1, 2, 3]
+    whole = expected_tokens(prompt, 40, 2)
+    end = whole[10]
+    stop = whole.index(end) + 1
+    assert list(network.pipeline(prompt, 40).run(frozenset({end}))) == whole[:stop]
+    used = (3 + stop - 1) * 10
+    assert network.store.lines(SESSION)[network.nodes[0].address].used == used
+    assert list(network.pipeline(prompt, 5, bytes([1]) * 32).run()) == whole[:5]
+    assert network.store.lines(SESSION)[network.nodes[0].address].used == used + 70
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_failover_at_any_moment_gives_the_same_tokens(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    segments = data.draw(st.integers(1, 3))
+    network = Network(tmp_path_factory.mktemp("net"), segments, spares=2)
+    for group in ([node] for node in network.nodes):
+        group[0].dies_after = data.draw(st.none() | st.integers(0, 60))
+    for group in network.spares.values():
+        group[0].dies_after = data.draw(st.none() | st.integers(0, 60))
+    prompt, count = [9, 8, 7], data.draw(st.integers(1, 70))
+    run = network.pipeline(prompt, count)
+    assert list(run.run()) == expected_tokens(prompt, count, segments)
+    stop = len(prompt) + count - 1
+    final = [r for r, _ in run.receipts if r.to_position == stop]
+    assert {r.segment for r in final} == set(range(segments))
+    for node in network.by_address.values():
+        line = network.store.lines(SESSION).get(node.address, LineRecord(node.address, 0))
+        assert node.computed <= node.paid <= line.cap
+        assert line.used >= node.computed or node.dies_after is not None
+
+
+def test_spare_is_funded_and_bills_its_replay(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    network.nodes[1].dies_after = 20  # in the middle of the second chunk
+    run = network.pipeline([4, 4], 40)
+    tokens = list(run.run())
+    assert tokens == expected_tokens([4, 4], 40, 2)
+    (event,) = run.failovers
+    spare = network.spares[1][0]
+    assert (event.segment, event.failed, event.spare) == (1, network.nodes[1].address, spare.address)
+    assert network.reserve.funded == [spare.address]
+    billed = [(r.from_position, r.to_position) for r, _ in run.receipts if r.node == spare.address]
+    assert billed == [(0, 2), (2, 34), (34, 41)]
+
+
+def test_a_node_that_comes_back_continues_where_it_was(tmp_path: Path) -> None:
+    network = Network(tmp_path, spares=0)
+    node = network.nodes[0]
+    node.dies_after = 10
+    reached = ToyPeer.__init__
+
+    def revive(peer: ToyPeer, toy: ToyNode) -> None:
+        if toy.dies_after is not None and toy.dies_after < 0:
+            toy.dies_after = None
+        reached(peer, toy)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ToyPeer, "__init__", revive)
+        run = network.pipeline([4, 4], 40)
+        assert list(run.run()) == expected_tokens([4, 4], 40, 2)
+    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [(0, 2), (2, 34), (34, 41)]
+    assert node.computed == 410
+
+
+def test_nobody_left_keeps_what_was_received(tmp_path: Path) -> None:
+    network = Network(tmp_path, spares=0)
+    network.nodes[0].dies_after = 40
+    run = network.pipeline([4, 4], 60)
+    received: list[int] = []
+    with pytest.raises(NoSpareError, match="Ask again"):
+        received.extend(run.run())
+    stored = network.store.order(run.digest)
+    assert stored.tokens[2:] == tuple(expected_tokens([4, 4], len(stored.tokens) - 2, 2))
+    assert len(stored.receipts) == 4
+    assert all(line.used == line.promised for line in network.store.lines(SESSION).values())
+
+
+@pytest.mark.parametrize("forged", ["in_root", "out_root", "price"])
+def test_forged_receipt_is_not_paid_for_and_replaced(tmp_path: Path, forged: str) -> None:
+    network = Network(tmp_path)
+    network.nodes[1].forges = forged
+    run = network.pipeline([4, 4], 40)
+    assert list(run.run()) == expected_tokens([4, 4], 40, 2)
+    assert network.nodes[1].paid == 20
+    assert {r.node for r, _ in run.receipts if r.segment == 1} == {network.spares[1][0].address}
+
+
+def test_spare_with_other_bits_is_refused(tmp_path: Path) -> None:
+    network = Network(tmp_path, spares=2)
+    network.nodes[0].dies_after = 20
+    network.spares[0][0].lies = True
+    run = network.pipeline([4, 4], 40)
+    assert list(run.run()) == expected_tokens([4, 4], 40, 2)
+    assert [e.spare for e in run.failovers] == [node.address for node in network.spares[0]]
+    assert "other bits" in run.failovers[1].reason
+
+
+def test_cap_ends_the_answer_with_all_receipts(tmp_path: Path) -> None:
+    network = Network(tmp_path, cap=350)
+    run = network.pipeline([4, 4], 60)
+    received: list[int] = []
+    with pytest.raises(CapTooLowError, match="allot"):
+        received.extend(run.run())
+    assert received == expected_tokens([4, 4], 33, 2)
+    assert len(run.receipts) == 4
+
+
+def test_early_stop_leaves_nothing_unreceipted(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    run = network.pipeline([4, 4], 60)
+    stream = run.run()
+    assert [next(stream) for _ in range(10)] == expected_tokens([4, 4], 10, 2)
+    stream.close()
+    assert max(r.to_position for r, _ in run.receipts) == 11
+    assert network.store.lines(SESSION)[network.nodes[0].address].used == 110
