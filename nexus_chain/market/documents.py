@@ -103,7 +103,7 @@ class Order(Document):
 
 @dataclass(frozen=True)
 class TokenFeed(Document):
-    """"I fed these tokens [0, to) to segment 0"; signed by the session key.
+    """ "I fed these tokens [0, to) to segment 0"; signed by the session key.
 
     Protects segment 0 inside a chunk, where no receipt of the last segment can exist yet.
     ``root`` is the salted tensor root of the tokens, i32[to].

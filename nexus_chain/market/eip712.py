@@ -32,9 +32,7 @@ LARGEST_JSON_NUMBER = 2**53 - 1
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _BYTES32 = re.compile(r"0x[0-9a-f]{64}\Z")
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)\Z")
-_DOMAIN_TYPEHASH = keccak(
-    text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
+_DOMAIN_TYPEHASH = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
 
 @lru_cache(maxsize=4096)

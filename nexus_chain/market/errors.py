@@ -1,24 +1,24 @@
 """What can be wrong with an order, a receipt, a voucher or a price.
 
-    MarketError
-    ├── DocumentFormatError            a field of the wrong type, size or spelling
-    ├── BadSignatureError              not 65 bytes, high s, or no key recovers
-    │   └── WrongSignerError           a good signature by somebody else
-    ├── OrderError
-    │   ├── OrderExpiredError          the deadline has passed
-    │   ├── OrderOverLimitError        more tokens or money than allowed
-    │   ├── OrderAsksError             asks that do not cover the layers in order
-    │   └── OrderSessionError          an order of another session
-    ├── VoucherError
-    │   ├── VoucherSessionError        a voucher of another session
-    │   ├── VoucherLineError           no line for this node, or two
-    │   ├── VoucherOverCapError        more than the chain holds for this node
-    │   ├── VoucherUnderpaysError      less than the next chunk costs
-    │   └── StaleVoucherError          pays nothing new; harmless, the higher one stays
-    │       ├── ReplayedVoucherError   the same cumulative amount again
-    │       └── LowerVoucherError      a lower cumulative amount
-    ├── ReceiptError                   a receipt that does not follow from its order
-    └── PriceError                     a price outside the policy
+MarketError
+├── DocumentFormatError            a field of the wrong type, size or spelling
+├── BadSignatureError              not 65 bytes, high s, or no key recovers
+│   └── WrongSignerError           a good signature by somebody else
+├── OrderError
+│   ├── OrderExpiredError          the deadline has passed
+│   ├── OrderOverLimitError        more tokens or money than allowed
+│   ├── OrderAsksError             asks that do not cover the layers in order
+│   └── OrderSessionError          an order of another session
+├── VoucherError
+│   ├── VoucherSessionError        a voucher of another session
+│   ├── VoucherLineError           no line for this node, or two
+│   ├── VoucherOverCapError        more than the chain holds for this node
+│   ├── VoucherUnderpaysError      less than the next chunk costs
+│   └── StaleVoucherError          pays nothing new; harmless, the higher one stays
+│       ├── ReplayedVoucherError   the same cumulative amount again
+│       └── LowerVoucherError      a lower cumulative amount
+├── ReceiptError                   a receipt that does not follow from its order
+└── PriceError                     a price outside the policy
 """
 
 from __future__ import annotations

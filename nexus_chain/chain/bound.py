@@ -1,0 +1,116 @@
+"""What every typed contract class shares: reading, sending, events.
+
+Knows ABIs, not meanings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from web3 import Web3
+from web3.contract.contract import Contract, ContractFunction
+from web3.logs import DISCARD
+from web3.types import TxReceipt
+
+from nexus_chain.chain.errors import ContractMissingError, WalletError
+from nexus_chain.chain.interfaces import abi
+from nexus_chain.chain.transactions import Mined, Sender, chain_errors
+from nexus_chain.market.documents import checksum
+
+#: Blocks per log query: public RPC servers refuse larger ranges.
+_BLOCKS_PER_QUERY = 5_000
+#: Entries per page of the registries' lists.
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class ChainEvent:
+    """One event of one contract; ``arguments`` are named as in Solidity."""
+
+    name: str
+    arguments: dict[str, Any]
+    block: int
+    transaction: str
+    log_index: int
+
+
+class BoundContract:
+    """One deployed contract; subclasses name its methods."""
+
+    CONTRACT: ClassVar[str]
+
+    def __init__(self, web3: Web3, address: str, sender: Sender | None = None) -> None:
+        """``sender`` is needed to send; without one the class only reads."""
+        self.web3, self.address, self.sender = web3, checksum(address), sender
+        self._contract: Contract = web3.eth.contract(address=self.address, abi=abi(self.CONTRACT))
+
+    def require_code(self) -> None:
+        """Raise ContractMissingError unless there is a contract at the address."""
+        with chain_errors(self.web3):
+            code = self.web3.eth.get_code(self.address)
+        if not code:
+            raise ContractMissingError(
+                f"there is no {self.CONTRACT} at {self.address} on this chain",
+                advice="The chain was reset or the deployment file is another chain's: deploy again.",
+            )
+
+    def events(
+        self, name: str, from_block: int = 0, to_block: int | None = None, *, where: Mapping[str, Any] | None = None
+    ) -> Iterator[ChainEvent]:
+        """Events ``name`` in blocks [from_block, to_block], oldest first; ``where`` matches indexed arguments."""
+        with chain_errors(self.web3):
+            last = self.web3.eth.block_number if to_block is None else to_block
+            for start in range(from_block, last + 1, _BLOCKS_PER_QUERY):
+                stop = min(last, start + _BLOCKS_PER_QUERY - 1)
+                event = self._contract.events[name]()
+                for log in event.get_logs(from_block=start, to_block=stop, argument_filters=dict(where or {})):
+                    yield _chain_event(log)
+
+    def events_in(self, receipt: TxReceipt, name: str) -> list[ChainEvent]:
+        """Events ``name`` of this contract in one transaction's receipt."""
+        logs = self._contract.events[name]().process_receipt(receipt, errors=DISCARD)
+        return [_chain_event(log) for log in logs if log["address"] == self.address]
+
+    def _function(self, name: str, *arguments: Any) -> ContractFunction:
+        function: ContractFunction = self._contract.functions[name](*arguments)
+        return function
+
+    def _read(self, name: str, *arguments: Any) -> Any:
+        with chain_errors(self.web3):
+            return self._function(name, *arguments).call()
+
+    def _send(self, name: str, *arguments: Any, value: int = 0) -> Mined:
+        if self.sender is None:
+            raise WalletError(f"{self.CONTRACT}.{name} needs a wallet", advice="Open one and pass its sender.")
+        return self.sender.send(self._function(name, *arguments), value)
+
+    def _pages(self, name: str, *arguments: Any) -> Iterator[Any]:
+        """Every entry of a paged view, ``PAGE`` at a time."""
+        offset = 0
+        while page := self._read(name, *arguments, offset, PAGE):
+            yield from page
+            offset += len(page)
+
+
+class PullPayments(BoundContract):
+    """Contracts that owe money: it is credited to a balance, whose owner fetches it."""
+
+    def balance_of(self, payee: str) -> int:
+        """Wei owed to ``payee`` and not fetched yet."""
+        return int(self._read("balanceOf", checksum(payee)))
+
+    def withdraw(self) -> Mined:
+        """Fetch the caller's whole balance."""
+        return self._send("withdraw")
+
+    def withdraw_to(self, to: str) -> Mined:
+        """Send the caller's whole balance to ``to``."""
+        return self._send("withdrawTo", checksum(to))
+
+
+def _chain_event(log: Any) -> ChainEvent:
+    return ChainEvent(
+        log["event"], dict(log["args"]), log["blockNumber"], log["transactionHash"].to_0x_hex(), log["logIndex"]
+    )

@@ -1,0 +1,75 @@
+"""The five contracts of one deployment, connected and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from web3 import Web3
+
+from nexus_chain.chain.bound import BoundContract
+from nexus_chain.chain.certificate_registry import CertificateRegistry
+from nexus_chain.chain.connection import connect
+from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.errors import ContractMissingError
+from nexus_chain.chain.genesis_vault import GenesisVault
+from nexus_chain.chain.inference_market import InferenceMarket
+from nexus_chain.chain.model_registry import ModelRegistry
+from nexus_chain.chain.node_registry import NodeRegistry
+from nexus_chain.chain.transactions import Sender
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.market.documents import Domain
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """Typed access to one deployment, for one wallet or for reading only."""
+
+    web3: Web3
+    deployment: Deployment
+    nodes: NodeRegistry
+    models: ModelRegistry
+    market: InferenceMarket
+    vault: GenesisVault
+    certificates: CertificateRegistry
+    sender: Sender | None = None
+
+    @property
+    def domain(self) -> Domain:
+        """The EIP-712 domain of all documents here."""
+        return self.deployment.domain
+
+    @classmethod
+    def at(cls, web3: Web3, deployment: Deployment, wallet: Wallet | None = None) -> Contracts:
+        """Bind the contracts; raises ContractMissingError when they are not there or not ours."""
+        sender = None if wallet is None else Sender(web3, wallet)
+        found = cls(
+            web3,
+            deployment,
+            NodeRegistry(web3, deployment.node_registry, sender),
+            ModelRegistry(web3, deployment.model_registry, sender),
+            InferenceMarket(web3, deployment.inference_market, sender),
+            GenesisVault(web3, deployment.genesis_vault, sender),
+            CertificateRegistry(web3, deployment.certificate_registry, sender),
+            sender,
+        )
+        parts: tuple[BoundContract, ...] = (found.nodes, found.models, found.market, found.vault, found.certificates)
+        for contract in parts:
+            contract.require_code()
+        # INVARIANT: everything signed here counts there; another domain would make every signature worthless.
+        if found.market.domain_separator() != deployment.domain.separator:
+            raise ContractMissingError(
+                f"the market at {deployment.inference_market} signs under another domain than this program",
+                advice="Use the deployment file of this chain, and the program version it was deployed with.",
+            )
+        return found
+
+    @classmethod
+    def connect(cls, rpc_url: str, deployment: Deployment | Path | int, wallet: Wallet | None = None) -> Contracts:
+        """Connect to ``rpc_url`` and bind a deployment (itself, its file, or its chain id)."""
+        known = deployment if isinstance(deployment, Deployment) else Deployment.load(deployment)
+        return cls.at(connect(rpc_url, known.chain_id), known, wallet)
+
+    def with_wallet(self, wallet: Wallet) -> Contracts:
+        """The same deployment for another wallet."""
+        return Contracts.at(self.web3, self.deployment, wallet)

@@ -1,0 +1,97 @@
+"""Where the contracts are on one chain: a small JSON file, written by ``scripts/deploy.py``.
+
+``$NEXUS_HOME/deployments/<chain id>.json`` unless another path is given. Knows addresses,
+not ABIs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.chain.errors import DeploymentError
+from nexus_chain.market.documents import Domain, checksum
+
+
+def nexus_home() -> Path:
+    """``$NEXUS_HOME``, or ``~/.nexus``."""
+    configured = os.environ.get("NEXUS_HOME")
+    return Path(configured).expanduser() if configured else Path.home() / ".nexus"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Addresses of the five contracts on one chain, and what they were deployed with.
+
+    ``parameters`` holds the constructor's numbers (seconds and wei) for people to read; programs ask the
+    contracts. ``block`` is where event readers start.
+    """
+
+    chain_id: int
+    node_registry: str
+    model_registry: str
+    inference_market: str
+    genesis_vault: str
+    certificate_registry: str
+    block: int = 0
+    preset: str = ""
+    parameters: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in CONTRACT_FIELDS:
+            object.__setattr__(self, name, checksum(getattr(self, name)))
+
+    @property
+    def domain(self) -> Domain:
+        """The EIP-712 domain that this deployment's documents are signed under."""
+        return Domain(self.chain_id, self.inference_market)
+
+    @staticmethod
+    def path_for(chain_id: int, home: Path | None = None) -> Path:
+        """The file that describes the deployment on ``chain_id``."""
+        return (home or nexus_home()) / "deployments" / f"{chain_id}.json"
+
+    def save(self, path: Path | None = None) -> Path:
+        """Write the file at once or not at all; returns where."""
+        path = path or self.path_for(self.chain_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+        draft.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, source: Path | int) -> Deployment:
+        """Read a file, or the one for a chain id. Raises DeploymentError."""
+        path = cls.path_for(source) if isinstance(source, int) else source
+        try:
+            data = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise DeploymentError(
+                f"there is no deployment file {path}",
+                advice="Deploy with `ape run deploy`, or copy the operator's file there.",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise DeploymentError(f"{path} is not a deployment file: {error}", advice="Deploy again.") from error
+        return cls._from_data(data, path)
+
+    @classmethod
+    def _from_data(cls, data: Any, path: Path) -> Deployment:
+        known = {f.name for f in fields(cls)}
+        required = {"chain_id", *CONTRACT_FIELDS}
+        if not isinstance(data, dict) or not required <= set(data) <= known or not isinstance(data["chain_id"], int):
+            raise DeploymentError(f"{path} does not describe a deployment", advice="Deploy again.")
+        return cls(**data)
+
+
+#: Deployment field of each contract, and the contract's name.
+CONTRACT_FIELDS: dict[str, str] = {
+    "genesis_vault": "GenesisVault",
+    "model_registry": "ModelRegistry",
+    "node_registry": "NodeRegistry",
+    "inference_market": "InferenceMarket",
+    "certificate_registry": "CertificateRegistry",
+}

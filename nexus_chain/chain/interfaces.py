@@ -1,0 +1,26 @@
+"""The contracts' ABIs, as ``scripts/export_abi.py`` wrote them from the compiled sources."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+CONTRACTS = ("CertificateRegistry", "GenesisVault", "InferenceMarket", "ModelRegistry", "NodeRegistry")
+
+
+@cache
+def abi(contract: str) -> tuple[dict[str, Any], ...]:
+    """The ABI of one of ``CONTRACTS``."""
+    text = resources.files(__package__).joinpath("abi", f"{contract}.json").read_text("utf-8")
+    return tuple(json.loads(text))
+
+
+@cache
+def custom_errors() -> dict[bytes, dict[str, Any]]:
+    """Every custom error of every contract, by its 4-byte selector."""
+    from eth_utils.abi import function_abi_to_4byte_selector
+
+    entries = (entry for contract in CONTRACTS for entry in abi(contract) if entry["type"] == "error")
+    return {function_abi_to_4byte_selector(entry): entry for entry in entries}  # type: ignore[arg-type]

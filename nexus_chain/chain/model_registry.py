@@ -1,0 +1,81 @@
+"""ModelRegistry: immutable model versions, what exactly a node claims to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from nexus_chain.chain.bound import BoundContract
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.market.documents import checksum
+
+NO_PARENT = bytes(32)
+
+
+@dataclass(frozen=True, order=True)
+class SemVer:
+    """Semantic version; ordered by major, minor, patch."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """What a publisher states about a version."""
+
+    weights_root: bytes  # RFC 9162 root over all tensors
+    program_root: bytes  # RFC 9162 root over the op descriptors
+    tokenizer_hash: bytes  # SHA-256 of the tokenizer file
+    price_per_token: int  # suggested wei per token over all layers
+    layers: int
+    semver: SemVer
+    manifest_cid: str
+    parent: bytes = NO_PARENT  # id of the version this one came from
+
+    def _abi(self) -> tuple[Any, ...]:
+        version = (self.semver.major, self.semver.minor, self.semver.patch)
+        roots = (self.weights_root, self.program_root, self.tokenizer_hash, self.parent)
+        return (*roots, self.price_per_token, self.layers, version, self.manifest_cid)
+
+
+class ModelRegistry(BoundContract):
+    """Typed access; methods are the contract's, in snake case."""
+
+    CONTRACT: ClassVar[str] = "ModelRegistry"
+
+    def publish(self, version: ModelVersion) -> tuple[bytes, Mined]:
+        """Publish for ever; returns the version's id."""
+        mined = self._send("publish", version._abi())
+        return bytes(self.events_in(mined.receipt, "Published")[0].arguments["id"]), mined
+
+    def id_of(self, publisher: str, version: ModelVersion) -> bytes:
+        """The id ``publish`` gives to this version of this publisher."""
+        return bytes(self._read("idOf", checksum(publisher), version._abi()))
+
+    def version(self, version_id: bytes) -> ModelVersion:
+        """Raises ContractRevertedError ModelRegistry_Unknown."""
+        weights, program, tokenizer, parent, price, layers, semver, cid = self._read("version", version_id)
+        found = ModelVersion(weights, program, tokenizer, price, layers, SemVer(*semver), cid)
+        return replace(found, parent=parent)
+
+    def publisher_of(self, version_id: bytes) -> str | None:
+        """Who published the version, or None when there is no such version."""
+        found = str(self._read("publisherOf", version_id))
+        return found if int(found, 16) else None
+
+    def layers_of(self, version_id: bytes) -> int:
+        """Number of layers; 0 when there is no such version."""
+        return int(self._read("layersOf", version_id))
+
+    def versions(self) -> Iterator[bytes]:
+        """Ids in order of publishing."""
+        return (bytes(found) for found in self._pages("versions"))
+
+    def version_count(self) -> int:
+        return int(self._read("versionCount"))

@@ -1,0 +1,109 @@
+"""What a contract's refusal means, and what to do about it.
+
+Every custom error of every contract has a sentence of advice here; a test holds that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.abi import collapse_if_tuple
+
+from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.interfaces import custom_errors
+
+_FROM_DISPUTE = "Only the dispute contract may do this; nobody needs to call it by hand."
+_WAIT = "Wait until the time that the error names; on a test chain, advance its clock."
+
+ADVICE: dict[str, str] = {
+    "CertificateRegistry_AlreadyAnchored": "A certificate is for ever; publish a new version to certify another run.",
+    "CertificateRegistry_CidLength": "Give the certificate's CIDv1 as text.",
+    "CertificateRegistry_NoContentHash": "Give the SHA-256 of the canonical certificate.",
+    "CertificateRegistry_NotPublisher": "Anchor from the wallet that published the version.",
+    "GenesisVault_NoBeneficiary": "Deploy the vault for an address that somebody holds.",
+    "GenesisVault_NotBeneficiary": "Spend from the beneficiary's wallet.",
+    "GenesisVault_NotEnough": "Collect what market and registry owe, or spend less.",
+    "GenesisVault_SendFailed": "Name a receiver that accepts ether.",
+    "InferenceMarket_BadExpiry": "Choose an expiry after the chain's time and within its longest session.",
+    "InferenceMarket_BadLineCount": "Name 1 to 32 nodes per session.",
+    "InferenceMarket_BadSignature": "Sign the voucher with the session key, for this chain id and market address.",
+    "InferenceMarket_CapMustRise": "Give a cap above the standing one; caps never fall.",
+    "InferenceMarket_DuplicateNode": "Name each node once and add its caps up.",
+    "InferenceMarket_LineClosed": "The node has closed its line; pay it in a new session.",
+    "InferenceMarket_LineSettled": "Nothing is locked in this line any more; withdraw balances instead.",
+    "InferenceMarket_LineUnknown": "Check the session id and the node's address.",
+    "InferenceMarket_LogMustGrow": "Commit a log with more receipts than the one before.",
+    "InferenceMarket_NoSigner": "Give the session key's address.",
+    "InferenceMarket_NodeNotActive": "Choose a node that is registered and not unbonding (`nexus nodes`).",
+    "InferenceMarket_NotAllowed": "Call from the session's user; after the expiry anyone may close.",
+    "InferenceMarket_NotDispute": _FROM_DISPUTE,
+    "InferenceMarket_OpenGames": "Wait until the disputes about this line are over.",
+    "InferenceMarket_SessionClosed": "Open a new session.",
+    "InferenceMarket_SessionExists": "Choose another nonce.",
+    "InferenceMarket_SessionExpired": "Open a new session.",
+    "InferenceMarket_SessionUnknown": "Check the session id, the chain and the market's address.",
+    "InferenceMarket_TooEarly": _WAIT,
+    "InferenceMarket_TooLate": "The challenge window is over; settle the line instead.",
+    "InferenceMarket_VoucherRefused": "Name this session's nodes, within their caps (`allot` raises them), in time.",
+    "InferenceMarket_WrongValue": "Send exactly the wei that the caps need.",
+    "ModelRegistry_AlreadyPublished": "This version is published already; use its id.",
+    "ModelRegistry_CidLength": "Give the manifest's CIDv1 as text.",
+    "ModelRegistry_Incomplete": "Give weights root, program root, tokenizer hash and a number of layers.",
+    "ModelRegistry_SemVerMustRise": "Raise the version number above its parent's.",
+    "ModelRegistry_Unknown": "Check the version id and the chain (`nexus models`).",
+    "NodeRegistry_AlreadyRegistered": "Use updateEndpoint to change an address; a node that left needs a new wallet.",
+    "NodeRegistry_BadAmount": "Send more than zero wei.",
+    "NodeRegistry_BadLayers": "Announce a range inside the version's layers (`nexus models`).",
+    "NodeRegistry_BadParameters": "Deploy with a vault, a stake and times above zero.",
+    "NodeRegistry_Convicted": "This node lost a dispute; register a new one with a new stake.",
+    "NodeRegistry_EndpointLength": "Give the endpoint as host:port.",
+    "NodeRegistry_MissingKey": "Give a receipt key and the SHA-256 of the TLS public key.",
+    "NodeRegistry_NotActive": "The node is unbonding, gone or convicted; act with an active one.",
+    "NodeRegistry_NotAnnounced": "There is nothing to remove; check the version id.",
+    "NodeRegistry_NotDispute": _FROM_DISPUTE,
+    "NodeRegistry_NotUnbonding": "Request the unbonding first.",
+    "NodeRegistry_OpenGames": "Wait until the disputes about this node are over.",
+    "NodeRegistry_StakeTooLow": "Send at least the registry's minimum stake.",
+    "NodeRegistry_StillActive": "Only announcements of inactive nodes can be pruned.",
+    "NodeRegistry_TooEarly": _WAIT,
+    "NodeRegistry_Unknown": "Check the node's address, or register it first.",
+    "PullPayments_NothingOwed": "There is nothing to withdraw yet; settle a line first.",
+    "PullPayments_SendFailed": "Withdraw to an address that accepts ether.",
+    "FailedCall": "Withdraw to an address that accepts ether.",
+    "ReentrancyGuardReentrantCall": "Do not call back into the contract from a receiver.",
+}
+_PANICS = {0x01: "assertion", 0x11: "arithmetic overflow", 0x12: "division by zero", 0x32: "index out of range"}
+
+
+def decode_revert(data: str | None, message: str | None = None) -> ContractRevertedError:
+    """The error for a revert's data (0x hex; None when the RPC server kept it), with advice."""
+    raw = bytes.fromhex(data.removeprefix("0x")) if data else b""
+    selector, body = raw[:4], raw[4:]
+    try:
+        if selector in custom_errors():
+            return _custom(selector, body)
+        if selector == bytes.fromhex("08c379a0"):
+            return _plain("Error", {"reason": decode(["string"], body)[0]})
+        if selector == bytes.fromhex("4e487b71"):
+            code = decode(["uint256"], body)[0]
+            return _plain("Panic", {"code": code, "reason": _PANICS.get(code, "see Solidity's panic codes")})
+    except DecodingError:
+        pass
+    return _plain("Unknown", {"data": raw, "message": message or "no reason given"})
+
+
+def _custom(selector: bytes, body: bytes) -> ContractRevertedError:
+    entry = custom_errors()[selector]
+    inputs = entry["inputs"]
+    values = decode([collapse_if_tuple(item) for item in inputs], body)
+    arguments: dict[str, Any] = {item["name"]: value for item, value in zip(inputs, values, strict=True)}
+    name = entry["name"]
+    return ContractRevertedError(name, arguments, advice=ADVICE.get(name, "Check the arguments against the interface."))
+
+
+def _plain(name: str, arguments: dict[str, Any]) -> ContractRevertedError:
+    return ContractRevertedError(
+        name, arguments, advice="Check that the deployment file belongs to this chain and these contracts."
+    )

@@ -1,0 +1,150 @@
+"""What inference costs: a policy for quoting and accepting prices, in exact integer wei.
+
+The binding price is the node's ask in the signed order. This module is how a node arrives
+at its ask and how a client decides whether to sign it: tokens x complexity (7 B weights =
+1) x latency (a node that answers within 100 ms may ask for half as much again). The sketch
+this comes from charged *slow* nodes more, against its own comment; here the fast ones do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from nexus_chain.market.documents import Ask
+from nexus_chain.market.errors import PriceError
+
+#: Weights of a model of complexity 1.
+REFERENCE_WEIGHTS = 7_000_000_000
+#: Wei per 1000 tokens at complexity 1, before the latency multiplier: about $0.0001 at $2500 an ether.
+BASE_WEI_PER_1K_TOKENS = 40_000_000_000
+#: A node that answers within this many milliseconds may ask for more ...
+FAST_LATENCY_MS = 100.0
+#: ... by this factor.
+FAST_MULTIPLIER = Fraction(3, 2)
+
+
+def complexity_of(weights: int) -> Fraction:
+    """Complexity of a model, or of the part of one that a segment holds: weights / 7e9, exactly."""
+    if weights <= 0:
+        raise PriceError(f"a model of {weights} weights has no price", advice="Give the number of weights, above zero.")
+    return Fraction(weights, REFERENCE_WEIGHTS)
+
+
+def latency_multiplier(latency_ms: float) -> Fraction:
+    """1.5 below 100 ms, else 1."""
+    if not latency_ms >= 0:  # also NaN
+        raise PriceError(f"a latency of {latency_ms} ms is impossible", advice="Measure the node again.")
+    return FAST_MULTIPLIER if latency_ms < FAST_LATENCY_MS else Fraction(1)
+
+
+@dataclass(frozen=True)
+class ComputePrice:
+    """Everything a price depends on."""
+
+    tokens_processed: int
+    latency_ms: float
+    model_complexity: Fraction  # 7 B weights = 1
+    base_price_per_1k_tokens: int = BASE_WEI_PER_1K_TOKENS  # wei
+
+    @property
+    def wei(self) -> int:
+        """The price, rounded up to a whole wei once."""
+        if self.tokens_processed < 0 or self.base_price_per_1k_tokens < 0 or self.model_complexity <= 0:
+            raise PriceError(f"{self} has a negative factor", advice="Give amounts above zero.")
+        exact = (
+            Fraction(self.tokens_processed * self.base_price_per_1k_tokens, 1000)
+            * self.model_complexity
+            * latency_multiplier(self.latency_ms)
+        )
+        return -(-exact.numerator // exact.denominator)
+
+
+@dataclass(frozen=True)
+class ComputeTransaction:
+    """What one node earned for one answer, and how it is split."""
+
+    tx_id: str  # order digest, 0x hex
+    user_id: str
+    node_id: str
+    tokens_processed: int
+    cost_wei: int
+    node_share_wei: int  # 90 %
+    vault_share_wei: int  # 10 %, rounded down
+    timestamp: int  # chain time, Unix seconds
+
+
+def calculate_cost(
+    tokens: int, latency_ms: float, complexity: Fraction | int, base_wei_per_1k: int = BASE_WEI_PER_1K_TOKENS
+) -> int:
+    """Wei for ``tokens`` tokens: base x complexity x latency multiplier, rounded up to a whole wei."""
+    return ComputePrice(tokens, latency_ms, Fraction(complexity), base_wei_per_1k).wei
+
+
+def ask_for(
+    layer_start: int,
+    layer_end: int,
+    weights: int,
+    latency_ms: float,
+    base_wei_per_1k: int = BASE_WEI_PER_1K_TOKENS,
+) -> Ask:
+    """The ask of a node that serves layers [layer_start, layer_end), ``weights`` weights, by the policy."""
+    return Ask(layer_start, layer_end, calculate_cost(1, latency_ms, complexity_of(weights), base_wei_per_1k))
+
+
+def billed_positions(prompt_tokens: int, max_tokens: int) -> int:
+    """Positions that every segment processes at most: the last sampled token is never fed back."""
+    if prompt_tokens < 1 or max_tokens < 1:
+        raise PriceError(
+            f"{prompt_tokens} prompt tokens and {max_tokens} new tokens cannot be quoted",
+            advice="Give at least one of each.",
+        )
+    return prompt_tokens + max_tokens - 1
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What an order can cost at most."""
+
+    positions: int
+    wei_by_segment: tuple[int, ...]
+
+    @property
+    def total_wei(self) -> int:
+        """The order's ``maxPrice``."""
+        return sum(self.wei_by_segment)
+
+
+def quote(asks: Sequence[Ask], prompt_tokens: int, max_tokens: int) -> Quote:
+    """The most that an order with these asks can cost, by segment."""
+    positions = billed_positions(prompt_tokens, max_tokens)
+    return Quote(positions, tuple(ask.wei_per_token * positions for ask in asks))
+
+
+@dataclass(frozen=True)
+class PricePolicy:
+    """A client's limits. ``markup`` is how far above the policy's price an ask may be."""
+
+    base_wei_per_1k_tokens: int = BASE_WEI_PER_1K_TOKENS
+    markup: Fraction = Fraction(2)
+    max_order_wei: int | None = None
+
+    def accept(self, ask: Ask, weights: int, latency_ms: float) -> None:
+        """Raise PriceError when ``ask`` is above the policy for a segment of ``weights`` weights."""
+        fair = calculate_cost(1, latency_ms, complexity_of(weights), self.base_wei_per_1k_tokens)
+        limit = fair * self.markup
+        if ask.wei_per_token > limit:
+            raise PriceError(
+                f"layers {ask.layer_start}-{ask.layer_end} cost {ask.wei_per_token} wei a token, "
+                f"the policy allows {int(limit)}",
+                advice="Choose another node, or allow a higher price.",
+            )
+
+    def accept_total(self, offer: Quote) -> None:
+        """Raise PriceError when a whole order may cost more than ``max_order_wei``."""
+        if self.max_order_wei is not None and offer.total_wei > self.max_order_wei:
+            raise PriceError(
+                f"the order may cost {offer.total_wei} wei, the limit is {self.max_order_wei}",
+                advice="Ask for fewer tokens, or raise the limit.",
+            )

@@ -1,0 +1,56 @@
+#!/usr/bin/env python
+"""Write the contracts' ABIs into nexus_chain/chain/abi, from what forge compiles.
+
+python scripts/export_abi.py           write
+python scripts/export_abi.py --check   exit 1 when a file is not current
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from nexus_chain.chain.interfaces import CONTRACTS  # noqa: E402
+
+TARGET = ROOT / "nexus_chain" / "chain" / "abi"
+
+
+def compile_contracts(root: Path = ROOT) -> Path:
+    """Run forge (quick when nothing changed); returns the folder of artefacts."""
+    tools = f"{root / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
+    forge = shutil.which("forge", path=tools)
+    if forge is None:
+        raise SystemExit("export_abi: forge is not installed; run `make setup`")
+    subprocess.run([forge, "build", "--quiet", "contracts"], cwd=root, check=True, env={**os.environ, "PATH": tools})
+    return root / "build" / "forge"
+
+
+def exported(artefacts: Path, contract: str) -> str:
+    """The text of one ABI file: one entry a line, so that a change reads well in a diff."""
+    entries = json.loads((artefacts / f"{contract}.sol" / f"{contract}.json").read_text())["abi"]
+    return "[\n" + ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries) + "\n]\n"
+
+
+def main() -> int:
+    artefacts = compile_contracts()
+    TARGET.mkdir(exist_ok=True)
+    stale = []
+    for contract in CONTRACTS:
+        text, path = exported(artefacts, contract), TARGET / f"{contract}.json"
+        if not path.exists() or path.read_text() != text:
+            stale.append(contract)
+            if "--check" not in sys.argv:
+                path.write_text(text)
+    print(f"export_abi: {', '.join(stale) or 'nothing'} {'out of date' if '--check' in sys.argv else 'written'}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
