@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -23,18 +24,28 @@ TARGET = ROOT / "nexus_chain" / "chain" / "abi"
 
 
 def compile_contracts(root: Path = ROOT) -> Path:
-    """Run forge (quick when nothing changed); returns the folder of artefacts."""
+    """Run forge (quick when nothing changed); returns the folder of artefacts, bytecode included."""
     tools = f"{root / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
     forge = shutil.which("forge", path=tools)
     if forge is None:
         raise SystemExit("export_abi: forge is not installed; run `make setup`")
-    subprocess.run([forge, "build", "--quiet", "contracts"], cwd=root, check=True, env={**os.environ, "PATH": tools})
-    return root / "build" / "forge"
+    artefacts = root / "build" / "forge"
+    for force in ([], ["--force"]):
+        subprocess.run([forge, "build", "--quiet", *force], cwd=root, check=True, env={**os.environ, "PATH": tools})
+        # `forge inspect` leaves artefacts without bytecode behind that `forge build` takes for current.
+        if all("bytecode" in _artefact(artefacts, contract) for contract in CONTRACTS):
+            break
+    return artefacts
+
+
+def _artefact(artefacts: Path, contract: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((artefacts / f"{contract}.sol" / f"{contract}.json").read_text())
+    return content
 
 
 def exported(artefacts: Path, contract: str) -> str:
     """The text of one ABI file: one entry a line, so that a change reads well in a diff."""
-    entries = json.loads((artefacts / f"{contract}.sol" / f"{contract}.json").read_text())["abi"]
+    entries = _artefact(artefacts, contract)["abi"]
     return "[\n" + ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries) + "\n]\n"
 
 

@@ -27,7 +27,8 @@ def connect(rpc_url: str, expected_chain_id: int | None = None, *, timeout: floa
     """
     if urlsplit(rpc_url).scheme not in ("http", "https"):
         raise RpcUnreachableError(f"{rpc_url!r} is not an RPC address", advice="Give one like http://127.0.0.1:8545.")
-    retry = ExceptionRetryConfiguration(retries=retries + 1, backoff_factor=0.1)
+    transient = (ConnectionError, requests.HTTPError, requests.Timeout)
+    retry = ExceptionRetryConfiguration(errors=transient, retries=retries + 1, backoff_factor=0.1)
     provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout}, exception_retry_configuration=retry)
     web3 = Web3(provider)
     # Proof-of-authority chains put more than 32 bytes into extraData; harmless elsewhere.

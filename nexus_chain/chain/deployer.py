@@ -1,0 +1,183 @@
+"""The order in which the contracts are created, with which numbers, and what is written down.
+
+Who creates them (ape, or web3 with forge's artefacts) is the caller's business: a
+``Creator``. Running twice changes nothing; running after a crash goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from web3 import Web3
+
+from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
+from nexus_chain.chain.errors import DeploymentError, WrongChainError
+from nexus_chain.chain.transactions import Sender, chain_errors
+from nexus_chain.chain.wallet import Wallet
+
+_HOUR, _DAY, _ETHER = 3_600, 86_400, 10**18
+#: Chains that exist only on somebody's machine.
+DEVELOPMENT_CHAINS = (31337, 1337)
+NO_DISPUTE = "0x" + "00" * 20
+
+
+@dataclass(frozen=True)
+class DeploymentParameters:
+    """The numbers that are fixed for ever at deployment: seconds, and wei."""
+
+    longest_session: int
+    challenge_window: int
+    clock: int
+    minimum_move: int
+    minimum_stake: int
+
+
+PRESETS: dict[str, DeploymentParameters] = {
+    # Seconds to minutes: for demos and tests, where the clock can be moved too.
+    "local": DeploymentParameters(_HOUR, 60, 60, 10, _ETHER // 10),
+    # A stake of at least ten games' gas (210 M gas at 30 gwei is 6.3 ether).
+    "mainnet": DeploymentParameters(7 * _DAY, _DAY, _DAY, _HOUR, 8 * _ETHER),
+    # A rollup's sequencer can be down for a day; gas is a hundred times cheaper.
+    "rollup": DeploymentParameters(7 * _DAY, 3 * _DAY, 3 * _DAY, _HOUR, _ETHER // 2),
+}
+
+
+class Creator(Protocol):
+    """Creates contracts on one chain."""
+
+    chain_id: int
+
+    def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
+        """Create ``contract``; returns its address and block."""
+        ...
+
+    def has_code(self, address: str) -> bool:
+        """Whether there is a contract at ``address`` now."""
+        ...
+
+
+def check_preset(preset: str, chain_id: int, expected_chain_id: int | None = None) -> DeploymentParameters:
+    """The preset's numbers. Raises WrongChainError (another chain; toy numbers on a real one) and DeploymentError."""
+    if expected_chain_id is not None and chain_id != expected_chain_id:
+        raise WrongChainError(
+            f"this is chain {chain_id}, not chain {expected_chain_id}", advice="Give the network you mean to deploy to."
+        )
+    if preset not in PRESETS:
+        raise DeploymentError(f"there is no preset {preset!r}", advice=f"Choose one of {', '.join(PRESETS)}.")
+    if preset == "local" and chain_id not in DEVELOPMENT_CHAINS:
+        raise WrongChainError(
+            f"preset 'local' has windows of seconds and chain {chain_id} is a real one",
+            advice="Choose preset 'mainnet' or 'rollup'.",
+        )
+    return PRESETS[preset]
+
+
+def deploy(
+    creator: Creator,
+    beneficiary: str,
+    *,
+    preset: str,
+    path: Path | None = None,
+    expected_chain_id: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[Deployment, bool]:
+    """Create what is missing, write the deployment file; returns it and whether anything was created.
+
+    ``beneficiary`` may spend what reaches the Genesis Vault, and nothing else.
+    """
+    parameters = check_preset(preset, creator.chain_id, expected_chain_id)
+    path = path or Deployment.path_for(creator.chain_id)
+    standing = _standing(creator, path)
+    if standing is not None:
+        say(f"chain {creator.chain_id} has this deployment already: {path}")
+        return standing, False
+    unfinished = _Unfinished(creator, path.with_suffix(".unfinished.json"), say)
+    vault = unfinished.create("GenesisVault", beneficiary)
+    models = unfinished.create("ModelRegistry")
+    times = asdict(parameters)
+    stake = times.pop("minimum_stake")
+    nodes = unfinished.create("NodeRegistry", models, vault, NO_DISPUTE, stake, tuple(times.values()))
+    market = unfinished.create("InferenceMarket", nodes)
+    certificates = unfinished.create("CertificateRegistry", models)
+    deployment = Deployment(
+        creator.chain_id, nodes, models, market, vault, certificates, unfinished.first_block, preset, asdict(parameters)
+    )
+    deployment.save(path)
+    unfinished.forget()
+    say(f"wrote {path}")
+    return deployment, True
+
+
+def _standing(creator: Creator, path: Path) -> Deployment | None:
+    """The deployment that the file describes, if this chain still has it."""
+    if not path.exists():
+        return None
+    found = Deployment.load(path)
+    if found.chain_id != creator.chain_id:
+        raise WrongChainError(
+            f"{path} describes chain {found.chain_id}, this is chain {creator.chain_id}",
+            advice="Write to another file, or use the right network.",
+        )
+    complete = all(creator.has_code(getattr(found, name)) for name in CONTRACT_FIELDS)
+    if not complete and creator.chain_id not in DEVELOPMENT_CHAINS:
+        raise DeploymentError(
+            f"{path} names contracts that chain {creator.chain_id} does not have",
+            advice="Move the file away if you really want to deploy again.",
+        )
+    return found if complete else None
+
+
+class _Unfinished:
+    """Contracts created so far, on disk after each, so that a crash wastes no gas."""
+
+    def __init__(self, creator: Creator, path: Path, say: Callable[[str], None]) -> None:
+        self.creator, self.path, self.say = creator, path, say
+        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        if not all(creator.has_code(entry["address"]) for entry in self.done.values()):
+            self.done = {}
+
+    @property
+    def first_block(self) -> int:
+        return min(int(entry["block"]) for entry in self.done.values())
+
+    def create(self, contract: str, *arguments: Any) -> str:
+        given = json.loads(json.dumps(arguments))
+        entry = self.done.get(contract)
+        if entry is None or entry["arguments"] != given:
+            address, block = self.creator.create(contract, *arguments)
+            entry = self.done[contract] = {"address": address, "block": block, "arguments": given}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(json.dumps(self.done, indent=2))
+            self.say(f"{contract} at {address}")
+        return str(entry["address"])
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+class ArtefactCreator:
+    """Creates contracts from forge's artefacts (``build/forge``) with one wallet."""
+
+    def __init__(self, web3: Web3, wallet: Wallet, artefacts: Path) -> None:
+        self.web3, self.artefacts, self.sender = web3, artefacts, Sender(web3, wallet)
+        with chain_errors(web3):
+            self.chain_id = int(web3.eth.chain_id)
+
+    def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
+        path = self.artefacts / f"{contract}.sol" / f"{contract}.json"
+        try:
+            artefact = json.loads(path.read_text())
+            factory = self.web3.eth.contract(abi=artefact["abi"], bytecode=artefact["bytecode"]["object"])
+        except (OSError, ValueError, KeyError) as error:
+            advice = "Run `forge build --force`."
+            raise DeploymentError(f"{path} is not a compiled contract", advice=advice) from error
+        address, mined = self.sender.deploy(factory.constructor(*arguments))
+        return address, mined.block
+
+    def has_code(self, address: str) -> bool:
+        with chain_errors(self.web3):
+            return bool(self.web3.eth.get_code(Web3.to_checksum_address(address)))
