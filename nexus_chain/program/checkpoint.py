@@ -1,0 +1,186 @@
+"""Reading a Hugging Face checkpoint folder: configuration, safetensors (single or sharded), checks.
+
+Everything that can be wrong with the files is found here, with the tensor and the rows named.
+It does not know what the tensors mean; that is ``hugging_face.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nexus_chain.program.errors import (
+    CheckpointFileError,
+    CheckpointLayoutError,
+    NonFiniteWeightError,
+    TensorMismatchError,
+)
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+FLOATS = ("F32", "F16", "BF16")
+NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
+DOWNLOAD_AGAIN = "Download or save the checkpoint again."
+
+
+class Checkpoint:
+    """A checkpoint whose tensors have exactly the expected names and shapes; values are read on demand."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.config = _read_config(self.folder)
+        self._files = _tensor_files(self.folder)
+
+    def require(self, shapes: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()) -> None:
+        """Raise :class:`TensorMismatchError` unless the files hold exactly ``shapes``, floating point."""
+        found = set(self._files) - {name for name in self._files if name.endswith(tuple(ignored))}
+        if missing := sorted(set(shapes) - found):
+            raise TensorMismatchError(
+                f"{_listed(missing)} missing from the checkpoint, which its configuration requires",
+                advice="Check that config.json belongs to these weights, or download the missing shard.",
+            )
+        if extra := sorted(found - set(shapes)):
+            raise TensorMismatchError(
+                f"{_listed(extra)} in the checkpoint, which its configuration does not explain",
+                advice="Check that config.json belongs to these weights and that no adapter is mixed in.",
+            )
+        for name, shape in shapes.items():
+            self._require_layout(name, shape)
+
+    def read(self, name: str) -> Tensor:
+        """A tensor as float64; :class:`NonFiniteWeightError` names the rows with NaN or infinity."""
+        with _opened(self._files[name]) as source:
+            values: Tensor = source.get_tensor(name).to(torch.float64)
+        finite = torch.isfinite(values)
+        if not bool(finite.all()):
+            rows = (~finite).reshape(values.shape[0], -1).any(dim=1).nonzero()[:, 0].tolist()
+            raise NonFiniteWeightError(
+                f"Tensor {name} holds NaN or infinity in {_rows(rows)}",
+                advice="Repair these rows or train again; an integer program has no NaN.",
+            )
+        return values
+
+    def _require_layout(self, name: str, shape: tuple[int, ...]) -> None:
+        with _opened(self._files[name]) as source:
+            view = source.get_slice(name)
+            found, dtype = tuple(view.get_shape()), view.get_dtype()
+        if found != shape:
+            raise TensorMismatchError(
+                f"Tensor {name} has shape {found} but config.json makes it {shape}{_row_difference(found, shape)}",
+                advice="Use the config.json that belongs to these weights.",
+            )
+        if dtype not in FLOATS:
+            raise TensorMismatchError(
+                f"Tensor {name} has type {dtype}, not one of {', '.join(FLOATS)}",
+                advice="Save the model unquantised, in float32, float16 or bfloat16.",
+            )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointLayoutError(
+            f"{folder} has no config.json", advice="Point to the folder of a Hugging Face checkpoint."
+        )
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as cause:
+        raise CheckpointLayoutError(f"{path} is not JSON ({cause})", advice=DOWNLOAD_AGAIN) from cause
+    if not isinstance(config, dict):
+        raise CheckpointLayoutError(f"{path} does not hold a JSON object", advice=DOWNLOAD_AGAIN)
+    return config
+
+
+def _tensor_files(folder: Path) -> dict[str, Path]:
+    """Which file holds which tensor."""
+    if (folder / INDEX_FILE).is_file():
+        return _indexed_files(folder)
+    path = folder / SINGLE_FILE
+    if not path.is_file():
+        raise CheckpointLayoutError(
+            f"{folder} has neither {SINGLE_FILE} nor {INDEX_FILE}",
+            advice="Save the model with save_pretrained; pickled .bin weights are not read.",
+        )
+    with _opened(path) as source:
+        return dict.fromkeys(source.keys(), path)
+
+
+def _indexed_files(folder: Path) -> dict[str, Path]:
+    try:
+        index = json.loads((folder / INDEX_FILE).read_text())["weight_map"]
+        files = {str(name): folder / str(file) for name, file in index.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise CheckpointLayoutError(
+            f"{INDEX_FILE} has no weight map ({cause!r})", advice="Download the index of the checkpoint again."
+        ) from cause
+    for path in sorted(set(files.values())):
+        _check_shard(path, folder, {name for name, file in files.items() if file == path})
+    return files
+
+
+def _check_shard(path: Path, folder: Path, names: set[str]) -> None:
+    if path.parent != folder or not path.is_file():
+        raise CheckpointLayoutError(
+            f"{INDEX_FILE} names {path.name}, which is not in the folder", advice="Download the missing shard."
+        )
+    with _opened(path) as source:
+        held = set(source.keys())
+    if absent := sorted(names - held):
+        raise TensorMismatchError(
+            f"{_listed(absent)} missing from {path.name}, where {INDEX_FILE} says it is", advice=DOWNLOAD_AGAIN
+        )
+
+
+def _opened(path: Path) -> safe_open:
+    """Open a safetensors file; a truncated one is refused here, because its header states its length."""
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as cause:
+        size = path.stat().st_size if path.is_file() else 0
+        raise CheckpointFileError(
+            f"{path.name} ({size} bytes) is truncated or not a safetensors file: {cause}{_first_truncated(path)}",
+            advice=DOWNLOAD_AGAIN,
+        ) from cause
+
+
+def _first_truncated(path: Path) -> str:
+    """Which tensor and rows a cut-off file still announces but no longer holds, if its header is whole."""
+    try:
+        content = path.read_bytes()
+        start = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:start])
+    except (OSError, ValueError):
+        return ""
+    left = len(content) - start
+    entries = sorted((entry["data_offsets"], name) for name, entry in header.items() if name != "__metadata__")
+    for (begin, end), name in entries:
+        if end > left:
+            rows = header[name]["shape"][0]
+            whole = max(0, left - begin) * rows // (end - begin)
+            return f"; tensor {name} is cut off from row {whole} of {rows}"
+    return ""
+
+
+def _row_difference(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Which rows are too many or too few, when only their number differs."""
+    if not found or not expected or found[1:] != expected[1:]:
+        return ""
+    first, last = sorted((found[0], expected[0]))
+    return f": rows {first} to {last - 1} are {'too many' if found[0] > expected[0] else 'missing'}"
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - NAMED_ROWS} more" if len(names) > NAMED_ROWS else ""
+    plural = "Tensors" if len(names) > 1 else "Tensor"
+    return f"{plural} {', '.join(names[:NAMED_ROWS])}{rest} {'are' if len(names) > 1 else 'is'}"
+
+
+def _rows(rows: list[int]) -> str:
+    rest = f" and {len(rows) - NAMED_ROWS} more" if len(rows) > NAMED_ROWS else ""
+    return f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:NAMED_ROWS]))}{rest}"
