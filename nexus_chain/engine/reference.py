@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from nexus_chain.engine.errors import ContextExceededError, InvalidRowsError
-from nexus_chain.program.sampling import Sampling
 from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, Op, Program
 from nexus_chain.program.model import TORCH_DTYPES
+from nexus_chain.program.sampling import Sampling
 
 Rows = dict[str, list[Tensor]]
 

@@ -36,6 +36,10 @@ class NonFiniteWeightError(ProgramError):
     """A tensor holds NaN or infinity; the message names the tensor and the rows."""
 
 
+class SamplingError(ProgramError):
+    """A temperature, beta or seed is outside its range."""
+
+
 class ProgramFormatError(ProgramError):
     """A program or an integer model is not well formed."""
 
