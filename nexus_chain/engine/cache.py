@@ -1,0 +1,136 @@
+"""Keys and values of one sequence, and the rows of a batch of sequences.
+
+Layouts are chosen for the kernels: per kv head, keys with positions outermost, values with
+positions innermost. Both executors share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from nexus_chain.program import Op
+from nexus_chain.program.sampling import Sampling
+
+CAPACITY_STEP = 64  # kernels read whole blocks of this many positions
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """What one attention op keeps of a sequence; G kv heads of size D, C positions."""
+
+    keys: Tensor  # i8[G, C, D]
+    mantissas: Tensor  # i32[G, C]
+    exponents: Tensor  # i32[G, C]
+    values: Tensor  # i8[G, D, C]
+    magnitudes: Tensor  # i32[G, C]
+
+    @classmethod
+    def empty(cls, op: Op, capacity: int) -> LayerCache:
+        """Room for ``capacity`` positions of the attention op ``op``."""
+        groups, size = op.params["kv_heads"], op.params["head_dim"]
+        scale = (groups, capacity)
+        return cls(
+            torch.zeros(groups, capacity, size, dtype=torch.int8),
+            torch.zeros(scale, dtype=torch.int32),
+            torch.zeros(scale, dtype=torch.int32),
+            torch.zeros(groups, size, capacity, dtype=torch.int8),
+            torch.zeros(scale, dtype=torch.int32),
+        )
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.keys, self.mantissas, self.exponents, self.values, self.magnitudes
+
+
+@dataclass(eq=False)
+class SegmentState:
+    """One sequence in one segment. ``length`` positions are consumed; ``capacity`` fit."""
+
+    prompt_length: int
+    sampling: Sampling
+    capacity: int
+    caches: tuple[LayerCache, ...]
+    length: int = field(default=0)
+
+    @property
+    def rows_capacity(self) -> int:
+        """Positions allocated: ``capacity`` rounded up to whole kernel blocks."""
+        return padded_capacity(self.capacity)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of keys and values held."""
+        return sum(tensor.nbytes for cache in self.caches for tensor in cache.tensors)
+
+
+def padded_capacity(positions: int) -> int:
+    """``positions`` rounded up to whole kernel blocks."""
+    return -(-positions // CAPACITY_STEP) * CAPACITY_STEP
+
+
+def open_state(ops: Sequence[Op], prompt_length: int, sampling: Sampling, capacity: int) -> SegmentState:
+    """Fresh state for the attention ops among ``ops``, in their order."""
+    room = padded_capacity(capacity)
+    caches = tuple(LayerCache.empty(op, room) for op in ops if op.kind == "attention")
+    return SegmentState(prompt_length, sampling, capacity, caches)
+
+
+@dataclass(frozen=True)
+class SequenceRows:
+    """``count`` rows of ``state``, from row ``first`` of the batch on."""
+
+    state: SegmentState
+    first: int
+    count: int
+
+    @property
+    def sampled_from(self) -> int:
+        """First row of the batch (at least ``first``) whose position is sampled."""
+        skipped = self.state.prompt_length - 1 - self.state.length
+        return self.first + min(max(skipped, 0), self.count)
+
+    @property
+    def sampled(self) -> int:
+        return self.first + self.count - self.sampled_from
+
+
+class Batch:
+    """Rows of several sequences side by side, with what the ops need to know about each row.
+
+    positions i32[rows]; sampled_rows i64[n]; sampling i64[n, 3] (beta and two noise keys).
+    """
+
+    def __init__(self, parts: Sequence[tuple[SegmentState, int]], last: bool) -> None:
+        """``parts`` are (state, number of rows); ``last`` says whether this segment samples."""
+        self.sequences: list[SequenceRows] = []
+        positions: list[int] = []
+        rows: list[int] = []
+        sampling: list[tuple[int, int, int]] = []
+        for state, count in parts:
+            part = SequenceRows(state, len(positions), count)
+            self.sequences.append(part)
+            positions.extend(range(state.length, state.length + count))
+            if last:
+                rows.extend(range(part.sampled_from, part.first + count))
+                wanted = positions[part.sampled_from : part.first + count]
+                sampling.extend((state.sampling.beta, *state.sampling.noise_keys(position)) for position in wanted)
+        self.positions = torch.tensor(positions, dtype=torch.int32)
+        self.sampled_rows = torch.tensor(rows, dtype=torch.int64)
+        self.sampling = torch.tensor(sampling, dtype=torch.int64).view(-1, 3)
+
+    @property
+    def rows(self) -> int:
+        return len(self.positions)
+
+    @property
+    def sampled(self) -> int:
+        return len(self.sampled_rows)
+
+    def advance(self) -> None:
+        """Count the rows as consumed."""
+        for part in self.sequences:
+            part.state.length += part.count

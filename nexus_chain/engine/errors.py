@@ -1,0 +1,33 @@
+"""What can go wrong while executing an integer program.
+
+NexusError
+└── EngineError
+    ├── ContextExceededError    more positions than the model or the opened cache holds
+    ├── InvalidRowsError        rows that this segment cannot consume
+    ├── StateMismatchError      a state of another engine, or the same state twice in a batch
+    └── KernelUnavailableError  the compiled kernels were asked for and cannot be used here
+"""
+
+from __future__ import annotations
+
+from nexus_chain.errors import NexusError
+
+
+class EngineError(NexusError):
+    """Anything wrong with what an executor was asked to do."""
+
+
+class ContextExceededError(EngineError):
+    """The prompt or the answer does not fit the model's context or the capacity that was opened."""
+
+
+class InvalidRowsError(EngineError):
+    """The rows fed to a segment have the wrong type, shape or range."""
+
+
+class StateMismatchError(EngineError):
+    """A sequence state does not belong to this engine, or appears twice in one batch."""
+
+
+class KernelUnavailableError(EngineError):
+    """The compiled kernels cannot be built, loaded or trusted on this machine."""

@@ -1,0 +1,272 @@
+/* Causal attention over the cache, one (sequence, kv head, few positions) at a time.
+ *
+ * All query heads that share a kv head are handled together. Scores and weights of a row are
+ * virtual tensors: they live in this thread's scratch and are never stored. Formulas:
+ * nexus_chain/program/OPERATORS.md.
+ */
+#ifndef NEXUS_ATTENTION_H
+#define NEXUS_ATTENTION_H
+
+#include <string.h>
+
+#include "fixed_point.h"
+#include "products.h"
+#include "steps.h"
+
+#define SCORE_BUDGET 65536 /* scores of one work item: bounds its scratch */
+#define MOST_ROWS 64
+#define WEIGHT_LEVELS 16256
+#define KEYS 16 /* keys scored together */
+
+typedef struct {
+    const Step *step;
+    int64_t heads, groups, size, block, window, scale, per_group; /* per_group: query heads of a kv head */
+} AttentionShape;
+
+typedef struct {
+    const Sequence *sequence;
+    const LayerCache *cache;
+    int64_t group, first, count; /* rows of the batch */
+    int64_t base, length;        /* keys base .. base + length are looked at; both multiples of 64 */
+} AttentionItem;
+
+typedef struct {
+    int32_t *scores;  /* [rows, length], later the weights 2^-x */
+    uint8_t *planes;  /* [2 rows, length] */
+    uint8_t *queries; /* [rows, size rounded up to 4] */
+    int32_t *sums;    /* [2 rows, size rounded up to 4] */
+    int32_t *mantissas, *shifts; /* [rows]: scale of the block in hand */
+    int64_t *total;   /* [rows] sum of weights */
+    int64_t *out;     /* [rows, size] */
+} AttentionScratch;
+
+static AttentionShape attention_shape(const Step *s) {
+    AttentionShape a = {s, s->p[1], s->p[2], s->p[3], s->p[4], s->p[5], s->p[6], s->p[1] / s->p[2]};
+    return a;
+}
+
+/* Positions per work item when keys up to `length` are looked at. */
+static int64_t attention_positions(const AttentionShape *a, int64_t length) {
+    int64_t rows = SCORE_BUDGET / length;
+    rows = rows > MOST_ROWS ? MOST_ROWS : rows;
+    return rows > a->per_group ? rows / a->per_group : 1;
+}
+
+static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
+
+static int64_t attention_rows(const AttentionShape *a) {
+    return a->per_group > MOST_ROWS ? a->per_group : MOST_ROWS;
+}
+
+static int64_t attention_scratch(const Step *s, int64_t longest) {
+    AttentionShape a = attention_shape(s);
+    int64_t rows = attention_rows(&a), scores = a.per_group * padded(longest);
+    scores = scores > SCORE_BUDGET ? scores : SCORE_BUDGET;
+    return scores * 6 + rows * (round4(a.size) * 9 + a.size * 8 + 16) + 9 * 64;
+}
+
+static char *carve(char **cursor, int64_t bytes) {
+    char *start = *cursor;
+    *cursor += padded(bytes);
+    return start;
+}
+
+static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows, int64_t length, char *scratch) {
+    AttentionScratch b;
+    b.scores = (int32_t *)carve(&scratch, rows * length * 4);
+    b.planes = (uint8_t *)carve(&scratch, rows * length * 2);
+    b.queries = (uint8_t *)carve(&scratch, rows * round4(a->size));
+    b.sums = (int32_t *)carve(&scratch, rows * round4(a->size) * 8);
+    b.mantissas = (int32_t *)carve(&scratch, rows * 4);
+    b.shifts = (int32_t *)carve(&scratch, rows * 4);
+    b.total = (int64_t *)carve(&scratch, rows * 8);
+    b.out = (int64_t *)carve(&scratch, rows * a->size * 8);
+    return b;
+}
+
+/* packed[i][j] = bytes 4i .. 4i+3 of key j: 16 keys side by side; sums[j] = sum of key j. */
+static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed, int32_t *restrict sums) {
+    memset(packed, 0, (size_t)(round4(size) * KEYS));
+    for (int64_t j = 0; j < KEYS; j++) {
+        int32_t sum = 0;
+        for (int64_t i = 0; i < size; i++) sum += keys[j * size + i];
+        sums[j] = sum;
+        for (int64_t i = 0; i < size; i += 4)
+            memcpy(packed + i / 4 * KEYS + j, keys + j * size + i, (size_t)(size - i < 4 ? size - i : 4));
+    }
+}
+
+/* out[j] = query . key j - 128 * sums[j] for KEYS packed keys; query is unsigned. */
+static inline void score_keys(const uint8_t *query, int64_t words, const int32_t *packed, const int32_t *sums,
+                              int32_t *out) {
+#if NEXUS_VNNI
+    __m512i even = _mm512_slli_epi32(_mm512_loadu_si512(sums), 7), odd = _mm512_setzero_si512();
+    even = _mm512_sub_epi32(odd, even);
+    int64_t i = 0;
+    for (; i + 2 <= words; i += 2) {
+        int32_t a, b;
+        memcpy(&a, query + 4 * i, 4);
+        memcpy(&b, query + 4 * i + 4, 4);
+        even = _mm512_dpbusd_epi32(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
+        odd = _mm512_dpbusd_epi32(odd, _mm512_set1_epi32(b), _mm512_loadu_si512(packed + i * KEYS + KEYS));
+    }
+    if (i < words) {
+        int32_t a;
+        memcpy(&a, query + 4 * i, 4);
+        even = _mm512_dpbusd_epi32(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
+    }
+    _mm512_storeu_si512(out, _mm512_add_epi32(even, odd));
+#else
+    const int8_t *bytes = (const int8_t *)packed;
+    for (int64_t j = 0; j < KEYS; j++) {
+        int32_t sum = -128 * sums[j];
+        for (int64_t i = 0; i < words; i++)
+            for (int64_t c = 0; c < 4; c++) sum += (int32_t)query[4 * i + c] * bytes[(i * KEYS + j) * 4 + c];
+        out[j] = sum;
+    }
+#endif
+}
+
+static void pack_queries(const AttentionShape *a, const AttentionItem *w, uint8_t *out) {
+    const int8_t *q = a->step->in[0];
+    const int64_t wide = round4(a->size);
+    for (int64_t r = 0; r < w->count * a->per_group; r++) {
+        int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group;
+        memset(out + r * wide, 0, (size_t)wide);
+        for (int64_t i = 0; i < a->size; i++) out[r * wide + i] = (uint8_t)q[head * a->size + i] ^ 0x80;
+    }
+}
+
+/* scores[r, j] = q_r . k_(base + j), exact. Keys past the end of the sequence give values nobody reads. */
+static void score_products(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b) {
+    const int64_t wide = round4(a->size), rows = w->count * a->per_group;
+    const int8_t *keys = w->cache->keys + (w->group * w->sequence->capacity + w->base) * a->size;
+    int32_t packed[wide / 4 * KEYS], sums[KEYS];
+    const int64_t last = w->sequence->position + w->first + w->count - w->sequence->row - w->base;
+    for (int64_t j = 0; j < last; j += KEYS) {
+        pack_keys(keys + j * a->size, a->size, packed, sums);
+        for (int64_t r = 0; r < rows; r++)
+            score_keys(b->queries + r * wide, wide / 4, packed, sums, b->scores + r * w->length + j);
+    }
+}
+
+/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum. */
+static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t qe,
+                               const int32_t *restrict km, const int32_t *restrict ke, const int32_t *restrict table) {
+    int32_t largest = INT32_MIN;
+    for (int64_t j = from; j < to; j++) {
+        int64_t t = ((int64_t)s[j] * qs + 2048) >> 12;
+        s[j] = (int32_t)saturate(round_shift(t * km[j], 11 - qe - ke[j]));
+        largest = s[j] > largest ? s[j] : largest;
+    }
+    int64_t sum = 0;
+    for (int64_t j = from; j < to; j++) {
+        s[j] = exp2_negative((int64_t)largest - s[j], table);
+        sum += s[j];
+    }
+    return sum;
+}
+
+/* Weights times value magnitudes of one row and block, as two planes of 7 bits; the block's scale. */
+static void weight_planes(const int32_t *restrict p, const int32_t *restrict magnitude, int64_t from, int64_t to,
+                          int64_t total, uint8_t *restrict high, uint8_t *restrict low, int32_t *m, int32_t *e) {
+    int64_t largest = 1;
+    for (int64_t j = from; j < to; j++) {
+        int64_t w = (int64_t)p[j] * magnitude[j];
+        largest = w > largest ? w : largest;
+    }
+    int64_t kb = bit_length(largest) - 31, ks = bit_length(total) - 31, shift;
+    kb = kb > 0 ? kb : 0;
+    ks = ks > 0 ? ks : 0;
+    const int64_t inverse = quantiser(largest >> kb, WEIGHT_LEVELS, &shift), half = (int64_t)1 << (shift - 1);
+    for (int64_t j = from; j < to; j++) {
+        int32_t q = (int32_t)(((((int64_t)p[j] * magnitude[j]) >> kb) * inverse + half) >> shift);
+        high[j] = (uint8_t)(q >> 7);
+        low[j] = (uint8_t)(q & 127);
+    }
+    quotient16(largest >> kb, total >> ks, m, e);
+    *e += (int32_t)(kb - ks);
+}
+
+/* Keys [from, to) relative to the item's base that row r may look at. */
+static void allowed_keys(const AttentionShape *a, const AttentionItem *w, int64_t r, int64_t *from, int64_t *to) {
+    const int64_t t = w->sequence->position + w->first + r / a->per_group - w->sequence->row;
+    int64_t low = a->window ? t - a->window + 1 : 0;
+    *from = (low > 0 ? low : 0) - w->base;
+    *to = t + 1 - w->base;
+}
+
+static void mix_block(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b, int64_t start,
+                      int64_t stop) {
+    const int64_t rows = w->count * a->per_group, wide = round4(a->size), n = w->length;
+    const int64_t capacity = w->sequence->capacity;
+    const int32_t *magnitudes = w->cache->magnitudes + w->group * capacity + w->base;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t from, to;
+        allowed_keys(a, w, r, &from, &to);
+        from = from > start ? from : start;
+        to = to < stop ? to : stop;
+        memset(b->planes + 2 * r * n + start, 0, (size_t)(stop - start));
+        memset(b->planes + (2 * r + 1) * n + start, 0, (size_t)(stop - start));
+        weight_planes(b->scores + r * n, magnitudes, from, to, b->total[r], b->planes + 2 * r * n,
+                      b->planes + (2 * r + 1) * n, b->mantissas + r, b->shifts + r);
+    }
+    product(b->planes + start, n, 2 * rows, w->cache->values + w->group * a->size * capacity + w->base + start,
+            capacity, a->size, stop - start, b->sums, wide);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < a->size; i++) {
+            int64_t sum = 128 * (int64_t)b->sums[2 * r * wide + i] + b->sums[(2 * r + 1) * wide + i];
+            b->out[r * a->size + i] += round_shift(sum * b->mantissas[r], 21 - b->shifts[r]);
+        }
+}
+
+static void attend(const AttentionShape *a, const AttentionItem *w, char *scratch) {
+    const Step *s = a->step;
+    const int64_t rows = w->count * a->per_group, capacity = w->sequence->capacity;
+    AttentionScratch b = attention_buffers(a, rows, w->length, scratch);
+    pack_queries(a, w, b.queries);
+    score_products(a, w, &b);
+    const int32_t *km = w->cache->mantissas + w->group * capacity + w->base;
+    const int32_t *ke = w->cache->exponents + w->group * capacity + w->base;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group, from, to;
+        allowed_keys(a, w, r, &from, &to);
+        int64_t qs = round_shift((int64_t)((const int32_t *)s->in[1])[head] * a->scale, 16);
+        b.total[r] = softmax_weights(b.scores + r * w->length, from, to, qs, ((const int32_t *)s->in[2])[head], km, ke,
+                                     s->weight[0]);
+    }
+    memset(b.out, 0, (size_t)(rows * a->size * 8));
+    for (int64_t start = 0; start < w->length;) {
+        int64_t stop = ((w->base + start) / a->block + 1) * a->block - w->base;
+        stop = stop < w->length ? stop : w->length;
+        mix_block(a, w, &b, start, stop);
+        start = stop;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group;
+        for (int64_t i = 0; i < a->size; i++)
+            ((int32_t *)s->out[0])[head * a->size + i] = (int32_t)saturate(b.out[r * a->size + i]);
+    }
+}
+
+/* Work items in order: sequence, positions, kv head. */
+static void attention(const Step *s, const Batch *b, int64_t *cursor, char *scratch) {
+    AttentionShape a = attention_shape(s);
+    int64_t next = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED), item = 0;
+    for (int64_t n = 0; n < b->sequences; n++) {
+        const Sequence *q = b->sequence + n;
+        const int64_t step = attention_positions(&a, padded(q->position + q->count));
+        for (int64_t t = 0; t < q->count; t += step)
+            for (int64_t g = 0; g < a.groups; g++, item++) {
+                if (item != next) continue;
+                int64_t count = q->count - t < step ? q->count - t : step, low = q->position + t - a.window + 1;
+                int64_t base = a.window && low > 0 ? low & ~(int64_t)63 : 0;
+                AttentionItem w = {q, q->cache + s->p[0], g, q->row + t, count, base,
+                                   padded(q->position + t + count - base)};
+                attend(&a, &w, scratch);
+                next = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED);
+            }
+    }
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* Integer arithmetic every kernel shares: rounding shifts, saturation, quotients, exp and log.
+ *
+ * The twin of nexus_chain/program/primitives.py; both must give the same bits for every input.
+ * Compile with -fwrapv (two's complement everywhere) and without -ffast-math. Signed >> is
+ * arithmetic on every compiler this targets.
+ */
+#ifndef NEXUS_FIXED_POINT_H
+#define NEXUS_FIXED_POINT_H
+
+#include <stdint.h>
+
+#define SATURATION 2147483647LL
+
+static inline int64_t clamp_shift(int64_t s) { return s < 1 ? 1 : (s > 62 ? 62 : s); }
+
+/* Rounding right shift; the count is clamped to [1, 62]. */
+static inline int64_t round_shift(int64_t x, int64_t s) {
+    s = clamp_shift(s);
+    return (x + ((int64_t)1 << (s - 1))) >> s;
+}
+
+static inline int64_t saturate(int64_t x) {
+    x = x > SATURATION ? SATURATION : x;
+    return x < -SATURATION ? -SATURATION : x;
+}
+
+/* Number of bits of x >= 0; 0 for 0. */
+static inline int64_t bit_length(int64_t x) { return x ? 64 - __builtin_clzll((uint64_t)x) : 0; }
+
+/* floor(sqrt(n)) for 0 <= n < 2^62; the float is only a guess, two exact tests correct it. */
+static inline int64_t integer_sqrt(int64_t n) {
+    int64_t r = (int64_t)__builtin_sqrt((double)n);
+    while (r * r > n) r--;
+    while ((r + 1) * (r + 1) <= n) r++;
+    return r;
+}
+
+/* a / b ~ m * 2^e with m in [2^15, 2^16); a and b in [1, 2^31). */
+static inline void quotient16(int64_t a, int64_t b, int32_t *m, int32_t *e) {
+    int64_t na = 31 - bit_length(a), nb = 31 - bit_length(b);
+    int64_t z = ((a << na) << 16) / (b << nb);
+    int64_t over = z >= 65536;
+    *m = (int32_t)(over ? z >> 1 : z);
+    *e = (int32_t)(over - 16 + nb - na);
+}
+
+/* a ~ m * 2^e with m in [2^15, 2^16); a in [1, 2^31). */
+static inline void scale16(int64_t a, int32_t *m, int32_t *e) {
+    int64_t b = bit_length(a), v;
+    if (b <= 16) {
+        v = a << (16 - b);
+    } else {
+        v = round_shift(a, b - 16);
+    }
+    int64_t over = v == 65536;
+    *m = (int32_t)(over ? 32768 : v);
+    *e = (int32_t)(b - 16 + over);
+}
+
+/* 2^-x in Q23 for x >= 0 in Q15. table: i32[257]. Everything from x = 24 on is 0. */
+static inline int32_t exp2_negative(int64_t x, const int32_t *restrict table) {
+    int32_t y = (int32_t)(x > (24 << 15) ? (24 << 15) : x);
+    int32_t f = y & 32767, i = f >> 7, r = f & 127;
+    int32_t v = table[i] - (((table[i] - table[i + 1]) * r + 64) >> 7);
+    return v >> (y >> 15);
+}
+
+/* log2 z in Q24 for z >= 1. table: i32[257]. */
+static inline int64_t log2_fixed(int64_t z, const int32_t *restrict table) {
+    int64_t b = bit_length(z) - 1;
+    int64_t f = (b <= 24 ? z << (24 - b) : z >> (b - 24)) - (1 << 24);
+    int64_t i = f >> 16, r = f & 65535;
+    return (b << 24) + table[i] + (((int64_t)(table[i + 1] - table[i]) * r) >> 16);
+}
+
+/* The quantiser's multiplier: q = (x * inverse + half) >> shift has |q| <= limit when |x| <= a. */
+static inline int64_t quantiser(int64_t a, int64_t limit, int64_t *shift) {
+    *shift = 16 + bit_length(a);
+    return (limit << *shift) / a;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* Runs a list of steps over a batch: the compiled form of a segment's op list.
+ *
+ * One parallel region covers the whole list; threads meet at the barriers that the planner put
+ * where a step reads what other threads wrote. The file knows no model: everything comes in the
+ * steps.
+ */
+#include <omp.h>
+#include <stdlib.h>
+
+#include "attention.h"
+#include "fixed_point.h"
+#include "linear.h"
+#include "products.h"
+#include "rows.h"
+#include "steps.h"
+
+#define ROW_BLOCK 16
+
+static int64_t rows_of(const Step *s, const Batch *b) { return s->sampled ? b->sampled : b->rows; }
+
+static int64_t largest_scratch(const Step *steps, int64_t count, const Batch *b) {
+    int64_t longest = 0, bytes = 64;
+    for (int64_t n = 0; n < b->sequences; n++) {
+        int64_t end = b->sequence[n].position + b->sequence[n].count;
+        longest = end > longest ? end : longest;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t need = 0;
+        if (steps[i].kind == LINEAR) need = linear_scratch(steps + i, rows_of(steps + i, b));
+        if (steps[i].kind == ATTENTION) need = attention_scratch(steps + i, longest);
+        bytes = need > bytes ? need : bytes;
+    }
+    return padded(bytes);
+}
+
+/* Steps [first, last) form a chain: each block of rows runs through all of them while it is hot. */
+static void run_chain(const Step *steps, int64_t first, int64_t last, const Batch *b, int64_t *cursor) {
+    const int64_t rows = rows_of(steps + first, b);
+    int64_t block = (rows + b->threads - 1) / b->threads, item;
+    block = block > ROW_BLOCK ? ROW_BLOCK : (block < 1 ? 1 : block);
+    while ((item = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED)) * block < rows) {
+        int64_t end = (item + 1) * block < rows ? (item + 1) * block : rows;
+        for (int64_t t = item * block; t < end; t++)
+            for (int64_t i = first; i < last; i++) run_rows(steps + i, b, t, t + 1);
+    }
+}
+
+static void run_steps(const Step *steps, int64_t count, const Batch *b, int64_t *cursors, char *scratch) {
+    for (int64_t i = 0; i < count;) {
+        int64_t end = i + 1;
+        if (steps[i].barrier) {
+#pragma omp barrier
+        }
+        if (steps[i].kind == LINEAR) {
+            linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
+        } else if (steps[i].kind == ATTENTION) {
+            attention(steps + i, b, cursors + i, scratch);
+        } else {
+            while (end < count && steps[end].chained) end++;
+            run_chain(steps, i, end, b, cursors + i);
+        }
+        i = end;
+    }
+}
+
+/* Returns 0, or 1 when scratch memory could not be had. */
+int nexus_run(const Step *steps, int64_t count, const Batch *batch) {
+    const int64_t bytes = largest_scratch(steps, count, batch), cursors = padded(count * 8);
+    char *memory = aligned_alloc(64, (size_t)(cursors + bytes * batch->threads));
+    if (!memory) return 1;
+    memset(memory, 0, (size_t)cursors);
+#pragma omp parallel num_threads((int)batch->threads)
+    run_steps(steps, count, batch, (int64_t *)memory, memory + cursors + bytes * omp_get_thread_num());
+    free(memory);
+    return 0;
+}
+
+/* Row sums of w i8[rows, k] into out i32[rows]. */
+void nexus_row_sums(const int8_t *w, int64_t rows, int64_t k, int32_t *out, int64_t threads) {
+#pragma omp parallel for num_threads((int)threads) schedule(dynamic, 256)
+    for (int64_t n = 0; n < rows; n++) row_sums(w + n * k, 1, k, out + n);
+}
+
+/* Sizes of the shared structures, so that Python can check its mirror of them. */
+void nexus_layout(int64_t *out) {
+    out[0] = sizeof(Step);
+    out[1] = sizeof(LayerCache);
+    out[2] = sizeof(Sequence);
+    out[3] = sizeof(Batch);
+}

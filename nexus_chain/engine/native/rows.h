@@ -1,0 +1,262 @@
+/* Steps whose every output row depends on the same row of their inputs alone.
+ *
+ * Each function handles rows [from, to); the caller decides who runs which rows. Formulas:
+ * nexus_chain/program/OPERATORS.md.
+ */
+#ifndef NEXUS_ROWS_H
+#define NEXUS_ROWS_H
+
+#include <string.h>
+
+#include "fixed_point.h"
+#include "steps.h"
+
+static void embed(const Step *s, int64_t from, int64_t to) {
+    const int64_t vocabulary = s->p[0], width = s->p[1], shift = s->p[2];
+    for (int64_t t = from; t < to; t++) {
+        int64_t token = ((const int32_t *)s->in[0])[t];
+        token = token < 0 ? 0 : (token >= vocabulary ? vocabulary - 1 : token);
+        const int16_t *restrict source = (const int16_t *)s->weight[0] + token * width;
+        int32_t *restrict out = (int32_t *)s->out[0] + t * width;
+        for (int64_t i = 0; i < width; i++) out[i] = (int32_t)saturate((int64_t)source[i] << shift);
+    }
+}
+
+static int64_t largest_magnitude(const int32_t *restrict x, int64_t n) {
+    int32_t largest = 1;
+    for (int64_t i = 0; i < n; i++) {
+        int32_t a = x[i] < 0 ? -x[i] : x[i];
+        largest = a > largest ? a : largest;
+    }
+    return largest;
+}
+
+static void row_max(const Step *s, int64_t from, int64_t to) {
+    for (int64_t t = from; t < to; t++)
+        ((int32_t *)s->out[0])[t] =
+            (int32_t)largest_magnitude((const int32_t *)s->in[0] + t * s->p[0] + s->p[1], s->p[2] - s->p[1]);
+}
+
+static int64_t square_shift(int64_t largest) {
+    int64_t h = bit_length(largest) - 23;
+    return h > 0 ? h : 0;
+}
+
+static void row_squares(const Step *s, int64_t from, int64_t to) {
+    for (int64_t t = from; t < to; t++) {
+        const int32_t *restrict x = (const int32_t *)s->in[0] + t * s->p[0];
+        const int h = (int)square_shift(((const int32_t *)s->in[1])[t]);
+        int64_t sum = 0;
+        for (int64_t i = s->p[1]; i < s->p[2]; i++) sum += (int64_t)(x[i] >> h) * (x[i] >> h);
+        ((int64_t *)s->out[0])[t] = sum;
+    }
+}
+
+static void norm_scale(const Step *s, int64_t from, int64_t to) {
+    for (int64_t t = from; t < to; t++) {
+        int64_t a = ((const int32_t *)s->in[0])[t], h = square_shift(a);
+        int64_t n = ((const int64_t *)s->in[1])[t] + (s->p[0] >> (2 * h));
+        n = n > 1 ? n : 1;
+        int64_t half = (62 - bit_length(n)) >> 1;
+        int32_t m, e;
+        quotient16(a, integer_sqrt(n << (2 * half)), &m, &e);
+        ((int32_t *)s->out[0])[t] = m;
+        ((int32_t *)s->out[1])[t] = (int32_t)(e + half - h);
+    }
+}
+
+static void row_scale(const Step *s, int64_t from, int64_t to) {
+    for (int64_t t = from; t < to; t++)
+        scale16(((const int32_t *)s->in[0])[t], (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
+}
+
+/* out[i] = round(x[i] * 127 / a) */
+static void quantise8(const int32_t *restrict x, int64_t n, int64_t a, int8_t *restrict out) {
+    int64_t shift, inverse = quantiser(a, 127, &shift), half = (int64_t)1 << (shift - 1);
+    for (int64_t i = 0; i < n; i++) out[i] = (int8_t)((x[i] * inverse + half) >> shift);
+}
+
+/* The same with 16383, as planes q >> 7 and q & 127. */
+static void quantise15(const int32_t *restrict x, int64_t n, int64_t a, int8_t *restrict high, int8_t *restrict low) {
+    int64_t shift, inverse = quantiser(a, 16383, &shift), half = (int64_t)1 << (shift - 1);
+    for (int64_t i = 0; i < n; i++) {
+        int32_t q = (int32_t)((x[i] * inverse + half) >> shift);
+        high[i] = (int8_t)(q >> 7);
+        low[i] = (int8_t)(q & 127);
+    }
+}
+
+static void quantise(const Step *s, int64_t from, int64_t to) {
+    const int64_t n = s->p[2] - s->p[1];
+    for (int64_t t = from; t < to; t++) {
+        const int32_t *x = (const int32_t *)s->in[0] + t * s->p[0] + s->p[1];
+        const int64_t a = ((const int32_t *)s->in[1])[t];
+        int8_t *out = s->out[0];
+        if (s->p[3] == 8) {
+            quantise8(x, n, a, out + t * n);
+        } else {
+            quantise15(x, n, a, out + 2 * t * n, out + (2 * t + 1) * n);
+        }
+    }
+}
+
+static void rope_quantise(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    const int64_t heads = s->p[0], size = s->p[1], half = size / 2;
+    int32_t turned[size];
+    for (int64_t t = from; t < to; t++) {
+        const int16_t *restrict wave = (const int16_t *)s->weight[0] + b->positions[t] * size;
+        for (int64_t h = 0; h < heads; h++) {
+            const int64_t row = t * heads + h;
+            const int32_t *restrict x = (const int32_t *)s->in[0] + row * size;
+            for (int64_t i = 0; i < half; i++) {
+                int64_t cosine = wave[i], sine = wave[half + i];
+                turned[i] = (int32_t)saturate(round_shift(x[i] * cosine - x[half + i] * sine, 15));
+                turned[half + i] = (int32_t)saturate(round_shift(x[half + i] * cosine + x[i] * sine, 15));
+            }
+            int64_t a = largest_magnitude(turned, size);
+            quantise8(turned, size, a, (int8_t *)s->out[0] + row * size);
+            ((int32_t *)s->out[1])[row] = (int32_t)a;
+            scale16(a, (int32_t *)s->out[2] + row, (int32_t *)s->out[3] + row);
+        }
+    }
+}
+
+static void value_quantise(const Step *s, int64_t from, int64_t to) {
+    const int64_t size = s->p[1];
+    for (int64_t row = from * s->p[0]; row < to * s->p[0]; row++) {
+        const int32_t *x = (const int32_t *)s->in[0] + row * size;
+        int64_t a = largest_magnitude(x, size);
+        quantise8(x, size, a, (int8_t *)s->out[0] + row * size);
+        ((int32_t *)s->out[1])[row] = (int32_t)a;
+    }
+}
+
+static void value_layout(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    const int64_t heads = s->p[0], size = s->p[1], rows = b->rows;
+    for (int64_t t = from; t < to; t++)
+        for (int64_t g = 0; g < heads; g++) {
+            const int8_t *source = (const int8_t *)s->in[0] + (t * heads + g) * size;
+            for (int64_t i = 0; i < size; i++) ((int8_t *)s->out[0])[(g * size + i) * rows + t] = source[i];
+            ((int32_t *)s->out[1])[g * rows + t] = ((const int32_t *)s->in[1])[t * heads + g];
+        }
+}
+
+static const Sequence *sequence_of(const Batch *b, int64_t row) {
+    int64_t low = 0, high = b->sequences - 1;
+    while (low < high) {
+        int64_t middle = (low + high + 1) / 2;
+        if (b->sequence[middle].row <= row) low = middle; else high = middle - 1;
+    }
+    return b->sequence + low;
+}
+
+/* Keys and values of the new positions go into their sequence's cache. */
+static void append(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    const int64_t heads = s->p[1], size = s->p[2], rows = b->rows;
+    for (int64_t t = from; t < to; t++) {
+        const Sequence *q = sequence_of(b, t);
+        const LayerCache *cache = q->cache + s->p[0];
+        const int64_t j = q->position + t - q->row, capacity = q->capacity;
+        for (int64_t g = 0; g < heads; g++) {
+            const int64_t head = t * heads + g, slot = g * capacity + j;
+            memcpy(cache->keys + slot * size, (const int8_t *)s->in[0] + head * size, (size_t)size);
+            cache->mantissas[slot] = ((const int32_t *)s->in[1])[head];
+            cache->exponents[slot] = ((const int32_t *)s->in[2])[head];
+            for (int64_t i = 0; i < size; i++)
+                cache->values[(g * size + i) * capacity + j] = ((const int8_t *)s->in[3])[(g * size + i) * rows + t];
+            cache->magnitudes[slot] = ((const int32_t *)s->in[4])[g * rows + t];
+        }
+    }
+}
+
+/* Both quotients are below 2^24 with divisors below 2^25 and dividends below 2^53, so the nearest
+ * double of the true quotient has the same floor: no integer quotient lies within half an ulp. */
+static void silu_product(const Step *s, int64_t from, int64_t to) {
+    const int32_t *restrict gate = (const int32_t *)s->in[0] + from * s->p[0];
+    const int32_t *restrict up = (const int32_t *)s->in[1] + from * s->p[0];
+    int32_t *restrict out = (int32_t *)s->out[0] + from * s->p[0];
+    const int32_t *restrict table = s->weight[0];
+    const int64_t n = (to - from) * s->p[0];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t g = gate[i], magnitude = g < 0 ? -g : g;
+        int64_t p = exp2_negative(round_shift(magnitude * 23637, 11), table);
+        double above = g >= 0 ? 70368744177664.0 : (double)(p << 23);
+        int64_t sigmoid = (int64_t)(above / (double)((1 << 23) + p));
+        out[i] = (int32_t)saturate(round_shift(round_shift(g * sigmoid, 23) * up[i], 12));
+    }
+}
+
+static void select_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    for (int64_t t = from; t < to; t++)
+        memcpy((char *)s->out[0] + t * s->p[0], (const char *)s->in[0] + b->sampled_rows[t] * s->p[0], (size_t)s->p[0]);
+}
+
+/* Gumbel noise of vocabulary entry v in Q16. */
+static inline int64_t gumbel(uint32_t v, uint32_t k0, uint32_t k1, const int32_t *restrict table) {
+    uint32_t x = v ^ k0;
+    x ^= x >> 16; x *= 0x7feb352dU;
+    x ^= x >> 15; x *= 0x2c1b3c6dU;
+    x ^= x >> 16; x += k1;
+    x ^= x >> 15; x *= 0x2c1b3c6dU;
+    x ^= x >> 12; x *= 0x297a2d39U;
+    x ^= x >> 15;
+    int64_t odd = 2 * (int64_t)x + 1, d = ((int64_t)1 << 33) - odd, e;
+    if (d < (1 << 26)) {
+        int64_t b = (d * 12102203) >> 16;
+        e = b + ((b * d) >> 34);
+    } else {
+        e = ((33LL << 24) - log2_fixed(odd, table)) << 16;
+    }
+    return ((40LL << 24) - log2_fixed(e, table)) >> 8;
+}
+
+static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    const int64_t vocabulary = s->p[0], block = s->p[1], blocks = (vocabulary + block - 1) / block;
+    for (int64_t t = from; t < to; t++) {
+        const int32_t *logits = (const int32_t *)s->in[0] + t * vocabulary;
+        const int64_t beta = b->sampling[3 * t];
+        const uint32_t k0 = (uint32_t)b->sampling[3 * t + 1], k1 = (uint32_t)b->sampling[3 * t + 2];
+        for (int64_t n = 0; n < blocks; n++) {
+            int64_t best = INT64_MIN, index = 0, end = (n + 1) * block;
+            for (int64_t v = n * block; v < (end < vocabulary ? end : vocabulary); v++) {
+                int64_t key = logits[v];
+                if (beta) key = saturate(round_shift(key * beta, 12)) + gumbel((uint32_t)v, k0, k1, s->weight[0]);
+                if (key > best) best = key, index = v;
+            }
+            ((int64_t *)s->out[0])[t * blocks + n] = best;
+            ((int32_t *)s->out[1])[t * blocks + n] = (int32_t)index;
+        }
+    }
+}
+
+static void sample(const Step *s, int64_t from, int64_t to) {
+    const int64_t blocks = s->p[0];
+    for (int64_t t = from; t < to; t++) {
+        const int64_t *best = (const int64_t *)s->in[0] + t * blocks;
+        int64_t chosen = 0;
+        for (int64_t n = 1; n < blocks; n++)
+            if (best[n] > best[chosen]) chosen = n;
+        ((int32_t *)s->out[0])[t] = ((const int32_t *)s->in[1])[t * blocks + chosen];
+    }
+}
+
+static void run_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    switch (s->kind) {
+        case EMBED: embed(s, from, to); break;
+        case ROW_MAX: row_max(s, from, to); break;
+        case ROW_SQUARES: row_squares(s, from, to); break;
+        case NORM_SCALE: norm_scale(s, from, to); break;
+        case ROW_SCALE: row_scale(s, from, to); break;
+        case QUANTISE: quantise(s, from, to); break;
+        case ROPE_QUANTISE: rope_quantise(s, b, from, to); break;
+        case VALUE_QUANTISE: value_quantise(s, from, to); break;
+        case VALUE_LAYOUT: value_layout(s, b, from, to); break;
+        case APPEND: append(s, b, from, to); break;
+        case SILU_PRODUCT: silu_product(s, from, to); break;
+        case SELECT: select_rows(s, b, from, to); break;
+        case SAMPLE_BLOCKS: sample_blocks(s, b, from, to); break;
+        default: sample(s, from, to); break;
+    }
+}
+
+#endif

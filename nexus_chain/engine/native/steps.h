@@ -1,0 +1,51 @@
+/* What Python hands over: a list of steps with their buffers, and the batch they run on.
+ *
+ * nexus_chain/engine/native_plan.py mirrors these structures with ctypes; keep both in step.
+ */
+#ifndef NEXUS_STEPS_H
+#define NEXUS_STEPS_H
+
+#include <stdint.h>
+
+enum Kind {
+    EMBED, ROW_MAX, ROW_SQUARES, NORM_SCALE, ROW_SCALE, QUANTISE, ROPE_QUANTISE, VALUE_QUANTISE, VALUE_LAYOUT,
+    APPEND, SILU_PRODUCT, SELECT, SAMPLE_BLOCKS, SAMPLE, LINEAR, ATTENTION
+};
+
+typedef struct {
+    int32_t kind;
+    int32_t sampled; /* 1: one row per sampled position, 0: one row per position */
+    int32_t chained; /* 1: row by row together with the step before */
+    int32_t barrier; /* 1: wait for all threads before this step */
+    void *in[6];
+    void *out[5];
+    const void *weight[4];
+    int64_t p[8];
+} Step;
+
+/* Tensors of one sequence at one attention op; strides follow from the capacity. */
+typedef struct {
+    int8_t *keys;         /* [G, capacity, D] */
+    int32_t *mantissas;   /* [G, capacity] */
+    int32_t *exponents;   /* [G, capacity] */
+    int8_t *values;       /* [G, D, capacity] */
+    int32_t *magnitudes;  /* [G, capacity] */
+} LayerCache;
+
+typedef struct {
+    int64_t row;      /* first row of this sequence in the batch */
+    int64_t count;    /* rows of this sequence */
+    int64_t position; /* position of its first row */
+    int64_t capacity; /* positions the cache holds, a multiple of 64 */
+    const LayerCache *cache;
+} Sequence;
+
+typedef struct {
+    int64_t rows, sequences, sampled, threads;
+    const Sequence *sequence;
+    const int32_t *positions;    /* [rows] */
+    const int64_t *sampled_rows; /* [sampled] */
+    const int64_t *sampling;     /* [sampled, 3]: beta, key 0, key 1 */
+} Batch;
+
+#endif

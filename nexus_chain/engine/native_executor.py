@@ -1,0 +1,145 @@
+"""Runs a planned op list with the compiled kernels: one call per batch, whatever the model's depth."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from nexus_chain.engine.cache import Batch, SegmentState
+from nexus_chain.engine.native_library import (
+    LAYER_FIELDS,
+    BatchPointers,
+    LayerPointers,
+    SequencePointers,
+    Step,
+    load_library,
+)
+from nexus_chain.engine.native_plan import CACHE, STEP_KINDS, Buffer, PlannedStep, plan_steps, row_sums_name
+from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
+from nexus_chain.program.model import TORCH_DTYPES
+
+ALIGNMENT = 64
+
+
+class KernelWeights:
+    """Weights as the kernels read them: in place, plus the row sums of every matrix (4 bytes a row)."""
+
+    def __init__(self, ops: Sequence[Op], weights: Mapping[str, Tensor], threads: int) -> None:
+        self._tensors = {name: _readable(weights[name]) for op in ops for name in op.weights}
+        for op in ops:
+            if op.kind == "linear":
+                name = op.weights[0]
+                self._tensors[row_sums_name(name)] = _row_sums(self._tensors[name], threads)
+
+    def address(self, name: str | None) -> int | None:
+        """Where the tensor lies, or None for an absent one."""
+        return None if name is None else self._tensors[name].data_ptr()
+
+
+def _readable(tensor: Tensor) -> Tensor:
+    """The tensor itself; a copy only if it is not dense or not aligned to its elements."""
+    aligned = tensor.data_ptr() % tensor.element_size() == 0
+    return tensor if tensor.is_contiguous() and aligned else tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _row_sums(matrix: Tensor, threads: int) -> Tensor:
+    sums = torch.empty(len(matrix), dtype=torch.int32)
+    load_library().nexus_row_sums(matrix.data_ptr(), len(matrix), matrix.shape[1], sums.data_ptr(), threads)
+    return sums
+
+
+class NativeExecutor:
+    """``run`` maps the segment's input rows to the tensors named in ``keep``.
+
+    Buffers live as long as the executor and grow to the largest batch seen, so one executor must
+    not run in two threads at once.
+    """
+
+    def __init__(
+        self, ops: Sequence[Op], source: TensorSpec, weights: KernelWeights, keep: Collection[str], threads: int
+    ) -> None:
+        self._plan = plan_steps(ops, source, keep)
+        self._source, self._keep, self._threads = source.name, tuple(keep), threads
+        self._weights = weights  # keeps the memory behind the steps' pointers alive
+        self._library = load_library()
+        self._memory: list[Tensor] = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
+        self._capacity = [0, 0]
+        self._steps = (Step * len(self._plan.steps))()
+        for step, planned in zip(self._steps, self._plan.steps, strict=True):
+            self._fill_constants(step, planned)
+
+    def run(self, rows: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """``rows`` i32[rows] or i32[rows, width]; appends to the caches of the batch's sequences."""
+        self._reserve(batch)
+        self._view(self._source, batch).copy_(rows)
+        sequences = (SequencePointers * len(batch.sequences))()
+        tables = [_layer_pointers(part.state) for part in batch.sequences]
+        for pointers, part, table in zip(sequences, batch.sequences, tables, strict=True):
+            pointers.row, pointers.count, pointers.position = part.first, part.count, part.state.length
+            pointers.capacity, pointers.cache = part.state.rows_capacity, ctypes.addressof(table)
+        described = BatchPointers(
+            batch.rows, len(sequences), batch.sampled, self._threads, ctypes.addressof(sequences),
+            batch.positions.data_ptr(), batch.sampled_rows.data_ptr(), batch.sampling.data_ptr(),
+        )  # fmt: skip
+        failed = self._library.nexus_run(ctypes.addressof(self._steps), len(self._steps), ctypes.addressof(described))
+        if failed:
+            raise MemoryError("no memory for the kernels' scratch space")
+        return {name: self._view(name, batch).clone() for name in self._keep}
+
+    def _fill_constants(self, step: Step, planned: PlannedStep) -> None:
+        step.kind, step.sampled = STEP_KINDS.index(planned.kind), int(planned.sampled)
+        step.chained, step.barrier = int(planned.chained), int(planned.barrier)
+        for number, value in enumerate(planned.params):
+            step.params[number] = value
+        for number, name in enumerate(planned.weights):
+            step.weights[number] = self._weights.address(name)
+
+    def _reserve(self, batch: Batch) -> None:
+        """Grow the buffers to this batch and point the steps at them."""
+        wanted = [batch.rows, batch.sampled]
+        if all(have >= want for have, want in zip(self._capacity, wanted, strict=True)):
+            return
+        for index, want in enumerate(wanted):
+            if want > self._capacity[index]:
+                self._capacity[index] = want
+                self._resize(sampled=bool(index), rows=want)
+        for step, planned in zip(self._steps, self._plan.steps, strict=True):
+            for number, name in enumerate(planned.inputs):
+                step.inputs[number] = self._address(name)
+            for number, name in enumerate(planned.outputs):
+                step.outputs[number] = self._address(name)
+
+    def _resize(self, *, sampled: bool, rows: int) -> None:
+        for index, buffer in enumerate(self._plan.buffers):
+            if buffer.sampled == sampled:
+                self._memory[index] = _allocate(buffer, rows)
+
+    def _address(self, name: str | None) -> int | None:
+        if name is None or name.startswith(CACHE):
+            return None
+        return self._memory[self._plan.buffer_of[name]].data_ptr()
+
+    def _view(self, name: str, batch: Batch) -> Tensor:
+        """The tensor ``name`` of this batch inside its buffer."""
+        spec = self._plan.specs[name]
+        lengths = {POSITIONS: batch.rows, SAMPLED: batch.sampled}
+        shape = [lengths.get(size, size) for size in spec.shape]
+        index = self._plan.buffer_of[name]
+        buffer = self._plan.buffers[index]
+        used = buffer.row_bytes * (batch.sampled if buffer.sampled else batch.rows)
+        return self._memory[index][:used].view(TORCH_DTYPES[spec.dtype]).view(shape)
+
+
+def _allocate(buffer: Buffer, rows: int) -> Tensor:
+    return torch.empty(-(-buffer.row_bytes * rows // ALIGNMENT) * ALIGNMENT, dtype=torch.uint8)
+
+
+def _layer_pointers(state: SegmentState) -> ctypes.Array[LayerPointers]:
+    table = (LayerPointers * len(state.caches))()
+    for pointers, cache in zip(table, state.caches, strict=True):
+        for name, tensor in zip(LAYER_FIELDS, cache.tensors, strict=True):
+            setattr(pointers, name, tensor.data_ptr())
+    return table

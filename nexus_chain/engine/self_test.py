@@ -1,0 +1,57 @@
+"""Decides whether the compiled kernels may be trusted: same bits as torch on a random program."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from nexus_chain.engine.cache import Batch, open_state
+from nexus_chain.engine.errors import KernelUnavailableError
+from nexus_chain.engine.native_executor import KernelWeights, NativeExecutor
+from nexus_chain.engine.torch_executor import TorchExecutor
+from nexus_chain.program import ActivationBits, IntegerModel, ModelShape, random_model
+from nexus_chain.program.sampling import Sampling
+
+# Odd sizes, so that every kernel's tail runs; both activation widths; grouped queries; biases.
+SHAPE = ModelShape(
+    layers=1, width=72, heads=6, kv_heads=2, head_dim=12, ffn=136, vocab=600, context=80, attention_bias=True
+)
+BITS = ActivationBits(attention_input=15, down=15)
+ROWS = 11
+THREADS = 2
+
+
+@cache
+def check_kernels() -> None:
+    """Raise :class:`KernelUnavailableError` unless every tensor of a random program comes out right."""
+    model = random_model(SHAPE, seed=7, bits=BITS)
+    tokens = torch.arange(ROWS, dtype=torch.int32) * 53 % SHAPE.vocab
+    expected, found = run_torch(model, tokens), run_native(model, tokens)
+    for name, tensor in expected.items():
+        if not torch.equal(tensor, found[name]):
+            raise KernelUnavailableError(
+                f"The compiled kernels get {name} wrong on this machine",
+                advice="Use the torch backend and report the compiler and CPU.",
+            )
+
+
+def _setting(model: IntegerModel) -> tuple[list[str], Batch]:
+    ops = model.program.ops
+    state = open_state(ops, 4, Sampling(beta=70000, seed=bytes(range(32))), SHAPE.context)
+    return [spec.name for op in ops for spec in op.outputs], Batch([(state, ROWS)], last=True)
+
+
+def run_torch(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
+    """Every tensor of the program, by torch."""
+    names, batch = _setting(model)
+    return TorchExecutor(model.program.ops, model.weights, names).run(tokens, batch)
+
+
+def run_native(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
+    """Every tensor of the program, by the compiled kernels."""
+    names, batch = _setting(model)
+    ops, source = model.program.ops, model.program.tensors["tokens"]
+    weights = KernelWeights(ops, model.weights, THREADS)
+    return NativeExecutor(ops, source, weights, names, THREADS).run(tokens, batch)
