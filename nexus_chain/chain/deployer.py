@@ -93,6 +93,11 @@ def deploy(
     path = path or Deployment.path_for(creator.chain_id)
     standing = _standing(creator, path)
     if standing is not None:
+        if standing.preset != preset:
+            raise DeploymentError(
+                f"chain {creator.chain_id} has a deployment with preset {standing.preset!r}: {path}",
+                advice=f"Use preset {standing.preset!r}, or write to another file.",
+            )
         say(f"chain {creator.chain_id} has this deployment already: {path}")
         return standing, False
     unfinished = _Unfinished(creator, path.with_suffix(".unfinished.json"), say)

@@ -1,0 +1,48 @@
+"""Contracts deployed by ape on the Anvil it starts. Run with scripts/ape_test.sh."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+# A plain pytest run has no chain connected to ape: these tests belong to `ape test`, which sets this.
+collect_ignore_glob = [] if os.environ.get("NEXUS_APE_TESTS") else ["test_*.py"]
+
+WINDOW, LONGEST = 60, 3600
+STAKE = 10**17
+
+
+@dataclass
+class World:
+    """One fresh deployment, one published version and two staked nodes that serve half of it each."""
+
+    vault: Any
+    models: Any
+    nodes: Any
+    market: Any
+    certificates: Any
+    publisher: Any
+    operators: list[Any]
+    version: bytes
+
+
+@pytest.fixture
+def world(project: Any, accounts: Any) -> Iterator[World]:
+    publisher, operators = accounts[0], [accounts[1], accounts[2]]
+    vault = publisher.deploy(project.GenesisVault, accounts[9])
+    models = publisher.deploy(project.ModelRegistry)
+    zero = "0x" + "00" * 20
+    nodes = publisher.deploy(project.NodeRegistry, models, vault, zero, STAKE, (LONGEST, WINDOW, 60, 10))
+    market = publisher.deploy(project.InferenceMarket, nodes)
+    certificates = publisher.deploy(project.CertificateRegistry, models)
+    stated = (b"\x01" * 32, b"\x02" * 32, b"\x03" * 32, bytes(32), 10, 4, (1, 0, 0), "bafkreigh2akiscaildc")
+    published = models.publish(stated, sender=publisher)
+    version = published.events.filter(models.Published)[0].id
+    for index, operator in enumerate(operators):
+        nodes.register(f"127.0.0.1:{5000 + index}", bytes([index + 1]) * 32, operator, sender=operator, value=STAKE)
+        nodes.announce(version, 2 * index, 2 * index + 2, 5, sender=operator)
+    yield World(vault, models, nodes, market, certificates, publisher, operators, version)
