@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from nexus_chain.client.errors import BadRowsError, ReplayMismatchError
-from nexus_chain.commitments.tensor import RowTree
+from nexus_chain.commitments.merkle import leaf_hashes
+from nexus_chain.commitments.tensor import RowLayout, RowTree, tensor_bytes
 
 
 class Boundaries:
@@ -91,9 +92,14 @@ class Boundaries:
         """Root over what ``segment`` put out for positions [0, to); the last one: prompt and sampled, to + 1."""
         return self._tokens.root(to + 1) if segment == self.segments - 1 else self._trees[segment].root(to)
 
-    def row_bytes(self, boundary: int, to: int) -> bytes:
-        """Little-endian bytes of boundary ``boundary`` > 0 for positions [0, to)."""
-        return self.inputs(boundary, 0, to).numpy().astype("<i4").tobytes()
+    def leaves(self) -> tuple[tuple[bytes, ...], ...]:
+        """Leaf hashes of every inner boundary: with them a wrong row can be found inside a chunk later."""
+        found = []
+        for rows in self._rows:
+            data = torch.stack(rows) if rows else torch.empty((0, self.width), dtype=torch.int32)
+            layout = RowLayout.of("i32", tuple(data.shape))
+            found.append(tuple(leaf_hashes(tensor_bytes(data), layout.leaf_bytes)))
+        return tuple(found)
 
 
 def _bad_shape(node: str, segment: int, start: int, expected: str, out: Tensor) -> BadRowsError:

@@ -125,7 +125,9 @@ def test_stops_at_an_end_token_and_carries_the_prepaid_rest_over(tmp_path: Path)
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_failover_at_any_moment_gives_the_same_tokens(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_failover_at_any_moment_gives_the_same_tokens(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     segments = data.draw(st.integers(1, 3))
     network = Network(tmp_path_factory.mktemp("net"), segments, spares=2)
     for group in ([node] for node in network.nodes):

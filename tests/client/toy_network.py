@@ -83,9 +83,7 @@ class ToyNode:
 
     @property
     def contact(self) -> NodeContact:
-        return NodeContact(
-            self.address, "127.0.0.1:1", bytes(32), self.address, *self.layers, wei_per_token=self.ask
-        )
+        return NodeContact(self.address, "127.0.0.1:1", bytes(32), self.address, *self.layers, wei_per_token=self.ask)
 
 
 class ToyPeer:

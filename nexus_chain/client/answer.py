@@ -1,0 +1,117 @@
+"""What asking gives: text as it is computed, and at the end the evidence and the bill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.client.pipeline import FailoverEvent, Pipeline
+from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.text import TextCodec
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One transaction this answer needed."""
+
+    call: str
+    hash: str
+    gas: int
+    fee_wei: int
+
+    @classmethod
+    def of(cls, call: str, mined: Mined) -> Transaction:
+        return cls(call, mined.hash, mined.gas, mined.fee)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer.
+
+    ``tokens`` are the sampled ones (an end token included), ``cost_wei`` what the receipts bill,
+    ``promised_wei`` what the vouchers allow the nodes to collect for this order's session so far.
+    """
+
+    mode: str
+    session: bytes
+    order_digest: bytes
+    prompt: str
+    text: str
+    tokens: tuple[int, ...]
+    cost_wei: int
+    promised_wei: int
+    seconds: float
+    first_token_seconds: float
+    failovers: tuple[FailoverEvent, ...]
+    proof: InferenceProof
+    transactions: tuple[Transaction, ...] = ()
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decode speed: tokens after the first over the time after the first."""
+        rest = self.seconds - self.first_token_seconds
+        return (len(self.tokens) - 1) / rest if rest > 0 and len(self.tokens) > 1 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON value without the proof."""
+        return {
+            "mode": self.mode,
+            "session": "0x" + self.session.hex(),
+            "order": "0x" + self.order_digest.hex(),
+            "prompt": self.prompt,
+            "text": self.text,
+            "tokens": list(self.tokens),
+            "cost_wei": str(self.cost_wei),
+            "promised_wei": str(self.promised_wei),
+            "seconds": round(self.seconds, 3),
+            "first_token_seconds": round(self.first_token_seconds, 3),
+            "tokens_per_second": round(self.tokens_per_second, 2),
+            "receipts": [
+                {
+                    "segment": receipt.segment,
+                    "node": receipt.node,
+                    "from": receipt.from_position,
+                    "to": receipt.to_position,
+                    "price_wei": str(receipt.price),
+                    "out_root": "0x" + receipt.out_root.hex(),
+                }
+                for receipt, _ in self.proof.receipts
+            ],
+            "failovers": [vars(event) for event in self.failovers],
+            "transactions": [
+                {"call": t.call, "hash": t.hash, "gas": t.gas, "fee_wei": str(t.fee_wei)} for t in self.transactions
+            ],
+        }
+
+
+@dataclass
+class AnswerStream:
+    """Iterate for pieces of text; when exhausted (or closed early) ``tokens`` and timings are complete."""
+
+    pipeline: Pipeline
+    codec: TextCodec
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    seconds: float = 0.0
+    first_token_seconds: float = 0.0
+
+    def __iter__(self) -> Iterator[str]:
+        started, decoder = time.monotonic(), self.codec.stream()
+        stream = self.pipeline.run(self.codec.end_tokens)
+        try:
+            for token in stream:
+                self.tokens.append(token)
+                self.first_token_seconds = self.first_token_seconds or time.monotonic() - started
+                if token not in self.codec.end_tokens:
+                    yield self._add(decoder.push(token))
+            yield self._add(decoder.finish())
+        finally:
+            stream.close()  # type: ignore[attr-defined]
+            self.seconds = time.monotonic() - started
+
+    def _add(self, piece: str) -> str:
+        self.text += piece
+        return piece

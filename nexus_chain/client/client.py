@@ -1,0 +1,178 @@
+"""A user of the network: a wallet, a home folder, a deployment.
+
+contracts = Contracts.connect(rpc_url, deployment, wallet)
+with Client(contracts, ClientHome.from_environment(), dial) as client:
+    asking = client.ask_direct(version, files, "def fib(n):")
+    for piece in asking: print(piece, end="")
+    print(asking.answer.cost_wei)
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.errors import WalletError
+from nexus_chain.chain.transactions import Mined, Sender
+from nexus_chain.client.answer import Transaction
+from nexus_chain.client.errors import SessionStateError
+from nexus_chain.client.home import ClientHome
+from nexus_chain.client.model_files import ModelFiles
+from nexus_chain.client.network import ClientRoute, plan_route
+from nexus_chain.client.order import AskOptions
+from nexus_chain.client.peer import Dial
+from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.session import Asking, OnFailover, Session, Surroundings, chain_state, prepare
+from nexus_chain.client.session_key import new_key, save_key
+from nexus_chain.client.store import OPEN, ClientStore, LineRecord, SessionRecord
+from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, Line
+
+SESSION_SECONDS = 3600
+"""Default life of a session, unless the market's longest one is shorter."""
+DIRECT_SECONDS = 900
+
+
+class Client:
+    """Opens sessions and asks. Close it, or use it as a context manager."""
+
+    def __init__(self, contracts: Contracts, home: ClientHome, dial: Dial) -> None:
+        self.contracts = contracts
+        self._around = Surroundings(contracts, home.prepare(), ClientStore(home.database), dial)
+        self.store = self._around.store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the database."""
+        self.store.close()
+
+    @property
+    def _sender(self) -> Sender:
+        if self.contracts.sender is None:
+            raise WalletError("this needs a wallet", advice="Create one with `nexus wallet new`, or give --wallet.")
+        return self.contracts.sender
+
+    # ---------------------------------------------------------------- sessions
+
+    def open_session(
+        self, version: bytes, files: ModelFiles, *, tokens: int, seconds: int = SESSION_SECONDS
+    ) -> tuple[Session, Mined]:
+        """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed."""
+        route = plan_route(self.contracts, self._around.dial, version, files.program.shape.layers)
+        caps = _caps(route, tokens)
+        record, nonce = self._new_session(version, seconds, caps, direct=False)
+        _, mined = self.contracts.market.open(record.signer, record.expiry, caps, nonce)
+        return self._opened(record, files), mined
+
+    def session(self, session: bytes, files: ModelFiles) -> Session:
+        """A session that this machine opened, as the chain has it now. Raises SessionStateError."""
+        record = self.store.session(session)
+        if (record.chain_id, record.market) != (self._domain.chain_id, self._domain.verifying_contract):
+            raise SessionStateError(
+                f"session 0x{session.hex()} lives on chain {record.chain_id} at {record.market}",
+                advice="Give that chain's --rpc and --deployment.",
+            )
+        return Session(self._around, record, files).refresh()
+
+    def sessions(self) -> list[SessionRecord]:
+        """This deployment's sessions with their state on the chain, oldest first."""
+        domain = self._domain
+        mine = [
+            r for r in self.store.sessions() if (r.chain_id, r.market) == (domain.chain_id, domain.verifying_contract)
+        ]
+        return [SessionRecord(**{**vars(r), "state": chain_state(self._around, r)}) for r in mine]
+
+    @property
+    def _domain(self) -> Domain:
+        return self.contracts.domain
+
+    def _new_session(
+        self, version: bytes, seconds: int, caps: Sequence[Line], *, direct: bool
+    ) -> tuple[SessionRecord, bytes]:
+        """Key, nonce and id of a session, all on disk before any transaction."""
+        market, nonce = self.contracts.market, secrets.token_bytes(32)
+        user = self._sender.wallet.address
+        signer = save_key(self._around.home.session_keys, new_key())
+        # The last minute is left to the transaction itself: the contract counts from its own block.
+        longest = market.longest_session() - 60 if market.longest_session() > 120 else market.longest_session() // 2
+        record = SessionRecord(
+            market.session_id(user, nonce),
+            self._domain.chain_id,
+            self._domain.verifying_contract,
+            user,
+            signer,
+            version,
+            market.now() + min(seconds, longest),
+            direct,
+        )
+        self.store.add_session(record, [LineRecord(cap.node, cap.cumulative) for cap in caps])
+        return record, nonce
+
+    def _opened(self, record: SessionRecord, files: ModelFiles) -> Session:
+        self.store.set_session_state(record.id, OPEN)
+        return Session(self._around, replace(record, state=OPEN), files)
+
+    # ------------------------------------------------------------------ asking
+
+    def ask_direct(
+        self,
+        version: bytes,
+        files: ModelFiles,
+        text: str,
+        options: AskOptions | None = None,
+        on_failover: OnFailover = lambda event: None,
+    ) -> Asking:
+        """Pay for one inference on-chain: a session of one order, opened and funded in one transaction.
+
+        Close it afterwards with ``close_direct``. Raises as ``Session.ask`` and UnfundedWalletError.
+        """
+        request = prepare(self._around, version, files, text, options or AskOptions())
+        caps = _caps(request.route, request.offer.positions)
+        record, nonce = self._new_session(version, DIRECT_SECONDS, caps, direct=True)
+        session = Session(self._around, record, files)
+        order = session.order_for(request)
+        digest = order.digest(self._domain)
+        _, mined = self.contracts.market.pay_per_inference(record.signer, record.expiry, caps, nonce, digest)
+        asking = self._opened(record, files).run(order, request, on_failover)
+        asking.transactions.append(Transaction.of("payPerInference", mined))
+        return asking
+
+    def proof_of(self, order_digest: bytes) -> InferenceProof:
+        """The evidence of an order asked from this machine, from the store."""
+        record = self.store.order(order_digest)
+        keys = {r.node: self.contracts.nodes.receipt_key_of(r.node) for r, _ in record.receipts}
+        signer = self.store.session(record.order.session).signer
+        return InferenceProof(
+            self._domain,
+            record.order,
+            record.signature,
+            signer,
+            record.prompt_length,
+            record.tokens,
+            record.receipts,
+            record.feeds,
+            keys,
+        )
+
+    # ------------------------------------------------------------------- money
+
+    def withdraw(self) -> tuple[int, Mined | None]:
+        """Fetch what the market owes the wallet; (0, None) when there is nothing."""
+        owed = self.contracts.market.balance_of(self._sender.wallet.address)
+        return (owed, self.contracts.market.withdraw()) if owed else (0, None)
+
+
+def _caps(route: ClientRoute, positions: int) -> list[Line]:
+    """One cap per primary node. A chunk above what is asked for: a node closes a line that it has used up."""
+    needed: dict[str, int] = {}
+    for candidates, ask in zip(route.segments, route.asks, strict=True):
+        node = candidates[0].address
+        needed[node] = needed.get(node, 0) + ask.wei_per_token * (positions + CHUNK_POSITIONS)
+    return [Line(node, wei) for node, wei in needed.items()]

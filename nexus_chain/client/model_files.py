@@ -1,0 +1,77 @@
+"""Finding a model version's files on this machine and making sure that they are those.
+
+A user needs the tokenizer and the program (for its shape); recomputing needs the weights too. All
+three are checked against the chain: a wrong tokenizer would ask another question than the one typed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nexus_chain.chain.model_registry import ModelVersion
+from nexus_chain.client.errors import ModelFilesError
+from nexus_chain.client.text import TextCodec
+from nexus_chain.commitments.weights import ModelCommitment, program_root
+from nexus_chain.program import IntegerModel, Program
+from nexus_chain.program.model import PROGRAM_FILE
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A folder with ``tokenizer.json``, ``program.json`` and perhaps ``weights.safetensors``."""
+
+    folder: Path
+
+    @cached_property
+    def codec(self) -> TextCodec:
+        return TextCodec(self.folder / TOKENIZER_FILE)
+
+    @cached_property
+    def program(self) -> Program:
+        return Program.from_json((self.folder / PROGRAM_FILE).read_text())
+
+    @cached_property
+    def tokenizer_hash(self) -> bytes:
+        """SHA-256 of the tokenizer file."""
+        return hashlib.sha256((self.folder / TOKENIZER_FILE).read_bytes()).digest()
+
+    def matches(self, version: ModelVersion) -> bool:
+        """Whether tokenizer and program are the registered ones (weights are checked when used)."""
+        if not all((self.folder / name).is_file() for name in (TOKENIZER_FILE, PROGRAM_FILE)):
+            return False
+        return self.tokenizer_hash == version.tokenizer_hash and program_root(self.program) == version.program_root
+
+    def model(self, version: ModelVersion) -> IntegerModel:
+        """The weights, checked against the version's root. Raises ModelFilesError."""
+        model = IntegerModel.load(self.folder)
+        if ModelCommitment.of(model).weights_root != version.weights_root:
+            raise ModelFilesError(
+                f"the weights in {self.folder} are not those registered on-chain",
+                advice="Import the checkpoint again, or download the registered version.",
+            )
+        return model
+
+
+def find_model_files(version: ModelVersion, places: list[Path]) -> ModelFiles:
+    """The first folder in or directly below ``places`` that holds the version. Raises ModelFilesError."""
+    for folder in _folders(places):
+        files = ModelFiles(folder)
+        if files.matches(version):
+            return files
+    raise ModelFilesError(
+        f"the files of model version {version.semver} ({version.manifest_cid}) are not on this machine",
+        advice=f"Looked in {', '.join(map(str, places))}: import the model there, or give its folder with --model-dir.",
+    )
+
+
+def _folders(places: list[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield place
+            yield from sorted(child for child in place.iterdir() if child.is_dir())

@@ -1,0 +1,81 @@
+"""Building a signed order from a prompt, a route and the user's limits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nexus_chain.client.errors import PromptTooLongError
+from nexus_chain.commitments.tensor import commit
+from nexus_chain.market.documents import Ask, Order
+from nexus_chain.market.errors import OrderExpiredError, OrderOverLimitError
+from nexus_chain.market.pricing import PricePolicy, Quote, quote
+from nexus_chain.program.sampling import Sampling
+
+ORDER_SECONDS = 600
+"""How long nodes may take an order, unless the session expires before."""
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order."""
+
+    max_tokens: int = 64
+    temperature: float = 0.0
+    seed: bytes | None = None
+    max_wei: int | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling.at_temperature(self.temperature, self.seed or secrets.token_bytes(32))
+
+
+def make_quote(asks: Sequence[Ask], prompt: Sequence[int], context: int, options: AskOptions) -> Quote:
+    """What the order can cost at most. Raises PromptTooLongError, OrderOverLimitError, PriceError."""
+    if not prompt or options.max_tokens < 1:
+        raise OrderOverLimitError(
+            f"{len(prompt)} prompt tokens and {options.max_tokens} new tokens are nothing to compute",
+            advice="Give a prompt of at least one token and --max-tokens of at least 1.",
+        )
+    if len(prompt) + options.max_tokens > context:
+        raise PromptTooLongError(
+            f"{len(prompt)} prompt tokens and {options.max_tokens} new ones exceed the model's context of {context}",
+            advice=f"Shorten the prompt, or ask for at most {max(0, context - len(prompt))} tokens.",
+        )
+    offer = quote(asks, len(prompt), options.max_tokens)
+    PricePolicy(max_order_wei=options.max_wei).accept_total(offer)
+    return offer
+
+
+def build_order(
+    session: bytes,
+    model_version: bytes,
+    asks: Sequence[Ask],
+    prompt: Sequence[int],
+    offer: Quote,
+    options: AskOptions,
+    *,
+    now: int,
+    expiry: int,
+) -> Order:
+    """The unsigned order. ``now`` and ``expiry`` are chain time, Unix seconds. Raises OrderExpiredError."""
+    if now >= expiry:
+        raise OrderExpiredError(
+            f"the session expired {now - expiry} s ago", advice="Close it with `nexus session close` and open another."
+        )
+    salt, sampling = secrets.token_bytes(32), options.sampling
+    return Order(
+        session=session,
+        salt=salt,
+        model_version=model_version,
+        prompt_root=commit(torch.tensor(prompt, dtype=torch.int32), salt),
+        max_tokens=options.max_tokens,
+        sampling_seed=sampling.seed,
+        sampling=sampling.beta,
+        max_price=offer.total_wei,
+        asks=tuple(asks),
+        deadline=min(now + ORDER_SECONDS, expiry),
+    )

@@ -1,0 +1,334 @@
+"""A session: money locked on-chain for some nodes, spent voucher by voucher while asking.
+
+    session = client.open_session(version, tokens=4096)
+    for piece in session.ask("def fib(n):"): print(piece, end="")
+    session.close(); ...; session.settle()
+
+What the user signed, was given and paid is in the store before it takes effect, so a killed
+process can go on with ``client.session(id)``. One process at a time uses a session (a lock file).
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import IO
+
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.client.answer import Answer, AnswerStream, Transaction
+from nexus_chain.client.errors import CapTooLowError, SessionStateError
+from nexus_chain.client.home import ClientHome
+from nexus_chain.client.model_files import ModelFiles
+from nexus_chain.client.network import ClientRoute, plan_route
+from nexus_chain.client.order import AskOptions, build_order, make_quote
+from nexus_chain.client.peer import Dial, NodeContact
+from nexus_chain.client.pipeline import FailoverEvent, Pipeline
+from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.session_key import load_key
+from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
+from nexus_chain.market.documents import Order, sign
+from nexus_chain.market.pricing import Quote
+
+OnFailover = Callable[[FailoverEvent], None]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every session of one user shares."""
+
+    contracts: Contracts
+    home: ClientHome
+    store: ClientStore
+    dial: Dial
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt that was tokenised, routed and quoted."""
+
+    text: str
+    prompt: tuple[int, ...]
+    route: ClientRoute
+    offer: Quote
+    options: AskOptions
+
+
+class ChainReserve:
+    """Spares of a route; their caps are raised by transaction, from the user's wallet.
+
+    ``limit_wei`` bounds what failovers of one order may lock beside the order itself.
+    """
+
+    def __init__(self, session: Session, route: ClientRoute, limit_wei: int) -> None:
+        self._session, self._route, self._left = session, route, limit_wei
+        self.transactions: list[Transaction] = []
+
+    def spare(self, segment: int, failed: Sequence[str]) -> NodeContact | None:
+        """The first candidate of the segment that has not failed."""
+        for candidate in self._route.segments[segment]:
+            if candidate.address not in failed:
+                return candidate
+        return None
+
+    def fund(self, node: NodeContact, wei: int) -> None:
+        """Raise the node's cap where it does not suffice. Raises CapTooLowError beyond the limit."""
+        missing = self._session.purse.shortfall(node.address, wei)
+        if missing == 0:
+            return
+        if missing > self._left:
+            raise CapTooLowError(
+                f"replacing a node needs {missing} wei more for {node.address}, the order allows {self._left}",
+                advice="Ask again: the route will avoid the node that failed.",
+            )
+        self._left -= missing
+        mined = self._session.allot(node.address, self._session.purse.line(node.address).cap + missing)
+        self.transactions.append(Transaction.of("allot", mined))
+
+
+class Session:
+    """One open session. Made by ``Client``."""
+
+    def __init__(self, around: Surroundings, record: SessionRecord, files: ModelFiles) -> None:
+        self.around, self.record, self.files = around, record, files
+        self._key = load_key(around.home.session_keys, record.signer)
+        self.purse = SessionPurse(around.store, record.id, self._key, around.contracts.domain)
+
+    @property
+    def id(self) -> bytes:
+        return self.record.id
+
+    # ------------------------------------------------------------------ asking
+
+    def ask(self, text: str, options: AskOptions | None = None, on_failover: OnFailover = lambda e: None) -> Asking:
+        """Sign an order for ``text`` and start; iterate the result for text, then read ``answer``.
+
+        Raises before anything is signed: PromptTooLongError, PriceError, CapTooLowError,
+        NoRouteError, SessionStateError, OrderExpiredError.
+        """
+        if self.record.state != OPEN:
+            raise SessionStateError(
+                f"session 0x{self.id.hex()} is {self.record.state}", advice="Open another with `nexus session open`."
+            )
+        request = prepare(self.around, self.record.model_version, self.files, text, options or AskOptions())
+        request = self._within_caps(request)
+        order = self.order_for(request)
+        return self.run(order, request, on_failover)
+
+    def _within_caps(self, request: Request) -> Request:
+        """Prefer nodes that the session has money for; raises CapTooLowError when a segment has none."""
+        lines = self.around.store.lines(self.id)
+        segments = []
+        for candidates, wei in zip(request.route.segments, request.offer.wei_by_segment, strict=True):
+            able = [c for c in candidates if c.address in lines and not self.purse.shortfall(c.address, wei)]
+            if not able:
+                raise CapTooLowError(
+                    f"no node for layers {candidates[0].layer_start}-{candidates[0].layer_end} has {wei} wei left "
+                    "in the session",
+                    advice="Raise a cap with `nexus session allot`, or open a session with a larger --tokens.",
+                )
+            segments.append(tuple(able + [c for c in candidates if c not in able]))
+        return Request(
+            request.text,
+            request.prompt,
+            ClientRoute(tuple(segments), request.route.asks),
+            request.offer,
+            request.options,
+        )
+
+    def order_for(self, request: Request) -> Order:
+        """The order of a request in this session. Raises OrderExpiredError."""
+        now = self.around.contracts.market.now()
+        return build_order(
+            self.id,
+            self.record.model_version,
+            request.route.asks,
+            request.prompt,
+            request.offer,
+            request.options,
+            now=now,
+            expiry=self.record.expiry,
+        )
+
+    def run(self, order: Order, request: Request, on_failover: OnFailover = lambda e: None) -> Asking:
+        """Sign ``order``, remember it, and return the stream that works it off."""
+        return Asking(self, order, request, on_failover)
+
+    # ------------------------------------------------------------------- money
+
+    def allot(self, node: str, cap: int) -> Mined:
+        """Raise a node's cap to ``cap`` wei by transaction."""
+        mined = self.around.contracts.market.allot(self.id, node, cap)
+        self.around.store.set_cap(self.id, node, cap)
+        return mined
+
+    def close(self) -> Mined:
+        """Start the challenge window; nothing can be asked afterwards."""
+        mined = self.around.contracts.market.close(self.id)
+        self._set_state(CLOSED)
+        return mined
+
+    def settle(self) -> Mined:
+        """After the window: pay every line out and credit what was not used. Anyone may do this."""
+        market = self.around.contracts.market
+        nodes = [n for n in self.around.store.lines(self.id) if not market.line_of(self.id, n).settled]
+        if not nodes:
+            raise SessionStateError(
+                f"session 0x{self.id.hex()} is settled already", advice="Fetch your money with `nexus withdraw`."
+            )
+        end = max(market.line_of(self.id, node).end for node in nodes)
+        now = market.now()
+        if end == 0 or now <= end:
+            raise SessionStateError(
+                f"the challenge window of session 0x{self.id.hex()} is not over"
+                + (f" for another {end - now} s" if end else ""),
+                advice="Close the session first if it is open, then wait and settle again.",
+            )
+        mined = market.settle_many(self.id, nodes)
+        if all(market.line_of(self.id, node).settled for node in nodes):
+            self._set_state(SETTLED)
+        return mined
+
+    def refresh(self) -> Session:
+        """Bring the remembered state in line with the chain (after a crash, or another program's move)."""
+        state = chain_state(self.around, self.record)
+        if state != self.record.state:
+            self._set_state(state)
+        return self
+
+    def _set_state(self, state: str) -> None:
+        self.around.store.set_session_state(self.id, state)
+        self.record = replace(self.record, state=state)
+
+    # -------------------------------------------------------------------- lock
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the session's lock; write off what a killed process left half paid. Raises SessionStateError."""
+        folder = self.around.home.session_keys
+        with open(folder / f"{self.record.signer}.lock", "w") as handle:
+            self._lock(handle)
+            store = self.around.store
+            for digest in store.order_digests(self.id):
+                if store.order(digest).state == RUNNING:
+                    for node in store.lines(self.id):
+                        self.purse.write_off(node)
+                    store.finish_order(digest, FAILED)
+            yield
+
+    def _lock(self, handle: IO[str]) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SessionStateError(
+                f"another process is asking in session 0x{self.id.hex()}",
+                advice="Wait for it, or open a second session.",
+            ) from None
+
+
+class Asking:
+    """One answer under way: iterate for text; ``answer`` is there when the iteration has ended."""
+
+    def __init__(self, session: Session, order: Order, request: Request, on_failover: OnFailover) -> None:
+        self._session, self._order, self._request = session, order, request
+        self._on_failover = on_failover
+        self._answer: Answer | None = None
+        self.transactions: list[Transaction] = []
+
+    @property
+    def answer(self) -> Answer:
+        """The finished answer. Raises SessionStateError before the iteration has ended."""
+        if self._answer is None:
+            raise SessionStateError("the answer is not finished", advice="Iterate over it first.")
+        return self._answer
+
+    def __iter__(self) -> Iterator[str]:
+        around, order, request = self._session.around, self._order, self._request
+        with self._session.exclusive():
+            signature = sign(order, self._session._key, around.contracts.domain)
+            digest = order.digest(around.contracts.domain)
+            around.store.add_order(digest, order, signature, request.prompt)
+            reserve = ChainReserve(self._session, request.route, request.offer.total_wei)
+            pipeline = Pipeline(
+                (order, signature),
+                request.prompt,
+                self._session.files.program.shape.width,
+                [candidates[0] for candidates in request.route.segments],
+                domain=around.contracts.domain,
+                session_key=self._session._key,
+                purse=self._session.purse,
+                store=around.store,
+                dial=around.dial,
+                reserve=reserve,
+                on_failover=self._on_failover,
+            )
+            stream = AnswerStream(pipeline, self._session.files.codec)
+            state = FAILED
+            try:
+                yield from stream
+                state = DONE
+            except GeneratorExit:
+                state = DONE
+                raise
+            finally:
+                around.store.finish_order(digest, state)
+                self.transactions += reserve.transactions
+                if state == DONE:
+                    self._answer = self._finished(pipeline, stream, signature)
+
+    def _finished(self, pipeline: Pipeline, stream: AnswerStream, signature: bytes) -> Answer:
+        session, contracts = self._session, self._session.around.contracts
+        keys = {r.node: contracts.nodes.receipt_key_of(r.node) for r, _ in pipeline.receipts}
+        proof = InferenceProof(
+            contracts.domain,
+            self._order,
+            signature,
+            session.record.signer,
+            len(self._request.prompt),
+            tuple(pipeline.seen.tokens),
+            tuple(pipeline.receipts),
+            tuple(pipeline.feeds),
+            keys,
+            pipeline.seen.leaves(),
+        )
+        voucher = session.around.store.last_voucher(session.id)
+        return Answer(
+            mode="direct" if session.record.direct else "session",
+            session=session.id,
+            order_digest=pipeline.digest,
+            prompt=self._request.text,
+            text=stream.text,
+            tokens=tuple(stream.tokens),
+            cost_wei=proof.cost_wei,
+            promised_wei=sum(line.cumulative for line in voucher[0].lines) if voucher else 0,
+            seconds=stream.seconds,
+            first_token_seconds=stream.first_token_seconds,
+            failovers=tuple(pipeline.failovers),
+            proof=proof,
+            transactions=tuple(self.transactions),
+        )
+
+
+def prepare(around: Surroundings, version: bytes, files: ModelFiles, text: str, options: AskOptions) -> Request:
+    """Tokenise, route and quote. Raises PromptTooLongError, NoRouteError, PriceError."""
+    prompt = tuple(files.codec.encode(text))
+    route = plan_route(around.contracts, around.dial, version, files.program.shape.layers)
+    offer = make_quote(route.asks, prompt, files.program.shape.context, options)
+    return Request(text, prompt, route, offer, options)
+
+
+def chain_state(around: Surroundings, record: SessionRecord) -> str:
+    """The session's state as the chain has it; OPENING when its transaction never arrived."""
+    market = around.contracts.market
+    try:
+        found = market.session_of(record.id)
+    except ContractRevertedError:
+        return OPENING
+    if found.end == 0 and market.now() < found.expiry:
+        return OPEN
+    nodes = around.store.lines(record.id)
+    return SETTLED if nodes and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED
