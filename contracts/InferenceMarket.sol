@@ -181,7 +181,7 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         uint64 committed = _receiptLogs[msg.sender].count;
         if (count <= committed) revert InferenceMarket_LogMustGrow(committed, count);
 
-        _receiptLogs[msg.sender] = ReceiptLog(root, count, uint64(block.timestamp));
+        _receiptLogs[msg.sender] = ReceiptLog({root: root, count: count, committedAt: uint64(block.timestamp)});
         emit ReceiptsCommitted(msg.sender, root, count);
     }
 
@@ -258,7 +258,9 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     /// @inheritdoc IInferenceMarket
     function sessionOf(bytes32 session) external view returns (Session memory) {
         StoredSession storage entry = _existing(session);
-        return Session(entry.user, entry.signer, entry.expiry, entry.end, entry.lineCount);
+        return Session({
+            user: entry.user, signer: entry.signer, expiry: entry.expiry, end: entry.end, lineCount: entry.lineCount
+        });
     }
 
     /// @inheritdoc IInferenceMarket

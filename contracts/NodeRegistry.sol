@@ -135,7 +135,8 @@ contract NodeRegistry is INodeRegistry, PullPayments {
             position = list.length;
             _positions[modelVersion][msg.sender] = position;
         }
-        list[position - 1] = Announcement(msg.sender, layerStart, layerEnd, weiPerToken);
+        list[position - 1] =
+            Announcement({node: msg.sender, layerStart: layerStart, layerEnd: layerEnd, weiPerToken: weiPerToken});
         emit Announced(msg.sender, modelVersion, layerStart, layerEnd, weiPerToken);
     }
 
@@ -278,7 +279,9 @@ contract NodeRegistry is INodeRegistry, PullPayments {
 
     /// @inheritdoc INodeRegistry
     function timing() external view returns (Timing memory) {
-        return Timing(LONGEST_SESSION, CHALLENGE_WINDOW, CLOCK, MINIMUM_MOVE);
+        return Timing({
+            longestSession: LONGEST_SESSION, challengeWindow: CHALLENGE_WINDOW, clock: CLOCK, minimumMove: MINIMUM_MOVE
+        });
     }
 
     /// @inheritdoc INodeRegistry
