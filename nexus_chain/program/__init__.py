@@ -8,8 +8,10 @@ from __future__ import annotations
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Op, Program, TensorSpec
 from nexus_chain.program.hugging_face import import_checkpoint
 from nexus_chain.program.llama import ActivationBits, llama_program
-from nexus_chain.program.model import IntegerModel
+from nexus_chain.program.model import IntegerModel, check_weight_ranges
+from nexus_chain.program.overflow import OverflowReport, prove_no_overflow
 from nexus_chain.program.random_model import PRESETS, random_model
+from nexus_chain.program.sampling import Sampling
 
 __all__ = [
     "POSITIONS",
@@ -19,9 +21,13 @@ __all__ = [
     "IntegerModel",
     "ModelShape",
     "Op",
+    "OverflowReport",
     "Program",
+    "Sampling",
     "TensorSpec",
+    "check_weight_ranges",
     "import_checkpoint",
     "llama_program",
+    "prove_no_overflow",
     "random_model",
 ]

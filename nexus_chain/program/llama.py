@@ -31,7 +31,7 @@ class ActivationBits:
     attention_output: int = 8
     mlp_input: int = 8
     down: int = 15
-    head: int = 8
+    head: int = 15
 
 
 @dataclass

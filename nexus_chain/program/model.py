@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nexus_chain.program.descriptors import Program, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
+from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX
 
 PROGRAM_FILE = "program.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -32,6 +33,7 @@ class IntegerModel:
 
     def __post_init__(self) -> None:
         check_weights(self.program.weights, self.weights)
+        check_weight_ranges(self.program.weights, self.weights)
 
     def save(self, folder: str | Path) -> None:
         """Write ``program.json`` and ``weights.safetensors`` into ``folder``, creating it."""
@@ -79,3 +81,30 @@ def check_weights(specs: tuple[TensorSpec, ...], weights: Mapping[str, Tensor]) 
                 f"Tensor {spec.name} should be {spec.dtype} {spec.shape} but the weights hold {found}",
                 advice="Use the weights that belong to this program.",
             )
+
+
+def check_weight_ranges(specs: tuple[TensorSpec, ...], weights: Mapping[str, Tensor]) -> None:
+    """Raise :class:`TensorMismatchError` where normalising a read would change a weight.
+
+    After this an executor may read tables and scales as they are.
+    """
+    for spec in specs:
+        for column, (low, high) in enumerate(_ranges(spec.name)):
+            values = weights[spec.name] if spec.name.startswith("tables.") else weights[spec.name][:, column]
+            outside = ((values < low) | (values > high)).nonzero()[:, 0].tolist()
+            if outside:
+                raise TensorMismatchError(
+                    f"Tensor {spec.name} leaves [{low}, {high}] in row {outside[0]} ({len(outside)} rows in all)",
+                    advice="Do not use these weights; import the model again.",
+                )
+
+
+def _ranges(name: str) -> tuple[tuple[int, int], ...]:
+    """Allowed range of a table, or of each column of a scale; nothing for other weights."""
+    if name == "tables.exp2":
+        return ((0, EXP2_ONE),)
+    if name == "tables.log2":
+        return ((0, LOG2_ONE),)
+    if name.endswith(".scale"):
+        return (0, MANTISSA_MAX), (-EXPONENT_LIMIT, EXPONENT_LIMIT)
+    return ()

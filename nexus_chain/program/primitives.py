@@ -130,4 +130,4 @@ def gumbel(entry: Tensor, key0: int, key1: int, table: Tensor) -> Tensor:
     first = (near * 12102203) >> 16
     series = first + ((first * near) >> 34)
     energy = torch.where(gap < 2**26, series, ((33 << 24) - log2fix(uniform, table)) << 16)
-    return ((40 << 24) - log2fix(energy, table)) >> 8
+    return ((40 << 24) - log2fix(energy.clamp(min=1), table)) >> 8
