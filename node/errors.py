@@ -8,8 +8,7 @@
         │   └── WriteAheadLogError    an event that cannot be read back
         ├── PortInUseError            the address to listen on is taken
         ├── RegistrationError         the chain does not know this node as it is configured
-        ├── ExactnessError            this version's overflow proof failed: serving it could be slashed
-        ├── ServingError              what a client is told
+            ├── ServingError              what a client is told
         │   ├── MalformedRequestError fields that no honest client sends
         │   ├── ModelNotServedError   another model version, segment or layer range
         │   ├── SessionNotOpenError   the session is unknown, closing, expired, or has no line for this node
@@ -56,10 +55,6 @@ class PortInUseError(NodeError):
 
 class RegistrationError(NodeError):
     """Raised when the registry's entry for this node is missing, inactive or differs from its keys."""
-
-
-class ExactnessError(NodeError):
-    """Raised when the overflow proof of the program fails."""
 
 
 class ServingError(NodeError):

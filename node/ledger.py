@@ -11,12 +11,18 @@ from collections.abc import Callable
 from node.state import Effect, Event, NodeState, RowsReceived, RowsRecovered, Terms, TimePassed, transition
 from node.write_ahead_log import WriteAheadLog
 
+#: Found out again after a restart, from the rows on disk and the clock.
+_NOT_LOGGED = (RowsReceived, RowsRecovered, TimePassed)
+
 
 class Ledger:
-    """The current ``NodeState``, rebuilt from ``log`` when constructed."""
+    """The current ``NodeState``, rebuilt from ``log`` when constructed.
 
-    def __init__(self, log: WriteAheadLog, terms: Terms) -> None:
-        self._log = log
+    A ``reader`` writes nothing: it looks at, or acts for, a node whose daemon may be running.
+    """
+
+    def __init__(self, log: WriteAheadLog, terms: Terms, *, reader: bool = False) -> None:
+        self._log, self._reader = log, reader
         self._lock = threading.RLock()
         self._state = NodeState(terms)
         for event in log.events():
@@ -37,7 +43,7 @@ class Ledger:
             after, effects = transition(self._state, event)
             if record is not None:
                 record()
-            elif after is not self._state and not isinstance(event, (RowsReceived, RowsRecovered, TimePassed)):
+            elif after is not self._state and not self._reader and not isinstance(event, _NOT_LOGGED):
                 self._log.append(event)
             self._state = after
         return effects

@@ -311,7 +311,8 @@ def _session_observed(state: NodeState, event: SessionObserved) -> NodeState:
     facts = {name: getattr(event, name) for name in ("expiry", "end", "closing", "cap", "posted", "settled")}
     if known is None:
         return _with_session(state, SessionState(event.session, event.signer, **facts))
-    return _with_session(state, replace(known, **facts))
+    observed = replace(known, **facts)
+    return state if observed == known else _with_session(state, observed)
 
 
 def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
@@ -327,6 +328,8 @@ def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
     # INVARIANT: no work is begun in a session that no longer pays.
     if session.closing or session.settled:
         raise SessionNotOpenError("the session is closing", advice="Open a new session.")
+    # INVARIANT: an order takes room for months, so only a prepaid prompt opens one.
+    _require_prepaid(session, event.prompt_length, event.wei_per_token)
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
     return _with_order(state, OrderState(**fields))
 
@@ -373,16 +376,22 @@ def _rows_received(state: NodeState, event: RowsReceived) -> NodeState:
     # INVARIANT: nothing is computed when the time to post a voucher for it may be running out.
     if session.closing or session.settled or event.at >= session.expiry:
         raise SessionNotOpenError("the session is closing or has expired", advice="Open a new session.")
-    computed = session.computed + event.count * order.wei_per_token
     # INVARIANT: only what a voucher covers is computed; a node can lose the receipts of one chunk, never its pay.
-    if computed > session.cumulative:
-        raise NotPrepaidError(
-            f"{event.count} more positions need a voucher of {computed} wei and the best one held "
-            f"is {session.cumulative} wei",
-            advice="Send a voucher that prepays the next chunk.",
-        )
+    computed = _require_prepaid(session, event.count, order.wei_per_token)
     state = _with_session(state, replace(session, computed=computed))
     return _with_order(state, replace(order, length=stop))
+
+
+def _require_prepaid(session: SessionState, positions: int, wei_per_token: int) -> int:
+    """The session's bill with ``positions`` more; NotPrepaidError when the best voucher does not cover it."""
+    computed = session.computed + positions * wei_per_token
+    if computed > session.cumulative:
+        raise NotPrepaidError(
+            f"{positions} more positions need a voucher of {computed} wei and the best one held "
+            f"is for {session.cumulative} wei",
+            advice="Send a voucher that prepays the next chunk.",
+        )
+    return computed
 
 
 def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:

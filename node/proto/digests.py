@@ -1,6 +1,6 @@
-"""What is signed on the wire beside EIP-712 documents: a node's description, a request for rows.
+"""What both sides compute beside EIP-712 documents: a node's description, a request for rows, log entries.
 
-Both sides compute these; neither is worth anything to a contract.
+None is worth anything to a contract.
 """
 
 from __future__ import annotations
@@ -34,3 +34,8 @@ def description_digest(description: shard_pb2.NodeDescription, challenge: bytes)
 def rows_request_digest(order_digest: bytes, node: bytes, time: int) -> bytes:
     """The 32 bytes the session key signs to read an order's rows from ``node`` (20-byte address)."""
     return keccak(b"nexus.rows.v1" + order_digest + node + time.to_bytes(8, "big"))
+
+
+def log_entry(json: str, signature: bytes) -> bytes:
+    """A receipt's entry in its node's append-only log: 65 bytes of signature, then the canonical JSON."""
+    return signature + json.encode()

@@ -1,0 +1,154 @@
+"""Orders in memory: the engine's cache and the growing roots of rows in and out.
+
+A sequence can always be rebuilt from the rows on disk, by one prefill, bit for bit; so memory
+holds only the latest ones and a restart needs no more than the rows. Knows no money.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nexus_chain.commitments.tensor import RowTree
+from nexus_chain.market.documents import Order
+from nexus_chain.program.sampling import Sampling
+from node.errors import BusyError
+from node.model import ServedModel
+from node.rows import RowStore
+from node.scheduler import Scheduler, SegmentEngine
+from node.state import OrderState
+from node.stopwatch import Stopwatch
+
+
+class Sequence:
+    """One order's cache and commitments. Used by the thread that holds ``lock``."""
+
+    def __init__(self, known: OrderState, model: ServedModel, engine: SegmentEngine) -> None:
+        self.digest = known.digest
+        self.order = Order.from_json(known.order)
+        sampling = Sampling(self.order.sampling, self.order.sampling_seed)
+        self.lock = threading.Lock()
+        self.length = 0
+        self.prompt_length = known.prompt_length
+        self.state: Any = engine.open(known.prompt_length, sampling, known.limit)
+        self._is_last = model.is_last
+        self._rows_in = RowTree(model.input_width, self.order.salt)
+        self._rows_out = RowTree(None if model.is_last else model.width, self.order.salt)
+        self._outputs: list[Tensor] = []
+        if model.is_last:
+            self._rows_out.append(_tokens(known.prompt))
+
+    def record(self, rows: Tensor, outputs: Tensor) -> None:
+        """Take over what the engine made of ``rows``."""
+        self._rows_in.append(rows)
+        self._rows_out.append(outputs)
+        self._outputs.append(outputs)
+        self.length += len(rows)
+
+    def in_root(self, to: int) -> bytes:
+        """Root of the rows in for positions [0, to)."""
+        return self._rows_in.root(to)
+
+    def out_root(self, to: int) -> bytes:
+        """Root of the rows out for [0, to); in the last segment of the prompt and all sampled tokens, to + 1."""
+        return self._rows_out.root(to + 1 if self._is_last else to)
+
+    def outputs(self, start: int, stop: int) -> tuple[int, Tensor]:
+        """What positions [start, stop) gave, and the position of the first row or token of it."""
+        merged = torch.cat(self._outputs)
+        self._outputs = [merged]
+        if not self._is_last:
+            return start, merged[start:stop]
+        first = max(start, self.prompt_length - 1)
+        return first + 1, merged[first - self.prompt_length + 1 : max(stop, first) - self.prompt_length + 1]
+
+
+class SequenceCache:
+    """The sequences in memory: at most ``most``, the least recently used go first."""
+
+    def __init__(
+        self,
+        model: ServedModel,
+        engine: SegmentEngine,
+        scheduler: Scheduler,
+        rows: RowStore,
+        stopwatch: Stopwatch,
+        most: int,
+    ) -> None:
+        self._model, self._engine, self._scheduler, self._rows = model, engine, scheduler, rows
+        self._stopwatch, self._most = stopwatch, most
+        self._live: OrderedDict[bytes, Sequence] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Sequences in memory."""
+        return len(self._live)
+
+    @contextmanager
+    def use(self, known: OrderState) -> Iterator[Sequence]:
+        """The sequence of an order, for this thread alone; rebuilt from its rows where needed.
+
+        Raises BusyError when every place is taken by an order at work.
+        """
+        sequence = self._locked(known)
+        try:
+            kept = self._rows.length(known.digest)
+            if sequence.length < kept:
+                self.compute(sequence, self._rows.read(known.digest, sequence.length, kept))
+            yield sequence
+        finally:
+            sequence.lock.release()
+
+    def compute(self, sequence: Sequence, rows: Tensor) -> Tensor:
+        """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
+        try:
+            outputs = self._scheduler.submit(sequence.state, rows).result()
+            with self._stopwatch.measure("commitments"):
+                sequence.record(rows, outputs)
+        except BaseException:
+            # Cache and roots may be at different positions now: the next use rebuilds them.
+            self.drop(sequence.digest)
+            raise
+        return outputs
+
+    def drop(self, order: bytes) -> None:
+        """Forget a sequence; it is rebuilt when it is needed again."""
+        with self._lock:
+            self._live.pop(order, None)
+
+    def _locked(self, known: OrderState) -> Sequence:
+        """The order's sequence, locked; a new one where it is not in memory."""
+        while True:
+            with self._lock:
+                sequence = self._live.get(known.digest)
+                if sequence is None:
+                    self._make_room()
+                    sequence = self._live[known.digest] = Sequence(known, self._model, self._engine)
+                self._live.move_to_end(known.digest)
+            sequence.lock.acquire()
+            # Whoever held the lock may have dropped the sequence, or it made room for another.
+            if self._live.get(known.digest) is sequence:
+                return sequence
+            sequence.lock.release()
+
+    def _make_room(self) -> None:
+        if len(self._live) < self._most:
+            return
+        for order, sequence in self._live.items():
+            if not sequence.lock.locked():
+                del self._live[order]
+                return
+        raise BusyError(
+            f"this node is at work on {self._most} orders, as many as it takes",
+            advice="Use another node, or try later.",
+        )
+
+
+def _tokens(data: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.int32)

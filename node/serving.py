@@ -1,0 +1,314 @@
+"""What a node does for its clients: orders, rows, chunks, vouchers. Knows no sockets and no wire format.
+
+The order of things matters more than anything else here. A voucher is on disk before it buys
+rows; rows are on disk before they are computed; a receipt is on disk before it leaves; and the
+rows behind it are on disk for good before it is signed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.commitments.receipt_log import ReceiptLog
+from nexus_chain.market.documents import Domain, Receipt, Voucher, recover_digest
+from nexus_chain.market.errors import BadSignatureError, VoucherOverCapError
+from nexus_chain.market.pricing import billed_positions
+from node.admission import (
+    Application,
+    ChainFacts,
+    Chunk,
+    SignedText,
+    admit,
+    check_predecessors,
+    tokens_within,
+    voucher_amount,
+)
+from node.errors import NotAuthorisedError, PromptError, RowsConflictError, StoppingError
+from node.ledger import Ledger
+from node.model import ServedModel
+from node.proto.digests import CLOCK_TOLERANCE, log_entry, rows_request_digest
+from node.rows import RowStore
+from node.sequences import Sequence, SequenceCache
+from node.state import (
+    Effect,
+    Event,
+    LogReceipt,
+    OrderReceived,
+    OrderState,
+    ReceiptSigned,
+    RowsReceived,
+    SignedReceipt,
+    VoucherReceived,
+    check_chunk,
+)
+from node.stopwatch import Stopwatch
+
+#: An order that was quiet for so long does not hold up a shutdown, seconds.
+QUIET_SECONDS = 3.0
+#: Rows per message of ``BoundaryRows``, bytes.
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this node is: the address that is paid and the key that signs its receipts."""
+
+    address: str
+    receipt_key: Wallet
+
+
+class Serving:
+    """One node's service. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        model: ServedModel,
+        domain: Domain,
+        ledger: Ledger,
+        rows: RowStore,
+        receipts: ReceiptLog,
+        sequences: SequenceCache,
+        facts: ChainFacts,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self.identity, self.model, self.domain, self.stopwatch = identity, model, domain, stopwatch
+        self._ledger, self._rows, self._receipts = ledger, rows, receipts
+        self._sequences, self._facts = sequences, facts
+        self._log_lock = threading.Lock()
+        self._stopping = False
+        self._touched: dict[bytes, float] = {}
+
+    # ------------------------------------------------------------------ orders
+
+    def open_order(self, application: Application, voucher: Voucher | None, signature: bytes) -> tuple[bytes, int]:
+        """Take an order and the voucher that prepays its first chunk; its digest and the positions held for it.
+
+        Opening a known order again changes nothing and needs no fresh deadline: the answer goes on.
+        """
+        order = application.order
+        digest = order.digest(self.domain)
+        session = self._facts.session(order.session)
+        if digest not in self._ledger.state.orders:
+            self._refuse_when_stopping()
+            with self.stopwatch.measure("signatures"):
+                admit(application, self.model, session, self.domain, self._facts.now())
+        self._write(session)
+        if voucher is not None:
+            self.pay(voucher, signature)
+        self._write(self._order_received(application, digest))
+        self._touched[digest] = time.monotonic()
+        return digest, self._ledger.state.order(digest).length
+
+    def _order_received(self, application: Application, digest: bytes) -> OrderReceived:
+        order = application.order
+        known = self._ledger.state.orders.get(digest)
+        price = known.wei_per_token if known else order.asks[application.segment].wei_per_token
+        return OrderReceived(
+            digest=digest,
+            session=order.session,
+            order=order.to_json(),
+            signature=application.signature,
+            segment=application.segment,
+            prompt_length=application.prompt_length,
+            prompt=application.prompt.numpy().astype("<i4").tobytes(),
+            wei_per_token=price,
+            limit=billed_positions(application.prompt_length, order.max_tokens),
+        )
+
+    def pay(self, voucher: Voucher, signature: bytes) -> int:
+        """Take a voucher; the cumulative wei now held for its session. Lower ones are harmless."""
+        signer = self._ledger.state.session(voucher.session).signer
+        with self.stopwatch.measure("signatures"):
+            amount = voucher_amount(voucher, signature, signer, self.identity.address, self.domain)
+        event = VoucherReceived(voucher.session, amount, voucher.to_json(), signature, self._facts.now())
+        try:
+            self._write(event)
+        except VoucherOverCapError:
+            # The cap may have been raised since the chain was asked.
+            self._write(self._facts.session(voucher.session))
+            self._write(event)
+        return self._ledger.state.session(voucher.session).cumulative
+
+    def _write(self, event: Event) -> tuple[Effect, ...]:
+        """Bring an event to the ledger, which waits for the disk."""
+        with self.stopwatch.measure("disk"):
+            return self._ledger.dispatch(event)
+
+    # -------------------------------------------------------------------- rows
+
+    def forward(self, digest: bytes, start: int, rows: Tensor) -> tuple[int, Tensor]:
+        """Rows i32[t] or i32[t, width] of positions from ``start`` on; what they gave, and its first position.
+
+        Rows that were sent before are answered from what they gave then, and not billed again.
+        """
+        known = self._ledger.state.order(digest)
+        with self._sequences.use(known) as sequence:
+            self._touched[digest] = time.monotonic()
+            known = self._ledger.state.order(digest)
+            again = max(0, min(known.length - start, len(rows)))
+            if again:
+                self._check_same(known, start, rows[:again])
+            if again < len(rows):
+                self._take(sequence, known, start + again, rows[again:])
+            return sequence.outputs(start, start + len(rows))
+
+    def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> None:
+        """New rows: checked, written down, computed."""
+        if self._stopping and known.length == known.closed:
+            self._refuse_when_stopping()
+        self._check_tokens(known, start, rows)
+        event = RowsReceived(known.digest, start, len(rows), self._facts.now())
+
+        def record() -> None:
+            with self.stopwatch.measure("disk"):
+                self._rows.append(known.digest, rows)
+
+        self._ledger.dispatch(event, record)
+        self._sequences.compute(sequence, rows)
+
+    def _check_same(self, known: OrderState, start: int, rows: Tensor) -> None:
+        if not torch.equal(self._rows.read(known.digest, start, start + len(rows)), rows):
+            raise RowsConflictError(
+                f"other rows than before were sent for positions {start} to {start + len(rows) - 1}",
+                advice="Open a new order for other rows: a node never vouches for both.",
+            )
+
+    def _check_tokens(self, known: OrderState, start: int, rows: Tensor) -> None:
+        if not self.model.is_first:
+            return
+        tokens_within(rows, self.model.vocab)
+        prompt = torch.frombuffer(bytearray(known.prompt), dtype=torch.int32)[start : start + len(rows)]
+        if not torch.equal(rows[: len(prompt)], prompt):
+            raise PromptError("these are not the prompt's tokens", advice="Feed the prompt that was ordered.")
+
+    # ------------------------------------------------------------------ chunks
+
+    def close_chunk(
+        self, digest: bytes, from_position: int, to_position: int, handed: tuple[SignedText, ...]
+    ) -> SignedText:
+        """This node's receipt for [from, to), after checking what vouches for its rows in."""
+        known = self._ledger.state.order(digest)
+        with self._sequences.use(known) as sequence:
+            self._touched[digest] = time.monotonic()
+            known = self._ledger.state.order(digest)
+            # INVARIANT: one receipt for one position, whatever is handed over the second time: never two roots.
+            signed = known.receipt_up_to(to_position)
+            if signed is None:
+                check_chunk(known, from_position, to_position)
+                signed = self._sign_chunk(sequence, known, to_position, handed)
+        return signed.json, signed.signature
+
+    def _sign_chunk(
+        self, sequence: Sequence, known: OrderState, to_position: int, handed: tuple[SignedText, ...]
+    ) -> SignedReceipt:
+        with self.stopwatch.measure("commitments"):
+            chunk = Chunk(known.closed, to_position, sequence.in_root(to_position))
+            out_root = sequence.out_root(to_position)
+        with self.stopwatch.measure("signatures"):
+            signer = self._ledger.state.session(known.session).signer
+            predecessors = check_predecessors(chunk, known, handed, signer, self._facts, self.domain)
+            receipt = self._receipt(known, chunk, out_root, predecessors)
+            signature = self.identity.receipt_key.sign(receipt, self.domain)
+            event = ReceiptSigned(
+                order=known.digest,
+                from_position=chunk.from_position,
+                to_position=to_position,
+                digest=receipt.digest(self.domain),
+                json=receipt.to_json(),
+                signature=signature,
+            )
+        with self.stopwatch.measure("disk"):
+            self._rows.sync(known.digest)
+        self.log_receipts(self._write(event))
+        return self._ledger.state.order(known.digest).receipts[-1]
+
+    def _receipt(self, known: OrderState, chunk: Chunk, out_root: bytes, predecessors: tuple[bytes, ...]) -> Receipt:
+        return Receipt(
+            order_digest=known.digest,
+            node=self.identity.address,
+            segment=known.segment,
+            from_position=chunk.from_position,
+            to_position=chunk.to_position,
+            in_root=chunk.in_root,
+            out_root=out_root,
+            predecessors=predecessors,
+            price=known.wei_per_token * (chunk.to_position - chunk.from_position),
+        )
+
+    def log_receipts(self, effects: tuple[Effect, ...]) -> None:
+        """Append receipts to the log, each once: also those that a crash kept from it."""
+        with self._log_lock, self.stopwatch.measure("disk"):
+            for effect in effects:
+                if isinstance(effect, LogReceipt) and effect.number >= len(self._receipts):
+                    self._receipts.append(log_entry(effect.json, effect.signature))
+
+    # ----------------------------------------------------------------- reading
+
+    def receipts(self, digest: bytes) -> tuple[tuple[SignedReceipt, ...], bytes, int]:
+        """An order's receipts (their numbers are places in the log), the log's root and its size."""
+        known = self._ledger.state.order(digest)
+        with self._log_lock:
+            size = len(self._receipts)
+            return known.receipts, self._receipts.root(size), size
+
+    def boundary_rows(self, digest: bytes, at: int, signature: bytes) -> Iterator[tuple[int, Tensor]]:
+        """The rows in of an order, for its session key alone: (first position, rows) in position order."""
+        known = self._ledger.state.order(digest)
+        self._require_session_key(known, at, signature)
+        block = max(1, _BLOCK_BYTES // (4 * (self.model.input_width or 1)))
+        return (
+            (start, self._rows.read(digest, start, min(start + block, known.length)))
+            for start in range(0, known.length, block)
+        )
+
+    def _require_session_key(self, known: OrderState, at: int, signature: bytes) -> None:
+        wanted = rows_request_digest(known.digest, bytes.fromhex(self.identity.address[2:]), at)
+        try:
+            signer = recover_digest(wanted, signature)
+        except BadSignatureError as error:
+            raise NotAuthorisedError(error.message, advice="Sign the request with the session key.") from error
+        if signer != self._ledger.state.session(known.session).signer:
+            raise NotAuthorisedError(
+                f"{signer} may not read this order's rows", advice="Sign the request with the session key."
+            )
+        if abs(self._facts.now() - at) > CLOCK_TOLERANCE and abs(time.time() - at) > CLOCK_TOLERANCE:
+            raise NotAuthorisedError("the request is too old", advice="Set the clock and sign a new request.")
+
+    @property
+    def active_orders(self) -> int:
+        """Orders that were worked on a moment ago."""
+        now = time.monotonic()
+        return sum(now - touched < QUIET_SECONDS for touched in list(self._touched.values()))
+
+    # ---------------------------------------------------------------- shutdown
+
+    def drain(self, seconds: float) -> None:
+        """Take no new chunk; wait until the open ones are closed, quiet, or ``seconds`` are over."""
+        self._stopping = True
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._open_chunks():
+            time.sleep(0.05)
+
+    def _open_chunks(self) -> bool:
+        now, orders = time.monotonic(), self._ledger.state.orders
+        recent = [orders.get(digest) for digest, at in list(self._touched.items()) if now - at < QUIET_SECONDS]
+        return any(order is not None and order.length > order.closed for order in recent)
+
+    def forget(self, orders: tuple[bytes, ...]) -> None:
+        """Delete what is kept of orders that nobody can dispute any more."""
+        for digest in orders:
+            self._sequences.drop(digest)
+            self._rows.delete(digest)
+            self._touched.pop(digest, None)
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping:
+            raise StoppingError("the node is shutting down", advice="Continue on another node.")
