@@ -1,0 +1,192 @@
+"""From a trained folder to a certificate: what publishing needs, assembled offline in seconds.
+
+A trained folder holds the Hugging Face checkpoint and tokenizer, ``training.json`` (written by the
+training script) and, from ``scripts/certify_model.py``, ``data.json`` (the data listing),
+``held_out.json.gz`` (the sample) and ``metrics.json``. Nothing is measured here.
+
+    publication = Publication.prepare(folder, store, "1.0.0")
+    version_id = ...register publication.manifest_cid and publication.commitment on-chain...
+    signed = publication.certificate(publisher, version_id, parent).sign(wallet)
+    cid = store.add_bytes(signed.to_bytes())       # anchor str(cid) and signed.content_hash
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.certificates.block_store import BlockStore
+from nexus_chain.certificates.certificate import (
+    Certificate,
+    CertifiedData,
+    CertifiedMetrics,
+    CertifiedModel,
+    CertifiedTraining,
+    CurvePoint,
+)
+from nexus_chain.certificates.errors import TrainedFolderError
+from nexus_chain.certificates.listing import DataListing, corpus_hash
+from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest
+from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
+
+LISTING_FILE = "data.json"
+SAMPLE_FILE = "held_out.json.gz"
+METRICS_FILE = "metrics.json"
+TRAINING_FILE = "training.json"
+NO_PARENT = bytes(32)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A trained folder whose files are in the block store and whose roots are known."""
+
+    folder: Path
+    manifest: Manifest
+    manifest_cid: str
+    model: IntegerModel
+    commitment: ModelCommitment
+    activation_bits: ActivationBits
+    listing_cid: str
+    sample_cid: str
+
+    @classmethod
+    def prepare(cls, folder: Path, store: BlockStore, version: str, name: str | None = None) -> Publication:
+        """Import the checkpoint, hash it, and keep every file that an auditor will want in ``store``.
+
+        Raises TrainedFolderError where a file is missing and the importer's errors for a bad checkpoint.
+        """
+        bits = ActivationBits(**_bits_of(folder))
+        manifest = Manifest.of_folder(folder, name or folder.resolve().name, version, store)
+        model = import_checkpoint(folder, widths=bits)
+        return cls(
+            folder,
+            manifest,
+            manifest.store(store),
+            model,
+            ModelCommitment.of(model),
+            bits,
+            str(store.add_bytes(_read(folder, LISTING_FILE))),
+            str(store.add_bytes(_read(folder, SAMPLE_FILE))),
+        )
+
+    @property
+    def tokenizer_sha256(self) -> bytes:
+        """SHA-256 of tokenizer.json, as the model registry keeps it."""
+        return bytes.fromhex(self.manifest.files[TOKENIZER_FILE].sha256[2:])
+
+    def certificate(self, publisher: str, model_version: bytes, parent: bytes = NO_PARENT) -> Certificate:
+        """The unsigned certificate of the version registered as ``model_version`` by ``publisher``."""
+        training, metrics = _read_json(self.folder, TRAINING_FILE), _read_json(self.folder, METRICS_FILE)
+        try:
+            return Certificate(
+                model=self._model(publisher, model_version, parent),
+                data=self._data(training["data"]),
+                training=_training(training),
+                metrics=self._metrics(metrics),
+                toolchain={"python": training["data"]["python"], "torch": training["torch"], **metrics["toolchain"]},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainedFolderError(
+                f"{TRAINING_FILE} or {METRICS_FILE} in {self.folder} lacks or garbles {error}",
+                advice="Train or measure again with this repository's scripts",
+            ) from error
+
+    def _model(self, publisher: str, model_version: bytes, parent: bytes) -> CertifiedModel:
+        return CertifiedModel(
+            name=self.manifest.name,
+            version=self.manifest.version,
+            model_version=_hex(model_version),
+            parent=_hex(parent),
+            publisher=publisher.lower(),
+            layers=self.model.program.shape.layers,
+            weights_root=_hex(self.commitment.weights_root),
+            program_root=_hex(self.commitment.program_root),
+            tokenizer_sha256=_hex(self.tokenizer_sha256),
+            manifest=self.manifest_cid,
+            activation_bits=asdict(self.activation_bits),
+        )
+
+    def _data(self, data: dict[str, Any]) -> CertifiedData:
+        listing = DataListing.from_bytes(_read(self.folder, LISTING_FILE))
+        require_trained_on(listing, data)
+        return CertifiedData(
+            listing=self.listing_cid,
+            source=f"{data['source']}, Python {data['python']}",
+            licence=data["licence"],
+            training_root=_hex(listing.training_root),
+            training_files=len(listing.training),
+            training_tokens=data["training"]["tokens"],
+            held_out_root=_hex(listing.held_out_root),
+            held_out_files=len(listing.held_out),
+            held_out_tokens=data["held_out"]["tokens"],
+        )
+
+    def _metrics(self, metrics: dict[str, Any]) -> CertifiedMetrics:
+        checkpoint = "0x" + sha256(_read(self.folder, "model.safetensors")).hexdigest()
+        if metrics["checkpoint_sha256"] != checkpoint:
+            raise TrainedFolderError(
+                f"{METRICS_FILE} was measured on another checkpoint", advice="Run scripts/certify_model.py again"
+            )
+        return CertifiedMetrics(
+            sample=self.sample_cid,
+            window=metrics["window"],
+            tokens=metrics["tokens"],
+            perplexity_float32=metrics["perplexity_float32"],
+            perplexity_integer=metrics["perplexity_integer"],
+            hits_float32=metrics["hits_float32"],
+            hits_integer=metrics["hits_integer"],
+            agreements=metrics["agreements"],
+            window_hits=tuple(metrics["window_hits"]),
+        )
+
+
+def require_trained_on(listing: DataListing, data: dict[str, Any]) -> None:
+    """Raise TrainedFolderError unless ``listing`` is the data that ``training.json`` names."""
+    for side, files in (("training", listing.training), ("held_out", listing.held_out)):
+        stated = data[side]
+        if (stated["files"], stated["sha256"]) != (len(files), corpus_hash(files)):
+            raise TrainedFolderError(
+                f"the {side} files listed are not those that {TRAINING_FILE} names",
+                advice="List the data on the Python version that training.json names",
+            )
+
+
+def _training(record: dict[str, Any]) -> CertifiedTraining:
+    curve = tuple(CurvePoint(point["step"], point["training"], point.get("held_out")) for point in record["curve"])
+    run = {name: float(value) for name, value in record["run"].items()}
+    return CertifiedTraining(run, record["parameters"], record["tokens_seen"], record["threads"], curve)
+
+
+def _bits_of(folder: Path) -> dict[str, int]:
+    bits = _read_json(folder, METRICS_FILE).get("activation_bits")
+    if not isinstance(bits, dict) or set(bits) != set(asdict(ActivationBits())):
+        raise TrainedFolderError(
+            f"{METRICS_FILE} in {folder} names no activation bits", advice="Run scripts/certify_model.py on the folder"
+        )
+    return bits
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        advice = "Train a model first" if name == TRAINING_FILE else "Run scripts/certify_model.py on the folder"
+        raise TrainedFolderError(f"{folder} has no readable {name}", advice=advice) from error
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_read(folder, name))
+    except ValueError as error:
+        raise TrainedFolderError(f"{name} in {folder} is not JSON", advice="Write it again with its script") from error
+    if not isinstance(found, dict):
+        raise TrainedFolderError(f"{name} in {folder} is no JSON object", advice="Write it again with its script")
+    return found
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
