@@ -1,0 +1,94 @@
+"""The parts of a node that serve, recovered from its data folder; no network, no transactions."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_chain.commitments.receipt_log import ReceiptLog
+from nexus_chain.market.documents import Domain
+from node.admission import ChainFacts
+from node.data_folder import events_path, receipts_path, rows_path
+from node.errors import DataFolderError
+from node.ledger import Ledger
+from node.model import ServedModel
+from node.rows import RowStore
+from node.scheduler import Scheduler, SegmentEngine
+from node.sequences import SequenceCache
+from node.serving import Identity, Serving
+from node.state import LogReceipt, RowsRecovered, Terms
+from node.stopwatch import Stopwatch
+from node.write_ahead_log import WriteAheadLog
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Core:
+    """A node's ledger, logs, engine thread and service. ``close`` it before its folder is used again."""
+
+    ledger: Ledger
+    receipts: ReceiptLog
+    scheduler: Scheduler
+    serving: Serving
+    stopwatch: Stopwatch
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        identity: Identity,
+        model: ServedModel,
+        engine: SegmentEngine,
+        facts: ChainFacts,
+        domain: Domain,
+        terms: Terms,
+        most_orders: int = 64,
+    ) -> Core:
+        """Recover the node in ``folder`` (a new one where it is empty). Raises DataFolderError."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ledger = Ledger(WriteAheadLog(events_path(folder)), terms)
+        rows = RowStore(rows_path(folder), model.input_width)
+        receipts = ReceiptLog(receipts_path(folder))
+        recover_rows(ledger, rows)
+        stopwatch = Stopwatch()
+        scheduler = Scheduler(engine, stopwatch)
+        sequences = SequenceCache(model, engine, scheduler, rows, stopwatch, most_orders)
+        serving = Serving(identity, model, domain, ledger, rows, receipts, sequences, facts, stopwatch)
+        recover_receipt_log(ledger, receipts, serving)
+        return cls(ledger, receipts, scheduler, serving, stopwatch)
+
+    def close(self) -> None:
+        """Finish what the engine has, then close the files."""
+        self.scheduler.stop()
+        self.ledger.close()
+        self.receipts.close()
+
+
+def recover_rows(ledger: Ledger, rows: RowStore) -> None:
+    """Bring every order to the length that its rows on disk have."""
+    for order in ledger.state.orders.values():
+        kept = rows.trim(order.digest)
+        if kept < order.closed:
+            log.error(
+                "order 0x%s: %d of %d receipted rows are missing; restore the folder from a backup",
+                order.digest.hex(),
+                order.closed - kept,
+                order.closed,
+            )
+        ledger.dispatch(RowsRecovered(order.digest, max(kept, order.closed)))
+
+
+def recover_receipt_log(ledger: Ledger, receipts: ReceiptLog, serving: Serving) -> None:
+    """Append the receipts that a crash kept from the log; raises DataFolderError when the log is ahead."""
+    if len(receipts) > ledger.state.receipts:
+        raise DataFolderError(
+            f"the receipt log has {len(receipts)} entries, the write-ahead log {ledger.state.receipts}",
+            advice="Restore events.sqlite and receipts.sqlite from the same backup.",
+        )
+    signed = sorted(
+        (receipt for order in ledger.state.orders.values() for receipt in order.receipts),
+        key=lambda receipt: receipt.number,
+    )
+    serving.log_receipts(tuple(LogReceipt(one.number, one.json, one.signature) for one in signed))

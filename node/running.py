@@ -1,0 +1,180 @@
+"""One running node, put together: keys, chain, shard, state, engine, server, settlement.
+
+Built in the order in which a mistake is cheapest to find; torn down so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block
+from nexus_chain.engine.fast import Engine
+from nexus_chain.errors import NexusError
+from nexus_chain.program.overflow import prove_no_overflow
+from node.chain_view import ChainView
+from node.configuration import NodeConfiguration
+from node.core import Core
+from node.data_folder import exclusive
+from node.errors import RegistrationError
+from node.identity import NodeKeys
+from node.model import ServedModel
+from node.receipt_root import post_root
+from node.registration import announce, require_registered
+from node.serving import Identity
+from node.settle import Settler
+from node.shard_service import start_server
+from node.state import Terms
+
+log = logging.getLogger(__name__)
+
+#: Seconds that calls under way get to finish once no new ones are taken.
+_GRACE = 5.0
+
+
+def connect(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
+    """The contracts of the configured deployment, for ``wallet`` (None: for reading only)."""
+    deployment = Deployment.load(configuration.deployment or configuration.chain_id)
+    if deployment.chain_id != configuration.chain_id:
+        raise RegistrationError(
+            f"the deployment file is for chain {deployment.chain_id}, the node is configured for "
+            f"chain {configuration.chain_id}",
+            advice="Give the deployment file and --chain-id of the same chain.",
+        )
+    return Contracts.connect(configuration.rpc_url, deployment, wallet)
+
+
+def terms_of(contracts: Contracts, configuration: NodeConfiguration) -> Terms:
+    """Rows are kept for the longest game, 2C + 6M."""
+    timing = contracts.nodes.timing()
+    return Terms(2 * timing.clock + 6 * timing.minimum_move, configuration.close_idle_after)
+
+
+def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[TensorBlock, ServedModel]:
+    """The configured shard, verified against the version on the chain, and proven free of overflow."""
+    version = contracts.models.version(configuration.version_id)
+    block = load_tensor_block(configuration.block_path, version.weights_root, version.program_root)
+    shape = block.program.shape
+    if shape.layers != version.layers:
+        raise RegistrationError(
+            f"the version is registered with {version.layers} layers and its program has {shape.layers}",
+            advice="Do not serve this version: nobody could order it correctly.",
+        )
+    # A program that can leave 64 bits has no defined result, so serving it honestly could still be slashed.
+    prove_no_overflow(block.program)
+    model = ServedModel(
+        version=configuration.version_id,
+        layers=shape.layers,
+        layer_start=block.layer_start,
+        layer_end=block.layer_end,
+        width=shape.width,
+        context=shape.context,
+        vocab=shape.vocab,
+        wei_per_token=configuration.price,
+    )
+    return block, model
+
+
+@dataclass(frozen=True)
+class RunningNode:
+    """A node that serves until ``stop``."""
+
+    configuration: NodeConfiguration
+    address: str
+    model: ServedModel
+    port: int
+    core: Core
+    settler: Settler
+    _contracts: Contracts
+    _server: grpc.Server
+    _roots: threading.Event
+
+    @classmethod
+    @contextmanager
+    def serving(cls, configuration: NodeConfiguration, keys: NodeKeys) -> Iterator[RunningNode]:
+        """Start a node, and stop it cleanly when the block ends, however it ends."""
+        with exclusive(configuration.data):
+            node = cls._start(configuration, keys)
+            try:
+                yield node
+            finally:
+                node.stop()
+
+    @classmethod
+    def _start(cls, configuration: NodeConfiguration, keys: NodeKeys) -> RunningNode:
+        host, port = configuration.listen_address
+        contracts = connect(configuration, keys.wallet)
+        require_registered(contracts, keys)
+        block, model = load_shard(contracts, configuration)
+        threads = configuration.threads or None
+        engine = Engine(block.program, block.weights, block.layer_start, block.layer_end, threads)
+        address = keys.wallet.address
+        view = ChainView(contracts, address)
+        view.look_at_clock()
+        identity, terms = Identity(address, keys.receipt_key), terms_of(contracts, configuration)
+        core = Core.open(
+            configuration.data, identity, model, engine, view, contracts.domain, terms, configuration.orders
+        )
+        try:
+            server, bound = start_server(core.serving, keys.tls, host, port)
+        except BaseException:
+            core.close()
+            raise
+        settler = Settler(
+            contracts,
+            address,
+            core.ledger,
+            view,
+            core.serving,
+            interval=configuration.settle_interval,
+            withdraw_above=configuration.withdraw_above,
+        )
+        node = cls(configuration, address, model, bound, core, settler, contracts, server, threading.Event())
+        node._begin()
+        return node
+
+    def _begin(self) -> None:
+        """What needs the chain once the port is open; a failure stops the node again."""
+        try:
+            said = announce(self._contracts, self.address, self.model)
+            if said:
+                log.info(said)
+            self.settler.start()
+            threading.Thread(target=self._post_roots, name="receipt-root", daemon=True).start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _post_roots(self) -> None:
+        while not self._roots.wait(self.configuration.post_root_every):
+            self._quietly_post_root()
+
+    def _quietly_post_root(self) -> None:
+        try:
+            said = post_root(self._contracts, self.address, self.core.receipts)
+        except NexusError as error:
+            log.warning("the receipt log's root was not posted: %s", error)
+        else:
+            if said:
+                log.info(said)
+
+    def stop(self) -> None:
+        """Let open chunks end, take no more, post what was earned and the log's root, close the files."""
+        self.core.serving.drain(self.configuration.drain)
+        self._server.stop(_GRACE).wait()
+        self._roots.set()
+        self.settler.stop()
+        try:
+            self.settler.post_all()
+        except NexusError as error:
+            log.warning("vouchers stay unposted, start this node again before their sessions end: %s", error)
+        self._quietly_post_root()
+        self.core.close()
