@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +30,7 @@ class World:
 
 
 @pytest.fixture
-def world(project: Any, accounts: Any) -> Iterator[World]:
+def world(project: Any, accounts: Any) -> World:
     publisher, operators = accounts[0], [accounts[1], accounts[2]]
     vault = publisher.deploy(project.GenesisVault, accounts[9])
     models = publisher.deploy(project.ModelRegistry)
@@ -45,4 +44,4 @@ def world(project: Any, accounts: Any) -> Iterator[World]:
     for index, operator in enumerate(operators):
         nodes.register(f"127.0.0.1:{5000 + index}", bytes([index + 1]) * 32, operator, sender=operator, value=STAKE)
         nodes.announce(version, 2 * index, 2 * index + 2, 5, sender=operator)
-    yield World(vault, models, nodes, market, certificates, publisher, operators, version)
+    return World(vault, models, nodes, market, certificates, publisher, operators, version)
