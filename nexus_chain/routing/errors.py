@@ -1,0 +1,34 @@
+"""What keeps a model from being served.
+
+RoutingError
+├── ShardCountError        a model cannot be cut into so many shards
+├── PlacementError         no node has room for a shard
+└── NoNodeForLayersError   nobody serves a range of layers
+"""
+
+from __future__ import annotations
+
+from nexus_chain.errors import NexusError
+
+
+class RoutingError(NexusError):
+    """Base of everything this package raises."""
+
+
+class ShardCountError(RoutingError):
+    """Raised when a model cannot be cut into the number of shards asked for."""
+
+
+class PlacementError(RoutingError):
+    """Raised when a shard fits no free node."""
+
+
+class NoNodeForLayersError(RoutingError):
+    """Raised when no usable node serves layers [layer_start, layer_end)."""
+
+    def __init__(self, layer_start: int, layer_end: int, layers: int, *, detail: str = "") -> None:
+        super().__init__(
+            f"no usable node serves layers {layer_start}-{layer_end} of {layers}" + (f" ({detail})" if detail else ""),
+            advice="See who is there with `nexus nodes`; wait for an operator to announce these layers.",
+        )
+        self.layer_start, self.layer_end = layer_start, layer_end
