@@ -1,0 +1,88 @@
+"""Measure a trained folder and write what its certificate needs beside the checkpoint.
+
+Writes ``data.json`` (every training and held-out file by hash), ``held_out.json.gz`` (the sample
+that auditors recompute on) and ``metrics.json`` (integer program and float32 model on that sample).
+Where the texts come from and how the float model runs are the caller's affair.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from nexus_chain.certificates.held_out import HeldOutSample, LogitModel, Measurement, measure
+from nexus_chain.certificates.listing import DataListing
+from nexus_chain.certificates.manifest import TOKENIZER_FILE
+from nexus_chain.certificates.publication import (
+    LISTING_FILE,
+    METRICS_FILE,
+    SAMPLE_FILE,
+    TRAINING_FILE,
+    require_trained_on,
+)
+from nexus_chain.engine.fast import Engine
+from nexus_chain.program import ActivationBits, import_checkpoint
+
+SAMPLE_TOKENS = 24_000
+TOOLS = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
+Texts = Sequence[tuple[str, str]]  # (path, text)
+
+
+def measure_folder(
+    folder: Path,
+    training: Texts,
+    held_out: Texts,
+    float_model: LogitModel,
+    *,
+    bits: ActivationBits | None = None,
+    sample_tokens: int = SAMPLE_TOKENS,
+) -> dict[str, Any]:
+    """List the data, choose the sample, measure; returns what ``metrics.json`` now says.
+
+    ``float_model`` gives float32 logits of the same checkpoint. Raises TrainedFolderError when the
+    texts are not those that ``training.json`` names.
+    """
+    bits = bits or ActivationBits()
+    trained = json.loads((folder / TRAINING_FILE).read_text())
+    listing = DataListing.of(training, held_out)
+    require_trained_on(listing, trained["data"])
+    (folder / LISTING_FILE).write_bytes(listing.to_bytes())
+
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    sample = HeldOutSample.choose(held_out, tokenizer, sample_tokens)
+    (folder / SAMPLE_FILE).write_bytes(sample.to_bytes())
+
+    windows = sample.windows(tokenizer, trained["run"]["context"])
+    model = import_checkpoint(folder, widths=bits)
+    integer = measure(Engine(model.program, model.weights), windows)
+    metrics = _record(folder, bits, integer, measure(float_model, windows, unit=1.0))
+    (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    return metrics
+
+
+def _record(folder: Path, bits: ActivationBits, integer: Measurement, real: Measurement) -> dict[str, Any]:
+    tokens = len(integer.best)
+    agreements = int((integer.best == real.best).sum())
+    return {
+        "activation_bits": asdict(bits),
+        "agreements": agreements,
+        "checkpoint_sha256": "0x" + sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        "hits_float32": sum(real.hits),
+        "hits_integer": sum(integer.hits),
+        "perplexity_float32": real.perplexity,
+        "perplexity_integer": integer.perplexity,
+        "relative_increase": integer.perplexity / real.perplexity - 1,
+        "tokens": tokens,
+        "toolchain": {**{tool: version(tool) for tool in TOOLS}, "measured_on_python": platform.python_version()},
+        "top1_agreement": agreements / tokens,
+        "window": tokens // len(integer.hits),
+        "window_hits": list(integer.hits),
+    }
