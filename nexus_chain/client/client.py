@@ -17,17 +17,17 @@ from typing import Self
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import WalletError
 from nexus_chain.chain.transactions import Mined, Sender
-from nexus_chain.client.answer import Transaction
+from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.model_files import ModelFiles
-from nexus_chain.client.network import ClientRoute, plan_route
+from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.peer import Dial
 from nexus_chain.client.proof import InferenceProof
-from nexus_chain.client.session import Asking, OnFailover, Session, Surroundings, chain_state, prepare
+from nexus_chain.client.session import Asking, OnFailover, Session, Surroundings, chain_state, chain_time, quoted
 from nexus_chain.client.session_key import new_key, save_key
-from nexus_chain.client.store import OPEN, ClientStore, LineRecord, SessionRecord
+from nexus_chain.client.store import CLOSED, OPEN, ClientStore, LineRecord, SessionRecord
 from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, Line
 
 SESSION_SECONDS = 3600
@@ -65,8 +65,7 @@ class Client:
         self, version: bytes, files: ModelFiles, *, tokens: int, seconds: int = SESSION_SECONDS
     ) -> tuple[Session, Mined]:
         """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed."""
-        route = plan_route(self.contracts, self._around.dial, version, files.program.shape.layers)
-        caps = _caps(route, tokens)
+        caps = _caps(self._route(version, files), tokens)
         record, nonce = self._new_session(version, seconds, caps, direct=False)
         _, mined = self.contracts.market.open(record.signer, record.expiry, caps, nonce)
         return self._opened(record, files), mined
@@ -93,6 +92,10 @@ class Client:
     def _domain(self) -> Domain:
         return self.contracts.domain
 
+    def _route(self, version: bytes, files: ModelFiles) -> ClientRoute:
+        nodes = [probed.node for probed in probe_nodes(self.contracts, self._around.dial, version)]
+        return route_over(nodes, files.program.shape.layers)
+
     def _new_session(
         self, version: bytes, seconds: int, caps: Sequence[Line], *, direct: bool
     ) -> tuple[SessionRecord, bytes]:
@@ -109,7 +112,7 @@ class Client:
             user,
             signer,
             version,
-            market.now() + min(seconds, longest),
+            chain_time(self._around) + min(seconds, longest),
             direct,
         )
         self.store.add_session(record, [LineRecord(cap.node, cap.cumulative) for cap in caps])
@@ -133,7 +136,9 @@ class Client:
 
         Close it afterwards with ``close_direct``. Raises as ``Session.ask`` and UnfundedWalletError.
         """
-        request = prepare(self._around, version, files, text, options or AskOptions())
+        options = options or AskOptions()
+        prompt = files.prompt_of(text, options.max_tokens)
+        request = quoted(text, prompt, self._route(version, files), options)
         caps = _caps(request.route, request.offer.positions)
         record, nonce = self._new_session(version, DIRECT_SECONDS, caps, direct=True)
         session = Session(self._around, record, files)
@@ -143,6 +148,12 @@ class Client:
         asking = self._opened(record, files).run(order, request, on_failover)
         asking.transactions.append(Transaction.of("payPerInference", mined))
         return asking
+
+    def close_direct(self, answer: Answer) -> Transaction:
+        """Start the challenge window of a direct answer's session, so that the rest of the money comes back."""
+        mined = self.contracts.market.close(answer.session)
+        self.store.set_session_state(answer.session, CLOSED)
+        return Transaction.of("close", mined)
 
     def proof_of(self, order_digest: bytes) -> InferenceProof:
         """The evidence of an order asked from this machine, from the store."""
@@ -174,5 +185,5 @@ def _caps(route: ClientRoute, positions: int) -> list[Line]:
     needed: dict[str, int] = {}
     for candidates, ask in zip(route.segments, route.asks, strict=True):
         node = candidates[0].address
-        needed[node] = needed.get(node, 0) + ask.wei_per_token * (positions + CHUNK_POSITIONS)
+        needed[node] = needed.get(node, 0) + max(1, ask.wei_per_token * (positions + CHUNK_POSITIONS))
     return [Line(node, wei) for node, wei in needed.items()]

@@ -61,10 +61,6 @@ class ReplayMismatchError(NodeError):
     """A spare, fed with the same input rows, gave other rows than the node it replaces."""
 
 
-class NoRouteError(ClientError):
-    """No set of reachable nodes covers every layer of the model once."""
-
-
 class NoSpareError(ClientError):
     """Every node that could serve a segment has failed."""
 

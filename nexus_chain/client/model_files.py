@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nexus_chain.chain.model_registry import ModelVersion
-from nexus_chain.client.errors import ModelFilesError
+from nexus_chain.client.errors import ModelFilesError, PromptTooLongError
 from nexus_chain.client.text import TextCodec
 from nexus_chain.commitments.weights import ModelCommitment, program_root
 from nexus_chain.program import IntegerModel, Program
@@ -40,6 +40,16 @@ class ModelFiles:
     def tokenizer_hash(self) -> bytes:
         """SHA-256 of the tokenizer file."""
         return hashlib.sha256((self.folder / TOKENIZER_FILE).read_bytes()).digest()
+
+    def prompt_of(self, text: str, max_tokens: int) -> list[int]:
+        """Token ids of a prompt that leaves room for ``max_tokens``. Raises PromptTooLongError."""
+        prompt, context = self.codec.encode(text), self.program.shape.context
+        if len(prompt) + max_tokens > context:
+            raise PromptTooLongError(
+                f"{len(prompt)} prompt tokens and {max_tokens} new ones exceed the model's context of {context}",
+                advice=f"Shorten the prompt, or ask for at most {max(0, context - len(prompt))} tokens.",
+            )
+        return prompt
 
     def matches(self, version: ModelVersion) -> bool:
         """Whether tokenizer and program are the registered ones (weights are checked when used)."""

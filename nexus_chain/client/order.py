@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 
-from nexus_chain.client.errors import PromptTooLongError
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Order
 from nexus_chain.market.errors import OrderExpiredError, OrderOverLimitError
@@ -33,17 +32,12 @@ class AskOptions:
         return Sampling.at_temperature(self.temperature, self.seed or secrets.token_bytes(32))
 
 
-def make_quote(asks: Sequence[Ask], prompt: Sequence[int], context: int, options: AskOptions) -> Quote:
-    """What the order can cost at most. Raises PromptTooLongError, OrderOverLimitError, PriceError."""
+def make_quote(asks: Sequence[Ask], prompt: Sequence[int], options: AskOptions) -> Quote:
+    """What the order can cost at most. Raises OrderOverLimitError, PriceError."""
     if not prompt or options.max_tokens < 1:
         raise OrderOverLimitError(
             f"{len(prompt)} prompt tokens and {options.max_tokens} new tokens are nothing to compute",
             advice="Give a prompt of at least one token and --max-tokens of at least 1.",
-        )
-    if len(prompt) + options.max_tokens > context:
-        raise PromptTooLongError(
-            f"{len(prompt)} prompt tokens and {options.max_tokens} new ones exceed the model's context of {context}",
-            advice=f"Shorten the prompt, or ask for at most {max(0, context - len(prompt))} tokens.",
         )
     offer = quote(asks, len(prompt), options.max_tokens)
     PricePolicy(max_order_wei=options.max_wei).accept_total(offer)

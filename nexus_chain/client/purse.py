@@ -46,7 +46,9 @@ class SessionPurse:
                     f"node {node} has {line.cap - line.used} wei left in the session and the next chunk costs {wei}",
                     advice="Raise its cap with `nexus session allot`, or open a session with a larger --tokens.",
                 )
-        voucher = Voucher(self._session, tuple(Line(node, wei) for node, wei in sorted(promised.items()) if wei))
+        # A node wants to find its own line, even where it asks for nothing.
+        named = sorted(node for node, wei in promised.items() if wei or node in amounts)
+        voucher = Voucher(self._session, tuple(Line(node, promised[node]) for node in named))
         last = self._store.last_voucher(self._session)
         if last is not None and last[0] == voucher:
             return last

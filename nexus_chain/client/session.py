@@ -11,6 +11,7 @@ process can go on with ``client.session(id)``. One process at a time uses a sess
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from nexus_chain.client.answer import Answer, AnswerStream, Transaction
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.model_files import ModelFiles
-from nexus_chain.client.network import ClientRoute, plan_route
+from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions, build_order, make_quote
 from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import FailoverEvent, Pipeline
@@ -33,6 +34,7 @@ from nexus_chain.client.session_key import load_key
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote
+from nexus_chain.routing.errors import NoNodeForLayersError
 
 OnFailover = Callable[[FailoverEvent], None]
 
@@ -108,41 +110,40 @@ class Session:
         """Sign an order for ``text`` and start; iterate the result for text, then read ``answer``.
 
         Raises before anything is signed: PromptTooLongError, PriceError, CapTooLowError,
-        NoRouteError, SessionStateError, OrderExpiredError.
+        NoNodeForLayersError, SessionStateError, OrderExpiredError.
         """
         if self.record.state != OPEN:
             raise SessionStateError(
                 f"session 0x{self.id.hex()} is {self.record.state}", advice="Open another with `nexus session open`."
             )
-        request = prepare(self.around, self.record.model_version, self.files, text, options or AskOptions())
-        request = self._within_caps(request)
-        order = self.order_for(request)
-        return self.run(order, request, on_failover)
+        options = options or AskOptions()
+        prompt = self.files.prompt_of(text, options.max_tokens)
+        request = quoted(text, prompt, self._route(len(prompt) + options.max_tokens), options)
+        return self.run(self.order_for(request), request, on_failover)
 
-    def _within_caps(self, request: Request) -> Request:
-        """Prefer nodes that the session has money for; raises CapTooLowError when a segment has none."""
+    def _route(self, positions: int) -> ClientRoute:
+        """A route over nodes that the session has money for; the others are spares. Raises CapTooLowError."""
+        nodes = [p.node for p in probe_nodes(self.around.contracts, self.around.dial, self.record.model_version)]
         lines = self.around.store.lines(self.id)
-        segments = []
-        for candidates, wei in zip(request.route.segments, request.offer.wei_by_segment, strict=True):
-            able = [c for c in candidates if c.address in lines and not self.purse.shortfall(c.address, wei)]
-            if not able:
-                raise CapTooLowError(
-                    f"no node for layers {candidates[0].layer_start}-{candidates[0].layer_end} has {wei} wei left "
-                    "in the session",
-                    advice="Raise a cap with `nexus session allot`, or open a session with a larger --tokens.",
-                )
-            segments.append(tuple(able + [c for c in candidates if c not in able]))
-        return Request(
-            request.text,
-            request.prompt,
-            ClientRoute(tuple(segments), request.route.asks),
-            request.offer,
-            request.options,
-        )
+        able = [
+            node.node_id
+            for node in nodes
+            if node.node_id in lines and not self.purse.shortfall(node.node_id, node.wei_per_token * positions)
+        ]
+        layers = self.files.program.shape.layers
+        try:
+            return route_over(nodes, layers, able)
+        except NoNodeForLayersError:
+            route_over(nodes, layers)  # says so itself when the money is not the problem
+            raise CapTooLowError(
+                f"session 0x{self.id.hex()} has not enough money left for {positions} positions "
+                "at the nodes that answer",
+                advice="Raise a cap with `nexus session allot`, or open a session with a larger --tokens.",
+            ) from None
 
     def order_for(self, request: Request) -> Order:
         """The order of a request in this session. Raises OrderExpiredError."""
-        now = self.around.contracts.market.now()
+        now = chain_time(self.around)
         return build_order(
             self.id,
             self.record.model_version,
@@ -181,7 +182,7 @@ class Session:
                 f"session 0x{self.id.hex()} is settled already", advice="Fetch your money with `nexus withdraw`."
             )
         end = max(market.line_of(self.id, node).end for node in nodes)
-        now = market.now()
+        now = chain_time(self.around)
         if end == 0 or now <= end:
             raise SessionStateError(
                 f"the challenge window of session 0x{self.id.hex()} is not over"
@@ -313,12 +314,15 @@ class Asking:
         )
 
 
-def prepare(around: Surroundings, version: bytes, files: ModelFiles, text: str, options: AskOptions) -> Request:
-    """Tokenise, route and quote. Raises PromptTooLongError, NoRouteError, PriceError."""
-    prompt = tuple(files.codec.encode(text))
-    route = plan_route(around.contracts, around.dial, version, files.program.shape.layers)
-    offer = make_quote(route.asks, prompt, files.program.shape.context, options)
-    return Request(text, prompt, route, offer, options)
+def quoted(text: str, prompt: Sequence[int], route: ClientRoute, options: AskOptions) -> Request:
+    """A request with its price. Raises PriceError above the user's limit, OrderOverLimitError."""
+    offer = make_quote(route.asks, prompt, options)
+    return Request(text, tuple(prompt), route, offer, options)
+
+
+def chain_time(around: Surroundings) -> int:
+    """Unix seconds by which contracts and nodes judge now: a quiet chain's latest block may be old."""
+    return max(around.contracts.market.now(), int(time.time()))
 
 
 def chain_state(around: Surroundings, record: SessionRecord) -> str:
@@ -328,7 +332,7 @@ def chain_state(around: Surroundings, record: SessionRecord) -> str:
         found = market.session_of(record.id)
     except ContractRevertedError:
         return OPENING
-    if found.end == 0 and market.now() < found.expiry:
+    if found.end == 0 and chain_time(around) < found.expiry:
         return OPEN
     nodes = around.store.lines(record.id)
     return SETTLED if nodes and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED

@@ -1,0 +1,68 @@
+"""``nexus ask``: a prompt in, text out as it is computed, evidence and bill at the end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.output import emit_json, ether, hex_id, note, spinner, table
+from node.cli.session import pick_session
+from node.cli.settings import JsonFlag, settings_of
+from node.cli.versions import choose_version, files_of
+
+
+def ask(
+    context: typer.Context,
+    prompt: Annotated[str, typer.Argument(help="The text to continue; - reads standard input.")],
+    direct: Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")] = False,
+    session: Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")] = None,
+    model: Annotated[str | None, typer.Option(help="Model version for --direct [default: newest here].")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Sampling seed; the same one gives the same text.")] = None,
+    max_wei: Annotated[int | None, typer.Option(min=1, help="Refuse when the answer could cost more.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to keep the answer [default: NEXUS_HOME/answers].")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`."""
+    from nexus_chain.client.order import AskOptions
+    from nexus_chain.client.pipeline import FailoverEvent
+
+    settings = settings_of(context)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    options = AskOptions(max_tokens, temperature, None if seed is None else seed.to_bytes(32, "big"), max_wei)
+
+    def told(event: FailoverEvent) -> None:
+        if not json:
+            note(f"\n[segment {event.segment}: {event.reason}; {event.spare} continues at position {event.position}]")
+
+    with settings.client() as client:
+        with spinner("Looking for nodes", quiet=json):
+            if direct:
+                version = choose_version(settings, model)
+                asking = client.ask_direct(version, files_of(settings, version), text, options, told)
+            else:
+                asking = pick_session(settings, client, session, "open").ask(text, options, told)
+        for piece in asking:
+            if not json:
+                print(piece, end="", flush=True)
+        answer = asking.answer
+        closing = client.close_direct(answer) if direct else None
+    path = answer.proof.save(out or settings.home.answers / f"{answer.order_digest.hex()[:16]}.json")
+    if json:
+        document = {**answer.to_dict(), "answer_file": str(path)}
+        document["transactions"] += [vars(closing)] if closing else []
+        emit_json(document)
+        return
+    print()
+    rows = [
+        (r.segment, r.node, f"[{r.from_position}, {r.to_position})", ether(r.price)) for r, _ in answer.proof.receipts
+    ]
+    table(f"{len(rows)} receipts", ("segment", "node", "positions", "price"), rows, aside=True)
+    note(
+        f"{len(answer.tokens)} tokens, {answer.tokens_per_second:.1f} a second; cost {ether(answer.cost_wei)} "
+        f"in session {hex_id(answer.session)[:12]}\nanswer kept in {path}; check it with `nexus verify {path}`"
+    )

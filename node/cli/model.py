@@ -1,0 +1,192 @@
+"""``nexus model``: from a Hugging Face checkpoint to a registered, certified, served model version."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nexus_chain.client.errors import ModelFilesError
+from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
+from node.cli.settings import JsonFlag, Settings, settings_of
+
+if TYPE_CHECKING:
+    from nexus_chain.certificates.block_store import BlockStore
+    from nexus_chain.certificates.cid import Cid
+    from nexus_chain.certificates.publication import Publication
+    from nexus_chain.chain.model_registry import ModelVersion
+    from nexus_chain.program import ActivationBits, IntegerModel
+
+app = typer.Typer(help="Import, shard and publish models.", no_args_is_help=True, rich_markup_mode=None)
+CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a Hugging Face Llama-layout checkpoint.")]
+METRICS_FILE = "metrics.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+@app.command("import")
+def import_model(
+    context: typer.Context,
+    checkpoint: CheckpointArgument,
+    out: Annotated[Path | None, typer.Option(help="Where to write it [default: NEXUS_HOME/models/NAME].")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Turn a checkpoint into an integer model: program.json, weights.safetensors, tokenizer.json."""
+    from nexus_chain.commitments.weights import ModelCommitment
+
+    settings = settings_of(context)
+    folder = out or settings.home.models / checkpoint.resolve().name
+    with spinner(f"Importing {checkpoint}", quiet=json):
+        model = import_folder(checkpoint, folder)
+        commitment = ModelCommitment.of(model)
+    if json:
+        roots = {"weights_root": hex_id(commitment.weights_root), "program_root": hex_id(commitment.program_root)}
+        emit_json({"folder": str(folder), "layers": model.program.shape.layers, **roots})
+        return
+    result(str(folder))
+    note(f"{model.program.shape.layers} layers, weights root {hex_id(commitment.weights_root)}")
+
+
+@app.command("shard")
+def shard(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder of an integer model.")],
+    shards: Annotated[int, typer.Option("--shards", min=1, help="Number of shards, balanced by bytes.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Where to write them [default: FOLDER/shards].")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Cut an integer model into TensorBlocks, the files that nodes load."""
+    from nexus_chain.commitments.tensor_block import write_tensor_block
+    from nexus_chain.commitments.weights import ModelCommitment
+    from nexus_chain.program import IntegerModel
+    from nexus_chain.routing.shards import shard_model
+
+    model, target = IntegerModel.load(folder), out or folder / "shards"
+    parts, commitment = shard_model(model.program, shards), ModelCommitment.of(model)
+    rows = []
+    with progress("Writing shards", quiet=json) as advance:
+        for number, part in enumerate(parts, 1):
+            path = target / f"layers-{part.layer_start}-{part.layer_end}.safetensors"
+            write_tensor_block(model, path, part.layer_start, part.layer_end, commitment)
+            rows.append({"file": str(path), "layers": [part.layer_start, part.layer_end], "bytes": part.size_bytes})
+            advance(number, len(parts))
+    if json:
+        emit_json({"shards": rows})
+        return
+    shown = [
+        (f"{part.layer_start}-{part.layer_end}", f"{part.size_mb:.1f} MiB", row["file"])
+        for part, row in zip(parts, rows, strict=True)
+    ]
+    table("Shards", ("layers", "size", "file"), shown)
+
+
+@app.command("publish")
+def publish(
+    context: typer.Context,
+    checkpoint: CheckpointArgument,
+    version: Annotated[str, typer.Option(help="Semantic version, such as 1.0.0.")] = "1.0.0",
+    price: Annotated[int, typer.Option(min=0, help="Suggested wei per token over all layers.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name in the certificate [default: the folder's].")] = None,
+    parent: Annotated[str | None, typer.Option(help="Id of the version this one came from.")] = None,
+    ipfs: Annotated[str | None, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon to pin to as well.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Prove, register and certify a trained model; its files go into the block store.
+
+    The folder needs the records that scripts/train_model.py and scripts/certify_model.py write.
+    """
+    from nexus_chain.certificates.block_store import BlockStore
+    from nexus_chain.certificates.cid import Cid
+    from nexus_chain.certificates.publication import Publication
+    from nexus_chain.program.overflow import prove_no_overflow
+
+    settings = settings_of(context)
+    contracts = settings.wallet_chain
+    store = BlockStore(settings.home.prepare().blocks)
+    with spinner("Importing and hashing", quiet=json):
+        publication = Publication.prepare(checkpoint, store, version, name)
+    with spinner("Proving that no operation overflows", quiet=json):
+        proof = prove_no_overflow(publication.model.program)
+    before = bytes.fromhex(parent.removeprefix("0x")) if parent else bytes(32)
+    with spinner("Registering", quiet=json):
+        version_id, registered = contracts.models.publish(_registered(publication, version, price, before))
+        signed = publication.certificate(settings.wallet.address, version_id, before).sign(settings.wallet)
+        cid = store.add_bytes(signed.to_bytes())
+        anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
+    _keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
+    pinned = _pin(settings, store, [cid, Cid.parse(publication.manifest_cid)], ipfs) if ipfs else None
+    document = {
+        "model_version": hex_id(version_id),
+        "certificate_cid": str(cid),
+        "manifest_cid": publication.manifest_cid,
+        "overflow_bits": proof.bits,
+        "gas": {"publish": registered.gas, "anchor": anchored.gas},
+        "pinned": pinned,
+    }
+    if json:
+        emit_json(document)
+        return
+    result(hex_id(version_id))
+    note(f"Certificate {cid}; the largest intermediate needs {proof.bits} bits. Audit it with `nexus audit {cid}`.")
+    if pinned is False:
+        note("The IPFS daemon does not answer; the block store keeps everything and pinning is queued.")
+
+
+def import_folder(checkpoint: Path, folder: Path) -> IntegerModel:
+    """Import ``checkpoint``, with the activation widths it was measured with, and keep it in ``folder``."""
+    from nexus_chain.program import import_checkpoint
+
+    model = import_checkpoint(checkpoint, widths=_activation_bits(checkpoint))
+    _keep(model, checkpoint, folder)
+    return model
+
+
+def _activation_bits(checkpoint: Path) -> ActivationBits | None:
+    """The widths that the folder's metrics were measured with; None for the defaults."""
+    from nexus_chain.program import ActivationBits
+
+    path = checkpoint / METRICS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return ActivationBits(**jsonlib.loads(path.read_text())["activation_bits"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFilesError(
+            f"{path} names no activation bits ({error})", advice="Run scripts/certify_model.py on the folder again."
+        ) from error
+
+
+def _keep(model: IntegerModel, checkpoint: Path, folder: Path) -> None:
+    """Write the integer model and its tokenizer where `nexus ask` and `nexus verify` look."""
+    tokenizer = checkpoint / TOKENIZER_FILE
+    if not tokenizer.is_file():
+        raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
+    model.save(folder)
+    shutil.copyfile(tokenizer, folder / TOKENIZER_FILE)
+
+
+def _registered(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:
+    from nexus_chain.chain.model_registry import ModelVersion, SemVer
+
+    major, minor, patch = (int(part) for part in version.split("."))
+    return ModelVersion(
+        publication.commitment.weights_root,
+        publication.commitment.program_root,
+        publication.tokenizer_sha256,
+        price,
+        publication.model.program.shape.layers,
+        SemVer(major, minor, patch),
+        publication.manifest_cid,
+        parent,
+    )
+
+
+def _pin(settings: Settings, store: BlockStore, cids: list[Cid], address: str) -> bool:
+    """Offer the documents to a Kubo daemon; what it does not take now waits in the queue."""
+    from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
+
+    pinner = Pinner(store, PinQueue(settings.home.root / "pins.sqlite"), KuboDaemon(address))
+    taken = [pinner.pin(cid) for cid in cids]  # every one is offered, or noted for later
+    return all(taken)
