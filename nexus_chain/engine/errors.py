@@ -4,6 +4,7 @@ NexusError
 └── EngineError
     ├── ContextExceededError    more positions than the model or the opened cache holds
     ├── InvalidRowsError        rows that this segment cannot consume
+    ├── ScratchMemoryError      no memory for a batch's temporaries
     ├── StateMismatchError      a state of another engine, or the same state twice in a batch
     └── KernelUnavailableError  the compiled kernels were asked for and cannot be used here
 """
@@ -23,6 +24,10 @@ class ContextExceededError(EngineError):
 
 class InvalidRowsError(EngineError):
     """The rows fed to a segment have the wrong type, shape or range."""
+
+
+class ScratchMemoryError(EngineError):
+    """The operating system gave no memory for the temporaries of a batch."""
 
 
 class StateMismatchError(EngineError):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.engine.cache import Batch, SegmentState
+from nexus_chain.engine.errors import ScratchMemoryError
 from nexus_chain.engine.native_library import (
     LAYER_FIELDS,
     BatchPointers,
@@ -22,6 +23,7 @@ from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
 from nexus_chain.program.model import TORCH_DTYPES
 
 ALIGNMENT = 64
+SINGLE_THREAD_BYTES = 16 << 20  # weights times rows below which waiting for a second thread costs more than it helps
 
 
 class KernelWeights:
@@ -65,6 +67,7 @@ class NativeExecutor:
         self._source, self._keep, self._threads = source.name, tuple(keep), threads
         self._weights = weights  # keeps the memory behind the steps' pointers alive
         self._library = load_library()
+        self._matrix_bytes = sum(op.params["rows"] * op.params["columns"] for op in ops if op.kind == "linear")
         self._memory: list[Tensor] = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
         self._capacity = [0, 0]
         self._steps = (Step * len(self._plan.steps))()
@@ -81,13 +84,16 @@ class NativeExecutor:
             pointers.row, pointers.count, pointers.position = part.first, part.count, part.state.length
             pointers.capacity, pointers.cache = part.state.rows_capacity, ctypes.addressof(table)
         described = BatchPointers(
-            batch.rows, len(sequences), batch.sampled, self._threads, ctypes.addressof(sequences),
+            batch.rows, len(sequences), batch.sampled, self._threads_for(batch), ctypes.addressof(sequences),
             batch.positions.data_ptr(), batch.sampled_rows.data_ptr(), batch.sampling.data_ptr(),
         )  # fmt: skip
         failed = self._library.nexus_run(ctypes.addressof(self._steps), len(self._steps), ctypes.addressof(described))
         if failed:
-            raise MemoryError("no memory for the kernels' scratch space")
+            raise ScratchMemoryError("No memory left for this batch", advice="Free memory or serve fewer sequences.")
         return {name: self._view(name, batch).clone() for name in self._keep}
+
+    def _threads_for(self, batch: Batch) -> int:
+        return 1 if self._matrix_bytes * batch.rows < SINGLE_THREAD_BYTES else self._threads
 
     def _fill_constants(self, step: Step, planned: PlannedStep) -> None:
         step.kind, step.sampled = STEP_KINDS.index(planned.kind), int(planned.sampled)

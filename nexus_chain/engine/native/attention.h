@@ -107,13 +107,13 @@ static inline void score_keys(const uint8_t *query, int64_t words, const int32_t
         int32_t a, b;
         memcpy(&a, query + 4 * i, 4);
         memcpy(&b, query + 4 * i + 4, 4);
-        even = _mm512_dpbusd_epi32(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
-        odd = _mm512_dpbusd_epi32(odd, _mm512_set1_epi32(b), _mm512_loadu_si512(packed + i * KEYS + KEYS));
+        even = dot4(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
+        odd = dot4(odd, _mm512_set1_epi32(b), _mm512_loadu_si512(packed + i * KEYS + KEYS));
     }
     if (i < words) {
         int32_t a;
         memcpy(&a, query + 4 * i, 4);
-        even = _mm512_dpbusd_epi32(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
+        even = dot4(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
     }
     _mm512_storeu_si512(out, _mm512_add_epi32(even, odd));
 #else

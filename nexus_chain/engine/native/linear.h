@@ -27,7 +27,7 @@ static LinearShape linear_shape(const Step *s) {
 /* Positions handled together. */
 static int64_t linear_block(const LinearShape *l, int64_t rows) {
     int64_t fit = LINEAR_ROW_BYTES / (l->stride * l->planes);
-    fit = fit < 12 ? 12 : fit;
+    fit = fit < 12 ? 12 : fit - fit % TILE_ROWS;
     return rows < fit ? rows : fit;
 }
 
@@ -82,6 +82,7 @@ static void linear_block_columns(const LinearShape *l, const uint8_t *x, int64_t
 
 /* Blocks are numbered row block first; every thread packs a row block once for all its columns. */
 static void linear(const Step *s, int64_t rows, int64_t *cursor, char *scratch) {
+    if (rows == 0) return;
     LinearShape l = linear_shape(s);
     const int64_t block = linear_block(&l, rows);
     const int64_t across = (l.columns + LINEAR_COLUMNS - 1) / LINEAR_COLUMNS, down = (rows + block - 1) / block;

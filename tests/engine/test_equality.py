@@ -1,0 +1,158 @@
+"""Fast engine, trace and reference agree in every bit of every tensor."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nexus_chain.engine import native_executor
+from nexus_chain.engine.fast import CHUNK_ROWS, Engine
+from nexus_chain.engine.generation import generate
+from nexus_chain.engine.reference import ReferenceExecutor
+from nexus_chain.engine.trace import TraceExecutor
+from nexus_chain.program import PRESETS, ActivationBits, random_model
+from nexus_chain.program.sampling import Sampling
+
+NOISY = Sampling.at_temperature(0.8, bytes(range(32)))
+BACKENDS = ("native", "torch")
+
+
+def tokens_of(count: int, vocab: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, vocab, (count,), generator=generator, dtype=torch.int32)
+
+
+def assert_same_tensors(found, expected):
+    assert list(found) == list(expected)
+    wrong = [name for name in expected if not torch.equal(found[name], expected[name])]
+    assert wrong == []
+    assert all(found[name].dtype == expected[name].dtype for name in expected)
+
+
+@pytest.fixture(autouse=True)
+def always_threaded(monkeypatch):
+    """Tiny batches would run on one thread; the tests want the threads to meet."""
+    monkeypatch.setattr(native_executor, "SINGLE_THREAD_BYTES", 0)
+
+
+@pytest.mark.parametrize(("preset", "count"), [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5)])
+@pytest.mark.parametrize("sampling", [Sampling(), NOISY], ids=["greedy", "gumbel"])
+def test_every_tensor_equals_the_reference(model, engines, preset, count, sampling):
+    chosen = model(preset)
+    rows, prompt = tokens_of(count, chosen.program.shape.vocab), count // 2
+    expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, prompt, sampling)
+    (engine,) = engines(chosen)
+    assert_same_tensors(TraceExecutor(engine).run(rows, prompt, sampling), expected)
+
+
+@pytest.mark.parametrize("bits", [ActivationBits(15, 15, 15, 15, 15), ActivationBits(8, 8, 8, 8, 8)], ids=["15", "8"])
+def test_both_activation_widths_equal_the_reference(backend, bits):
+    chosen = random_model(PRESETS["tiny-bias"], seed=3, bits=bits)
+    rows = tokens_of(7, chosen.program.shape.vocab)
+    expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, 3, NOISY)
+    engine = Engine(chosen.program, chosen.weights, backend=backend)
+    assert_same_tensors(TraceExecutor(engine).run(rows, 3, NOISY), expected)
+
+
+def test_extreme_rows_and_weights_equal_the_reference(model, backend):
+    chosen = model("tiny-bias")
+    weights = dict(chosen.weights)
+    for name in weights:
+        if name.endswith(".weight"):
+            weights[name] = torch.where(weights[name] > 0, 127, -128).to(torch.int8)
+        if name.endswith(".scale"):
+            weights[name] = torch.stack([torch.full_like(weights[name][:, 0], 65535), weights[name][:, 1] + 9], dim=1)
+    limits = torch.tensor([2**31 - 1, -(2**31), 0, 1, -1, 2**30, -(2**31) + 1], dtype=torch.int32)
+    rows = limits[torch.randint(0, len(limits), (6, 32), generator=torch.Generator().manual_seed(1))]
+    rows[2], rows[3] = 0, -(2**31)
+    expected = ReferenceExecutor(chosen.program, weights, 1, 2).run(rows, 2, NOISY)
+    engine = Engine(chosen.program, weights, 1, 2, backend=backend)
+    assert_same_tensors(TraceExecutor(engine).run(rows, 2, NOISY), expected)
+
+
+def test_long_sequences_agree_between_backends(model):
+    """More than one block of 1024 positions, beyond what the reference can run quickly."""
+    chosen = model("tiny-long")
+    rows = tokens_of(1100, chosen.program.shape.vocab)
+    native, torch_only = (
+        TraceExecutor(Engine(chosen.program, chosen.weights, backend=name)).run(rows, 1090, NOISY) for name in BACKENDS
+    )
+    assert_same_tensors(native, torch_only)
+
+
+@pytest.mark.parametrize("backend", ["native"])
+def test_chunked_prefill_equals_one_run(model, engines):
+    chosen = model("tiny-long")
+    rows = tokens_of(2 * CHUNK_ROWS + 77, chosen.program.shape.vocab)
+    (engine,) = engines(chosen)
+    state = engine.open(5, NOISY, len(rows))
+    traced = TraceExecutor(engine).run(rows, 5, NOISY)
+    assert torch.equal(engine.forward([(state, rows)])[0], traced["sample.token"])
+
+
+def test_any_split_into_segments_gives_the_same_answer(model, engines):
+    chosen = model("tiny")
+    prompt = tokens_of(6, chosen.program.shape.vocab).tolist()
+    answers = [
+        list(generate(engines(chosen, *cuts), prompt, 12, NOISY))
+        for count in range(3)
+        for cuts in itertools.combinations((1, 2), count)
+    ]
+    assert all(answer == answers[0] for answer in answers)
+    assert len(answers) == 4
+
+
+def test_decoding_equals_prefill_of_the_answer(model, engines):
+    chosen = model("tiny")
+    prompt = tokens_of(5, chosen.program.shape.vocab, seed=4).tolist()
+    built = engines(chosen, 1)
+    answer = list(generate(built, prompt, 20, NOISY))
+    rows = torch.tensor(prompt + answer[:-1], dtype=torch.int32)
+    first = TraceExecutor(built[0]).run(rows, len(prompt), NOISY)
+    boundary = first[chosen.program.output_of(0, 1)]
+    last = TraceExecutor(built[1]).run(boundary, len(prompt), NOISY)
+    assert last["sample.token"].tolist() == answer
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(BACKENDS),
+    lengths=st.lists(st.integers(1, 18), min_size=1, max_size=4),
+    seed=st.integers(0, 2**32),
+)
+def test_any_batch_composition_gives_the_same_rows(model, name, lengths, seed):
+    """Sequences of ragged lengths, fed in arbitrary pieces (also empty ones), beside arbitrary others."""
+    chosen, schedule = model("tiny"), random.Random(seed)
+    engine = Engine(chosen.program, chosen.weights, 0, 2, threads=2, backend=name)
+    fed = [tokens_of(n, chosen.program.shape.vocab, number) for number, n in enumerate(lengths)]
+    alone = [engine.forward([(engine.open(n, Sampling(), n), rows)])[0] for n, rows in zip(lengths, fed, strict=True)]
+    states = [engine.open(n, Sampling(), n) for n in lengths]
+    pieces: list[list[torch.Tensor]] = [[] for _ in lengths]
+    while any(state.length < n for state, n in zip(states, lengths, strict=True)):
+        stops = [schedule.randint(state.length, n) for state, n in zip(states, lengths, strict=True)]
+        batch = [(state, rows[state.length : stop]) for state, rows, stop in zip(states, fed, stops, strict=True)]
+        for number, found in enumerate(engine.forward(batch)):
+            pieces[number].append(found)
+    assert all(torch.equal(torch.cat(piece), rows) for piece, rows in zip(pieces, alone, strict=True))
+
+
+def test_threads_do_not_change_bits(model):
+    chosen = model("tiny")
+    rows = tokens_of(40, chosen.program.shape.vocab)
+    one, three = (
+        TraceExecutor(Engine(chosen.program, chosen.weights, threads=n, backend="native")).run(rows, 30, NOISY)
+        for n in (1, 3)
+    )
+    assert_same_tensors(three, one)
+
+
+def test_logits_are_those_of_the_reference(model, engines):
+    chosen = model("tiny")
+    rows = tokens_of(9, chosen.program.shape.vocab)
+    expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, 1, Sampling())["head.logits"]
+    assert torch.equal(engines(chosen)[0].logits(rows), expected)
