@@ -1,0 +1,89 @@
+"""The overflow proof holds for what is shipped and fails, naming the place, for planted descriptors."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+
+from nexus_chain.program import PRESETS, ModelShape, Program, llama_program, prove_no_overflow
+from nexus_chain.program.errors import OverflowProofError
+from nexus_chain.program.interval_proof import Scope
+
+SHIPPED = ModelShape(
+    layers=6, width=384, heads=6, kv_heads=2, head_dim=64, ffn=1024, vocab=4096, context=512, tied=True
+)
+WIDEST = ModelShape(
+    layers=1, width=16384, heads=128, kv_heads=8, head_dim=128, ffn=65536, vocab=262144, context=32768, tied=False
+)
+
+
+def planted(kind: str, **params: int) -> Program:
+    """The tiny program with parameters of its last op of ``kind`` replaced."""
+    program = llama_program("tiny", PRESETS["tiny"])
+    index = max(i for i, op in enumerate(program.ops) if op.kind == kind)
+    op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, **params})
+    return dataclasses.replace(program, ops=(*program.ops[:index], op, *program.ops[index + 1 :]))
+
+
+@pytest.mark.parametrize("shape", [SHIPPED, WIDEST, *PRESETS.values()])
+def test_the_proof_holds_for_every_op(shape: ModelShape) -> None:
+    program = llama_program("model", shape)
+    report = prove_no_overflow(program)
+    assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)
+    assert report.bits <= 63
+
+
+def test_the_proof_of_the_shipped_shape_takes_seconds() -> None:
+    program = dataclasses.replace(llama_program("fresh", SHIPPED))
+    started = time.monotonic()
+    prove_no_overflow(program)
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "message"),
+    [
+        ("linear", {"columns": 2**17}, "head: sum of one plane can leave its range, for example"),
+        ("linear", {"columns": 2**40}, "sum of one plane"),
+        ("linear", {"bits": 9}, "neither 8 nor 15 bits"),
+        ("linear", {"fraction": -1}, "fraction"),
+        ("row_squares", {"stop": 2**15}, r"head\.norm\.row_squares: sum of squares"),
+        ("row_squares", {"start": 64}, "not a range"),
+        ("norm_scale", {"epsilon": 2**60}, "epsilon"),
+        ("norm_scale", {"epsilon": -1}, "epsilon"),
+        ("embed", {"shift": 48}, "shift"),
+        ("quantise", {"bits": 16}, "neither 8 nor 15 bits"),
+        ("attention", {"block": 2048}, "sum of u . v"),
+        ("attention", {"head_dim": 2**18}, "q . k"),
+        ("attention", {"head_dim": 2**16, "scale": 2**30}, "rs.acc . qs, 12. . M|score . k_m|acc . qs"),
+        ("attention", {"kv_heads": 3}, "do not divide"),
+        ("rope_quantise", {"head_dim": 15}, "not even"),
+        ("sample_blocks", {"block": 0}, "no entries"),
+    ],
+)
+def test_a_planted_descriptor_fails_where_it_is_wrong(kind: str, params: dict[str, int], message: str) -> None:
+    with pytest.raises(OverflowProofError, match=message):
+        prove_no_overflow(planted(kind, **params))
+
+
+def test_a_claim_that_is_false_shows_a_counterexample() -> None:
+    scope = Scope("op")
+    value = scope.variable("value", 0, 10)
+    with pytest.raises(OverflowProofError, match=r"square can leave its range, for example with .*value"):
+        scope.claim("square", value * value, 0, 99)
+    assert scope.claim("square", value * value, 0, 100) is not None
+
+
+def test_a_claim_beyond_its_register_fails_even_if_the_range_is_right() -> None:
+    scope = Scope("op")
+    value = scope.variable("value", 0, 2**40)
+    with pytest.raises(OverflowProofError, match="product can leave its range"):
+        scope.claim("product", value * value, 0, 2**80)
+
+
+def test_rounding_shifts_are_proven_against_their_own_addition() -> None:
+    scope = Scope("op")
+    with pytest.raises(OverflowProofError, match="before its shift"):
+        scope.rounded("value", scope.variable("x", -(2**63), 2**63 - 1), 2**63 - 1, 12)
