@@ -18,7 +18,7 @@ setup: ## Install Python packages and chain tools (idempotent)
 	@scripts/setup.sh
 
 build: setup ## Compile the contracts
-	@forge build --quiet
+	@scripts/forge build --quiet
 
 demo: build ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
 	@python scripts/demo.py
@@ -29,7 +29,7 @@ test-python: build ## Unit, property, differential and end-to-end tests
 	python -m pytest
 
 test-forge: setup ## Contract unit, fuzz and invariant tests
-	forge test
+	scripts/forge test
 
 test-ape: build ## Contract tests through ape
 	scripts/ape_test.sh
@@ -38,13 +38,13 @@ check: build ## Formatting, lint, types; warnings are errors
 	ruff check .
 	ruff format --check .
 	mypy
-	forge fmt --check
-	forge lint --deny notes
+	scripts/forge fmt --check
+	scripts/forge lint --deny notes
 
 format: setup ## Rewrite Python and Solidity in the project's format
 	ruff check --fix .
 	ruff format .
-	forge fmt
+	scripts/forge fmt
 
 bench: bench-engine bench-accuracy bench-commit bench-market ## Every benchmark (JSON in build/bench)
 
