@@ -1,0 +1,25 @@
+"""Fixtures: a tiny trained and measured folder, and its publication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_publication import HELD_OUT, TRAINING, FloatModel, Published, publish, train
+
+from nexus_chain.certificates.block_store import BlockStore
+from nexus_chain.certificates.measurement import measure_folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    folder.mkdir()
+    train(folder)
+    measure_folder(folder, TRAINING, HELD_OUT, FloatModel(folder), sample_tokens=150)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return publish(trained, BlockStore(tmp_path_factory.mktemp("store")))
