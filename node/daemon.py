@@ -28,13 +28,13 @@ from nexus_chain.errors import NexusError
 from node import configuration as settings
 from node.chain_view import ChainView
 from node.configuration import NodeConfiguration
+from node.connection import connect, terms_of
 from node.data_folder import events_path, receipts_path
 from node.identity import NodeKeys
 from node.ledger import Ledger
 from node.receipt_root import post_root
 from node.registration import register as register_node
 from node.registration import unbond as unbond_node
-from node.running import RunningNode, connect, terms_of
 from node.settle import Settler
 from node.status import describe, status_of
 from node.write_ahead_log import WriteAheadLog
@@ -95,6 +95,9 @@ def register(
 @app.command()
 def start(context: typer.Context) -> None:
     """Serve until SIGTERM or Ctrl-C; open chunks are finished first."""
+    # Torch takes seconds to import, and only serving needs it.
+    from node.running import RunningNode
+
     configuration: NodeConfiguration = context.obj
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

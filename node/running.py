@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import grpc
 
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.deployment import Deployment
-from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program.overflow import prove_no_overflow
 from node.chain_view import ChainView
 from node.configuration import NodeConfiguration
+from node.connection import connect, terms_of
 from node.core import Core
 from node.data_folder import exclusive
 from node.errors import RegistrationError
@@ -32,30 +31,11 @@ from node.registration import announce, require_registered
 from node.serving import Identity
 from node.settle import Settler
 from node.shard_service import start_server
-from node.state import Terms
 
 log = logging.getLogger(__name__)
 
 #: Seconds that calls under way get to finish once no new ones are taken.
 _GRACE = 5.0
-
-
-def connect(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
-    """The contracts of the configured deployment, for ``wallet`` (None: for reading only)."""
-    deployment = Deployment.load(configuration.deployment or configuration.chain_id)
-    if deployment.chain_id != configuration.chain_id:
-        raise RegistrationError(
-            f"the deployment file is for chain {deployment.chain_id}, the node is configured for "
-            f"chain {configuration.chain_id}",
-            advice="Give the deployment file and --chain-id of the same chain.",
-        )
-    return Contracts.connect(configuration.rpc_url, deployment, wallet)
-
-
-def terms_of(contracts: Contracts, configuration: NodeConfiguration) -> Terms:
-    """Rows are kept for the longest game, 2C + 6M."""
-    timing = contracts.nodes.timing()
-    return Terms(2 * timing.clock + 6 * timing.minimum_move, configuration.close_idle_after)
 
 
 def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[TensorBlock, ServedModel]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Protocol
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
@@ -16,7 +17,6 @@ from nexus_chain.market.documents import Voucher
 from node.chain_view import ChainView
 from node.errors import SessionNotOpenError
 from node.ledger import Ledger
-from node.serving import Serving
 from node.state import (
     CloseLine,
     Effect,
@@ -34,6 +34,13 @@ log = logging.getLogger(__name__)
 _EVENTS = ("SessionClosed", "LineClosed", "LineSettled", "Allotted", "VoucherPosted")
 
 
+class KeptOrders(Protocol):
+    """Whoever keeps rows and sequences of orders."""
+
+    def forget(self, orders: tuple[bytes, ...]) -> None:
+        """Delete what is kept of these orders."""
+
+
 class Settler:
     """Keeps one node's lines in step with the chain. ``withdraw_above``: wei worth a transaction."""
 
@@ -43,13 +50,13 @@ class Settler:
         address: str,
         ledger: Ledger,
         view: ChainView,
-        serving: Serving | None = None,
+        kept: KeptOrders | None = None,
         *,
         interval: float = 5.0,
         withdraw_above: int = 0,
     ) -> None:
         self._contracts, self._address = contracts, address
-        self._ledger, self._view, self._serving = ledger, view, serving
+        self._ledger, self._view, self._kept = ledger, view, kept
         self._interval, self._withdraw_above = interval, withdraw_above
         self._next_block: int | None = None
         self._stop = threading.Event()
@@ -152,9 +159,9 @@ class Settler:
                 market.settle(effect.session, self._address)
                 return f"settled the line in session 0x{effect.session.hex()}"
             case ForgetSession():
-                if self._serving is None:
+                if self._kept is None:
                     return ""  # the daemon's business: the rows are its
-                self._serving.forget(effect.orders)
+                self._kept.forget(effect.orders)
                 self._ledger.dispatch(SessionForgotten(effect.session))
                 return f"forgot session 0x{effect.session.hex()}: its dispute period is over"
             case _:

@@ -7,10 +7,10 @@ from typing import Any
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.wallet import Wallet
 from node.configuration import NodeConfiguration
+from node.connection import terms_of
 from node.data_folder import events_path, is_busy
 from node.ledger import Ledger
 from node.registration import record_of
-from node.running import terms_of
 from node.state import NodeState
 from node.write_ahead_log import WriteAheadLog
 

@@ -10,9 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from workplace import SPLIT, Answer, LocalNode, make_order  # noqa: E402
+from workplace import SPLIT, Answer, LocalNode, make_order
 
-from nexus_chain.chain.wallet import Wallet  # noqa: E402
+from nexus_chain.chain.wallet import Wallet
 
 
 @pytest.fixture
