@@ -89,6 +89,7 @@ def anvil(
     Raises LocalChainError (not installed, port in use).
     """
     port = free_port() if port is None else port
+    _require_free(port)
     command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
     if block_time is not None:
         command += ["--block-time", str(block_time)]
@@ -98,6 +99,18 @@ def anvil(
         yield LocalChain(url, chain_id, process.pid, _wait_until_ready(process, url, chain_id))
     finally:
         _stop(process)
+
+
+def _require_free(port: int) -> None:
+    """Somebody else's server on this port would answer in Anvil's place."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LocalChainError(
+                f"port {port} cannot be used ({error.strerror})", advice="Choose another port, or none for a free one."
+            ) from error
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, chain_id: int) -> Web3:

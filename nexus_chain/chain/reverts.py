@@ -71,7 +71,9 @@ ADVICE: dict[str, str] = {
     "NodeRegistry_Unknown": "Check the node's address, or register it first.",
     "PullPayments_NothingOwed": "There is nothing to withdraw yet; settle a line first.",
     "PullPayments_SendFailed": "Withdraw to an address that accepts ether.",
-    "FailedCall": "Withdraw to an address that accepts ether.",
+    "InvalidShortString": "The contract was deployed with a broken name; deploy again.",
+    "SafeCastOverflowedUintDowncast": "Send a smaller amount.",
+    "StringTooLong": "The contract was deployed with a broken name; deploy again.",
     "ReentrancyGuardReentrantCall": "Do not call back into the contract from a receiver.",
 }
 _PANICS = {0x01: "assertion", 0x11: "arithmetic overflow", 0x12: "division by zero", 0x32: "index out of range"}

@@ -57,6 +57,9 @@ class Wallet:
     def __init__(self, key: bytes) -> None:
         """Open a 32-byte private key for this process only. Raises WalletError for an impossible key."""
         try:
+            # The library would pad a shorter key with zeros.
+            if len(key) != 32:
+                raise ValueError
             self._key = coincurve.PrivateKey(key)
         except (ValueError, TypeError):
             # Without the cause: its message may quote the key.

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from ape_world import LONGEST, STAKE, WINDOW, World
 
 # A plain pytest run has no chain connected to ape: these tests belong to `ape test`, which sets this.
 collect_ignore_glob = [] if os.environ.get("NEXUS_APE_TESTS") else ["test_*.py"]
-
-WINDOW, LONGEST = 60, 3600
-STAKE = 10**17
-
-
-@dataclass
-class World:
-    """One fresh deployment, one published version and two staked nodes that serve half of it each."""
-
-    vault: Any
-    models: Any
-    nodes: Any
-    market: Any
-    certificates: Any
-    publisher: Any
-    operators: list[Any]
-    version: bytes
 
 
 @pytest.fixture

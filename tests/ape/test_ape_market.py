@@ -7,7 +7,7 @@ from typing import Any
 
 import ape
 import pytest
-from conftest import LONGEST, STAKE, WINDOW, World
+from ape_world import LONGEST, STAKE, WINDOW, World
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Domain, Line, Order, Voucher
