@@ -274,7 +274,8 @@ class Pipeline:
                 advice="Ask again later: the tokens so far and their receipts are kept; see `nexus nodes`.",
             ) from error
         # For the rest of the order at once: one transaction a replacement, not one a chunk.
-        longest = self.seen.prompt_length + self.order.max_tokens - 1
+        # A chunk on top, as for the first nodes: the voucher prepays whole chunks.
+        longest = self.seen.prompt_length + self.order.max_tokens - 1 + CHUNK_POSITIONS
         self._reserve.fund(slot.contact, self._price(slot.segment, longest - slot.billed))
         done = self.seen.received(slot.segment)
         event = FailoverEvent(slot.segment, failed.address, slot.contact.address, done, error.message)

@@ -16,6 +16,11 @@ from nexus_chain.client.store import ClientStore, LineRecord
 from nexus_chain.market.documents import Domain, Line, Voucher, sign
 
 
+def spendable(line: LineRecord) -> int:
+    """What may be promised of a cap: all but one wei, because a node closes a line that is used up."""
+    return max(0, line.cap - 1)
+
+
 class SessionPurse:
     """Signs the cumulative vouchers of one session with its key."""
 
@@ -29,7 +34,7 @@ class SessionPurse:
     def shortfall(self, node: str, wei: int) -> int:
         """By how much the node's cap has to rise to let it bill ``wei`` more; 0 when it suffices."""
         line = self.line(node)
-        return max(0, line.used + wei - line.cap)
+        return max(0, line.used + wei - spendable(line))
 
     def prepay(self, amounts: Mapping[str, int]) -> SignedVoucher:
         """A voucher that lets each node bill ``amounts[node]`` wei more than it has used.
@@ -41,9 +46,9 @@ class SessionPurse:
         for node, wei in amounts.items():
             line = lines.get(node) or LineRecord(node, 0)
             promised[node] = max(line.promised, line.used + wei)
-            if promised[node] > line.cap:
+            if promised[node] > spendable(line):
                 raise CapTooLowError(
-                    f"node {node} has {line.cap - line.used} wei left in the session and the next chunk costs {wei}",
+                    f"node {node} has {spendable(line) - line.used} wei left in the session and the next chunk costs {wei}",
                     advice="Raise its cap with `nexus session allot`, or open a session with a larger --tokens.",
                 )
         # A node wants to find its own line, even where it asks for nothing.

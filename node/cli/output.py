@@ -29,7 +29,7 @@ def emit_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """A line for people, beside the result."""
-    stderr.print(escape(text))
+    stderr.print(escape(text), soft_wrap=True)
 
 
 def result(text: str) -> None:

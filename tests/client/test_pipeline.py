@@ -36,8 +36,8 @@ class ToyReserve:
 
     def fund(self, node: NodeContact, wei: int) -> None:
         line = self.store.lines(SESSION).get(node.address)
-        if line is None or line.cap - line.used < wei:
-            self.store.set_cap(SESSION, node.address, (line.used if line else 0) + wei)
+        if line is None or line.cap - line.used <= wei:
+            self.store.set_cap(SESSION, node.address, (line.used if line else 0) + wei + 1)
             self.funded.append(node.address)
 
 
@@ -213,7 +213,7 @@ def test_spare_with_other_bits_is_refused(tmp_path: Path) -> None:
 
 
 def test_cap_ends_the_answer_with_all_receipts(tmp_path: Path) -> None:
-    network = Network(tmp_path, cap=350)
+    network = Network(tmp_path, cap=351)
     run = network.pipeline([4, 4], 60)
     received: list[int] = []
     with pytest.raises(CapTooLowError, match="allot"):

@@ -73,7 +73,7 @@ def test_flipped_output_signed_by_the_node_is_caught(model: IntegerModel, honest
 
 def test_flipped_output_without_the_nodes_key_fails_its_signature(model: IntegerModel, honest: InferenceProof) -> None:
     report = verify_proof(with_receipt(honest, 0, resign=False, out_root=bytes(32)), model, TRUST)
-    assert [step.name for step in report.steps if not step.passed][0] == "receipts"
+    assert next(step.name for step in report.steps if not step.passed) == "receipts"
     assert not report.recomputed
 
 
