@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any
 
 from nexus_chain.program.errors import ProgramFormatError
+from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
@@ -177,10 +178,10 @@ class Program:
         return program
 
     def validate(self) -> None:
-        """Raise :class:`ProgramFormatError` unless names resolve, are unique, and layers ascend."""
+        """Raise :class:`ProgramFormatError` unless names resolve, layouts follow from parameters, layers ascend."""
         seen, layer = {TOKENS}, 0
         for op in self.ops:
-            problem = _problem_of(op, seen, self.weight_specs, layer)
+            problem = _problem_of(op, seen, self.weight_specs, layer) or self._layout_problem(op)
             if problem:
                 raise ProgramFormatError(f"Op {op.name}: {problem}", advice="Import the model again.")
             seen.update(spec.name for spec in op.outputs)
@@ -196,6 +197,28 @@ class Program:
                 f"Layers [{start}, {end}) are not a range of a model with {self.shape.layers} layers",
                 advice="Ask for 0 <= start < end <= layers.",
             )
+
+    def _layout_problem(self, op: Op) -> str:
+        """Which tensor of an op contradicts its parameters, or an empty string."""
+        layout = layout_of(op.kind, op.params, self.shape.context)
+        inputs = [self.tensors[name] for name in op.inputs]
+        weights = [self.weight_specs[name] for name in op.weights]
+        endings = [ending for _, _, ending in layout.weights]
+        expected = (*layout.inputs, *layout.outputs, *((dtype, shape) for dtype, shape, _ in layout.weights))
+        specs = (*inputs, *op.outputs, *weights)
+        counts = (len(layout.inputs), len(layout.outputs), len(layout.weights))
+        if counts != (len(inputs), len(op.outputs), len(weights)):
+            return f"it has {len(inputs)} inputs, {len(op.outputs)} outputs and {len(weights)} weights, not {counts}"
+        for spec, (dtype, shape) in zip(specs, expected, strict=True):
+            if spec.dtype != dtype or not _fits(spec.shape, shape, op.params.get("stop", 0)):
+                return f"{spec.name} is {spec.dtype} {spec.shape}, its parameters make it {dtype} {shape}"
+        for name, ending in zip(op.weights, endings, strict=True):
+            if not name.endswith(ending):
+                return f"weight {name} stands where one named *{ending} belongs"
+        lengths = {size for spec in op.outputs for size in spec.shape if size < 0}
+        if len(lengths) != 1 or (SAMPLED in {size for spec in inputs for size in spec.shape} and POSITIONS in lengths):
+            return "its outputs do not have the rows of its inputs"
+        return ""
 
     def _encode(self, op: Op, activation: Mapping[str, int], weight: Mapping[str, int]) -> bytes:
         outputs = [spec.name for spec in op.outputs]
@@ -233,6 +256,20 @@ def _problem_of(op: Op, seen: set[str], weights: Mapping[str, TensorSpec], layer
     if any(len(spec.shape) > MAX_DIMENSIONS or spec.dtype not in DTYPE_CODES for spec in op.outputs):
         return "an output has more than three dimensions or an unknown type"
     return "" if layer <= op.layer else "layers do not ascend"
+
+
+def _fits(found: tuple[int, ...], expected: tuple[int, ...], stop: int) -> bool:
+    """Shapes agree, either sequence dimension standing for ``SEQUENCE``."""
+    if len(found) != len(expected):
+        return False
+    for size, wanted in zip(found, expected, strict=True):
+        if wanted == SEQUENCE and size in (POSITIONS, SAMPLED):
+            continue
+        if wanted == AT_LEAST_STOP and size >= stop:
+            continue
+        if size != wanted or size < 1:
+            return False
+    return True
 
 
 def _spec_from(data: Mapping[str, Any]) -> TensorSpec:

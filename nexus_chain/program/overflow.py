@@ -55,7 +55,7 @@ class OverflowReport:
 
 
 def prove_no_overflow(program: Program) -> OverflowReport:
-    """Prove every op of ``program``; :class:`OverflowProofError` names the op and the intermediate."""
+    """Prove every op of a validated program; :class:`OverflowProofError` names the op and the intermediate."""
     groups: dict[tuple[str, tuple[tuple[str, int], ...]], list[str]] = {}
     for op in program.ops:
         groups.setdefault(_key(op, program), []).append(op.name)

@@ -133,11 +133,33 @@ def tampered(program: Program, op: int, **changes: object) -> str:
         ({"outputs": [{"name": "embed.residual", "dtype": "i32", "shape": [-1]}]}, "two producers"),
         ({"outputs": [{"name": "new", "dtype": "f32", "shape": [-1]}]}, "unknown type"),
         ({"layer": 2}, "layers do not ascend"),
+        (
+            {"outputs": [{"name": "new", "dtype": "i64", "shape": [-1]}]},
+            "new is i64 .* make it i32",
+        ),
+        ({"outputs": [{"name": "new", "dtype": "i32", "shape": [-1, 4]}]}, "new is i32"),
+        ({"params": {"start": 0, "stop": 65}}, r"embed\.residual is i32 \(-1, 64\)"),
+        ({"inputs": ["embed.residual", "tokens"]}, "2 inputs, 1 outputs and 0 weights"),
     ],
 )
 def test_from_json_refuses_a_malformed_op(program: Program, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ProgramFormatError, match=message):
         Program.from_json(tampered(program, 1, **changes))
+
+
+def test_every_parameter_and_shape_of_a_linear_op_must_agree(program: Program) -> None:
+    index = next(i for i, op in enumerate(program.ops) if op.name == "layers.0.mlp.gate")
+    params = dict(program.ops[index].params)
+    for name in ("rows", "columns", "bits", "bias", "residual"):
+        text = tampered(program, index, params={**params, name: {"bits": 15}.get(name, params[name] + 1)})
+        with pytest.raises(ProgramFormatError, match=r"layers\.0\.mlp\.gate: "):
+            Program.from_json(text)
+
+
+def test_a_table_cannot_hide_from_the_range_check_under_another_name(program: Program) -> None:
+    text = program.to_json().replace('"tables.exp2"', '"harmless"')
+    with pytest.raises(ProgramFormatError, match=r"weight harmless stands where one named \*tables\.exp2 belongs"):
+        Program.from_json(text)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}'])
