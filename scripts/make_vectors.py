@@ -23,6 +23,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
+from eth_abi.abi import encode  # noqa: E402
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash  # noqa: E402
 from nexus_chain.commitments.openings import open_rows  # noqa: E402
@@ -78,8 +79,6 @@ def _eip712_vector(document: Document, domain: Domain) -> dict[str, Any]:
 
 def abi_encoded(document: Document) -> bytes:
     """``abi.encode(document)`` of the Solidity struct with the same name."""
-    from eth_abi.abi import encode
-
     return encode([_abi_type(type(document))], [_abi_value(document)])
 
 

@@ -7,6 +7,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from eth_utils.abi import function_abi_to_4byte_selector
+
 CONTRACTS = ("CertificateRegistry", "GenesisVault", "InferenceMarket", "ModelRegistry", "NodeRegistry")
 
 
@@ -20,7 +22,5 @@ def abi(contract: str) -> tuple[dict[str, Any], ...]:
 @cache
 def custom_errors() -> dict[bytes, dict[str, Any]]:
     """Every custom error of every contract, by its 4-byte selector."""
-    from eth_utils.abi import function_abi_to_4byte_selector
-
     entries = (entry for contract in CONTRACTS for entry in abi(contract) if entry["type"] == "error")
     return {function_abi_to_4byte_selector(entry): entry for entry in entries}  # type: ignore[arg-type]
