@@ -46,7 +46,7 @@ class ApeCreator:
 
 def connected_chain_id() -> int:
     """The chain id that the RPC server reports; ape assumes 1337 for an address under ``ethereum:local:``."""
-    actual = int(chain.provider.web3.eth.chain_id)  # type: ignore[attr-defined]
+    actual = int(chain.provider.web3.eth.chain_id)
     if actual != int(chain.chain_id):
         raise WrongChainError(
             f"the server is on chain {actual}, ape signs for chain {chain.chain_id}",
