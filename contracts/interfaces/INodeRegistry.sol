@@ -134,6 +134,7 @@ interface INodeRegistry is IPullPayments {
 
     /// @notice Convicts a node and takes its whole stake, once: half of it, rounded up, for the vault and the rest for
     /// `beneficiary` (zero: all for the vault). Its unsettled lines are forfeited by that. Only the dispute contract.
+    /// @dev A dispute contract that has several to pay (users first, then the earliest committer) names itself.
     /// @return taken the whole stake, wei.
     /// @return reward the part credited to `beneficiary`, wei.
     function slash(address node, address beneficiary) external returns (uint256 taken, uint256 reward);

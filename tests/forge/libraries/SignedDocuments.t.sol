@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
+import {InferenceMarket} from "../../../contracts/InferenceMarket.sol";
 import {SignedDocuments} from "../../../contracts/libraries/SignedDocuments.sol";
 import {Deployed} from "../Deployed.sol";
 
@@ -59,6 +60,17 @@ contract SignedDocumentsTest is Test {
 
 /// @notice The market's domain is the one that clients compute.
 contract MarketDomainTest is Deployed {
+    /// @dev A market at the vector's address on the vector's chain has the vector's separator.
+    function test_domainSeparator_goldenVectors() public {
+        string memory path = "tests/vectors/eip712.jsonl";
+        for (string memory line = vm.readLine(path); bytes(line).length != 0; line = vm.readLine(path)) {
+            address at = vm.parseJsonAddress(line, ".verifyingContract");
+            vm.chainId(vm.parseJsonUint(line, ".chainId"));
+            vm.etch(at, address(market).code);
+            assertEq(InferenceMarket(at).domainSeparator(), vm.parseJsonBytes32(line, ".domainSeparator"), line);
+        }
+    }
+
     function test_domainSeparator_bindsNameVersionChainAndContract(uint64 chain) public {
         vm.chainId(chain = uint64(bound(chain, 1, type(uint64).max - 1)));
         bytes32 typehash =
