@@ -1,0 +1,120 @@
+"""Continuous batching: any mix of orders gives what each gives alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from workplace import MODEL
+
+from nexus_chain.engine.fast import Engine
+from nexus_chain.program.sampling import Sampling
+from node.errors import StoppingError
+from node.scheduler import Scheduler
+from node.stopwatch import Stopwatch
+
+
+class WatchedEngine:
+    """A real engine that notes its batches, and can be held or made to fail."""
+
+    def __init__(self, start: int = 0, end: int = 3) -> None:
+        self.engine = Engine(MODEL.program, MODEL.weights, start, end, threads=1, backend="torch")
+        self.batches: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.fails = False
+
+    def open(self, prompt_length: int, sampling: Any = None, capacity: int = 60) -> Any:
+        return self.engine.open(prompt_length, Sampling(), capacity)
+
+    def forward(self, batch: Sequence[tuple[Any, Tensor]]) -> list[Tensor]:
+        self.entered.set()
+        assert self.gate.wait(20)
+        self.batches.append([len(rows) for _, rows in batch])
+        if self.fails:
+            raise RuntimeError("broken engine")
+        return self.engine.forward(batch)
+
+
+def tokens(count: int, seed: int) -> Tensor:
+    return torch.randint(0, 640, (count,), generator=torch.Generator().manual_seed(seed), dtype=torch.int32)
+
+
+def alone(rows: Tensor, prompt: int) -> Tensor:
+    engine = WatchedEngine()
+    return engine.forward([(engine.open(prompt), rows)])[0]
+
+
+def submit_together(
+    engine: WatchedEngine, scheduler: Scheduler, works: list[tuple[Any, Tensor]]
+) -> list[Future[Tensor]]:
+    """Submit while the engine is held, so that all end up in the same rounds."""
+    engine.gate.clear()
+    engine.entered.clear()
+    first = scheduler.submit(engine.open(1), tokens(1, 0))
+    assert engine.entered.wait(10)
+    futures = [scheduler.submit(state, rows) for state, rows in works]
+    engine.gate.set()
+    first.result(20)
+    return futures
+
+
+def test_waiting_orders_share_a_batch_and_get_what_they_get_alone() -> None:
+    engine = WatchedEngine()
+    scheduler = Scheduler(engine, Stopwatch())
+    lengths = (1, 4, 9)
+    works = [(engine.open(length), tokens(length, length)) for length in lengths]
+    futures = submit_together(engine, scheduler, works)
+    for future, length in zip(futures, lengths, strict=True):
+        assert torch.equal(future.result(20), alone(tokens(length, length), length))
+    assert engine.batches == [[1], [1, 4, 9]]
+    scheduler.stop()
+
+
+def test_long_prompt_is_cut_into_slices_and_does_not_hold_up_the_others() -> None:
+    engine = WatchedEngine()
+    scheduler = Scheduler(engine, Stopwatch(), batch_rows=8)
+    works = [(engine.open(30), tokens(30, 1)), (engine.open(2), tokens(2, 2))]
+    long, short = submit_together(engine, scheduler, works)
+    assert torch.equal(long.result(20), alone(tokens(30, 1), 30))
+    assert torch.equal(short.result(20), alone(tokens(2, 2), 2))
+    assert engine.batches == [[1], [2, 6], [8], [8], [8]]
+    scheduler.stop()
+
+
+def test_residual_rows_of_slices_come_back_in_one_piece() -> None:
+    engine = WatchedEngine(0, 1)
+    scheduler = Scheduler(engine, Stopwatch(), batch_rows=4)
+    rows = scheduler.submit(engine.open(10), tokens(10, 3)).result(20)
+    whole = WatchedEngine(0, 1)
+    assert torch.equal(rows, whole.forward([(whole.open(10), tokens(10, 3))])[0])
+    scheduler.stop()
+
+
+def test_failing_batch_fails_its_orders_and_not_the_scheduler() -> None:
+    engine = WatchedEngine()
+    scheduler = Scheduler(engine, Stopwatch())
+    engine.fails = True
+    with pytest.raises(RuntimeError, match="broken"):
+        scheduler.submit(engine.open(2), tokens(2, 1)).result(20)
+    engine.fails = False
+    assert torch.equal(scheduler.submit(engine.open(2), tokens(2, 1)).result(20), alone(tokens(2, 1), 2))
+    scheduler.stop()
+
+
+def test_stopping_finishes_what_was_submitted_and_takes_no_more() -> None:
+    engine = WatchedEngine()
+    stopwatch = Stopwatch()
+    scheduler = Scheduler(engine, stopwatch)
+    futures = [scheduler.submit(engine.open(3), tokens(3, seed)) for seed in range(3)]
+    scheduler.stop()
+    assert all(future.done() for future in futures)
+    assert stopwatch.forward > 0
+    with pytest.raises(StoppingError):
+        scheduler.submit(engine.open(1), tokens(1, 1))
