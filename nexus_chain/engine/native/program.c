@@ -5,6 +5,7 @@
  * steps.
  */
 #include <omp.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "attention.h"
@@ -15,6 +16,24 @@
 #include "steps.h"
 
 #define ROW_BLOCK 16
+#define SPINS 4000 /* some microseconds: longer than a fair wait, far shorter than a time slice */
+
+/* A barrier that soon gives its core away. OpenMP's own spins for a whole time slice, which on a
+ * machine with other work keeps the very thread it waits for from running. */
+typedef struct {
+    int32_t threads, arrived, phase;
+} Gate;
+
+static void meet(Gate *gate) {
+    const int32_t phase = __atomic_load_n(&gate->phase, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&gate->arrived, 1, __ATOMIC_ACQ_REL) == gate->threads) {
+        __atomic_store_n(&gate->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&gate->phase, phase + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int64_t spins = 0; __atomic_load_n(&gate->phase, __ATOMIC_ACQUIRE) == phase; spins++)
+        if (spins > SPINS) sched_yield();
+}
 
 static int64_t rows_of(const Step *s, const Batch *b) { return s->sampled ? b->sampled : b->rows; }
 
@@ -45,12 +64,10 @@ static void run_chain(const Step *steps, int64_t first, int64_t last, const Batc
     }
 }
 
-static void run_steps(const Step *steps, int64_t count, const Batch *b, int64_t *cursors, char *scratch) {
+static void run_steps(const Step *steps, int64_t count, const Batch *b, Gate *gate, int64_t *cursors, char *scratch) {
     for (int64_t i = 0; i < count;) {
         int64_t end = i + 1;
-        if (steps[i].barrier) {
-#pragma omp barrier
-        }
+        if (steps[i].barrier) meet(gate);
         if (steps[i].kind == LINEAR) {
             linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
         } else if (steps[i].kind == ATTENTION) {
@@ -69,8 +86,13 @@ int nexus_run(const Step *steps, int64_t count, const Batch *batch) {
     char *memory = aligned_alloc(64, (size_t)(cursors + bytes * batch->threads));
     if (!memory) return 1;
     memset(memory, 0, (size_t)cursors);
+    Gate gate = {0, 0, 0};
 #pragma omp parallel num_threads((int)batch->threads)
-    run_steps(steps, count, batch, (int64_t *)memory, memory + cursors + bytes * omp_get_thread_num());
+    {
+#pragma omp single
+        gate.threads = omp_get_num_threads();
+        run_steps(steps, count, batch, &gate, (int64_t *)memory, memory + cursors + bytes * omp_get_thread_num());
+    }
     free(memory);
     return 0;
 }
