@@ -133,6 +133,13 @@ def _quotient16(scope: Scope) -> None:
 
 
 def _row_scale(scope: Scope, params: Params) -> None:
+    scope.proven += _scale16_ranges()
+
+
+@lru_cache
+def _scale16_ranges() -> tuple[ProvenRange, ...]:
+    """``scale16(A)`` for every bit length of A."""
+    scope = Scope("scale16")
     for bits in range(1, 32):
         case = scope.branch()
         largest = case.variable("A", 1 << (bits - 1), (1 << bits) - 1)
@@ -143,6 +150,7 @@ def _row_scale(scope: Scope, params: Params) -> None:
             before = largest + half
             case.claim("A before its shift", before, 1 << (bits - 1), (1 << bits) - 1 + half)
             case.claim("rs(A, b - 16)", case.floor("m", before, 1 << (bits - 16)), 2**15, 2**16)
+    return tuple(scope.proven)
 
 
 def _quantise(scope: Scope, params: Params) -> None:
@@ -152,7 +160,14 @@ def _quantise(scope: Scope, params: Params) -> None:
 
 
 def _quantise_to(scope: Scope, levels: int) -> None:
+    """``Q(x, A, levels)``, proven once for all ops that use it."""
+    scope.proven += _quantised_ranges(levels)
+
+
+@lru_cache
+def _quantised_ranges(levels: int) -> tuple[ProvenRange, ...]:
     """``Q(x, A, levels)`` for every bit length of A."""
+    scope = Scope(f"quantise to {levels} levels")
     for bits in range(1, 32):
         case, one = scope.branch(), 1 << (16 + bits)
         largest = case.variable("A", 1 << (bits - 1), (1 << bits) - 1)
@@ -164,6 +179,7 @@ def _quantise_to(scope: Scope, levels: int) -> None:
         half = one >> 1
         case.claim("x * inv + half", product + half, -levels * one + half, levels * one + half)
         case.claim("q", case.floor("q", product + half, one), -levels, levels)
+    return tuple(scope.proven)
 
 
 def _linear(scope: Scope, params: Params) -> None:
