@@ -151,7 +151,7 @@ def require_trained_on(listing: DataListing, data: dict[str, Any]) -> None:
         if (stated["files"], stated["sha256"]) != (len(files), corpus_hash(files)):
             raise TrainedFolderError(
                 f"the {side} files listed are not those that {TRAINING_FILE} names",
-                advice="List the data on the Python version that training.json names",
+                advice="List it with the training script and on the Python version that made the model",
             )
 
 
