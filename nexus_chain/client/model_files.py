@@ -70,7 +70,7 @@ class ModelFiles:
 
 def find_model_files(version: ModelVersion, places: list[Path]) -> ModelFiles:
     """The first folder in or directly below ``places`` that holds the version. Raises ModelFilesError."""
-    for folder in _folders(places):
+    for folder in folders_in(places):
         files = ModelFiles(folder)
         if files.matches(version):
             return files
@@ -80,7 +80,8 @@ def find_model_files(version: ModelVersion, places: list[Path]) -> ModelFiles:
     )
 
 
-def _folders(places: list[Path]) -> Iterator[Path]:
+def folders_in(places: list[Path]) -> Iterator[Path]:
+    """Each place that exists, then the folders directly in it by name."""
     for place in places:
         if place.is_dir():
             yield place

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_chain.client.errors import ModelFilesError
 from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
 
@@ -18,12 +15,9 @@ if TYPE_CHECKING:
     from nexus_chain.certificates.cid import Cid
     from nexus_chain.certificates.publication import Publication
     from nexus_chain.chain.model_registry import ModelVersion
-    from nexus_chain.program import ActivationBits, IntegerModel
 
 app = typer.Typer(help="Import, shard and publish models.", no_args_is_help=True, rich_markup_mode=None)
 CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a Hugging Face Llama-layout checkpoint.")]
-METRICS_FILE = "metrics.json"
-TOKENIZER_FILE = "tokenizer.json"
 
 
 @app.command("import")
@@ -35,6 +29,7 @@ def import_model(
 ) -> None:
     """Turn a checkpoint into an integer model: program.json, weights.safetensors, tokenizer.json."""
     from nexus_chain.commitments.weights import ModelCommitment
+    from node.cli.importing import import_folder
 
     settings = settings_of(context)
     folder = out or settings.home.models / checkpoint.resolve().name
@@ -101,6 +96,7 @@ def publish(
     from nexus_chain.certificates.cid import Cid
     from nexus_chain.certificates.publication import Publication
     from nexus_chain.program.overflow import prove_no_overflow
+    from node.cli.importing import keep
 
     settings = settings_of(context)
     contracts = settings.wallet_chain
@@ -115,7 +111,7 @@ def publish(
         signed = publication.certificate(settings.wallet.address, version_id, before).sign(settings.wallet)
         cid = store.add_bytes(signed.to_bytes())
         anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
-    _keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
+    keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
     pinned = _pin(settings, store, [cid, Cid.parse(publication.manifest_cid)], ipfs) if ipfs else None
     document = {
         "model_version": hex_id(version_id),
@@ -132,39 +128,6 @@ def publish(
     note(f"Certificate {cid}; the largest intermediate needs {proof.bits} bits. Audit it with `nexus audit {cid}`.")
     if pinned is False:
         note("The IPFS daemon does not answer; the block store keeps everything and pinning is queued.")
-
-
-def import_folder(checkpoint: Path, folder: Path) -> IntegerModel:
-    """Import ``checkpoint``, with the activation widths it was measured with, and keep it in ``folder``."""
-    from nexus_chain.program import import_checkpoint
-
-    model = import_checkpoint(checkpoint, widths=_activation_bits(checkpoint))
-    _keep(model, checkpoint, folder)
-    return model
-
-
-def _activation_bits(checkpoint: Path) -> ActivationBits | None:
-    """The widths that the folder's metrics were measured with; None for the defaults."""
-    from nexus_chain.program import ActivationBits
-
-    path = checkpoint / METRICS_FILE
-    if not path.is_file():
-        return None
-    try:
-        return ActivationBits(**jsonlib.loads(path.read_text())["activation_bits"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFilesError(
-            f"{path} names no activation bits ({error})", advice="Run scripts/certify_model.py on the folder again."
-        ) from error
-
-
-def _keep(model: IntegerModel, checkpoint: Path, folder: Path) -> None:
-    """Write the integer model and its tokenizer where `nexus ask` and `nexus verify` look."""
-    tokenizer = checkpoint / TOKENIZER_FILE
-    if not tokenizer.is_file():
-        raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
-    model.save(folder)
-    shutil.copyfile(tokenizer, folder / TOKENIZER_FILE)
 
 
 def _registered(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:

@@ -9,8 +9,10 @@ from pathlib import Path
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.client.errors import ModelFilesError
-from nexus_chain.client.model_files import ModelFiles, find_model_files
-from node.cli.output import hex_id
+from nexus_chain.client.model_files import TOKENIZER_FILE, ModelFiles, find_model_files, folders_in
+from nexus_chain.program.model import PROGRAM_FILE
+from node.cli.importing import CHECKPOINT_FILE, import_folder
+from node.cli.output import hex_id, spinner
 from node.cli.settings import Settings
 
 
@@ -22,8 +24,33 @@ def places(settings: Settings) -> list[Path]:
 
 
 def files_of(settings: Settings, version: bytes) -> ModelFiles:
-    """The registered files of a version on this machine. Raises ModelFilesError."""
-    return find_model_files(settings.chain.models.version(version), places(settings))
+    """The registered files of a version on this machine; a checkpoint of it is imported once.
+
+    Raises ModelFilesError.
+    """
+    return _files(settings, version, settings.chain.models.version(version))
+
+
+def _files(settings: Settings, version: bytes, record: ModelVersion) -> ModelFiles:
+    try:
+        return find_model_files(record, places(settings))
+    except ModelFilesError:
+        target = settings.home.models / version.hex()[:16]
+        for checkpoint in _checkpoints(settings, record):
+            with spinner(f"Importing {checkpoint.name} for the first time"):
+                import_folder(checkpoint, target)
+            if ModelFiles(target).matches(record):
+                return ModelFiles(target)
+        raise
+
+
+def _checkpoints(settings: Settings, record: ModelVersion) -> Iterator[Path]:
+    """Hugging Face folders with the version's tokenizer and without a program yet."""
+    for folder in folders_in(places(settings)):
+        complete = (folder / CHECKPOINT_FILE).is_file() and (folder / TOKENIZER_FILE).is_file()
+        imported = (folder / PROGRAM_FILE).is_file()
+        if complete and not imported and ModelFiles(folder).tokenizer_hash == record.tokenizer_hash:
+            yield folder
 
 
 def choose_version(settings: Settings, wanted: str | None) -> bytes:
@@ -52,7 +79,7 @@ def versions_of(contracts: Contracts) -> Iterator[tuple[bytes, ModelVersion]]:
 def _newest_here(settings: Settings) -> bytes:
     for version, record in reversed(list(versions_of(settings.chain))):
         try:
-            find_model_files(record, places(settings))
+            _files(settings, version, record)
         except ModelFilesError:
             continue
         return version

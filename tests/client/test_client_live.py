@@ -188,7 +188,7 @@ def test_nobody_for_a_layer_range(live: LiveNetwork) -> None:
 
 def test_unreachable_node_and_foreign_key(live: LiveNetwork) -> None:
     contact = live.nodes[0][0].contact
-    with pytest.raises(NodeUnreachableError, match="another node|Another node"):
+    with pytest.raises(NodeUnreachableError, match="Another node"):
         dial(replace(contact, endpoint="127.0.0.1:1"))
     with pytest.raises(TlsKeyMismatchError, match="registered"):
         dial(replace(contact, tls_key_hash=live.nodes[0][1].contact.tls_key_hash))

@@ -1,0 +1,29 @@
+"""The command, run in this process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "client"))
+
+from invocation import Nexus, Printed
+
+from node.cli.app import run
+
+
+@pytest.fixture
+def nexus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nexus:
+    """Call with the command's arguments. Settings in the environment do not leak in."""
+    for name in ("RPC", "DEPLOYMENT", "HOME", "WALLET", "PASSWORD_FILE", "MODEL_DIR", "IPFS"):
+        monkeypatch.delenv(f"NEXUS_{name}", raising=False)
+
+    def call(*arguments: object) -> Printed:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Printed(code, printed.out, printed.err)
+
+    return call

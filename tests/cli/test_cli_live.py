@@ -1,0 +1,141 @@
+"""The ``nexus`` command as a newcomer uses it: a real chain and real node processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invocation import Nexus, Printed
+from live_network import LiveNetwork, live_network
+
+from nexus_chain.chain.wallet import Wallet
+
+PASSWORD = "open sesame"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNetwork]:
+    with live_network(tmp_path_factory.mktemp("live")) as made:
+        yield made
+
+
+@pytest.fixture
+def home(live: LiveNetwork) -> Path:
+    """A funded wallet in a home of its own."""
+    folder = live.folder / "cli-home"
+    if not (folder / "wallet.json").exists():
+        folder.mkdir()
+        (folder / "password").write_text(PASSWORD)
+        wallet = Wallet.create(folder / "wallet.json", PASSWORD, work=2**10)
+        live.net.chain.set_balance(wallet.address, 10**19)
+    return folder
+
+
+@pytest.fixture
+def user(nexus: Nexus, live: LiveNetwork, home: Path) -> Nexus:
+    """``nexus`` with the settings of that user."""
+    settings = (
+        "--home", home, "--password-file", home / "password", "--rpc", live.net.chain.rpc_url,
+        "--deployment", live.net.deployment_path, "--model-dir", live.folder / "model",
+    )  # fmt: skip
+
+    def call(*arguments: object) -> Printed:
+        return nexus(*settings, *arguments)
+
+    return call
+
+
+def test_newcomers_path(user: Nexus, live: LiveNetwork) -> None:
+    shown = user("wallet", "show", "--json").json
+    assert shown["balance_wei"] == str(10**19)
+
+    models = user("models", "--json").json["models"]
+    assert [model["id"] for model in models] == ["0x" + live.version.hex()]
+    nodes = user("nodes", "--json").json["nodes"]
+    assert [node["layers"] for node in nodes] == ["0-1", "0-1", "1-3", "1-3"]
+    assert all(node["online"] for node in nodes)
+    assert live.nodes[0][0].address in user("nodes").out
+
+    opened = user("session", "open", "--tokens", 300, "--json")
+    assert opened.code == 0, opened.err
+    session = opened.json["session"]
+
+    text = user("ask", "def fib(n):", "--max-tokens", 12)
+    assert text.code == 0, text.err
+    assert text.out == live.files.codec.decode(live.expected("def fib(n):", 12)) + "\n"
+    assert "4 receipts" in text.err
+    assert "nexus verify" in text.err
+
+    answer = user("ask", "def fib(n):", "--max-tokens", 40, "--temperature", 0.7, "--seed", 3, "--json").json
+    assert len(answer["tokens"]) == 40
+    assert int(answer["cost_wei"]) == sum(int(receipt["price_wei"]) for receipt in answer["receipts"])
+    verified = user("verify", answer["answer_file"], "--json")
+    assert (verified.code, verified.json["verified"], verified.json["recomputed"]) == (0, True, True)
+    assert user("verify", answer["order"], "--json").json["verified"]
+
+    listed = user("session", "list", "--json").json["sessions"]
+    assert [(s["session"], s["state"], len(s["orders"])) for s in listed] == [(session, "open", 2)]
+    assert user("session", "close", session[:10], "--json").json["session"] == session
+    early = user("session", "settle", "--json")
+    assert early.code == 1
+    assert early.json["error"]["type"] == "SessionStateError"
+    for group in live.nodes:
+        for node in group:
+            assert node.run("withdraw").returncode == 0
+    live.net.chain.advance(61)
+    settled = user("session", "settle", "--json").json
+    assert int(settled["to_vault_wei"]) * 9 <= int(settled["to_nodes_wei"])
+    total = int(settled["to_nodes_wei"]) + int(settled["to_vault_wei"]) + int(settled["to_user_wei"])
+    assert total == int(opened.json["locked_wei"])
+    assert user("withdraw", "--json").json["withdrawn_wei"] == settled["to_user_wei"]
+    assert user("withdraw").out.startswith("Nothing to withdraw")
+
+
+def test_direct_answer_and_tampering(user: Nexus, tmp_path: Path) -> None:
+    out = tmp_path / "answer.json"
+    asked = user("ask", "def fib(n):", "--direct", "--max-tokens", 5, "--out", out, "--json")
+    assert asked.code == 0, asked.err
+    assert [entry["call"] for entry in asked.json["transactions"]] == ["payPerInference", "close"]
+    assert asked.json["mode"] == "direct"
+    assert user("verify", out).code == 0
+    document = json.loads(out.read_text())
+    root = document["receipts"][0]["document"]["outRoot"]
+    document["receipts"][0]["document"]["outRoot"] = root[:-1] + ("0" if root[-1] != "0" else "1")
+    out.write_text(json.dumps(document))
+    caught = user("verify", out)
+    assert caught.code == 1
+    assert "2 receipts" in caught.out
+    assert "FAILED" in caught.out
+
+
+def test_bad_input(nexus: Nexus, user: Nexus, live: LiveNetwork, home: Path, tmp_path: Path) -> None:
+    def error(printed: Printed) -> str:
+        assert printed.code == 1
+        return str(printed.json["error"]["type"])
+
+    wrong = tmp_path / "password"
+    wrong.write_text("wrong")
+    where = ("--home", home, "--rpc", live.net.chain.rpc_url, "--model-dir", live.folder / "model")
+    deployed = (*where, "--deployment", live.net.deployment_path)
+    assert error(nexus(*deployed, "--password-file", wrong, "withdraw", "--json")) == "WalletPasswordError"
+    assert error(user("ask", "x" * 2000, "--direct", "--json")) == "PromptTooLongError"
+    assert error(user("ask", "x", "--direct", "--max-wei", 1, "--json")) == "PriceError"
+    assert error(user("ask", "x", "--session", "ff" * 32, "--json")) == "SessionStateError"
+    assert error(user("ask", "x", "--direct", "--model", "ff" * 32, "--json")) == "ModelFilesError"
+    assert error(user("audit", "bafkqaaa", "--ipfs", "nonsense", "--json")) == "IpfsDaemonError"
+    assert error(nexus(*where, "models", "--json")) == "DeploymentError"
+
+    other = json.loads(live.net.deployment_path.read_text())
+    (tmp_path / "other.json").write_text(json.dumps({**other, "chain_id": 1}))
+    assert error(nexus(*where, "--deployment", tmp_path / "other.json", "models", "--json")) == "WrongChainError"
+
+    poor = tmp_path / "poor"
+    poor.mkdir()
+    Wallet.create(poor / "wallet.json", PASSWORD, work=2**10)
+    arguments = ("--home", poor, "--password-file", home / "password", *deployed[2:])
+    assert error(nexus(*arguments, "session", "open", "--json")) == "UnfundedWalletError"
+    audited = user("audit", "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", "--json")
+    assert audited.code == 1
+    assert not audited.json["steps"][-1]["passed"]
