@@ -11,7 +11,6 @@ import typer
 from node.cli.output import emit_json, ether, hex_id, note, spinner, table
 from node.cli.session import pick_session
 from node.cli.settings import JsonFlag, settings_of
-from node.cli.versions import choose_version, files_of
 
 
 def ask(
@@ -30,6 +29,7 @@ def ask(
     """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`."""
     from nexus_chain.client.order import AskOptions
     from nexus_chain.client.pipeline import FailoverEvent
+    from node.cli.versions import choose_version, files_of
 
     settings = settings_of(context)
     text = sys.stdin.read() if prompt == "-" else prompt

@@ -8,7 +8,6 @@ import typer
 
 from node.cli.output import emit_json, ether, hex_id, note, spinner, table
 from node.cli.settings import JsonFlag, settings_of
-from node.cli.versions import choose_version, versions_of
 
 
 def nodes(
@@ -20,6 +19,7 @@ def nodes(
     """List nodes: stake, layers, price, and whether they answer."""
     from nexus_chain.client.network import ProbedNode, probe_nodes
     from nexus_chain.routing.registry_view import discover_nodes
+    from node.cli.versions import choose_version, versions_of
     from node.proto.grpc_peer import dial
 
     chain = settings_of(context).chain
@@ -69,6 +69,8 @@ def nodes(
 
 def models(context: typer.Context, json: JsonFlag = False) -> None:
     """List registered model versions, their price and certificate."""
+    from node.cli.versions import versions_of
+
     chain = settings_of(context).chain
     rows = []
     for version, record in versions_of(chain):

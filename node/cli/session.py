@@ -10,7 +10,6 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.errors import SessionStateError
 from node.cli.output import emit_json, ether, hex_id, note, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
-from node.cli.versions import choose_version, files_of
 
 app = typer.Typer(help="Sessions: one lock, many answers.", no_args_is_help=True, rich_markup_mode=None)
 SessionArgument = Annotated[
@@ -28,6 +27,8 @@ def open_session(
     json: JsonFlag = False,
 ) -> None:
     """Open a session: lock money for the nodes of the best route."""
+    from node.cli.versions import choose_version, files_of
+
     settings = settings_of(context)
     version = choose_version(settings, model)
     files = files_of(settings, version)
@@ -129,6 +130,8 @@ def allot(
 
 def pick_session(settings: Settings, client: Any, wanted: str | None, state: str) -> Any:
     """The session whose id starts with ``wanted``, else the newest in ``state``. Raises SessionStateError."""
+    from node.cli.versions import files_of
+
     prefix = (wanted or "").lower().removeprefix("0x")
     found = [r for r in client.sessions() if r.id.hex().startswith(prefix) and (wanted or r.state == state)]
     if not found or (wanted and len(found) > 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,12 @@ class LiveNetwork:
                 self.start(node)
 
 
+def _join(node: NodeProcess) -> None:
+    done = node.run("register", "--stake", STAKE)
+    assert done.returncode == 0, done.stderr
+    node.start()
+
+
 @contextmanager
 def live_network(folder: Path) -> Iterator[LiveNetwork]:
     """Anvil, contracts, model, two nodes for each of two segments; all stopped in the end."""
@@ -122,10 +129,8 @@ def live_network(folder: Path) -> Iterator[LiveNetwork]:
             [NodeProcess(net, folder / f"node-{start}-{copy}", start, end) for copy in range(2)] for start, end in SPLIT
         )
         try:
-            for node in (node for group in nodes for node in group):
-                done = node.run("register", "--stake", STAKE)
-                assert done.returncode == 0, done.stderr
-                node.start()
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(_join, [node for group in nodes for node in group]))
             live = LiveNetwork(net, folder, model, files, nodes, Wallet.from_hex(DEVELOPMENT_KEYS[1]))
             yield live
             for client in live.clients:
