@@ -54,7 +54,7 @@ class Core:
         recover_rows(ledger, rows)
         stopwatch = Stopwatch()
         scheduler = Scheduler(engine, stopwatch)
-        sequences = SequenceCache(model, engine, scheduler, rows, stopwatch, most_orders)
+        sequences = SequenceCache(model, engine, scheduler, rows, most_orders)
         serving = Serving(identity, model, domain, ledger, rows, receipts, sequences, facts, stopwatch)
         recover_receipt_log(ledger, receipts, serving)
         return cls(ledger, receipts, scheduler, serving, stopwatch)

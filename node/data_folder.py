@@ -1,11 +1,11 @@
 """The files of one node, and the lock that keeps a second daemon off them.
 
-    wallet.json     keystore (unless configured elsewhere)
-    node.toml       settings, written by `register`
-    tls.key/.crt    TLS identity
-    events.sqlite   write-ahead log
-    receipts.sqlite append-only receipt log
-    rows/           input rows of every order
+wallet.json     keystore (unless configured elsewhere)
+node.toml       settings, written by `register`
+tls.key/.crt    TLS identity
+events.sqlite   write-ahead log
+receipts.sqlite append-only receipt log
+rows/           input rows of every order
 """
 
 from __future__ import annotations

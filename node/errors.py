@@ -1,27 +1,27 @@
 """What goes wrong in a node daemon.
 
-    NexusError
-    └── NodeError
-        ├── ConfigurationError        a flag, variable or TOML entry that is missing or malformed
-        ├── DataFolderError           the data folder is damaged or not usable
-        │   ├── DataFolderBusyError   another daemon runs on it
-        │   └── WriteAheadLogError    an event that cannot be read back
-        ├── PortInUseError            the address to listen on is taken
-        ├── RegistrationError         the chain does not know this node as it is configured
-            ├── ServingError              what a client is told
-        │   ├── MalformedRequestError fields that no honest client sends
-        │   ├── ModelNotServedError   another model version, segment or layer range
-        │   ├── SessionNotOpenError   the session is unknown, closing, expired, or has no line for this node
-        │   ├── PromptError           the prompt does not hash to promptRoot, or does not fit the context
-        │   ├── UnknownOrderError     rows for an order that was never opened here
-        │   ├── OrderConflictError    an open order is opened again, differently
-        │   ├── NotPrepaidError       the voucher does not cover the positions sent
-        │   ├── PositionError         rows or a chunk out of place
-        │   ├── RowsConflictError     other rows for positions that were served
-        │   ├── PredecessorError      a chunk whose input nobody vouches for
-        │   ├── NotAuthorisedError    private rows, asked for without the session key
-        │   └── BusyError             as many orders as this node takes
-        └── StoppingError             the daemon is shutting down
+NexusError
+└── NodeError
+    ├── ConfigurationError        a flag, variable or TOML entry that is missing or malformed
+    ├── DataFolderError           the data folder is damaged or not usable
+    │   ├── DataFolderBusyError   another daemon runs on it
+    │   └── WriteAheadLogError    an event that cannot be read back
+    ├── PortInUseError            the address to listen on is taken
+    ├── RegistrationError         the chain does not know this node as it is configured
+        ├── ServingError              what a client is told
+    │   ├── MalformedRequestError fields that no honest client sends
+    │   ├── ModelNotServedError   another model version, segment or layer range
+    │   ├── SessionNotOpenError   the session is unknown, closing, expired, or has no line for this node
+    │   ├── PromptError           the prompt does not hash to promptRoot, or does not fit the context
+    │   ├── UnknownOrderError     rows for an order that was never opened here
+    │   ├── OrderConflictError    an open order is opened again, differently
+    │   ├── NotPrepaidError       the voucher does not cover the positions sent
+    │   ├── PositionError         rows or a chunk out of place
+    │   ├── RowsConflictError     other rows for positions that were served
+    │   ├── PredecessorError      a chunk whose input nobody vouches for
+    │   ├── NotAuthorisedError    private rows, asked for without the session key
+    │   └── BusyError             as many orders as this node takes
+    └── StoppingError             the daemon is shutting down
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class RowStore:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._width = folder, width
         self._row_bytes = (width or 1) * _ELEMENT.itemsize
+        self._listed: set[bytes] = set()
 
     def append(self, order: bytes, rows: Tensor) -> None:
         """Append ``rows`` i32[t] or i32[t, width]."""
@@ -73,16 +74,16 @@ class RowStore:
 
     def sync(self, order: bytes) -> None:
         """Return when the order's rows survive a power cut."""
-        for path in (self._path(order), self._folder):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        _sync(self._path(order))
+        if order not in self._listed:
+            # A new file also has to be in its folder's list for good; once.
+            _sync(self._folder)
+            self._listed.add(order)
 
     def delete(self, order: bytes) -> None:
         """Forget an order's rows; harmless when there are none."""
         self._path(order).unlink(missing_ok=True)
+        self._listed.discard(order)
 
     def _path(self, order: bytes) -> Path:
         return self._folder / (order.hex() + _SUFFIX)
@@ -92,3 +93,11 @@ class RowStore:
             f"rows of order 0x{order.hex()} are missing in {self._folder}",
             advice="Restore the folder from a backup: without them a dispute about this order cannot be answered.",
         )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

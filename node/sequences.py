@@ -23,7 +23,6 @@ from node.model import ServedModel
 from node.rows import RowStore
 from node.scheduler import Scheduler, SegmentEngine
 from node.state import OrderState
-from node.stopwatch import Stopwatch
 
 
 class Sequence:
@@ -38,8 +37,8 @@ class Sequence:
         self.prompt_length = known.prompt_length
         self.state: Any = engine.open(known.prompt_length, sampling, known.limit)
         self._is_last = model.is_last
-        self._rows_in = RowTree(model.input_width, self.order.salt)
-        self._rows_out = RowTree(None if model.is_last else model.width, self.order.salt)
+        self._rows_in = _GrowingRoot(RowTree(model.input_width, self.order.salt))
+        self._rows_out = _GrowingRoot(RowTree(None if model.is_last else model.width, self.order.salt))
         self._outputs: list[Tensor] = []
         if model.is_last:
             self._rows_out.append(_tokens(known.prompt))
@@ -59,14 +58,34 @@ class Sequence:
         """Root of the rows out for [0, to); in the last segment of the prompt and all sampled tokens, to + 1."""
         return self._rows_out.root(to + 1 if self._is_last else to)
 
-    def outputs(self, start: int, stop: int) -> tuple[int, Tensor]:
-        """What positions [start, stop) gave, and the position of the first row or token of it."""
-        merged = torch.cat(self._outputs)
-        self._outputs = [merged]
+    def first_output(self, start: int) -> int:
+        """Position of the first row or token that positions from ``start`` on give."""
+        return max(start, self.prompt_length - 1) + 1 if self._is_last else start
+
+    def outputs(self, start: int, stop: int) -> Tensor:
+        """What positions [start, stop) gave, once more."""
+        self._outputs = [torch.cat(self._outputs)]
         if not self._is_last:
-            return start, merged[start:stop]
-        first = max(start, self.prompt_length - 1)
-        return first + 1, merged[first - self.prompt_length + 1 : max(stop, first) - self.prompt_length + 1]
+            return self._outputs[0][start:stop]
+        skipped = self.prompt_length - 1
+        return self._outputs[0][max(0, start - skipped) : max(0, stop - skipped)]
+
+
+class _GrowingRoot:
+    """A row tree that hashes what was appended when a root is asked for: a chunk at once, not row by row."""
+
+    def __init__(self, tree: RowTree) -> None:
+        self._tree = tree
+        self._pending: list[Tensor] = []
+
+    def append(self, rows: Tensor) -> None:
+        self._pending.append(rows)
+
+    def root(self, to: int) -> bytes:
+        if self._pending:
+            self._tree.append(torch.cat(self._pending))
+            self._pending.clear()
+        return self._tree.root(to)
 
 
 class SequenceCache:
@@ -78,11 +97,10 @@ class SequenceCache:
         engine: SegmentEngine,
         scheduler: Scheduler,
         rows: RowStore,
-        stopwatch: Stopwatch,
         most: int,
     ) -> None:
         self._model, self._engine, self._scheduler, self._rows = model, engine, scheduler, rows
-        self._stopwatch, self._most = stopwatch, most
+        self._most = most
         self._live: OrderedDict[bytes, Sequence] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -109,8 +127,7 @@ class SequenceCache:
         """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
         try:
             outputs = self._scheduler.submit(sequence.state, rows).result()
-            with self._stopwatch.measure("commitments"):
-                sequence.record(rows, outputs)
+            sequence.record(rows, outputs)
         except BaseException:
             # Cache and roots may be at different positions now: the next use rebuilds them.
             self.drop(sequence.digest)

@@ -153,15 +153,17 @@ class Serving:
         with self._sequences.use(known) as sequence:
             self._touched[digest] = time.monotonic()
             known = self._ledger.state.order(digest)
+            first = sequence.first_output(start)
             again = max(0, min(known.length - start, len(rows)))
-            if again:
-                self._check_same(known, start, rows[:again])
+            if not again:
+                return first, self._take(sequence, known, start, rows)
+            self._check_same(known, start, rows[:again])
             if again < len(rows):
                 self._take(sequence, known, start + again, rows[again:])
-            return sequence.outputs(start, start + len(rows))
+            return first, sequence.outputs(start, start + len(rows))
 
-    def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> None:
-        """New rows: checked, written down, computed."""
+    def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> Tensor:
+        """New rows: checked, written down, computed; what they gave."""
         if self._stopping and known.length == known.closed:
             self._refuse_when_stopping()
         self._check_tokens(known, start, rows)
@@ -172,7 +174,7 @@ class Serving:
                 self._rows.append(known.digest, rows)
 
         self._ledger.dispatch(event, record)
-        self._sequences.compute(sequence, rows)
+        return self._sequences.compute(sequence, rows)
 
     def _check_same(self, known: OrderState, start: int, rows: Tensor) -> None:
         if not torch.equal(self._rows.read(known.digest, start, start + len(rows)), rows):

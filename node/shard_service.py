@@ -98,9 +98,7 @@ class ShardService(ShardServicer):
             digest, length = self._serving.open_order(application, voucher, request.voucher.signature)
             return wire.OpenOrderReply(order_digest=digest, length=length)
 
-    def Forward(
-        self, request_iterator: Iterator[wire.RowsIn], context: grpc.ServicerContext
-    ) -> Iterator[wire.RowsOut]:
+    def Forward(self, request_iterator: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[wire.RowsOut]:
         with _refusals(context):
             width = self._serving.model.input_width
             for request in request_iterator:
@@ -121,9 +119,7 @@ class ShardService(ShardServicer):
             cumulative = self._serving.pay(Voucher.from_json(request.voucher.json), request.voucher.signature)
             return wire.PayReply(cumulative_wei=str(cumulative))
 
-    def BoundaryRows(
-        self, request: wire.BoundaryRowsRequest, context: grpc.ServicerContext
-    ) -> Iterator[wire.RowsIn]:
+    def BoundaryRows(self, request: wire.BoundaryRowsRequest, context: grpc.ServicerContext) -> Iterator[wire.RowsIn]:
         with _refusals(context):
             for start, rows in self._serving.boundary_rows(request.order_digest, request.time, request.signature):
                 yield wire.RowsIn(

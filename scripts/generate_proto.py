@@ -1,7 +1,7 @@
 """Regenerate the Python modules of node/proto/shard.proto, and the stub grpcio-tools does not write.
 
-    python scripts/generate_proto.py            write them
-    python scripts/generate_proto.py --check    exit 1 when the committed ones differ
+python scripts/generate_proto.py            write them
+python scripts/generate_proto.py --check    exit 1 when the committed ones differ
 """
 
 from __future__ import annotations

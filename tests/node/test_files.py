@@ -138,7 +138,7 @@ def test_flags_win_over_variables_over_file_over_defaults(tmp_path: Path) -> Non
 
 
 def test_saved_settings_are_read_back(tmp_path: Path) -> None:
-    saved = NodeConfiguration(tmp_path, price=7, block=Path("/a b/\"c\".safetensors"), drain=1.5)
+    saved = NodeConfiguration(tmp_path, price=7, block=Path('/a b/"c".safetensors'), drain=1.5)
     saved.save()
     assert configuration.load(tmp_path, {}, environment={}) == saved
 
