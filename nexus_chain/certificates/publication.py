@@ -27,6 +27,7 @@ from nexus_chain.certificates.certificate import (
     CertifiedTraining,
     CurvePoint,
 )
+from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import TrainedFolderError
 from nexus_chain.certificates.listing import DataListing, corpus_hash
 from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest
@@ -77,6 +78,12 @@ class Publication:
     def tokenizer_sha256(self) -> bytes:
         """SHA-256 of tokenizer.json, as the model registry keeps it."""
         return bytes.fromhex(self.manifest.files[TOKENIZER_FILE].sha256[2:])
+
+    @property
+    def cids(self) -> tuple[Cid, ...]:
+        """Every file that an auditor needs beside the certificate itself: what to pin."""
+        files = (file.cid for file in self.manifest.files.values())
+        return tuple(Cid.parse(cid) for cid in (self.manifest_cid, self.listing_cid, self.sample_cid, *files))
 
     def certificate(self, publisher: str, model_version: bytes, parent: bytes = NO_PARENT) -> Certificate:
         """The unsigned certificate of the version registered as ``model_version`` by ``publisher``."""

@@ -90,7 +90,7 @@ def train(folder: Path) -> None:
 
 @dataclass
 class Registries:
-    """What the two registries would answer; ``tests/e2e`` audits against the real contracts."""
+    """What the two registries would answer; ``test_audit_on_chain.py`` asks the real ones."""
 
     anchors: dict[bytes, AnchoredCertificate] = field(default_factory=dict)
     published: dict[bytes, tuple[str, ModelVersion]] = field(default_factory=dict)
