@@ -93,7 +93,6 @@ def publish(
     The folder needs the records that scripts/train_model.py and scripts/certify_model.py write.
     """
     from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.cid import Cid
     from nexus_chain.certificates.publication import Publication
     from nexus_chain.program.overflow import prove_no_overflow
     from node.cli.importing import keep
@@ -112,7 +111,7 @@ def publish(
         cid = store.add_bytes(signed.to_bytes())
         anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
     keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
-    pinned = _pin(settings, store, [cid, Cid.parse(publication.manifest_cid)], ipfs) if ipfs else None
+    pinned = _pin(settings, store, [cid, *publication.cids], ipfs) if ipfs else None
     document = {
         "model_version": hex_id(version_id),
         "certificate_cid": str(cid),
