@@ -5,7 +5,7 @@ Writes ``data.json``, ``held_out.json.gz`` and ``metrics.json`` into the model's
 folder in seconds. It has to run on the Python version whose standard library the model was
 trained on, and says so when it does not.
 
-    python scripts/certify_model.py nexus_chain/models/python-11m
+    python scripts/certify_model.py nexus_chain/models/python-stdlib
 """
 
 from __future__ import annotations

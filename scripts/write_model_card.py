@@ -4,7 +4,7 @@ Reads what the other scripts measured (``training.json``, ``metrics.json``) and 
 ``README.md`` and ``loss.png`` beside them. It measures nothing itself: a figure that is not in
 those files is not in the card.
 
-    python scripts/write_model_card.py nexus_chain/models/python-11m
+    python scripts/write_model_card.py nexus_chain/models/python-stdlib
 """
 
 from __future__ import annotations
