@@ -123,6 +123,18 @@ class ReferenceExecutor:
         return torch.stack(rows, dim=axis).to(TORCH_DTYPES[spec.dtype])
 
 
+def evaluate_row(
+    op: Op, rows: Rows, position: int, sequence: tuple[int, Sampling], weights: Mapping[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """The row of every output of ``op`` at ``position``, from the rows [0, position] of its inputs.
+
+    Unlike an executor it takes any bit pattern, as a step check must. ``rows`` are int64, the last
+    of each list belongs to ``position``; ``sequence`` is (prompt length, sampling).
+    """
+    state = ReferenceState(*sequence, capacity=position + 1, rows=rows, length=position)
+    return _KINDS[op.kind](op, state, [_read_weight(name, weights) for name in op.weights])
+
+
 def _read_weight(name: str, weights: Mapping[str, Tensor]) -> Tensor:
     """A weight as int64, normalised as ``OPERATORS.md`` says."""
     wide = weights[name].to(torch.int64)
