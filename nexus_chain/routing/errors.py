@@ -3,7 +3,9 @@
 RoutingError
 ├── ShardCountError        a model cannot be cut into so many shards
 ├── PlacementError         no node has room for a shard
-└── NoNodeForLayersError   nobody serves a range of layers
+├── NoNodeForLayersError   nobody serves a range of layers
+├── NotReplicasError       receipts that are over different rows are compared
+└── ByzantineAttackError   more than a third of the nodes is proven to have signed wrong results
 """
 
 from __future__ import annotations
@@ -32,3 +34,18 @@ class NoNodeForLayersError(RoutingError):
             advice="See who is there with `nexus nodes`; wait for an operator to announce these layers.",
         )
         self.layer_start, self.layer_end = layer_start, layer_end
+
+
+class NotReplicasError(RoutingError):
+    """Raised when receipts over different inputs are compared: their outputs may differ."""
+
+
+class ByzantineAttackError(RoutingError):
+    """Raised when more than a third of a route's or replica group's nodes is proven invalid."""
+
+    def __init__(self, invalid: tuple[str, ...], nodes: int) -> None:
+        super().__init__(
+            f"{len(invalid)} of {nodes} nodes signed results that the program does not give: {', '.join(invalid)}",
+            advice="Stop this route, dispute their receipts with `nexus-node watch`, and use other nodes.",
+        )
+        self.invalid, self.nodes = invalid, nodes

@@ -1,0 +1,117 @@
+"""What replicas owe each other, and what a node's record says about it.
+
+Programs are exact, so honest replicas of one segment give the same root and a single different
+bit shows. Who is wrong is never a matter of votes: the rows are recomputed, and whoever signed
+another root is to be disputed. Pure; knows neither chain nor weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from nexus_chain.market.documents import Receipt
+from nexus_chain.routing.errors import ByzantineAttackError, NotReplicasError
+
+#: A route with a larger share of nodes proven invalid is stopped.
+BYZANTINE_SHARE = Fraction(1, 3)
+#: Chunks that a node nobody knows is credited with: one failure does not ruin a newcomer.
+_BENEFIT_OF_DOUBT = 4
+
+
+@dataclass(frozen=True)
+class ReplicaVerdict:
+    """What comparing replicas found; ``right_root`` is None when nobody had to recompute."""
+
+    agreed: bool
+    right_root: bytes | None = None
+    invalid: tuple[str, ...] = ()
+
+
+def compare_replicas(receipts: Sequence[Receipt], recompute: Callable[[], bytes]) -> ReplicaVerdict:
+    """Compare the output roots of nodes that served the same rows.
+
+    ``recompute`` gives the right root and is called only when two roots differ. Agreement is no proof
+    (all may lie alike): that is what sampled audits are for. Raises NotReplicasError and, when more than a
+    third is proven invalid, ByzantineAttackError.
+    """
+    _require_replicas(receipts)
+    if len({receipt.out_root for receipt in receipts}) <= 1:
+        return ReplicaVerdict(True)
+    right = recompute()
+    # INVARIANT: a minority is never blamed by vote; only a root that the program does not give is invalid.
+    valid = {receipt.node: True for receipt in receipts}
+    for receipt in receipts:
+        valid[receipt.node] &= receipt.out_root == right
+    return ReplicaVerdict(False, right, detect_byzantine(valid))
+
+
+def _require_replicas(receipts: Sequence[Receipt]) -> None:
+    served = {(r.order_digest, r.segment, r.to_position, r.in_root) for r in receipts}
+    if len(served) != 1:
+        raise NotReplicasError(
+            f"{len(receipts)} receipts are over {len(served)} different inputs",
+            advice="Compare receipts of one order, segment and position that name the same input root.",
+        )
+
+
+def detect_byzantine(valid: Mapping[str, bool]) -> tuple[str, ...]:
+    """Nodes proven invalid, of a route's or a replica group's nodes and whether what each signed was right.
+
+    Raises ByzantineAttackError when they are more than a third.
+    """
+    invalid = tuple(node for node, right in valid.items() if not right)
+    if len(invalid) > BYZANTINE_SHARE * len(valid):
+        raise ByzantineAttackError(invalid, len(valid))
+    return invalid
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """Chunks of one node as this client or watcher saw them."""
+
+    verified: int = 0
+    failed: int = 0  # unreachable, late or refused: a fault, not a lie
+    invalid: int = 0  # proven wrong by recomputation
+    convicted: bool = False  # by the contract
+
+    @property
+    def reputation(self) -> float:
+        """0 to 1: share of chunks that were served; 0 for ever once something was proven wrong."""
+        if self.convicted or self.invalid:
+            return 0.0
+        good = self.verified + _BENEFIT_OF_DOUBT
+        return good / (good + self.failed)
+
+
+@dataclass(frozen=True)
+class ReputationBook:
+    """Track records by node address; ``Measurement.reputation`` is taken from here."""
+
+    records: Mapping[str, TrackRecord] = field(default_factory=dict)
+
+    def of(self, node: str) -> float:
+        """A node's reputation; 1 for one that nobody has met."""
+        return self.records.get(node, TrackRecord()).reputation
+
+    def after(
+        self, node: str, *, verified: int = 0, failed: int = 0, invalid: int = 0, convicted: bool = False
+    ) -> ReputationBook:
+        """The book with so many more chunks in a node's record."""
+        known = self.records.get(node, TrackRecord())
+        grown = replace(
+            known,
+            verified=known.verified + verified,
+            failed=known.failed + failed,
+            invalid=known.invalid + invalid,
+            convicted=known.convicted or convicted,
+        )
+        return replace(self, records={**self.records, node: grown})
+
+    def after_all(self, verdicts: Iterable[tuple[str, bool]]) -> ReputationBook:
+        """The book after judging receipts: (node, whether its receipt was right)."""
+        book = self
+        for node, right in verdicts:
+            book = book.after(node, verified=int(right), invalid=int(not right))
+        return book
