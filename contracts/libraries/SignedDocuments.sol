@@ -61,6 +61,23 @@ library SignedDocuments {
         Line[] lines;
     }
 
+    /// @notice "The tensors of this receipt's segment have these roots", as the root over them. Signed by the receipt
+    /// key, in a dispute only: it binds the receipt's trace.
+    struct Trace {
+        bytes32 receiptDigest;
+        bytes32 root;
+    }
+
+    /// @notice "The attention behind this element of my trace had this row of scores." Signed by the receipt key, in a
+    /// dispute only: scores are recomputed, never committed.
+    struct Scores {
+        bytes32 receiptDigest;
+        uint32 tensor;
+        uint32 leaf;
+        uint32 element;
+        bytes32 root;
+    }
+
     bytes32 internal constant ASK_TYPEHASH = keccak256("Ask(uint16 layerStart,uint16 layerEnd,uint128 weiPerToken)");
     bytes32 internal constant ORDER_TYPEHASH = keccak256(
         "Order(bytes32 session,bytes32 salt,bytes32 modelVersion,bytes32 promptRoot,uint32 maxTokens,bytes32 samplingSeed,uint32 sampling,uint128 maxPrice,Ask[] asks,uint64 deadline)Ask(uint16 layerStart,uint16 layerEnd,uint128 weiPerToken)"
@@ -72,6 +89,10 @@ library SignedDocuments {
     bytes32 internal constant LINE_TYPEHASH = keccak256("Line(address node,uint128 cumulative)");
     bytes32 internal constant VOUCHER_TYPEHASH =
         keccak256("Voucher(bytes32 session,Line[] lines)Line(address node,uint128 cumulative)");
+
+    bytes32 internal constant TRACE_TYPEHASH = keccak256("Trace(bytes32 receiptDigest,bytes32 root)");
+    bytes32 internal constant SCORES_TYPEHASH =
+        keccak256("Scores(bytes32 receiptDigest,uint32 tensor,uint32 leaf,uint32 element,bytes32 root)");
 
     /// @notice The 32 bytes that are signed for a struct hash under a domain.
     function digest(bytes32 domainSeparator, bytes32 structHash) internal pure returns (bytes32) {
@@ -131,5 +152,17 @@ library SignedDocuments {
             lines[i] = hash(voucher.lines[i]);
         }
         return keccak256(abi.encode(VOUCHER_TYPEHASH, voucher.session, keccak256(abi.encodePacked(lines))));
+    }
+
+    /// @notice EIP-712 struct hash of a trace.
+    function hash(Trace memory trace) internal pure returns (bytes32) {
+        return keccak256(abi.encode(TRACE_TYPEHASH, trace.receiptDigest, trace.root));
+    }
+
+    /// @notice EIP-712 struct hash of a score row.
+    function hash(Scores memory scores) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(SCORES_TYPEHASH, scores.receiptDigest, scores.tensor, scores.leaf, scores.element, scores.root)
+        );
     }
 }
