@@ -9,32 +9,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nexus_chain.commitments.tensor import RowLayout, tensor_bytes
+from nexus_chain.commitments.tensor import DTYPE_BYTES
+from nexus_chain.disputes import defender
 from nexus_chain.disputes.errors import NothingToDisputeError
+from nexus_chain.disputes.operators.attention import RECORD_BYTES, ScoreRow
 from nexus_chain.disputes.trace import Trace
+from nexus_chain.disputes.witness_abi import ScorePart
 
 _KEEP_QUIET = "Do not open a game on this receipt: the node would win it."
 
 
 def pick_tensor(posted: Sequence[bytes], own: Sequence[bytes]) -> int:
     """Number of the first tensor whose posted root is not the recomputed one."""
-    for number, (theirs, ours) in enumerate(zip(posted, own, strict=True)):
-        if theirs != ours:
-            return number
-    raise NothingToDisputeError("Every posted tensor root is the recomputed one", advice=_KEEP_QUIET)
+    return _first_difference(posted, own, "tensor root")
 
 
-def pick_leaf(posted: Sequence[bytes], trace: Trace, number: int) -> int:
-    """Index of the first leaf of tensor ``number`` whose posted hash is not the recomputed one."""
+def pick_subtree(posted: Sequence[bytes], trace: Trace, number: int) -> int:
+    """Index of the first subtree of a large tensor whose posted root is not the recomputed one."""
+    return _first_difference(posted, defender.subtree_roots(trace.tree(number)), "subtree root")
+
+
+def pick_leaf(posted: Sequence[bytes], trace: Trace, number: int, first: int = 0) -> int:
+    """Index of the first leaf of tensor ``number`` whose posted hash is not the recomputed one.
+
+    ``posted`` are the hashes from leaf ``first`` on.
+    """
     tree = trace.tree(number)
-    for index, theirs in enumerate(posted):
-        if index >= len(tree) or theirs != tree.leaf(index):
+    own = [tree.leaf(first + index) for index in range(len(posted))]
+    return first + _first_difference(posted, own, "leaf hash")
+
+
+def pick_element(posted: bytes, trace: Trace, number: int, leaf: int) -> int:
+    """The first wrong element of a published leaf, counted within the leaf."""
+    size = DTYPE_BYTES[trace.layout.tensor(number).dtype]
+    own = defender.leaf(trace, number, leaf).data
+    return _first_difference(_cut(posted, size), _cut(own, size), "element")
+
+
+def wrong_statement(posted: tuple[bytes, bytes], right: ScoreRow) -> tuple[ScorePart, int]:
+    """What to step in a posted score row (records, scores): its first wrong score, else record, else the sum.
+
+    Scores are judged from committed rows, records from posted scores, the sum from posted records:
+    the first that differs is therefore wrong by itself.
+    """
+    records, scores = posted
+    for at, (theirs, ours) in enumerate(zip(_cut(scores, 4), _cut(right.score_bytes, 4), strict=True)):
+        if theirs != ours:
+            return ScorePart.SCORE, at
+    for at, (theirs, ours) in enumerate(
+        zip(_cut(records, RECORD_BYTES), _cut(right.record_bytes, RECORD_BYTES), strict=True)
+    ):
+        if theirs != ours:
+            return ScorePart.BLOCK, at
+    return ScorePart.SUM, 0
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _first_difference(posted: Sequence[bytes], own: Sequence[bytes], what: str) -> int:
+    for index, (theirs, ours) in enumerate(zip(posted, own, strict=True)):
+        if theirs != ours:
             return index
-    raise NothingToDisputeError("Every posted leaf hash is the recomputed one", advice=_KEEP_QUIET)
-
-
-def own_leaf(trace: Trace, number: int, leaf: int) -> bytes:
-    """The right bytes of a leaf."""
-    spec = trace.layout.tensor(number)
-    size = RowLayout.of(spec.dtype, spec.shape).leaf_bytes
-    return bytes(tensor_bytes(trace.tensor(number))[leaf * size : (leaf + 1) * size])
+    raise NothingToDisputeError(f"Every posted {what} is the recomputed one", advice=_KEEP_QUIET)

@@ -1,0 +1,138 @@
+"""``attention``: the virtual score row of one output element, and what each statement in it depends on.
+
+Scores are never committed. Asked for an element (t, h, d), the node posts the scores of position t
+and head h against every position it may look at, and one record per block of positions; the game
+then steps one score, one record, or the element itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nexus_chain.disputes.step import TABLE, Needed, Step, row
+from nexus_chain.program import primitives as fixed
+
+RECORD_BYTES = 28
+_RECORD = struct.Struct("<iqqq")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One block: largest score, sum of the powers p_j, largest weight, and B[d] of the disputed d."""
+
+    best: int
+    total: int
+    weight: int
+    mixed: int
+
+    def packed(self) -> bytes:
+        """28 bytes, little endian."""
+        return _RECORD.pack(self.best, self.total, self.weight, self.mixed)
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """Scores i32[J] of positions ``first`` onwards, and a record per block of positions."""
+
+    first: int
+    block: int
+    scores: tuple[int, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def record_bytes(self) -> bytes:
+        return b"".join(record.packed() for record in self.records)
+
+    @property
+    def score_bytes(self) -> bytes:
+        return struct.pack(f"<{len(self.scores)}i", *self.scores)
+
+    def block_of(self, at: int) -> int:
+        """Which block of the row, from 0, the score at ``at`` falls in."""
+        return (self.first + at) // self.block - self.first // self.block
+
+
+def span(step: Step) -> tuple[int, int]:
+    """Positions [first, t] that the element looks at."""
+    position, window = step.position, step.op.params["window"]
+    return (max(0, position - window + 1) if window else 0), position
+
+
+def place(step: Step) -> tuple[int, int, int]:
+    """(query head, key-value head, dimension) of the element."""
+    head, dimension = divmod(step.column, step.op.params["head_dim"])
+    return head, head // (step.op.params["heads"] // step.op.params["kv_heads"]), dimension
+
+
+def block_ranges(first: int, last: int, block: int) -> list[tuple[int, int]]:
+    """Ranges of a score row that fall into one block each, counted from its first score."""
+    cuts = [first, *(edge * block for edge in range(first // block + 1, last // block + 1)), last + 1]
+    return [(start - first, stop - first) for start, stop in pairwise(cuts)]
+
+
+def score_row(step: Step, weights: Mapping[str, Tensor]) -> ScoreRow:
+    """The right score row of the element, computed from the trace's own tensors."""
+    first, last = span(step)
+    head, group, dimension = place(step)
+    q, q_m, q_e, k, k_m, k_e, columns, maxima = (step.read(name).to(torch.int64) for name in step.op.inputs)
+    keys = slice(first, last + 1)
+    query = q[last, head], _mantissa(q_m[last, head]), _exponent(q_e[last, head])
+    scores = _scores(step, query, k[keys, group], _mantissa(k_m[keys, group]), _exponent(k_e[keys, group]))
+    table = weights[step.op.weights[0]].to(torch.int64).clamp(0, fixed.EXP2_ONE)
+    power = fixed.exp2n(scores.max() - scores, table)
+    weight = power * maxima[group, keys].clamp(1, fixed.SATURATION)
+    values = columns[group, dimension, keys]
+    block = step.op.params["block"]
+    records = tuple(
+        _record(scores[a:b], power[a:b], weight[a:b], values[a:b]) for a, b in block_ranges(first, last, block)
+    )
+    return ScoreRow(first, block, tuple(scores.tolist()), records)
+
+
+def needed_for_score(step: Step, at: int) -> Needed:
+    """The query's and one key's rows."""
+    position, key = step.position, span(step)[0] + at
+    head, group, _ = place(step)
+    query = row(position * step.op.params["heads"] + head), row(position), row(position)
+    keys = row(key * step.op.params["kv_heads"] + group), row(key), row(key)
+    return Needed((*query, *keys, None, None), (None,))
+
+
+def needed_for_block(step: Step) -> Needed:
+    """One value column over positions, its maxima, and the table."""
+    _, group, dimension = place(step)
+    columns = row(group * step.op.params["head_dim"] + dimension), row(group)
+    return Needed((None,) * 6 + columns, (TABLE,))
+
+
+def needed_for_sum(step: Step) -> Needed:
+    """Nothing: the records say it all."""
+    return Needed((None,) * 8, (None,))
+
+
+def _mantissa(value: Tensor) -> Tensor:
+    return value.clamp(0, fixed.MANTISSA_MAX)
+
+
+def _exponent(value: Tensor) -> Tensor:
+    return value.clamp(-fixed.EXPONENT_LIMIT, fixed.EXPONENT_LIMIT)
+
+
+def _scores(step: Step, query: tuple[Tensor, Tensor, Tensor], k: Tensor, k_m: Tensor, k_e: Tensor) -> Tensor:
+    q, m, e = query
+    scale = fixed.rs(m * step.op.params["scale"], 16)
+    sums = (k * q).sum(dim=1)
+    return fixed.sat(fixed.rs(fixed.rs(sums * scale, 12) * k_m, 11 - e - k_e))
+
+
+def _record(scores: Tensor, power: Tensor, weight: Tensor, values: Tensor) -> Record:
+    largest = weight.max().clamp(min=1)
+    shift = (fixed.bit_length(largest) - 31).clamp(min=0)
+    units = fixed.quantise(weight >> shift, largest >> shift, fixed.ATTENTION_LEVELS)
+    return Record(int(scores.max()), int(power.sum()), int(largest), int((units * values).sum()))

@@ -1,0 +1,10 @@
+"""``row_squares``: the position's row and its maximum."""
+
+from __future__ import annotations
+
+from nexus_chain.disputes.step import Needed, Step
+
+
+def needed(step: Step) -> Needed:
+    """Rows that the element depends on."""
+    return Needed((step.rows_of(0), step.rows_of(1)))
