@@ -1,4 +1,4 @@
-"""The signed documents of the market: Ask, Order, TokenFeed, Receipt, Line, Voucher.
+"""The signed documents: Ask, Order, TokenFeed, Receipt, Line, Voucher; in disputes Trace and Scores.
 
 Frozen dataclasses with one field per EIP-712 member, in the order of the Solidity library
 that hashes the same ones (``tests/vectors/eip712.jsonl`` is checked by both sides). ``from``
@@ -34,7 +34,9 @@ __all__ = [
     "Line",
     "Order",
     "Receipt",
+    "Scores",
     "TokenFeed",
+    "Trace",
     "Voucher",
     "address_of",
     "checksum",
@@ -183,3 +185,35 @@ class Voucher(Document):
     def amount_for(self, node: str) -> int:
         """Cumulative wei for ``node``; 0 when the voucher has no line for it."""
         return max((line.cumulative for line in self.lines if line.node == checksum(node)), default=0)
+
+
+@dataclass(frozen=True)
+class Trace(Document):
+    """ "The tensors of this receipt's segment have these roots"; by the receipt key, in a dispute only."""
+
+    receipt_digest: bytes
+    root: bytes
+
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        Field("receipt_digest", "receiptDigest", "bytes32"),
+        Field("root", "root", "bytes32"),
+    )
+
+
+@dataclass(frozen=True)
+class Scores(Document):
+    """ "The attention behind this element had this row of scores"; by the receipt key, in a dispute only."""
+
+    receipt_digest: bytes
+    tensor: int
+    leaf: int
+    element: int
+    root: bytes
+
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        Field("receipt_digest", "receiptDigest", "bytes32"),
+        Field("tensor", "tensor", "uint32"),
+        Field("leaf", "leaf", "uint32"),
+        Field("element", "element", "uint32"),
+        Field("root", "root", "bytes32"),
+    )
