@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from eth_abi import encode
+from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from nexus_chain.chain.bound import ChainEvent, PullPayments
@@ -43,7 +43,7 @@ class GameState(IntEnum):
 
 @dataclass(frozen=True)
 class GameOpening:
-    """What a game is opened with. ``prompt_tree`` is the tree root of the prompt's tokens, ``salt`` the commitment's."""
+    """What a game is opened with. ``prompt_tree``: tree root of the prompt's tokens; ``salt``: the commitment's."""
 
     order: Order
     order_signature: bytes
