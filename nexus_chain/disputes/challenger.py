@@ -49,18 +49,20 @@ def pick_element(posted: bytes, trace: Trace, number: int, leaf: int) -> int:
 def wrong_statement(posted: tuple[bytes, bytes], right: ScoreRow) -> tuple[ScorePart, int]:
     """What to step in a posted score row (records, scores): its first wrong score, else record, else the sum.
 
-    Scores are judged from committed rows, records from posted scores, the sum from posted records:
-    the first that differs is therefore wrong by itself.
+    A score is judged from committed rows and the sum from posted records, but a record from posted
+    scores *and* every record's maximum: a wrong maximum therefore comes before any other record.
     """
-    records, scores = posted
-    for at, (theirs, ours) in enumerate(zip(_cut(scores, 4), _cut(right.score_bytes, 4), strict=True)):
-        if theirs != ours:
-            return ScorePart.SCORE, at
-    for at, (theirs, ours) in enumerate(
-        zip(_cut(records, RECORD_BYTES), _cut(right.record_bytes, RECORD_BYTES), strict=True)
-    ):
-        if theirs != ours:
-            return ScorePart.BLOCK, at
+    records, scores = (_cut(data, size) for data, size in zip(posted, (RECORD_BYTES, 4), strict=True))
+    own_records, own_scores = _cut(right.record_bytes, RECORD_BYTES), _cut(right.score_bytes, 4)
+    questions = (
+        (ScorePart.SCORE, scores, own_scores),
+        (ScorePart.BLOCK, [record[:4] for record in records], [record[:4] for record in own_records]),
+        (ScorePart.BLOCK, records, own_records),
+    )
+    for part, theirs, ours in questions:
+        for at, (found, expected) in enumerate(zip(theirs, ours, strict=True)):
+            if found != expected:
+                return part, at
     return ScorePart.SUM, 0
 
 

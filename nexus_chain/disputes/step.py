@@ -13,16 +13,24 @@ from nexus_chain.disputes.errors import WitnessError
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import SAMPLED, Op
 
-Rows = tuple[int, int]
-"""Rows [start, stop) of a tensor, a row being its last dimension (an element below two dimensions)."""
+Cells = tuple[int, int]
+"""Elements [start, stop) of a tensor in row-major order, as leaves cut it."""
+
+TABLE: Cells = (0, 257)
+"""All of ``tables.exp2`` or ``tables.log2``."""
 
 
 @dataclass(frozen=True)
 class Needed:
-    """Rows of every input and of every weight that an element depends on; None: not needed."""
+    """Cells of every input and of every weight that an element depends on; None: not needed."""
 
-    inputs: tuple[Rows | None, ...]
-    weights: tuple[Rows | None, ...] = ()
+    inputs: tuple[Cells | None, ...]
+    weights: tuple[Cells | None, ...] = ()
+
+
+def cell(index: int) -> Cells:
+    """A single element."""
+    return index, index + 1
 
 
 @dataclass(frozen=True)
@@ -65,21 +73,13 @@ class Step:
         """The position of an output whose first dimension counts positions, or sampled ones."""
         return self.index[0] + (self.layout.prompt_length - 1 if self.sampled else 0)
 
-    def row_of(self, number: int) -> int:
-        """Index in the first dimension of input ``number`` that belongs to this element's position."""
+    def width_of(self, number: int) -> int:
+        """Elements per position of input ``number``, whose first dimension counts positions or sampled ones."""
+        return math.prod(self.layout.program.tensors[self.op.inputs[number]].shape[1:])
+
+    def row(self, number: int, start: int = 0, stop: int | None = None) -> Cells:
+        """Elements [start, stop) of what input ``number`` holds for this element's position."""
         by_sample = SAMPLED in self.layout.program.tensors[self.op.inputs[number]].shape
-        return self.index[0] if by_sample else self.position
-
-    def rows_of(self, number: int, per_position: int = 1) -> Rows:
-        """The rows of input ``number`` at this position, ``per_position`` of them."""
-        start = self.row_of(number) * per_position
-        return start, start + per_position
-
-
-def row(index: int) -> Rows:
-    """A single row."""
-    return index, index + 1
-
-
-TABLE: Rows = (0, 257)
-"""All of ``tables.exp2`` or ``tables.log2``."""
+        width = self.width_of(number)
+        before = (self.index[0] if by_sample else self.position) * width
+        return before + start, before + (width if stop is None else stop)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 from torch import Tensor
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
-from nexus_chain.commitments.openings import open_rows
-from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout, commit, tensor_tree
+from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout, commit, dtype_name, tensor_bytes, tensor_tree
 from nexus_chain.commitments.weights import tensor_roots, weights_tree
 from nexus_chain.disputes.operators import NEEDED, attention
-from nexus_chain.disputes.step import Needed, Rows, Step
+from nexus_chain.disputes.step import Cells, Needed, Step, cell
 from nexus_chain.disputes.trace import Trace, trace_tree
-from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout
+from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout, TraceTensor
 from nexus_chain.disputes.witness_abi import (
     Claim,
     Descriptors,
@@ -72,22 +72,24 @@ class PublishedModel:
         start = self.descriptors(first - 1, 2) if layout.start else Descriptors()
         return start, self.descriptors(last, 1 if layout.is_last else 2)
 
-    def open(self, name: str, rows: Rows) -> Opening:
-        """Rows of one weight."""
-        opened = open_rows(self.weights[name], *rows, tree=self._tree_of(name))
+    def open(self, name: str, cells: Cells) -> Opening:
+        """Cells of one weight."""
         number = list(self.program.weight_specs).index(name)
         membership = tuple(self._weights_tree.inclusion(number))
-        first = first_leaf(self.weights[name], rows)
-        return Opening(first, opened.leaves, opened.siblings, membership, name.encode(), len(self.program.weights))
+        opened = open_cells(self.weights[name], self._tree_of(name), cells)
+        return replace(opened, membership=membership, name=name.encode(), weights=len(self.program.weights))
 
     def _weight_tree(self, name: str) -> MerkleTree:
         return tensor_tree(self.weights[name])
 
 
-def first_leaf(tensor: Tensor, rows: Rows) -> int:
-    """Leaf that holds the first of ``rows``."""
-    layout = RowLayout.of({8: "i64", 4: "i32", 2: "i16", 1: "i8"}[tensor.element_size()], tuple(tensor.shape))
-    return rows[0] // layout.rows_per_leaf
+def open_cells(tensor: Tensor, tree: MerkleTree, cells: Cells) -> Opening:
+    """The leaves that hold ``cells`` of ``tensor``, with their range proof."""
+    start, stop = (at * tensor.element_size() for at in cells)
+    size = RowLayout.of(dtype_name(tensor), tuple(tensor.shape)).leaf_bytes
+    first, last = start // size, -(-stop // size)
+    data = bytes(tensor_bytes(tensor)[first * size : last * size])
+    return Opening(first, data, tuple(tree.range_proof(first, last)))
 
 
 class WitnessBuilder:
@@ -158,7 +160,7 @@ class WitnessBuilder:
         start, stop = ranges[block]
         needed = {
             ScorePart.SCORE: lambda: attention.needed_for_score(step, at),
-            ScorePart.BLOCK: lambda: attention.needed_for_block(step),
+            ScorePart.BLOCK: lambda: attention.needed_for_block(step, at),
             ScorePart.SUM: lambda: attention.needed_for_sum(step),
         }[part]()
         no_scores, no_records = part == ScorePart.SUM, part == ScorePart.SCORE
@@ -186,32 +188,31 @@ class WitnessBuilder:
     def step(self, number: int, leaf: int, element: int) -> Step:
         """The disputed element by its place in the whole tensor."""
         spec = self.layout.tensor(number)
-        before = leaf * RowLayout.of(spec.dtype, spec.shape).leaf_bytes // DTYPE_BYTES[spec.dtype]
-        return Step(self.layout, spec, before + element, self.trace.named)
+        return Step(self.layout, spec, self._before(spec, leaf) + element, self.trace.named)
 
     def _openings(self, step: Step, needed: Needed) -> tuple[Opening, ...]:
         inputs = zip(step.op.inputs, needed.inputs, strict=True)
         weights = zip(step.op.weights, needed.weights, strict=True)
         return (
-            *(NOTHING if rows is None else self._open(self.layout.numbers[name], rows) for name, rows in inputs),
-            *(NOTHING if rows is None else self.model.open(name, rows) for name, rows in weights),
+            *(NOTHING if cells is None else self._open(self.layout.numbers[name], cells) for name, cells in inputs),
+            *(NOTHING if cells is None else self.model.open(name, cells) for name, cells in weights),
         )
 
-    def _open(self, number: int, rows: Rows) -> Opening:
-        tensor = self.trace.tensor(number)
-        opened = open_rows(tensor, *rows, tree=self.trace.tree(number))
+    def _open(self, number: int, cells: Cells) -> Opening:
         membership = tuple(self._roots_tree.inclusion(number))
-        return Opening(first_leaf(tensor, rows), opened.leaves, opened.siblings, membership)
+        return replace(open_cells(self.trace.tensor(number), self.trace.tree(number), cells), membership=membership)
 
     def _sequence_source(self, leaf: int, element: int) -> Opening:
         """The prompt, or the sampled tokens, where element ``element`` of the sequence comes from."""
-        per_leaf = RowLayout.of("i32", (self.layout.positions + 1,)).rows_per_leaf
-        at, prompt = leaf * per_leaf + element, self.trace.sequence.prompt
+        at, prompt = self._before(self.layout.tensors[-1], leaf) + element, self.trace.sequence.prompt
         if at < len(prompt):
-            opened = open_rows(prompt, at, at + 1)
-            return Opening(first_leaf(prompt, (at, at + 1)), opened.leaves, opened.siblings)
-        at -= len(prompt)
-        return self._open(self.layout.numbers["sample.token"], (at, at + 1))
+            return open_cells(prompt, tensor_tree(prompt), cell(at))
+        return self._open(self.layout.numbers["sample.token"], cell(at - len(prompt)))
+
+    @staticmethod
+    def _before(spec: TraceTensor, leaf: int) -> int:
+        """Elements in the leaves before ``leaf``."""
+        return leaf * RowLayout.of(spec.dtype, spec.shape).leaf_bytes // DTYPE_BYTES[spec.dtype]
 
 
 def score_tree(records: bytes, scores: bytes, ranges: list[tuple[int, int]]) -> MerkleTree:

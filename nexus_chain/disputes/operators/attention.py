@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nexus_chain.disputes.step import TABLE, Needed, Step, row
+from nexus_chain.disputes.step import TABLE, Needed, Step, cell
 from nexus_chain.program import primitives as fixed
 
 RECORD_BYTES = 28
@@ -96,19 +96,23 @@ def score_row(step: Step, weights: Mapping[str, Tensor]) -> ScoreRow:
 
 
 def needed_for_score(step: Step, at: int) -> Needed:
-    """The query's and one key's rows."""
-    position, key = step.position, span(step)[0] + at
+    """The query's and one key's heads."""
+    heads, groups, size = (step.op.params[name] for name in ("heads", "kv_heads", "head_dim"))
     head, group, _ = place(step)
-    query = row(position * step.op.params["heads"] + head), row(position), row(position)
-    keys = row(key * step.op.params["kv_heads"] + group), row(key), row(key)
-    return Needed((*query, *keys, None, None), (None,))
+    query, key = step.position * heads + head, (span(step)[0] + at) * groups + group
+    read = [((one * size, (one + 1) * size), cell(one), cell(one)) for one in (query, key)]
+    return Needed((*read[0], *read[1], None, None), (None,))
 
 
-def needed_for_block(step: Step) -> Needed:
-    """One value column over positions, its maxima, and the table."""
+def needed_for_block(step: Step, at: int) -> Needed:
+    """One value column over the block's positions, their maxima, and the table."""
+    first, last = span(step)
+    start, stop = block_ranges(first, last, step.op.params["block"])[at]
     _, group, dimension = place(step)
-    columns = row(group * step.op.params["head_dim"] + dimension), row(group)
-    return Needed((None,) * 6 + columns, (TABLE,))
+    column = (group * step.op.params["head_dim"] + dimension) * step.layout.positions
+    maxima = group * step.layout.positions
+    read = [(row + first + start, row + first + stop) for row in (column, maxima)]
+    return Needed((None,) * 6 + (read[0], read[1]), (TABLE,))
 
 
 def needed_for_sum(step: Step) -> Needed:

@@ -1,11 +1,12 @@
-"""``embed``: the position's token, and the table's row of it."""
+"""``embed``: the position's token, and one element of its row in the table."""
 
 from __future__ import annotations
 
-from nexus_chain.disputes.step import Needed, Step, row
+from nexus_chain.disputes.step import Needed, Step, cell
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
+    """Cells that the element depends on."""
     token = int(step.read(step.op.inputs[0])[step.position])
-    return Needed((step.rows_of(0),), (row(min(max(token, 0), step.op.params["vocab"] - 1)),))
+    inside = min(max(token, 0), step.op.params["vocab"] - 1)
+    return Needed((step.row(0),), (cell(inside * step.op.params["width"] + step.column),))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from nexus_chain.disputes.step import Needed, Step, row
+from nexus_chain.disputes.step import Needed, Step, cell
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    planes = 2 if step.op.params["bits"] == 15 else 1
-    others = (step.rows_of(number) for number in range(1, len(step.op.inputs)))
-    return Needed((step.rows_of(0, planes), *others), (row(step.column),) * len(step.op.weights))
+    """Cells that the element depends on."""
+    column, size = step.column, step.op.params["columns"]
+    residual = (step.row(3, column, column + 1),) if step.op.params["residual"] else ()
+    bias = (cell(column),) if step.op.params["bias"] else ()
+    matrix, scale = (column * size, (column + 1) * size), (2 * column, 2 * column + 2)
+    return Needed((step.row(0), step.row(1), step.row(2), *residual), (matrix, scale, *bias))

@@ -6,5 +6,5 @@ from nexus_chain.disputes.step import Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0), step.rows_of(1)))
+    """Cells that the element depends on."""
+    return Needed((step.row(0), step.row(1)))

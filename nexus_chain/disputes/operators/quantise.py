@@ -1,4 +1,4 @@
-"""``quantise``: the position's row and its maximum."""
+"""``quantise``: the one element that was quantised, and its row's maximum."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from nexus_chain.disputes.step import Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0), step.rows_of(1)))
+    """Cells that the element depends on."""
+    column = step.op.params["start"] + step.column
+    return Needed((step.row(0, column, column + 1), step.row(1)))

@@ -1,4 +1,4 @@
-"""``row_max``: the position's row."""
+"""``row_max``: the op's columns of the position's row."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from nexus_chain.disputes.step import Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0),))
+    """Cells that the element depends on."""
+    return Needed((step.row(0, step.op.params["start"], step.op.params["stop"]),))

@@ -1,4 +1,4 @@
-"""``row_squares``: the position's row and its maximum."""
+"""``row_squares``: the op's columns of the position's row, and its maximum."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from nexus_chain.disputes.step import Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0), step.rows_of(1)))
+    """Cells that the element depends on."""
+    return Needed((step.row(0, step.op.params["start"], step.op.params["stop"]), step.row(1)))

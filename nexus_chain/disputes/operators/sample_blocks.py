@@ -1,4 +1,4 @@
-"""``sample_blocks``: the position's logits (one block of them counts) and the whole table."""
+"""``sample_blocks``: one block of the position's logits, and the whole table."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from nexus_chain.disputes.step import TABLE, Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0),), (TABLE,))
+    """Cells that the element depends on."""
+    block, vocab = step.op.params["block"], step.op.params["vocab"]
+    return Needed((step.row(0, step.column * block, min((step.column + 1) * block, vocab)),), (TABLE,))

@@ -1,4 +1,4 @@
-"""``silu_product``: both rows of the position and the whole table."""
+"""``silu_product``: the element in both inputs, and the whole table."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from nexus_chain.disputes.step import TABLE, Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0), step.rows_of(1)), (TABLE,))
+    """Cells that the element depends on."""
+    one = step.column, step.column + 1
+    return Needed((step.row(0, *one), step.row(1, *one)), (TABLE,))

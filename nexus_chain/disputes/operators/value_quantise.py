@@ -1,4 +1,4 @@
-"""``value_quantise``: the position's row (one head of it counts)."""
+"""``value_quantise``: one head of the position's row."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from nexus_chain.disputes.step import Needed, Step
 
 
 def needed(step: Step) -> Needed:
-    """Rows that the element depends on."""
-    return Needed((step.rows_of(0),))
+    """Cells that the element depends on."""
+    size, head = step.op.params["head_dim"], step.index[1]
+    return Needed((step.row(0, head * size, (head + 1) * size),))
