@@ -367,5 +367,5 @@ def _row_difference(proof: InferenceProof, found: Recomputation, receipt: Receip
         return receipt.from_position, False
     for leaf, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if one != other:
-            return leaf * layout.rows_per_leaf, layout.rows_per_leaf == 1
+            return layout.rows_of_leaf(leaf)[0], layout.rows_per_leaf == 1
     return receipt.from_position, False

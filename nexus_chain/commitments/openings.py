@@ -62,7 +62,7 @@ def verify_rows(root: bytes, salt: bytes, dtype: str, shape: tuple[int, ...], op
     """
     layout = RowLayout.of(dtype, shape)
     first, last = _leaf_range(layout, opening.start, opening.stop)
-    expected = min(last * layout.rows_per_leaf, layout.rows) - first * layout.rows_per_leaf
+    expected = layout.rows_of_leaf(last - 1)[1] - layout.rows_of_leaf(first)[0]
     if len(opening.leaves) != expected * layout.row_bytes:
         raise ProofError(
             f"the opening carries {len(opening.leaves)} bytes where {expected} rows have {expected * layout.row_bytes}",
@@ -83,11 +83,12 @@ def _leaf_range(layout: RowLayout, start: int, stop: int) -> tuple[int, int]:
         raise CommittedShapeError(
             f"no rows [{start}, {stop}) in a tensor of {layout.rows} rows", advice="Ask for rows that exist"
         )
-    return start // layout.rows_per_leaf, -(-stop // layout.rows_per_leaf)
+    leaves = layout.leaves_per_row
+    return start // layout.rows_per_leaf * leaves, -(-stop // layout.rows_per_leaf) * leaves
 
 
 def _rows_of(opening: RowOpening, layout: RowLayout, first: int, dtype: str, shape: tuple[int, ...]) -> Tensor:
-    skip = (opening.start - first * layout.rows_per_leaf) * layout.row_bytes
+    skip = (opening.start - layout.rows_of_leaf(first)[0]) * layout.row_bytes
     count = (opening.stop - opening.start) * layout.row_bytes
     rows = torch.frombuffer(
         bytearray(opening.leaves), dtype=TORCH_DTYPES[dtype], offset=skip, count=count // DTYPE_BYTES[dtype]

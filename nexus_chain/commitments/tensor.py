@@ -2,7 +2,9 @@
 
 A tensor is committed row by row, a row being its last dimension as raw little-endian bytes
 (an element, for tensors of fewer than two dimensions). Rows of 1 KiB and more are leaves of
-their own; shorter ones share a leaf, as many as a power of two allows within 1 KiB.
+their own; shorter ones share a leaf, as many as a power of two allows within 1 KiB. A row above
+8 KiB is halved, and halved again, while its pieces are longer than that and have an even number of
+elements: whoever proves one element to a contract pays for the whole leaf around it.
 
     tensor root = H("nexus.tensor.v1" || salt || u8 dtype || u8 ndim || u64 dims... || tree root)
 
@@ -25,6 +27,7 @@ from nexus_chain.commitments.merkle import MerkleTree, leaf_hash, leaf_hashes
 
 NO_SALT = bytes(32)
 LEAF_BYTES = 1024
+LONGEST_LEAF = 8192  # bytes; only a row that cannot be halved any more is longer
 TORCH_DTYPES = {"i8": torch.int8, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64}
 DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
 _DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
@@ -36,12 +39,14 @@ _TAG = b"nexus.tensor.v1"
 class RowLayout:
     """How a tensor falls into rows and leaves.
 
-    ``rows`` of ``row_bytes`` bytes each, ``rows_per_leaf`` of them in every leaf but the last.
+    ``rows`` of ``row_bytes`` bytes each, ``rows_per_leaf`` of them in every leaf but the last;
+    where a row is longer than a leaf, ``leaves_per_row`` leaves of equal length make one.
     """
 
     rows: int
     row_bytes: int
     rows_per_leaf: int
+    leaves_per_row: int = 1
 
     @classmethod
     def of(cls, dtype: str, shape: tuple[int, ...]) -> RowLayout:
@@ -50,24 +55,38 @@ class RowLayout:
             raise CommittedShapeError(f"dtype {dtype!r} cannot be committed", advice="Use i8, i16, i32 or i64")
         if any(dim < 0 for dim in shape) or len(shape) > 255:
             raise CommittedShapeError(f"shape {shape} is impossible", advice="Give the tensor's real shape")
-        row_bytes = DTYPE_BYTES[dtype] * (shape[-1] if len(shape) > 1 else 1)
-        return cls(math.prod(shape[:-1] if len(shape) > 1 else shape), row_bytes, _rows_per_leaf(row_bytes))
+        columns = shape[-1] if len(shape) > 1 else 1
+        row_bytes = DTYPE_BYTES[dtype] * columns
+        rows = math.prod(shape[:-1] if len(shape) > 1 else shape)
+        return cls(rows, row_bytes, _rows_per_leaf(row_bytes), _leaves_per_row(row_bytes, columns))
 
     @property
     def leaf_bytes(self) -> int:
         """Bytes of every leaf but the last; at least 1."""
-        return max(1, self.rows_per_leaf * self.row_bytes)
+        return max(1, self.rows_per_leaf * self.row_bytes // self.leaves_per_row)
 
     @property
     def leaves(self) -> int:
         """Number of leaves."""
-        return -(-self.rows // self.rows_per_leaf) if self.row_bytes else 0
+        return -(-self.rows // self.rows_per_leaf) * self.leaves_per_row if self.row_bytes else 0
+
+    def rows_of_leaf(self, leaf: int) -> tuple[int, int]:
+        """Rows [start, stop) of which the leaf holds anything."""
+        start = leaf // self.leaves_per_row * self.rows_per_leaf
+        return start, min(start + self.rows_per_leaf, self.rows)
 
 
 def _rows_per_leaf(row_bytes: int) -> int:
     if row_bytes >= LEAF_BYTES or row_bytes == 0:
         return 1
     return 1 << ((LEAF_BYTES // row_bytes).bit_length() - 1)
+
+
+def _leaves_per_row(row_bytes: int, columns: int) -> int:
+    leaves = 1
+    while row_bytes > leaves * LONGEST_LEAF and columns % (2 * leaves) == 0:
+        leaves *= 2
+    return leaves
 
 
 def dtype_name(tensor: Tensor) -> str:
@@ -149,7 +168,8 @@ class RowTree:
             raise CommittedShapeError(f"{self._rows} rows exist, not {to}", advice="Append the missing rows first")
         full, left = divmod(to, self._layout.rows_per_leaf)
         tail = leaf_hash(self._partial_leaf(full, left)) if left else None
-        return tensor_root(self._dtype, (to, *self._tail_shape), self._tree.root(full, tail), self._salt)
+        tree = self._tree.root(full * self._layout.leaves_per_row, tail)
+        return tensor_root(self._dtype, (to, *self._tail_shape), tree, self._salt)
 
     def _partial_leaf(self, leaf: int, rows: int) -> bytes:
         start = leaf * self._layout.leaf_bytes

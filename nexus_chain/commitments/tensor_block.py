@@ -172,9 +172,8 @@ def _row_ranges(leaves: list[int], layout: RowLayout) -> tuple[tuple[int, int], 
     """Row ranges of the given leaves, neighbours joined."""
     ranges: list[tuple[int, int]] = []
     for leaf in leaves:
-        start = leaf * layout.rows_per_leaf
-        stop = min(start + layout.rows_per_leaf, layout.rows)
-        if ranges and ranges[-1][1] == start:
+        start, stop = layout.rows_of_leaf(leaf)
+        if ranges and ranges[-1][1] >= start:  # the next rows, or another leaf of the same one
             start = ranges.pop()[0]
         ranges.append((start, stop))
     return tuple(ranges)

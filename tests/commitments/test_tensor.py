@@ -51,7 +51,11 @@ def root_by_hand(tensor: torch.Tensor, salt: bytes) -> bytes:
     group = 1
     while size * group * 2 <= 1024:
         group *= 2
-    tree = MerkleTree(leaf_hash(b"".join(rows[i : i + group])) for i in range(0, len(rows), group))
+    leaves = [b"".join(rows[i : i + group]) for i in range(0, len(rows), group)]
+    while size > 8192 and row % 2 == 0:
+        size, row = size // 2, row // 2
+        leaves = [half for leaf in leaves for half in (leaf[: len(leaf) // 2], leaf[len(leaf) // 2 :])]
+    tree = MerkleTree(map(leaf_hash, leaves))
     code = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}[name]
     head = bytes([code, tensor.dim()]) + b"".join(d.to_bytes(8, "big") for d in tensor.shape)
     return sha256(b"nexus.tensor.v1" + salt + head + tree.root()).digest()
@@ -112,7 +116,24 @@ def test_rows_share_a_leaf_up_to_1_kib(row_bytes: int, expected: int) -> None:
     assert RowLayout.of("i8", (3, row_bytes)).rows_per_leaf == expected
 
 
-@given(st.sampled_from([None, 1, 3, 100, 255, 256, 300]), st.lists(st.integers(min_value=0, max_value=40), max_size=12))
+@pytest.mark.parametrize(
+    ("columns", "leaves", "leaf_bytes"),
+    [(2048, 1, 8192), (2050, 2, 4100), (4096, 2, 8192), (28672, 16, 7168), (5632, 4, 5632), (2049, 1, 8196)],
+)
+def test_a_row_above_8_kib_is_halved(columns: int, leaves: int, leaf_bytes: int) -> None:
+    tensor = random_tensor("i32", (3, columns))
+    layout = RowLayout.of("i32", (3, columns))
+    assert (layout.leaves_per_row, layout.leaf_bytes, layout.leaves) == (leaves, leaf_bytes, 3 * leaves)
+    assert layout.rows_of_leaf(2 * leaves - 1) == (1, 2)
+    assert commit(tensor, SALT) == root_by_hand(tensor, SALT)
+    opening = open_rows(tensor, 1, 3)
+    assert torch.equal(verify_rows(commit(tensor, SALT), SALT, "i32", (3, columns), opening), tensor[1:3])
+
+
+WIDTHS = st.sampled_from([None, 1, 3, 100, 255, 256, 300, 2050])
+
+
+@given(WIDTHS, st.lists(st.integers(min_value=0, max_value=40), max_size=12))
 def test_growing_tensor_has_the_root_of_every_prefix(width: int | None, chunks: list[int]) -> None:
     total = sum(chunks)
     whole = random_tensor("i32", (total,) if width is None else (total, width))
