@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {StepOpenings} from "../libraries/StepOpenings.sol";
+import {Step} from "./Step.sol";
+
+/// @title Embed
+/// @notice Op kind 1: a row of the embedding table, shifted to the residual's fraction.
+library Embed {
+    function value(Step.Data memory step) internal pure returns (int256) {
+        (uint256 vocab, uint256 width, uint256 shift) = (Step.size(step, 0), Step.size(step, 1), Step.size(step, 2));
+        uint256 row = step.element / width;
+        int256 token = FixedPoint.clamp(Step.ofRow(step, 0, row), 0, int256(vocab) - 1);
+        return
+            FixedPoint.sat(
+                StepOpenings.at(Step.weight(step, 0), uint256(token) * width + step.element % width) << shift
+            );
+    }
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {Step} from "./Step.sol";
+
+/// @title NormScale
+/// @notice Op kind 4: mantissa and exponent of a row's maximum over its root mean square.
+library NormScale {
+    function value(Step.Data memory step) internal pure returns (int256) {
+        int256 largest = FixedPoint.largest(Step.ofRow(step, 0, step.element));
+        int256 squares = FixedPoint.clamp(Step.ofRow(step, 1, step.element), 0, FixedPoint.SQUARES_MAX);
+        uint256 h = FixedPoint.excess(largest, 23);
+        int256 total = squares + (step.op.params[0] >> (2 * h));
+        if (total < 1) total = 1;
+        uint256 t = (62 - FixedPoint.bl(total)) >> 1;
+        (int256 m, int256 e) = FixedPoint.q16(largest, FixedPoint.isqrt(total << (2 * t)));
+        return step.output == 0 ? m : e + int256(t) - int256(h);
+    }
+}
