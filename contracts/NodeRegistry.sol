@@ -292,7 +292,7 @@ contract NodeRegistry is INodeRegistry, PullPayments {
 
     /// @inheritdoc INodeRegistry
     function longestGame() public view returns (uint256) {
-        return 2 * uint256(CLOCK) + 6 * uint256(MINIMUM_MOVE);
+        return 2 * uint256(CLOCK) + 8 * uint256(MINIMUM_MOVE);
     }
 
     /// @inheritdoc INodeRegistry

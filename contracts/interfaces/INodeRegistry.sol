@@ -177,7 +177,7 @@ interface INodeRegistry is IPullPayments {
     /// @notice The protocol's times.
     function timing() external view returns (Timing memory);
 
-    /// @notice Longest game, `2C + 6M`, seconds.
+    /// @notice Longest game, `2C + 8M`, seconds: ten turns, five of each side, each side C in total and M a turn at least.
     function longestGame() external view returns (uint256);
 
     /// @notice Time between an unbonding request and the stake's release, `T + W + G`, seconds.

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {GameEvidence} from "./GameEvidence.sol";
+import {GameOutcomes} from "./GameOutcomes.sol";
+import {IDisputeAnswers} from "./interfaces/IDisputeAnswers.sol";
+import {IStepVerifier} from "./interfaces/IStepVerifier.sol";
+import {HashTrees} from "./libraries/HashTrees.sol";
+import {SignedDocuments} from "./libraries/SignedDocuments.sol";
+import {TensorCommitments} from "./libraries/TensorCommitments.sol";
+
+/// @title DisputeAnswers
+/// @dev See {IDisputeAnswers}. The second piece of {DisputeGame}, which runs this code on its own storage; called at
+/// its own address it finds no games, and the registry does not obey it.
+contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
+    using SafeCast for uint256;
+    using SignedDocuments for SignedDocuments.Receipt;
+    using SignedDocuments for SignedDocuments.Scores;
+    using SignedDocuments for SignedDocuments.TokenFeed;
+    using SignedDocuments for SignedDocuments.Trace;
+
+    uint256 private constant SHARED_LEAF = 1024;
+    uint256 private constant LONGEST_PIECE = 8192;
+
+    constructor(
+        Parts memory parts,
+        uint256 minimumBond_,
+        uint256 answersGas_
+    )
+        GameEvidence(parts)
+        GameOutcomes(minimumBond_, answersGas_)
+    {}
+
+    /// @inheritdoc IDisputeAnswers
+    function equivocate(
+        SignedDocuments.Receipt calldata first,
+        bytes calldata firstSignature,
+        SignedDocuments.Receipt calldata second,
+        bytes calldata secondSignature,
+        bytes32 salt
+    )
+        external
+    {
+        bytes32 one = _digest(first.hash());
+        bytes32 two = _digest(second.hash());
+        // INVARIANT: same question, two answers. `inRoot` is part of the question: an honest node that replays after
+        // a lying predecessor was replaced computes from other rows.
+        if (
+            first.node != second.node || first.orderDigest != second.orderDigest || first.segment != second.segment
+                || first.to != second.to || first.inRoot != second.inRoot || first.outRoot == second.outRoot
+        ) revert DisputeGame_NoContradiction(one, two);
+        _requireReceiptKey(one, firstSignature, first.node);
+        _requireReceiptKey(two, secondSignature, first.node);
+
+        // INVARIANT: a copier of this transaction earns nothing: it had not committed.
+        (bool ripe,) = _useCommitment(one, salt);
+        address committer = ripe ? msg.sender : address(0);
+        uint256 reward = _slash(first.node, committer);
+        emit Equivocated(one, two, first.node, committer, reward);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function showReceipt(uint256 id, SignedDocuments.Receipt calldata predecessor, bytes calldata signature) external {
+        (StoredGame memory game, Disputed storage about) = _answering(id, State.Link);
+        bool first = about.segment == 0;
+        uint256 segment = (first ? about.segments : about.segment) - 1;
+        uint256 to = first ? about.subject.positions - 1 : about.subject.positions;
+        // INVARIANT: the rows were signed by the segment that had to produce them, for this order and this length; for
+        // the first segment the tokens by the last one, which vouches for one token more than it was fed. The signer
+        // was allotted by the user: a node's own helper cannot stand in. It may be convicted by now: the liar is then
+        // found, and whoever trusted its signature is not to blame.
+        if (
+            predecessor.orderDigest != about.order || predecessor.segment != segment || predecessor.to != to
+                || predecessor.outRoot != about.inRoot || MARKET.lineOf(about.session, predecessor.node).cap == 0
+        ) revert DisputeGame_NotPredecessor(game.receipt);
+        _requireReceiptKey(_digest(predecessor.hash()), signature, predecessor.node);
+        _link(id, game, about);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function showFeed(uint256 id, SignedDocuments.TokenFeed calldata feed, bytes calldata signature) external {
+        (StoredGame memory game, Disputed storage about) = _answering(id, State.Link);
+        // INVARIANT: tokens enter at the first segment only, and the session key says which.
+        if (
+            about.segment != 0 || feed.orderDigest != about.order || feed.to != about.subject.positions
+                || feed.root != about.inRoot
+        ) revert DisputeGame_NotPredecessor(game.receipt);
+        _requireSigner(_digest(feed.hash()), signature, MARKET.sessionOf(about.session).signer);
+        _link(id, game, about);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function postTrace(
+        uint256 id,
+        bytes32[] calldata tensorRoots,
+        IStepVerifier.Boundary calldata boundary,
+        bytes calldata signature
+    )
+        external
+    {
+        (StoredGame memory game, Disputed storage about) = _answering(id, State.Trace);
+        IStepVerifier.Subject storage subject = about.subject;
+        (uint32 firstNumber, uint32 tensorCount) =
+            VERIFIER.segment(subject.programRoot, subject.layerStart, subject.layerEnd, subject.layers, boundary);
+        // INVARIANT: every tensor of the segment and none besides: a trace cut short would end in right rows that are
+        // not the segment's output.
+        _requireCount(tensorRoots.length, tensorCount);
+        // INVARIANT: the trace is the receipt's: from its input rows to its output rows.
+        _requireRoot(tensorRoots[0], about.inRoot);
+        _requireRoot(tensorRoots[tensorCount - 1], about.outRoot);
+        bytes32 root = HashTrees.rootOfWords(tensorRoots);
+        // INVARIANT: only the node binds itself: any other trace would convict it.
+        SignedDocuments.Trace memory trace = SignedDocuments.Trace({receiptDigest: game.receipt, root: root});
+        _requireReceiptKey(_digest(trace.hash()), signature, about.node);
+
+        subject.traceRoot = root;
+        subject.tensorCount = tensorCount;
+        subject.firstNumber = firstNumber;
+        Answer memory answer;
+        answer.root = root;
+        answer.count = tensorCount;
+        _save(game, answer);
+        emit TracePosted(game.receipt, tensorRoots);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function postRows(
+        uint256 id,
+        bytes32[] calldata siblings,
+        IStepVerifier.Descriptors calldata producer,
+        bytes32[] calldata hashes
+    )
+        external
+    {
+        (StoredGame memory game, Disputed storage about) = _answering(id, State.Rows);
+        IStepVerifier.Subject memory subject = about.subject;
+        Answer memory answer = _rows(subject, game.tensor, producer, hashes);
+        // INVARIANT: type and shape are the program's and part of the root: a node whose tensor has others cannot
+        // answer at all, and loses by its clock.
+        bytes32 found = _included(
+            TensorCommitments.leafHash(bytes.concat(answer.tensorRoot)), game.tensor, subject.tensorCount, siblings
+        );
+        _requireRoot(found, subject.traceRoot);
+        _save(game, answer);
+        emit RowsPosted(game.receipt, game.tensor, hashes);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function postSubtree(uint256 id, bytes32[] calldata siblings, bytes32[] calldata leaves) external {
+        (StoredGame memory game,) = _answering(id, State.Subtree);
+        Answer storage rows = _answers[_question(game, State.Rows)];
+        uint256 start = uint256(game.subtree) * MOST_HASHES;
+        uint256 count = rows.count - start < MOST_HASHES ? rows.count - start : MOST_HASHES;
+        _requireCount(leaves.length, count);
+        Answer memory answer;
+        answer.root = HashTrees.rootOfHashes(leaves);
+        answer.count = uint32(count);
+        // INVARIANT: subtrees of 2 048 = 2^11 leaves are nodes of the tree, so they prove in it like leaves.
+        _requireRoot(_included(answer.root, game.subtree, _subtrees(rows.count), siblings), rows.root);
+        _save(game, answer);
+        emit SubtreePosted(game.receipt, game.tensor, game.subtree, leaves);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function postBytes(uint256 id, bytes32[] calldata siblings, bytes calldata data) external {
+        (StoredGame memory game,) = _answering(id, State.Bytes);
+        Answer storage rows = _answers[_question(game, State.Rows)];
+        // INVARIANT: a leaf has the length that the shape says: a step would not know what to read in another.
+        _requireCount(data.length, game.leaf + 1 == rows.count ? rows.lastBytes : rows.leafBytes);
+        Answer memory answer;
+        answer.root = TensorCommitments.leafHash(data);
+        answer.count = uint32(data.length);
+        _requireRoot(_included(answer.root, game.leaf, rows.count, siblings), rows.root);
+        _save(game, answer);
+        emit BytesPosted(game.receipt, game.tensor, game.leaf, data);
+    }
+
+    /// @inheritdoc IDisputeAnswers
+    function postScores(
+        uint256 id,
+        IStepVerifier.Descriptors calldata producer,
+        bytes calldata records,
+        bytes calldata scores,
+        bytes calldata signature
+    )
+        external
+    {
+        (StoredGame memory game, Disputed storage about) = _answering(id, State.Scores);
+        Answer memory answer;
+        answer.root = VERIFIER.scoreRoot(about.subject, _claim(game), game.element, producer, records, scores);
+        // INVARIANT: only the node binds itself: no root of the trace says what the scores were.
+        SignedDocuments.Scores memory row = SignedDocuments.Scores({
+            receiptDigest: game.receipt, tensor: game.tensor, leaf: game.leaf, element: game.element, root: answer.root
+        });
+        _requireReceiptKey(_digest(row.hash()), signature, about.node);
+        _save(game, answer);
+        emit ScoresPosted(game.receipt, game.tensor, game.leaf, game.element, records, scores);
+    }
+
+    // ---------------------------------------------------------------- inside
+
+    /// @dev What a tensor's rows are, by the program and by the hashes posted.
+    function _rows(
+        IStepVerifier.Subject memory subject,
+        uint32 tensor,
+        IStepVerifier.Descriptors calldata producer,
+        bytes32[] calldata hashes
+    )
+        private
+        view
+        returns (Answer memory answer)
+    {
+        (uint8 dtype, uint64[] memory shape, uint256 leaves) = VERIFIER.layout(subject, tensor, producer);
+        _requireCount(hashes.length, leaves > MOST_HASHES ? _subtrees(leaves) : leaves);
+        answer.root = HashTrees.rootOfHashes(hashes);
+        answer.tensorRoot = TensorCommitments.tensorRoot(subject.salt, dtype, shape, answer.root);
+        answer.count = leaves.toUint32();
+        (answer.leafBytes, answer.lastBytes) = _leafLengths(dtype, shape, leaves);
+        // INVARIANT: input and sequence have no op, whatever descriptor came along: nobody is asked for their scores.
+        bool isSequence = subject.layerEnd == subject.layers && tensor + 1 == subject.tensorCount;
+        if (tensor != 0 && !isSequence) answer.kind = uint8(producer.data[0][1]);
+    }
+
+    /// @dev Bytes of the leaves of a tensor: short rows share one, as many as a power of two allows within 1 KiB; rows
+    /// above 8 KiB are halved while they can be.
+    function _leafLengths(
+        uint8 dtype,
+        uint64[] memory shape,
+        uint256 leaves
+    )
+        private
+        pure
+        returns (uint32 each, uint32 last)
+    {
+        if (leaves == 0) return (0, 0);
+        uint256 size = uint256(1) << (dtype - 1); // 1: int8 to 4: int64
+        uint256 total = size;
+        for (uint256 i = 0; i < shape.length; ++i) {
+            total *= shape[i];
+        }
+        uint256 columns = shape.length > 1 ? shape[shape.length - 1] : 1;
+        uint256 length = size * columns;
+        while (length <= SHARED_LEAF / 2) {
+            length *= 2;
+        }
+        for (; length > LONGEST_PIECE && columns % 2 == 0; columns /= 2) {
+            length /= 2;
+        }
+        each = length.toUint32();
+        last = (total - length * (leaves - 1)).toUint32();
+    }
+
+    function _included(
+        bytes32 leaf,
+        uint256 index,
+        uint256 size,
+        bytes32[] calldata siblings
+    )
+        private
+        pure
+        returns (bytes32)
+    {
+        bytes32[] memory path = new bytes32[](1);
+        path[0] = leaf;
+        return TensorCommitments.rangeRoot(path, index, size, siblings);
+    }
+
+    function _requireRoot(bytes32 found, bytes32 needed) private pure {
+        if (found != needed) revert DisputeGame_WrongRoot(found, needed);
+    }
+
+    function _requireCount(uint256 found, uint256 needed) private pure {
+        if (found != needed) revert DisputeGame_WrongCount(found, needed);
+    }
+}

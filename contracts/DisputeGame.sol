@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {DisputeAnswers} from "./DisputeAnswers.sol";
+import {GameEvidence} from "./GameEvidence.sol";
+import {GameOutcomes} from "./GameOutcomes.sol";
+import {IDisputeChallenges} from "./interfaces/IDisputeChallenges.sol";
+
+/// @title DisputeGame
+/// @dev See {IDisputeGame}. The challenger's moves, the endings and the views are here, what is shown in a game in
+/// {DisputeAnswers}: one contract in two pieces, as no contract may have more than 24 KB. Clocks are in {GameClocks},
+/// commitments, documents and signatures in {GameEvidence}, money and verdicts in {GameOutcomes}.
+contract DisputeGame is IDisputeChallenges, GameOutcomes {
+    /// @dev Longest leaf that can be published in one transaction.
+    uint256 private constant LONGEST_LEAF = 65_536;
+
+    uint8 private constant ATTENTION = 11;
+
+    /// @notice The code of {IDisputeAnswers}, run on this contract's storage. Created with it, for ever.
+    address public immutable answers;
+
+    /// @param parts the contracts that a dispute is about; registry and market must obey this address.
+    /// @param minimumBond_ smallest bond, wei, whatever the base fee is.
+    /// @param answersGas_ gas that the node's answers of one game may take.
+    constructor(
+        Parts memory parts,
+        uint256 minimumBond_,
+        uint256 answersGas_
+    )
+        GameEvidence(parts)
+        GameOutcomes(minimumBond_, answersGas_)
+    {
+        // INVARIANT: this is the judge that registry and market obey: another one could neither hold nor slash.
+        if (parts.nodes.dispute() != address(this) || parts.market.dispute() != address(this)) {
+            revert DisputeGame_BadParameters();
+        }
+        answers = address(new DisputeAnswers(parts, minimumBond_, answersGas_));
+    }
+
+    /// @dev Whatever is not here is in the other piece. Its address is fixed, it has no state, initialiser or owner of
+    /// its own, and both pieces inherit all their storage from {GameOutcomes}.
+    fallback() external {
+        address code = answers;
+        assembly ("memory-safe") {
+            let from := mload(0x40)
+            calldatacopy(from, 0, calldatasize())
+            let done := delegatecall(gas(), code, from, calldatasize(), 0, 0)
+            returndatacopy(from, 0, returndatasize())
+            switch done
+            case 0 { revert(from, returndatasize()) }
+            default { return(from, returndatasize()) }
+        }
+    }
+
+    // ---------------------------------------------------------------- opening
+
+    /// @inheritdoc IDisputeChallenges
+    function openLink(Opening calldata opening) external payable returns (uint256 game) {
+        (bytes32 receipt, uint256 committed) = _admit(opening);
+        _requireUnlinked(receipt);
+        return _start(receipt, State.Link, committed);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function openStep(Opening calldata opening) external payable returns (uint256 game) {
+        (bytes32 receipt, uint256 committed) = _admit(opening);
+        return _start(receipt, State.Trace, committed);
+    }
+
+    // ---------------------------------------------------------------- the link game
+
+    /// @inheritdoc IDisputeChallenges
+    function acquit(uint256 id) external {
+        StoredGame memory game = _current(id);
+        // INVARIANT: only a link game is won by an answer; a step never acquits.
+        if (game.state != State.Link || !_linkedInTime(game)) revert DisputeGame_WrongState(id, game.state);
+        _requireNotConvicted(_disputed[game.receipt].node);
+        _acquit(id, game);
+    }
+
+    // ---------------------------------------------------------------- the step game: the node's answers
+
+    // ---------------------------------------------------------------- the step game: the challenger's picks
+
+    /// @inheritdoc IDisputeChallenges
+    function pickTensor(uint256 id, uint32 tensor) external {
+        StoredGame memory game = _picking(id, State.PickTensor);
+        uint256 count = _disputed[game.receipt].subject.tensorCount;
+        if (tensor >= count) revert DisputeGame_BadIndex(tensor, count);
+        game.tensor = tensor;
+        _pass(id, game, State.Rows);
+        emit TensorPicked(id, tensor);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function pickSubtree(uint256 id, uint32 subtree) external {
+        StoredGame memory game = _picking(id, State.PickSubtree);
+        uint256 count = _subtrees(_answers[_question(game, State.Rows)].count);
+        if (subtree >= count) revert DisputeGame_BadIndex(subtree, count);
+        game.subtree = subtree;
+        _pass(id, game, State.Subtree);
+        emit SubtreePicked(id, subtree);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function pickLeaf(uint256 id, uint32 leaf) external {
+        StoredGame memory game = _picking(id, State.PickLeaf);
+        Answer storage rows = _answers[_question(game, State.Rows)];
+        // INVARIANT: within the subtree that was looked into; `subtree` is 0 where there is only one.
+        if (leaf >= rows.count || leaf / MOST_HASHES != game.subtree) revert DisputeGame_BadIndex(leaf, rows.count);
+        // INVARIANT: an honest node can answer whatever is asked.
+        if (rows.leafBytes > LONGEST_LEAF) revert DisputeGame_LeafTooLong(LONGEST_LEAF);
+        game.leaf = leaf;
+        _pass(id, game, State.Bytes);
+        emit LeafPicked(id, leaf);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function pickElement(uint256 id, uint32 element) external {
+        StoredGame memory game = _picking(id, State.Convict);
+        uint8 kind = _answers[_question(game, State.Rows)].kind;
+        // INVARIANT: an honest node can answer whatever is asked: only attention has scores, only elements have rows.
+        if (kind != ATTENTION) revert DisputeGame_NotAttention(id, kind);
+        uint256 count = _answers[_question(game, State.Bytes)].count / 4;
+        if (element >= count) revert DisputeGame_BadIndex(element, count);
+        game.element = element;
+        _pass(id, game, State.Scores);
+        emit ElementPicked(id, element);
+    }
+
+    // ---------------------------------------------------------------- endings
+
+    /// @inheritdoc IDisputeChallenges
+    function convict(uint256 id, bytes calldata witness) external {
+        StoredGame memory game = _current(id);
+        bool byScores = game.state == State.ConvictScores;
+        if (!byScores && game.state != State.Convict) revert DisputeGame_WrongState(id, game.state);
+        _requireInTime(id, game);
+        Disputed storage about = _disputed[game.receipt];
+        _requireNotConvicted(about.node);
+        // INVARIANT: a step only ever convicts. If a match acquitted, a liar's friend could step a right element and
+        // beat the honest challenger. Too little gas reverts here too: there is no verdict without a full step.
+        bool wrong = byScores
+            ? VERIFIER.convictsScores(
+                about.subject, _claim(game), game.element, _answers[_question(game, State.Scores)].root, witness
+            )
+            : VERIFIER.convicts(about.subject, _claim(game), witness);
+        if (!wrong) revert DisputeGame_StepMatches(id);
+        _convict(id, game);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function timeout(uint256 id) external {
+        StoredGame memory game = _current(id);
+        _requireOpen(id, game.state);
+        _requireNotConvicted(_disputed[game.receipt].node);
+        uint256 deadline = _deadline(game);
+        // INVARIANT: nobody loses by the clock before the last second of its turn is over.
+        if (block.timestamp <= deadline) revert DisputeGame_TooEarly(id, deadline);
+        if (_isNodesTurn(game.state) && !(game.state == State.Link && _linkedInTime(game))) {
+            _convict(id, game);
+        } else {
+            _acquit(id, game);
+        }
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function void(uint256 id) external {
+        StoredGame memory game = _current(id);
+        _requireOpen(id, game.state);
+        address node = _disputed[game.receipt].node;
+        // INVARIANT: a bond returns without a verdict only when there is nobody left to judge.
+        if (!NODES.isConvicted(node)) revert DisputeGame_NodeNotConvicted(node);
+        _void(id, game);
+    }
+
+    // ---------------------------------------------------------------- views
+
+    /// @inheritdoc IDisputeChallenges
+    function gameOf(uint256 id) external view returns (Game memory found) {
+        StoredGame memory game = _current(id);
+        Disputed storage about = _disputed[game.receipt];
+        bool over = _isFinal(game.state);
+        found = Game({
+            state: game.state,
+            challenger: game.challenger,
+            node: about.node,
+            session: about.session,
+            receipt: game.receipt,
+            bond: over ? 0 : game.bond,
+            owed: game.owed,
+            committedAt: game.committedAt,
+            turnStartedAt: game.turnStartedAt,
+            deadline: over ? 0 : uint64(_deadline(game)),
+            nodesTurn: _isNodesTurn(game.state),
+            tensor: game.tensor,
+            subtree: game.subtree,
+            leaf: game.leaf,
+            element: game.element
+        });
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function gameCount() external view returns (uint256) {
+        return _games.length;
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function disputed(bytes32 receipt) external view returns (Disputed memory) {
+        return _disputed[receipt];
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function answerOf(
+        bytes32 receipt,
+        State state,
+        uint32 tensor,
+        uint32 subtree,
+        uint32 leaf,
+        uint32 element
+    )
+        external
+        view
+        returns (Answer memory)
+    {
+        StoredGame memory game;
+        game.receipt = receipt;
+        (game.tensor, game.subtree, game.leaf, game.element) = (tensor, subtree, leaf, element);
+        return _answers[_question(game, state)];
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function commit(bytes32 commitment) external {
+        // Kept per sender: nobody can use up, refresh or copy another's commitment.
+        _commitments[msg.sender][commitment] = block.timestamp;
+        emit Committed(msg.sender, commitment);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function committedAt(address challenger, bytes32 commitment) external view returns (uint256) {
+        return _commitments[challenger][commitment];
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function bondNow() external view returns (uint256) {
+        return _bondNow();
+    }
+}
