@@ -29,6 +29,7 @@ class Core:
     """A node's ledger, logs, engine thread and service. ``close`` it before its folder is used again."""
 
     ledger: Ledger
+    rows: RowStore
     receipts: ReceiptLog
     scheduler: Scheduler
     serving: Serving
@@ -57,7 +58,7 @@ class Core:
         sequences = SequenceCache(model, engine, scheduler, rows, most_orders)
         serving = Serving(identity, model, domain, ledger, rows, receipts, sequences, facts, stopwatch)
         recover_receipt_log(ledger, receipts, serving)
-        return cls(ledger, receipts, scheduler, serving, stopwatch)
+        return cls(ledger, rows, receipts, scheduler, serving, stopwatch)
 
     def close(self) -> None:
         """Finish what the engine has, then close the files."""

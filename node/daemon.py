@@ -3,6 +3,7 @@
     nexus-node --data DIR register --stake WEI
     nexus-node --data DIR start
     nexus-node --data DIR status | withdraw | post-root | unbond
+    nexus-node --data DIR watch --policy sample=0.05
 
 Settings come from flags, NEXUS_NODE_* variables, a TOML file (``--config``, else DIR/node.toml)
 and defaults, in this order.
@@ -37,6 +38,7 @@ from node.registration import register as register_node
 from node.registration import unbond as unbond_node
 from node.settle import Settler
 from node.status import describe, status_of
+from node.watch.command import watch
 from node.write_ahead_log import WriteAheadLog
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -45,6 +47,9 @@ Text = Annotated[str | None, typer.Option()]
 Number = Annotated[int | None, typer.Option()]
 Seconds = Annotated[float | None, typer.Option()]
 File = Annotated[Path | None, typer.Option()]
+
+
+app.command()(watch)
 
 
 @app.callback()

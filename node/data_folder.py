@@ -6,6 +6,7 @@ tls.key/.crt    TLS identity
 events.sqlite   write-ahead log
 receipts.sqlite append-only receipt log
 rows/           input rows of every order
+watch/          the watcher's log and the evidence of its cases
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ NexusError
     │   └── WriteAheadLogError    an event that cannot be read back
     ├── PortInUseError            the address to listen on is taken
     ├── RegistrationError         the chain does not know this node as it is configured
-        ├── ServingError              what a client is told
+    ├── ServingError              what a client is told
     │   ├── MalformedRequestError fields that no honest client sends
     │   ├── ModelNotServedError   another model version, segment or layer range
     │   ├── SessionNotOpenError   the session is unknown, closing, expired, or has no line for this node
@@ -21,6 +21,7 @@ NexusError
     │   ├── PredecessorError      a chunk whose input nobody vouches for
     │   ├── NotAuthorisedError    private rows, asked for without the session key
     │   └── BusyError             as many orders as this node takes
+    ├── GameDataError             what a dispute's next move needs is not there
     └── StoppingError             the daemon is shutting down
 """
 
@@ -111,3 +112,7 @@ class BusyError(ServingError):
 
 class StoppingError(NodeError):
     """Raised when work arrives while the daemon shuts down."""
+
+
+class GameDataError(NodeError):
+    """Raised when a move of a dispute cannot be prepared: rows, receipts or the chain's events are missing."""

@@ -23,6 +23,7 @@ from node.configuration import NodeConfiguration
 from node.connection import connect, terms_of
 from node.core import Core
 from node.data_folder import exclusive
+from node.defence import Defence
 from node.errors import RegistrationError
 from node.identity import NodeKeys
 from node.model import ServedModel
@@ -63,6 +64,11 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
     return block, model
 
 
+def defence_interval(contracts: Contracts, configuration: NodeConfiguration) -> float:
+    """Seconds between looks for disputes: several within the shortest turn, whatever the settings say."""
+    return min(configuration.settle_interval, contracts.nodes.timing().minimum_move / 4)
+
+
 @dataclass(frozen=True)
 class RunningNode:
     """A node that serves until ``stop``."""
@@ -73,6 +79,7 @@ class RunningNode:
     port: int
     core: Core
     settler: Settler
+    defence: Defence
     _contracts: Contracts
     _server: grpc.Server
     _roots: threading.Event
@@ -117,7 +124,17 @@ class RunningNode:
             interval=configuration.settle_interval,
             withdraw_above=configuration.withdraw_above,
         )
-        node = cls(configuration, address, model, bound, core, settler, contracts, server, threading.Event())
+        defence = Defence(
+            contracts,
+            contracts.disputes,
+            identity,
+            core.ledger,
+            core.rows,
+            block,
+            view,
+            interval=defence_interval(contracts, configuration),
+        )
+        node = cls(configuration, address, model, bound, core, settler, defence, contracts, server, threading.Event())
         node._begin()
         return node
 
@@ -128,6 +145,7 @@ class RunningNode:
             if said:
                 log.info(said)
             self.settler.start()
+            self.defence.start()
             threading.Thread(target=self._post_roots, name="receipt-root", daemon=True).start()
         except BaseException:
             self.stop()
@@ -152,6 +170,7 @@ class RunningNode:
         self._server.stop(_GRACE).wait()
         self._roots.set()
         self.settler.stop()
+        self.defence.stop()
         try:
             self.settler.post_all()
         except NexusError as error:

@@ -42,6 +42,7 @@ from node.state import (
     LogReceipt,
     OrderReceived,
     OrderState,
+    PredecessorKept,
     ReceiptSigned,
     RowsReceived,
     SignedReceipt,
@@ -229,6 +230,9 @@ class Serving:
             )
         with self.stopwatch.measure("disk"):
             self._rows.sync(known.digest)
+        # INVARIANT: what answers a link game is on disk before the receipt that can be asked about exists.
+        for text, handed_signature in handed if predecessors else ():
+            self._write(PredecessorKept(known.digest, to_position, text, handed_signature))
         self.log_receipts(self._write(event))
         return self._ledger.state.order(known.digest).receipts[-1]
 

@@ -72,6 +72,15 @@ class SignedReceipt:
 
 
 @dataclass(frozen=True)
+class Predecessor:
+    """A document that vouches for the rows in up to ``to_position``: what a link game is answered with."""
+
+    to_position: int
+    json: str
+    signature: bytes
+
+
+@dataclass(frozen=True)
 class OrderState:
     """One order in this node's segment.
 
@@ -90,6 +99,7 @@ class OrderState:
     limit: int
     length: int = 0
     receipts: tuple[SignedReceipt, ...] = ()
+    predecessors: tuple[Predecessor, ...] = ()
 
     @property
     def closed(self) -> int:
@@ -191,6 +201,16 @@ class RowsRecovered:
 
 
 @dataclass(frozen=True)
+class PredecessorKept:
+    """A document was handed over that vouches for an order's rows in, up to ``to_position``."""
+
+    order: bytes
+    to_position: int
+    json: str
+    signature: bytes
+
+
+@dataclass(frozen=True)
 class ReceiptSigned:
     """A chunk was closed: its receipt, for positions up to ``to_position``."""
 
@@ -222,6 +242,7 @@ Event = (
     | VoucherReceived
     | RowsReceived
     | RowsRecovered
+    | PredecessorKept
     | ReceiptSigned
     | TimePassed
     | SessionForgotten
@@ -290,6 +311,8 @@ def transition(state: NodeState, event: Event) -> Outcome:
             return _rows_received(state, event), ()
         case RowsRecovered():
             return _rows_recovered(state, event), ()
+        case PredecessorKept():
+            return _predecessor_kept(state, event), ()
         case ReceiptSigned():
             return _receipt_signed(state, event)
         case TimePassed():
@@ -401,6 +424,16 @@ def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:
     more = (event.length - order.length) * order.wei_per_token
     state = _with_session(state, replace(session, computed=session.computed + more))
     return _with_order(state, replace(order, length=event.length))
+
+
+def _predecessor_kept(state: NodeState, event: PredecessorKept) -> NodeState:
+    order = state.order(event.order)
+    kept = Predecessor(event.to_position, event.json, event.signature)
+    return (
+        state
+        if kept in order.predecessors
+        else _with_order(state, replace(order, predecessors=(*order.predecessors, kept)))
+    )
 
 
 def _receipt_signed(state: NodeState, event: ReceiptSigned) -> Outcome:

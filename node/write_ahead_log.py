@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from node import state
 from node.errors import WriteAheadLogError
@@ -26,17 +26,21 @@ _KINDS: dict[str, type[Any]] = {
         state.SessionObserved,
         state.OrderReceived,
         state.VoucherReceived,
+        state.PredecessorKept,
         state.ReceiptSigned,
         state.SessionForgotten,
     )
 }
 
 
-class WriteAheadLog:
-    """Events in the file ``path``. Not thread-safe: its owner holds a lock."""
+EventT = TypeVar("EventT")
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+
+class EventLog(Generic[EventT]):
+    """Events of the given ``kinds`` (by class name) in the file ``path``. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, path: Path, kinds: Mapping[str, type[Any]]) -> None:
+        self._path, self._kinds = path, kinds
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -45,17 +49,17 @@ class WriteAheadLog:
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 
-    def append(self, event: Event) -> None:
+    def append(self, event: EventT) -> None:
         """Write ``event`` down; it survives a power cut once this returns."""
         row = (type(event).__name__, encode(event))
         try:
             self._database.execute("INSERT INTO event (kind, body) VALUES (?, ?)", row)
         except sqlite3.DatabaseError as error:
             raise WriteAheadLogError(
-                f"{self._path} could not be written ({error})", advice="Free space on the disk, then restart the node."
+                f"{self._path} could not be written ({error})", advice="Free space on the disk, then start again."
             ) from error
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[EventT]:
         """Every event in the order of writing. Raises WriteAheadLogError for one it cannot read."""
         try:
             for number, kind, body in self._database.execute("SELECT number, kind, body FROM event ORDER BY number"):
@@ -67,28 +71,34 @@ class WriteAheadLog:
         """Fold the log into one file and close it."""
         self._database.close()
 
-    def _decoded(self, number: int, kind: str, body: str) -> Event:
+    def _decoded(self, number: int, kind: str, body: str) -> EventT:
         try:
-            return decode(kind, body)
+            found: EventT = decode(kind, body, self._kinds)
+            return found
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(f"event {number} is not a {kind}") from error
 
     def _damaged(self, what: str) -> WriteAheadLogError:
-        return WriteAheadLogError(
-            f"{self._path} is damaged ({what})", advice="Restore the node's data folder from a backup."
-        )
+        return WriteAheadLogError(f"{self._path} is damaged ({what})", advice="Restore the data folder from a backup.")
 
 
-def encode(event: Event) -> str:
+class WriteAheadLog(EventLog[Event]):
+    """The events of a serving node."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _KINDS)
+
+
+def encode(event: Any) -> str:
     """An event's fields as JSON; bytes as 0x hex."""
     values = {entry.name: getattr(event, entry.name) for entry in fields(event)}
     shown = {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
     return json.dumps(shown, separators=(",", ":"))
 
 
-def decode(kind: str, body: str) -> Event:
+def decode(kind: str, body: str, kinds: Mapping[str, type[Any]] = _KINDS) -> Any:
     """Inverse of ``encode``; KeyError, ValueError or TypeError for anything else."""
-    event_type = _KINDS[kind]
+    event_type = kinds[kind]
     data = json.loads(body)
     values = {}
     for entry in fields(event_type):
@@ -96,5 +106,4 @@ def decode(kind: str, body: str) -> Event:
         values[entry.name] = bytes.fromhex(value.removeprefix("0x")) if entry.type == "bytes" else value
     if data:
         raise ValueError(f"unknown fields {sorted(data)}")
-    decoded: Event = event_type(**values)
-    return decoded
+    return event_type(**values)

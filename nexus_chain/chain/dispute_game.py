@@ -84,11 +84,12 @@ class AnswerRecord:
     """A node's answer to one question about one receipt; ``at`` is 0 when there is none."""
 
     at: int
+    count: int
+    kind: int
+    leaf_bytes: int
+    last_bytes: int
     root: bytes
     tensor_root: bytes
-    count: int
-    leaf_bytes: int
-    kind: int
 
 
 class DisputeGame(PullPayments):
@@ -115,9 +116,11 @@ class DisputeGame(PullPayments):
         return self._opened(self._send("openStep", opening._abi(), value=bond))
 
     def show_receipt(self, game: int, predecessor: Receipt, signature: bytes) -> Mined:
+        """Answer a link game with the receipt that vouches for the disputed one's input."""
         return self._send("showReceipt", game, abi_values(predecessor), signature)
 
     def show_feed(self, game: int, feed: TokenFeed, signature: bytes) -> Mined:
+        """Answer a link game about segment 0 with the token feed."""
         return self._send("showFeed", game, abi_values(feed), signature)
 
     def acquit(self, game: int) -> Mined:
@@ -149,8 +152,10 @@ class DisputeGame(PullPayments):
     def pick_element(self, game: int, element: int) -> Mined:
         return self._send("pickElement", game, element)
 
-    def post_scores(self, game: int, data: bytes, signature: bytes) -> Mined:
-        return self._send("postScores", game, data, signature)
+    def post_scores(
+        self, game: int, producer: tuple[Any, ...], records: bytes, scores: bytes, signature: bytes
+    ) -> Mined:
+        return self._send("postScores", game, producer, records, scores, signature)
 
     def convict(self, game: int, witness: bytes) -> Mined:
         """Show the wrong element; ``witness`` is ABI encoded."""

@@ -1,0 +1,219 @@
+"""The defender: answers every dispute about this node's receipts, from the rows it kept.
+
+A background thread asks the chain which games name this node and answers at once: the clock is one
+for all turns of a game, and silence beyond it costs the stake. The trace is recomputed from the
+input rows, a layer at a time. Asks the chain before every answer, so that restarts, stalled
+requests and games by others about the same receipt need no memory of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+import torch
+
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
+from nexus_chain.commitments.tensor_block import TensorBlock
+from nexus_chain.disputes import defender
+from nexus_chain.disputes.operators.attention import block_ranges
+from nexus_chain.disputes.trace import Sequence, Trace, trace_root
+from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder, score_tree
+from nexus_chain.errors import NexusError
+from nexus_chain.market.documents import Order, Receipt, Scores, TokenFeed
+from nexus_chain.market.documents import Trace as TraceDocument
+from nexus_chain.program.sampling import Sampling
+from node.chain_view import ChainView
+from node.errors import GameDataError
+from node.ledger import Ledger
+from node.rows import RowStore
+from node.serving import Identity
+from node.state import OrderState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """A receipt of ours and the order it belongs to."""
+
+    known: OrderState
+    order: Order
+    receipt: Receipt
+
+
+class Defence:
+    """Answers for one node. ``interval``: seconds between looks at the chain."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        disputes: DisputeGame,
+        identity: Identity,
+        ledger: Ledger,
+        rows: RowStore,
+        block: TensorBlock,
+        view: ChainView,
+        *,
+        interval: float = 5.0,
+    ) -> None:
+        self._contracts, self._disputes, self._identity = contracts, disputes, identity
+        self._ledger, self._rows, self._block, self._view = ledger, rows, block, view
+        self._model = PublishedModel(block.program, block.weights)
+        self._interval = interval
+        self._next_block = contracts.deployment.block
+        self._games: dict[int, bytes] = {}
+        self._traced: tuple[bytes, Trace, list[bytes]] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="defence", daemon=True)
+
+    def start(self) -> None:
+        """Begin the background rounds."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End them; a round in progress is finished."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.round()
+            except NexusError as error:
+                log.warning("disputes could not be looked at: %s", error)
+
+    def round(self) -> list[str]:
+        """Answer every game that waits for this node; what was done, in words."""
+        self._find_games()
+        now, said = self._view.look_at_clock(), []
+        for number, receipt in list(self._games.items()):
+            try:
+                said += self._advance(number, receipt, now)
+            except NexusError as error:
+                # One game that cannot be answered must not cost the others their time.
+                log.error("game %d about receipt 0x%s: %s", number, receipt.hex(), error)
+        for line in said:
+            log.warning(line)
+        return said
+
+    def _find_games(self) -> None:
+        head = self._contracts.web3.eth.block_number
+        opened = self._disputes.events("GameOpened", self._next_block, head, where={"node": self._identity.address})
+        for event in opened:
+            self._games[int(event.arguments["game"])] = bytes(event.arguments["receipt"])
+        self._next_block = head + 1
+
+    def _advance(self, number: int, receipt: bytes, now: int) -> list[str]:
+        game = self._disputes.game_of(number)
+        if game is None or game.state.final:
+            del self._games[number]
+            return [] if game is None else [f"game {number} is over: {game.state.name.lower()}"]
+        if self._contracts.nodes.is_convicted(self._identity.address):
+            del self._games[number]
+            return []
+        if not game.nodes_turn:
+            if now <= game.deadline:
+                return []
+            self._disputes.timeout(number)
+            return [f"game {number}: the challenger let its clock run out"]
+        return [f"game {number}: answered {self._answer(number, game, self._disputed(receipt))}"]
+
+    def _disputed(self, digest: bytes) -> Disputed:
+        for known in self._ledger.state.orders.values():
+            for signed in known.receipts:
+                if signed.digest == digest:
+                    return Disputed(known, Order.from_json(known.order), Receipt.from_json(signed.json))
+        raise GameDataError(
+            f"this node's log has no receipt 0x{digest.hex()}",
+            advice="Restore the data folder from a backup before the game's deadline, or the stake is lost.",
+        )
+
+    # ---------------------------------------------------------------- answering
+
+    def _answer(self, number: int, game: GameRecord, about: Disputed) -> str:
+        match game.state:
+            case GameState.LINK:
+                return self._show_predecessor(number, about)
+            case GameState.TRACE:
+                return self._post_trace(number, game, about)
+            case GameState.ROWS:
+                trace, roots = self._trace(game.receipt, about)
+                answer = defender.rows(trace, roots, game.tensor)
+                producer = self._builder(trace, roots).descriptor(game.tensor).values()
+                self._disputes.post_rows(number, answer.siblings, producer, answer.hashes)
+                return f"with {len(answer.hashes)} hashes of {trace.layout.tensor(game.tensor).name}"
+            case GameState.SUBTREE:
+                trace, _ = self._trace(game.receipt, about)
+                answer = defender.subtree(trace, game.tensor, game.subtree)
+                self._disputes.post_subtree(number, answer.siblings, answer.hashes)
+                return f"with {len(answer.hashes)} hashes of subtree {game.subtree}"
+            case GameState.BYTES:
+                trace, _ = self._trace(game.receipt, about)
+                answer = defender.leaf(trace, game.tensor, game.leaf)
+                self._disputes.post_bytes(number, answer.siblings, answer.data)
+                return f"with {len(answer.data)} bytes"
+            case GameState.SCORES:
+                return self._post_scores(number, game, about)
+            case _:
+                raise GameDataError(f"game {number} asks {game.state.name} of this node", advice="Update this program.")
+
+    def _show_predecessor(self, number: int, about: Disputed) -> str:
+        for kept in about.known.predecessors:
+            if kept.to_position != about.receipt.to_position:
+                continue
+            if about.receipt.segment == 0:
+                self._disputes.show_feed(number, TokenFeed.from_json(kept.json), kept.signature)
+                return "with the token feed"
+            self._disputes.show_receipt(number, Receipt.from_json(kept.json), kept.signature)
+            return "with the predecessor's receipt"
+        raise GameDataError(
+            f"nothing kept vouches for the rows up to {about.receipt.to_position}",
+            advice="Restore the data folder from a backup before the game's deadline, or the stake is lost.",
+        )
+
+    def _post_trace(self, number: int, game: GameRecord, about: Disputed) -> str:
+        trace, roots = self._trace(game.receipt, about)
+        document = TraceDocument(game.receipt, trace_root(roots))
+        signature = self._identity.receipt_key.sign(document, self._contracts.domain)
+        boundary = tuple(part.values() for part in self._model.boundary(trace.layout))
+        self._disputes.post_trace(number, roots, boundary, signature)
+        return f"with the roots of {len(roots)} tensors"
+
+    def _post_scores(self, number: int, game: GameRecord, about: Disputed) -> str:
+        trace, roots = self._trace(game.receipt, about)
+        builder = self._builder(trace, roots)
+        row = builder.score_row(game.tensor, game.leaf, game.element)
+        ranges = block_ranges(row.first, row.first + len(row.scores) - 1, row.block)
+        root = score_tree(row.record_bytes, row.score_bytes, ranges).root()
+        document = Scores(game.receipt, game.tensor, game.leaf, game.element, root)
+        signature = self._identity.receipt_key.sign(document, self._contracts.domain)
+        producer = builder.descriptor(game.tensor).values()
+        self._disputes.post_scores(number, producer, row.record_bytes, row.score_bytes, signature)
+        return f"with {len(row.scores)} scores"
+
+    # ------------------------------------------------------------------- traces
+
+    def _builder(self, trace: Trace, roots: list[bytes]) -> WitnessBuilder:
+        return WitnessBuilder(self._model, trace, roots)
+
+    def _trace(self, digest: bytes, about: Disputed) -> tuple[Trace, list[bytes]]:
+        """The trace and its roots; those of the receipt asked about last are kept."""
+        if self._traced is None or self._traced[0] != digest:
+            trace = self._recompute(about)
+            self._traced = digest, trace, trace.roots()
+        return self._traced[1:]
+
+    def _recompute(self, about: Disputed) -> Trace:
+        known, order = about.known, about.order
+        rows = self._rows.read(known.digest, 0, about.receipt.to_position)
+        # Inner segments never see the prompt's tokens; there only its length counts.
+        prompt = torch.zeros(known.prompt_length, dtype=torch.int32)
+        if known.prompt:
+            prompt = torch.frombuffer(bytearray(known.prompt), dtype=torch.int32)
+        sequence = Sequence(rows, prompt, Sampling(order.sampling, order.sampling_seed), order.salt)
+        layers = (self._block.layer_start, self._block.layer_end)
+        return Trace(self._block.program, self._block.weights, layers, sequence)

@@ -1,0 +1,1 @@
+"""``nexus-node watch``: audits answers and plays dispute games against whoever signed a wrong one."""

@@ -1,0 +1,80 @@
+"""The ``nexus-node watch`` command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nexus_chain.chain.deployment import nexus_home
+from nexus_chain.chain.wallet import Wallet, read_password
+from nexus_chain.errors import NexusError
+from node.configuration import NodeConfiguration
+from node.connection import connect
+from node.data_folder import exclusive
+from node.watch.policy import Budget, parse_policy
+
+if TYPE_CHECKING:
+    from node.watch.watcher import Watcher
+
+
+def watch(
+    context: typer.Context,
+    answers: Annotated[
+        list[Path] | None, typer.Option(help="Folder with answer files; NEXUS_HOME/answers by default. Repeatable.")
+    ] = None,
+    models: Annotated[
+        list[Path] | None, typer.Option(help="Folder with model files; NEXUS_HOME/models by default. Repeatable.")
+    ] = None,
+    policy: Annotated[str, typer.Option(help="trust, sample=p (a share of the answers) or full.")] = "full",
+    bonds: Annotated[int, typer.Option(help="Wei that may be locked in open games.")] = 10**18,
+    fees: Annotated[int, typer.Option(help="Wei that may be spent on fees in all.")] = 10**18,
+    interval: Annotated[float, typer.Option(help="Seconds between rounds.")] = 5.0,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Stop when no case is open.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with a report for scripts.")] = False,
+) -> None:
+    """Recompute answers and dispute wrong ones: commits, opens and plays games by itself."""
+    # Recomputing needs torch, which takes seconds to import.
+    from nexus_chain.client.verify import sampled
+    from node.watch.watcher import Watcher, WatchSettings
+
+    configuration: NodeConfiguration = context.obj
+    settings = WatchSettings(
+        configuration.data / "watch",
+        tuple(answers or [nexus_home() / "answers"]),
+        tuple(models or [nexus_home() / "models"]),
+        sampled(parse_policy(policy)),
+        Budget(bonds, fees),
+    )
+    path = configuration.wallet_path
+    Wallet.address_in(path)  # no question for a password when there is no keystore
+    wallet = Wallet.load(path, read_password(configuration.password_file, prompt=f"Password of {path}: "))
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with exclusive(settings.data):
+        contracts = connect(configuration, wallet)
+        watcher = Watcher(settings, contracts, contracts.disputes, wallet.address)
+        try:
+            _rounds(watcher, interval, ended, until_idle, quiet=as_json)
+            if as_json:
+                typer.echo(json.dumps(watcher.report(), indent=2))
+        finally:
+            watcher.close()
+
+
+def _rounds(watcher: Watcher, interval: float, ended: threading.Event, until_idle: bool, *, quiet: bool) -> None:
+    while not ended.is_set():
+        try:
+            said = watcher.round()
+        except NexusError as error:
+            said = [f"this round has to wait: {error}"]
+        for line in said:
+            typer.echo(line, err=quiet)
+        if until_idle and watcher.idle and not said:
+            return
+        ended.wait(interval)

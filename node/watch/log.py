@@ -1,0 +1,42 @@
+"""The watcher's write-ahead log and the state that its events add up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from node.watch.cases import (
+    AnswerJudged,
+    CaseEnded,
+    CaseOpened,
+    GameFound,
+    MoveMined,
+    ReceiptJudged,
+    WatchEvent,
+    WatchState,
+    transition,
+)
+from node.write_ahead_log import EventLog
+
+_KINDS = {kind.__name__: kind for kind in (AnswerJudged, ReceiptJudged, CaseOpened, GameFound, MoveMined, CaseEnded)}
+
+
+class CaseBook:
+    """The current ``WatchState``, rebuilt from the log at ``path`` when constructed."""
+
+    def __init__(self, path: Path) -> None:
+        self._log: EventLog[WatchEvent] = EventLog(path, _KINDS)
+        self.state = WatchState()
+        for event in self._log.events():
+            self.state = transition(self.state, event)
+
+    def write(self, event: WatchEvent) -> WatchState:
+        """Apply ``event``; it is on the disk before it counts."""
+        after = transition(self.state, event)
+        if after is not self.state:
+            self._log.append(event)
+            self.state = after
+        return after
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()

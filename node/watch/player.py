@@ -1,0 +1,110 @@
+"""The challenger's moves: evidence and the chain's published answers in, one transaction out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.disputes import challenger, defender
+from nexus_chain.disputes.witnesses import WitnessBuilder
+from node.errors import GameDataError
+from node.watch.evidence import Evidence
+
+
+class Player:
+    """Plays one side of step games: the challenger's. Reads events from ``from_block`` on."""
+
+    def __init__(self, disputes: DisputeGame, from_block: int) -> None:
+        self._disputes, self._from_block = disputes, from_block
+
+    def play(self, number: int, game: GameRecord, evidence: Evidence) -> tuple[str, Mined]:
+        """Make the move that ``game.state`` asks of the challenger; its name and transaction.
+
+        Raises NothingToDisputeError when the node's data turns out to be right.
+        """
+        disputes, trace = self._disputes, evidence.trace
+        match game.state:
+            case GameState.PICK_TENSOR:
+                tensor = challenger.pick_tensor(self._trace_roots(evidence), evidence.roots)
+                return f"pick tensor {trace.layout.tensor(tensor).name}", disputes.pick_tensor(number, tensor)
+            case GameState.PICK_SUBTREE:
+                subtree = challenger.pick_subtree(self._rows(evidence, game), trace, game.tensor)
+                return f"pick subtree {subtree}", disputes.pick_subtree(number, subtree)
+            case GameState.PICK_LEAF:
+                leaf = self._leaf(evidence, game)
+                return f"pick leaf {leaf}", disputes.pick_leaf(number, leaf)
+            case GameState.CONVICT:
+                return self._convict(number, game, evidence)
+            case GameState.CONVICT_SCORES:
+                return "convict", disputes.convict(number, self._score_witness(game, evidence))
+            case _:
+                raise GameDataError(
+                    f"game {number} asks {game.state.name} of the challenger", advice="Update this program."
+                )
+
+    def _leaf(self, evidence: Evidence, game: GameRecord) -> int:
+        hashes = self._rows(evidence, game)
+        first = 0
+        answer = self._disputes.answer_of(evidence.digest, GameState.ROWS, game.tensor)
+        if answer.count > len(hashes):
+            where = {"receipt": evidence.digest, "tensor": game.tensor, "subtree": game.subtree}
+            hashes = list(self._posted("SubtreePosted", where)["leaves"])
+            first = game.subtree * defender.SUBTREE
+        return challenger.pick_leaf(hashes, evidence.trace, game.tensor, first)
+
+    def _convict(self, number: int, game: GameRecord, evidence: Evidence) -> tuple[str, Mined]:
+        data = self._bytes(evidence, game)
+        element = challenger.pick_element(data, evidence.trace, game.tensor, game.leaf)
+        op = evidence.trace.layout.tensor(game.tensor).op
+        if op is not None and op.kind == "attention":
+            return f"pick element {element}", self._disputes.pick_element(number, element)
+        witness = self._builder(evidence).witness(game.tensor, game.leaf, data, element)
+        return "convict", self._disputes.convict(number, witness.encoded())
+
+    def _score_witness(self, game: GameRecord, evidence: Evidence) -> bytes:
+        place = {"tensor": game.tensor, "leaf": game.leaf}
+        rows = [
+            event.arguments
+            for event in self._disputes.events(
+                "ScoresPosted", self._from_block, where={"receipt": evidence.digest, **place}
+            )
+            if event.arguments["element"] == game.element
+        ]
+        if not rows:
+            raise self._missing("ScoresPosted")
+        posted = bytes(rows[0]["records"]), bytes(rows[0]["scores"])
+        builder = self._builder(evidence)
+        right = builder.score_row(game.tensor, game.leaf, game.element)
+        claimed = (game.tensor, game.leaf, self._bytes(evidence, game), game.element)
+        wrong = challenger.wrong_statement(posted, right)
+        return builder.score_witness(claimed, posted, wrong).encoded()
+
+    # ------------------------------------------------------------ what was posted
+
+    def _builder(self, evidence: Evidence) -> WitnessBuilder:
+        return WitnessBuilder(evidence.published, evidence.trace, self._trace_roots(evidence))
+
+    def _trace_roots(self, evidence: Evidence) -> list[bytes]:
+        return [bytes(root) for root in self._posted("TracePosted", {"receipt": evidence.digest})["tensorRoots"]]
+
+    def _rows(self, evidence: Evidence, game: GameRecord) -> list[bytes]:
+        where = {"receipt": evidence.digest, "tensor": game.tensor}
+        return [bytes(entry) for entry in self._posted("RowsPosted", where)["hashes"]]
+
+    def _bytes(self, evidence: Evidence, game: GameRecord) -> bytes:
+        where = {"receipt": evidence.digest, "tensor": game.tensor, "leaf": game.leaf}
+        return bytes(self._posted("BytesPosted", where)["data"])
+
+    def _posted(self, event: str, where: dict[str, Any]) -> dict[str, Any]:
+        # The first posting binds the node; there is none after it.
+        for found in self._disputes.events(event, self._from_block, where=where):
+            return found.arguments
+        raise self._missing(event)
+
+    @staticmethod
+    def _missing(event: str) -> GameDataError:
+        return GameDataError(
+            f"the RPC server does not return the {event} event that the game stands on",
+            advice="It lags or prunes logs; it is asked again, else use another RPC server.",
+        )

@@ -1,0 +1,336 @@
+"""The watcher: looks at answers, accuses, and keeps its games going until each is over.
+
+One round reads the answer folder and the chain, and makes at most one move per case. A round may
+fail anywhere (the RPC server stalls, the process is killed, a block is re-organised): the next
+one asks the chain again and goes on. Nothing is sent before the log says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.client.model_files import find_model_files
+from nexus_chain.client.peer import SignedReceipt
+from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.verify import AuditLevel
+from nexus_chain.disputes.errors import NothingToDisputeError
+from nexus_chain.errors import NexusError
+from nexus_chain.market.documents import require_signer
+from nexus_chain.program import IntegerModel
+from nexus_chain.routing.errors import ByzantineAttackError
+from nexus_chain.routing.reputation import detect_byzantine
+from node.chain_view import ChainView
+from node.errors import GameDataError
+from node.watch.cases import (
+    EQUIVOCATION,
+    LINK,
+    AnswerJudged,
+    Case,
+    CaseEnded,
+    CaseOpened,
+    Commit,
+    End,
+    Facts,
+    GameFound,
+    Move,
+    MoveMined,
+    Open,
+    Play,
+    ReceiptJudged,
+    Timeout,
+    Void,
+    Wait,
+    next_move,
+)
+from node.watch.evidence import Evidence, claim_of, judge, usable
+from node.watch.log import CaseBook
+from node.watch.player import Player
+from node.watch.policy import Budget
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """``data``: the watcher's own folder; ``answers``: folders with answer files; ``models``: where models lie."""
+
+    data: Path
+    answers: tuple[Path, ...]
+    models: tuple[Path, ...]
+    level: AuditLevel
+    budget: Budget
+
+
+class Watcher:
+    """Audits and disputes with one wallet."""
+
+    def __init__(self, settings: WatchSettings, contracts: Contracts, disputes: DisputeGame, address: str) -> None:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.book = CaseBook(settings.data / "watch.sqlite")
+        self._settings, self._contracts, self._disputes, self._address = settings, contracts, disputes, address
+        self._view = ChainView(contracts, address)
+        self._first_block = contracts.deployment.block
+        self._player = Player(disputes, self._first_block)
+        self._models: dict[bytes, IntegerModel] = {}
+        self._evidence: dict[bytes, Evidence] = {}
+        self._seen: set[tuple[Path, int]] = set()
+        self._said: dict[bytes, str] = {}
+
+    def close(self) -> None:
+        """Close the log."""
+        self.book.close()
+
+    def round(self) -> list[str]:
+        """Judge new answers, then make every move that is due; what happened, in words."""
+        said = []
+        for path in self._new_answers():
+            said += self._guarded(f"answer {path.name}", lambda path=path: self._judge(path))
+        for case in list(self.book.state.cases.values()):
+            if not case.over:
+                name = f"receipt 0x{case.receipt.hex()[:16]}"
+                said += self._guarded(name, lambda case=case: self._advance(case))
+        return said
+
+    @staticmethod
+    def _guarded(what: str, act: Any) -> list[str]:
+        """One broken answer or stalled request must not keep the others from their deadlines."""
+        try:
+            said: list[str] = act()
+        except NexusError as error:
+            log.warning("%s has to wait: %s", what, error)
+            return []
+        for line in said:
+            log.info(line)
+        return said
+
+    @property
+    def idle(self) -> bool:
+        """Whether no case is open."""
+        return all(case.over for case in self.book.state.cases.values())
+
+    # ---------------------------------------------------------------- judging
+
+    def _new_answers(self) -> Iterator[Path]:
+        for folder in self._settings.answers:
+            for path in sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]:
+                stamp = path, path.stat().st_mtime_ns
+                if stamp not in self._seen:
+                    yield path
+
+    def _judge(self, path: Path) -> list[str]:
+        stamp = path, path.stat().st_mtime_ns
+        proof = InferenceProof.load(path)
+        known = proof.order_digest in self.book.state.judged
+        said = [] if known else self._judge_new(proof)
+        self._seen.add(stamp)
+        return said
+
+    def _judge_new(self, proof: InferenceProof) -> list[str]:
+        digest, order = proof.order_digest, proof.order
+        name = f"answer 0x{digest.hex()[:16]}"
+        if proof.domain != self._contracts.domain:
+            self.book.write(AnswerJudged(digest, "refused"))
+            return [f"{name} is for another market"]
+        require_signer(
+            order, proof.order_signature, proof.domain, self._contracts.market.session_of(order.session).signer
+        )
+        nodes = {receipt.node for receipt, _ in proof.receipts}
+        proof = usable(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes})
+        said = self._equivocations(proof)
+        if not self._settings.level.recompute():
+            self.book.write(AnswerJudged(digest, "unchecked"))
+            return said
+        found = judge(proof, self._model(order.model_version))
+        for accusation in found.accusations:
+            said += self._accuse(proof, accusation.signed, accusation.kind)
+        self._remember(found.verdicts)
+        self.book.write(AnswerJudged(digest, "wrong" if found.accusations else "right"))
+        said += self._compromised(found.verdicts)
+        return [*said, f"{name}: {'WRONG' if found.accusations else 'every bit agrees'}"]
+
+    def _remember(self, verdicts: tuple[tuple[SignedReceipt, bool], ...]) -> None:
+        for (receipt, _), right in verdicts:
+            digest = receipt.digest(self._contracts.domain)
+            self.book.write(ReceiptJudged(digest, receipt.node, "right" if right else "wrong"))
+
+    @staticmethod
+    def _compromised(verdicts: tuple[tuple[SignedReceipt, bool], ...]) -> list[str]:
+        valid: dict[str, bool] = {}
+        for (receipt, _), right in verdicts:
+            valid[receipt.node] = valid.get(receipt.node, True) and right
+        try:
+            detect_byzantine(valid)
+        except ByzantineAttackError as error:
+            return [str(error)]
+        return []
+
+    def _equivocations(self, proof: InferenceProof) -> list[str]:
+        """Accuse whoever signed two outputs for one input."""
+        said: list[str] = []
+        first: dict[bytes, bytes] = {}
+        for signed in proof.receipts:
+            digest = signed[0].digest(proof.domain)
+            known = first.setdefault(claim_of(signed[0]), digest)
+            if known != digest and self._kept_receipts(proof)[known][0].out_root != signed[0].out_root:
+                said += self._accuse(proof, signed, EQUIVOCATION, known)
+        return said
+
+    @staticmethod
+    def _kept_receipts(proof: InferenceProof) -> dict[bytes, SignedReceipt]:
+        return {signed[0].digest(proof.domain): signed for signed in proof.receipts}
+
+    def _accuse(self, proof: InferenceProof, signed: SignedReceipt, kind: str, other: bytes = b"") -> list[str]:
+        receipt, digest = signed[0], signed[0].digest(proof.domain)
+        if digest in self.book.state.cases:
+            return []
+        # The evidence must outlive the user's folder: a game lasts for days.
+        kept = proof.save(self._settings.data / "evidence" / f"{digest.hex()}.json")
+        self.book.write(
+            CaseOpened(
+                digest,
+                proof.order_digest,
+                receipt.node,
+                proof.order.session,
+                kind,
+                str(kept),
+                secrets.token_bytes(32),
+                other,
+            )
+        )
+        return [f"{receipt.node} signed a wrong result for positions up to {receipt.to_position}: {kind} game"]
+
+    def _model(self, version: bytes) -> IntegerModel:
+        if version not in self._models:
+            registered = self._contracts.models.version(version)
+            self._models[version] = find_model_files(registered, list(self._settings.models)).model(registered)
+        return self._models[version]
+
+    # ---------------------------------------------------------------- playing
+
+    def _advance(self, case: Case) -> list[str]:
+        number, game = self._game_of(case)
+        if game is not None and number != case.game:
+            self.book.write(GameFound(case.receipt, number, game.bond))
+            case = self.book.state.cases[case.receipt]
+        move = next_move(case, self._facts(case, game), self._settings.budget, self.book.state)
+        return self._make(case, number, game, move)
+
+    def _game_of(self, case: Case) -> tuple[int, GameRecord | None]:
+        """Our latest game about the receipt, found on the chain: our own memory may be ahead of it."""
+        ours = [
+            int(event.arguments["game"])
+            for event in self._disputes.games_about(case.receipt, self._first_block)
+            if event.arguments["challenger"] == self._address
+        ]
+        return (ours[-1], self._disputes.game_of(ours[-1])) if ours else (0, None)
+
+    def _facts(self, case: Case, game: GameRecord | None) -> Facts:
+        market, commitment = self._contracts.market, commitment_of(case.receipt, self._address, case.salt)
+        line = market.line_of(case.session, case.node)
+        return Facts(
+            now=self._view.look_at_clock(),
+            convicted=self._contracts.nodes.is_convicted(case.node),
+            settled=line.settled,
+            line_end=line.end,
+            committed_at=self._disputes.committed_at(self._address, commitment),
+            # The bond follows the base fee, which grows by an eighth a block at most.
+            bond=self._disputes.bond_now() * 5 // 4,
+            gas_price=int(self._contracts.web3.eth.gas_price),
+            game=game,
+        )
+
+    def _make(self, case: Case, number: int, game: GameRecord | None, move: Move) -> list[str]:
+        match move:
+            case Wait():
+                return self._once(case, move.reason)
+            case End():
+                self.book.write(CaseEnded(case.receipt, move.outcome))
+                self._evidence.pop(case.receipt, None)
+                return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
+            case Commit():
+                commitment = commitment_of(case.receipt, self._address, case.salt)
+                return self._mined(case, "commit", self._disputes.commit(commitment))
+            case Open():
+                return self._open(case)
+            case Timeout():
+                return self._mined(case, "timeout", self._disputes.timeout(number))
+            case Void():
+                return self._mined(case, "void", self._disputes.void(number))
+            case Play():
+                return self._play(case, number, game)
+
+    def _once(self, case: Case, reason: str) -> list[str]:
+        if self._said.get(case.receipt) == reason:
+            return []
+        self._said[case.receipt] = reason
+        return [f"{case.node}: {reason}"]
+
+    def _open(self, case: Case) -> list[str]:
+        evidence = self._evidence_of(case)
+        if case.kind == EQUIVOCATION:
+            first = self._kept_receipts(evidence.proof)[case.other]
+            # The commitment names the first receipt of the two.
+            mined = self._disputes.equivocate(*evidence.signed, *first, case.salt)
+            return self._mined(case, "equivocate", mined)
+        bond = self._disputes.bond_now() * 5 // 4
+        send = self._disputes.open_link if case.kind == LINK else self._disputes.open_step
+        number, mined = send(evidence.opening(case.salt), bond=bond)
+        self.book.write(GameFound(case.receipt, number, bond))
+        return self._mined(case, f"open game {number}", mined)
+
+    def _play(self, case: Case, number: int, game: GameRecord | None) -> list[str]:
+        if game is None:
+            return []
+        try:
+            return self._mined(case, *self._player.play(number, game, self._evidence_of(case)))
+        except NothingToDisputeError as error:
+            log.error("game %d cannot be won: %s", number, error)
+            self.book.write(CaseEnded(case.receipt, "given up: the node's trace is right"))
+            return [f"{case.node}: its published trace is right"]
+
+    def _mined(self, case: Case, move: str, mined: Mined) -> list[str]:
+        self.book.write(MoveMined(case.receipt, move, mined.hash, mined.gas, mined.fee))
+        return [f"{move}: {mined.gas} gas"]
+
+    def _evidence_of(self, case: Case) -> Evidence:
+        if case.receipt not in self._evidence:
+            proof = InferenceProof.load(Path(case.answer))
+            signed = self._kept_receipts(proof).get(case.receipt)
+            if signed is None:
+                raise GameDataError(f"{case.answer} lacks the receipt", advice="Restore the watcher's data folder.")
+            self._evidence[case.receipt] = Evidence(proof, signed, self._model(proof.order.model_version))
+        return self._evidence[case.receipt]
+
+    # -------------------------------------------------------------- reporting
+
+    def report(self) -> dict[str, Any]:
+        """What was judged and where every case stands; a JSON value, amounts in wei."""
+        state = self.book.state
+        verdicts = list(state.judged.values())
+        return {
+            "answers": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
+            "spent_wei": state.spent,
+            "locked_wei": state.locked,
+            "reputation": {node: state.book.of(node) for node in state.book.records},
+            "cases": [
+                {
+                    "receipt": "0x" + case.receipt.hex(),
+                    "node": case.node,
+                    "kind": case.kind,
+                    "game": case.game,
+                    "outcome": case.outcome,
+                    "transactions": case.transactions,
+                    "gas": case.gas,
+                    "fees_wei": case.fees,
+                }
+                for case in state.cases.values()
+            ],
+        }
