@@ -11,51 +11,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nexus_chain.commitments.merkle import MerkleTree
-from nexus_chain.commitments.tensor import TORCH_DTYPES, commit, tensor_tree
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.commitments.tensor import TORCH_DTYPES
+from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout, TraceTensor
 from nexus_chain.engine.reference import evaluate_row
 from nexus_chain.program import POSITIONS, SAMPLED, Op, Program, Sampling, TensorSpec
-
-
-class FixedTrace(Trace):
-    """A trace whose tensors are given instead of computed."""
-
-    def __init__(self, layout: TraceLayout, tensors: list[Tensor], sequence: Sequence) -> None:
-        self.layout, self.sequence, self.tensors = layout, sequence, list(tensors)
-        self._roots: dict[int, bytes] = {}
-        self._trees: dict[int, MerkleTree] = {}
-
-    def tensor(self, number: int) -> Tensor:
-        return self.tensors[self.layout.tensor(number).number]
-
-    def root(self, number: int) -> bytes:
-        if number not in self._roots:
-            self._roots[number] = commit(self.tensor(number), self.sequence.salt)
-        return self._roots[number]
-
-    def tree(self, number: int) -> MerkleTree:
-        if number not in self._trees:
-            self._trees[number] = tensor_tree(self.tensor(number))
-        return self._trees[number]
-
-    def roots(self) -> list[bytes]:
-        return [self.root(number) for number in range(len(self.tensors))]
-
-    def replaced(self, changes: Mapping[int, Tensor]) -> FixedTrace:
-        """The same trace with some tensors exchanged; unchanged roots are not computed again."""
-        tensors = [changes.get(number, tensor) for number, tensor in enumerate(self.tensors)]
-        made = FixedTrace(self.layout, tensors, self.sequence)
-        made._roots = {number: root for number, root in self._roots.items() if number not in changes}
-        made._trees = {number: tree for number, tree in self._trees.items() if number not in changes}
-        return made
-
-
-def fixed(trace: Trace) -> FixedTrace:
-    """All tensors of a (small) trace, held in memory."""
-    tensors = [trace.tensor(number) for number in range(len(trace.layout.tensors))]
-    return FixedTrace(trace.layout, tensors, trace.sequence)
 
 
 def altered(tensor: Tensor, element: int, value: int) -> Tensor:
@@ -66,15 +26,15 @@ def altered(tensor: Tensor, element: int, value: int) -> Tensor:
 
 
 def lie(
-    honest: FixedTrace, weights: Mapping[str, Tensor], place: tuple[int, int], value: int, *, consistent: bool
-) -> FixedTrace:
+    honest: StoredTrace, weights: Mapping[str, Tensor], place: tuple[int, int], value: int, *, consistent: bool
+) -> StoredTrace:
     """The honest trace with the element at ``place`` (tensor number, row-major index) set to ``value``."""
     number, element = place
     made = honest.replaced({number: altered(honest.tensor(number), element, value)})
     return recomputed_after(made, weights, number) if consistent else made
 
 
-def recomputed_after(trace: FixedTrace, weights: Mapping[str, Tensor], number: int) -> FixedTrace:
+def recomputed_after(trace: StoredTrace, weights: Mapping[str, Tensor], number: int) -> StoredTrace:
     """Every tensor after ``number`` computed anew (sibling outputs of the same op stay as they are)."""
     layout = trace.layout
     live = {spec.name: trace.tensor(spec.number) for spec in layout.tensors}

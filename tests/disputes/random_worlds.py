@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from lies import FixedTrace, run_op
+from lies import run_op
 from referee import SALT
 from torch import Tensor
 
 from nexus_chain.commitments.tensor import TORCH_DTYPES
+from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import ModelShape, Op, Program, Sampling, TensorSpec, llama, llama_program
@@ -105,13 +106,13 @@ class RandomWorld:
         self.layout = TraceLayout(self.program, 0, 1, POSITIONS, PROMPT)
         tensors = [self.fill(spec) for spec in self.layout.tensors]
         prompt = self.noise.tensor("tokens", "i32", (PROMPT,), SHAPE.vocab)
-        self.base = FixedTrace(self.layout, tensors, Sequence(tensors[0], prompt, self.sampling, SALT))
+        self.base = StoredTrace(self.layout, tensors, Sequence(tensors[0], prompt, self.sampling, SALT))
 
     def fill(self, spec: TraceTensor) -> Tensor:
         """Noise in the form of one tensor."""
         return self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
 
-    def with_op(self, op: Op) -> FixedTrace:
+    def with_op(self, op: Op) -> StoredTrace:
         """The trace with fresh inputs of ``op`` and the outputs that the reference computes from them."""
         numbers = self.layout.numbers
         changes = {numbers[name]: self.fill(self.layout.tensor(numbers[name])) for name in op.inputs}
@@ -120,11 +121,11 @@ class RandomWorld:
         changes |= {numbers[spec.name]: output for spec, output in zip(op.outputs, outputs, strict=True)}
         return self.base.replaced(changes)
 
-    def all_wrong(self, trace: FixedTrace, op: Op) -> FixedTrace:
+    def all_wrong(self, trace: StoredTrace, op: Op) -> StoredTrace:
         """Every element of the op's outputs set to something else."""
         return trace.replaced({self.layout.numbers[spec.name]: self._spoiled(trace, spec) for spec in op.outputs})
 
-    def _spoiled(self, trace: FixedTrace, spec: TensorSpec) -> Tensor:
+    def _spoiled(self, trace: StoredTrace, spec: TensorSpec) -> Tensor:
         tensor = trace.tensor(self.layout.numbers[spec.name])
         other = self.noise.tensor(spec.name, spec.dtype, tuple(tensor.shape), SHAPE.vocab)
         near = tensor ^ 1

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from evm import Contract, Machine
-from lies import FixedTrace, fixed
 from torch import Tensor
 
 from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
 from nexus_chain.disputes import challenger, defender
+from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence, Trace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
@@ -28,14 +28,14 @@ def random_tokens(model: IntegerModel, positions: int, seed: int) -> Tensor:
 
 def honest_trace(
     model: IntegerModel, layers: tuple[int, int], positions: int, prompt: int, sampling: Sampling, seed: int = 1
-) -> FixedTrace:
+) -> StoredTrace:
     """Trace of a segment on random tokens (of which the sampled ones need not be the program's)."""
     rows = tokens = random_tokens(model, positions, seed)
     if layers[0]:
         engine = Engine(model.program, model.weights, 0, layers[0])
         rows = engine.forward([(engine.open(prompt, sampling, positions), tokens)])[0]
     sequence = Sequence(rows, tokens[:prompt], sampling, SALT)
-    return fixed(Trace(model.program, model.weights, layers, sequence))
+    return StoredTrace.of(Trace(model.program, model.weights, layers, sequence))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Referee:
         self.verifier: Contract = self.machine.deploy("StepVerifier")
         self._builder: WitnessBuilder | None = None
 
-    def judge(self, posted: FixedTrace, number: int, element: int, own: Trace | None = None) -> Verdict:
+    def judge(self, posted: StoredTrace, number: int, element: int, own: Trace | None = None) -> Verdict:
         """Step element ``element`` (row-major) of tensor ``number`` of the trace ``posted``.
 
         ``own`` is the challenger's trace; its score row is compared where attention is stepped.
@@ -74,14 +74,14 @@ class Referee:
         witness = builder.witness(number, leaf, data, within).encoded()
         return self._ask("convicts", subject, claim.values(), witness)
 
-    def builder(self, posted: FixedTrace) -> WitnessBuilder:
+    def builder(self, posted: StoredTrace) -> WitnessBuilder:
         """Builder over the posted trace; the last one is kept."""
         if self._builder is None or self._builder.trace is not posted:
             self._builder = WitnessBuilder(self.model, posted, posted.roots())
         return self._builder
 
     def _judge_scores(
-        self, posted: FixedTrace, builder: WitnessBuilder, claimed: tuple[int, int, bytes, int], own: Trace
+        self, posted: StoredTrace, builder: WitnessBuilder, claimed: tuple[int, int, bytes, int], own: Trace
     ) -> Verdict:
         number, leaf, _, element = claimed
         theirs = builder.score_row(number, leaf, element)

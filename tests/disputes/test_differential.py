@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from lies import FixedTrace
 from random_worlds import RandomWorld
 from referee import Referee, size_of
 
@@ -19,6 +18,7 @@ from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.operators import NEEDED
 from nexus_chain.disputes.operators.attention import ScoreRow
+from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import Op
@@ -29,7 +29,7 @@ TRACES_PER_WORLD = 12
 ELEMENTS_PER_TRACE = 24
 
 
-def traces(kind: str) -> Iterator[tuple[RandomWorld, Referee, Op, FixedTrace]]:
+def traces(kind: str) -> Iterator[tuple[RandomWorld, Referee, Op, StoredTrace]]:
     """Without end: traces in which one op of the kind is right and all else is noise."""
     for seed in itertools.count(1000 * SEED):
         world = RandomWorld(seed)
@@ -40,7 +40,7 @@ def traces(kind: str) -> Iterator[tuple[RandomWorld, Referee, Op, FixedTrace]]:
             yield world, referee, op, world.with_op(op)
 
 
-def elements(world: RandomWorld, op: Op, trace: FixedTrace, source: random.Random) -> Iterator[tuple[int, int]]:
+def elements(world: RandomWorld, op: Op, trace: StoredTrace, source: random.Random) -> Iterator[tuple[int, int]]:
     """Random (tensor, element) of the op's outputs."""
     numbers = [world.layout.numbers[spec.name] for spec in op.outputs]
     for _ in range(ELEMENTS_PER_TRACE // 2):

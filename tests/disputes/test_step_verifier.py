@@ -6,12 +6,13 @@ import random
 
 import pytest
 import torch
-from lies import FixedTrace, lie
+from lies import lie
 from referee import Referee, honest_trace, size_of
 
 from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.operators import NEEDED
+from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
@@ -42,7 +43,7 @@ def world(request: pytest.FixtureRequest) -> World:
     return World(*WORLDS[request.param])
 
 
-def places(trace: FixedTrace, count: int, seed: int) -> list[tuple[int, int]]:
+def places(trace: StoredTrace, count: int, seed: int) -> list[tuple[int, int]]:
     """``count`` random elements of every tensor that can be picked."""
     source = random.Random(seed)
     numbers = [number for number in range(1, len(trace.layout.tensors)) if size_of(trace, number)]
@@ -69,7 +70,7 @@ def test_every_lie_is_convicted(world: World, consistent: bool) -> None:
         assert world.referee.judge(false, number, element, own=honest).convicted, (spec.name, element)
 
 
-def other_value(trace: FixedTrace, number: int, element: int, source: random.Random) -> int:
+def other_value(trace: StoredTrace, number: int, element: int, source: random.Random) -> int:
     """A wrong value of the element: its neighbours and any bit pattern."""
     right, bits = int(trace.tensor(number).reshape(-1)[element]), 8 * DTYPE_BYTES[trace.layout.tensor(number).dtype]
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
@@ -77,7 +78,7 @@ def other_value(trace: FixedTrace, number: int, element: int, source: random.Ran
     return source.choice([value for value in choices if low <= value <= high and value != right])
 
 
-def found_by_challenger(posted: FixedTrace, own: FixedTrace) -> tuple[int, int]:
+def found_by_challenger(posted: StoredTrace, own: StoredTrace) -> tuple[int, int]:
     """(tensor, row-major element) that the challenger would dispute, by the game's own questions."""
     roots = posted.roots()
     number = challenger.pick_tensor(roots, own.roots())
@@ -94,7 +95,7 @@ def test_every_kind_was_stepped(world: World) -> None:
         assert kinds == {*NEEDED, "attention"}
 
 
-def attention_number(trace: FixedTrace) -> int:
+def attention_number(trace: StoredTrace) -> int:
     return next(spec.number for spec in trace.layout.tensors if spec.op is not None and spec.op.kind == "attention")
 
 
