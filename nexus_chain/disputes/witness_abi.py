@@ -7,10 +7,13 @@ from enum import IntEnum
 from typing import Any
 
 from eth_abi.abi import encode
+from eth_utils.abi import function_signature_to_4byte_selector
 
 DESCRIPTORS = "(uint32,uint32,bytes[],bytes32[])"
 OPENING = "(uint32,bytes,bytes32[],bytes32[],bytes,uint32)"
 WITNESS = f"(bytes,uint32,{DESCRIPTORS},{OPENING}[])"
+SUBJECT = f"({','.join(['bytes32'] * 6 + ['uint32'] * 5 + ['uint16'] * 3)})"
+CLAIM = "(uint32,uint32,bytes32,bytes32)"
 SCORE_WITNESS = f"(uint8,uint32,bytes,bytes,bytes32[],bytes,bytes32[],{DESCRIPTORS},{OPENING}[])"
 
 
@@ -125,3 +128,18 @@ class ScoreWitness:
         posted = (self.records, self.records_proof, self.scores, self.scores_proof)
         head = (int(self.part), self.at, self.leaf)
         return encode([SCORE_WITNESS], [(*head, *posted, self.descriptor.values(), openings)])
+
+
+def convicts_call(subject: Subject, claim: Claim, witness: Witness) -> bytes:
+    """Calldata of ``IStepVerifier.convicts``: what a challenger asks before it pays for a move."""
+    return _call("convicts", [SUBJECT, CLAIM, "bytes"], subject.values(), claim.values(), witness.encoded())
+
+
+def convicts_scores_call(subject: Subject, claim: Claim, element: int, root: bytes, witness: ScoreWitness) -> bytes:
+    """Calldata of ``IStepVerifier.convictsScores``."""
+    types = [SUBJECT, CLAIM, "uint32", "bytes32", "bytes"]
+    return _call("convictsScores", types, subject.values(), claim.values(), element, root, witness.encoded())
+
+
+def _call(function: str, types: list[str], *values: Any) -> bytes:
+    return bytes(function_signature_to_4byte_selector(f"{function}({','.join(types)})")) + encode(types, values)

@@ -140,6 +140,11 @@ class WitnessBuilder:
         """The right score row behind an element of an attention's output."""
         return attention.score_row(self.step(number, leaf, element), self.model.weights)
 
+    def score_root(self, number: int, leaf: int, element: int, posted: tuple[bytes, bytes]) -> bytes:
+        """Root of a score row (records, scores) posted for an element, as the game stores it and the node signs it."""
+        step = self.step(number, leaf, element)
+        return score_tree(*posted, attention.block_ranges(*attention.span(step), step.op.params["block"])).root()
+
     def score_witness(
         self,
         claimed: tuple[int, int, bytes, int],

@@ -1,0 +1,116 @@
+"""Golden vectors of single steps: calls of ``StepVerifier`` with the word that they return.
+
+    python scripts/make_step_vectors.py       # rewrites tests/vectors/steps.jsonl
+
+One right and one wrong element of every op kind, and of every part of a posted score row, on a tiny
+random model. The script is deterministic and asks no contract: its verdicts are the protocol's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
+from nexus_chain.disputes import defender
+from nexus_chain.disputes.stored_trace import StoredTrace
+from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace_layout import TraceTensor
+from nexus_chain.disputes.witness_abi import ScorePart, convicts_call, convicts_scores_call
+from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
+from nexus_chain.program import ModelShape, Sampling, random_model
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "tests" / "vectors" / "steps.jsonl"
+SHAPE = ModelShape(
+    layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=40, vocab=96, context=16, attention_bias=True
+)
+POSITIONS, PROMPT = 4, 2
+
+
+def honest_trace() -> tuple[PublishedModel, StoredTrace]:
+    """The model and the trace that all vectors are about."""
+    model = random_model(SHAPE, seed=11)
+    tokens = torch.tensor([5, 77, 31, 2], dtype=torch.int32)
+    sequence = Sequence(tokens, tokens[:PROMPT], Sampling.at_temperature(1.0, b"\3" * 32), bytes(range(32)))
+    trace = StoredTrace.of(Trace(model.program, model.weights, (0, SHAPE.layers), sequence))
+    return PublishedModel(model.program, model.weights), trace
+
+
+def vectors() -> Iterator[dict[str, object]]:
+    """Every vector; ``returns`` is what ``calldata`` gives."""
+    model, trace = honest_trace()
+    seen: set[tuple[str, int]] = set()
+    for tensor in trace.layout.tensors[1:]:
+        kind = tensor.op.kind if tensor.op else tensor.name
+        if (kind, tensor.output) in seen:
+            continue
+        seen.add((kind, tensor.output))
+        element = trace.tensor(tensor.number).numel() - 1
+        wrong = trace.tensor(tensor.number).clone()
+        wrong.view(-1)[element] ^= 1
+        for convicts, posted in ((False, trace), (True, trace.replaced({tensor.number: wrong}))):
+            calls = score_calls if kind == "attention" else step_calls
+            yield from calls(WitnessBuilder(model, posted, posted.roots()), tensor, element, convicts)
+
+
+def place(tensor: TraceTensor, element: int) -> tuple[int, int]:
+    """(leaf, element within it) of a row-major index."""
+    return divmod(element, RowLayout.of(tensor.dtype, tensor.shape).leaf_bytes // DTYPE_BYTES[tensor.dtype])
+
+
+def step_calls(
+    builder: WitnessBuilder, tensor: TraceTensor, element: int, convicts: bool
+) -> Iterator[dict[str, object]]:
+    leaf, within = place(tensor, element)
+    data = defender.leaf(builder.trace, tensor.number, leaf).data
+    claim = builder.claim(tensor.number, leaf, data)
+    witness = builder.witness(tensor.number, leaf, data, within)
+    yield vector(tensor, "step", convicts_call(builder.subject(), claim, witness), convicts)
+
+
+def score_calls(
+    builder: WitnessBuilder, tensor: TraceTensor, element: int, convicts: bool
+) -> Iterator[dict[str, object]]:
+    """The sum is wrong where the element is; a score and a record are wrong where a byte of them is changed."""
+    leaf, within = place(tensor, element)
+    data = defender.leaf(builder.trace, tensor.number, leaf).data
+    claim, row = builder.claim(tensor.number, leaf, data), builder.score_row(tensor.number, leaf, within)
+    for part in ScorePart:
+        records, scores = bytearray(row.record_bytes), bytearray(row.score_bytes)
+        if convicts and part != ScorePart.SUM:
+            (scores if part == ScorePart.SCORE else records)[0] ^= 1
+        posted = bytes(records), bytes(scores)
+        claimed = (tensor.number, leaf, data, within)
+        witness = builder.score_witness(claimed, posted, (part, 0))
+        root = builder.score_root(tensor.number, leaf, within, posted)
+        call = convicts_scores_call(builder.subject(), claim, within, root, witness)
+        yield vector(tensor, part.name.lower(), call, convicts)
+
+
+def vector(tensor: TraceTensor, step: str, call: bytes, convicts: bool) -> dict[str, object]:
+    kind = tensor.op.kind if tensor.op else tensor.name
+    word = int(convicts).to_bytes(32, "big")
+    return {
+        "kind": kind,
+        "tensor": tensor.name,
+        "step": step,
+        "convicts": convicts,
+        "calldata": "0x" + call.hex(),
+        "returns": "0x" + word.hex(),
+    }
+
+
+def rendered() -> str:
+    """The file's content."""
+    return "".join(json.dumps(made) + "\n" for made in vectors())
+
+
+if __name__ == "__main__":
+    content = rendered()
+    TARGET.write_text(content)
+    sys.stdout.write(f"wrote {TARGET.relative_to(ROOT)}: {content.count(chr(10))} vectors\n")
