@@ -23,6 +23,5 @@ def connect(configuration: NodeConfiguration, wallet: Wallet | None = None) -> C
 
 
 def terms_of(contracts: Contracts, configuration: NodeConfiguration) -> Terms:
-    """Rows are kept for the longest game, 2C + 6M."""
-    timing = contracts.nodes.timing()
-    return Terms(2 * timing.clock + 6 * timing.minimum_move, configuration.close_idle_after)
+    """Rows are kept for the longest game after a line's end."""
+    return Terms(contracts.nodes.longest_game(), configuration.close_idle_after)

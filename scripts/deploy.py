@@ -1,4 +1,4 @@
-"""Deploy the five contracts with ape, and write the deployment file.
+"""Deploy the contracts with ape, and write the deployment file.
 
     scripts/ape.sh run deploy --network http://127.0.0.1:8545 --preset local
     scripts/ape.sh run deploy --network ethereum:mainnet:node --preset mainnet --account operator \\
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS, PRESETS, check_preset, deploy  # noqa: E402
+from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS, PRESETS, check_preset, created_address, deploy  # noqa: E402
 from nexus_chain.chain.errors import WrongChainError  # noqa: E402
 from nexus_chain.chain.wallet import read_password  # noqa: E402
 from nexus_chain.errors import NexusError  # noqa: E402
@@ -39,6 +39,9 @@ class ApeCreator:
     def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
         instance = self.account.deploy(getattr(project, contract), *arguments)
         return str(instance.address), int(chain.blocks.head.number)
+
+    def foresee(self, creations: int) -> str:
+        return created_address(str(self.account.address), int(self.account.nonce) + creations)
 
     def has_code(self, address: str) -> bool:
         return bool(chain.provider.get_code(address))

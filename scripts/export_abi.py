@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from nexus_chain.chain.interfaces import CONTRACTS  # noqa: E402
+from nexus_chain.chain.interfaces import CONTRACTS, PIECES  # noqa: E402
 
 TARGET = ROOT / "nexus_chain" / "chain" / "abi"
 
@@ -45,7 +45,12 @@ def _artefact(artefacts: Path, contract: str) -> dict[str, Any]:
 
 def exported(artefacts: Path, contract: str) -> str:
     """The text of one ABI file: one entry a line, so that a change reads well in a diff."""
-    entries = _artefact(artefacts, contract)["abi"]
+    entries: list[Any] = []
+    for piece in PIECES.get(contract, (contract,)):
+        constructed = any(entry["type"] == "constructor" for entry in entries)
+        for entry in _artefact(artefacts, piece)["abi"]:
+            if entry not in entries and not (constructed and entry["type"] == "constructor"):
+                entries.append(entry)
     return "[\n" + ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries) + "\n]\n"
 
 

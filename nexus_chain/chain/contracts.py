@@ -1,4 +1,4 @@
-"""The five contracts of one deployment, connected and checked."""
+"""The contracts of one deployment, connected and checked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nexus_chain.chain.bound import BoundContract
 from nexus_chain.chain.certificate_registry import CertificateRegistry
 from nexus_chain.chain.connection import connect
 from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.dispute_game import DisputeGame
 from nexus_chain.chain.errors import ContractMissingError
 from nexus_chain.chain.genesis_vault import GenesisVault
 from nexus_chain.chain.inference_market import InferenceMarket
@@ -32,6 +33,7 @@ class Contracts:
     market: InferenceMarket
     vault: GenesisVault
     certificates: CertificateRegistry
+    disputes: DisputeGame
     sender: Sender | None = None
 
     @property
@@ -51,11 +53,21 @@ class Contracts:
             InferenceMarket(web3, deployment.inference_market, sender),
             GenesisVault(web3, deployment.genesis_vault, sender),
             CertificateRegistry(web3, deployment.certificate_registry, sender),
+            DisputeGame(web3, deployment.dispute_game, sender),
             sender,
         )
-        parts: tuple[BoundContract, ...] = (found.nodes, found.models, found.market, found.vault, found.certificates)
+        parts: tuple[BoundContract, ...] = (
+            *(found.nodes, found.models, found.market, found.vault),
+            *(found.certificates, found.disputes),
+        )
         for contract in parts:
             contract.require_code()
+        # INVARIANT: games are played where the market listens; elsewhere they would move nothing.
+        if found.market.dispute() != found.disputes.address:
+            raise ContractMissingError(
+                f"market {deployment.inference_market} does not obey dispute contract {deployment.dispute_game}",
+                advice="Use the deployment file that was written when these contracts were deployed.",
+            )
         # INVARIANT: everything signed here counts there; another domain would make every signature worthless.
         if found.market.domain_separator() != deployment.domain.separator:
             raise ContractMissingError(

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from web3 import Web3
+from web3.types import Nonce
+from web3.utils import get_create_address
 
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.errors import DeploymentError, WrongChainError
@@ -22,7 +24,8 @@ from nexus_chain.chain.wallet import Wallet
 _HOUR, _DAY, _ETHER = 3_600, 86_400, 10**18
 #: Chains that exist only on somebody's machine.
 DEVELOPMENT_CHAINS = (31337, 1337)
-NO_DISPUTE = "0x" + "00" * 20
+#: Gas that a node's answers of one game may take: three postings of at most 3 M gas.
+ANSWERS_GAS = 9_000_000
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,16 @@ class DeploymentParameters:
     clock: int
     minimum_move: int
     minimum_stake: int
+    minimum_bond: int
 
 
 PRESETS: dict[str, DeploymentParameters] = {
     # Seconds to minutes: for demos and tests, where the clock can be moved too.
-    "local": DeploymentParameters(_HOUR, 60, 60, 10, _ETHER // 10),
+    "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 100),
     # A stake of at least ten games' gas (210 M gas at 30 gwei is 6.3 ether).
-    "mainnet": DeploymentParameters(7 * _DAY, _DAY, _DAY, _HOUR, 8 * _ETHER),
+    "mainnet": DeploymentParameters(7 * _DAY, _DAY, _DAY, _HOUR, 8 * _ETHER, _ETHER // 10),
     # A rollup's sequencer can be down for a day; gas is a hundred times cheaper.
-    "rollup": DeploymentParameters(7 * _DAY, 3 * _DAY, 3 * _DAY, _HOUR, _ETHER // 2),
+    "rollup": DeploymentParameters(7 * _DAY, 3 * _DAY, 3 * _DAY, _HOUR, _ETHER // 2, _ETHER // 100),
 }
 
 
@@ -55,9 +59,18 @@ class Creator(Protocol):
         """Create ``contract``; returns its address and block."""
         ...
 
+    def foresee(self, creations: int) -> str:
+        """Address of the contract that is created after ``creations`` others, if nothing else is sent meanwhile."""
+        ...
+
     def has_code(self, address: str) -> bool:
         """Whether there is a contract at ``address`` now."""
         ...
+
+
+def created_address(creator: str, nonce: int) -> str:
+    """Address of the contract that ``creator`` creates in its transaction number ``nonce``."""
+    return str(get_create_address(Web3.to_checksum_address(creator), Nonce(nonce)))
 
 
 def check_preset(preset: str, chain_id: int, expected_chain_id: int | None = None) -> DeploymentParameters:
@@ -103,13 +116,33 @@ def deploy(
     unfinished = _Unfinished(creator, path.with_suffix(".unfinished.json"), say)
     vault = unfinished.create("GenesisVault", beneficiary)
     models = unfinished.create("ModelRegistry")
+    verifier = unfinished.create("StepVerifier")
     times = asdict(parameters)
-    stake = times.pop("minimum_stake")
-    nodes = unfinished.create("NodeRegistry", models, vault, NO_DISPUTE, stake, tuple(times.values()))
+    stake, bond = times.pop("minimum_stake"), times.pop("minimum_bond")
+    # Registry and market obey the one dispute contract whose address they are created with, which is created after
+    # them: nobody can ever put another judge there.
+    foreseen = unfinished.foresee_dispute()
+    nodes = unfinished.create("NodeRegistry", models, vault, foreseen, stake, tuple(times.values()))
     market = unfinished.create("InferenceMarket", nodes)
+    dispute = unfinished.create("DisputeGame", (market, nodes, models, verifier), bond, ANSWERS_GAS)
+    if dispute != foreseen:
+        raise DeploymentError(
+            f"the dispute contract is at {dispute}, not at {foreseen} as foreseen",
+            advice="Deploy again, and send nothing else from the paying account meanwhile.",
+        )
     certificates = unfinished.create("CertificateRegistry", models)
     deployment = Deployment(
-        creator.chain_id, nodes, models, market, vault, certificates, unfinished.first_block, preset, asdict(parameters)
+        chain_id=creator.chain_id,
+        node_registry=nodes,
+        model_registry=models,
+        inference_market=market,
+        genesis_vault=vault,
+        certificate_registry=certificates,
+        step_verifier=verifier,
+        dispute_game=dispute,
+        block=unfinished.first_block,
+        preset=preset,
+        parameters=asdict(parameters),
     )
     deployment.save(path)
     unfinished.forget()
@@ -160,6 +193,19 @@ class _Unfinished:
             self.say(f"{contract} at {address}")
         return str(entry["address"])
 
+    def foresee_dispute(self) -> str:
+        """Where the dispute contract is, or will be; registry and market that wait for another are forgotten."""
+        if "DisputeGame" in self.done:
+            return str(self.done["DisputeGame"]["address"])
+        waiting = self.done.get("NodeRegistry")
+        foreseen = self.creator.foresee(2 - ("NodeRegistry" in self.done) - ("InferenceMarket" in self.done))
+        if waiting is None or waiting["arguments"][2] == foreseen:
+            return foreseen
+        self.done = {
+            name: entry for name, entry in self.done.items() if name not in ("NodeRegistry", "InferenceMarket")
+        }
+        return self.creator.foresee(2)
+
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
 
@@ -182,6 +228,11 @@ class ArtefactCreator:
             raise DeploymentError(f"{path} is not a compiled contract", advice=advice) from error
         address, mined = self.sender.deploy(factory.constructor(*arguments))
         return address, mined.block
+
+    def foresee(self, creations: int) -> str:
+        payer = self.sender.wallet.address
+        with chain_errors(self.web3):
+            return created_address(payer, self.web3.eth.get_transaction_count(payer, "pending") + creations)
 
     def has_code(self, address: str) -> bool:
         with chain_errors(self.web3):

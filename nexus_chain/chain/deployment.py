@@ -24,7 +24,7 @@ def nexus_home() -> Path:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Addresses of the five contracts on one chain, and what they were deployed with.
+    """Addresses of the contracts on one chain, and what they were deployed with.
 
     ``parameters`` holds the constructor's numbers (seconds and wei) for people to read; programs ask the
     contracts. ``block`` is where event readers start.
@@ -36,6 +36,8 @@ class Deployment:
     inference_market: str
     genesis_vault: str
     certificate_registry: str
+    step_verifier: str
+    dispute_game: str
     block: int = 0
     preset: str = ""
     parameters: dict[str, int] = field(default_factory=dict)
@@ -94,4 +96,6 @@ CONTRACT_FIELDS: dict[str, str] = {
     "node_registry": "NodeRegistry",
     "inference_market": "InferenceMarket",
     "certificate_registry": "CertificateRegistry",
+    "step_verifier": "StepVerifier",
+    "dispute_game": "DisputeGame",
 }

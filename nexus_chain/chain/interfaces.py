@@ -9,7 +9,17 @@ from typing import Any
 
 from eth_utils.abi import function_abi_to_4byte_selector
 
-CONTRACTS = ("CertificateRegistry", "GenesisVault", "InferenceMarket", "ModelRegistry", "NodeRegistry")
+CONTRACTS = (
+    "CertificateRegistry",
+    "DisputeGame",
+    "GenesisVault",
+    "InferenceMarket",
+    "ModelRegistry",
+    "NodeRegistry",
+    "StepVerifier",
+)
+#: Contracts whose code is in several pieces behind one address: the compiled sources that make up their ABI.
+PIECES = {"DisputeGame": ("DisputeGame", "DisputeAnswers")}
 
 
 @cache

@@ -118,6 +118,10 @@ class NodeRegistry(PullPayments):
     def timing(self) -> Timing:
         return Timing(*self._read("timing"))
 
+    def longest_game(self) -> int:
+        """Seconds a dispute can last, G."""
+        return int(self._read("longestGame"))
+
     def unbonding_delay(self) -> int:
         """Seconds between the request and the stake's release."""
         return int(self._read("unbondingDelay"))

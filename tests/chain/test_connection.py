@@ -27,7 +27,7 @@ from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil, free_po
 from nexus_chain.chain.wallet import Wallet
 
 SAMPLE = Deployment(
-    31337, *("0x" + f"{i:040x}" for i in range(1, 6)), block=3, preset="local", parameters={"clock": 60}
+    31337, *("0x" + f"{i:040x}" for i in range(1, 8)), block=3, preset="local", parameters={"clock": 60}
 )
 
 
@@ -115,9 +115,9 @@ def test_deploying_twice_changes_nothing_and_a_reset_chain_starts_over(artefacts
         creator = ArtefactCreator(chain.web3, owner, artefacts)
         first, created = deploy(creator, owner.address, preset="local", path=path)
         assert created
-        assert (chain.web3.eth.block_number, first.parameters["challenge_window"]) == (5, 60)
+        assert (chain.web3.eth.block_number, first.parameters["challenge_window"]) == (7, 60)
         assert deploy(creator, owner.address, preset="local", path=path) == (first, False)
-        assert chain.web3.eth.block_number == 5
+        assert chain.web3.eth.block_number == 7
         with pytest.raises(WrongChainError, match="not chain 1"):
             deploy(creator, owner.address, preset="local", path=path, expected_chain_id=1)
         with pytest.raises(DeploymentError, match="has a deployment with preset 'local'"):
@@ -128,23 +128,38 @@ def test_deploying_twice_changes_nothing_and_a_reset_chain_starts_over(artefacts
         assert deploy(ArtefactCreator(chain.web3, owner, artefacts), owner.address, preset="local", path=path)[1]
 
 
+class Crashing(ArtefactCreator):
+    """Stops between the registry, which foresees the dispute contract, and the market."""
+
+    def create(self, contract: str, *arguments: object) -> tuple[str, int]:
+        if contract == "InferenceMarket":
+            raise ConnectionResetError
+        return super().create(contract, *arguments)
+
+
 def test_deployment_goes_on_where_it_stopped(artefacts: Path, tmp_path: Path) -> None:
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
-
-    class Crashing(ArtefactCreator):
-        def create(self, contract: str, *arguments: object) -> tuple[str, int]:
-            if contract == "InferenceMarket":
-                raise ConnectionResetError
-            return super().create(contract, *arguments)
-
     with anvil() as chain:
         with pytest.raises(ConnectionResetError):
             deploy(Crashing(chain.web3, owner, artefacts), owner.address, preset="local", path=path)
-        assert (chain.web3.eth.block_number, path.exists()) == (3, False)
+        assert (chain.web3.eth.block_number, path.exists()) == (4, False)
         deployment, _ = deploy(ArtefactCreator(chain.web3, owner, artefacts), owner.address, preset="local", path=path)
-        assert chain.web3.eth.block_number == 5
+        assert chain.web3.eth.block_number == 7
         assert Contracts.at(chain.web3, deployment).vault.beneficiary() == owner.address
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["d.json"]
+
+
+def test_registry_that_foresaw_another_dispute_contract_is_replaced(artefacts: Path, tmp_path: Path) -> None:
+    path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
+    with anvil() as chain:
+        with pytest.raises(ConnectionResetError):
+            deploy(Crashing(chain.web3, owner, artefacts), owner.address, preset="local", path=path)
+        creator = ArtefactCreator(chain.web3, owner, artefacts)
+        creator.sender.transfer(owner.address, 1)  # takes the nonce that the registry counted on
+        deployment, _ = deploy(creator, owner.address, preset="local", path=path)
+        contracts = Contracts.at(chain.web3, deployment)
+        assert contracts.nodes.dispute() == contracts.market.dispute() == deployment.dispute_game
+        assert chain.web3.eth.block_number == 4 + 1 + 4  # registry, market, dispute game, certificates
 
 
 def test_toy_numbers_are_refused_on_a_real_chain() -> None:
