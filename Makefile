@@ -9,7 +9,8 @@ export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
-        bench-engine bench-accuracy bench-commit bench-market vectors clean
+        bench-engine bench-accuracy bench-commit bench-market bench-dispute bench-audit \
+        fuzz-operators vectors clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -46,7 +47,7 @@ format: setup ## Rewrite Python and Solidity in the project's format
 	ruff format .
 	scripts/forge fmt
 
-bench: bench-engine bench-accuracy bench-commit bench-market ## Every benchmark (JSON in build/bench)
+bench: bench-engine bench-accuracy bench-commit bench-market bench-dispute bench-audit ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
@@ -60,8 +61,18 @@ bench-commit: build ## Share of serving time spent on commitments and signatures
 bench-market: build ## Gas of each call; settled gas per inference
 	python scripts/bench_market.py
 
+bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
+	python scripts/bench_dispute.py
+
+bench-audit: build ## Time of auditing an answer against generating it
+	python scripts/bench_audit.py
+
+fuzz-operators: build ## 10 000 elements per op kind, reference semantics against the contract (about 15 minutes)
+	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
+
 vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
+	python scripts/make_step_vectors.py
 
 clean: ## Remove what was built (keeps the environment)
 	rm -rf build .build

@@ -66,7 +66,7 @@ class Trace:
             return self.sequence.rows
         self._load(self.layout.layer_of(number))
         if spec.name == SEQUENCE:
-            return self._with_prompt(self._found["sample.token"])
+            return self._answer()
         return self._found[spec.name]
 
     def named(self, name: str) -> Tensor:
@@ -87,7 +87,7 @@ class Trace:
         for tensors in self._layers():
             found += [commit(tensor, self.sequence.salt) for tensor in tensors.values()]
         if self.layout.is_last:
-            found.append(commit(self._with_prompt(self._found["sample.token"]), self.sequence.salt))
+            found.append(commit(self._answer(), self.sequence.salt))
         return found
 
     def _layers(self) -> Iterator[dict[str, Tensor]]:
@@ -126,7 +126,9 @@ class Trace:
     def _capacity(self) -> int:
         return max(len(self.sequence.rows), len(self.sequence.prompt))
 
-    def _with_prompt(self, sampled: Tensor) -> Tensor:
+    def _answer(self) -> Tensor:
+        """The prompt and the tokens that the last op sampled."""
+        sampled = self._found[self.layout.tensors[-2].name]
         return torch.cat([self.sequence.prompt, sampled])[: self.layout.positions + 1]
 
 

@@ -172,7 +172,7 @@ class WitnessBuilder:
         return ScoreWitness(
             part,
             at,
-            data,
+            data if part == ScorePart.SUM else b"",  # the other statements do not speak of the element
             b"" if no_records else records,
             () if no_records else tuple(tree.inclusion(0)),
             b"" if no_scores else scores[4 * start : 4 * stop],
@@ -212,7 +212,7 @@ class WitnessBuilder:
         at, prompt = self._before(self.layout.tensors[-1], leaf) + element, self.trace.sequence.prompt
         if at < len(prompt):
             return open_cells(prompt, tensor_tree(prompt), cell(at))
-        return self._open(self.layout.numbers["sample.token"], cell(at - len(prompt)))
+        return self._open(self.layout.tensors[-2].number, cell(at - len(prompt)))
 
     @staticmethod
     def _before(spec: TraceTensor, leaf: int) -> int:
