@@ -77,7 +77,8 @@ class Sender:
         with chain_errors(self.web3):
             fields = self._priced(value)
             self._require_funds(fields, value, _LEAST_GAS)
-            estimate = call.estimate_gas({"from": self.wallet.address, "value": Wei(value)})
+            # Against the block to come: what is due by the clock may not have been due in the latest block.
+            estimate = call.estimate_gas({"from": self.wallet.address, "value": Wei(value)}, "pending")
             # Storage that other transactions change in between may make it a little dearer.
             fields["gas"] = estimate + estimate // 5
             self._require_funds(fields, value, fields["gas"])

@@ -120,9 +120,8 @@ class Watcher:
 
     def _new_answers(self) -> Iterator[Path]:
         for folder in self._settings.answers:
-            for path in sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]:
-                stamp = path, path.stat().st_mtime_ns
-                if stamp not in self._seen:
+            for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
+                if (path, path.stat().st_mtime_ns) not in self._seen:
                     yield path
 
     def _judge(self, path: Path) -> list[str]:

@@ -1,0 +1,262 @@
+"""Disputes between real processes on a real chain: liars lose their stake, honest nodes keep theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "client"), str(ROOT / "scripts")]
+
+import torch  # noqa: E402
+from live_network import STAKE, LiveNetwork, live_network  # noqa: E402
+from lying_node import Lie, choose_lie, environment  # noqa: E402
+
+from nexus_chain.chain.contracts import Contracts  # noqa: E402
+from nexus_chain.chain.dispute_game import DisputeGame, GameState, commitment_of  # noqa: E402
+from nexus_chain.chain.wallet import Wallet  # noqa: E402
+from nexus_chain.client.order import AskOptions  # noqa: E402
+from nexus_chain.client.proof import InferenceProof  # noqa: E402
+from nexus_chain.client.verify import FULL, TRUST, AuditLevel  # noqa: E402
+from node.watch.cases import LINK, STEP, CaseOpened  # noqa: E402
+from node.watch.evidence import Evidence  # noqa: E402
+from node.watch.policy import Budget  # noqa: E402
+from node.watch.watcher import Watcher, WatchSettings  # noqa: E402
+
+PROMPT = "def fib(n):"
+RICH = Budget(10**18, 10**18)
+WAIT = 60.0
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNetwork]:
+    with live_network(tmp_path_factory.mktemp("live")) as made:
+        yield made
+
+
+@dataclasses.dataclass
+class Court:
+    """A watcher's wallet and folder on the live network; every round is a new process's worth of memory."""
+
+    live: LiveNetwork
+    folder: Path
+    level: AuditLevel = FULL
+    wallet: Wallet = dataclasses.field(default_factory=Wallet.ephemeral)
+
+    def __post_init__(self) -> None:
+        self.live.net.chain.set_balance(self.wallet.address, 10**18)
+        self.contracts = Contracts.at(self.live.net.chain.web3, self.live.net.deployment, self.wallet)
+
+    @property
+    def disputes(self) -> DisputeGame:
+        return self.contracts.disputes
+
+    def watcher(self, budget: Budget = RICH) -> Watcher:
+        answers, models = (self.folder / "answers",), (self.live.folder / "model",)
+        settings = WatchSettings(self.folder / "watch", answers, models, self.level, budget)
+        return Watcher(settings, self.contracts, self.disputes, self.wallet.address)
+
+    def round(self) -> Watcher:
+        """One round of a watcher that was just restarted."""
+        watcher = self.watcher()
+        watcher.round()
+        watcher.close()
+        return watcher
+
+    def until(self, holds: Callable[[Watcher], bool]) -> Watcher:
+        deadline = time.monotonic() + WAIT
+        while not holds(watcher := self.round()):
+            assert time.monotonic() < deadline, watcher.report()
+            time.sleep(0.3)
+        return watcher
+
+    def accuse(self, proof: InferenceProof, segment: int, kind: str, chunk: int = 0) -> Evidence:
+        """What no honest watcher would do: open a case against a right receipt."""
+        receipts = sorted((s for s in proof.receipts if s[0].segment == segment), key=lambda s: s[0].to_position)
+        signed = receipts[chunk]
+        evidence = Evidence(proof, signed, self.live.model)
+        watcher = self.watcher()
+        path = proof.save(self.folder / "watch" / "evidence" / "case.json")
+        watcher.book.write(
+            CaseOpened(
+                evidence.digest,
+                proof.order_digest,
+                signed[0].node,
+                proof.order.session,
+                kind,
+                str(path),
+                bytes([7]) * 32,
+            )
+        )
+        watcher.close()
+        return evidence
+
+
+def tokens_of(live: LiveNetwork) -> torch.Tensor:
+    return torch.tensor(live.files.codec.encode(PROMPT), dtype=torch.int32)
+
+
+def become_liar(live: LiveNetwork, monkeypatch: pytest.MonkeyPatch, seed: int) -> Lie:
+    """The first node of segment 0 lies from now on; its spare is away."""
+    lie = choose_lie(live.model.program, live.model.weights, (0, 1), tokens_of(live), seed)
+    for node in live.nodes[0]:
+        if node.process is not None:
+            node.stop()
+    liar = live.nodes[0][0]
+    monkeypatch.setitem(os.environ, "NEXUS_LIE", environment(lie)["NEXUS_LIE"])
+    honest = liar.command
+
+    def command(*words: str) -> list[str]:
+        interpreter, _, _, *arguments = honest(*words)
+        return [interpreter, str(ROOT / "scripts" / "lying_node.py"), *arguments]
+
+    monkeypatch.setattr(liar, "command", command)
+    liar.start()
+    return lie
+
+
+def ask(live: LiveNetwork, folder: Path, tokens: int = 40) -> InferenceProof:
+    client = live.client(name=f"home-{time.monotonic_ns()}")
+    session, _ = client.open_session(live.version, live.files, tokens=200)
+    asking = session.ask(PROMPT, AskOptions(max_tokens=tokens))
+    "".join(asking)
+    asking.answer.proof.save(folder / "answers" / "answer.json")
+    return asking.answer.proof
+
+
+# ------------------------------------------------------------------- honest nodes stay
+
+
+def test_an_honest_answer_is_left_alone(live: LiveNetwork, tmp_path: Path) -> None:
+    ask(live, tmp_path)
+    court = Court(live, tmp_path)
+    watcher = court.round()
+    assert watcher.report()["answers"] == {"right": 1}
+    assert set(watcher.report()["reputation"].values()) == {1.0}
+    assert watcher.idle
+
+
+def test_a_false_step_game_is_answered_and_lost_by_clock(live: LiveNetwork, tmp_path: Path) -> None:
+    """The challenger cannot convict, its watcher gives up, and its bond pays the node."""
+    proof = ask(live, tmp_path)
+    court = Court(live, tmp_path / "court", TRUST)
+    evidence = court.accuse(proof, 1, STEP)
+    node = evidence.receipt.node
+    watcher = court.until(lambda watcher: watcher.idle)
+    assert watcher.report()["cases"][0]["outcome"] == "given up: the node's trace is right"
+    number = watcher.report()["cases"][0]["game"]
+    game = court.disputes.game_of(number)
+    assert game is not None
+    assert game.state == GameState.PICK_TENSOR
+    earned = court.disputes.balance_of(node)
+    live.net.chain.advance(400)
+    deadline = time.monotonic() + WAIT
+    while court.disputes.game_of(number).state != GameState.ACQUITTED:  # type: ignore[union-attr]
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert court.disputes.balance_of(node) > earned
+    assert not live.net.user.nodes.is_convicted(node)
+
+
+@pytest.mark.parametrize(("segment", "chunk"), [(1, 0), (0, 1)])
+def test_link_games_are_answered_with_what_was_kept(
+    live: LiveNetwork, tmp_path: Path, segment: int, chunk: int
+) -> None:
+    proof = ask(live, tmp_path)
+    court = Court(live, tmp_path / "court", TRUST)
+    evidence = court.accuse(proof, segment, LINK, chunk)
+    watcher = court.until(lambda watcher: watcher.idle)
+    assert watcher.report()["cases"][0]["outcome"] == "acquitted"
+    assert not live.net.user.nodes.is_convicted(evidence.receipt.node)
+
+
+def test_a_game_over_budget_is_not_opened(live: LiveNetwork, tmp_path: Path) -> None:
+    proof = ask(live, tmp_path)
+    court = Court(live, tmp_path / "court", TRUST)
+    evidence = court.accuse(proof, 1, STEP)
+    watcher = court.watcher(Budget(0, 0))
+    said = watcher.round()
+    watcher.close()
+    assert any("exceed the budget" in line for line in said)
+    assert court.disputes.games_about(evidence.digest) == []
+    assert (
+        court.disputes.committed_at(
+            court.wallet.address, commitment_of(evidence.digest, court.wallet.address, bytes([7]) * 32)
+        )
+        == 0
+    )
+
+
+# ------------------------------------------------------------------------- liars lose
+
+
+def test_a_liar_is_found_convicted_and_slashed(
+    live: LiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One altered element; the node defends its lie to the end; the watcher is restarted before every round."""
+    lie = become_liar(live, monkeypatch, seed=5)
+    liar, spare = live.nodes[0]
+    proof = ask(live, tmp_path, tokens=8)
+    court = Court(live, tmp_path)
+    user = live.net.user.nodes
+    stake = user.node(liar.address).stake
+    assert stake == int(STAKE)
+
+    watcher = court.until(lambda watcher: watcher.idle and bool(watcher.report()["cases"]))
+    (case,) = watcher.report()["cases"]
+    assert (case["node"], case["outcome"]) == (liar.address, "convicted"), lie
+    assert watcher.report()["reputation"][liar.address] == 0.0
+    assert user.is_convicted(liar.address)
+    assert user.node(liar.address).stake == 0
+    for honest in (spare, *live.nodes[1]):
+        assert user.node(honest.address).stake == int(STAKE)
+    (verdict,) = list(court.disputes.events("NodeConvicted", where={"node": liar.address}))
+    rewarded = verdict.arguments["reward"] + verdict.arguments["compensation"]
+    assert 0 < rewarded <= stake // 2
+
+    live.net.chain.advance(4000)
+    market = live.net.user.market
+    before = market.balance_of(live.user.address)
+    cap = market.line_of(proof.order.session, liar.address).cap
+    market.settle(proof.order.session, liar.address)
+    assert market.balance_of(live.user.address) - before == cap
+
+
+def test_a_liar_that_falls_silent_loses_by_clock(
+    live: LiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the RPC server stalls for a while: nothing is lost by that."""
+    liar = live.nodes[0][1]
+    live.nodes[0].reverse()
+    try:
+        become_liar(live, monkeypatch, seed=9)
+        ask(live, tmp_path, tokens=4)
+        liar.kill()
+        court = Court(live, tmp_path)
+        court.until(lambda watcher: any(case["game"] for case in watcher.report()["cases"]))
+        anvil = live.net.chain.process_id
+        live.net.chain.advance(400)
+        os.kill(anvil, signal.SIGSTOP)
+        stalled = court.watcher()
+        threading_timer(anvil, 2.0)
+        stalled.round()
+        stalled.close()
+        watcher = court.until(lambda watcher: watcher.idle)
+    finally:
+        live.nodes[0].reverse()
+    assert watcher.report()["cases"][0]["outcome"] == "convicted"
+    assert live.net.user.nodes.node(liar.address).stake == 0
+
+
+def threading_timer(process: int, seconds: float) -> None:
+    """Let a stopped process continue after a while."""
+    import threading
+
+    threading.Timer(seconds, os.kill, (process, signal.SIGCONT)).start()
