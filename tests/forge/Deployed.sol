@@ -20,7 +20,7 @@ abstract contract Deployed is Test {
     uint256 internal constant W = 10 minutes;
     uint256 internal constant C = 5 minutes;
     uint256 internal constant M = 1 minutes;
-    uint256 internal constant G = 2 * C + 6 * M;
+    uint256 internal constant G = 2 * C + 8 * M;
     uint256 internal constant MINIMUM_STAKE = 1 ether;
     uint256 internal constant SESSION_KEY = uint256(keccak256("session key"));
     uint16 internal constant LAYERS = 22;
@@ -51,14 +51,19 @@ abstract contract Deployed is Test {
         address foreseen = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 2);
         nodes = new NodeRegistry(models, address(vault), foreseen, MINIMUM_STAKE, _timing());
         market = new InferenceMarket(nodes);
-        dispute = new DisputeDouble(nodes, market);
-        assertEq(address(dispute), foreseen);
+        assertEq(_deployDispute(), foreseen);
 
         vm.prank(publisher);
         modelVersion = models.publish(_modelVersion());
         _register(alice, 1 ether);
         _register(bob, 2 ether);
         vm.deal(user, 1_000_000 ether);
+    }
+
+    /// @dev The one contract that registry and market obey; created right after them.
+    function _deployDispute() internal virtual returns (address) {
+        dispute = new DisputeDouble(nodes, market);
+        return address(dispute);
     }
 
     function _timing() internal pure returns (INodeRegistry.Timing memory) {
@@ -87,7 +92,11 @@ abstract contract Deployed is Test {
     }
 
     function _receiptKey(address node) internal pure returns (address) {
-        return address(uint160(uint256(keccak256(abi.encode("receipts", node)))));
+        return vm.addr(_receiptSecret(node));
+    }
+
+    function _receiptSecret(address node) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode("receipts", node)));
     }
 
     function _caps(address node, uint128 cap) internal pure returns (IInferenceMarket.Cap[] memory caps) {
