@@ -2,8 +2,9 @@
 
 A local chain, contracts deployed through ape, the shipped model published with its certificate,
 four node processes (two shards, one spare each), a user who pays for real completions both ways,
-a node killed in the middle of an answer, a lie that verification finds, settlement 90/10 and the
-certificate's audit. Prints what happens and writes the same facts to ``build/demo.json``.
+a node killed in the middle of an answer, a lie that verification finds, settlement 90/10, a node that
+lies for real and loses its stake to the contract's own arithmetic, and the certificate's audit.
+Prints what happens and writes the same facts to ``build/demo.json``.
 
 Everything is real: processes, TLS, transactions, signatures, the trained model. Only the chain is
 local and its clock is moved past the challenge window instead of waiting for it.
@@ -12,7 +13,9 @@ local and its clock is moved past the challenge window instead of waiting for it
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -30,11 +33,13 @@ from demo_network import (
     deploy_through_ape,
     gas_by_call,
     in_parallel,
+    moves_of_games,
     nexus,
     nexus_verdict,
     running,
     set_user_environment,
 )
+from lying_node import Lie, choose_lie, environment
 from rich.console import Console
 from rich.table import Table
 
@@ -68,6 +73,8 @@ DIRECT_PROMPT = "import os\nimport sys\n\ndef main():\n    parser = argparse."
 SESSION_PROMPT = "class Stack:\n    def __init__(self):\n        self.items = []\n\n    def push(self, item):\n"
 FAILOVER_PROMPT = "def read_config(path):\n    with open(path) as f:\n"
 KILL_AFTER_PIECES = 20
+DISPUTED_PROMPT = "class Queue:\n    def __init__(self):\n"
+WATCH_SECONDS = 240
 
 console = Console(highlight=False)
 
@@ -83,6 +90,7 @@ class Story:
     version: bytes = bytes(32)
     certificate_cid: str = ""
     answers: list[Path] = field(default_factory=list)
+    earned: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=lambda: {"inferences": []})
 
     @property
@@ -282,6 +290,7 @@ def settle(story: Story) -> None:
     back = nexus("withdraw")
     tell(f"$ nexus withdraw: {ether(int(back['withdrawn_wei']))} unused money back")
     sums = settled(story.contracts)
+    story.earned = {node.address: get_node_earnings(story.contracts, node.address) for node in story.nodes}
     story.facts["settlement"] = {
         "total_wei": sums.to_nodes + sums.to_vault,
         "nodes_wei": sums.to_nodes,
@@ -318,8 +327,120 @@ def _wait_for_vouchers(story: Story) -> None:
         time.sleep(0.2)
 
 
+def dispute_a_lie(story: Story, deployment: Path) -> None:
+    act("9. A node lies for real: one element of one op. A watcher takes it to the contract")
+    liar, spare = (node for node in story.nodes if node.name.startswith("shard 0"))
+    lie = _become_liar(story, liar, spare)
+    began, block = time.monotonic(), story.contracts.web3.eth.block_number + 1
+    honest = {node.address: story.contracts.nodes.node(node.address).stake for node in story.nodes if node is not liar}
+    answer = nexus("ask", DISPUTED_PROMPT, "--direct", "--max-tokens", "16")
+    tell(f"The user pays for {len(answer['tokens'])} tokens; every signature on the papers is right.")
+    console.print("  $ nexus-node watch --policy full", markup=False)
+    report = _watch(story, deployment, Path(answer["answer_file"]).parent)
+    (case,) = report["cases"]
+    tell(f"{report['answers'].get('right', 0)} answers agree in every bit, {report['answers']['wrong']} does not.")
+    moves = moves_of_games(story.contracts, block)
+    _show_game(story, moves, liar)
+    verdict = next(story.contracts.disputes.events("NodeConvicted", block, where={"node": liar.address}), None)
+    if verdict is None:
+        raise DemoError(
+            f"the game ended otherwise: {case['outcome']}; {liar.name}: {(liar.folder / 'log').read_text()}"
+        )
+    intact = all(story.contracts.nodes.node(address).stake == stake for address, stake in honest.items())
+    paid = verdict.arguments["reward"] + verdict.arguments["compensation"]
+    program = story.files.program
+    op = next(op for op in program.ops if lie.tensor in {spec.name for spec in op.outputs})
+    story.facts["dispute"] = {
+        "op": op.kind,
+        "layer": op.layer,
+        "tensor": lie.tensor,
+        "transactions": sum(move != "commit" for move, _, _ in moves),
+        "gas": sum(gas for _, gas, _ in moves),
+        "moves": [{"move": move, "gas": gas} for move, gas, _ in moves],
+        "seconds": round(time.monotonic() - began, 1),
+        "verdict": case["outcome"],
+        "slashed_wei": STAKE_WEI - story.contracts.nodes.node(liar.address).stake,
+        "challenger_wei": verdict.arguments["reward"],
+        "user_compensation_wei": verdict.arguments["compensation"],
+        "vault_wei": STAKE_WEI - paid,
+        "honest_stakes_intact": intact,
+        "refund_wei": _refund(story, InferenceProof.load(Path(answer["answer_file"])).order.session, liar),
+    }
+    _tell_verdict(story.facts["dispute"], liar)
+
+
+def _become_liar(story: Story, liar: ShardProcess, spare: ShardProcess) -> Lie:
+    """Restart a node around a lying engine, its spare away; returns the lie, drawn at random."""
+    offer = story.contracts.nodes.announcement_of(liar.address, story.version)
+    model = story.files.model(story.contracts.models.version(story.version))
+    prompt = torch.tensor(story.files.codec.encode(DISPUTED_PROMPT), dtype=torch.int32)
+    layers = (offer.layer_start, offer.layer_end) if offer else (0, 1)
+    lie = choose_lie(model.program, model.weights, layers, prompt, secrets.randbelow(2**32))
+    for node in (liar, spare):
+        node.stop()
+    liar.program, liar.environment = (str(ROOT / "scripts" / "lying_node.py"),), environment(lie)
+    liar.launch()
+    liar.wait_until_serving()
+    tell(f"{liar.name} now alters one element of {lie.tensor} (position {lie.position}, column {lie.column})")
+    tell("and computes everything after it from there. It signs, and it will defend its lie.")
+    return lie
+
+
+def _watch(story: Story, deployment: Path, answers: Path) -> dict[str, Any]:
+    """Run a watcher with a wallet of its own until its cases are over; its report."""
+    chain = ["--rpc-url", story.chain.rpc_url, "--chain-id", str(story.chain.chain_id), "--deployment", str(deployment)]
+    watcher = ShardProcess("watcher", FOLDER / "watcher", chain)
+    watcher.create_wallet(story.chain, USER_PASSWORD)
+    options = ["--answers", str(answers), "--models", str(story.home.models), "--policy", "full"]
+    command = watcher.command("watch", *options, "--interval", "0.3", "--until-idle", "--json")
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WATCH_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise DemoError(f"the watcher did not finish within {WATCH_SECONDS} s: {error.stderr!r}") from None
+    if done.returncode != 0:
+        raise DemoError(f"the watcher failed: {done.stderr.strip()}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    if not report["cases"]:
+        raise DemoError(f"the watcher found nothing: {done.stderr.strip()}")
+    return report
+
+
+def _show_game(story: Story, moves: list[tuple[str, int, str]], liar: ShardProcess) -> None:
+    table = Table(title="The game on the chain", title_justify="left")
+    for column in ("move", "by", "gas"):
+        table.add_column(column, justify="right" if column == "gas" else "left")
+    for move, gas, sender in moves:
+        table.add_row(move, liar.name if sender == liar.address else "watcher", f"{gas:,}")
+    console.print(table)
+
+
+def _refund(story: Story, session: bytes, liar: ShardProcess) -> int:
+    """Settle the liar's line once its window is over: all of it is the user's again, wei."""
+    market = story.contracts.market
+    line = market.line_of(session, liar.address)
+    if not line.settled:
+        story.chain.advance(max(0, line.end - market.now()) + 1)
+        market.settle(session, liar.address)
+    event = next(iter(market.events("LineSettled", where={"session": session, "node": liar.address})))
+    return int(event.arguments["toUser"])
+
+
+def _tell_verdict(facts: dict[str, Any], liar: ShardProcess) -> None:
+    tell(
+        f"{facts['transactions']} transactions from opening to verdict, {facts['gas']:,} gas, "
+        f"{facts['seconds']:.0f} s. "
+        f"The contract recomputed one element of {facts['op']} in layer {facts['layer']}."
+    )
+    tell(
+        f"{liar.name} is {facts['verdict']}: {ether(facts['slashed_wei'])} of stake gone, "
+        f"{ether(facts['vault_wei'])} to the vault, {ether(facts['challenger_wei'])} to the watcher, "
+        f"{ether(facts['user_compensation_wei'])} and the line's {ether(facts['refund_wei'])} to the user."
+    )
+    tell("The honest nodes' stakes are untouched." if facts["honest_stakes_intact"] else "HONEST STAKES WERE TOUCHED.")
+
+
 def audit_certificate(story: Story) -> None:
-    act("9. Audit the model's certificate from its CID and the chain alone")
+    act("10. Audit the model's certificate from its CID and the chain alone")
     console.print(f"  $ nexus audit {story.certificate_cid}", markup=False)
     code, report = nexus_verdict("audit", story.certificate_cid)
     steps = report["steps"]
@@ -339,7 +460,7 @@ def summary(story: Story) -> None:
         table.add_column(column, justify="left" if column == "who" else "right")
     table.add_row("user paid", f"{money['total_wei']:,}", "100 %")
     for node in story.nodes:
-        earned = get_node_earnings(story.contracts, node.address)
+        earned = story.earned[node.address]
         table.add_row(f"{node.name} earned", f"{earned:,}", f"{100 * earned / money['total_wei']:.1f} %")
     table.add_row("Genesis Vault", f"{money['vault_wei']:,}", f"{100 * money['vault_wei'] / money['total_wei']:.1f} %")
     table.add_row("unused, back to the user", f"{money['refund_wei']:,}", "")
@@ -364,6 +485,9 @@ def require_success(facts: dict[str, Any]) -> None:
         wrong.append("the spare did not give the same bits")
     if not facts["tamper"]["detected"]:
         wrong.append("the lie was not detected")
+    dispute = facts["dispute"]
+    if dispute["verdict"] != "convicted" or dispute["slashed_wei"] != STAKE_WEI or not dispute["honest_stakes_intact"]:
+        wrong.append("the lie was not punished, or somebody else was")
     if not facts["certificate"]["audit_passed"]:
         wrong.append("the certificate's audit failed")
     money = facts["settlement"]
@@ -383,6 +507,7 @@ def run(story: Story, deployment: Path) -> None:
         survive_a_node(story)
         catch_a_lie(story)
         settle(story)
+        dispute_a_lie(story, deployment)
         audit_certificate(story)
 
 
@@ -393,7 +518,7 @@ def main() -> int:
     deployment_file = FOLDER / "deployment.json"
     try:
         with anvil() as chain:
-            act("1. A chain, and five contracts deployed through ape")
+            act("1. A chain, and the contracts deployed through ape")
             deployment = deploy_through_ape(chain.rpc_url, deployment_file)
             tell(f"Anvil at {chain.rpc_url}; InferenceMarket at {deployment.inference_market}. Nobody owns the funds.")
             set_user_environment(FOLDER / "user", chain.rpc_url, deployment_file, USER_PASSWORD)

@@ -47,6 +47,8 @@ class ShardProcess:
     arguments: Sequence[str]
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
+    program: Sequence[str] = ("-m", "node.daemon")
+    environment: dict[str, str] | None = None
 
     def create_wallet(self, chain: LocalChain, password: str) -> str:
         """Make the wallet and give it play money; returns its address."""
@@ -61,7 +63,7 @@ class ShardProcess:
     def command(self, *words: str) -> list[str]:
         folder = str(self.folder)
         own = ["--data", folder, "--password-file", f"{folder}/password", "--listen", f"127.0.0.1:{self.port}"]
-        return [sys.executable, "-m", "node.daemon", *own, *self.arguments, *words]
+        return [sys.executable, *self.program, *own, *self.arguments, *words]
 
     def run(self, *words: str) -> str:
         """One ``nexus-node`` command to its end; returns what it said. Raises DemoError."""
@@ -74,7 +76,7 @@ class ShardProcess:
         """Start the daemon; ``wait_until_serving`` says when it is ready."""
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                self.command("start"), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+                self.command("start"), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
             )
 
     def wait_until_serving(self) -> str:
@@ -189,9 +191,22 @@ def gas_by_call(contracts: Contracts) -> dict[str, int]:
     return {name: sorted(values)[len(values) // 2] for name, values in sorted(spent.items())}
 
 
+def moves_of_games(contracts: Contracts, since: int) -> list[tuple[str, int, str]]:
+    """Every transaction to the dispute contract from block ``since`` on: (move, gas, sender)."""
+    web3, names, found = contracts.web3, _function_names(contracts), []
+    for number in range(since, web3.eth.block_number + 1):
+        for transaction in web3.eth.get_block(number, full_transactions=True)["transactions"]:
+            receipt = web3.eth.get_transaction_receipt(transaction["hash"])
+            if transaction.get("to") == contracts.disputes.address and receipt["status"] == 1:
+                selector = contracts.disputes.address, bytes(transaction["input"])[:4]
+                found.append((names[selector], receipt["gasUsed"], transaction["from"]))
+    return found
+
+
 def _function_names(contracts: Contracts) -> dict[tuple[str, bytes], str]:
     """Function name by (contract address, selector)."""
-    bound = (contracts.nodes, contracts.models, contracts.market, contracts.vault, contracts.certificates)
+    registries = (contracts.nodes, contracts.models, contracts.certificates)
+    bound = (*registries, contracts.market, contracts.vault, contracts.disputes)
     return {
         (contract.address, function_abi_to_4byte_selector(entry)): entry["name"]
         for contract in bound
