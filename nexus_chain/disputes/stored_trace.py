@@ -23,8 +23,7 @@ class StoredTrace(Trace):
     @classmethod
     def of(cls, trace: Trace) -> StoredTrace:
         """Every tensor of a (small) trace, computed now."""
-        tensors = [trace.tensor(number) for number in range(len(trace.layout.tensors))]
-        return cls(trace.layout, tensors, trace.sequence)
+        return cls(trace.layout, list(trace.stream()), trace.sequence)
 
     def tensor(self, number: int) -> Tensor:
         return self.tensors[self.layout.tensor(number).number]

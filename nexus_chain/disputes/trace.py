@@ -82,13 +82,16 @@ class Trace:
         return tensor_tree(self.tensor(number))
 
     def roots(self) -> list[bytes]:
-        """Root of every tensor, in order; streamed, each layer computed once from its predecessor's rows."""
-        found = [commit(self.sequence.rows, self.sequence.salt)]
+        """Root of every tensor, in order."""
+        return [commit(tensor, self.sequence.salt) for tensor in self.stream()]
+
+    def stream(self) -> Iterator[Tensor]:
+        """Every tensor, in order; each layer is computed once, from its predecessor's rows, and then let go."""
+        yield self.sequence.rows
         for tensors in self._layers():
-            found += [commit(tensor, self.sequence.salt) for tensor in tensors.values()]
+            yield from tensors.values()
         if self.layout.is_last:
-            found.append(commit(self._answer(), self.sequence.salt))
-        return found
+            yield self._answer()
 
     def _layers(self) -> Iterator[dict[str, Tensor]]:
         rows = self.sequence.rows

@@ -18,11 +18,7 @@ GAS = 30_000_000
 
 
 class Reverted(Exception):
-    """The call reverted with ``data``."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data.hex())
-        self.data = data
+    """The call reverted; the message holds what the EVM says."""
 
 
 def artefact(contract: str) -> dict[str, Any]:
@@ -98,8 +94,7 @@ class Contract:
         try:
             return bytes(self.machine.evm.message_call(caller, self.address, calldata=data, value=value, gas=GAS))
         except RuntimeError as error:
-            result = self.machine.evm.result
-            raise Reverted(bytes(result.output) if result is not None and result.output else b"") from error
+            raise Reverted(str(error)) from error
 
     @property
     def gas_used(self) -> int:
