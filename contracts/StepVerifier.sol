@@ -80,6 +80,12 @@ contract StepVerifier is IStepVerifier {
     {
         Witness memory given = abi.decode(witness, (Witness));
         if (_isSequence(subject, claim.tensorIndex)) return _sequenceIsWrong(subject, claim, given);
+        if (claim.tensorIndex == 0) {
+            // INVARIANT: a node vouches for rows that exist. Where its values came from is the link game's question,
+            // but a leaf that cannot be opened would shield every op that reads it.
+            (bool malformed,,) = _read(_tensor(subject, 0, given.descriptor), claim, given.leaf, given.element);
+            return malformed;
+        }
 
         Step.Data memory step;
         step.subject = subject;

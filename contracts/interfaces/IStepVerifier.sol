@@ -133,6 +133,8 @@ interface IStepVerifier {
         returns (uint8 dtype, uint64[] memory shape, uint256 leaves);
 
     /// @notice Whether the published leaf contradicts the program. False when the element is right.
+    /// @dev A leaf of another length than the tensor's layout gives it convicts by itself. Of the segment's input
+    /// (index 0; `descriptor` as in `layout`) nothing else can: no op of the segment made its values.
     /// @param witness `abi.encode(Witness)`
     function convicts(
         Subject calldata subject,

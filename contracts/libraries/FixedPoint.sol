@@ -110,7 +110,8 @@ library FixedPoint {
     function exp2n(int256 x, int256[] memory table) internal pure returns (int256) {
         unchecked {
             uint256 i = uint256(x & 32_767) >> 7;
-            int256 value = table[i] - rs((table[i] - table[i + 1]) * (x & 127), 7);
+            int256 value = table[i];
+            value -= ((value - table[i + 1]) * (x & 127) + 64) >> 7;
             uint256 shift = uint256(x) >> 15;
             return value >> (shift < 24 ? shift : 24);
         }

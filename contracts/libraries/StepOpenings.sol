@@ -117,14 +117,12 @@ library StepOpenings {
     /// @notice The little-endian signed number of `size` bytes at a memory address.
     function read(uint256 pointer, uint256 size) internal pure returns (int256 value) {
         assembly ("memory-safe") {
-            let word := mload(pointer)
-            // Bytes from the last to the first, so that the last one ends up highest.
-            for {
-                let i := size
-            } i {} {
-                i := sub(i, 1)
-                value := or(shl(8, value), byte(i, word))
-            }
+            // Eight bytes, reversed: bytes of every pair, pairs of every half, halves.
+            value := shr(192, mload(pointer))
+            value := or(and(shr(8, value), 0x00ff00ff00ff00ff), shl(8, and(value, 0x00ff00ff00ff00ff)))
+            value := or(and(shr(16, value), 0x0000ffff0000ffff), shl(16, and(value, 0x0000ffff0000ffff)))
+            value := or(shr(32, value), shl(32, and(value, 0xffffffff)))
+            // The first `size` of them are now the lowest.
             value := signextend(sub(size, 1), value)
         }
     }

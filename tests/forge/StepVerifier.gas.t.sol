@@ -108,6 +108,54 @@ contract StepVerifierGasTest is StepFixture {
         _measure("sample 251 blocks", world);
     }
 
+    /// @dev The last position of 4 096: four blocks of 1 024. Posting the row, and each kind of step on it.
+    function test_gas_attention() public {
+        (IStepVerifier.Subject memory subject, IStepVerifier.Claim memory claim, IStepVerifier.Witness memory witness) =
+            _witness(_attention(), 0, uint256(POSITIONS - 1) * 8192 + 8191, 1);
+        bytes memory scores = _noisy("scores", I32, _shape(T), 0, 4 * POSITIONS).data;
+        bytes memory records = _noisy("records", I8, _shape(T), 0, 28 * 4).data;
+        // Scores within 2^20 of each other, and the maxima that they have: else the first check would end the step.
+        for (uint256 i = 0; i < scores.length; i += 4) {
+            (scores[i + 2], scores[i + 3]) = (0x10, 0x01);
+        }
+        for (uint256 i = 0; i < 4; ++i) {
+            (int256 most, uint256 at) = (0, 0);
+            for (uint256 j = 1024 * i; j < 1024 * (i + 1); ++j) {
+                int256 s = int256(uint256(uint8(scores[4 * j])) + 256 * uint256(uint8(scores[4 * j + 1])));
+                if (s > most) (most, at) = (s, j);
+            }
+            for (uint256 k = 0; k < 4; ++k) {
+                records[28 * i + k] = scores[4 * at + k];
+            }
+        }
+        bytes memory post = abi.encodeCall(
+            IStepVerifier.scoreRoot, (subject, claim, witness.element, witness.descriptor, records, scores)
+        );
+        bytes32 root = abi.decode(_run("attention, posting 4096 scores", post), (bytes32));
+
+        IStepVerifier.ScoreWitness memory given;
+        (given.leaf, given.records, given.descriptor) = (witness.leaf, records, witness.descriptor);
+        given.scores = _cut(scores, 0, 4096);
+        bytes32[] memory leaves = new bytes32[](5);
+        leaves[0] = sha256(bytes.concat(hex"00", records));
+        for (uint256 i = 0; i < 4; ++i) {
+            leaves[i + 1] = sha256(bytes.concat(hex"00", _cut(scores, 4096 * i, 4096 * (i + 1))));
+        }
+        (given.recordsProof, given.scoresProof) = (_prove(leaves, 0), _prove(leaves, 1));
+        for (uint256 part = 0; part < 3; ++part) {
+            given.part = IStepVerifier.ScorePart(part);
+            given.openings = new IStepVerifier.Opening[](9);
+            for (uint256 i = 0; i < 9; ++i) {
+                if (i < 6 ? part == 0 : part == 1) given.openings[i] = witness.openings[i];
+            }
+            string memory what = ["attention, one score", "attention, a block of 1024", "attention, the sum"][part];
+            _run(
+                what,
+                abi.encodeCall(IStepVerifier.convictsScores, (subject, claim, witness.element, root, abi.encode(given)))
+            );
+        }
+    }
+
     // --- worlds --------------------------------------------------------------------------------------------------
 
     function _linear(int64 rows, int64 columns, int256 bits, int256 fraction)
@@ -160,6 +208,24 @@ contract StepVerifierGasTest is StepFixture {
         world.outputs = _parts(_part("h", I32, _shape(T, width)));
     }
 
+    /// @dev 64 heads on 8 key heads of 128; of queries and keys what the first position of the row needs.
+    function _attention() private pure returns (World memory world) {
+        int256[] memory p = new int256[](6);
+        (p[0], p[1], p[2], p[3], p[4], p[5]) = (64, 8, 128, 1024, 0, 66_572);
+        world = _start(Descriptor.ATTENTION, p);
+        world.inputs = new Part[](8);
+        world.inputs[0] = _noisy("q", I8, _shape(T, 64, 128), (POSITIONS * 64 - 8) / 8, 1024);
+        world.inputs[1] = _noisy("q_m", I32, _shape(T, 64), POSITIONS / 4 - 1, 1024);
+        world.inputs[2] = _noisy("q_e", I32, _shape(T, 64), POSITIONS / 4 - 1, 1024);
+        world.inputs[3] = _noisy("k", I8, _shape(T, 8, 128), 0, 1024);
+        world.inputs[4] = _noisy("k_m", I32, _shape(T, 8), 0, 1024);
+        world.inputs[5] = _noisy("k_e", I32, _shape(T, 8), 0, 1024);
+        world.inputs[6] = _noisy("v_columns", I8, _shape(8, 128, T), 1023, 4096);
+        world.inputs[7] = _noisy("v_max_columns", I32, _shape(8, T), 14, 16_384);
+        world.weights = _parts(_noisy("tables.exp2", I32, _shape(257), 0, 1028));
+        world.outputs = _parts(_part("mixed", I32, _shape(T, 8192)));
+    }
+
     function _start(uint8 kind, int256[] memory params) private pure returns (World memory world) {
         (world.kind, world.params) = (kind, params);
         world.positions = world.promptLength = POSITIONS;
@@ -199,9 +265,15 @@ contract StepVerifierGasTest is StepFixture {
         }
         claim.leafHash = sha256(bytes.concat(hex"00", witness.leaf));
         bytes memory call = abi.encodeCall(IStepVerifier.convicts, (subject, claim, abi.encode(witness)));
-        (bool success, bytes memory result) = address(verifier).staticcall(call);
+        assertTrue(abi.decode(_run(what, call), (bool)), what);
+    }
+
+    /// @dev Calls the verifier and prints what a transaction with this call would cost.
+    function _run(string memory what, bytes memory call) private returns (bytes memory result) {
+        bool success;
+        (success, result) = address(verifier).staticcall(call);
         uint256 execution = vm.lastCallGas().gasTotalUsed;
-        assertTrue(success && abi.decode(result, (bool)), what);
+        assertTrue(success, what);
         uint256 data = _calldataGas(call);
         console.log(string.concat(what, ": execution %d, calldata %d gas (%d bytes)"), execution, data, call.length);
         assertLt(21_000 + execution + data, MOST, what);

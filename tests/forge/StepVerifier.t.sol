@@ -68,12 +68,24 @@ contract StepVerifierTest is StepFixture {
         verifier.convicts(subject, claim, abi.encode(witness));
     }
 
-    function test_convicts_segmentInput_reverts() public {
+    /// @dev Any values may come in; a leaf that no tensor of that shape has may not.
+    function testFuzz_convicts_segmentInput_onlyMalformed(uint8 length) public view {
         (IStepVerifier.Subject memory subject, IStepVerifier.Claim memory claim, IStepVerifier.Witness memory witness) =
             _witness(_rowScale(), 0, 1, 0);
-        claim.tensorIndex = 0;
+        (subject.firstNumber, claim.tensorIndex, witness.element) = (20, 0, 0);
+        witness.leaf = new bytes(length);
+        claim.leafHash = TensorCommitments.leafHash(witness.leaf);
+        assertEq(verifier.convicts(subject, claim, abi.encode(witness)), length != 12);
+    }
+
+    function test_convicts_noSuchTensor_reverts() public {
+        (IStepVerifier.Subject memory subject, IStepVerifier.Claim memory claim, IStepVerifier.Witness memory witness) =
+            _witness(_rowScale(), 0, 1, 0);
+        claim.tensorIndex = subject.tensorCount;
         vm.expectRevert(
-            abi.encodeWithSelector(IStepVerifier.StepVerifier_NoSuchTensor.selector, 0, subject.tensorCount)
+            abi.encodeWithSelector(
+                IStepVerifier.StepVerifier_NoSuchTensor.selector, claim.tensorIndex, subject.tensorCount
+            )
         );
         verifier.convicts(subject, claim, abi.encode(witness));
     }
