@@ -4,7 +4,7 @@
 
 Steps are transactions to ``StepVerifier``, so calldata is paid as in a game. Their numbers are noise:
 gas depends on sizes. Writes build/bench/dispute.json: ``steps.<op>.<width>``, ``max_step_gas``,
-``game_gas``, ``transactions``, ``calldata_bytes``, ``seconds``, and the bars.
+``game_gas``, ``transactions``, ``calldata_bytes``, ``seconds`` (of the dearest game), and ``games.<op>``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from bench_dispute_game import measure_games
 from torch import Tensor
 from web3.types import TxParams
 
@@ -33,10 +34,12 @@ from nexus_chain.program.layouts import layout_of
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
 
 ROOT = Path(__file__).resolve().parent.parent
+ARTEFACTS = ROOT / "build" / "forge"
 REPORT = ROOT / "build" / "bench" / "dispute.json"
 WIDTHS = (4_096, 14_336, 28_672)
 CHUNK = 8_192  # columns of a 15-bit product, and of the rows that feed it
 VOCAB, HEAD, ROWS, KEYS = 256, 128, 8, 4_096
+SHAPE = "llama-1.1b"  # of the whole games
 STEP_BAR, GAME_BAR = 3_000_000, 10_000_000
 GAS = 30_000_000
 
@@ -189,7 +192,7 @@ class Judge:
     @classmethod
     def on(cls, chain: LocalChain) -> Judge:
         wallet = Wallet.from_hex(DEVELOPMENT_KEYS[0])
-        address, _ = ArtefactCreator(chain.web3, wallet, ROOT / "build" / "forge").create("StepVerifier")
+        address, _ = ArtefactCreator(chain.web3, wallet, ARTEFACTS).create("StepVerifier")
         return cls(chain, address, wallet.address)
 
     def gas(self, call: bytes) -> int:
@@ -220,13 +223,21 @@ def main() -> int:
     torch.manual_seed(0)
     with anvil() as chain:
         steps = measure_steps(Judge.on(chain))
+    with anvil() as chain:
+        games = measure_games(chain, ARTEFACTS, SHAPE)
     dearest = max(max(by_width.values()) for by_width in steps.values())
-    report = {"steps": steps, "max_step_gas": dearest, "step_bar": STEP_BAR, "game_bar": GAME_BAR}
+    worst = max(games.values(), key=lambda game: game["game_gas"])
+    totals = {key: worst[key] for key in ("game_gas", "transactions", "calldata_bytes", "seconds")}
+    bars = {"step_bar": STEP_BAR, "game_bar": GAME_BAR}
+    report = {"steps": steps, "max_step_gas": dearest, **totals, "games": games, "shape": SHAPE, **bars}
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
     if dearest > STEP_BAR:
         print(f"bench-dispute: a step costs {dearest} gas, over the bar of {STEP_BAR}", file=sys.stderr)
+        return 1
+    if worst["game_gas"] > GAME_BAR:
+        print(f"bench-dispute: a game costs {worst['game_gas']} gas, over the bar of {GAME_BAR}", file=sys.stderr)
         return 1
     return 0
 

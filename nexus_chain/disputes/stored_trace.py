@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
@@ -24,6 +24,9 @@ class StoredTrace(Trace):
     def of(cls, trace: Trace) -> StoredTrace:
         """Every tensor of a (small) trace, computed now."""
         return cls(trace.layout, list(trace.stream()), trace.sequence)
+
+    def stream(self) -> Iterator[Tensor]:
+        return iter(self.tensors)
 
     def tensor(self, number: int) -> Tensor:
         return self.tensors[self.layout.tensor(number).number]
