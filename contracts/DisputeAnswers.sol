@@ -76,6 +76,8 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
                 || predecessor.outRoot != about.inRoot || MARKET.lineOf(about.session, predecessor.node).cap == 0
         ) revert DisputeGame_NotPredecessor(game.receipt);
         _requireReceiptKey(_digest(predecessor.hash()), signature, predecessor.node);
+        // Shown to all, not to the contract only: whoever doubts the predecessor now disputes it in turn.
+        emit ReceiptShown(game.receipt, predecessor, signature);
         _link(id, game, about);
     }
 
@@ -156,7 +158,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         _requireCount(leaves.length, count);
         Answer memory answer;
         answer.root = HashTrees.rootOfHashes(leaves);
-        answer.count = uint32(count);
+        answer.count = count.toUint32();
         // INVARIANT: subtrees of 2 048 = 2^11 leaves are nodes of the tree, so they prove in it like leaves.
         _requireRoot(_included(answer.root, game.subtree, _subtrees(rows.count), siblings), rows.root);
         _save(game, answer);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
 import {IDisputeRecords} from "./interfaces/IDisputeRecords.sol";
 import {IStepVerifier} from "./interfaces/IStepVerifier.sol";
 
@@ -9,6 +11,8 @@ import {IStepVerifier} from "./interfaces/IStepVerifier.sol";
 /// @dev Answers are shared without a loop over games: each has a time, and a game that waits for it moves on when it is
 /// next looked at, as of that time.
 abstract contract GameClocks is IDisputeRecords {
+    using SafeCast for uint256;
+
     /// @dev Three words and the receipt. `state` is as of the game's last own move: `_current` adds the answers.
     struct StoredGame {
         address challenger;
@@ -58,8 +62,8 @@ abstract contract GameClocks is IDisputeRecords {
         // INVARIANT: an answer that came after this game's deadline, in another game, does not save the node here.
         if (at == 0 || at > _deadline(game)) return game;
         if (at > game.turnStartedAt) {
-            game.nodeUsed += uint40(at) - game.turnStartedAt;
-            game.turnStartedAt = uint40(at);
+            game.nodeUsed += (at - game.turnStartedAt).toUint40();
+            game.turnStartedAt = at.toUint40();
         }
         game.state = _afterAnswer(game.state, answer.count);
     }

@@ -107,6 +107,9 @@ interface IDisputeRecords {
         bytes32 indexed receipt, uint32 indexed tensor, uint32 indexed leaf, uint32 element, bytes records, bytes scores
     );
 
+    /// @notice The receipt that vouches for a disputed one's input, with its signature: evidence for other games.
+    event ReceiptShown(bytes32 indexed receipt, SignedDocuments.Receipt predecessor, bytes signature);
+
     /// @notice A receipt's predecessor was shown: its input rows were signed by whoever had to produce them.
     event Linked(bytes32 indexed receipt);
 
