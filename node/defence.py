@@ -111,7 +111,7 @@ class Defence:
         game = self._disputes.game_of(number)
         if game is None or game.state.final:
             del self._games[number]
-            return [] if game is None else [f"game {number} is over: {game.state.name.lower()}"]
+            return [] if game is None else [f"game {number} is over: {game.state.name.lower()}", *self._withdraw()]
         if self._contracts.nodes.is_convicted(self._identity.address):
             del self._games[number]
             return []
@@ -121,6 +121,14 @@ class Defence:
             self._disputes.timeout(number)
             return [f"game {number}: the challenger let its clock run out"]
         return [f"game {number}: answered {self._answer(number, game, self._disputed(receipt))}"]
+
+    def _withdraw(self) -> list[str]:
+        """Fetch what lost challengers' bonds pay for the answers."""
+        balance = self._disputes.balance_of(self._identity.address)
+        if not balance:
+            return []
+        self._disputes.withdraw()
+        return [f"withdrew {balance} wei of a challenger's bond"]
 
     def _disputed(self, digest: bytes) -> Disputed:
         for known in self._ledger.state.orders.values():

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,13 +156,13 @@ def test_a_false_step_game_is_answered_and_lost_by_clock(live: LiveNetwork, tmp_
     game = court.disputes.game_of(number)
     assert game is not None
     assert game.state == GameState.PICK_TENSOR
-    earned = court.disputes.balance_of(node)
     live.net.chain.advance(400)
     deadline = time.monotonic() + WAIT
     while court.disputes.game_of(number).state != GameState.ACQUITTED:  # type: ignore[union-attr]
         assert time.monotonic() < deadline
         time.sleep(0.3)
-    assert court.disputes.balance_of(node) > earned
+    (acquitted,) = list(court.disputes.events("NodeAcquitted", where={"game": number}))
+    assert acquitted.arguments["toNode"] > 0
     assert not live.net.user.nodes.is_convicted(node)
 
 
@@ -213,6 +214,7 @@ def test_a_liar_is_found_convicted_and_slashed(
     (case,) = watcher.report()["cases"]
     assert (case["node"], case["outcome"]) == (liar.address, "convicted"), lie
     assert watcher.report()["reputation"][liar.address] == 0.0
+    assert court.disputes.balance_of(court.wallet.address) == 0, "bond and reward were fetched"
     assert user.is_convicted(liar.address)
     assert user.node(liar.address).stake == 0
     for honest in (spare, *live.nodes[1]):
@@ -245,7 +247,7 @@ def test_a_liar_that_falls_silent_loses_by_clock(
         live.net.chain.advance(400)
         os.kill(anvil, signal.SIGSTOP)
         stalled = court.watcher()
-        threading_timer(anvil, 2.0)
+        threading.Timer(2.0, os.kill, (anvil, signal.SIGCONT)).start()
         stalled.round()
         stalled.close()
         watcher = court.until(lambda watcher: watcher.idle)
@@ -253,10 +255,3 @@ def test_a_liar_that_falls_silent_loses_by_clock(
         live.nodes[0].reverse()
     assert watcher.report()["cases"][0]["outcome"] == "convicted"
     assert live.net.user.nodes.node(liar.address).stake == 0
-
-
-def threading_timer(process: int, seconds: float) -> None:
-    """Let a stopped process continue after a while."""
-    import threading
-
-    threading.Timer(seconds, os.kill, (process, signal.SIGCONT)).start()
