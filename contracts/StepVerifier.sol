@@ -23,6 +23,8 @@ import {ValueQuantise} from "./operators/ValueQuantise.sol";
 
 /// @title StepVerifier
 /// @notice Recomputes one element of a trace; see the interface.
+// Casts: numbers come from u32 fields.
+// forge-lint: disable-next-item(unsafe-typecast)
 contract StepVerifier is IStepVerifier {
     uint8 private constant I32 = 3;
 

@@ -8,6 +8,8 @@ import {TensorCommitments} from "./TensorCommitments.sol";
 /// @notice Reads canonical op descriptors (layout in nexus_chain/program/OPERATORS.md) and proves them.
 /// @dev A node validates a program before it serves it, so a proven descriptor is well formed: nothing here re-checks
 /// what `Program.validate` did.
+// Casts: a fixed dimension is not negative.
+// forge-lint: disable-next-item(unsafe-typecast)
 library Descriptor {
     uint8 internal constant EMBED = 1;
     uint8 internal constant ROW_MAX = 2;

@@ -8,7 +8,10 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 /// @dev Programs are proven to stay within int64 (`prove_no_overflow`), so int256 without checks computes the same and
 /// can neither wrap nor revert. `>>` on a signed number floors, as the program wants; `/` is used on non-negative
 /// numbers only, where it floors too.
+// Casts: bit lengths and shifts are small, casts to unsigned follow a check.
+// forge-lint: disable-next-item(unsafe-typecast)
 library FixedPoint {
+    int256 internal constant ONE = 1;
     int256 internal constant SAT = 2 ** 31 - 1;
     int256 internal constant MANTISSA_MAX = 2 ** 16 - 1;
     int256 internal constant EXPONENT_LIMIT = 128;
@@ -50,7 +53,7 @@ library FixedPoint {
     function rs(int256 x, int256 shift) internal pure returns (int256) {
         uint256 s = uint256(clamp(shift, 1, 62));
         unchecked {
-            return (x + int256(1 << (s - 1))) >> s;
+            return (x + (ONE << (s - 1))) >> s;
         }
     }
 
@@ -75,7 +78,7 @@ library FixedPoint {
     function quantise(int256 x, int256 a, int256 levels) internal pure returns (int256) {
         (int256 inv, uint256 shift) = inverse(a, levels);
         unchecked {
-            return (clamp(x, -a, a) * inv + int256(1 << (shift - 1))) >> shift;
+            return (clamp(x, -a, a) * inv + (ONE << (shift - 1))) >> shift;
         }
     }
 

@@ -9,6 +9,8 @@ import {TensorCommitments} from "./TensorCommitments.sol";
 /// @notice Leaves of committed tensors, checked against their roots and read element by element.
 /// @dev Leaves cut a tensor's row-major elements into pieces of equal length (see `leafElements`), so a range of leaves
 /// is a range of elements, and all indices here are flat.
+// Casts: lengths of a shape are 64 bits wide in the descriptor.
+// forge-lint: disable-next-item(unsafe-typecast)
 library StepOpenings {
     /// @notice Elements [first, first + count) of a tensor, little endian at memory address `pointer`.
     struct View {
@@ -17,6 +19,8 @@ library StepOpenings {
         uint256 count;
         uint256 size; // bytes of an element
     }
+
+    uint256 private constant ONE = 1;
 
     /// @dev Rows shorter than this share a leaf.
     uint256 private constant LEAF_BYTES = 1024;
@@ -52,7 +56,7 @@ library StepOpenings {
 
     /// @notice Bytes of an element.
     function elementSize(uint8 dtype) internal pure returns (uint256) {
-        return 1 << (dtype - 1);
+        return ONE << (dtype - 1);
     }
 
     /// @notice View of an opening of `tensor` that is checked down to the trace's root, or to the weights' root.

@@ -14,6 +14,8 @@ import {Step} from "./Step.sol";
 /// @dev Whoever posts a wrong row is convicted by its first wrong statement: a score depends on the trace alone, a
 /// record on scores and the records' maxima, the element on the records. A record's maximum is checked before anything
 /// that is computed with it, so no posted value makes a step revert.
+// Casts: shifts are small.
+// forge-lint: disable-next-item(unsafe-typecast)
 library Attention {
     uint256 private constant RECORD_BYTES = 28;
     int256 private constant LEVELS = 16_256;
@@ -201,7 +203,7 @@ library Attention {
             uint256 values = StepOpenings.range(step.views[6], column, weights.length);
             uint256 kb = FixedPoint.excess(largest, 31);
             (int256 inv, uint256 shift) = FixedPoint.inverse(largest >> kb, LEVELS);
-            int256 half = int256(1 << (shift - 1));
+            int256 half = FixedPoint.ONE << (shift - 1);
             for (uint256 i = 0; i < weights.length; ++i) {
                 // Weights lie in [0, largest]: nothing to clamp.
                 int256 u = ((weights[i] >> kb) * inv + half) >> shift;
@@ -226,12 +228,12 @@ library Attention {
 
     function _record(bytes memory records, uint256 index) private pure returns (Record memory) {
         uint256 at = _pointer(records) + RECORD_BYTES * index;
-        return Record(
-            StepOpenings.read(at, 4),
-            StepOpenings.read(at + 4, 8),
-            StepOpenings.read(at + 12, 8),
-            StepOpenings.read(at + 20, 8)
-        );
+        return Record({
+            most: StepOpenings.read(at, 4),
+            sum: StepOpenings.read(at + 4, 8),
+            largest: StepOpenings.read(at + 12, 8),
+            mixed: StepOpenings.read(at + 20, 8)
+        });
     }
 
     function _checkLeaf(

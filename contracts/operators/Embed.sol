@@ -7,6 +7,8 @@ import {Step} from "./Step.sol";
 
 /// @title Embed
 /// @notice Op kind 1: a row of the embedding table, shifted to the residual's fraction.
+// Casts: the token is clamped to [0, vocab).
+// forge-lint: disable-next-item(unsafe-typecast)
 library Embed {
     function value(Step.Data memory step) internal pure returns (int256) {
         (uint256 vocab, uint256 width, uint256 shift) = (Step.size(step, 0), Step.size(step, 1), Step.size(step, 2));

@@ -6,6 +6,8 @@ import {Step} from "./Step.sol";
 
 /// @title NormScale
 /// @notice Op kind 4: mantissa and exponent of a row's maximum over its root mean square.
+// Casts: shifts are small.
+// forge-lint: disable-next-item(unsafe-typecast)
 library NormScale {
     function value(Step.Data memory step) internal pure returns (int256) {
         int256 largest = FixedPoint.largest(Step.ofRow(step, 0, step.element));

@@ -31,18 +31,22 @@ library RopeQuantise {
     {
         uint256 y = StepOpenings.range(step.views[0], head * size, size);
         uint256 turn = StepOpenings.range(Step.weight(step, 0), head / Step.size(step, 0) * size, size);
-        uint256 half = size / 2;
-        rotated = new int256[](size);
-        for (uint256 i = 0; i < half; ++i) {
-            (int256 a, int256 b) = (_entry(y, i), _entry(y, i + half));
-            int256 c = StepOpenings.read(turn + 2 * i, 2);
-            int256 s = StepOpenings.read(turn + 2 * (i + half), 2);
-            rotated[i] = FixedPoint.sat(FixedPoint.rs(a * c - b * s, 15));
-            rotated[i + half] = FixedPoint.sat(FixedPoint.rs(b * c + a * s, 15));
+        unchecked {
+            uint256 half = size / 2;
+            rotated = new int256[](size);
+            for (uint256 i = 0; i < half; ++i) {
+                (int256 a, int256 b) = (_entry(y, i), _entry(y, i + half));
+                int256 c = StepOpenings.read(turn + 2 * i, 2);
+                int256 s = StepOpenings.read(turn + 2 * (i + half), 2);
+                rotated[i] = FixedPoint.sat(FixedPoint.rs(a * c - b * s, 15));
+                rotated[i + half] = FixedPoint.sat(FixedPoint.rs(b * c + a * s, 15));
+            }
         }
     }
 
     function _entry(uint256 y, uint256 i) private pure returns (int256) {
-        return FixedPoint.sat(StepOpenings.read(y + 4 * i, 4));
+        unchecked {
+            return FixedPoint.sat(StepOpenings.read(y + 4 * i, 4));
+        }
     }
 }

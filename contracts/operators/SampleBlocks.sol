@@ -7,6 +7,8 @@ import {Step} from "./Step.sol";
 
 /// @title SampleBlocks
 /// @notice Op kind 13: the largest key of a block of the vocabulary, or the first entry that has it.
+// Casts: the keys are 32 bits cut out on purpose, entries are below 2^24.
+// forge-lint: disable-next-item(unsafe-typecast)
 library SampleBlocks {
     /// @dev What the keys of one position depend on.
     struct Noise {
