@@ -133,6 +133,8 @@ class WitnessBuilder:
         spec = self.layout.tensor(number)
         if spec.name == SEQUENCE:
             return Witness(data, element, openings=(self._sequence_source(leaf, element),))
+        if number == 0:  # no op made it: only its length can be wrong
+            return Witness(data, element, self.descriptor(number))
         step = self.step(number, leaf, element)
         return Witness(data, element, self.descriptor(number), self._openings(step, NEEDED[step.op.kind](step)))
 

@@ -164,3 +164,26 @@ def test_layouts_are_the_traces(world: World) -> None:
         dtype, shape, leaves = world.referee.verifier.call("layout", subject, spec.number, descriptor)
         assert (dtype, tuple(shape)) == ({"i8": 1, "i16": 2, "i32": 3, "i64": 4}[spec.dtype], spec.shape), spec.name
         assert leaves == RowLayout.of(spec.dtype, spec.shape).leaves
+
+
+def test_the_input_is_convicted_for_its_length_alone(world: World) -> None:
+    """Values of the input are the link game's business; a leaf that cannot be read is the node's."""
+    assert not world.referee.judge(world.trace, 0, 0).convicted
+    builder, whole = world.referee.builder(world.trace), defender.leaf(world.trace, 0, 0).data
+    for data in (whole[:-1], whole + b"\0", b""):
+        claim, witness = builder.claim(0, 0, data), builder.witness(0, 0, data, 0)
+        verdict = world.referee.verifier.call("convicts", builder.subject().values(), claim.values(), witness.encoded())
+        assert verdict is True
+
+
+def test_a_leaf_of_another_length_is_convicted(world: World) -> None:
+    builder = world.referee.builder(world.trace)
+    for spec in world.trace.layout.tensors[1:]:
+        if (spec.op is not None and spec.op.kind == "attention") or not size_of(world.trace, spec.number):
+            continue
+        data = defender.leaf(world.trace, spec.number, 0).data[:-1]
+        assert challenger.pick_element(data, world.trace, spec.number, 0) == 0
+        claim, witness = builder.claim(spec.number, 0, data), builder.witness(spec.number, 0, data, 0)
+        assert world.referee.verifier.call("convicts", builder.subject().values(), claim.values(), witness.encoded()), (
+            spec.name
+        )
