@@ -34,6 +34,9 @@ from node.state import OrderState
 
 log = logging.getLogger(__name__)
 
+#: Blocks looked at again every round: a re-organisation may put another game where one was seen.
+_REORGANISED_BLOCKS = 64
+
 
 @dataclass(frozen=True)
 class Disputed:
@@ -63,8 +66,9 @@ class Defence:
         self._ledger, self._rows, self._block, self._view = ledger, rows, block, view
         self._model = PublishedModel(block.program, block.weights)
         self._interval = interval
-        self._next_block = contracts.deployment.block
+        self._first_block = self._next_block = contracts.deployment.block
         self._games: dict[int, bytes] = {}
+        self._running: set[int] = set()
         self._traced: tuple[bytes, Trace, list[bytes]] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="defence", daemon=True)
@@ -102,8 +106,8 @@ class Defence:
 
     def _find_games(self) -> None:
         head = self._contracts.web3.eth.block_number
-        opened = self._disputes.events("GameOpened", self._next_block, head, where={"node": self._identity.address})
-        for event in opened:
+        first = max(self._first_block, min(self._next_block, head + 1) - _REORGANISED_BLOCKS)
+        for event in self._disputes.events("GameOpened", first, head, where={"node": self._identity.address}):
             self._games[int(event.arguments["game"])] = bytes(event.arguments["receipt"])
         self._next_block = head + 1
 
@@ -111,9 +115,11 @@ class Defence:
         game = self._disputes.game_of(number)
         if game is None or game.state.final:
             del self._games[number]
-            return [] if game is None else [f"game {number} is over: {game.state.name.lower()}", *self._withdraw()]
+            ended = game is not None and number in self._running
+            self._running.discard(number)
+            return [f"game {number} is over: {game.state.name.lower()}", *self._withdraw()] if game and ended else []
+        self._running.add(number)
         if self._contracts.nodes.is_convicted(self._identity.address):
-            del self._games[number]
             return []
         if not game.nodes_turn:
             if now <= game.deadline:

@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT / "tests" / "client"), str(ROOT / "scripts")]
 import torch  # noqa: E402
 from live_network import STAKE, LiveNetwork, live_network  # noqa: E402
 from lying_node import Lie, choose_lie, environment  # noqa: E402
+from web3.types import RPCEndpoint  # noqa: E402
 
 from nexus_chain.chain.contracts import Contracts  # noqa: E402
 from nexus_chain.chain.dispute_game import DisputeGame, GameState, commitment_of  # noqa: E402
@@ -193,6 +194,20 @@ def test_a_game_over_budget_is_not_opened(live: LiveNetwork, tmp_path: Path) -> 
         )
         == 0
     )
+
+
+def test_a_reorganised_game_is_opened_and_answered_again(live: LiveNetwork, tmp_path: Path) -> None:
+    """The block with the opening disappears under watcher and node: both take up the game that comes after it."""
+    proof = ask(live, tmp_path)
+    court = Court(live, tmp_path / "court", TRUST)
+    evidence = court.accuse(proof, 1, LINK)
+    request = live.net.chain.web3.manager.request_blocking
+    before = request(RPCEndpoint("evm_snapshot"), [])
+    court.until(lambda watcher: bool(watcher.report()["cases"][0]["game"]))
+    request(RPCEndpoint("evm_revert"), [before])
+    assert court.disputes.games_about(evidence.digest) == []
+    watcher = court.until(lambda watcher: watcher.idle)
+    assert watcher.report()["cases"][0]["outcome"] == "acquitted"
 
 
 # ------------------------------------------------------------------------- liars lose
