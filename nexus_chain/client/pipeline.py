@@ -108,7 +108,7 @@ class Pipeline:
     def run(self, end_tokens: frozenset[int] = frozenset()) -> Iterator[int]:
         """Yield the sampled tokens; the last one is an end token or number ``max_tokens``.
 
-        When the iterator is exhausted, or closed early, every position fed is covered by checked
+        When the iterator is exhausted, closed early or interrupted, every position fed is covered by checked
         receipts. Raises NoSpareError when a segment has nobody left, CapTooLowError when the money
         is used up.
         """
@@ -117,7 +117,7 @@ class Pipeline:
             while not self._finished(end_tokens):
                 left = self.order.max_tokens - (len(self.seen.tokens) - self.seen.prompt_length)
                 yield from self._chunk(min(CHUNK_POSITIONS, left), end_tokens)
-        except GeneratorExit:
+        except (GeneratorExit, KeyboardInterrupt):
             if self._fed > self._closed:
                 self._collect(self._fed)
             raise

@@ -272,7 +272,7 @@ class Asking:
             try:
                 yield from stream
                 state = DONE
-            except GeneratorExit:
+            except (GeneratorExit, KeyboardInterrupt):  # stopped by the user: paid for and receipted so far
                 state = DONE
                 raise
             finally:

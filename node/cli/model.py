@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nexus_chain.certificates.block_store import BlockStore
     from nexus_chain.certificates.cid import Cid
     from nexus_chain.certificates.publication import Publication
+    from nexus_chain.chain.contracts import Contracts
     from nexus_chain.chain.model_registry import ModelVersion
 
 app = typer.Typer(help="Import, shard and publish models.", no_args_is_help=True, rich_markup_mode=None)
@@ -84,7 +85,7 @@ def publish(
     version: Annotated[str, typer.Option(help="Semantic version, such as 1.0.0.")] = "1.0.0",
     price: Annotated[int, typer.Option(min=0, help="Suggested wei per token over all layers.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in the certificate [default: the folder's].")] = None,
-    parent: Annotated[str | None, typer.Option(help="Id of the version this one came from.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Version this one came from, its id or the beginning.")] = None,
     ipfs: Annotated[str | None, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon to pin to as well.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -96,6 +97,7 @@ def publish(
     from nexus_chain.certificates.publication import Publication
     from nexus_chain.program.overflow import prove_no_overflow
     from node.cli.importing import keep
+    from node.cli.versions import choose_version
 
     settings = settings_of(context)
     contracts = settings.wallet_chain
@@ -104,9 +106,11 @@ def publish(
         publication = Publication.prepare(checkpoint, store, version, name)
     with spinner("Proving that no operation overflows", quiet=json):
         proof = prove_no_overflow(publication.model.program)
-    before = bytes.fromhex(parent.removeprefix("0x")) if parent else bytes(32)
+    before = choose_version(settings, parent) if parent else bytes(32)
     with spinner("Registering", quiet=json):
-        version_id, registered = contracts.models.publish(_registered(publication, version, price, before))
+        version_id, published_gas = _register(
+            contracts, settings.wallet.address, _stated(publication, version, price, before)
+        )
         signed = publication.certificate(settings.wallet.address, version_id, before).sign(settings.wallet)
         cid = store.add_bytes(signed.to_bytes())
         anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
@@ -117,7 +121,7 @@ def publish(
         "certificate_cid": str(cid),
         "manifest_cid": publication.manifest_cid,
         "overflow_bits": proof.bits,
-        "gas": {"publish": registered.gas, "anchor": anchored.gas},
+        "gas": {"publish": published_gas, "anchor": anchored.gas},
         "pinned": pinned,
     }
     if json:
@@ -129,7 +133,16 @@ def publish(
         note("The IPFS daemon does not answer; the block store keeps everything and pinning is queued.")
 
 
-def _registered(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:
+def _register(contracts: Contracts, publisher: str, stated: ModelVersion) -> tuple[bytes, int]:
+    """(version id, gas); goes on after a crash between registering and anchoring, where gas is 0."""
+    version = contracts.models.id_of(publisher, stated)
+    if contracts.models.publisher_of(version) and contracts.certificates.certificate(version) is None:
+        return version, 0
+    version, mined = contracts.models.publish(stated)
+    return version, mined.gas
+
+
+def _stated(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:
     from nexus_chain.chain.model_registry import ModelVersion, SemVer
 
     major, minor, patch = (int(part) for part in version.split("."))
