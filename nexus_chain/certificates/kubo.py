@@ -24,6 +24,7 @@ from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import BlockMissingError, BlockStoreError, IpfsDaemonError, PinMismatchError
 
 _TIMEOUT_SECONDS = 30
+_BASE32 = {"cid-base": "base32"}  # js-ipfs answers in base58 otherwise
 _FIND_TIMEOUT = "2s"  # a daemon looks for a missing block for ever unless told otherwise
 
 
@@ -43,14 +44,14 @@ class KuboDaemon:
     def add(self, data: bytes) -> Cid:
         """Add and pin a file; returns the CID that the daemon reports."""
         with self._answers("add"):
-            answer = self._client.add(BytesIO(data), raw_leaves=True, cid_version=1, opts={"cid-base": "base32"})
+            answer = self._client.add(BytesIO(data), raw_leaves=True, cid_version=1, opts=dict(_BASE32))
         return Cid.parse(str(answer["Hash"]))
 
     def is_pinned(self, cid: Cid) -> bool:
         """Whether the daemon holds a recursive pin of ``cid``."""
         try:
             with self._answers("pin/ls"):
-                return str(cid) in self._client.pin.ls(str(cid), type="recursive")["Keys"]
+                return str(cid) in self._client.pin.ls(str(cid), type="recursive", opts=dict(_BASE32))["Keys"]
         except BlockMissingError:
             return False
 

@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
             self._add(query, body)
         elif call == "block/get" and query["arg"] in BLOCKS:
             self._answer(BLOCKS[query["arg"]])
-        elif call == "pin/ls" and query["arg"] in PINS:
+        elif call == "pin/ls" and query.get("cid-base") == "base32" and query["arg"] in PINS:
             self._answer(json.dumps({"Keys": {query["arg"]: {"Type": "recursive"}}}).encode())
         else:
             self._answer(json.dumps({"Message": f"{call}: not found", "Code": 0, "Type": "error"}).encode(), 500)
