@@ -104,10 +104,6 @@ class SequenceCache:
         self._live: OrderedDict[bytes, Sequence] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        """Sequences in memory."""
-        return len(self._live)
-
     @contextmanager
     def use(self, known: OrderState) -> Iterator[Sequence]:
         """The sequence of an order, for this thread alone; rebuilt from its rows where needed.

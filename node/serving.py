@@ -110,6 +110,8 @@ class Serving:
     def _order_received(self, application: Application, digest: bytes) -> OrderReceived:
         order = application.order
         known = self._ledger.state.orders.get(digest)
+        # A middle segment has no use for the prompt, so it keeps none.
+        prompt = application.prompt if self.model.is_first or self.model.is_last else application.prompt[:0]
         price = known.wei_per_token if known else order.asks[application.segment].wei_per_token
         return OrderReceived(
             digest=digest,
@@ -118,7 +120,7 @@ class Serving:
             signature=application.signature,
             segment=application.segment,
             prompt_length=application.prompt_length,
-            prompt=application.prompt.numpy().astype("<i4").tobytes(),
+            prompt=prompt.numpy().astype("<i4").tobytes(),
             wei_per_token=price,
             limit=billed_positions(application.prompt_length, order.max_tokens),
         )
@@ -216,16 +218,16 @@ class Serving:
             out_root = sequence.out_root(to_position)
         with self.stopwatch.measure("signatures"):
             signer = self._ledger.state.session(known.session).signer
-            predecessors = check_predecessors(chunk, known, handed, signer, self._facts, self.domain)
+            predecessors = check_predecessors(chunk, known, sequence.order, handed, signer, self._facts, self.domain)
             receipt = self._receipt(known, chunk, out_root, predecessors)
-            signature = self.identity.receipt_key.sign(receipt, self.domain)
+            digest = receipt.digest(self.domain)
             event = ReceiptSigned(
                 order=known.digest,
                 from_position=chunk.from_position,
                 to_position=to_position,
-                digest=receipt.digest(self.domain),
+                digest=digest,
                 json=receipt.to_json(),
-                signature=signature,
+                signature=self.identity.receipt_key.sign_digest(digest),
             )
         with self.stopwatch.measure("disk"):
             self._rows.sync(known.digest)

@@ -54,7 +54,7 @@ _CODES: tuple[tuple[type[NexusError], grpc.StatusCode], ...] = (
     (errors.StoppingError, _Code.UNAVAILABLE),
     (market_errors.BadSignatureError, _Code.UNAUTHENTICATED),
     (market_errors.VoucherError, _Code.FAILED_PRECONDITION),
-    (market_errors.OrderExpiredError, _Code.DEADLINE_EXCEEDED),
+    (market_errors.OrderExpiredError, _Code.FAILED_PRECONDITION),
     (market_errors.MarketError, _Code.INVALID_ARGUMENT),
     (SamplingError, _Code.INVALID_ARGUMENT),
     (ChainError, _Code.UNAVAILABLE),
@@ -170,6 +170,11 @@ def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
             log.exception("a call failed")
         context.set_trailing_metadata((("nexus-error", type(error).__name__),))
         context.abort(code, str(error))
+    except grpc.RpcError:
+        raise  # the client went away
+    except Exception:
+        log.exception("a call failed")
+        context.abort(_Code.INTERNAL, "the node failed. Use another one; its operator finds the reason in its log.")
 
 
 def _require(holds: bool, problem: str) -> None:

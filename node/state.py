@@ -440,8 +440,7 @@ def _due(state: NodeState, session: SessionState, now: int) -> tuple[Effect, ...
         return _due_after_end(state, session, now)
     unposted = session.cumulative > session.posted
     idle = session.cumulative > 0 and session.active_at + state.terms.close_idle_after <= now
-    exhausted = session.cumulative == session.cap
-    leaving = not session.closing and now < session.expiry and (idle or exhausted)
+    leaving = idle and not session.closing and now < session.expiry
     due: list[Effect] = []
     # INVARIANT: a voucher held is posted as soon as the line's end is near, so that sleeping loses no money.
     if unposted and (session.closing or now >= session.expiry or leaving):

@@ -207,11 +207,14 @@ def test_voucher_is_posted_when_the_session_closes_or_expires() -> None:
     assert due(after(observed(), voucher(50), observed(closing=True, end=100, posted=50)), 60) == ()
 
 
-def test_exhausted_or_idle_line_is_posted_and_closed() -> None:
-    for state, now in ((after(observed(), voucher(300)), 1), (after(observed(), voucher(50)), 500)):
-        posted, closed = due(state, now)
-        assert isinstance(posted, PostVoucher)
-        assert closed == CloseLine(SESSIONS[0])
+def test_idle_line_is_posted_and_closed() -> None:
+    posted, closed = due(after(observed(), voucher(50)), 500)
+    assert posted == PostVoucher(SESSIONS[0], "voucher of 50", bytes([50]))
+    assert closed == CloseLine(SESSIONS[0])
+
+
+def test_exhausted_line_stays_open_for_what_it_paid() -> None:
+    assert due(after(observed(), voucher(300)), 1) == ()
 
 
 def test_earned_line_is_settled_after_its_end() -> None:
