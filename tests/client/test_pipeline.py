@@ -230,3 +230,14 @@ def test_early_stop_leaves_nothing_unreceipted(tmp_path: Path) -> None:
     stream.close()
     assert max(r.to_position for r, _ in run.receipts) == 11
     assert network.store.lines(SESSION)[network.nodes[0].address].used == 110
+
+
+def test_interrupt_from_the_keyboard_leaves_nothing_unreceipted(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    run = network.pipeline([4, 4], 60)
+    stream = run.run()
+    for _ in range(40):
+        next(stream)
+    with pytest.raises(KeyboardInterrupt):
+        stream.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+    assert max(r.to_position for r, _ in run.receipts) == 41
