@@ -68,7 +68,7 @@ static void finish_row(const LinearShape *l, const int32_t *restrict high, const
         value[i] = saturate(round_shift(v, shift - scale[2 * i + 1]));
     }
     if (bias)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + bias[i]);
+        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + saturate(bias[i]));
     if (residual)
         for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + residual[i]);
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
