@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
     (folder / "password").write_text("open sesame")
     if not (ROOT / "build/forge/ModelRegistry.sol").is_dir():
-        subprocess.run([str(ROOT / "node_modules/.bin/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[2])
         publisher.save(folder / "wallet.json", "open sesame", work=2**10)
