@@ -17,6 +17,7 @@ from typing import Any
 from nexus_chain.client.errors import ProofFileError
 from nexus_chain.client.peer import SignedFeed, SignedReceipt
 from nexus_chain.client.store import OrderRecord
+from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
 
@@ -108,7 +109,7 @@ class InferenceProof:
     def load(cls, path: Path) -> InferenceProof:
         """Read what ``save`` wrote. Raises ProofFileError."""
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            return cls.from_dict(parse_json(path.read_bytes()))
         except (OSError, ValueError) as error:
             raise ProofFileError(
                 f"{path} cannot be read ({error})", advice="Give the file that `nexus ask` wrote."
