@@ -11,8 +11,7 @@ from node.cli.output import emit_json, hex_id, note, progress, result, spinner, 
 from node.cli.settings import JsonFlag, Settings, settings_of
 
 if TYPE_CHECKING:
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.cid import Cid
+    from nexus_chain.certificates.kubo import Pinner
     from nexus_chain.certificates.publication import Publication
     from nexus_chain.chain.contracts import Contracts
     from nexus_chain.chain.model_registry import ModelVersion
@@ -102,6 +101,7 @@ def publish(
     settings = settings_of(context)
     contracts = settings.wallet_chain
     store = BlockStore(settings.home.prepare().blocks)
+    pinner = _pinner(settings, ipfs) if ipfs else None  # a bad address is refused before anything is paid for
     with spinner("Importing and hashing", quiet=json):
         publication = Publication.prepare(checkpoint, store, version, name)
     with spinner("Proving that no operation overflows", quiet=json):
@@ -115,7 +115,7 @@ def publish(
         cid = store.add_bytes(signed.to_bytes())
         anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
     keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
-    pinned = _pin(settings, store, [cid, *publication.cids], ipfs) if ipfs else None
+    pinned = pinner.pin_all([cid, *publication.cids]) if pinner else None
     document = {
         "model_version": hex_id(version_id),
         "certificate_cid": str(cid),
@@ -130,7 +130,32 @@ def publish(
     result(hex_id(version_id))
     note(f"Certificate {cid}; the largest intermediate needs {proof.bits} bits. Audit it with `nexus audit {cid}`.")
     if pinned is False:
-        note("The IPFS daemon does not answer; the block store keeps everything and pinning is queued.")
+        note("The IPFS daemon did not take everything; the block store keeps it. Try again with `nexus model pin`.")
+
+
+@app.command("pin")
+def pin(
+    context: typer.Context,
+    ipfs: Annotated[str, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon, such as /ip4/127.0.0.1/tcp/5001.")],
+    json: JsonFlag = False,
+) -> None:
+    """Offer everything again that an IPFS daemon did not take; exit code 1 while something waits."""
+    from nexus_chain.certificates.kubo import PinQueue
+
+    settings = settings_of(context)
+    pinned = _pinner(settings, ipfs).retry()
+    waiting = PinQueue(settings.home.pins).waiting()
+    if json:
+        left = [{"cid": str(entry.cid), "attempts": entry.attempts, "problem": entry.problem} for entry in waiting]
+        emit_json({"pinned": [str(cid) for cid in pinned], "waiting": left})
+    else:
+        for cid in pinned:
+            result(str(cid))
+        note(f"{len(pinned)} pinned, {len(waiting)} waiting.")
+        for entry in waiting:
+            note(f"{entry.cid}: {entry.problem}")
+    if waiting:
+        raise typer.Exit(1)
 
 
 def _register(contracts: Contracts, publisher: str, stated: ModelVersion) -> tuple[bytes, int]:
@@ -158,10 +183,10 @@ def _stated(publication: Publication, version: str, price: int, parent: bytes) -
     )
 
 
-def _pin(settings: Settings, store: BlockStore, cids: list[Cid], address: str) -> bool:
-    """Offer the documents to a Kubo daemon; what it does not take now waits in the queue."""
+def _pinner(settings: Settings, address: str) -> Pinner:
+    """What pins files of this home's block store to the daemon at ``address``. Raises IpfsDaemonError."""
+    from nexus_chain.certificates.block_store import BlockStore
     from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
 
-    pinner = Pinner(store, PinQueue(settings.home.root / "pins.sqlite"), KuboDaemon(address))
-    taken = [pinner.pin(cid) for cid in cids]  # every one is offered, or noted for later
-    return all(taken)
+    home = settings.home.prepare()
+    return Pinner(BlockStore(home.blocks), PinQueue(home.pins), KuboDaemon(address))

@@ -14,6 +14,7 @@ from invocation import Nexus, Printed
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "certificates"))
 
+from kubo_rpc_server import start  # noqa: E402
 from tiny_publication import HELD_OUT, TRAINING, FloatModel, train  # noqa: E402
 
 from nexus_chain.certificates.block_store import BlockStore  # noqa: E402
@@ -90,6 +91,28 @@ def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None
     twice = publisher("model", "publish", folder / "tiny", "--version", "1.2.0", "--price", 7, "--json")
     assert twice.code == 1
     assert "AlreadyPublished" in twice.json["error"]["message"]
+
+
+def test_pins_wait_for_the_daemon(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
+    arguments = ("model", "publish", place[0] / "tiny", "--version", "2.0.0", "--json")
+    refused = publisher(*arguments, "--ipfs", "nonsense")
+    assert (refused.code, refused.json["error"]["type"]) == (1, "IpfsDaemonError")
+    published = publisher(*arguments, "--ipfs", "/ip4/127.0.0.1/tcp/9")  # refused before it was registered
+    assert (published.code, published.json["pinned"]) == (0, False)
+    down = publisher("model", "pin", "--ipfs", "/ip4/127.0.0.1/tcp/9", "--json")
+    assert (down.code, down.json["pinned"]) == (1, [])
+    waiting = [entry["cid"] for entry in down.json["waiting"]]
+    assert waiting[0] == published.json["certificate_cid"]
+    assert "does not answer" in down.json["waiting"][0]["problem"]
+
+    server, address = start(tmp_path / "port")
+    try:
+        up = publisher("model", "pin", "--ipfs", address, "--json")
+        assert (up.code, up.json) == (0, {"pinned": waiting, "waiting": []})
+        assert "0 pinned, 0 waiting" in publisher("model", "pin", "--ipfs", address).err
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def test_unmeasured_folder_is_not_published(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
