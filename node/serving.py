@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.receipt_log import ReceiptLog
-from nexus_chain.market.documents import Domain, Receipt, Voucher, recover_digest
+from nexus_chain.market.documents import Domain, Order, Receipt, Voucher, recover_digest
 from nexus_chain.market.errors import BadSignatureError, VoucherOverCapError
 from nexus_chain.market.pricing import billed_positions
 from node.admission import (
@@ -30,7 +30,14 @@ from node.admission import (
     tokens_within,
     voucher_amount,
 )
-from node.errors import NotAuthorisedError, PromptError, RowsConflictError, StoppingError
+from node.errors import (
+    BusyError,
+    ModelNotServedError,
+    NotAuthorisedError,
+    PromptError,
+    RowsConflictError,
+    StoppingError,
+)
 from node.ledger import Ledger
 from node.model import ServedModel
 from node.proto.digests import CLOCK_TOLERANCE, log_entry, rows_request_digest
@@ -52,6 +59,8 @@ from node.stopwatch import Stopwatch
 
 #: An order that was quiet for so long does not hold up a shutdown, seconds.
 QUIET_SECONDS = 3.0
+#: Orders of one session that wait for their prompt at once.
+MOST_UNFED = 16
 #: Rows per message of ``BoundaryRows``, bytes.
 _BLOCK_BYTES = 1 << 20
 
@@ -82,7 +91,7 @@ class Serving:
         self.identity, self.model, self.domain, self.stopwatch = identity, model, domain, stopwatch
         self._ledger, self._rows, self._receipts = ledger, rows, receipts
         self._sequences, self._facts = sequences, facts
-        self._log_lock = threading.Lock()
+        self._log_lock = threading.RLock()
         self._stopping = False
         self._touched: dict[bytes, float] = {}
 
@@ -98,6 +107,7 @@ class Serving:
         session = self._facts.session(order.session)
         if digest not in self._ledger.state.orders:
             self._refuse_when_stopping()
+            self._refuse_unfed(order.session)
             with self.stopwatch.measure("signatures"):
                 admit(application, self.model, session, self.domain, self._facts.now())
         self._write(session)
@@ -231,7 +241,9 @@ class Serving:
             )
         with self.stopwatch.measure("disk"):
             self._rows.sync(known.digest)
-        self.log_receipts(self._write(event))
+        # Receipts are numbered by one and counted by the other: no other receipt may come between.
+        with self._log_lock:
+            self.log_receipts(self._write(event))
         return self._ledger.state.order(known.digest).receipts[-1]
 
     def _receipt(self, known: OrderState, chunk: Chunk, out_root: bytes, predecessors: tuple[bytes, ...]) -> Receipt:
@@ -267,6 +279,8 @@ class Serving:
         """The rows in of an order, for its session key alone: (first position, rows) in position order."""
         known = self._ledger.state.order(digest)
         self._require_session_key(known, at, signature)
+        if not self.model.serves(Order.from_json(known.order), known.segment):
+            raise ModelNotServedError("the order's rows are of another layer range", advice="Ask the node's operator.")
         block = max(1, _BLOCK_BYTES // (4 * (self.model.input_width or 1)))
         return (
             (start, self._rows.read(digest, start, min(start + block, known.length)))
@@ -309,9 +323,17 @@ class Serving:
     def forget(self, orders: tuple[bytes, ...]) -> None:
         """Delete what is kept of orders that nobody can dispute any more."""
         for digest in orders:
-            self._sequences.drop(digest)
+            self._sequences.forget(digest)
             self._rows.delete(digest)
             self._touched.pop(digest, None)
+
+    def _refuse_unfed(self, session: bytes) -> None:
+        # INVARIANT: an order takes room for months, and one prepaid prompt pays for one, not for any number.
+        known = self._ledger.state.orders.values()
+        if sum(order.session == session and order.length < order.prompt_length for order in known) >= MOST_UNFED:
+            raise BusyError(
+                f"{MOST_UNFED} orders of this session wait for their prompt", advice="Feed them, or open a new session."
+            )
 
     def _refuse_when_stopping(self) -> None:
         if self._stopping:

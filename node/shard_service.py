@@ -39,6 +39,7 @@ MESSAGE_BYTES = 4 * 8192 * 2048 + (1 << 16)
 CALLS = 256
 
 _Code = grpc.StatusCode
+_FAILED = "the node failed. Use another one; its operator finds the reason in its log."
 #: Most specific first.
 _CODES: tuple[tuple[type[NexusError], grpc.StatusCode], ...] = (
     (errors.UnknownOrderError, _Code.NOT_FOUND),
@@ -166,15 +167,17 @@ def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
         yield
     except NexusError as error:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), _Code.INTERNAL)
+        text = str(error)
         if code == _Code.INTERNAL:
             log.exception("a call failed")
+            text = _FAILED
         context.set_trailing_metadata((("nexus-error", type(error).__name__),))
-        context.abort(code, str(error))
+        context.abort(code, text)
     except grpc.RpcError:
         raise  # the client went away
     except Exception:
         log.exception("a call failed")
-        context.abort(_Code.INTERNAL, "the node failed. Use another one; its operator finds the reason in its log.")
+        context.abort(_Code.INTERNAL, _FAILED)
 
 
 def _require(holds: bool, problem: str) -> None:

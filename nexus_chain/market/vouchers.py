@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from nexus_chain.market.documents import Domain, Line, Voucher, checksum, require_signer
+from nexus_chain.market.documents import MAX_LINES, Domain, Line, Voucher, checksum, require_signer
 from nexus_chain.market.errors import (
     LowerVoucherError,
     ReplayedVoucherError,
@@ -73,7 +73,13 @@ class HeldLine:
 
 
 def amount_in(voucher: Voucher, node: str) -> int:
-    """Cumulative wei of ``node``'s only line. Raises VoucherLineError (none, or two)."""
+    """Cumulative wei of ``node``'s only line. Raises VoucherLineError (none, two, or too many lines)."""
+    # INVARIANT: a voucher longer than a session is long costs more gas to post than it pays, or fits no block.
+    if len(voucher.lines) > MAX_LINES:
+        raise VoucherLineError(
+            f"the voucher has {len(voucher.lines)} lines, a session at most {MAX_LINES}",
+            advice="Sign one line per node of the session.",
+        )
     found = [line.cumulative for line in voucher.lines if line.node == checksum(node)]
     if len(found) != 1:
         raise VoucherLineError(
