@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nexus_chain.market.documents import CHUNK_POSITIONS
-from nexus_chain.market.errors import VoucherOverCapError
+from nexus_chain.market.errors import StaleVoucherError
+from nexus_chain.market.vouchers import require_rise
 from node.errors import (
     NotPrepaidError,
     OrderConflictError,
@@ -311,6 +312,9 @@ def _session_observed(state: NodeState, event: SessionObserved) -> NodeState:
     facts = {name: getattr(event, name) for name in ("expiry", "end", "closing", "cap", "posted", "settled")}
     if known is None:
         return _with_session(state, SessionState(event.session, event.signer, **facts))
+    # INVARIANT: vouchers held are worth nothing where a reorganisation let another session key take the id.
+    if event.signer != known.signer:
+        facts["closing"] = True
     observed = replace(known, **facts)
     return state if observed == known else _with_session(state, observed)
 
@@ -336,14 +340,10 @@ def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
 
 def _voucher_received(state: NodeState, event: VoucherReceived) -> NodeState:
     session = state.session(event.session)
-    # INVARIANT: a promise above the cap is worth nothing on the chain, so it buys nothing here.
-    if event.cumulative > session.cap:
-        raise VoucherOverCapError(
-            f"the voucher promises {event.cumulative} wei and the session holds {session.cap} wei for this node",
-            advice="Raise the cap with `allot`, or sign a lower amount.",
-        )
-    # INVARIANT: vouchers merge by maximum; a lower or repeated one takes nothing away.
-    if event.cumulative <= session.cumulative:
+    try:
+        require_rise(event.cumulative, held=session.cumulative, cap=session.cap)
+    except StaleVoucherError:
+        # INVARIANT: vouchers merge by maximum; a lower or repeated one takes nothing away.
         return state
     better = replace(
         session,
