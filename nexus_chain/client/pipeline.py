@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from nexus_chain.client.boundaries import Boundaries
+from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
 from nexus_chain.client.errors import NodeError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedFeed, SignedOrder, SignedReceipt
 from nexus_chain.client.purse import SessionPurse
@@ -91,10 +91,11 @@ class Pipeline:
         dial: Dial,
         reserve: Reserve,
         on_failover: Callable[[FailoverEvent], None] = lambda event: None,
+        vocab: int = LARGEST_TOKEN + 1,
     ) -> None:
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
-        self.seen = Boundaries(len(contacts), prompt, self.order.salt, width)
+        self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
         self.receipts: list[SignedReceipt] = []
         self.feeds: list[SignedFeed] = []
         self.failovers: list[FailoverEvent] = []

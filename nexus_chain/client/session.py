@@ -266,6 +266,7 @@ class Asking:
                 dial=around.dial,
                 reserve=reserve,
                 on_failover=self._on_failover,
+                vocab=self._session.files.program.shape.vocab,
             )
             stream = AnswerStream(pipeline, self._session.files.codec)
             state = FAILED

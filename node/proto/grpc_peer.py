@@ -20,6 +20,7 @@ import grpc
 import numpy as np
 import torch
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from torch import Tensor
 
@@ -42,6 +43,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
 """Longest wait for one answer; a prefill of a long prompt is one answer."""
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+_LONGEST_REASON = 500
+"""Characters that are shown of what a node says for itself."""
 _OTHER_NODE = "Another node takes over where there is one; see `nexus nodes`."
 
 T = TypeVar("T")
@@ -61,8 +64,11 @@ def pinned_certificate(contact: NodeContact, timeout: float = CONNECT_SECONDS) -
         raise NodeUnreachableError(
             f"node {contact.address} cannot be reached at {contact.endpoint} ({error})", advice=_OTHER_NODE
         ) from error
-    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
-    found = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    try:
+        key = x509.load_pem_x509_certificate(pem.encode()).public_key()
+        found = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        found = b""  # a certificate that one library reads and another does not
     if found != contact.tls_key_hash:
         raise TlsKeyMismatchError(
             f"{contact.endpoint} shows a TLS key that is not the one registered for node {contact.address}",
@@ -90,7 +96,7 @@ class GrpcPeer:
         reply = self._call(lambda: self._stub.Describe(wire.DescribeRequest(challenge=challenge), timeout=5.0))
         try:
             signer = recover_digest(description_digest(reply, challenge), reply.signature)
-        except (MarketError, ValueError) as error:
+        except (MarketError, ValueError, OverflowError) as error:
             raise self._refused(f"sends an unsigned description ({error})") from error
         if signer != self.contact.receipt_key:
             raise self._refused("signs its description with a key that is not registered")
@@ -179,7 +185,7 @@ class GrpcPeer:
 
     def _translated(self, error: Any) -> NodeUnreachableError | NodeRefusedError:
         code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNAVAILABLE
-        text = (error.details() if hasattr(error, "details") else "") or str(code)
+        text = _shown((error.details() if hasattr(error, "details") else "") or str(code))
         if code in _UNREACHABLE:
             return NodeUnreachableError(
                 f"the connection to node {self.contact.address} at {self.contact.endpoint} broke ({text})",
@@ -190,7 +196,7 @@ class GrpcPeer:
         return NodeRefusedError(
             f"node {self.contact.address} refuses: {text}",
             advice="See the node's own advice in this message, or use another node.",
-            error_name=names[0] if names else "",
+            error_name=_shown(names[0]) if names else "",
         )
 
 
@@ -201,12 +207,18 @@ class _RowStream:
         self._requests: queue.SimpleQueue[wire.RowsIn | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[wire.RowsOut | Exception] = queue.SimpleQueue()
         self._call: Any = stub.Forward(iter(self._requests.get, None))
-        threading.Thread(target=self._receive, daemon=True, name="nexus-rows").start()
+        self._asked = threading.Semaphore(0)
+        self.receiver = threading.Thread(target=self._receive, daemon=True, name="nexus-rows")
+        self.receiver.start()
 
     def _receive(self) -> None:
         replies: Iterator[wire.RowsOut] = self._call
         try:
             for reply in replies:
+                # INVARIANT: one answer to one question: a node that streams without end would fill the memory.
+                if not self._asked.acquire(blocking=False):
+                    self._call.cancel()
+                    break
                 self._replies.put(reply)
             self._replies.put(TimeoutError("the node ended the stream"))
         except grpc.RpcError as error:
@@ -214,6 +226,7 @@ class _RowStream:
 
     def exchange(self, request: wire.RowsIn, seconds: float) -> wire.RowsOut:
         """One message out, one in. Raises grpc.RpcError, TimeoutError, queue.Empty."""
+        self._asked.release()
         self._requests.put(request)
         reply = self._replies.get(timeout=seconds)
         if isinstance(reply, Exception):
@@ -225,6 +238,11 @@ class _RowStream:
         """Half-close, then cancel whatever is still under way."""
         self._requests.put(None)
         self._call.cancel()
+
+
+def _shown(text: str) -> str:
+    """A node's own words, cut short and without what a terminal would act on."""
+    return "".join(one if one.isprintable() else " " for one in text[:_LONGEST_REASON])
 
 
 def _document(signed: SignedOrder | SignedVoucher | SignedReceipt | SignedFeed) -> wire.SignedDocument:
