@@ -9,7 +9,7 @@ export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
-        bench-engine bench-accuracy bench-commit bench-market vectors clean
+        bench-engine bench-accuracy bench-commit bench-market vectors generate clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ bench-market: build ## Gas of each call; settled gas per inference
 
 vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
+
+generate: vectors ## Regenerate ABIs, wire modules and golden vectors; the diff must be empty
+	python scripts/export_abi.py
+	python scripts/generate_proto.py
 
 clean: ## Remove what was built (keeps the environment)
 	rm -rf build .build
