@@ -7,6 +7,7 @@ trailing metadata ``nexus-error``. What is not refused on purpose is logged and 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +34,13 @@ from node.tls import TlsIdentity
 
 log = logging.getLogger(__name__)
 
-#: The largest message: 2048 rows of width 8192, and room for the rest.
+#: The largest message out: 2048 rows of width 8192, and room for the rest.
 MESSAGE_BYTES = 4 * 8192 * 2048 + (1 << 16)
+#: The largest message in. Anybody may send one, before any payment and on every call at once.
+RECEIVED_BYTES = 4 << 20
+#: A stream that says nothing for so long is ended: at first, and once rows came. Seconds.
+FIRST_ROWS_SECONDS = 20.0
+IDLE_SECONDS = 300.0
 #: Calls served at once; a streaming answer takes one for its whole length.
 CALLS = 256
 
@@ -93,16 +99,16 @@ class ShardService(ShardServicer):
                 signature=request.order.signature,
                 segment=request.segment,
                 prompt_length=request.prompt_length,
-                prompt=_prompt(request),
+                prompt=_prompt(request, self._serving.model.context),
             )
             voucher = Voucher.from_json(request.voucher.json) if request.HasField("voucher") else None
             digest, length = self._serving.open_order(application, voucher, request.voucher.signature)
             return wire.OpenOrderReply(order_digest=digest, length=length)
 
     def Forward(self, request_iterator: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[wire.RowsOut]:
-        with _refusals(context):
+        with _refusals(context), _watched(request_iterator, context) as requests:
             width = self._serving.model.input_width
-            for request in request_iterator:
+            for request in requests:
                 rows = _rows(request, width)
                 start, outputs = self._serving.forward(request.order_digest, request.from_position, rows)
                 yield wire.RowsOut(from_position=start, count=len(outputs), rows=_bytes(outputs))
@@ -141,7 +147,7 @@ class ShardService(ShardServicer):
 def start_server(serving: Serving, tls: TlsIdentity, host: str, port: int) -> tuple[grpc.Server, int]:
     """Listen on host:port (0: any free one); the running server and its port. Raises PortInUseError."""
     options = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", RECEIVED_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         # Two daemons on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),
@@ -180,12 +186,39 @@ def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
         context.abort(_Code.INTERNAL, _FAILED)
 
 
+@contextmanager
+def _watched(requests: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[Iterator[wire.RowsIn]]:
+    """``requests``, ended from outside when nothing comes: a stream holds one of the node's few threads."""
+    over, came = threading.Event(), 0
+
+    def counted() -> Iterator[wire.RowsIn]:
+        nonlocal came
+        for request in requests:
+            came += 1
+            yield request
+
+    def watch() -> None:
+        before, limit = 0, FIRST_ROWS_SECONDS
+        while not over.wait(limit):
+            if came == before:
+                context.cancel()
+                return
+            before, limit = came, IDLE_SECONDS
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
+    try:
+        yield counted()
+    finally:
+        over.set()
+
+
 def _require(holds: bool, problem: str) -> None:
     if not holds:
         raise MalformedRequestError(problem, advice="Update the client: it speaks another protocol.")
 
 
-def _prompt(request: wire.OpenOrderRequest) -> Tensor:
+def _prompt(request: wire.OpenOrderRequest, context: int) -> Tensor:
+    _require(len(request.prompt_tokens) <= context, f"the prompt has more than {context} tokens")
     _require(all(token < 1 << 31 for token in request.prompt_tokens), "a prompt token is not an int32")
     return torch.tensor(list(request.prompt_tokens), dtype=torch.int32)
 

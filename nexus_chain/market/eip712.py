@@ -30,6 +30,9 @@ SIGNATURE_BYTES = 65
 #: Integers above this are decimal strings in JSON, because other languages read numbers as doubles.
 LARGEST_JSON_NUMBER = 2**53 - 1
 
+#: Characters: an order of a thousand segments.
+LONGEST_JSON = 1 << 17
+
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _BYTES32 = re.compile(r"0x[0-9a-f]{64}\Z")
 _DEEPEST = 3  # object, list, object: no document nests deeper
@@ -226,6 +229,11 @@ class Document:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Inverse of ``to_json``. Raises DocumentFormatError for anything else."""
+        if len(text) > LONGEST_JSON:
+            raise DocumentFormatError(
+                f"{cls.__name__} has {len(text)} characters, at most {LONGEST_JSON} are read",
+                advice="Send a document's own JSON.",
+            )
         try:
             data = parse_json(text, deepest=_DEEPEST)
         except ValueError as error:
