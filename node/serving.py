@@ -40,7 +40,7 @@ from node.errors import (
 )
 from node.ledger import Ledger
 from node.model import ServedModel
-from node.proto.digests import CLOCK_TOLERANCE, log_entry, rows_request_digest
+from node.proto.digests import CLOCK_TOLERANCE, access_digest, log_entry, rows_request_digest
 from node.rows import RowStore
 from node.sequences import Sequence, SequenceCache
 from node.state import (
@@ -203,6 +203,12 @@ class Serving:
         if not torch.equal(rows[: len(prompt)], prompt):
             raise PromptError("these are not the prompt's tokens", advice="Feed the prompt that was ordered.")
 
+    def require_access(self, digest: bytes, signature: bytes) -> None:
+        """Raise NotAuthorisedError unless ``signature`` is the session key's leave to feed this order here."""
+        known = self._ledger.state.order(digest)
+        wanted = access_digest(digest, bytes.fromhex(self.identity.address[2:]))
+        self._require_session_key(known, wanted, signature, "feed this order")
+
     # ------------------------------------------------------------------ chunks
 
     def close_chunk(
@@ -278,7 +284,10 @@ class Serving:
     def boundary_rows(self, digest: bytes, at: int, signature: bytes) -> Iterator[tuple[int, Tensor]]:
         """The rows in of an order, for its session key alone: (first position, rows) in position order."""
         known = self._ledger.state.order(digest)
-        self._require_session_key(known, at, signature)
+        wanted = rows_request_digest(digest, bytes.fromhex(self.identity.address[2:]), at)
+        self._require_session_key(known, wanted, signature, "read this order's rows")
+        if abs(self._facts.now() - at) > CLOCK_TOLERANCE and abs(time.time() - at) > CLOCK_TOLERANCE:
+            raise NotAuthorisedError("the request is too old", advice="Set the clock and sign a new request.")
         if not self.model.serves(Order.from_json(known.order), known.segment):
             raise ModelNotServedError("the order's rows are of another layer range", advice="Ask the node's operator.")
         block = max(1, _BLOCK_BYTES // (4 * (self.model.input_width or 1)))
@@ -287,18 +296,13 @@ class Serving:
             for start in range(0, known.length, block)
         )
 
-    def _require_session_key(self, known: OrderState, at: int, signature: bytes) -> None:
-        wanted = rows_request_digest(known.digest, bytes.fromhex(self.identity.address[2:]), at)
+    def _require_session_key(self, known: OrderState, wanted: bytes, signature: bytes, what: str) -> None:
         try:
             signer = recover_digest(wanted, signature)
         except BadSignatureError as error:
             raise NotAuthorisedError(error.message, advice="Sign the request with the session key.") from error
         if signer != self._ledger.state.session(known.session).signer:
-            raise NotAuthorisedError(
-                f"{signer} may not read this order's rows", advice="Sign the request with the session key."
-            )
-        if abs(self._facts.now() - at) > CLOCK_TOLERANCE and abs(time.time() - at) > CLOCK_TOLERANCE:
-            raise NotAuthorisedError("the request is too old", advice="Set the clock and sign a new request.")
+            raise NotAuthorisedError(f"{signer} may not {what}", advice="Sign the request with the session key.")
 
     @property
     def active_orders(self) -> int:

@@ -27,7 +27,7 @@ from node import errors
 from node.admission import Application
 from node.errors import MalformedRequestError, PortInUseError
 from node.proto import shard_pb2 as wire
-from node.proto.digests import CHALLENGE_BYTES, description_digest
+from node.proto.digests import ACCESS, CHALLENGE_BYTES, description_digest
 from node.proto.shard_pb2_grpc import ShardServicer, add_ShardServicer_to_server
 from node.serving import Serving
 from node.tls import TlsIdentity
@@ -108,13 +108,18 @@ class ShardService(ShardServicer):
     def Forward(self, request_iterator: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[wire.RowsOut]:
         with _refusals(context), _watched(request_iterator, context) as requests:
             width = self._serving.model.input_width
+            allowed = b""
             for request in requests:
+                if request.order_digest != allowed:
+                    self._serving.require_access(request.order_digest, _access(context))
+                    allowed = request.order_digest
                 rows = _rows(request, width)
                 start, outputs = self._serving.forward(request.order_digest, request.from_position, rows)
                 yield wire.RowsOut(from_position=start, count=len(outputs), rows=_bytes(outputs))
 
     def CloseChunk(self, request: wire.CloseChunkRequest, context: grpc.ServicerContext) -> wire.SignedDocument:
         with _refusals(context):
+            self._serving.require_access(request.order_digest, _access(context))
             handed = tuple((document.json, document.signature) for document in request.predecessors)
             text, signature = self._serving.close_chunk(
                 request.order_digest, request.from_position, request.to_position, handed
@@ -201,7 +206,7 @@ def _watched(requests: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> 
         before, limit = 0, FIRST_ROWS_SECONDS
         while not over.wait(limit):
             if came == before:
-                context.cancel()
+                context.cancel()  # type: ignore[no-untyped-call]
                 return
             before, limit = came, IDLE_SECONDS
 
@@ -210,6 +215,12 @@ def _watched(requests: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> 
         yield counted()
     finally:
         over.set()
+
+
+def _access(context: grpc.ServicerContext) -> bytes:
+    """The signature that came as metadata, or nothing."""
+    found = [value for key, value in context.invocation_metadata() if key == ACCESS and isinstance(value, bytes)]
+    return found[0] if found else b""
 
 
 def _require(holds: bool, problem: str) -> None:

@@ -27,7 +27,7 @@ from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedFeed, Si
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
 from nexus_chain.client.store import ClientStore
-from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, TokenFeed, sign
+from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, TokenFeed, sign, sign_digest
 
 BLOCK_BYTES = 2 << 20
 """Rows per message stay below this, half of gRPC's default limit."""
@@ -241,7 +241,9 @@ class Pipeline:
             order = (self.order, self._signature)
             prompt = self.seen.tokens[: self.seen.prompt_length]
             needs_prompt = slot.segment in (0, len(self._slots) - 1)
-            held = peer.open_order(order, slot.segment, len(prompt), prompt if needs_prompt else (), voucher)
+            tokens = prompt if needs_prompt else ()
+            key = partial(sign_digest, key=self._key)
+            held = peer.open_order(order, slot.segment, len(prompt), tokens, voucher, key)
             start = min(held, slot.billed)
             if slot.billed < self._closed:
                 self._rows(slot, peer, start, self._closed)

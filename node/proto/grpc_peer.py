@@ -31,11 +31,19 @@ from nexus_chain.client.errors import (
     NodeUnreachableError,
     TlsKeyMismatchError,
 )
-from nexus_chain.client.peer import NodeContact, PeerStatus, SignedFeed, SignedOrder, SignedReceipt, SignedVoucher
+from nexus_chain.client.peer import (
+    NodeContact,
+    PeerStatus,
+    SignDigest,
+    SignedFeed,
+    SignedOrder,
+    SignedReceipt,
+    SignedVoucher,
+)
 from nexus_chain.market.documents import Receipt, recover_digest
 from nexus_chain.market.errors import MarketError
 from node.proto import shard_pb2 as wire
-from node.proto.digests import CHALLENGE_BYTES, description_digest
+from node.proto.digests import ACCESS, CHALLENGE_BYTES, access_digest, description_digest
 from node.proto.shard_pb2_grpc import ShardStub
 
 CERTIFICATE_NAME = "nexus-node"
@@ -89,6 +97,8 @@ class GrpcPeer:
         )
         self._stub = ShardStub(self._channel)
         self._stream: _RowStream | None = None
+        self._sign: SignDigest | None = None
+        self._access: dict[bytes, bytes] = {}
 
     def describe(self) -> PeerStatus:
         """See ShardPeer. The signature binds the answer to a fresh challenge."""
@@ -103,9 +113,16 @@ class GrpcPeer:
         return PeerStatus(reply.context, reply.active_orders)
 
     def open_order(
-        self, order: SignedOrder, segment: int, prompt_length: int, prompt: Sequence[int], voucher: SignedVoucher
+        self,
+        order: SignedOrder,
+        segment: int,
+        prompt_length: int,
+        prompt: Sequence[int],
+        voucher: SignedVoucher,
+        sign_digest: SignDigest,
     ) -> int:
         """See ShardPeer."""
+        self._sign = sign_digest
         request = wire.OpenOrderRequest(
             order=_document(order),
             segment=segment,
@@ -118,7 +135,7 @@ class GrpcPeer:
     def forward(self, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
         """See ShardPeer."""
         if self._stream is None:
-            self._stream = _RowStream(self._stub)
+            self._stream = _RowStream(self._stub, self._metadata(order_digest))
         data = rows.contiguous().numpy().astype("<i4", copy=False).tobytes()
         request = wire.RowsIn(order_digest=order_digest, from_position=start, count=len(rows), rows=data)
         stream = self._stream
@@ -145,13 +162,14 @@ class GrpcPeer:
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> SignedReceipt:
         """See ShardPeer."""
+        metadata = self._metadata(order_digest)
         request = wire.CloseChunkRequest(
             order_digest=order_digest,
             from_position=start,
             to_position=stop,
             predecessors=[_document(document) for document in predecessors],
         )
-        reply = self._call(lambda: self._stub.CloseChunk(request, timeout=self._answer_seconds))
+        reply = self._call(lambda: self._stub.CloseChunk(request, timeout=self._answer_seconds, metadata=metadata))
         try:
             return Receipt.from_json(reply.json), reply.signature
         except MarketError as error:
@@ -168,6 +186,15 @@ class GrpcPeer:
         if self._stream is not None:
             self._stream.end()
         self._channel.close()
+
+    def _metadata(self, order_digest: bytes) -> tuple[tuple[str, bytes], ...]:
+        """What shows the node that this call comes from the session's owner."""
+        if self._sign is None:
+            return ()
+        if order_digest not in self._access:
+            digest = access_digest(order_digest, bytes.fromhex(self.contact.address[2:]))
+            self._access[order_digest] = self._sign(digest)
+        return ((ACCESS, self._access[order_digest]),)
 
     def _refused(self, what: str) -> NodeRefusedError:
         return NodeRefusedError(f"node {self.contact.address} {what}", advice=_OTHER_NODE)
@@ -203,10 +230,10 @@ class GrpcPeer:
 class _RowStream:
     """A bidirectional ``Forward`` call used as question and answer, with a time limit for each answer."""
 
-    def __init__(self, stub: ShardStub) -> None:
+    def __init__(self, stub: ShardStub, metadata: tuple[tuple[str, bytes], ...]) -> None:
         self._requests: queue.SimpleQueue[wire.RowsIn | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[wire.RowsOut | Exception] = queue.SimpleQueue()
-        self._call: Any = stub.Forward(iter(self._requests.get, None))
+        self._call: Any = stub.Forward(iter(self._requests.get, None), metadata=metadata)
         self._asked = threading.Semaphore(0)
         self.receiver = threading.Thread(target=self._receive, daemon=True, name="nexus-rows")
         self.receiver.start()
