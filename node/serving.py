@@ -326,6 +326,9 @@ class Serving:
 
     def forget(self, orders: tuple[bytes, ...]) -> None:
         """Delete what is kept of orders that nobody can dispute any more."""
+        with self._log_lock:
+            # Afterwards nobody could fill this log up again.
+            self._receipts.sync()
         for digest in orders:
             self._sequences.forget(digest)
             self._rows.delete(digest)

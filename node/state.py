@@ -217,6 +217,11 @@ class SessionForgotten:
     session: bytes
 
 
+@dataclass(frozen=True)
+class ReceiptForgotten:
+    """A receipt was signed here, of a session that was forgotten since: it keeps its place in the receipt log."""
+
+
 Event = (
     SessionObserved
     | OrderReceived
@@ -226,6 +231,7 @@ Event = (
     | ReceiptSigned
     | TimePassed
     | SessionForgotten
+    | ReceiptForgotten
 )
 
 # ---------------------------------------------------------------------------- effects
@@ -297,6 +303,8 @@ def transition(state: NodeState, event: Event) -> Outcome:
             return state, tuple(due for session in state.sessions.values() for due in _due(state, session, event.now))
         case SessionForgotten():
             return _session_forgotten(state, event), ()
+        case ReceiptForgotten():
+            return replace(state, receipts=state.receipts + 1), ()
 
 
 def _with_session(state: NodeState, session: SessionState) -> NodeState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,25 @@ def test_before_sleeping_every_better_voucher_is_posted() -> None:
     other = SESSIONS[1]
     state = after(observed(), voucher(50), observed(other), voucher(9, other), observed(other, posted=9))
     assert unposted(state) == (PostVoucher(SESSIONS[0], "voucher of 50", bytes([50])),)
+
+
+def test_a_forgotten_session_leaves_nothing_in_the_log_but_its_receipts_places(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    ledger = Ledger(WriteAheadLog(path), TERMS)
+    for digest, session in zip(ORDERS, SESSIONS, strict=False):
+        ledger.dispatch(observed(session))
+        ledger.dispatch(voucher(100, session))
+        received = order(digest, session)
+        ledger.dispatch(replace(received, prompt=b"private prompt" + digest))
+    for digest in (ORDERS[0], ORDERS[1], ORDERS[0]):
+        ledger.dispatch(receipt(4, digest))
+    ledger.dispatch(SessionForgotten(SESSIONS[0]))
+    ledger.close()
+    again = Ledger(WriteAheadLog(path), TERMS)
+    assert again.state == ledger.state
+    assert again.state.receipts == 3
+    assert [one.number for one in again.state.orders[ORDERS[1]].receipts] == [1]
+    again.close()
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"private prompt".hex().encode() + ORDERS[0].hex().encode() not in kept
+    assert b"private prompt".hex().encode() + ORDERS[1].hex().encode() in kept
