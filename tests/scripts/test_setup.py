@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def clone(tmp_path: Path) -> Path:
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "setup.sh", tmp_path / "scripts")
     (tmp_path / "bin").mkdir()
-    for tool in ("bash", "sh", "env", "dirname", "cat", "cut", "grep", "sha256sum"):
+    for tool in ("bash", "sh", "env", "dirname", "cat"):
         found = shutil.which(tool)
         assert found is not None
         (tmp_path / "bin" / tool).symlink_to(found)
@@ -72,3 +73,21 @@ def test_old_node(clone: Path) -> None:
     for name in ("node", "npm"):
         provide(clone, name, NODE_OF.format(major=18))
     assert "Node.js 20 or newer is needed and v18.0.0 was found; upgrade it" in setup(clone)
+
+
+def test_an_unchanged_tree_returns_at_once(clone: Path) -> None:
+    """Offline, and with programs that could install nothing."""
+    provide(clone, "python3")
+    for name in ("node", "npm"):
+        provide(clone, name, NODE_OF.format(major=20))
+    contents = b""
+    for name in ("pyproject.toml", "constraints.txt", "package.json", "package-lock.json"):
+        (clone / name).write_text(name)
+        contents += name.encode()
+    contents += (clone / "scripts" / "setup.sh").read_bytes()
+    (clone / ".venv").mkdir()
+    (clone / "node_modules" / "@foundry-rs").mkdir(parents=True)
+    (clone / ".venv" / ".setup-stamp").write_text(sha256(contents).hexdigest() + "\n")
+    script = clone / "scripts" / "setup.sh"
+    done = subprocess.run([script], env={"PATH": str(clone / "bin")}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
