@@ -459,8 +459,14 @@ def _due(state: NodeState, session: SessionState, now: int) -> tuple[Effect, ...
 
 
 def _due_after_end(state: NodeState, session: SessionState, now: int) -> tuple[Effect, ...]:
+    due: list[Effect] = []
+    # INVARIANT: this node's clock may be ahead, and the contract alone knows what is late.
+    if session.cumulative > session.posted and not session.settled and now <= session.end + state.terms.rows_kept:
+        due.append(PostVoucher(session.session, session.voucher, session.voucher_signature))
     if session.posted and not session.settled:
-        return (SettleLine(session.session),)
+        due.append(SettleLine(session.session))
+    if due:
+        return tuple(due)
     # INVARIANT: input rows are kept until nobody can dispute them.
     if now > session.end + state.terms.rows_kept:
         orders = tuple(order.digest for order in state.orders.values() if order.session == session.session)

@@ -257,3 +257,11 @@ def test_a_forgotten_session_leaves_nothing_in_the_log_but_its_receipts_places(t
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"private prompt".hex().encode() + ORDERS[0].hex().encode() not in kept
     assert b"private prompt".hex().encode() + ORDERS[1].hex().encode() in kept
+
+
+def test_a_clock_that_is_ahead_costs_nothing() -> None:
+    # A wrong clock, or one wrong block from an RPC server: the chain may still take the voucher.
+    state = after(observed(), voucher(100))
+    posting = due(state, 1060 + TERMS.rows_kept)
+    assert posting == (PostVoucher(SESSIONS[0], "voucher of 100", b"d"),)
+    assert due(after(observed(settled=True), voucher(100)), 1061) == ()
