@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
         bench-engine bench-accuracy bench-commit bench-market bench-dispute bench-audit \
-        fuzz-operators vectors clean
+        fuzz-operators vectors generate clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -73,6 +73,10 @@ fuzz-operators: build ## 10 000 elements per op kind, reference semantics agains
 vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
 	python scripts/make_step_vectors.py
+
+generate: vectors ## Regenerate ABIs, wire modules and golden vectors; the diff must be empty
+	python scripts/export_abi.py
+	python scripts/generate_proto.py
 
 clean: ## Remove what was built (keeps the environment)
 	rm -rf build .build

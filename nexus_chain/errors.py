@@ -1,6 +1,7 @@
 """The root of every error this project raises on purpose.
 
     NexusError
+    ├── OperatingSystemError             a file or socket that the machine refused
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
     ├── nexus_chain.commitments.errors   tensors, trees and blocks that do not match
@@ -27,3 +28,14 @@ class NexusError(Exception):
         super().__init__(f"{message.rstrip('.')}. {advice}")
         self.message = message
         self.advice = advice
+
+
+class OperatingSystemError(NexusError):
+    """Raised at a program's edge for an OSError that no package gave a meaning: full disks, closed folders."""
+
+    @classmethod
+    def of(cls, cause: OSError) -> OperatingSystemError:
+        """``cause`` in words; with the file, where there is one."""
+        where = f"{cause.filename}: " if cause.filename else ""
+        advice = "Check that the place exists, that you may use it, and that there is room."
+        return cls(f"{where}{cause.strerror or cause}", advice=advice)

@@ -12,8 +12,17 @@ from typing import Protocol
 from torch import Tensor
 
 from nexus_chain.commitments.tensor import commit
-from nexus_chain.market.documents import Domain, Order, Receipt, TokenFeed, Voucher, require_signer
-from nexus_chain.market.errors import MarketError, OrderOverLimitError
+from nexus_chain.market.documents import (
+    Document,
+    Domain,
+    Order,
+    Receipt,
+    TokenFeed,
+    Voucher,
+    recover_digest,
+    require_signer,
+)
+from nexus_chain.market.errors import MarketError, OrderOverLimitError, WrongSignerError
 from nexus_chain.market.orders import OrderTerms, check_order, require_own_ask
 from nexus_chain.market.vouchers import amount_in
 from nexus_chain.program.sampling import Sampling
@@ -127,14 +136,20 @@ class Chunk:
 
 
 def check_predecessors(
-    chunk: Chunk, known: OrderState, handed: tuple[SignedText, ...], signer: str, facts: ChainFacts, domain: Domain
+    chunk: Chunk,
+    known: OrderState,
+    order: Order,
+    handed: tuple[SignedText, ...],
+    signer: str,
+    facts: ChainFacts,
+    domain: Domain,
 ) -> tuple[bytes, ...]:
-    """The digests of what vouches for a chunk's rows; raises PredecessorError when nothing does.
+    """The digests of what vouches for a chunk's rows of ``order``; raises PredecessorError when nothing does.
 
     Without this a client could hand over invented rows, and the node would answer for them.
     """
     if known.segment == 0 and chunk.to_position == known.prompt_length:
-        if chunk.in_root != Order.from_json(known.order).prompt_root:
+        if chunk.in_root != order.prompt_root:
             raise PredecessorError("the rows are not the ordered prompt", advice="Feed the prompt of the order.")
         return ()
     if len(handed) != 1:
@@ -157,12 +172,12 @@ def _check_feed(
     feed: TokenFeed, signature: bytes, chunk: Chunk, known: OrderState, signer: str, domain: Domain
 ) -> bytes:
     """Segment 0: the user says which tokens it fed."""
-    require_signer(feed, signature, domain, signer)
+    digest = _signed_by(feed, signature, signer, domain)
     if (feed.order_digest, feed.to_position, feed.root) != (known.digest, chunk.to_position, chunk.in_root):
         raise PredecessorError(
             "the TokenFeed is about other tokens", advice="Sign one for this order, this position and these tokens."
         )
-    return feed.digest(domain)
+    return digest
 
 
 def _check_receipt(
@@ -184,8 +199,19 @@ def _check_receipt(
         raise PredecessorError(
             f"{receipt.node} has no line in this session", advice="Allot a cap to it before it serves."
         )
-    require_signer(receipt, signature, domain, facts.receipt_key(receipt.node))
-    return receipt.digest(domain)
+    return _signed_by(receipt, signature, facts.receipt_key(receipt.node), domain)
+
+
+def _signed_by(document: Document, signature: bytes, signer: str, domain: Domain) -> bytes:
+    """The document's digest, hashed once; WrongSignerError unless ``signer`` signed it."""
+    digest = document.digest(domain)
+    found = recover_digest(digest, signature)
+    if found != signer:
+        raise WrongSignerError(
+            f"this {type(document).__name__} was signed by {found}, not by {signer}",
+            advice="Check the key, the chain id and the market address: all three are part of what is signed.",
+        )
+    return digest
 
 
 def tokens_within(tokens: Tensor, vocab: int) -> None:

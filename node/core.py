@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_chain.commitments.receipt_log import ReceiptLog
-from nexus_chain.market.documents import Domain
+from nexus_chain.market.documents import Domain, Order
 from node.admission import ChainFacts
 from node.data_folder import events_path, receipts_path, rows_path
 from node.errors import DataFolderError
@@ -51,8 +51,9 @@ class Core:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ledger = Ledger(WriteAheadLog(events_path(folder)), terms)
         rows = RowStore(rows_path(folder), model.input_width)
-        receipts = ReceiptLog(receipts_path(folder))
-        recover_rows(ledger, rows)
+        # The write-ahead log has every receipt for good before this log gets it, and fills it up again.
+        receipts = ReceiptLog(receipts_path(folder), synchronous="NORMAL")
+        recover_rows(ledger, rows, model)
         stopwatch = Stopwatch()
         scheduler = Scheduler(engine, stopwatch)
         sequences = SequenceCache(model, engine, scheduler, rows, most_orders)
@@ -67,9 +68,11 @@ class Core:
         self.receipts.close()
 
 
-def recover_rows(ledger: Ledger, rows: RowStore) -> None:
+def recover_rows(ledger: Ledger, rows: RowStore, model: ServedModel) -> None:
     """Bring every order to the length that its rows on disk have."""
     for order in ledger.state.orders.values():
+        if not model.serves(Order.from_json(order.order), order.segment):
+            continue  # from before the node was given another block: its rows have another width
         kept = rows.trim(order.digest)
         if kept < order.closed:
             log.error(

@@ -19,13 +19,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from nexus_chain.chain.deployment import nexus_home
 from nexus_chain.commitments.receipt_log import ReceiptLog
-from nexus_chain.errors import NexusError
+from nexus_chain.errors import NexusError, OperatingSystemError
 from node import configuration as settings
 from node.chain_view import ChainView
 from node.configuration import NodeConfiguration
@@ -185,8 +185,14 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(args=arguments)
     except NexusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from error
+        _fail(error)
+    except OSError as error:
+        _fail(OperatingSystemError.of(error))
+
+
+def _fail(error: NexusError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

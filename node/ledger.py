@@ -8,7 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from node.state import Effect, Event, NodeState, RowsReceived, RowsRecovered, Terms, TimePassed, transition
+from node.state import (
+    Effect,
+    Event,
+    NodeState,
+    RowsReceived,
+    RowsRecovered,
+    SessionForgotten,
+    Terms,
+    TimePassed,
+    transition,
+)
 from node.write_ahead_log import WriteAheadLog
 
 #: Found out again after a restart, from the rows on disk and the clock.
@@ -43,6 +53,9 @@ class Ledger:
             after, effects = transition(self._state, event)
             if record is not None:
                 record()
+            elif isinstance(event, SessionForgotten) and not self._reader:
+                orders = [one.digest for one in self._state.orders.values() if one.session == event.session]
+                self._log.forget(event.session, orders)
             elif after is not self._state and not self._reader and not isinstance(event, _NOT_LOGGED):
                 self._log.append(event)
             self._state = after

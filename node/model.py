@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nexus_chain.market.documents import Ask
+from nexus_chain.market.documents import Ask, Order
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,10 @@ class ServedModel:
     def ask(self) -> Ask:
         """The offer that orders have to meet."""
         return Ask(self.layer_start, self.layer_end, self.wei_per_token)
+
+    def serves(self, order: Order, segment: int) -> bool:
+        """Whether ``segment`` of ``order`` is these layers of this version."""
+        if order.model_version != self.version or segment >= len(order.asks):
+            return False
+        ask = order.asks[segment]
+        return (ask.layer_start, ask.layer_end) == (self.layer_start, self.layer_end)

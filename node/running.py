@@ -160,6 +160,9 @@ class RunningNode:
             said = post_root(self._contracts, self.address, self.core.receipts)
         except NexusError as error:
             log.warning("the receipt log's root was not posted: %s", error)
+        except Exception:
+            # Whatever an RPC server answers: the log's files still have to be closed, the next try to be made.
+            log.exception("the receipt log's root was not posted")
         else:
             if said:
                 log.info(said)
@@ -175,5 +178,7 @@ class RunningNode:
             self.settler.post_all()
         except NexusError as error:
             log.warning("vouchers stay unposted, start this node again before their sessions end: %s", error)
+        except Exception:
+            log.exception("vouchers stay unposted, start this node again before their sessions end")
         self._quietly_post_root()
         self.core.close()

@@ -18,11 +18,14 @@ from torch import Tensor
 from nexus_chain.commitments.tensor import RowTree
 from nexus_chain.market.documents import Order
 from nexus_chain.program.sampling import Sampling
-from node.errors import BusyError
+from node.errors import BusyError, DataFolderError, ModelNotServedError
 from node.model import ServedModel
 from node.rows import RowStore
 from node.scheduler import Scheduler, SegmentEngine
 from node.state import OrderState
+
+#: How often all of an order is computed again without pay because memory was needed for others.
+MOST_REBUILDS = 8
 
 
 class Sequence:
@@ -31,6 +34,12 @@ class Sequence:
     def __init__(self, known: OrderState, model: ServedModel, engine: SegmentEngine) -> None:
         self.digest = known.digest
         self.order = Order.from_json(known.order)
+        # INVARIANT: a node that was given another block would sign what the ordered version does not compute.
+        if not model.serves(self.order, known.segment):
+            raise ModelNotServedError(
+                "this node took the order for another model version or layer range than it serves now",
+                advice="Continue on another node.",
+            )
         sampling = Sampling(self.order.sampling, self.order.sampling_seed)
         self.lock = threading.Lock()
         self.length = 0
@@ -102,22 +111,26 @@ class SequenceCache:
         self._model, self._engine, self._scheduler, self._rows = model, engine, scheduler, rows
         self._most = most
         self._live: OrderedDict[bytes, Sequence] = OrderedDict()
+        self._rebuilt: dict[bytes, int] = {}  # positions computed again, by order
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        """Sequences in memory."""
-        return len(self._live)
 
     @contextmanager
     def use(self, known: OrderState) -> Iterator[Sequence]:
         """The sequence of an order, for this thread alone; rebuilt from its rows where needed.
 
-        Raises BusyError when every place is taken by an order at work.
+        Raises BusyError when every place is taken by an order at work, or this order was rebuilt too often,
+        DataFolderError when rows that were receipted are gone, ModelNotServedError.
         """
         sequence = self._locked(known)
         try:
             kept = self._rows.length(known.digest)
+            if kept < known.closed:
+                raise DataFolderError(
+                    f"{known.closed - kept} receipted rows of order 0x{known.digest.hex()} are missing",
+                    advice="Restore the folder from a backup.",
+                )
             if sequence.length < kept:
+                self._count_rebuild(known.digest, kept - sequence.length, kept)
                 self.compute(sequence, self._rows.read(known.digest, sequence.length, kept))
             yield sequence
         finally:
@@ -138,6 +151,18 @@ class SequenceCache:
         """Forget a sequence; it is rebuilt when it is needed again."""
         with self._lock:
             self._live.pop(order, None)
+
+    def forget(self, order: bytes) -> None:
+        """Drop a sequence for good."""
+        self.drop(order)
+        self._rebuilt.pop(order, None)
+
+    def _count_rebuild(self, order: bytes, positions: int, kept: int) -> None:
+        # INVARIANT: nobody pays for rebuilding, so a client that cycles through many orders gets only so much of it.
+        rebuilt = self._rebuilt.get(order, 0) + positions
+        if rebuilt > MOST_REBUILDS * kept:
+            raise BusyError("this node has too little room to keep the order in memory", advice="Use another node.")
+        self._rebuilt[order] = rebuilt
 
     def _locked(self, known: OrderState) -> Sequence:
         """The order's sequence, locked; a new one where it is not in memory."""

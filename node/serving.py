@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.receipt_log import ReceiptLog
-from nexus_chain.market.documents import Domain, Receipt, Voucher, recover_digest
+from nexus_chain.market.documents import Domain, Order, Receipt, Voucher, recover_digest
 from nexus_chain.market.errors import BadSignatureError, VoucherOverCapError
 from nexus_chain.market.pricing import billed_positions
 from node.admission import (
@@ -30,10 +30,17 @@ from node.admission import (
     tokens_within,
     voucher_amount,
 )
-from node.errors import NotAuthorisedError, PromptError, RowsConflictError, StoppingError
+from node.errors import (
+    BusyError,
+    ModelNotServedError,
+    NotAuthorisedError,
+    PromptError,
+    RowsConflictError,
+    StoppingError,
+)
 from node.ledger import Ledger
 from node.model import ServedModel
-from node.proto.digests import CLOCK_TOLERANCE, log_entry, rows_request_digest
+from node.proto.digests import CLOCK_TOLERANCE, access_digest, log_entry, rows_request_digest
 from node.rows import RowStore
 from node.sequences import Sequence, SequenceCache
 from node.state import (
@@ -53,6 +60,8 @@ from node.stopwatch import Stopwatch
 
 #: An order that was quiet for so long does not hold up a shutdown, seconds.
 QUIET_SECONDS = 3.0
+#: Orders of one session that wait for their prompt at once.
+MOST_UNFED = 16
 #: Rows per message of ``BoundaryRows``, bytes.
 _BLOCK_BYTES = 1 << 20
 
@@ -83,7 +92,7 @@ class Serving:
         self.identity, self.model, self.domain, self.stopwatch = identity, model, domain, stopwatch
         self._ledger, self._rows, self._receipts = ledger, rows, receipts
         self._sequences, self._facts = sequences, facts
-        self._log_lock = threading.Lock()
+        self._log_lock = threading.RLock()
         self._stopping = False
         self._touched: dict[bytes, float] = {}
 
@@ -99,6 +108,7 @@ class Serving:
         session = self._facts.session(order.session)
         if digest not in self._ledger.state.orders:
             self._refuse_when_stopping()
+            self._refuse_unfed(order.session)
             with self.stopwatch.measure("signatures"):
                 admit(application, self.model, session, self.domain, self._facts.now())
         self._write(session)
@@ -111,6 +121,8 @@ class Serving:
     def _order_received(self, application: Application, digest: bytes) -> OrderReceived:
         order = application.order
         known = self._ledger.state.orders.get(digest)
+        # A middle segment has no use for the prompt, so it keeps none.
+        prompt = application.prompt if self.model.is_first or self.model.is_last else application.prompt[:0]
         price = known.wei_per_token if known else order.asks[application.segment].wei_per_token
         return OrderReceived(
             digest=digest,
@@ -119,7 +131,7 @@ class Serving:
             signature=application.signature,
             segment=application.segment,
             prompt_length=application.prompt_length,
-            prompt=application.prompt.numpy().astype("<i4").tobytes(),
+            prompt=prompt.numpy().astype("<i4").tobytes(),
             wei_per_token=price,
             limit=billed_positions(application.prompt_length, order.max_tokens),
         )
@@ -192,6 +204,12 @@ class Serving:
         if not torch.equal(rows[: len(prompt)], prompt):
             raise PromptError("these are not the prompt's tokens", advice="Feed the prompt that was ordered.")
 
+    def require_access(self, digest: bytes, signature: bytes) -> None:
+        """Raise NotAuthorisedError unless ``signature`` is the session key's leave to feed this order here."""
+        known = self._ledger.state.order(digest)
+        wanted = access_digest(digest, bytes.fromhex(self.identity.address[2:]))
+        self._require_session_key(known, wanted, signature, "feed this order")
+
     # ------------------------------------------------------------------ chunks
 
     def close_chunk(
@@ -217,23 +235,25 @@ class Serving:
             out_root = sequence.out_root(to_position)
         with self.stopwatch.measure("signatures"):
             signer = self._ledger.state.session(known.session).signer
-            predecessors = check_predecessors(chunk, known, handed, signer, self._facts, self.domain)
+            predecessors = check_predecessors(chunk, known, sequence.order, handed, signer, self._facts, self.domain)
             receipt = self._receipt(known, chunk, out_root, predecessors)
-            signature = self.identity.receipt_key.sign(receipt, self.domain)
+            digest = receipt.digest(self.domain)
             event = ReceiptSigned(
                 order=known.digest,
                 from_position=chunk.from_position,
                 to_position=to_position,
-                digest=receipt.digest(self.domain),
+                digest=digest,
                 json=receipt.to_json(),
-                signature=signature,
+                signature=self.identity.receipt_key.sign_digest(digest),
             )
         with self.stopwatch.measure("disk"):
             self._rows.sync(known.digest)
         # INVARIANT: what answers a link game is on disk before the receipt that can be asked about exists.
         for text, handed_signature in handed if predecessors else ():
             self._write(PredecessorKept(known.digest, to_position, text, handed_signature))
-        self.log_receipts(self._write(event))
+        # Receipts are numbered by one and counted by the other: no other receipt may come between.
+        with self._log_lock:
+            self.log_receipts(self._write(event))
         return self._ledger.state.order(known.digest).receipts[-1]
 
     def _receipt(self, known: OrderState, chunk: Chunk, out_root: bytes, predecessors: tuple[bytes, ...]) -> Receipt:
@@ -268,25 +288,25 @@ class Serving:
     def boundary_rows(self, digest: bytes, at: int, signature: bytes) -> Iterator[tuple[int, Tensor]]:
         """The rows in of an order, for its session key alone: (first position, rows) in position order."""
         known = self._ledger.state.order(digest)
-        self._require_session_key(known, at, signature)
+        wanted = rows_request_digest(digest, bytes.fromhex(self.identity.address[2:]), at)
+        self._require_session_key(known, wanted, signature, "read this order's rows")
+        if abs(self._facts.now() - at) > CLOCK_TOLERANCE and abs(time.time() - at) > CLOCK_TOLERANCE:
+            raise NotAuthorisedError("the request is too old", advice="Set the clock and sign a new request.")
+        if not self.model.serves(Order.from_json(known.order), known.segment):
+            raise ModelNotServedError("the order's rows are of another layer range", advice="Ask the node's operator.")
         block = max(1, _BLOCK_BYTES // (4 * (self.model.input_width or 1)))
         return (
             (start, self._rows.read(digest, start, min(start + block, known.length)))
             for start in range(0, known.length, block)
         )
 
-    def _require_session_key(self, known: OrderState, at: int, signature: bytes) -> None:
-        wanted = rows_request_digest(known.digest, bytes.fromhex(self.identity.address[2:]), at)
+    def _require_session_key(self, known: OrderState, wanted: bytes, signature: bytes, what: str) -> None:
         try:
             signer = recover_digest(wanted, signature)
         except BadSignatureError as error:
             raise NotAuthorisedError(error.message, advice="Sign the request with the session key.") from error
         if signer != self._ledger.state.session(known.session).signer:
-            raise NotAuthorisedError(
-                f"{signer} may not read this order's rows", advice="Sign the request with the session key."
-            )
-        if abs(self._facts.now() - at) > CLOCK_TOLERANCE and abs(time.time() - at) > CLOCK_TOLERANCE:
-            raise NotAuthorisedError("the request is too old", advice="Set the clock and sign a new request.")
+            raise NotAuthorisedError(f"{signer} may not {what}", advice="Sign the request with the session key.")
 
     @property
     def active_orders(self) -> int:
@@ -310,10 +330,21 @@ class Serving:
 
     def forget(self, orders: tuple[bytes, ...]) -> None:
         """Delete what is kept of orders that nobody can dispute any more."""
+        with self._log_lock:
+            # Afterwards nobody could fill this log up again.
+            self._receipts.sync()
         for digest in orders:
-            self._sequences.drop(digest)
+            self._sequences.forget(digest)
             self._rows.delete(digest)
             self._touched.pop(digest, None)
+
+    def _refuse_unfed(self, session: bytes) -> None:
+        # INVARIANT: an order takes room for months, and one prepaid prompt pays for one, not for any number.
+        known = self._ledger.state.orders.values()
+        if sum(order.session == session and order.length < order.prompt_length for order in known) >= MOST_UNFED:
+            raise BusyError(
+                f"{MOST_UNFED} orders of this session wait for their prompt", advice="Feed them, or open a new session."
+            )
 
     def _refuse_when_stopping(self) -> None:
         if self._stopping:

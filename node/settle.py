@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import fields
 from typing import Protocol
 
+from web3.exceptions import BlockNotFound
+from web3.types import BlockData
+
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.errors import ContractRevertedError, RpcUnreachableError
+from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Voucher
 from node.chain_view import ChainView
@@ -23,6 +28,7 @@ from node.state import (
     ForgetSession,
     PostVoucher,
     SessionForgotten,
+    SessionObserved,
     SettleLine,
     TimePassed,
     unposted,
@@ -58,7 +64,8 @@ class Settler:
         self._contracts, self._address = contracts, address
         self._ledger, self._view, self._kept = ledger, view, kept
         self._interval, self._withdraw_above = interval, withdraw_above
-        self._next_block: int | None = None
+        self._last: BlockData | None = None
+        self._vanished: set[bytes] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="settle", daemon=True)
 
@@ -79,6 +86,9 @@ class Settler:
             except NexusError as error:
                 # The next round tries again: nothing is lost while the line's end is not over.
                 log.warning("settling has to wait: %s", error)
+            except Exception:
+                # INVARIANT: whatever an RPC server answers, the rounds go on: without them nothing is ever paid.
+                log.exception("settling has to wait")
 
     def round(self) -> list[str]:
         """Look at the chain, do all that is due, withdraw; returns what was done, in words."""
@@ -105,14 +115,24 @@ class Settler:
     # ---------------------------------------------------------------- observing
 
     def _observe(self) -> None:
-        """Read again every session that changed on the chain since the last look."""
-        head = self._contracts.web3.eth.block_number
-        known = self._ledger.state.sessions
-        first = self._next_block
-        changed = set(known) if first is None else self._changed(first, head)
+        """Read again every session that changed on the chain since the last look; after a reorganisation, all."""
+        with chain_errors(self._contracts.web3):
+            head = self._contracts.web3.eth.get_block("latest")
+        known, last = self._ledger.state.sessions, self._last
+        if last is None or not self._still_there(last):
+            changed = set(known)
+        else:
+            changed = self._changed(last["number"] + 1, head["number"]) | self._vanished
         for session in changed & set(known):
             self._observe_one(session)
-        self._next_block = head + 1
+        self._last = head
+
+    def _still_there(self, block: BlockData) -> bool:
+        with chain_errors(self._contracts.web3):
+            try:
+                return bool(self._contracts.web3.eth.get_block(block["number"])["hash"] == block["hash"])
+            except BlockNotFound:
+                return False
 
     def _changed(self, first: int, head: int) -> set[bytes]:
         if first > head:
@@ -123,8 +143,17 @@ class Settler:
     def _observe_one(self, session: bytes) -> None:
         try:
             self._ledger.dispatch(self._view.session(session))
+            self._vanished.discard(session)
         except SessionNotOpenError as error:
             log.warning("session 0x%s: %s", session.hex(), error)
+            self._vanished.add(session)
+            self._ledger.dispatch(self._as_closing(session))
+
+    def _as_closing(self, session: bytes) -> SessionObserved:
+        """What was known of a session that a reorganisation took away, closing: it pays nothing more."""
+        known = self._ledger.state.session(session)
+        facts = {entry.name: getattr(known, entry.name) for entry in fields(SessionObserved)}
+        return SessionObserved(**{**facts, "closing": True, "posted": 0})
 
     # ------------------------------------------------------------------- acting
 
@@ -137,6 +166,12 @@ class Settler:
                 # Somebody else was faster, or a game holds the line; the chain's word is read again.
                 log.warning("%s was refused: %s", type(effect).__name__, error)
                 said = ""
+            except RpcUnreachableError:
+                raise
+            except NexusError as error:
+                # INVARIANT: one line's failure never keeps another from being paid; the next round tries again.
+                log.warning("%s has to wait: %s", type(effect).__name__, error)
+                continue
             if isinstance(effect, (PostVoucher, CloseLine, SettleLine)):
                 self._observe_one(effect.session)
             if said:

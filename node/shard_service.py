@@ -7,6 +7,7 @@ trailing metadata ``nexus-error``. What is not refused on purpose is logged and 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,19 +27,25 @@ from node import errors
 from node.admission import Application
 from node.errors import MalformedRequestError, PortInUseError
 from node.proto import shard_pb2 as wire
-from node.proto.digests import CHALLENGE_BYTES, description_digest
+from node.proto.digests import ACCESS, CHALLENGE_BYTES, description_digest
 from node.proto.shard_pb2_grpc import ShardServicer, add_ShardServicer_to_server
 from node.serving import Serving
 from node.tls import TlsIdentity
 
 log = logging.getLogger(__name__)
 
-#: The largest message: 2048 rows of width 8192, and room for the rest.
+#: The largest message out: 2048 rows of width 8192, and room for the rest.
 MESSAGE_BYTES = 4 * 8192 * 2048 + (1 << 16)
+#: The largest message in. Anybody may send one, before any payment and on every call at once.
+RECEIVED_BYTES = 4 << 20
+#: A stream that says nothing for so long is ended: at first, and once rows came. Seconds.
+FIRST_ROWS_SECONDS = 20.0
+IDLE_SECONDS = 300.0
 #: Calls served at once; a streaming answer takes one for its whole length.
 CALLS = 256
 
 _Code = grpc.StatusCode
+_FAILED = "the node failed. Use another one; its operator finds the reason in its log."
 #: Most specific first.
 _CODES: tuple[tuple[type[NexusError], grpc.StatusCode], ...] = (
     (errors.UnknownOrderError, _Code.NOT_FOUND),
@@ -54,7 +61,7 @@ _CODES: tuple[tuple[type[NexusError], grpc.StatusCode], ...] = (
     (errors.StoppingError, _Code.UNAVAILABLE),
     (market_errors.BadSignatureError, _Code.UNAUTHENTICATED),
     (market_errors.VoucherError, _Code.FAILED_PRECONDITION),
-    (market_errors.OrderExpiredError, _Code.DEADLINE_EXCEEDED),
+    (market_errors.OrderExpiredError, _Code.FAILED_PRECONDITION),
     (market_errors.MarketError, _Code.INVALID_ARGUMENT),
     (SamplingError, _Code.INVALID_ARGUMENT),
     (ChainError, _Code.UNAVAILABLE),
@@ -92,22 +99,27 @@ class ShardService(ShardServicer):
                 signature=request.order.signature,
                 segment=request.segment,
                 prompt_length=request.prompt_length,
-                prompt=_prompt(request),
+                prompt=_prompt(request, self._serving.model.context),
             )
             voucher = Voucher.from_json(request.voucher.json) if request.HasField("voucher") else None
             digest, length = self._serving.open_order(application, voucher, request.voucher.signature)
             return wire.OpenOrderReply(order_digest=digest, length=length)
 
     def Forward(self, request_iterator: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[wire.RowsOut]:
-        with _refusals(context):
+        with _refusals(context), _watched(request_iterator, context) as requests:
             width = self._serving.model.input_width
-            for request in request_iterator:
+            allowed = b""
+            for request in requests:
+                if request.order_digest != allowed:
+                    self._serving.require_access(request.order_digest, _access(context))
+                    allowed = request.order_digest
                 rows = _rows(request, width)
                 start, outputs = self._serving.forward(request.order_digest, request.from_position, rows)
                 yield wire.RowsOut(from_position=start, count=len(outputs), rows=_bytes(outputs))
 
     def CloseChunk(self, request: wire.CloseChunkRequest, context: grpc.ServicerContext) -> wire.SignedDocument:
         with _refusals(context):
+            self._serving.require_access(request.order_digest, _access(context))
             handed = tuple((document.json, document.signature) for document in request.predecessors)
             text, signature = self._serving.close_chunk(
                 request.order_digest, request.from_position, request.to_position, handed
@@ -140,7 +152,7 @@ class ShardService(ShardServicer):
 def start_server(serving: Serving, tls: TlsIdentity, host: str, port: int) -> tuple[grpc.Server, int]:
     """Listen on host:port (0: any free one); the running server and its port. Raises PortInUseError."""
     options = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", RECEIVED_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         # Two daemons on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),
@@ -166,10 +178,49 @@ def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
         yield
     except NexusError as error:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), _Code.INTERNAL)
+        text = str(error)
         if code == _Code.INTERNAL:
             log.exception("a call failed")
+            text = _FAILED
         context.set_trailing_metadata((("nexus-error", type(error).__name__),))
-        context.abort(code, str(error))
+        context.abort(code, text)
+    except grpc.RpcError:
+        raise  # the client went away
+    except Exception:
+        log.exception("a call failed")
+        context.abort(_Code.INTERNAL, _FAILED)
+
+
+@contextmanager
+def _watched(requests: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[Iterator[wire.RowsIn]]:
+    """``requests``, ended from outside when nothing comes: a stream holds one of the node's few threads."""
+    over, came = threading.Event(), 0
+
+    def counted() -> Iterator[wire.RowsIn]:
+        nonlocal came
+        for request in requests:
+            came += 1
+            yield request
+
+    def watch() -> None:
+        before, limit = 0, FIRST_ROWS_SECONDS
+        while not over.wait(limit):
+            if came == before:
+                context.cancel()  # type: ignore[no-untyped-call]
+                return
+            before, limit = came, IDLE_SECONDS
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
+    try:
+        yield counted()
+    finally:
+        over.set()
+
+
+def _access(context: grpc.ServicerContext) -> bytes:
+    """The signature that came as metadata, or nothing."""
+    found = [value for key, value in context.invocation_metadata() if key == ACCESS and isinstance(value, bytes)]
+    return found[0] if found else b""
 
 
 def _require(holds: bool, problem: str) -> None:
@@ -177,7 +228,8 @@ def _require(holds: bool, problem: str) -> None:
         raise MalformedRequestError(problem, advice="Update the client: it speaks another protocol.")
 
 
-def _prompt(request: wire.OpenOrderRequest) -> Tensor:
+def _prompt(request: wire.OpenOrderRequest, context: int) -> Tensor:
+    _require(len(request.prompt_tokens) <= context, f"the prompt has more than {context} tokens")
     _require(all(token < 1 << 31 for token in request.prompt_tokens), "a prompt token is not an int32")
     return torch.tensor(list(request.prompt_tokens), dtype=torch.int32)
 

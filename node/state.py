@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nexus_chain.market.documents import CHUNK_POSITIONS
-from nexus_chain.market.errors import VoucherOverCapError
+from nexus_chain.market.errors import StaleVoucherError
+from nexus_chain.market.vouchers import require_rise
 from node.errors import (
     NotPrepaidError,
     OrderConflictError,
@@ -236,6 +237,11 @@ class SessionForgotten:
     session: bytes
 
 
+@dataclass(frozen=True)
+class ReceiptForgotten:
+    """A receipt was signed here, of a session that was forgotten since: it keeps its place in the receipt log."""
+
+
 Event = (
     SessionObserved
     | OrderReceived
@@ -246,6 +252,7 @@ Event = (
     | ReceiptSigned
     | TimePassed
     | SessionForgotten
+    | ReceiptForgotten
 )
 
 # ---------------------------------------------------------------------------- effects
@@ -319,6 +326,8 @@ def transition(state: NodeState, event: Event) -> Outcome:
             return state, tuple(due for session in state.sessions.values() for due in _due(state, session, event.now))
         case SessionForgotten():
             return _session_forgotten(state, event), ()
+        case ReceiptForgotten():
+            return replace(state, receipts=state.receipts + 1), ()
 
 
 def _with_session(state: NodeState, session: SessionState) -> NodeState:
@@ -334,6 +343,9 @@ def _session_observed(state: NodeState, event: SessionObserved) -> NodeState:
     facts = {name: getattr(event, name) for name in ("expiry", "end", "closing", "cap", "posted", "settled")}
     if known is None:
         return _with_session(state, SessionState(event.session, event.signer, **facts))
+    # INVARIANT: vouchers held are worth nothing where a reorganisation let another session key take the id.
+    if event.signer != known.signer:
+        facts["closing"] = True
     observed = replace(known, **facts)
     return state if observed == known else _with_session(state, observed)
 
@@ -359,14 +371,10 @@ def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
 
 def _voucher_received(state: NodeState, event: VoucherReceived) -> NodeState:
     session = state.session(event.session)
-    # INVARIANT: a promise above the cap is worth nothing on the chain, so it buys nothing here.
-    if event.cumulative > session.cap:
-        raise VoucherOverCapError(
-            f"the voucher promises {event.cumulative} wei and the session holds {session.cap} wei for this node",
-            advice="Raise the cap with `allot`, or sign a lower amount.",
-        )
-    # INVARIANT: vouchers merge by maximum; a lower or repeated one takes nothing away.
-    if event.cumulative <= session.cumulative:
+    try:
+        require_rise(event.cumulative, held=session.cumulative, cap=session.cap)
+    except StaleVoucherError:
+        # INVARIANT: vouchers merge by maximum; a lower or repeated one takes nothing away.
         return state
     better = replace(
         session,
@@ -473,8 +481,7 @@ def _due(state: NodeState, session: SessionState, now: int) -> tuple[Effect, ...
         return _due_after_end(state, session, now)
     unposted = session.cumulative > session.posted
     idle = session.cumulative > 0 and session.active_at + state.terms.close_idle_after <= now
-    exhausted = session.cumulative == session.cap
-    leaving = not session.closing and now < session.expiry and (idle or exhausted)
+    leaving = idle and not session.closing and now < session.expiry
     due: list[Effect] = []
     # INVARIANT: a voucher held is posted as soon as the line's end is near, so that sleeping loses no money.
     if unposted and (session.closing or now >= session.expiry or leaving):
@@ -485,8 +492,14 @@ def _due(state: NodeState, session: SessionState, now: int) -> tuple[Effect, ...
 
 
 def _due_after_end(state: NodeState, session: SessionState, now: int) -> tuple[Effect, ...]:
+    due: list[Effect] = []
+    # INVARIANT: this node's clock may be ahead, and the contract alone knows what is late.
+    if session.cumulative > session.posted and not session.settled and now <= session.end + state.terms.rows_kept:
+        due.append(PostVoucher(session.session, session.voucher, session.voucher_signature))
     if session.posted and not session.settled:
-        return (SettleLine(session.session),)
+        due.append(SettleLine(session.session))
+    if due:
+        return tuple(due)
     # INVARIANT: input rows are kept until nobody can dispute them.
     if now > session.end + state.terms.rows_kept:
         orders = tuple(order.digest for order in state.orders.values() if order.session == session.session)

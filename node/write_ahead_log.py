@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,12 @@ from node.errors import WriteAheadLogError
 from node.state import Event
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL)"
+_FORGET_SESSION = "DELETE FROM event WHERE json_extract(body, '$.session') = ?"
+_FORGET_PREDECESSORS = "DELETE FROM event WHERE kind = 'PredecessorKept' AND json_extract(body, '$.order') = ?"
+_FORGET_RECEIPTS = (
+    "UPDATE event SET kind = 'ReceiptForgotten', body = '{}' "
+    "WHERE kind = 'ReceiptSigned' AND json_extract(body, '$.order') = ?"
+)
 #: Kinds of event that are logged; the others are found out again after a restart.
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -29,6 +35,7 @@ _KINDS: dict[str, type[Any]] = {
         state.PredecessorKept,
         state.ReceiptSigned,
         state.SessionForgotten,
+        state.ReceiptForgotten,
     )
 }
 
@@ -45,6 +52,8 @@ class EventLog(Generic[EventT]):
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
+            # Prompts are private: what is forgotten is overwritten, not just marked free.
+            self._database.execute("PRAGMA secure_delete=ON")
             self._database.execute(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
@@ -87,6 +96,22 @@ class WriteAheadLog(EventLog[Event]):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _KINDS)
+
+    def forget(self, session: bytes, orders: Sequence[bytes]) -> None:
+        """Delete what was written about a session and its orders, prompts included; receipts leave their places."""
+        names = [("0x" + order.hex(),) for order in orders]
+        try:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute(_FORGET_SESSION, ("0x" + session.hex(),))
+                self._database.executemany(_FORGET_PREDECESSORS, names)
+                self._database.executemany(_FORGET_RECEIPTS, names)
+            # The log beside the database holds old pages until it is folded in.
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.DatabaseError as error:
+            raise WriteAheadLogError(
+                f"{self._path} could not be written ({error})", advice="Free space on the disk, then start again."
+            ) from error
 
 
 def encode(event: Any) -> str:

@@ -69,8 +69,8 @@ USER_PASSWORD = "demo user"  # play money on a chain that ends with the demo
 PRICE_WEI = 10**9  # per position and segment
 SETTLE_WAIT_SECONDS = 40.0
 
-DIRECT_PROMPT = "import os\nimport sys\n\ndef main():\n    parser = argparse."
-SESSION_PROMPT = "class Stack:\n    def __init__(self):\n        self.items = []\n\n    def push(self, item):\n"
+DIRECT_PROMPT = 'def read_lines(path):\n    """Return the lines of a file."""\n    with open(path) as f:\n'
+SESSION_PROMPT = "import os\nimport re\nimport sys\n\ndef main():\n    parser = argparse."
 FAILOVER_PROMPT = "def read_config(path):\n    with open(path) as f:\n"
 KILL_AFTER_PIECES = 20
 DISPUTED_PROMPT = "class Queue:\n    def __init__(self):\n"

@@ -23,7 +23,7 @@ from typing import Any
 from eth_utils.abi import function_abi_to_4byte_selector
 
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, free_port
 from nexus_chain.chain.wallet import Wallet
@@ -181,11 +181,14 @@ def gas_by_call(contracts: Contracts) -> dict[str, int]:
     spent: dict[str, list[int]] = defaultdict(list)
     web3 = contracts.web3
     names = _function_names(contracts)
+    created = {getattr(contracts.deployment, place): name for place, name in CONTRACT_FIELDS.items()}
     for number in range(web3.eth.block_number + 1):
         for transaction in web3.eth.get_block(number, full_transactions=True)["transactions"]:
             receipt = web3.eth.get_transaction_receipt(transaction["hash"])
-            selector = bytes(transaction["input"])[:4]
-            name = "deploy" if transaction.get("to") is None else names.get((transaction["to"], selector), "transfer")
+            if transaction.get("to") is None:
+                name = f"deploy {created[str(receipt['contractAddress'])]}"
+            else:
+                name = names.get((transaction["to"], bytes(transaction["input"])[:4]), "transfer")
             if receipt["status"] == 1:
                 spent[name].append(receipt["gasUsed"])
     return {name: sorted(values)[len(values) // 2] for name, values in sorted(spent.items())}

@@ -8,8 +8,6 @@ python scripts/export_abi.py --check   exit 1 when a file is not current
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +23,9 @@ TARGET = ROOT / "nexus_chain" / "chain" / "abi"
 
 def compile_contracts(root: Path = ROOT) -> Path:
     """Run forge (quick when nothing changed); returns the folder of artefacts, bytecode included."""
-    tools = f"{root / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
-    forge = shutil.which("forge", path=tools)
-    if forge is None:
-        raise SystemExit("export_abi: forge is not installed; run `make setup`")
     artefacts = root / "build" / "forge"
     for force in ([], ["--force"]):
-        subprocess.run([forge, "build", "--quiet", *force], cwd=root, check=True, env={**os.environ, "PATH": tools})
+        subprocess.run([root / "scripts" / "forge", "build", "--quiet", *force], cwd=root, check=True)
         # `forge inspect` leaves artefacts without bytecode behind that `forge build` takes for current.
         if all("bytecode" in _artefact(artefacts, contract) for contract in CONTRACTS):
             break

@@ -32,14 +32,15 @@ check_node() {
 python=$(find_python)
 check_node
 
-wanted=$(cat pyproject.toml constraints.txt package.json package-lock.json "$0" | sha256sum | cut -c1-64)
+wanted=$(cat pyproject.toml constraints.txt package.json package-lock.json scripts/setup.sh |
+  "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
 stamp=.venv/.setup-stamp
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -d node_modules/@foundry-rs ]; then
   exit 0
 fi
 
 echo "setup: installing Python packages into .venv and chain tools into node_modules (once; about two minutes)" >&2
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+supported_python .venv/bin/python || "$python" -m venv --clear .venv
 # One resolver call with every pin: separate calls would let one package break another's pins.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
   --constraint constraints.txt --editable '.[chain,dev]' 2> >(grep -v '^WARNING: Location' >&2)

@@ -29,7 +29,8 @@ paid, verified and audited on one machine with a model that nobody has to downlo
 
 | | |
 |---|---|
-| Architecture | `LlamaForCausalLM`: {layers} layers, width {width}, {heads} heads ({kv_heads} KV), FFN {ffn}, tied head |
+| Architecture | `LlamaForCausalLM`, tied head |
+| Shape | {layers} layers, width {width}, {heads} heads ({kv_heads} KV), FFN {ffn} |
 | Parameters | {parameters:,} (stored as bfloat16, {size_mb:.1f} MB) |
 | Context | {context} positions |
 | Tokenizer | byte-level BPE, {vocab} entries, trained on the same training files |
@@ -48,7 +49,7 @@ torch {torch}.
 ![Loss](loss.png)
 
 ## Quality
-Measured on {metric_tokens:,} held-out tokens by `scripts/bench_accuracy.py` (file `metrics.json`).
+Measured on {metric_tokens:,} held-out tokens by `scripts/certify_model.py` (file `metrics.json`).
 
 | | float32 | integer program |
 |---|---|---|

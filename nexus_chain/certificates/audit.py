@@ -8,7 +8,6 @@ model and the training itself; those the publisher vouches for with a signature.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -30,6 +29,7 @@ from nexus_chain.certificates.training_record import check_training
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
+from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
 from nexus_chain.program.overflow import prove_no_overflow
 
@@ -180,8 +180,8 @@ def _bytes(evidence: _Evidence) -> str:
     """Step 1: the bytes match the CID and are canonical JSON."""
     evidence.document = fetch_file(evidence.source, evidence.cid, MAX_DOCUMENT_BYTES)
     try:
-        canonical = canonical_bytes(json.loads(evidence.document))
-    except (ValueError, RecursionError) as error:
+        canonical = canonical_bytes(parse_json(evidence.document))
+    except ValueError as error:
         raise _finding(f"the document is not JSON ({error})") from error
     _require(canonical == evidence.document, "the document is not canonical JSON (RFC 8785)")
     return f"{len(evidence.document)} bytes hash to {evidence.cid}"

@@ -10,7 +10,6 @@ and dataclasses of those. Floats accept integers, as JSON does not tell 1.0 from
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 import types
@@ -20,6 +19,7 @@ import rfc8785
 
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import CertificateFormatError, CidFormatError
+from nexus_chain.json_text import parse_json
 
 T = TypeVar("T")
 _HEX = re.compile(r"0x[0-9a-f]*\Z")
@@ -38,8 +38,8 @@ def canonical_bytes(document: object) -> bytes:
 def read_canonical(kind: type[T], data: bytes, where: str) -> T:
     """Read what ``canonical_bytes`` wrote; CertificateFormatError naming the field otherwise."""
     try:
-        plain = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        plain = parse_json(data)
+    except ValueError as error:
         raise _malformed(where, f"is not JSON ({error})") from error
     document = _read(kind, plain, where)
     if canonical_bytes(document) != data:
@@ -79,10 +79,6 @@ def require(condition: bool, where: str, problem: str) -> None:
 
 def _malformed(where: str, problem: str) -> CertificateFormatError:
     return CertificateFormatError(f"{where} {problem}", advice="Ask the publisher for a document of the current schema")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _without_tuples(value: Any) -> Any:

@@ -26,7 +26,6 @@ from nexus_chain.certificates.unixfs import cid_of
 from nexus_chain.market.eip712 import recover_digest
 
 FORMAT = "nexus.certificate.v1"
-Scalar = float | int | str
 _SIGNATURE_BYTES = 65
 
 

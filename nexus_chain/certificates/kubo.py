@@ -1,15 +1,16 @@
 """Pinning through an IPFS daemon that speaks the Kubo RPC API, and reading blocks from one.
 
 Content always lies in the embedded store first. ``Pinner.pin`` offers it to the daemon; when that
-is down the request waits in an SQLite queue and ``retry`` offers it again. The daemon computes
-addresses itself; an answer that differs from ours is an error, never taken over.
+is down the request waits in an SQLite queue, and ``retry`` (``nexus model pin``, and every later
+publication) offers it again. The daemon computes addresses itself; an answer that differs from
+ours is an error, never taken over.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +25,7 @@ from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import BlockMissingError, BlockStoreError, IpfsDaemonError, PinMismatchError
 
 _TIMEOUT_SECONDS = 30
+_BASE32 = {"cid-base": "base32"}  # js-ipfs answers in base58 otherwise
 _FIND_TIMEOUT = "2s"  # a daemon looks for a missing block for ever unless told otherwise
 
 
@@ -43,14 +45,14 @@ class KuboDaemon:
     def add(self, data: bytes) -> Cid:
         """Add and pin a file; returns the CID that the daemon reports."""
         with self._answers("add"):
-            answer = self._client.add(BytesIO(data), raw_leaves=True, cid_version=1, opts={"cid-base": "base32"})
+            answer = self._client.add(BytesIO(data), raw_leaves=True, cid_version=1, opts=dict(_BASE32))
         return Cid.parse(str(answer["Hash"]))
 
     def is_pinned(self, cid: Cid) -> bool:
         """Whether the daemon holds a recursive pin of ``cid``."""
         try:
             with self._answers("pin/ls"):
-                return str(cid) in self._client.pin.ls(str(cid), type="recursive")["Keys"]
+                return str(cid) in self._client.pin.ls(str(cid), type="recursive", opts=dict(_BASE32))["Keys"]
         except BlockMissingError:
             return False
 
@@ -97,6 +99,11 @@ class PinQueue:
                 "CREATE TABLE IF NOT EXISTS pin "
                 "(cid TEXT PRIMARY KEY, attempts INTEGER NOT NULL, problem TEXT NOT NULL)"
             )
+
+    def add(self, cid: Cid) -> None:
+        """Queue ``cid``, unless it waits already."""
+        with self._database() as database:
+            database.execute("INSERT OR IGNORE INTO pin VALUES (?, 0, 'not offered yet')", (str(cid),))
 
     def note_failure(self, cid: Cid, problem: str) -> None:
         """Queue ``cid``, or count one more failed attempt."""
@@ -157,11 +164,28 @@ class Pinner:
         self._queue.remove(cid)
         return True
 
+    def pin_all(self, cids: Iterable[Cid]) -> bool:
+        """Queue ``cids``, then offer all that waits; False when the daemon did not take every one of ``cids``."""
+        wanted = list(cids)
+        for cid in wanted:  # before the first is offered, so that a kill forgets none
+            self._queue.add(cid)
+        return set(self.retry()).issuperset(wanted)
+
     def retry(self) -> list[Cid]:
-        """Offer everything that waits again; returns what is pinned now. Stops at a daemon that is down."""
+        """Offer everything that waits again; returns what is pinned now.
+
+        Stops at a daemon that is down. What it addresses differently, or the store has lost, stays queued
+        with its problem and does not hold up the rest.
+        """
         pinned = []
         for entry in self._queue.waiting():
-            if not self.pin(entry.cid):
-                break
+            try:
+                if not self.pin(entry.cid):
+                    break
+            except PinMismatchError:
+                continue
+            except BlockMissingError as error:
+                self._queue.note_failure(entry.cid, error.message)
+                continue
             pinned.append(entry.cid)
         return pinned

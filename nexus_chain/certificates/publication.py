@@ -12,7 +12,6 @@ training script) and, from ``scripts/certify_model.py``, ``data.json`` (the data
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +31,7 @@ from nexus_chain.certificates.errors import TrainedFolderError
 from nexus_chain.certificates.listing import DataListing, corpus_hash
 from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
 
 LISTING_FILE = "data.json"
@@ -187,7 +187,7 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(_read(folder, name))
+        found = parse_json(_read(folder, name))
     except ValueError as error:
         raise TrainedFolderError(f"{name} in {folder} is not JSON", advice="Write it again with its script") from error
     if not isinstance(found, dict):

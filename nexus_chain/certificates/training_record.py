@@ -6,7 +6,6 @@ covers the run from start to end, and speaks of a model of this very shape and s
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from nexus_chain.certificates.certificate import Certificate, CertifiedTraining
 from nexus_chain.certificates.errors import TrainedFolderError
+from nexus_chain.json_text import parse_json
 
 _REQUIRED = ("seed", "steps", "batch", "context", "warmup", "weight_decay")
 _SHAPE = {  # name in the record: name in config.json
@@ -63,7 +63,7 @@ def _check_curve(training: CertifiedTraining) -> None:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config = parse_json((folder / "config.json").read_bytes())
     except ValueError as error:
         raise _finding("config.json is not JSON") from error
     _require(isinstance(config, dict), "config.json is no JSON object")

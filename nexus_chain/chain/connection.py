@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import requests
+from eth_abi.codec import ABICodec
+from eth_abi.decoding import StringDecoder
 from web3 import HTTPProvider, Web3
 from web3.exceptions import BadResponseFormat
 from web3.middleware import ExtraDataToPOAMiddleware
@@ -33,6 +35,7 @@ def connect(rpc_url: str, expected_chain_id: int | None = None, *, timeout: floa
     web3 = Web3(provider)
     # Proof-of-authority chains put more than 32 bytes into extraData; harmless elsewhere.
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+    web3.codec = _lenient(web3.codec)
     with rpc_errors(rpc_url):
         chain_id = web3.eth.chain_id
     if expected_chain_id is not None and chain_id != expected_chain_id:
@@ -41,6 +44,21 @@ def connect(rpc_url: str, expected_chain_id: int | None = None, *, timeout: floa
             advice=f"Give the RPC address of chain {expected_chain_id}, or deploy and configure for chain {chain_id}.",
         )
     return web3
+
+
+class _AnyText(StringDecoder):
+    """Solidity strings are any bytes: what is no UTF-8 is replaced."""
+
+    def __init__(self) -> None:
+        super().__init__(handle_string_errors="replace")  # type: ignore[no-untyped-call]
+
+
+def _lenient(codec: ABICodec) -> ABICodec:
+    """``codec``, which does not raise on a stranger's text: one bad endpoint would hide every node."""
+    registry = codec._registry.copy()  # type: ignore[no-untyped-call]
+    registry.unregister_decoder("string")
+    registry.register_decoder("string", _AnyText, label="string")
+    return ABICodec(registry)
 
 
 @contextmanager

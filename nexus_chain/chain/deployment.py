@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.chain.errors import DeploymentError
+from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Domain, checksum
 
 
@@ -70,7 +71,7 @@ class Deployment:
         """Read a file, or the one for a chain id. Raises DeploymentError."""
         path = cls.path_for(source) if isinstance(source, int) else source
         try:
-            data = json.loads(path.read_text())
+            data = parse_json(path.read_bytes())
         except FileNotFoundError:
             raise DeploymentError(
                 f"there is no deployment file {path}",

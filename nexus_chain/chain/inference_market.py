@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import PullPayments
-from nexus_chain.chain.transactions import Mined
+from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.market.documents import Line, Voucher, checksum
 
 
@@ -138,7 +138,8 @@ class InferenceMarket(PullPayments):
 
     def now(self) -> int:
         """The chain's time: timestamp of its latest block."""
-        return int(self.web3.eth.get_block("latest")["timestamp"])
+        with chain_errors(self.web3):
+            return int(self.web3.eth.get_block("latest")["timestamp"])
 
     def _opened(self, mined: Mined) -> bytes:
         return bytes(self.events_in(mined.receipt, "SessionOpened")[0].arguments["session"])

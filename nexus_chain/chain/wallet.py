@@ -21,6 +21,7 @@ from eth_account.datastructures import SignedTransaction
 from eth_typing import ChecksumAddress
 
 from nexus_chain.chain.errors import WalletError, WalletExistsError, WalletPasswordError
+from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Document, Domain, address_of, checksum, sign, sign_digest
 
 #: Work factor of the keystore's scrypt: a guess costs an attacker about as long as opening costs us.
@@ -146,7 +147,7 @@ class Wallet:
 
 def _read_keystore(path: Path) -> dict[str, Any]:
     try:
-        keystore = json.loads(path.read_text())
+        keystore = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise WalletError(f"there is no wallet {path}", advice="Create one with `nexus wallet new`.") from None
     except (OSError, ValueError) as error:

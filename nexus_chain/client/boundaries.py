@@ -16,14 +16,21 @@ from nexus_chain.client.errors import BadRowsError, ReplayMismatchError
 from nexus_chain.commitments.merkle import leaf_hashes
 from nexus_chain.commitments.tensor import RowLayout, RowTree, tensor_bytes
 
+LARGEST_TOKEN = 2**31 - 1
+
 
 class Boundaries:
-    """Rows of one order over ``segments`` segments; ``prompt`` are its token ids, ``salt`` the order's 32 bytes."""
+    """Rows of one order over ``segments`` segments; ``prompt`` are its token ids, ``salt`` the order's 32 bytes.
 
-    def __init__(self, segments: int, prompt: Sequence[int], salt: bytes, width: int) -> None:
+    ``vocab``: the model's number of token ids.
+    """
+
+    def __init__(
+        self, segments: int, prompt: Sequence[int], salt: bytes, width: int, vocab: int = LARGEST_TOKEN + 1
+    ) -> None:
         self.segments = segments
         self.prompt_length = len(prompt)
-        self.width = width
+        self.width, self.vocab = width, vocab
         self._salt = salt
         self._tokens = RowTree(None, salt)
         self.tokens: list[int] = []
@@ -75,6 +82,12 @@ class Boundaries:
         if out.dtype != torch.int32 or out.shape != (sampled,):
             raise _bad_shape(node, self.segments - 1, start, f"{sampled} sampled tokens", out)
         values: list[int] = out.tolist()
+        # Fed on, it would be the first segment's node that refuses it, and gets the blame.
+        if any(not 0 <= token < self.vocab for token in values):
+            raise BadRowsError(
+                f"node {node} sampled a token that the model does not have at position {start}",
+                advice="Another node takes over where there is one; do not use this one.",
+            )
         known = self.tokens[first + 1 : first + 1 + sampled]
         for offset, (before, now) in enumerate(zip(known, values, strict=False)):
             if before != now:

@@ -24,7 +24,7 @@ from nexus_chain.client.model_files import ModelFiles
 from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.peer import Dial
-from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.proof import InferenceProof, generate_proof
 from nexus_chain.client.session import Asking, OnFailover, Session, Surroundings, chain_state, chain_time, quoted
 from nexus_chain.client.session_key import new_key, save_key
 from nexus_chain.client.store import CLOSED, OPEN, ClientStore, LineRecord, SessionRecord
@@ -158,19 +158,8 @@ class Client:
     def proof_of(self, order_digest: bytes) -> InferenceProof:
         """The evidence of an order asked from this machine, from the store."""
         record = self.store.order(order_digest)
-        keys = {r.node: self.contracts.nodes.receipt_key_of(r.node) for r, _ in record.receipts}
         signer = self.store.session(record.order.session).signer
-        return InferenceProof(
-            self._domain,
-            record.order,
-            record.signature,
-            signer,
-            record.prompt_length,
-            record.tokens,
-            record.receipts,
-            record.feeds,
-            keys,
-        )
+        return generate_proof(record, signer, self._domain, self.contracts.nodes.receipt_key_of)
 
     # ------------------------------------------------------------------- money
 

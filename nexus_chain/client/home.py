@@ -45,6 +45,10 @@ class ClientHome:
         return self.root / "blocks"
 
     @property
+    def pins(self) -> Path:
+        return self.root / "pins.sqlite"
+
+    @property
     def answers(self) -> Path:
         return self.root / "answers"
 

@@ -18,6 +18,7 @@ SignedOrder = tuple[Order, bytes]
 SignedVoucher = tuple[Voucher, bytes]
 SignedReceipt = tuple[Receipt, bytes]
 SignedFeed = tuple[TokenFeed, bytes]
+SignDigest = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,19 @@ class ShardPeer(Protocol):
         """Ask who answers there and check the signature against the registered receipt key."""
 
     def open_order(
-        self, order: SignedOrder, segment: int, prompt_length: int, prompt: Sequence[int], voucher: SignedVoucher
+        self,
+        order: SignedOrder,
+        segment: int,
+        prompt_length: int,
+        prompt: Sequence[int],
+        voucher: SignedVoucher,
+        sign_digest: SignDigest,
     ) -> int:
-        """Hand over the order; returns how many positions the node already holds for it."""
+        """Hand over the order; returns how many positions the node already holds for it.
+
+        ``sign_digest`` signs with the session key that later calls come from the session's owner: every node
+        of an answer knows the order.
+        """
 
     def forward(self, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
         """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out."""

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from nexus_chain.client.boundaries import Boundaries
+from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
 from nexus_chain.client.errors import NodeError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedFeed, SignedOrder, SignedReceipt
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
 from nexus_chain.client.store import ClientStore
-from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, TokenFeed, sign
+from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, TokenFeed, sign, sign_digest
 
 BLOCK_BYTES = 2 << 20
 """Rows per message stay below this, half of gRPC's default limit."""
@@ -91,10 +91,11 @@ class Pipeline:
         dial: Dial,
         reserve: Reserve,
         on_failover: Callable[[FailoverEvent], None] = lambda event: None,
+        vocab: int = LARGEST_TOKEN + 1,
     ) -> None:
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
-        self.seen = Boundaries(len(contacts), prompt, self.order.salt, width)
+        self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
         self.receipts: list[SignedReceipt] = []
         self.feeds: list[SignedFeed] = []
         self.failovers: list[FailoverEvent] = []
@@ -108,7 +109,7 @@ class Pipeline:
     def run(self, end_tokens: frozenset[int] = frozenset()) -> Iterator[int]:
         """Yield the sampled tokens; the last one is an end token or number ``max_tokens``.
 
-        When the iterator is exhausted, or closed early, every position fed is covered by checked
+        When the iterator is exhausted, closed early or interrupted, every position fed is covered by checked
         receipts. Raises NoSpareError when a segment has nobody left, CapTooLowError when the money
         is used up.
         """
@@ -117,7 +118,7 @@ class Pipeline:
             while not self._finished(end_tokens):
                 left = self.order.max_tokens - (len(self.seen.tokens) - self.seen.prompt_length)
                 yield from self._chunk(min(CHUNK_POSITIONS, left), end_tokens)
-        except GeneratorExit:
+        except (GeneratorExit, KeyboardInterrupt):
             if self._fed > self._closed:
                 self._collect(self._fed)
             raise
@@ -240,7 +241,9 @@ class Pipeline:
             order = (self.order, self._signature)
             prompt = self.seen.tokens[: self.seen.prompt_length]
             needs_prompt = slot.segment in (0, len(self._slots) - 1)
-            held = peer.open_order(order, slot.segment, len(prompt), prompt if needs_prompt else (), voucher)
+            tokens = prompt if needs_prompt else ()
+            key = partial(sign_digest, key=self._key)
+            held = peer.open_order(order, slot.segment, len(prompt), tokens, voucher, key)
             start = min(held, slot.billed)
             if slot.billed < self._closed:
                 self._rows(slot, peer, start, self._closed)

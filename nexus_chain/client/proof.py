@@ -9,13 +9,15 @@ The file holds the order's salt and the tokens: whoever gets it can read the con
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ProofFileError
 from nexus_chain.client.peer import SignedFeed, SignedReceipt
+from nexus_chain.client.store import OrderRecord
+from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
 
@@ -107,11 +109,36 @@ class InferenceProof:
     def load(cls, path: Path) -> InferenceProof:
         """Read what ``save`` wrote. Raises ProofFileError."""
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            return cls.from_dict(parse_json(path.read_bytes()))
         except (OSError, ValueError) as error:
             raise ProofFileError(
                 f"{path} cannot be read ({error})", advice="Give the file that `nexus ask` wrote."
             ) from error
+
+
+def generate_proof(
+    record: OrderRecord,
+    signer: str,
+    domain: Domain,
+    receipt_key_of: Callable[[str], str],
+    leaves: tuple[tuple[bytes, ...], ...] = (),
+) -> InferenceProof:
+    """The evidence of an order as the store has it; ``receipt_key_of`` asks the registry by node address.
+
+    ``signer`` is the session key's address, ``leaves`` those of the rows seen, where they are still known.
+    """
+    return InferenceProof(
+        domain,
+        record.order,
+        record.signature,
+        signer,
+        record.prompt_length,
+        record.tokens,
+        record.receipts,
+        record.feeds,
+        {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts}},
+        leaves,
+    )
 
 
 def _signed(document: Document, signature: bytes) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class SessionPurse:
             promised[node] = max(line.promised, line.used + wei)
             if promised[node] > spendable(line):
                 raise CapTooLowError(
-                    f"node {node} has {spendable(line) - line.used} wei left in the session and the next chunk costs {wei}",
+                    f"node {node} can earn {spendable(line) - line.used} wei more here, the next chunk costs {wei}",
                     advice="Raise its cap with `nexus session allot`, or open a session with a larger --tokens.",
                 )
         # A node wants to find its own line, even where it asks for nothing.

@@ -28,7 +28,7 @@ from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions, build_order, make_quote
 from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import FailoverEvent, Pipeline
-from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
@@ -266,36 +266,27 @@ class Asking:
                 dial=around.dial,
                 reserve=reserve,
                 on_failover=self._on_failover,
+                vocab=self._session.files.program.shape.vocab,
             )
             stream = AnswerStream(pipeline, self._session.files.codec)
             state = FAILED
             try:
                 yield from stream
                 state = DONE
-            except GeneratorExit:
+            except (GeneratorExit, KeyboardInterrupt):  # stopped by the user: paid for and receipted so far
                 state = DONE
                 raise
             finally:
                 around.store.finish_order(digest, state)
                 self.transactions += reserve.transactions
                 if state == DONE:
-                    self._answer = self._finished(pipeline, stream, signature)
+                    self._answer = self._finished(pipeline, stream)
 
-    def _finished(self, pipeline: Pipeline, stream: AnswerStream, signature: bytes) -> Answer:
+    def _finished(self, pipeline: Pipeline, stream: AnswerStream) -> Answer:
         session, contracts = self._session, self._session.around.contracts
-        keys = {r.node: contracts.nodes.receipt_key_of(r.node) for r, _ in pipeline.receipts}
-        proof = InferenceProof(
-            contracts.domain,
-            self._order,
-            signature,
-            session.record.signer,
-            len(self._request.prompt),
-            tuple(pipeline.seen.tokens),
-            tuple(pipeline.receipts),
-            tuple(pipeline.feeds),
-            keys,
-            pipeline.seen.leaves(),
-        )
+        record = session.around.store.order(pipeline.digest)
+        keys = contracts.nodes.receipt_key_of
+        proof = generate_proof(record, session.record.signer, contracts.domain, keys, pipeline.seen.leaves())
         voucher = session.around.store.last_voucher(session.id)
         return Answer(
             mode="direct" if session.record.direct else "session",

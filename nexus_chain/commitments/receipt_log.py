@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from pymerkle import ConsistencyProof, InclusionProof, InvalidProof, SqliteTree, verify_consistency, verify_inclusion
 
@@ -21,14 +22,19 @@ _ASK_AGAIN = "Do not rely on this log; keep the signed receipt itself, which is 
 
 
 class ReceiptLog:
-    """The log in the SQLite file ``path``, created where there is none. Threads may share it."""
+    """The log in the SQLite file ``path``, created where there is none. Threads may share it.
 
-    def __init__(self, path: Path) -> None:
+    ``synchronous="NORMAL"`` survives a killed process and may lose its last entries in a power cut: for an
+    owner that has them elsewhere and appends them again.
+    """
+
+    def __init__(self, path: Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._tree = SqliteTree(str(path), _ALGORITHM)
             self._tree.con.execute("PRAGMA journal_mode = WAL")
-            self._tree.con.execute("PRAGMA synchronous = FULL")  # a commit returns after its fsync
+            # FULL: a commit returns after its fsync.
+            self._tree.con.execute(f"PRAGMA synchronous = {synchronous}")
         except (sqlite3.Error, ValueError) as error:
             raise ReceiptLogError(
                 f"the receipt log {path} cannot be opened ({error})",
@@ -41,6 +47,10 @@ class ReceiptLog:
     def append(self, receipt: bytes) -> int:
         """Append a receipt durably; returns its index."""
         return int(self._tree.append_entry(receipt)) - 1
+
+    def sync(self) -> None:
+        """Return when every entry survives a power cut."""
+        self._tree.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def receipt(self, index: int) -> bytes:
         """The receipt at ``index``; ReceiptLogError where there is none."""

@@ -30,6 +30,7 @@ from nexus_chain.commitments.merkle import DIGEST_BYTES, MerkleTree, leaf_hashes
 from nexus_chain.commitments.tensor import TORCH_DTYPES, RowLayout, tensor_bytes, tensor_root, tensor_tree
 from nexus_chain.commitments.weights import ModelCommitment, program_root, weights_root
 from nexus_chain.errors import NexusError
+from nexus_chain.json_text import parse_json
 from nexus_chain.program import IntegerModel, Program, TensorSpec
 
 FORMAT = "nexus.tensor-block.v1"
@@ -116,7 +117,7 @@ class _Index:
     @classmethod
     def read(cls, path: Path) -> _Index:
         try:
-            data = json.loads(path.read_bytes())
+            data = parse_json(path.read_bytes())
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']!r}")
             roots = tuple((str(name), bytes.fromhex(root)) for name, root in data["tensors"])
@@ -254,7 +255,7 @@ def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
         (length,) = struct.unpack_from("<Q", mapped)
         if length > len(mapped) - 8:
             raise ValueError(f"header of {length} bytes in a file of {len(mapped)}")
-        header = json.loads(mapped[8 : 8 + length])
+        header = parse_json(mapped[8 : 8 + length])
         if not isinstance(header, dict):
             raise ValueError("header is no object")
     except (ValueError, struct.error) as error:

@@ -23,7 +23,7 @@ from nexus_chain.engine.errors import (
 from nexus_chain.engine.native_executor import KernelWeights, NativeExecutor
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.program import Op, Program
-from nexus_chain.program.model import check_weights
+from nexus_chain.program.model import check_weight_ranges, check_weights
 from nexus_chain.program.primitives import SATURATION
 from nexus_chain.program.sampling import Sampling
 
@@ -52,7 +52,7 @@ class Engine:
         """``threads`` defaults to torch's; ``backend`` "auto" takes the compiled kernels where they work.
 
         Raises :class:`KernelUnavailableError` for ``backend="native"`` where they do not, and
-        :class:`TensorMismatchError` if a weight is missing or of another type or shape.
+        :class:`TensorMismatchError` if a weight is missing, of another type or shape, or out of range.
         """
         end = program.shape.layers if layer_end is None else layer_end
         specs = program.weights_of(layer_start, end)
@@ -63,6 +63,7 @@ class Engine:
         self.backend: Literal["native", "torch"] = choose_backend(backend)
         self._weights = {spec.name: weights[spec.name] for spec in specs if spec.name in weights}
         check_weights(specs, self._weights)
+        check_weight_ranges(specs, self._weights)
         self._threads = threads or torch.get_num_threads()
         self._kernel_weights: KernelWeights | None = None
         if self.backend == "native":

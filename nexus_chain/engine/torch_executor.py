@@ -129,7 +129,7 @@ def _linear(call: Call) -> tuple[Tensor, ...]:
     shift = -(e.to(torch.int64)[:, None] + scale[:, 1] + call.param("fraction") + 12)
     y = fx.sat(fx.rs(fx.rs(total * m[:, None], 12) * scale[:, 0], shift))
     if call.param("bias"):
-        y = fx.sat(y + call.weights[2])
+        y = fx.sat(y + fx.sat(call.weights[2].to(torch.int64)))
     if call.param("residual"):
         y = fx.sat(y + call.inputs[3])
     return (y.to(torch.int32),)

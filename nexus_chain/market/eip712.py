@@ -19,6 +19,7 @@ from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from nexus_chain.json_text import parse_json
 from nexus_chain.market.errors import BadSignatureError, DocumentFormatError, WrongSignerError
 
 Word = Callable[[Any], bytes]
@@ -29,8 +30,12 @@ SIGNATURE_BYTES = 65
 #: Integers above this are decimal strings in JSON, because other languages read numbers as doubles.
 LARGEST_JSON_NUMBER = 2**53 - 1
 
+#: Characters: an order of a thousand segments.
+LONGEST_JSON = 1 << 17
+
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _BYTES32 = re.compile(r"0x[0-9a-f]{64}\Z")
+_DEEPEST = 3  # object, list, object: no document nests deeper
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)\Z")
 _DOMAIN_TYPEHASH = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
@@ -224,24 +229,16 @@ class Document:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Inverse of ``to_json``. Raises DocumentFormatError for anything else."""
-        # A stranger's text: the parser recurses in C, and with a raised recursion limit deep nesting kills
-        # the process. No document is deeper than object, list, object.
-        if _nesting(text) > 3:
-            raise DocumentFormatError(f"{cls.__name__} is nested too deeply", advice="Send a document's own JSON.")
+        if len(text) > LONGEST_JSON:
+            raise DocumentFormatError(
+                f"{cls.__name__} has {len(text)} characters, at most {LONGEST_JSON} are read",
+                advice="Send a document's own JSON.",
+            )
         try:
-            data = json.loads(text)
+            data = parse_json(text, deepest=_DEEPEST)
         except ValueError as error:
             raise DocumentFormatError(f"{cls.__name__} is not JSON: {error}", advice="Send it again.") from error
         return cls.from_dict(data)
-
-
-def _nesting(text: str) -> int:
-    """The deepest nesting of brackets in ``text``, strings included (no document has brackets in one)."""
-    depth = deepest = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _to_json(value: Any) -> Any:

@@ -10,10 +10,8 @@ MarketError
 │   ├── OrderAsksError             asks that do not cover the layers in order
 │   └── OrderSessionError          an order of another session
 ├── VoucherError
-│   ├── VoucherSessionError        a voucher of another session
 │   ├── VoucherLineError           no line for this node, or two
 │   ├── VoucherOverCapError        more than the chain holds for this node
-│   ├── VoucherUnderpaysError      less than the next chunk costs
 │   └── StaleVoucherError          pays nothing new; harmless, the higher one stays
 │       ├── ReplayedVoucherError   the same cumulative amount again
 │       └── LowerVoucherError      a lower cumulative amount
@@ -66,20 +64,12 @@ class VoucherError(MarketError):
     """Base of what makes a node refuse a voucher."""
 
 
-class VoucherSessionError(VoucherError):
-    """Raised when a voucher belongs to another session."""
-
-
 class VoucherLineError(VoucherError):
     """Raised when a voucher has no line, or more than one, for a node."""
 
 
 class VoucherOverCapError(VoucherError):
     """Raised when a voucher promises more than the chain holds for the node."""
-
-
-class VoucherUnderpaysError(VoucherError):
-    """Raised when a voucher does not prepay the next chunk."""
 
 
 class StaleVoucherError(VoucherError):

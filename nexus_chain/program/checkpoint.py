@@ -6,7 +6,6 @@ It does not know what the tensors mean; that is ``hugging_face.py``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import (
     CheckpointFileError,
     CheckpointLayoutError,
@@ -89,7 +89,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder} has no config.json", advice="Point to the folder of a Hugging Face checkpoint."
         )
     try:
-        config = json.loads(path.read_text())
+        config = parse_json(path.read_bytes())
     except ValueError as cause:
         raise CheckpointLayoutError(f"{path} is not JSON ({cause})", advice=DOWNLOAD_AGAIN) from cause
     if not isinstance(config, dict):
@@ -113,7 +113,7 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
 
 def _indexed_files(folder: Path) -> dict[str, Path]:
     try:
-        index = json.loads((folder / INDEX_FILE).read_text())["weight_map"]
+        index = parse_json((folder / INDEX_FILE).read_bytes())["weight_map"]
         files = {str(name): folder / str(file) for name, file in index.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise CheckpointLayoutError(
@@ -154,16 +154,16 @@ def _first_truncated(path: Path) -> str:
     try:
         content = path.read_bytes()
         start = 8 + int.from_bytes(content[:8], "little")
-        header = json.loads(content[8:start])
-    except (OSError, ValueError):
-        return ""
-    left = len(content) - start
-    entries = sorted((entry["data_offsets"], name) for name, entry in header.items() if name != "__metadata__")
-    for (begin, end), name in entries:
-        if end > left:
-            rows = header[name]["shape"][0]
-            whole = max(0, left - begin) * rows // (end - begin)
-            return f"; tensor {name} is cut off from row {whole} of {rows}"
+        header = parse_json(content[8:start])
+        left = len(content) - start
+        entries = sorted((entry["data_offsets"], name) for name, entry in header.items() if name != "__metadata__")
+        for (begin, end), name in entries:
+            if end > left:
+                rows = int(header[name]["shape"][0])
+                whole = max(0, left - begin) * rows // (end - begin)
+                return f"; tensor {name} is cut off from row {whole} of {rows}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError):
+        return ""  # a header that makes no sense says nothing about rows
     return ""
 
 

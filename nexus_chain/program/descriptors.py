@@ -17,6 +17,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import ProgramFormatError
 from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, layout_of
 
@@ -166,10 +167,10 @@ class Program:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Program:
+    def from_json(cls, text: str | bytes) -> Program:
         """Parse what :meth:`to_json` wrote; :class:`ProgramFormatError` if it is anything else."""
         try:
-            program = _program_from(json.loads(text))
+            program = _program_from(parse_json(text))
         except (ValueError, KeyError, TypeError) as cause:
             raise ProgramFormatError(
                 f"This is not an integer program ({cause})", advice="Import or download the model again."

@@ -52,7 +52,7 @@ class IntegerModel:
             raise ProgramFormatError(
                 f"{folder} has no {missing[0]}", advice="Point to a folder written by `nexus model import`."
             )
-        program = Program.from_json((folder / PROGRAM_FILE).read_text())
+        program = Program.from_json((folder / PROGRAM_FILE).read_bytes())
         return cls(program, _read_weights(folder / WEIGHTS_FILE))
 
 

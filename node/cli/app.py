@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from nexus_chain.errors import NexusError
+from nexus_chain.errors import NexusError, OperatingSystemError
 from node.cli import ask, audit, model, money, network, session, verify, wallet
 from node.cli.output import emit_json, note
 from node.cli.settings import DEFAULT_RPC, Settings
@@ -76,12 +76,19 @@ def run(arguments: list[str]) -> int:
     except SystemExit as leaving:  # done, --help, a failed check, wrong usage
         return leaving.code if isinstance(leaving.code, int) else 0
     except NexusError as error:
-        if "--json" in arguments:
-            emit_json({"error": {"type": type(error).__name__, "message": error.message, "advice": error.advice}})
-        note(f"nexus: {error}")
-        return 1
+        return _failed(error, arguments)
     except BrokenPipeError:
         # The reader of our output is gone; nothing more can be said to it, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return _failed(OperatingSystemError.of(error), arguments)
     return 0
+
+
+def _failed(error: NexusError, arguments: list[str]) -> int:
+    """Say what is wrong and what to do; the exit code."""
+    if "--json" in arguments:
+        emit_json({"error": {"type": type(error).__name__, "message": error.message, "advice": error.advice}})
+    note(f"nexus: {error}")
+    return 1

@@ -46,9 +46,12 @@ def ask(
                 asking = client.ask_direct(version, files_of(settings, version), text, options, told)
             else:
                 asking = pick_session(settings, client, session, "open").ask(text, options, told)
-        for piece in asking:
-            if not json:
-                print(piece, end="", flush=True)
+        try:
+            for piece in asking:
+                if not json:
+                    print(piece, end="", flush=True)
+        except KeyboardInterrupt:
+            note("\n[stopped; what was computed is receipted and kept]")
         answer = asking.answer
         closing = client.close_direct(answer) if direct else None
     path = answer.proof.save(out or settings.home.answers / f"{answer.order_digest.hex()[:16]}.json")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from nexus_chain.client.errors import ModelFilesError
 from nexus_chain.client.model_files import TOKENIZER_FILE
+from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
 
 CHECKPOINT_FILE = "model.safetensors"
@@ -30,7 +30,7 @@ def activation_bits(checkpoint: Path) -> ActivationBits | None:
     if not path.is_file():
         return None
     try:
-        return ActivationBits(**json.loads(path.read_text())["activation_bits"])
+        return ActivationBits(**parse_json(path.read_bytes())["activation_bits"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFilesError(
             f"{path} names no activation bits ({error})", advice="Run scripts/certify_model.py on the folder again."

@@ -11,9 +11,9 @@ from node.cli.output import emit_json, hex_id, note, progress, result, spinner, 
 from node.cli.settings import JsonFlag, Settings, settings_of
 
 if TYPE_CHECKING:
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.cid import Cid
+    from nexus_chain.certificates.kubo import Pinner
     from nexus_chain.certificates.publication import Publication
+    from nexus_chain.chain.contracts import Contracts
     from nexus_chain.chain.model_registry import ModelVersion
 
 app = typer.Typer(help="Import, shard and publish models.", no_args_is_help=True, rich_markup_mode=None)
@@ -84,7 +84,7 @@ def publish(
     version: Annotated[str, typer.Option(help="Semantic version, such as 1.0.0.")] = "1.0.0",
     price: Annotated[int, typer.Option(min=0, help="Suggested wei per token over all layers.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in the certificate [default: the folder's].")] = None,
-    parent: Annotated[str | None, typer.Option(help="Id of the version this one came from.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Version this one came from, its id or the beginning.")] = None,
     ipfs: Annotated[str | None, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon to pin to as well.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -96,28 +96,32 @@ def publish(
     from nexus_chain.certificates.publication import Publication
     from nexus_chain.program.overflow import prove_no_overflow
     from node.cli.importing import keep
+    from node.cli.versions import choose_version
 
     settings = settings_of(context)
     contracts = settings.wallet_chain
     store = BlockStore(settings.home.prepare().blocks)
+    pinner = _pinner(settings, ipfs) if ipfs else None  # a bad address is refused before anything is paid for
     with spinner("Importing and hashing", quiet=json):
         publication = Publication.prepare(checkpoint, store, version, name)
     with spinner("Proving that no operation overflows", quiet=json):
         proof = prove_no_overflow(publication.model.program)
-    before = bytes.fromhex(parent.removeprefix("0x")) if parent else bytes(32)
+    before = choose_version(settings, parent) if parent else bytes(32)
     with spinner("Registering", quiet=json):
-        version_id, registered = contracts.models.publish(_registered(publication, version, price, before))
+        version_id, published_gas = _register(
+            contracts, settings.wallet.address, _stated(publication, version, price, before)
+        )
         signed = publication.certificate(settings.wallet.address, version_id, before).sign(settings.wallet)
         cid = store.add_bytes(signed.to_bytes())
         anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
     keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
-    pinned = _pin(settings, store, [cid, *publication.cids], ipfs) if ipfs else None
+    pinned = pinner.pin_all([cid, *publication.cids]) if pinner else None
     document = {
         "model_version": hex_id(version_id),
         "certificate_cid": str(cid),
         "manifest_cid": publication.manifest_cid,
         "overflow_bits": proof.bits,
-        "gas": {"publish": registered.gas, "anchor": anchored.gas},
+        "gas": {"publish": published_gas, "anchor": anchored.gas},
         "pinned": pinned,
     }
     if json:
@@ -126,10 +130,44 @@ def publish(
     result(hex_id(version_id))
     note(f"Certificate {cid}; the largest intermediate needs {proof.bits} bits. Audit it with `nexus audit {cid}`.")
     if pinned is False:
-        note("The IPFS daemon does not answer; the block store keeps everything and pinning is queued.")
+        note("The IPFS daemon did not take everything; the block store keeps it. Try again with `nexus model pin`.")
 
 
-def _registered(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:
+@app.command("pin")
+def pin(
+    context: typer.Context,
+    ipfs: Annotated[str, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon, such as /ip4/127.0.0.1/tcp/5001.")],
+    json: JsonFlag = False,
+) -> None:
+    """Offer everything again that an IPFS daemon did not take; exit code 1 while something waits."""
+    from nexus_chain.certificates.kubo import PinQueue
+
+    settings = settings_of(context)
+    pinned = _pinner(settings, ipfs).retry()
+    waiting = PinQueue(settings.home.pins).waiting()
+    if json:
+        left = [{"cid": str(entry.cid), "attempts": entry.attempts, "problem": entry.problem} for entry in waiting]
+        emit_json({"pinned": [str(cid) for cid in pinned], "waiting": left})
+    else:
+        for cid in pinned:
+            result(str(cid))
+        note(f"{len(pinned)} pinned, {len(waiting)} waiting.")
+        for entry in waiting:
+            note(f"{entry.cid}: {entry.problem}")
+    if waiting:
+        raise typer.Exit(1)
+
+
+def _register(contracts: Contracts, publisher: str, stated: ModelVersion) -> tuple[bytes, int]:
+    """(version id, gas); goes on after a crash between registering and anchoring, where gas is 0."""
+    version = contracts.models.id_of(publisher, stated)
+    if contracts.models.publisher_of(version) and contracts.certificates.certificate(version) is None:
+        return version, 0
+    version, mined = contracts.models.publish(stated)
+    return version, mined.gas
+
+
+def _stated(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:
     from nexus_chain.chain.model_registry import ModelVersion, SemVer
 
     major, minor, patch = (int(part) for part in version.split("."))
@@ -145,10 +183,10 @@ def _registered(publication: Publication, version: str, price: int, parent: byte
     )
 
 
-def _pin(settings: Settings, store: BlockStore, cids: list[Cid], address: str) -> bool:
-    """Offer the documents to a Kubo daemon; what it does not take now waits in the queue."""
+def _pinner(settings: Settings, address: str) -> Pinner:
+    """What pins files of this home's block store to the daemon at ``address``. Raises IpfsDaemonError."""
+    from nexus_chain.certificates.block_store import BlockStore
     from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
 
-    pinner = Pinner(store, PinQueue(settings.home.root / "pins.sqlite"), KuboDaemon(address))
-    taken = [pinner.pin(cid) for cid in cids]  # every one is offered, or noted for later
-    return all(taken)
+    home = settings.home.prepare()
+    return Pinner(BlockStore(home.blocks), PinQueue(home.pins), KuboDaemon(address))

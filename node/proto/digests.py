@@ -11,6 +11,8 @@ from node.proto import shard_pb2
 
 #: Seconds by which the clocks of a client and a node may differ when private rows are asked for.
 CLOCK_TOLERANCE = 300
+#: Metadata of ``Forward`` and ``CloseChunk``: the session key's signature over ``access_digest``.
+ACCESS = "nexus-access-bin"
 #: Bytes of the random challenge of ``Describe``.
 CHALLENGE_BYTES = 32
 
@@ -34,6 +36,14 @@ def description_digest(description: shard_pb2.NodeDescription, challenge: bytes)
 def rows_request_digest(order_digest: bytes, node: bytes, time: int) -> bytes:
     """The 32 bytes the session key signs to read an order's rows from ``node`` (20-byte address)."""
     return keccak(b"nexus.rows.v1" + order_digest + node + time.to_bytes(8, "big"))
+
+
+def access_digest(order_digest: bytes, node: bytes) -> bytes:
+    """The 32 bytes the session key signs to feed an order at ``node`` (20-byte address), in metadata ACCESS.
+
+    Every node of an answer knows its order: without this one of them could feed another in the client's name.
+    """
+    return keccak(b"nexus.access.v1" + order_digest + node)
 
 
 def log_entry(json: str, signature: bytes) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
+import time
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +18,7 @@ from urllib.parse import parse_qs, urlparse
 
 from nexus_chain.certificates.unixfs import CHUNK_BYTES, blocks_of
 
+_START_SECONDS = 60
 BLOCKS: dict[str, bytes] = {}
 PINS: set[str] = set()
 
@@ -32,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
             self._add(query, body)
         elif call == "block/get" and query["arg"] in BLOCKS:
             self._answer(BLOCKS[query["arg"]])
-        elif call == "pin/ls" and query["arg"] in PINS:
+        elif call == "pin/ls" and query.get("cid-base") == "base32" and query["arg"] in PINS:
             self._answer(json.dumps({"Keys": {query["arg"]: {"Type": "recursive"}}}).encode())
         else:
             self._answer(json.dumps({"Message": f"{call}: not found", "Code": 0, "Type": "error"}).encode(), 500)
@@ -69,6 +72,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
+
+
+def start(port_file: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Run this file as a process; it and its multiaddress. The caller terminates it."""
+    process = subprocess.Popen([sys.executable, __file__, str(port_file), *arguments])
+    deadline = time.monotonic() + _START_SECONDS
+    while not port_file.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process, f"/ip4/127.0.0.1/tcp/{port_file.read_text()}"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_published_model_is_audited_by_a_stranger(trained: Path, tmp_path: Path) -> None:
     if not (ROOT / "build/forge/ModelRegistry.sol").is_dir():
-        subprocess.run([str(ROOT / "node_modules/.bin/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[1])
         creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")

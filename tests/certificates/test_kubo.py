@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubo_rpc_server import start
 
 from nexus_chain.certificates.block_store import BlockStore, fetch_file
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import BlockMissingError, IpfsDaemonError, PinMismatchError
 from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
 
-SERVER = Path(__file__).with_name("kubo_rpc_server.py")
 BIG = bytes(range(256)) * 3000
 NOBODY = "/ip4/127.0.0.1/tcp/9"
-
-
-def start(port_file: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
-    process = subprocess.Popen([sys.executable, str(SERVER), str(port_file), *arguments])
-    deadline = time.monotonic() + 60
-    while not port_file.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return process, f"/ip4/127.0.0.1/tcp/{port_file.read_text()}"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +86,32 @@ def test_daemon_that_computes_another_cid_is_not_believed(store: BlockStore, que
         with pytest.raises(PinMismatchError, match="256 KiB chunks"):
             Pinner(store, queue, KuboDaemon(address)).pin(cid)
         assert [pin.cid for pin in queue.waiting()] == [cid]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_one_bad_file_does_not_hold_up_the_others(address: str, store: BlockStore, queue: PinQueue) -> None:
+    lost, kept = Cid.of(b"absent"), store.add_bytes(b"kept")
+    assert not Pinner(store, queue, KuboDaemon(NOBODY)).pin_all([kept])
+    assert not Pinner(store, queue, KuboDaemon(address)).pin_all([lost])
+    assert KuboDaemon(address).is_pinned(kept)
+    assert [(pin.cid, pin.attempts) for pin in queue.waiting()] == [(lost, 1)]
+    again = store.add_bytes(b"again")
+    assert Pinner(store, queue, KuboDaemon(address)).pin_all([again, kept])
+    assert [pin.cid for pin in queue.waiting()] == [lost]
+
+
+def test_files_that_the_daemon_addresses_otherwise_all_stay_queued(
+    store: BlockStore, queue: PinQueue, tmp_path: Path
+) -> None:
+    process, address = start(tmp_path / "port", "1024")
+    try:
+        big, small = store.add_bytes(BIG), store.add_bytes(b"one block")
+        assert not Pinner(store, queue, KuboDaemon(address)).pin_all([big, small])
+        (waiting,) = queue.waiting()
+        assert (waiting.cid, waiting.attempts) == (big, 1)
+        assert "the daemon computed" in waiting.problem
     finally:
         process.terminate()
         process.wait()

@@ -92,7 +92,7 @@ def test_deployment_file_round_trip(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [entry.name for entry in path.parent.iterdir()] == ["31337.json"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"chain_id": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"chain_id": 1}', "\x00", "[" * 100_000])
 def test_broken_deployment_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "d.json"
     path.write_text(content)

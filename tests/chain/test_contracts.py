@@ -11,6 +11,7 @@ from chain_world import CAP, STAKE, STATED, World
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractMissingError, ContractRevertedError, UnfundedWalletError, WalletError
+from nexus_chain.chain.inference_market import Refusal
 from nexus_chain.chain.model_registry import SemVer
 from nexus_chain.chain.node_registry import Announcement
 from nexus_chain.chain.wallet import Wallet
@@ -83,7 +84,9 @@ def test_one_refused_line_does_not_stop_the_other(world: World) -> None:
     session = world.open()
     mined = world.owner.market.post(*world.voucher(session, CAP + 1, 7))
     refused = world.owner.market.events_in(mined.receipt, "LineRefused")
-    assert [(event.arguments["node"], event.arguments["refusal"]) for event in refused] == [(world.nodes[0], 3)]
+    assert [(event.arguments["node"], Refusal(event.arguments["refusal"])) for event in refused] == [
+        (world.nodes[0], Refusal.OVER_CAP)
+    ]
     assert [world.user.market.line_of(session, node).cumulative for node in world.nodes] == [0, 7]
 
 
@@ -150,6 +153,7 @@ def test_receipt_log_only_grows(world: World) -> None:
 def test_registry_shows_nodes_and_their_offers(world: World) -> None:
     registry, (first, second) = world.user.nodes, world.nodes
     assert list(registry.nodes()) == [first, second]
+    assert (registry.node_count(), registry.is_convicted(first)) == (2, False)
     assert registry.node(first).endpoint == "127.0.0.1:5000"
     assert list(registry.announcements(world.version)) == [Announcement(first, 0, 2, 5), Announcement(second, 2, 4, 5)]
     assert registry.announcement_of(first, world.version) == Announcement(first, 0, 2, 5)
@@ -158,6 +162,11 @@ def test_registry_shows_nodes_and_their_offers(world: World) -> None:
     world.operators[0].nodes.withdraw_announcement(world.version)
     assert registry.announcement_of(first, world.version) is None
     assert registry.announcement_count(world.version) == 1
+    with pytest.raises(ContractRevertedError):
+        world.owner.nodes.prune_announcement(second, world.version)
+    world.operators[1].nodes.request_unbond()
+    world.owner.nodes.prune_announcement(second, world.version)  # anyone may, once it serves no more
+    assert registry.announcement_count(world.version) == 0
     assert registry.receipt_key_of(world.address(world.user)) == "0x" + "00" * 20
 
 
@@ -175,6 +184,16 @@ def test_stake_leaves_after_the_delay_only(world: World) -> None:
     before = world.chain.web3.eth.get_balance(address)
     mined = node.withdraw()
     assert world.chain.web3.eth.get_balance(address) == before + STAKE + 5 - mined.fee
+
+
+def test_a_balance_can_be_sent_elsewhere(world: World) -> None:
+    node, heir = world.operators[0].nodes, Wallet.ephemeral().address
+    node.request_unbond()
+    world.chain.advance(node.unbonding_delay() + 1)
+    node.complete_unbond()
+    node.withdraw_to(heir)
+    assert world.chain.web3.eth.get_balance(heir) == STAKE
+    assert node.balance_of(world.nodes[0]) == 0
 
 
 def test_discovery_and_route_follow_the_chain(world: World) -> None:

@@ -52,7 +52,7 @@ def test_readable_keystore_is_closed_to_others(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"crypto": {}}', '{"crypto": 1, "version": 3}'])
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"crypto": {}}', '{"crypto": 1, "version": 3}', "[" * 100_000])
 def test_broken_keystore(tmp_path: Path, content: str) -> None:
     path = tmp_path / "w.json"
     path.write_text(content)

@@ -134,6 +134,15 @@ def test_model_shard_writes_blocks(nexus: Nexus, tmp_path: Path) -> None:
     )
 
 
+def test_what_the_machine_refuses_is_one_line(nexus: Nexus, tmp_path: Path) -> None:
+    small_model().save(tmp_path / "model")
+    (tmp_path / "file").write_text("not a folder")
+    printed = nexus("model", "shard", tmp_path / "model", "--out", tmp_path / "file" / "shards", "--json")
+    assert (printed.code, printed.json["error"]["type"]) == (1, "OperatingSystemError")
+    assert str(tmp_path / "file") in printed.json["error"]["message"]
+    assert "Traceback" not in printed.err
+
+
 @pytest.mark.parametrize(
     ("wei", "shown"),
     [

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toy_network import DOMAIN, WIDTH, ToyNode, ToyPeer, expected_tokens
+from torch import Tensor
+from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, expected_tokens
 
 from nexus_chain.client import pipeline as pipeline_module
 from nexus_chain.client.errors import CapTooLowError, NoSpareError
@@ -60,8 +62,6 @@ class Network:
         self.by_address = {n.address: n for n in [*self.nodes, *(s for group in self.spares.values() for s in group)]}
 
     def pipeline(self, prompt: Sequence[int], max_tokens: int, salt: bytes = bytes(32)) -> Pipeline:
-        import torch
-
         asks = tuple(Ask(i, i + 1, 10) for i in range(self.segments))
         root = commit(torch.tensor(prompt, dtype=torch.int32), salt)
         order = Order(SESSION, salt, bytes(32), root, max_tokens, bytes(32), 0, CAP, asks, 2**40)
@@ -78,6 +78,7 @@ class Network:
             store=self.store,
             dial=lambda contact: ToyPeer(self.by_address[contact.address]),
             reserve=self.reserve,
+            vocab=VOCABULARY,
         )
 
 
@@ -230,3 +231,31 @@ def test_early_stop_leaves_nothing_unreceipted(tmp_path: Path) -> None:
     stream.close()
     assert max(r.to_position for r, _ in run.receipts) == 11
     assert network.store.lines(SESSION)[network.nodes[0].address].used == 110
+
+
+def test_interrupt_from_the_keyboard_leaves_nothing_unreceipted(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    run = network.pipeline([4, 4], 60)
+    stream = run.run()
+    for _ in range(40):
+        next(stream)
+    with pytest.raises(KeyboardInterrupt):
+        stream.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+    assert max(r.to_position for r, _ in run.receipts) == 41
+
+
+@pytest.mark.parametrize("token", [-1, 101, 2**31 - 1])
+def test_a_token_that_is_none_is_the_fault_of_who_sampled_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: int
+) -> None:
+    network = Network(tmp_path)
+    honest = ToyPeer.forward
+
+    def forward(peer: ToyPeer, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
+        out = honest(peer, order_digest, start, rows)
+        return torch.full_like(out, token) if peer.node is network.nodes[1] else out
+
+    monkeypatch.setattr(ToyPeer, "forward", forward)
+    run = network.pipeline([5, 6], 3)
+    assert list(run.run()) == expected_tokens([5, 6], 3, 2)
+    assert [(event.segment, event.failed) for event in run.failovers] == [(1, network.nodes[1].address)]

@@ -53,7 +53,7 @@ def test_file_round_trip(tmp_path: Path, honest: InferenceProof) -> None:
     assert InferenceProof.load(path) == honest
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "nexus.answer.v1"}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "nexus.answer.v1"}', "null", "[" * 100_000])
 def test_malformed_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "answer.json").write_text(text)
     with pytest.raises(ProofFileError, match="nexus ask"):

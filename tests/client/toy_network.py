@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from nexus_chain.client.errors import NodeRefusedError, NodeUnreachableError
-from nexus_chain.client.peer import NodeContact, PeerStatus, SignedFeed, SignedOrder, SignedReceipt, SignedVoucher
+from nexus_chain.client.peer import (
+    NodeContact,
+    PeerStatus,
+    SignDigest,
+    SignedFeed,
+    SignedOrder,
+    SignedReceipt,
+    SignedVoucher,
+)
 from nexus_chain.commitments.tensor import RowTree
 from nexus_chain.market.documents import Domain, Order, Receipt, address_of, require_signer, sign
 
@@ -103,7 +111,13 @@ class ToyPeer:
         return PeerStatus(512, 0)
 
     def open_order(
-        self, order: SignedOrder, segment: int, prompt_length: int, prompt: Sequence[int], voucher: SignedVoucher
+        self,
+        order: SignedOrder,
+        segment: int,
+        prompt_length: int,
+        prompt: Sequence[int],
+        voucher: SignedVoucher,
+        sign_digest: SignDigest,
     ) -> int:
         self._alive()
         require_signer(order[0], order[1], DOMAIN, self.node.session_signer)

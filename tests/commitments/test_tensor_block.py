@@ -164,6 +164,18 @@ def test_damaged_index_is_refused(block: Path, commitment: ModelCommitment, dama
         load_tensor_block(block, commitment.weights_root)
 
 
+def test_deeply_nested_index_and_header_are_refused(block: Path, commitment: ModelCommitment) -> None:
+    index = index_path(block).read_bytes()
+    deep = b"[" * 100_000
+    index_path(block).write_bytes(deep)
+    with pytest.raises(TensorBlockError, match="not a block index"):
+        load_tensor_block(block, commitment.weights_root)
+    index_path(block).write_bytes(index)
+    block.write_bytes(len(deep).to_bytes(8, "little") + deep)
+    with pytest.raises(TensorBlockError, match="not a safetensors file"):
+        load_tensor_block(block, commitment.weights_root)
+
+
 def test_index_cannot_point_to_other_layers_unnoticed(block: Path, commitment: ModelCommitment) -> None:
     index = json.loads(index_path(block).read_text())
     index["layers"] = [0, 3]

@@ -100,6 +100,15 @@ def test_missing_weight_is_named(model, backend):
     assert Engine(chosen.program, weights, 0, 1, backend=backend).is_first
 
 
+def test_scale_out_of_range_is_named(model, backend):
+    chosen = model("tiny")
+    name = "layers.0.mlp.up.scale"
+    weights = {**chosen.weights, name: chosen.weights[name].clone()}
+    weights[name][5, 0] = 1 << 16
+    with pytest.raises(TensorMismatchError, match=r"layers\.0\.mlp\.up\.scale .* row 5"):
+        Engine(chosen.program, weights, backend=backend)
+
+
 def test_misaligned_and_strided_weights_give_the_same_bits(model, backend):
     chosen = model("tiny")
     odd = dict(chosen.weights)

@@ -65,6 +65,8 @@ def test_extreme_rows_and_weights_equal_the_reference(model, backend):
     for name in weights:
         if name.endswith(".weight"):
             weights[name] = torch.where(weights[name] > 0, 127, -128).to(torch.int8)
+        if name.endswith(".bias"):
+            weights[name] = torch.full_like(weights[name], -(2**31))
         if name.endswith(".scale"):
             weights[name] = torch.stack([torch.full_like(weights[name][:, 0], 65535), weights[name][:, 1] + 9], dim=1)
     limits = torch.tensor([2**31 - 1, -(2**31), 0, 1, -1, 2**30, -(2**31) + 1], dtype=torch.int32)

@@ -25,7 +25,7 @@ def user() -> Wallet:
 def nodes(tmp_path: Path, user: Wallet) -> Iterator[list[LocalNode]]:
     """Two nodes that serve the tiny model, each knowing the other's receipt key."""
     made = [LocalNode(tmp_path / f"node{start}", user, start, end) for start, end in SPLIT]
-    keys = {node.wallet.address: node.core.serving.identity.receipt_key.address for node in made}
+    keys: dict[str, str] = {node.wallet.address: node.core.serving.identity.receipt_key.address for node in made}
     for node in made:
         node.facts.keys = keys
     yield made

@@ -58,7 +58,7 @@ class Network:
 def network(folder: Path) -> Iterator[Network]:
     """Anvil, the contracts, a published model and its blocks."""
     if not (ROOT / "build/forge/InferenceMarket.sol").is_dir():
-        subprocess.run([str(ROOT / "node_modules/.bin/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         payer = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"

@@ -77,7 +77,8 @@ class Client:
         signed = (self.order, self.key.sign(self.order, self.domain))
         voucher = self.voucher(len(PROMPT))
         return [
-            peer.open_order(signed, segment, len(PROMPT), PROMPT, voucher) for segment, peer in enumerate(self.peers)
+            peer.open_order(signed, segment, len(PROMPT), PROMPT, voucher, self.key.sign_digest)
+            for segment, peer in enumerate(self.peers)
         ]
 
     def pay(self, positions: int) -> None:
@@ -189,6 +190,29 @@ def test_messages_that_make_no_sense_are_refused(client: Client) -> None:
     with pytest.raises(NodeRefusedError) as refusal:
         client.peers[1].forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
     assert refusal.value.error_name == "MalformedRequestError"
+
+
+def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Client) -> None:
+    client.connect()
+    order, voucher = (client.order, client.key.sign(client.order, client.domain)), client.voucher(len(PROMPT))
+    other = dial(client.nodes[0].contact)
+    calls = (
+        lambda: other.forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32)),
+        lambda: other.close_chunk(client.digest, 0, 5, []),
+    )
+    for signer in (None, Wallet.ephemeral()):
+        if signer is not None:
+            other.open_order(order, 0, len(PROMPT), PROMPT, voucher, signer.sign_digest)
+        for call in calls:
+            with pytest.raises(NodeRefusedError) as refusal:
+                call()
+            assert refusal.value.error_name == "NotAuthorisedError"
+            if other._stream is not None:
+                other._stream.end()
+                other._stream = None
+    other.close()
+    client.tokens += client.feed(0, PROMPT)
+    client.close(len(PROMPT))
 
 
 def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:

@@ -12,7 +12,7 @@ from workplace import CAP, DOMAIN, PRICE, PROMPT, SESSION, Answer, LocalNode, ma
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import Ask, Receipt, TokenFeed, recover
+from nexus_chain.market.documents import Ask, Line, Receipt, TokenFeed, Voucher, recover
 from nexus_chain.market.errors import (
     OrderAsksError,
     OrderExpiredError,
@@ -23,6 +23,7 @@ from nexus_chain.market.errors import (
 )
 from node.errors import (
     BusyError,
+    DataFolderError,
     ModelNotServedError,
     NotAuthorisedError,
     NotPrepaidError,
@@ -36,6 +37,7 @@ from node.errors import (
     UnknownOrderError,
 )
 from node.proto.digests import log_entry, rows_request_digest
+from node.state import Effect
 
 
 def receipts_of(node: LocalNode, digest: bytes) -> list[Receipt]:
@@ -412,3 +414,120 @@ def test_forgotten_orders_leave_nothing(answer: Answer, nodes: list[LocalNode]) 
     answer.begin()
     nodes[0].core.serving.forget((answer.digest,))
     assert not list((nodes[0].folder / "rows").iterdir())
+
+
+# ------------------------------------------------------------------- hostile clients
+
+
+def test_voucher_too_long_to_be_posted_is_refused(answer: Answer, nodes: list[LocalNode], user: Wallet) -> None:
+    lines = [Line(nodes[0].wallet.address, 100), *(Line(f"0x{number:040x}", 0) for number in range(32))]
+    voucher = Voucher(SESSION, tuple(lines))
+    nodes[0].core.ledger.dispatch(nodes[0].facts.session(SESSION))
+    with pytest.raises(VoucherLineError):
+        nodes[0].core.serving.pay(voucher, user.sign(voucher, DOMAIN))
+
+
+def test_an_order_for_another_version_or_range_is_not_continued(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(2)
+    node = nodes[1]
+    kept = (node.folder / "rows" / f"{answer.digest.hex()}.rows").read_bytes()
+    for other in (replace(node.model, version=bytes([8]) * 32), replace(node.model, layer_start=2, width=100)):
+        served, node.model = node.model, other
+        node.restart()
+        assert node.core.ledger.state.order(answer.digest).length == len(PROMPT)
+        assert (node.folder / "rows" / f"{answer.digest.hex()}.rows").read_bytes() == kept
+        with pytest.raises(ModelNotServedError):
+            node.core.serving.forward(answer.digest, 5, torch.zeros((1, other.width), dtype=torch.int32))
+        with pytest.raises(ModelNotServedError):
+            node.core.serving.close_chunk(answer.digest, 5, 6, ())
+        node.model = served
+    node.restart()
+    answer.decode(1)
+    assert answer.tokens == whole_answer(PROMPT, 2)
+
+
+def test_one_prepaid_prompt_does_not_open_orders_without_end(nodes: list[LocalNode], user: Wallet) -> None:
+    answers = [Answer(nodes, user, make_order(user, deadline=2**40 + number), PROMPT) for number in range(40)]
+
+    def open_all() -> None:
+        for one in answers:
+            one.open()
+
+    with pytest.raises(BusyError):
+        open_all()
+    opened = len(nodes[0].core.ledger.state.orders)
+    assert 1 < opened < 40
+    answers[0].pay(len(PROMPT))
+    answers[0].feed(0, PROMPT)
+    answers[opened].open()
+
+
+def test_an_order_is_not_rebuilt_for_nothing_without_end(nodes: list[LocalNode], user: Wallet) -> None:
+    node = nodes[0]
+    answers = [Answer(nodes[:1], user, make_order(user, deadline=2**40 + n), PROMPT) for n in range(9)]
+    node.core.ledger.dispatch(node.facts.session(SESSION))
+    answers[0].pay(9 * len(PROMPT))
+    for one in answers:
+        application = replace(one.application(0), prompt=torch.tensor(PROMPT, dtype=torch.int32))
+        node.core.serving.open_order(application, None, b"")
+        node.core.serving.forward(one.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+
+    def ask_again(rounds: int) -> None:
+        for _ in range(rounds):
+            for one in answers:
+                node.core.serving.forward(one.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+
+    ask_again(7)
+    with pytest.raises(BusyError):
+        ask_again(3)
+
+
+def test_receipts_of_orders_side_by_side_are_all_logged_in_their_places(
+    nodes: list[LocalNode], user: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = nodes[0]
+    log = node.core.serving.log_receipts
+    held, waiting = threading.Event(), threading.Event()
+
+    def late(effects: tuple[Effect, ...]) -> None:
+        if not waiting.is_set():
+            waiting.set()
+            held.wait(2)
+        log(effects)
+
+    monkeypatch.setattr(node.core.serving, "log_receipts", late)
+    answers = [Answer(nodes[:1], user, make_order(user, deadline=2**40 + n), PROMPT) for n in range(2)]
+    node.core.ledger.dispatch(node.facts.session(SESSION))
+    answers[0].pay(2 * len(PROMPT))
+    for one in answers:
+        node.core.serving.open_order(
+            replace(one.application(0), prompt=torch.tensor(PROMPT, dtype=torch.int32)), None, b""
+        )
+        node.core.serving.forward(one.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+    first = threading.Thread(target=node.core.serving.close_chunk, args=(answers[0].digest, 0, 5, ()))
+    first.start()
+    waiting.wait(5)
+    second = threading.Thread(target=node.core.serving.close_chunk, args=(answers[1].digest, 0, 5, ()))
+    second.start()
+    second.join(1)
+    held.set()
+    first.join()
+    second.join()
+    for one in answers:
+        (signed,), _, size = node.core.serving.receipts(one.digest)
+        assert size == 2
+        assert node.core.receipts.receipt(signed.number) == log_entry(signed.json, signed.signature)
+
+
+def test_an_order_whose_rows_are_lost_is_not_continued(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(3)
+    node = nodes[0]
+    node.core.close()
+    path = node.folder / "rows" / f"{answer.digest.hex()}.rows"
+    path.write_bytes(path.read_bytes()[:12])
+    node.core = node._open()
+    with pytest.raises(DataFolderError):
+        node.core.serving.forward(answer.digest, 5, torch.tensor([1], dtype=torch.int32))
+    assert len(path.read_bytes()) == 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,11 +208,14 @@ def test_voucher_is_posted_when_the_session_closes_or_expires() -> None:
     assert due(after(observed(), voucher(50), observed(closing=True, end=100, posted=50)), 60) == ()
 
 
-def test_exhausted_or_idle_line_is_posted_and_closed() -> None:
-    for state, now in ((after(observed(), voucher(300)), 1), (after(observed(), voucher(50)), 500)):
-        posted, closed = due(state, now)
-        assert isinstance(posted, PostVoucher)
-        assert closed == CloseLine(SESSIONS[0])
+def test_idle_line_is_posted_and_closed() -> None:
+    posted, closed = due(after(observed(), voucher(50)), 500)
+    assert posted == PostVoucher(SESSIONS[0], "voucher of 50", bytes([50]))
+    assert closed == CloseLine(SESSIONS[0])
+
+
+def test_exhausted_line_stays_open_for_what_it_paid() -> None:
+    assert due(after(observed(), voucher(300)), 1) == ()
 
 
 def test_earned_line_is_settled_after_its_end() -> None:
@@ -231,3 +235,33 @@ def test_before_sleeping_every_better_voucher_is_posted() -> None:
     other = SESSIONS[1]
     state = after(observed(), voucher(50), observed(other), voucher(9, other), observed(other, posted=9))
     assert unposted(state) == (PostVoucher(SESSIONS[0], "voucher of 50", bytes([50])),)
+
+
+def test_a_forgotten_session_leaves_nothing_in_the_log_but_its_receipts_places(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    ledger = Ledger(WriteAheadLog(path), TERMS)
+    for digest, session in zip(ORDERS, SESSIONS, strict=False):
+        ledger.dispatch(observed(session))
+        ledger.dispatch(voucher(100, session))
+        received = order(digest, session)
+        ledger.dispatch(replace(received, prompt=b"private prompt" + digest))
+    for digest in (ORDERS[0], ORDERS[1], ORDERS[0]):
+        ledger.dispatch(receipt(4, digest))
+    ledger.dispatch(SessionForgotten(SESSIONS[0]))
+    ledger.close()
+    again = Ledger(WriteAheadLog(path), TERMS)
+    assert again.state == ledger.state
+    assert again.state.receipts == 3
+    assert [one.number for one in again.state.orders[ORDERS[1]].receipts] == [1]
+    again.close()
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"private prompt".hex().encode() + ORDERS[0].hex().encode() not in kept
+    assert b"private prompt".hex().encode() + ORDERS[1].hex().encode() in kept
+
+
+def test_a_clock_that_is_ahead_costs_nothing() -> None:
+    # A wrong clock, or one wrong block from an RPC server: the chain may still take the voucher.
+    state = after(observed(), voucher(100))
+    posting = due(state, 1060 + TERMS.rows_kept)
+    assert posting == (PostVoucher(SESSIONS[0], "voucher of 100", b"d"),)
+    assert due(after(observed(settled=True), voucher(100)), 1061) == ()

@@ -162,8 +162,8 @@ def test_a_table_cannot_hide_from_the_range_check_under_another_name(program: Pr
         Program.from_json(text)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}'])
-def test_from_json_refuses_other_documents(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "[" * 100_000, b"\xff"])
+def test_from_json_refuses_other_documents(text: str | bytes) -> None:
     with pytest.raises(ProgramFormatError, match="not an integer program"):
         Program.from_json(text)
 

@@ -194,7 +194,7 @@ def test_a_folder_without_configuration_or_weights_is_refused(folder: Path) -> N
     assert "has no config.json" in refusal(folder, CheckpointLayoutError)
 
 
-@pytest.mark.parametrize("text", ["{", "[]"])
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
 def test_a_broken_configuration_is_refused(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text)
     assert "config.json" in refusal(folder, CheckpointLayoutError)
@@ -208,7 +208,13 @@ def test_a_truncated_file_names_the_first_tensor_and_row_it_lost(folder: Path) -
     assert f"tensor {LINEAR} is cut off from row 10 of 64" in refusal(folder, CheckpointFileError)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a safetensors file", b"\xff" * 64])
+HEADERS = (b"[]", b'{"a": 1}', b'{"a": {"data_offsets": [0, 9], "shape": []}}', b"[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a safetensors file", b"\xff" * 64, *(len(header).to_bytes(8, "little") + header for header in HEADERS)],
+)
 def test_a_file_that_is_no_safetensors_is_refused(folder: Path, content: bytes) -> None:
     (folder / FILE).write_bytes(content)
     assert f"{FILE} ({len(content)} bytes) is truncated or not" in refusal(folder, CheckpointFileError)

@@ -159,11 +159,10 @@ static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, in
         s[j] = (int32_t)saturate(round_shift(t * km[j], 11 - qe - ke[j]));
         largest = s[j] > largest ? s[j] : largest;
     }
+    for (int64_t j = from; j < to; j++) s[j] = exponent_cut((int64_t)largest - s[j]);
+    exp2_negative(s + from, to - from, table);
     int64_t sum = 0;
-    for (int64_t j = from; j < to; j++) {
-        s[j] = exp2_negative((int64_t)largest - s[j], table);
-        sum += s[j];
-    }
+    for (int64_t j = from; j < to; j++) sum += s[j];
     return sum;
 }
 

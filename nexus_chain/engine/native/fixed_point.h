@@ -13,11 +13,8 @@
 
 static inline int64_t clamp_shift(int64_t s) { return s < 1 ? 1 : (s > 62 ? 62 : s); }
 
-/* Rounding right shift; the count is clamped to [1, 62]. */
-static inline int64_t round_shift(int64_t x, int64_t s) {
-    s = clamp_shift(s);
-    return (x + ((int64_t)1 << (s - 1))) >> s;
-}
+/* (x + 2^(s-1)) >> s with the count clamped to [1, 62], in an equal form that compilers vectorise. */
+static inline int64_t round_shift(int64_t x, int64_t s) { return ((x >> (clamp_shift(s) - 1)) + 1) >> 1; }
 
 static inline int64_t saturate(int64_t x) {
     x = x > SATURATION ? SATURATION : x;
@@ -57,12 +54,15 @@ static inline void scale16(int64_t a, int32_t *m, int32_t *e) {
     *e = (int32_t)(b - 16 + over);
 }
 
-/* 2^-x in Q23 for x >= 0 in Q15. table: i32[257]. Everything from x = 24 on is 0. */
-static inline int32_t exp2_negative(int64_t x, const int32_t *restrict table) {
-    int32_t y = (int32_t)(x > (24 << 15) ? (24 << 15) : x);
-    int32_t f = y & 32767, i = f >> 7, r = f & 127;
-    int32_t v = table[i] - (((table[i] - table[i + 1]) * r + 64) >> 7);
-    return v >> (y >> 15);
+/* From 24 on 2^-x is 0 in Q23, so arguments may be cut off there to fit 32 bits. */
+static inline int32_t exponent_cut(int64_t x) { return (int32_t)(x > (24 << 15) ? (24 << 15) : x); }
+
+/* x[i] := 2^-x[i] in Q23 for x in Q15, 0 <= x <= 24. table: i32[257]. */
+static inline void exp2_negative(int32_t *restrict x, int64_t n, const int32_t *restrict table) {
+    for (int64_t i = 0; i < n; i++) {
+        int32_t f = x[i] & 32767, k = f >> 7, r = f & 127;
+        x[i] = (table[k] - (((table[k] - table[k + 1]) * r + 64) >> 7)) >> (x[i] >> 15);
+    }
 }
 
 /* log2 z in Q24 for z >= 1. table: i32[257]. */

@@ -11,7 +11,7 @@
 #include "steps.h"
 
 #define LINEAR_COLUMNS 64
-#define LINEAR_ROW_BYTES (256 * 1024) /* packed activations kept hot */
+#define LINEAR_ROW_BYTES (512 * 1024) /* packed activations kept hot */
 
 typedef struct {
     const Step *step;
@@ -24,11 +24,14 @@ static LinearShape linear_shape(const Step *s) {
     return l;
 }
 
-/* Positions handled together. */
+/* Positions handled together: whole tiles, and blocks of about equal size, since each block of
+ * positions costs one pass over the weights. */
 static int64_t linear_block(const LinearShape *l, int64_t rows) {
     int64_t fit = LINEAR_ROW_BYTES / (l->stride * l->planes);
-    fit = fit < 12 ? 12 : fit - fit % TILE_ROWS;
-    return rows < fit ? rows : fit;
+    fit = fit < 2 * TILE_ROWS ? 2 * TILE_ROWS : fit - fit % TILE_ROWS;
+    if (rows <= fit) return rows;
+    int64_t even = rows / ((rows + fit - 1) / fit) + 1;
+    return (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
 }
 
 static int64_t linear_scratch(const Step *s, int64_t rows) {
@@ -60,10 +63,12 @@ static void finish_row(const LinearShape *l, const int32_t *restrict high, const
         for (int64_t i = 0; i < count; i++)
             value[i] = 128 * (int64_t)(int32_t)(high[i] - 128 * sums[i]) + (int32_t)(low[i] - 128 * sums[i]);
     }
-    for (int64_t i = 0; i < count; i++)
-        value[i] = saturate(round_shift(((value[i] * m + 2048) >> 12) * scale[2 * i], shift - scale[2 * i + 1]));
+    for (int64_t i = 0; i < count; i++) {
+        int64_t v = ((value[i] * m + 2048) >> 12) * scale[2 * i];
+        value[i] = saturate(round_shift(v, shift - scale[2 * i + 1]));
+    }
     if (bias)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + bias[i]);
+        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + saturate(bias[i]));
     if (residual)
         for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + residual[i]);
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];

@@ -169,21 +169,36 @@ static void append(const Step *s, const Batch *b, int64_t from, int64_t to) {
     }
 }
 
-/* Both quotients are below 2^24 with divisors below 2^25 and dividends below 2^53, so the nearest
- * double of the true quotient has the same floor: no integer quotient lies within half an ulp. */
-static void silu_product(const Step *s, int64_t from, int64_t to) {
-    const int32_t *restrict gate = (const int32_t *)s->in[0] + from * s->p[0];
-    const int32_t *restrict up = (const int32_t *)s->in[1] + from * s->p[0];
-    int32_t *restrict out = (int32_t *)s->out[0] + from * s->p[0];
-    const int32_t *restrict table = s->weight[0];
-    const int64_t n = (to - from) * s->p[0];
+#define SILU_TILE 512
+
+/* One tile of g * sigmoid(g) * u, as short loops that vectorise. Both quotients are below 2^24 with
+ * divisors up to 2^24 and dividends below 2^47, so the nearest double of the true quotient has the
+ * same floor: no quotient that is not an integer lies within half an ulp of one. */
+static void silu_tile(const int32_t *restrict gate, const int32_t *restrict up, int32_t *restrict out, int64_t n,
+                      const int32_t *restrict table) {
+    int32_t power[SILU_TILE], above[SILU_TILE];
     for (int64_t i = 0; i < n; i++) {
         int64_t g = gate[i], magnitude = g < 0 ? -g : g;
-        int64_t p = exp2_negative(round_shift(magnitude * 23637, 11), table);
-        double above = g >= 0 ? 70368744177664.0 : (double)(p << 23);
-        int64_t sigmoid = (int64_t)(above / (double)((1 << 23) + p));
-        out[i] = (int32_t)saturate(round_shift(round_shift(g * sigmoid, 23) * up[i], 12));
+        power[i] = exponent_cut((magnitude * 23637 + 1024) >> 11);
     }
+    exp2_negative(power, n, table);
+    for (int64_t i = 0; i < n; i++) {
+        int32_t p = power[i];
+        above[i] = gate[i] >= 0 ? 1 << 23 : p;
+    }
+    for (int64_t i = 0; i < n; i++)
+        above[i] = (int32_t)((double)above[i] * 8388608.0 / (double)((1 << 23) + power[i]));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t y = ((int64_t)gate[i] * above[i] + (1 << 22)) >> 23;
+        out[i] = (int32_t)saturate((y * up[i] + 2048) >> 12);
+    }
+}
+
+static void silu_product(const Step *s, int64_t from, int64_t to) {
+    const int64_t end = to * s->p[0];
+    for (int64_t i = from * s->p[0]; i < end; i += SILU_TILE)
+        silu_tile((const int32_t *)s->in[0] + i, (const int32_t *)s->in[1] + i, (int32_t *)s->out[0] + i,
+                  end - i < SILU_TILE ? end - i : SILU_TILE, s->weight[0]);
 }
 
 static void select_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {

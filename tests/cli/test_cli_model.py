@@ -1,0 +1,132 @@
+"""``nexus model`` and ``nexus audit`` on a real chain: import, publish with a certificate, audit, tamper."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invocation import Nexus, Printed
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "certificates"))
+
+from kubo_rpc_server import start  # noqa: E402
+from tiny_publication import HELD_OUT, TRAINING, FloatModel, train  # noqa: E402
+
+from nexus_chain.certificates.block_store import BlockStore  # noqa: E402
+from nexus_chain.certificates.measurement import measure_folder  # noqa: E402
+from nexus_chain.certificates.publication import Publication  # noqa: E402
+from nexus_chain.chain.contracts import Contracts  # noqa: E402
+from nexus_chain.chain.deployer import ArtefactCreator, deploy  # noqa: E402
+from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil  # noqa: E402
+from nexus_chain.chain.wallet import Wallet  # noqa: E402
+from nexus_chain.client.model_files import ModelFiles  # noqa: E402
+from node.cli.model import _stated  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder with a trained model, a publisher's wallet and a deployment; the chain's RPC address."""
+    folder = tmp_path_factory.mktemp("publisher")
+    (folder / "tiny").mkdir()
+    train(folder / "tiny")
+    measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
+    (folder / "password").write_text("open sesame")
+    if not (ROOT / "build/forge/ModelRegistry.sol").is_dir():
+        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
+    with anvil() as chain:
+        publisher = Wallet.from_hex(DEVELOPMENT_KEYS[2])
+        publisher.save(folder / "wallet.json", "open sesame", work=2**10)
+        creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")
+        deploy(creator, publisher.address, preset="local", path=folder / "deployments" / f"{chain.chain_id}.json")
+        yield folder, chain.rpc_url
+
+
+@pytest.fixture
+def publisher(nexus: Nexus, place: tuple[Path, str]) -> Nexus:
+    folder, rpc = place
+
+    def call(*arguments: object) -> Printed:
+        return nexus("--home", folder, "--rpc", rpc, "--password-file", folder / "password", *arguments)
+
+    return call
+
+
+def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None:
+    folder, _ = place
+    imported = publisher("model", "import", folder / "tiny", "--out", folder / "imported", "--json")
+    assert imported.code == 0, imported.err
+    assert imported.json["layers"] == 2
+
+    published = publisher("model", "publish", folder / "tiny", "--version", "1.2.0", "--price", 7, "--json")
+    assert published.code == 0, published.err
+    assert published.json["overflow_bits"] < 64
+    (model,) = publisher("models", "--json").json["models"]
+    assert model["id"] == published.json["model_version"]
+    assert (model["version"], model["wei_per_token"]) == ("1.2.0", "7")
+    assert model["certificate_cid"] == published.json["certificate_cid"]
+    for name in ("weights_root", "program_root"):
+        assert model[name] == imported.json[name]
+    kept = ModelFiles(folder / "models" / published.json["model_version"][2:18])
+    assert kept.program.shape.layers == 2
+
+    audited = publisher("audit", published.json["certificate_cid"], "--json")
+    assert audited.code == 0
+    assert audited.json["passed"]
+    told = publisher("audit", published.json["certificate_cid"])
+    assert f"{len(audited.json['steps'])} of {len(audited.json['steps'])} passed" in told.out
+
+    # A crash between registering and anchoring: the second run only anchors.
+    contracts = Contracts.connect(place[1], folder / "deployments" / "31337.json", Wallet.from_hex(DEVELOPMENT_KEYS[2]))
+    publication = Publication.prepare(folder / "tiny", BlockStore(folder / "blocks"), "1.3.0")
+    contracts.models.publish(_stated(publication, "1.3.0", 7, bytes(32)))
+    resumed = publisher("model", "publish", folder / "tiny", "--version", "1.3.0", "--price", 7, "--json")
+    assert (resumed.code, resumed.json["gas"]["publish"]) == (0, 0)
+    assert publisher("audit", resumed.json["certificate_cid"], "--json").json["passed"]
+
+    twice = publisher("model", "publish", folder / "tiny", "--version", "1.2.0", "--price", 7, "--json")
+    assert twice.code == 1
+    assert "AlreadyPublished" in twice.json["error"]["message"]
+
+
+def test_pins_wait_for_the_daemon(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
+    arguments = ("model", "publish", place[0] / "tiny", "--version", "2.0.0", "--json")
+    refused = publisher(*arguments, "--ipfs", "nonsense")
+    assert (refused.code, refused.json["error"]["type"]) == (1, "IpfsDaemonError")
+    published = publisher(*arguments, "--ipfs", "/ip4/127.0.0.1/tcp/9")  # refused before it was registered
+    assert (published.code, published.json["pinned"]) == (0, False)
+    down = publisher("model", "pin", "--ipfs", "/ip4/127.0.0.1/tcp/9", "--json")
+    assert (down.code, down.json["pinned"]) == (1, [])
+    waiting = [entry["cid"] for entry in down.json["waiting"]]
+    assert waiting[0] == published.json["certificate_cid"]
+    assert "does not answer" in down.json["waiting"][0]["problem"]
+
+    server, address = start(tmp_path / "port")
+    try:
+        up = publisher("model", "pin", "--ipfs", address, "--json")
+        assert (up.code, up.json) == (0, {"pinned": waiting, "waiting": []})
+        assert "0 pinned, 0 waiting" in publisher("model", "pin", "--ipfs", address).err
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_unmeasured_folder_is_not_published(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
+    train(tmp_path)
+    printed = publisher("model", "publish", tmp_path, "--json")
+    assert printed.code == 1
+    assert printed.json["error"]["type"] == "TrainedFolderError"
+
+
+def test_checkpoint_is_imported_when_first_needed(publisher: Nexus, place: tuple[Path, str]) -> None:
+    folder, _ = place
+    shutil.rmtree(folder / "models")
+    printed = publisher("--model-dir", folder / "tiny", "ask", "def f(", "--direct", "--max-tokens", 2, "--json")
+    assert printed.code == 1
+    assert printed.json["error"]["type"] == "NoNodeForLayersError"
+    (kept,) = (folder / "models").iterdir()
+    assert (kept / "program.json").is_file()
