@@ -3,7 +3,8 @@
 One process generates 128 tokens after a prompt of 128 at the 1.1 B shape (random weights: time does
 not depend on their values), then recomputes the answer the way ``nexus verify`` does: one prefill
 over its tokens with the roots of every boundary. Writes ``build/bench/audit.json``: ``ratio``,
-``generate_seconds``, ``audit_seconds``, ``bar``.
+``generate_seconds``, ``audit_seconds``, ``bar``, and ``cpu_ratio`` of processor seconds, which other
+processes on the machine disturb less.
 
     python scripts/bench_audit.py [--threads 2] [--preset llama-1.1b]
 """
@@ -14,6 +15,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,13 +34,30 @@ BAR = 0.15
 NOBODY = "0x" + "00" * 20
 
 
-def answer(model: IntegerModel, prompt: list[int], threads: int) -> tuple[list[int], float]:
-    """Sampled tokens and the seconds they took, prompt included."""
+@dataclass(frozen=True)
+class Clock:
+    """Seconds by the wall and of all the process's threads, since a moment."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        return cls(time.perf_counter(), time.process_time())
+
+    def elapsed(self) -> Clock:
+        """Since this moment."""
+        end = Clock.now()
+        return Clock(end.wall - self.wall, end.processor - self.processor)
+
+
+def answer(model: IntegerModel, prompt: list[int], threads: int) -> tuple[list[int], Clock]:
+    """Sampled tokens and the time they took, prompt included."""
     engine = Engine(model.program, model.weights, threads=threads)
     next(generate([engine], prompt[:1], 1))  # pages the weights in, for both sides
-    began = time.perf_counter()
+    began = Clock.now()
     sampled = list(generate([engine], prompt, GENERATED))
-    return sampled, time.perf_counter() - began
+    return sampled, began.elapsed()
 
 
 def evidence(model: IntegerModel, tokens: list[int]) -> InferenceProof:
@@ -59,9 +78,9 @@ def main() -> int:
     generator = torch.Generator().manual_seed(1)
     prompt = torch.randint(0, model.program.shape.vocab, (PROMPT,), generator=generator).tolist()
     sampled, generating = answer(model, prompt, options.threads)
-    began = time.perf_counter()
+    began = Clock.now()
     found = recompute(evidence(model, prompt + sampled), model)
-    auditing = time.perf_counter() - began
+    auditing = began.elapsed()
     if found.sampled != sampled:
         print("bench-audit: the audit's tokens are not the generated ones", file=sys.stderr)
         return 1
@@ -70,16 +89,17 @@ def main() -> int:
         "prompt_tokens": PROMPT,
         "generated_tokens": GENERATED,
         "threads": options.threads,
-        "generate_seconds": generating,
-        "audit_seconds": auditing,
-        "ratio": auditing / generating,
+        "generate_seconds": generating.wall,
+        "audit_seconds": auditing.wall,
+        "ratio": auditing.wall / generating.wall,
+        "cpu_ratio": auditing.processor / generating.processor,
         "bar": BAR,
     }
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
-    if auditing > BAR * generating:
-        print(f"bench-audit: ratio {auditing / generating:.3f} is over the bar of {BAR}", file=sys.stderr)
+    if report["ratio"] > BAR:
+        print(f"bench-audit: ratio {report['ratio']:.3f} is over the bar of {BAR}", file=sys.stderr)
         return 1
     return 0
 
