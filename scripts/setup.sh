@@ -44,5 +44,8 @@ supported_python .venv/bin/python || "$python" -m venv --clear .venv
 # One resolver call with every pin: separate calls would let one package break another's pins.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
   --constraint constraints.txt --editable '.[chain,dev]' 2> >(grep -v '^WARNING: Location' >&2)
-npm ci --silent --no-audit --no-fund
+# Not `npm ci`: the lock holds the binaries of the platform it was made on, and ci refuses a lock without the
+# others. This installs what the lock holds, by its hashes, and the exact versions of package.json elsewhere.
+npm install --no-save --no-audit --no-fund --loglevel=error >/dev/null ||
+  fail "npm could not install the chain tools; its message is above. Check the network and run this again"
 echo "$wanted" > "$stamp"
