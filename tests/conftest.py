@@ -1,0 +1,8 @@
+"""Settings for every test: time on a busy machine decides nothing."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("repository", deadline=None)
+settings.load_profile("repository")
