@@ -339,7 +339,8 @@ def dispute_a_lie(story: Story, deployment: Path) -> None:
     report = _watch(story, deployment, Path(answer["answer_file"]).parent)
     (case,) = report["cases"]
     tell(f"{report['answers'].get('right', 0)} answers agree in every bit, {report['answers']['wrong']} does not.")
-    moves = moves_of_games(story.contracts, block)
+    # Fetching the bond and the reward afterwards is no part of the game.
+    moves = [entry for entry in moves_of_games(story.contracts, block) if entry[0] != "withdraw"]
     _show_game(story, moves, liar)
     verdict = next(story.contracts.disputes.events("NodeConvicted", block, where={"node": liar.address}), None)
     if verdict is None:
