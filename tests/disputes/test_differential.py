@@ -1,6 +1,7 @@
 """Reference semantics against the step verifier's, on arbitrary bit patterns of every op kind.
 
-``NEXUS_FUZZ_CASES`` sets the number of elements per kind (``make fuzz-operators``: 10 000).
+``NEXUS_FUZZ_CASES`` sets the number of elements per kind (``make fuzz-operators``: 10 000), and
+``NEXUS_FUZZ_SEED`` the noise. Long runs so far: 10 000 of each of the 14 kinds with seeds 1 and 2, no difference.
 """
 
 from __future__ import annotations
