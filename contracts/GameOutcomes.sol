@@ -73,8 +73,12 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
 
     /// @dev The receipt's predecessor was shown in this game, for all link games about it.
     function _link(uint256 id, StoredGame memory game, Disputed storage about) internal {
-        about.linkedAt = uint64(block.timestamp);
-        emit Linked(game.receipt);
+        // INVARIANT: the first showing counts. A challenger that repeats it later, in a game with a later deadline, must
+        // not make it late for the games that the first one had answered.
+        if (about.linkedAt == 0) {
+            about.linkedAt = uint64(block.timestamp);
+            emit Linked(game.receipt);
+        }
         _acquit(id, game);
     }
 

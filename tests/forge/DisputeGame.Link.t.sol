@@ -97,6 +97,19 @@ contract DisputeGameLinkTest is Disputing {
         assertEq(uint8(_state(two)), uint8(IDisputeRecords.State.Acquitted));
     }
 
+    function test_showReceipt_againAndLater_doesNotMakeTheFirstShowingLate() public {
+        uint256 one = _openLink(carol, _bobs());
+        uint256 early = _openLink(dave, _bobs());
+        skip(10);
+        uint256 late = _openLink(carol, _bobs());
+        SignedDocuments.Receipt memory predecessor = _receipt();
+        game.showReceipt(one, predecessor, _signed(predecessor));
+        _passDeadlineOf(early);
+        game.showReceipt(late, predecessor, _signed(predecessor));
+        game.timeout(early);
+        assertEq(uint8(_state(early)), uint8(IDisputeRecords.State.Acquitted));
+    }
+
     function test_openLink_onThePrompt_reverts() public {
         _commit(carol, _receipt());
         skip(1);
