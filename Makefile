@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
         bench-engine bench-accuracy bench-commit bench-market bench-dispute bench-audit \
-        fuzz-operators vectors generate clean
+        fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench-audit: build ## Time of auditing an answer against generating it
 
 fuzz-operators: build ## 10 000 elements per op kind, reference semantics against the contract (about 8 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
+
+symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each in an environment of its own
+	scripts/symbolic.sh
 
 vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py

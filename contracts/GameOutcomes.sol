@@ -96,6 +96,7 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         _release(game.receipt, node);
     }
 
+    // slither-disable-next-line reentrancy-no-eth
     function _convict(uint256 id, StoredGame memory game) internal {
         Disputed storage about = _disputed[game.receipt];
         address node = about.node;

@@ -58,10 +58,11 @@ contract NodeRegistry is INodeRegistry, PullPayments {
         uint256 minimumStake_,
         Timing memory timing_
     ) {
-        // INVARIANT: a zero time would let a move and its deadline fall together; a zero stake deters nobody.
+        // INVARIANT: a zero time would let a move and its deadline fall together; a zero stake deters nobody; with
+        // M above C ten turns would last longer than the 2C + 8M for which stakes are held.
         if (
             vault_ == address(0) || minimumStake_ == 0 || timing_.longestSession == 0 || timing_.challengeWindow == 0
-                || timing_.clock == 0 || timing_.minimumMove == 0
+                || timing_.clock == 0 || timing_.minimumMove == 0 || timing_.minimumMove > timing_.clock
         ) revert NodeRegistry_BadParameters();
         models = models_;
         vault = vault_;

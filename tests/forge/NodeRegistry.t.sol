@@ -40,6 +40,13 @@ contract NodeRegistryTest is Deployed {
         );
     }
 
+    function test_constructor_moveLongerThanTheClock_reverts() public {
+        INodeRegistry.Timing memory timing = _timing();
+        timing.minimumMove = timing.clock + 1;
+        vm.expectRevert(INodeRegistry.NodeRegistry_BadParameters.selector);
+        new NodeRegistry(models, address(vault), address(dispute), MINIMUM_STAKE, timing);
+    }
+
     // ---------------------------------------------------------------- register, addStake, updateEndpoint
 
     function test_register_recordsTheNode(uint96 stake, address key, bytes32 tls) public {
