@@ -21,5 +21,5 @@ export PATH="$PWD/scripts:$PWD/$environment/bin:$PATH"
 # Artefacts that another command left there may lack the syntax trees that halmos reads.
 rm -rf build/symbolic build/symbolic-cache
 FOUNDRY_PROFILE=symbolic halmos --forge-build-out build/symbolic --match-contract 'Proofs$' \
-  --solver-timeout-assertion 120s "$@"
+  --loop 64 --solver-timeout-assertion 120s "$@"
 FOUNDRY_PROFILE=slither slither . --config-file slither.config.json

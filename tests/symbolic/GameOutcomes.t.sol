@@ -11,8 +11,6 @@ contract Mark {}
 
 /// @dev Verdicts as told, with the money of the real dispute contract.
 contract Verdicts is GameOutcomes {
-    bytes32 private constant RECEIPT = keccak256("receipt");
-
     constructor(
         Parts memory parts,
         uint256 minimumBond_,
@@ -22,10 +20,10 @@ contract Verdicts is GameOutcomes {
         GameOutcomes(minimumBond_, answersGas_)
     {}
 
-    function start(bytes32 session, address node) external payable {
-        _disputed[RECEIPT].session = session;
-        _disputed[RECEIPT].node = node;
-        _start(RECEIPT, State.Trace, block.timestamp);
+    function start(bytes32 receipt, bytes32 session, address node) external payable {
+        _disputed[receipt].session = session;
+        _disputed[receipt].node = node;
+        _start(receipt, State.Trace, block.timestamp);
     }
 
     function owe(uint128 owed) external {
@@ -119,6 +117,6 @@ contract GameOutcomesProofs is SymbolicDeployment {
         vm.fee(baseFee);
         vm.deal(CAROL, bond);
         vm.prank(CAROL);
-        game.start{value: bond}(session, NODE);
+        game.start{value: bond}(keccak256("receipt"), session, NODE);
     }
 }
