@@ -48,15 +48,21 @@ class Lie:
 
 
 class LyingExecutor(TorchExecutor):
-    """Whoever reads the lie's tensor reads the lie."""
+    """Whoever reads the lie's tensor reads the lie; ``lie`` is None where another segment puts that tensor out.
 
-    lie: Lie
+    A trace is recomputed layer by layer: altered once more as the next layer's input, the lie would be undone.
+    """
+
+    lie: Lie | None
 
     def run(self, rows: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {name: self.lie.told(name, tensor, batch) for name, tensor in super().run(rows, batch).items()}
+        return {name: self._told(name, tensor, batch) for name, tensor in super().run(rows, batch).items()}
 
     def _operand(self, op: Op, name: str, tensor: Tensor, batch: Batch) -> Tensor:
-        return super()._operand(op, name, self.lie.told(name, tensor, batch), batch)
+        return super()._operand(op, name, self._told(name, tensor, batch), batch)
+
+    def _told(self, name: str, tensor: Tensor, batch: Batch) -> Tensor:
+        return self.lie.told(name, tensor, batch) if self.lie else tensor
 
 
 class LyingEngine(Engine):
@@ -69,7 +75,8 @@ class LyingEngine(Engine):
 
     def _build(self, keep: Any) -> TorchExecutor:
         executor = LyingExecutor(self.ops, self._weights, keep)
-        executor.lie = self.current
+        own = {spec.name for op in self.ops for spec in op.outputs}
+        executor.lie = self.current if self.current.tensor in own else None
         return executor
 
 
