@@ -119,8 +119,10 @@ def test_large_embeddings_keep_their_top_bits(tmp_path: Path) -> None:
     model = import_checkpoint(tmp_path)
     shift = model.program.ops[0].params["shift"]
     assert shift > 0
-    restored = (model.weights["embed.table"].double() * 2.0 ** (shift - 16)).float()
-    assert torch.allclose(restored, load_file(tmp_path / FILE)[EMBEDDING], atol=2.0 ** (shift - 16))
+    step = 2.0 ** (shift - 16)
+    restored = model.weights["embed.table"].double() * step
+    # Rounded to the nearest step: products and differences of these powers of two are exact in float64.
+    assert (restored - load_file(tmp_path / FILE)[EMBEDDING].double()).abs().max() <= step / 2
 
 
 def test_a_row_of_zeros_is_imported_as_zeros(tmp_path: Path) -> None:
