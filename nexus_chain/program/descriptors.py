@@ -55,6 +55,13 @@ KINDS: Mapping[str, OpKind] = {
     "silu_product": OpKind(12, ("width",)),
     "sample_blocks": OpKind(13, ("vocab", "block")),
     "sample": OpKind(14, ("blocks",)),
+    "position_embed": OpKind(15, ("width", "shift")),
+    "normalise": OpKind(16, ("groups", "size", "centred", "epsilon", "bias")),
+    "gelu": OpKind(17, ("width",)),
+    "row_layout": OpKind(18, ("width",)),
+    "prefix_mean": OpKind(19, ("width",)),
+    "route": OpKind(20, ("experts", "slots")),
+    "expert_linear": OpKind(21, ("rows", "columns", "bits", "fraction", "experts", "slots", "slot", "combine")),
 }
 
 
