@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nexus_chain.program.builder import RESIDUAL_FRACTION, ProgramBuilder
+from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
@@ -35,9 +35,25 @@ class _Decoder(ProgramBuilder):
         squares = {f"{name}.squares": ("i64", (self.rows,))}
         (total,) = self.add("row_squares", f"{name}.row_squares", (source, largest), squares, start=0, stop=width)
         outputs = {f"{name}.m": ("i32", (self.rows,)), f"{name}.e": ("i32", (self.rows,))}
-        epsilon = norm_epsilon(self.shape)
+        epsilon = norm_epsilon(self.shape.rms_eps, width, RESIDUAL_FRACTION)
         m, e = self.add("norm_scale", f"{name}.norm_scale", (largest, total), outputs, epsilon=epsilon)
         return self.quantise(name, source, largest, 0, width, bits), m, e
+
+    def normed_heads(self, name: str, source: str, heads: int) -> str:
+        """Every head divided by its own root mean square, times a gain that the heads share."""
+        size = self.shape.head_dim
+        return self.add(
+            "normalise",
+            name,
+            (source,),
+            {f"{name}.output": ("i32", (POSITIONS, heads * size))},
+            (self.weight(f"{name}.gain", "i32", size),),
+            groups=heads,
+            size=size,
+            centred=0,
+            epsilon=norm_epsilon(self.shape.rms_eps, size, ACTIVATION_FRACTION),
+            bias=0,
+        )[0]
 
     def rotated_heads(self, name: str, source: str, heads: int) -> tuple[str, str, str]:
         size = self.shape.head_dim
@@ -71,9 +87,12 @@ class _Decoder(ProgramBuilder):
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         projected = {
-            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.attention_bias)
+            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.bias_of(name))
             for name, count in (("query", queries), ("key", keys), ("value", keys))
         }
+        if shape.qk_norm:
+            for name, heads in (("query", shape.heads), ("key", shape.kv_heads)):
+                projected[name] = self.normed_heads(f"{prefix}.{name}_norm", projected[name], heads)
         q = self.rotated_heads(f"{prefix}.q", projected["query"], shape.heads)
         k = self.rotated_heads(f"{prefix}.k", projected["key"], shape.kv_heads)
         v = self.values(prefix, projected["value"])
@@ -87,7 +106,7 @@ class _Decoder(ProgramBuilder):
             kv_heads=shape.kv_heads,
             head_dim=shape.head_dim,
             block=ATTENTION_BLOCK,
-            window=0,
+            window=shape.window_of(layer),
             scale=ATTENTION_SCALE,
         )
         bits = self.bits.attention_output
@@ -97,7 +116,7 @@ class _Decoder(ProgramBuilder):
             rows,
             (shape.width, queries),
             bits,
-            bias=shape.attention_bias,
+            bias=shape.bias_of("output"),
             residual=residual,
             output=f"{prefix}.residual",
         )
@@ -146,9 +165,9 @@ class _Decoder(ProgramBuilder):
         self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
 
 
-def norm_epsilon(shape: ModelShape) -> int:
-    """The RMS-norm epsilon in units of a sum of squares of the residual stream."""
-    return round(shape.rms_eps * shape.width * (1 << 2 * RESIDUAL_FRACTION))
+def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:
+    """The RMS-norm epsilon in units of a sum of ``size`` squares with ``fraction`` fraction bits each."""
+    return round(epsilon * size * (1 << 2 * fraction))
 
 
 def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
