@@ -7,17 +7,19 @@ neither checkpoints (``families``) nor how an op is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Program
+from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
 
 DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
+LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
 
 
@@ -27,6 +29,11 @@ class _Decoder(ProgramBuilder):
 
     shape: ModelShape = field(kw_only=True)
     bits: ActivationBits = field(kw_only=True)
+    wider: Collection[str] = field(kw_only=True)
+
+    def width_of(self, family: str) -> int:
+        """Bits of the rows entering a family of the current layer's linear ops."""
+        return 15 if f"{self.layer}.{family}" in self.wider else int(getattr(self.bits, family))
 
     def normed_rows(self, name: str, source: str, bits: int) -> tuple[str, str, str]:
         """Rows divided by their root mean square (gain and sqrt(width) live in the weights): (q, m, e)."""
@@ -83,7 +90,7 @@ class _Decoder(ProgramBuilder):
         return names[0], names[1]
 
     def attention(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.bits.attention_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         projected = {
@@ -109,7 +116,7 @@ class _Decoder(ProgramBuilder):
             window=shape.window_of(layer),
             scale=ATTENTION_SCALE,
         )
-        bits = self.bits.attention_output
+        bits = self.width_of("attention_output")
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, queries, bits)
         return self.linear(
             f"{prefix}.output",
@@ -122,7 +129,7 @@ class _Decoder(ProgramBuilder):
         )
 
     def mlp(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.bits.mlp_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.width_of("mlp_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         gate, up = (
             self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, bias=shape.mlp_bias)
@@ -132,14 +139,15 @@ class _Decoder(ProgramBuilder):
         (source,) = self.add(
             "silu_product", f"{prefix}.silu_product", (gate, up), hidden, (self.table(EXP2_SPEC),), width=shape.ffn
         )
+        bits = self.width_of("down")
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{prefix}.down.{number}"
-            rows = self.scaled_rows(name, source, start, stop, self.bits.down)
+            rows = self.scaled_rows(name, source, start, stop, bits)
             residual = self.linear(
                 name,
                 rows,
                 (shape.width, stop - start),
-                self.bits.down,
+                bits,
                 bias=shape.mlp_bias and number == 0,
                 residual=residual,
                 output=f"{name}.residual",
@@ -148,9 +156,9 @@ class _Decoder(ProgramBuilder):
 
     def head(self, residual: str) -> None:
         """Final norm, logits and the sampled token; only for the sampled positions."""
-        self.rows, vocab = SAMPLED, self.shape.vocab
-        rows = self.normed_rows("head.norm", residual, self.bits.head)
-        logits = self.linear("head", rows, (vocab, self.shape.width), self.bits.head, output="head.logits")
+        self.rows, vocab, bits = SAMPLED, self.shape.vocab, self.width_of("head")
+        rows = self.normed_rows("head.norm", residual, bits)
+        logits = self.linear("head", rows, (vocab, self.shape.width), bits, output="head.logits")
         blocks = -(-vocab // SAMPLE_BLOCK)
         outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
         best = self.add(
@@ -175,12 +183,22 @@ def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))
 
 
-def decoder_program(name: str, shape: ModelShape, bits: ActivationBits | None = None, embed_shift: int = 0) -> Program:
+def decoder_program(
+    name: str,
+    shape: ModelShape,
+    bits: ActivationBits | None = None,
+    embed_shift: int = 0,
+    wider: Collection[str] = (),
+) -> Program:
     """Op list of a dense decoder.
 
-    ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction.
+    ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction; ``wider``
+    names inputs with 15 bits, such as "3.attention_input". Raises :class:`RecipeError` for other names.
     """
-    build = _Decoder(shape=shape, bits=bits or ActivationBits())
+    known = {f"{layer}.{family}" for layer in range(shape.layers) for family in LAYER_INPUTS}
+    if unknown := sorted(set(wider) - known):
+        raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
+    build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
     table = build.weight("embed.table", "i16", shape.vocab, shape.width)
     (residual,) = build.add(
         "embed",

@@ -6,6 +6,7 @@ A new architecture is a new file in ``families`` and a line here, never a new ex
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,23 @@ ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
 }
 
 
-def import_checkpoint(path: str | Path, *, widths: ActivationBits | None = None) -> IntegerModel:
+def import_checkpoint(
+    path: str | Path, *, widths: ActivationBits | None = None, recipe: Recipe | None = None
+) -> IntegerModel:
     """Read a Hugging Face folder of a supported architecture and make an integer model of it.
 
-    ``widths`` sets the bits of each family of linear inputs. Raises
-    :class:`CheckpointLayoutError`, :class:`CheckpointFileError`, :class:`TensorMismatchError` or
-    :class:`NonFiniteWeightError`, each naming what is wrong and where.
+    ``recipe`` is the one that the folder records where none is given; ``widths`` replaces its bits of
+    each family of linear inputs. Raises :class:`CheckpointLayoutError`, :class:`CheckpointFileError`,
+    :class:`TensorMismatchError`, :class:`NonFiniteWeightError` or :class:`RecipeError`, each naming what
+    is wrong and where.
     """
     checkpoint = Checkpoint(path)
-    family = ARCHITECTURES[_architecture(checkpoint.config)]
-    return family(checkpoint, Recipe(widths or ActivationBits()))
+    family = ARCHITECTURES[architecture(checkpoint.config)]
+    chosen = recipe or Recipe.of_folder(checkpoint.folder)
+    return family(checkpoint, replace(chosen, widths=widths) if widths else chosen)
 
 
-def _architecture(config: Mapping[str, Any]) -> str:
+def architecture(config: Mapping[str, Any]) -> str:
     """The supported architecture that ``config`` names. Raises CheckpointLayoutError."""
     supported = ", ".join(ARCHITECTURES)
     if config.get("quantization_config"):

@@ -30,6 +30,7 @@ from nexus_chain.program.quantisation import (
 )
 from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.rotary import Rotation
+from nexus_chain.program.smoothing import Smoothing
 from nexus_chain.program.tables import committed_tables
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -53,14 +54,14 @@ class _Folded:
 
     module: str
     input_unit: float  # real value of one unit of the op's input at row scale 1
-    gain: Tensor | None = None  # f64[K]
-    factor: float | None = None
+    gain: Tensor | None = None  # f64[K], of the input's channels
+    factor: Tensor | None = None  # f64[N], of the output's channels
     columns: tuple[int, int] | None = None
 
-    def rows(self, rows: Tensor) -> Tensor:
-        """Rows of the matrix f64[n, K] with everything folded."""
+    def rows(self, start: int, rows: Tensor) -> Tensor:
+        """Rows f64[n, K] of the matrix, from row ``start`` on, with everything folded."""
         rows = rows if self.gain is None else rows * self.gain
-        return rows if self.factor is None else rows * self.factor
+        return rows if self.factor is None else rows * self.factor[start : start + len(rows), None]
 
 
 @dataclass
@@ -68,6 +69,7 @@ class _Importer:
     checkpoint: Checkpoint
     shape: ModelShape
     rotation: Rotation
+    smoothing: Smoothing
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def embedding(self) -> int:
@@ -87,7 +89,7 @@ class _Importer:
         scale = torch.empty((op.params["rows"], 2), dtype=torch.int32)
         for start, rows in self.checkpoint.blocks(f"{folded.module}.weight", folded.columns):
             part = slice(start, start + len(rows))
-            matrix[part], scale[part] = quantise_matrix(folded.rows(rows), folded.input_unit)
+            matrix[part], scale[part] = quantise_matrix(folded.rows(start, rows), folded.input_unit)
         self.weights[op.weights[0]], self.weights[op.weights[1]] = matrix, scale
         if op.params["bias"]:
             fraction = RESIDUAL_FRACTION if op.params["residual"] else ACTIVATION_FRACTION
@@ -99,8 +101,10 @@ class _Importer:
         """The gain of a norm of queries or keys."""
         _, layer, _, name = op.name.split(".")
         gain = self.checkpoint.read(f"model.layers.{layer}.{HEAD_NORMS[name]}.weight")
-        factor = self._query_factor if name == "query_norm" else 1.0
-        self.weights[op.weights[0]] = quantise_gain(gain * factor, ACTIVATION_FRACTION)
+        if name == "query_norm":
+            gain = gain * self._query_factor
+        smooth = self.smoothing.head_norm(int(layer), name)
+        self.weights[op.weights[0]] = quantise_gain(gain * smooth, ACTIVATION_FRACTION)
 
     def _folded(self, op: Op) -> _Folded:
         levels = LEVELS[op.params["bits"]]
@@ -110,14 +114,15 @@ class _Importer:
             return _Folded(source, norm_unit, self.checkpoint.read("model.norm.weight"))
         _, layer, family, name, *chunk = op.name.split(".")
         module = f"model.layers.{layer}.{MODULES[f'{family}.{name}']}"
+        read, made = self.smoothing.read(int(layer), name), self.smoothing.made(int(layer), name)
         if name == "output":
-            return _Folded(module, MIXED_UNIT / levels)
+            return _Folded(module, MIXED_UNIT / levels, read)
         if name == "down":
-            columns = list(down_chunks(self.shape.ffn))[int(chunk[0])]
-            return _Folded(module, 2.0**-ACTIVATION_FRACTION / levels, columns=columns)
+            start, stop = list(down_chunks(self.shape.ffn))[int(chunk[0])]
+            return _Folded(module, 2.0**-ACTIVATION_FRACTION / levels, read[start:stop], columns=(start, stop))
         gain = self.checkpoint.read(f"model.layers.{layer}.{NORMS[family]}.weight")
         scored = name == "query" and not self.shape.qk_norm  # a norm would cancel the factor; it is in the norm's gain
-        return _Folded(module, norm_unit, gain, self._query_factor if scored else None)
+        return _Folded(module, norm_unit, gain, made * self._query_factor if scored else made)
 
     @property
     def _query_factor(self) -> float:
@@ -133,8 +138,8 @@ def import_decoder(checkpoint: Checkpoint, shape: ModelShape, recipe: Recipe) ->
     """
     turning = rotation(checkpoint.config, shape)
     checkpoint.require(expected_tensors(shape), _ignored(shape))
-    importer = _Importer(checkpoint, shape, turning)
-    program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding())
+    importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe))
+    program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
     for op in program.ops:
         if op.kind == "linear":
             importer.linear(op)
