@@ -18,6 +18,7 @@ from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.decoder import decoder_program, down_chunks
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.families.configuration import rotation
+from nexus_chain.program.memory import require_memory
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import (
@@ -133,11 +134,12 @@ class _Importer:
 def import_decoder(checkpoint: Checkpoint, shape: ModelShape, recipe: Recipe) -> IntegerModel:
     """Make an integer model of a dense decoder's checkpoint whose configuration says ``shape``.
 
-    Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError` or :class:`NonFiniteWeightError`,
-    each naming what is wrong and where.
+    Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError`, :class:`NonFiniteWeightError`,
+    :class:`RecipeError` or :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
     turning = rotation(checkpoint.config, shape)
     checkpoint.require(expected_tensors(shape), _ignored(shape))
+    require_memory(decoder_program(checkpoint.name, shape))
     importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe))
     program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
     for op in program.ops:
