@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nexus_chain.program import PRESETS, ModelShape, Program, llama_program, prove_no_overflow
+from nexus_chain.program import PRESETS, ModelShape, Program, decoder_program, prove_no_overflow
 from nexus_chain.program.errors import OverflowProofError
 from nexus_chain.program.interval_proof import ProvenRange, Scope
 from nexus_chain.program.overflow import _PROOFS
@@ -22,7 +22,7 @@ WIDEST = ModelShape(
 
 def planted(kind: str, **params: int) -> Program:
     """The tiny program with parameters of its last op of ``kind`` replaced."""
-    program = llama_program("tiny", PRESETS["tiny"])
+    program = decoder_program("tiny", PRESETS["tiny"])
     index = max(i for i, op in enumerate(program.ops) if op.kind == kind)
     op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, **params})
     return dataclasses.replace(program, ops=(*program.ops[:index], op, *program.ops[index + 1 :]))
@@ -30,14 +30,14 @@ def planted(kind: str, **params: int) -> Program:
 
 @pytest.mark.parametrize("shape", [SHIPPED, WIDEST, *PRESETS.values()])
 def test_the_proof_holds_for_every_op(shape: ModelShape) -> None:
-    program = llama_program("model", shape)
+    program = decoder_program("model", shape)
     report = prove_no_overflow(program)
     assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)
     assert report.bits <= 63
 
 
 def test_the_proof_of_the_shipped_shape_takes_seconds() -> None:
-    program = dataclasses.replace(llama_program("fresh", SHIPPED))
+    program = dataclasses.replace(decoder_program("fresh", SHIPPED))
     started = time.monotonic()
     prove_no_overflow(program)
     assert time.monotonic() - started < 20
