@@ -1,4 +1,4 @@
-"""The op list of a dense decoder: Llama and its relatives.
+"""The op list of a decoder, dense or with experts: Llama and its relatives.
 
 Turns a :class:`ModelShape` and one activation width per linear input into the ops of
 ``OPERATORS.md``. It decides *what* runs in which order and under which tensor names; it knows
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nexus_chain.program.builder import RESIDUAL_FRACTION, ProgramBuilder
+from nexus_chain.program.builder import RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice, ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
@@ -103,16 +103,22 @@ class _Decoder(ProgramBuilder):
         )
 
     def mlp(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.bits.mlp_input
+        """The feed-forward part of a layer, of one block or of the experts that each row chooses."""
+        prefix, bits = f"layers.{layer}.mlp", self.bits.mlp_input
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
+        if not self.shape.experts:
+            return self.dense(prefix, rows, residual)
+        for choice in self.choices(prefix, residual, rows):
+            residual = self.expert(prefix, choice, rows, residual)
+        return residual
+
+    def dense(self, prefix: str, rows: tuple[str, str, str], residual: str) -> str:
+        shape, bits = self.shape, self.bits.mlp_input
         gate, up = (
             self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, bias=shape.mlp_bias)
             for name in ("gate", "up")
         )
-        hidden = {f"{prefix}.hidden": ("i32", (POSITIONS, shape.ffn))}
-        (source,) = self.add(
-            "silu_product", f"{prefix}.silu_product", (gate, up), hidden, (self.table(EXP2_SPEC),), width=shape.ffn
-        )
+        source = self.activated(prefix, gate, up)
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{prefix}.down.{number}"
             rows = self.scaled_rows(name, source, start, stop, self.bits.down)
@@ -122,6 +128,64 @@ class _Decoder(ProgramBuilder):
                 (shape.width, stop - start),
                 self.bits.down,
                 bias=shape.mlp_bias and number == 0,
+                residual=residual,
+                output=f"{name}.residual",
+            )
+        return residual
+
+    def activated(self, prefix: str, gate: str, up: str) -> str:
+        width = self.shape.ffn
+        hidden = {f"{prefix}.hidden": ("i32", (POSITIONS, width))}
+        return self.add(
+            "silu_product", f"{prefix}.silu_product", (gate, up), hidden, (self.table(EXP2_SPEC),), width=width
+        )[0]
+
+    def choices(self, prefix: str, residual: str, rows: tuple[str, str, str]) -> list[ExpertChoice]:
+        """The experts that a router chooses per row, one per slot; its logits decide, so its rows have 15 bits."""
+        shape, name = self.shape, f"{prefix}.router"
+        if self.bits.mlp_input != 15:
+            rows = (self.quantise(name, residual, f"{prefix}.norm.max", 0, shape.width, 15), *rows[1:])
+        logits = self.linear(name, rows, (shape.experts, shape.width), 15, fraction=ROUTER_FRACTION)
+        slots = ("i32", (POSITIONS, shape.experts_per_token))
+        index, gate = self.add(
+            "route",
+            f"{prefix}.route",
+            (logits,),
+            {f"{prefix}.route.index": slots, f"{prefix}.route.gate": slots},
+            (self.table(EXP2_SPEC),),
+            experts=shape.experts,
+            slots=shape.experts_per_token,
+        )
+        return [
+            ExpertChoice(index, gate, shape.experts, shape.experts_per_token, slot)
+            for slot in range(shape.experts_per_token)
+        ]
+
+    def expert(self, prefix: str, choice: ExpertChoice, rows: tuple[str, str, str], residual: str) -> str:
+        """What the expert of one slot adds to the residual."""
+        shape, slot, matrices = self.shape, f"{prefix}.slots.{choice.slot}", f"{prefix}.experts.{{}}"
+        gate, up = (
+            self.expert_linear(
+                f"{slot}.{name}",
+                rows,
+                (shape.ffn, shape.width),
+                self.bits.mlp_input,
+                choice,
+                matrices=f"{matrices}.{name}",
+            )
+            for name in ("gate", "up")
+        )
+        source = self.activated(slot, gate, up)
+        for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
+            name = f"{slot}.down.{number}"
+            rows = self.scaled_rows(name, source, start, stop, self.bits.down)
+            residual = self.expert_linear(
+                name,
+                rows,
+                (shape.width, stop - start),
+                self.bits.down,
+                choice,
+                matrices=f"{matrices}.down.{number}",
                 residual=residual,
                 output=f"{name}.residual",
             )
@@ -157,7 +221,7 @@ def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
 
 
 def decoder_program(name: str, shape: ModelShape, bits: ActivationBits | None = None, embed_shift: int = 0) -> Program:
-    """Op list of a dense decoder.
+    """Op list of a decoder.
 
     ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction.
     """

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -104,9 +104,17 @@ class Op:
     params: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
+#: Marks fields of a shape that came after programs were published: not written at their defaults, so
+#: that the JSON of a program, once published, stays what it was.
+LATER = {"later": True}
+
+
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a dense decoder of the Llama family; ``context`` is the largest number of positions."""
+    """Sizes of a decoder of the Llama family; ``context`` is the largest number of positions.
+
+    With ``experts`` each layer has that many feed-forward blocks, of which ``experts_per_token`` see a row.
+    """
 
     layers: int
     width: int
@@ -121,6 +129,14 @@ class ModelShape:
     tied: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
+    experts: int = field(default=0, metadata=LATER)
+    experts_per_token: int = field(default=0, metadata=LATER)
+
+    def written(self) -> dict[str, Any]:
+        """Plain JSON values of the fields that a program's JSON holds."""
+        values = asdict(self)
+        absent = [item.name for item in fields(self) if item.metadata == LATER and values[item.name] == item.default]
+        return {name: value for name, value in values.items() if name not in absent}
 
 
 @dataclass(frozen=True)
@@ -171,7 +187,7 @@ class Program:
 
     def to_json(self) -> str:
         """Canonical JSON text (sorted keys, no spaces)."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps({**asdict(self), "shape": self.shape.written()}, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Program:

@@ -1,14 +1,24 @@
-"""Routing and expert products: the reference against plain arithmetic, for any bit pattern of its reads."""
+"""Routing and expert products: the reference against plain arithmetic, the engine against the reference.
+
+The engine must read the chosen experts only: that is what lets a node map weights it has no memory for.
+"""
 
 from __future__ import annotations
+
+import ctypes
+import dataclasses
+import mmap
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_chain.engine.reference import evaluate_row
-from nexus_chain.program import POSITIONS, Op, Sampling, TensorSpec
+from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.reference import ReferenceExecutor, evaluate_row
+from nexus_chain.engine.trace import TraceExecutor
+from nexus_chain.program import POSITIONS, PRESETS, Op, Sampling, TensorSpec, random_model
+from nexus_chain.program.errors import ProgramFormatError
 from nexus_chain.program.tables import exp2_table
 
 LARGEST = 2**31 - 1
@@ -117,3 +127,98 @@ def test_combining_adds_the_gated_product_to_the_residual(gate: int) -> None:
     exact = [r + (v * share + 2**15 >> 16) for r, v in zip(residual, product, strict=True)]
     expected = [min(max(value, -LARGEST), LARGEST) for value in exact]
     assert expert_linear(15, 1, 1, [0, 1], [7, gate]).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"experts": 64, "experts_per_token": 8, "layers": 1},
+        {"experts": 1, "experts_per_token": 1},
+        {"experts": 2, "experts_per_token": 2, "ffn": 8256, "layers": 1, "context": 96},
+    ],
+    ids=["most", "one", "wide"],
+)
+def test_any_number_of_experts_equals_the_reference(backend, changes):
+    """The wide one has a down projection of two chunks, and more rows per expert than one block of the kernel."""
+    model = random_model(dataclasses.replace(PRESETS["tiny-experts"], **changes), seed=2)
+    rows = torch.arange(model.program.shape.context, dtype=torch.int32) * 7 % 128
+    found = TraceExecutor(Engine(model.program, model.weights, threads=2, backend=backend)).run(rows, 5, Sampling())
+    expected = ReferenceExecutor(model.program, model.weights).run(rows, 5, Sampling())
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+
+
+def mapped(tensor: torch.Tensor) -> tuple[torch.Tensor, mmap.mmap]:
+    """A copy in pages of its own, which the operating system can take away."""
+    pages = mmap.mmap(-1, tensor.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    copy = torch.frombuffer(pages, dtype=tensor.dtype).view(tensor.shape)
+    copy.copy_(tensor)
+    return copy, pages
+
+
+def resident(tensor: torch.Tensor) -> int:
+    """How many of the tensor's pages are in memory."""
+    found = (ctypes.c_ubyte * -(-tensor.nbytes // mmap.PAGESIZE))()
+    address, size = ctypes.c_void_p(tensor.data_ptr()), ctypes.c_size_t(tensor.nbytes)
+    assert ctypes.CDLL(None, use_errno=True).mincore(address, size, found) == 0
+    return sum(entry & 1 for entry in found)
+
+
+def test_decoding_touches_only_the_experts_that_the_row_chose(backend):
+    shape = dataclasses.replace(PRESETS["tiny-experts"], width=64, ffn=64, layers=1)
+    model, row = random_model(shape, seed=4), torch.tensor([77], dtype=torch.int32)
+    expected = ReferenceExecutor(model.program, model.weights).run(row, 1, Sampling())
+    chosen = set(expected["layers.0.mlp.route.index"].flatten().tolist())
+    matrices = [name for name in model.weights if ".experts." in name and name.endswith(".weight")]
+    weights, pages = dict(model.weights), {}
+    for name in matrices:
+        weights[name], pages[name] = mapped(model.weights[name])
+    engine = Engine(model.program, weights, threads=2, backend=backend)
+    unused = [name for name in matrices if int(name.split(".")[4]) not in chosen]
+    assert len(unused) == 3 * (5 - 2)
+    for name in unused:
+        pages[name].madvise(mmap.MADV_DONTNEED)
+    assert [name for name in matrices if not resident(weights[name])] == unused
+    (token,) = engine.forward([(engine.open(1, Sampling(), 1), row)])
+    assert torch.equal(token, expected["sample.token"])
+    assert [name for name in matrices if not resident(weights[name])] == unused
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "message"),
+    [
+        ("route", {"experts": 65}, "65 experts are not between 1 and 64"),
+        ("expert_linear", {"experts": 2**60}, "experts are not between 1 and 64"),
+        ("expert_linear", {"experts": 0}, "0 experts"),
+        ("route", {"slots": 6}, "6 slots are not between 1 and 5"),
+        ("expert_linear", {"slots": 0}, "0 slots"),
+        ("expert_linear", {"slot": 2}, "slot 2 is not one of 2"),
+        ("expert_linear", {"slot": -1}, "slot -1"),
+        ("expert_linear", {"experts": 4}, "10 weights, not"),
+        ("expert_linear", {"combine": 0}, "6 inputs"),
+    ],
+)
+def test_validation_refuses_parameters_that_index_what_is_not_there(kind, params, message):
+    program = random_model(PRESETS["tiny-experts"]).program
+    index = max(i for i, op in enumerate(program.ops) if op.kind == kind)
+    op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, **params})
+    planted = dataclasses.replace(program, ops=(*program.ops[:index], op, *program.ops[index + 1 :]))
+    with pytest.raises(ProgramFormatError, match=message):
+        planted.validate()
+
+
+def test_an_index_beyond_the_experts_reads_the_nearest_one(backend):
+    """A program may route to more experts than a product has: reads are clamped, memory is not left."""
+    model = random_model(PRESETS["tiny-experts"], seed=6)
+    ops = tuple(
+        dataclasses.replace(op, params={**op.params, "experts": 3}, weights=op.weights[:6])
+        if op.kind == "expert_linear"
+        else op
+        for op in model.program.ops
+    )
+    program = dataclasses.replace(model.program, ops=ops)
+    program.validate()
+    rows = torch.arange(16, dtype=torch.int32)
+    found = TraceExecutor(Engine(program, model.weights, threads=2, backend=backend)).run(rows, 5, Sampling())
+    expected = ReferenceExecutor(program, model.weights).run(rows, 5, Sampling())
+    assert int(expected["layers.0.mlp.route.index"].max()) > 2
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []

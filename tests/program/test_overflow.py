@@ -10,7 +10,6 @@ import pytest
 from nexus_chain.program import PRESETS, ModelShape, Program, decoder_program, prove_no_overflow
 from nexus_chain.program.errors import OverflowProofError
 from nexus_chain.program.interval_proof import ProvenRange, Scope
-from nexus_chain.program.overflow import _PROOFS
 
 SHIPPED = ModelShape(
     layers=6, width=384, heads=6, kv_heads=2, head_dim=64, ffn=1024, vocab=4096, context=512, tied=True
@@ -90,14 +89,12 @@ def test_rounding_shifts_are_proven_against_their_own_addition() -> None:
         scope.rounded("value", scope.variable("x", -(2**63), 2**63 - 1), 2**63 - 1, 12)
 
 
-def test_the_proof_holds_for_experts_at_their_limits() -> None:
-    scope = Scope("route")
-    _PROOFS["route"](scope, {"experts": 64, "slots": 8})
-    assert max(proven.bits for proven in scope.proven) <= 41
-    assert scope.proven[-1] == ProvenRange("gate", 0, 2**16)
-    scope = Scope("expert")
-    sizes = {"rows": 4096, "columns": 14336, "bits": 15, "fraction": 16}
-    _PROOFS["expert_linear"](scope, {**sizes, "experts": 64, "slots": 8, "slot": 7, "combine": 1})
-    assert max(proven.bits for proven in scope.proven) <= 62
-    with pytest.raises(OverflowProofError, match="expert: sum of one plane can leave its range"):
-        _PROOFS["expert_linear"](Scope("expert"), {**sizes, "columns": 2**17})
+def test_the_proof_holds_for_the_most_experts_and_fails_for_too_wide_ones() -> None:
+    program = decoder_program("experts", dataclasses.replace(WIDEST, vocab=64, experts=64, experts_per_token=8))
+    ranges = {proof.kind: proof for proof in prove_no_overflow(program).proofs}
+    assert ranges["route"].ranges[-1] == ProvenRange("gate", 0, 2**16)
+    index = next(i for i, op in enumerate(program.ops) if op.kind == "expert_linear")
+    op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, "columns": 2**17})
+    wide = dataclasses.replace(program, ops=(*program.ops[:index], op))
+    with pytest.raises(OverflowProofError, match=r"slots\.0\.gate: sum of one plane can leave its range"):
+        prove_no_overflow(wide)
