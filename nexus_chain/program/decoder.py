@@ -7,17 +7,25 @@ neither checkpoints (``families``) nor how an op is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from nexus_chain.program.builder import RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice, ProgramBuilder
+from nexus_chain.program.builder import (
+    ACTIVATION_FRACTION,
+    RESIDUAL_FRACTION,
+    ROUTER_FRACTION,
+    ExpertChoice,
+    ProgramBuilder,
+)
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Program
+from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
 
 DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
+LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
 
 
@@ -27,6 +35,11 @@ class _Decoder(ProgramBuilder):
 
     shape: ModelShape = field(kw_only=True)
     bits: ActivationBits = field(kw_only=True)
+    wider: Collection[str] = field(kw_only=True)
+
+    def width_of(self, family: str) -> int:
+        """Bits of the rows entering a family of the current layer's linear ops."""
+        return 15 if f"{self.layer}.{family}" in self.wider else int(getattr(self.bits, family))
 
     def normed_rows(self, name: str, source: str, bits: int) -> tuple[str, str, str]:
         """Rows divided by their root mean square (gain and sqrt(width) live in the weights): (q, m, e)."""
@@ -35,9 +48,25 @@ class _Decoder(ProgramBuilder):
         squares = {f"{name}.squares": ("i64", (self.rows,))}
         (total,) = self.add("row_squares", f"{name}.row_squares", (source, largest), squares, start=0, stop=width)
         outputs = {f"{name}.m": ("i32", (self.rows,)), f"{name}.e": ("i32", (self.rows,))}
-        epsilon = norm_epsilon(self.shape)
+        epsilon = norm_epsilon(self.shape.rms_eps, width, RESIDUAL_FRACTION)
         m, e = self.add("norm_scale", f"{name}.norm_scale", (largest, total), outputs, epsilon=epsilon)
         return self.quantise(name, source, largest, 0, width, bits), m, e
+
+    def normed_heads(self, name: str, source: str, heads: int) -> str:
+        """Every head divided by its own root mean square, times a gain that the heads share."""
+        size = self.shape.head_dim
+        return self.add(
+            "normalise",
+            name,
+            (source,),
+            {f"{name}.output": ("i32", (POSITIONS, heads * size))},
+            (self.weight(f"{name}.gain", "i32", size),),
+            groups=heads,
+            size=size,
+            centred=0,
+            epsilon=norm_epsilon(self.shape.rms_eps, size, ACTIVATION_FRACTION),
+            bias=0,
+        )[0]
 
     def rotated_heads(self, name: str, source: str, heads: int) -> tuple[str, str, str]:
         size = self.shape.head_dim
@@ -67,13 +96,16 @@ class _Decoder(ProgramBuilder):
         return names[0], names[1]
 
     def attention(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.bits.attention_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         projected = {
-            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.attention_bias)
+            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.bias_of(name))
             for name, count in (("query", queries), ("key", keys), ("value", keys))
         }
+        if shape.qk_norm:
+            for name, heads in (("query", shape.heads), ("key", shape.kv_heads)):
+                projected[name] = self.normed_heads(f"{prefix}.{name}_norm", projected[name], heads)
         q = self.rotated_heads(f"{prefix}.q", projected["query"], shape.heads)
         k = self.rotated_heads(f"{prefix}.k", projected["key"], shape.kv_heads)
         v = self.values(prefix, projected["value"])
@@ -87,24 +119,24 @@ class _Decoder(ProgramBuilder):
             kv_heads=shape.kv_heads,
             head_dim=shape.head_dim,
             block=ATTENTION_BLOCK,
-            window=0,
+            window=shape.window_of(layer),
             scale=ATTENTION_SCALE,
         )
-        bits = self.bits.attention_output
+        bits = self.width_of("attention_output")
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, queries, bits)
         return self.linear(
             f"{prefix}.output",
             rows,
             (shape.width, queries),
             bits,
-            bias=shape.attention_bias,
+            bias=shape.bias_of("output"),
             residual=residual,
             output=f"{prefix}.residual",
         )
 
     def mlp(self, layer: int, residual: str) -> str:
         """The feed-forward part of a layer, of one block or of the experts that each row chooses."""
-        prefix, bits = f"layers.{layer}.mlp", self.bits.mlp_input
+        prefix, bits = f"layers.{layer}.mlp", self.width_of("mlp_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         if not self.shape.experts:
             return self.dense(prefix, rows, residual)
@@ -113,20 +145,20 @@ class _Decoder(ProgramBuilder):
         return residual
 
     def dense(self, prefix: str, rows: tuple[str, str, str], residual: str) -> str:
-        shape, bits = self.shape, self.bits.mlp_input
+        shape, bits = self.shape, self.width_of("mlp_input")
         gate, up = (
             self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, bias=shape.mlp_bias)
             for name in ("gate", "up")
         )
-        source = self.activated(prefix, gate, up)
+        source, bits = self.activated(prefix, gate, up), self.width_of("down")
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{prefix}.down.{number}"
-            rows = self.scaled_rows(name, source, start, stop, self.bits.down)
+            rows = self.scaled_rows(name, source, start, stop, bits)
             residual = self.linear(
                 name,
                 rows,
                 (shape.width, stop - start),
-                self.bits.down,
+                bits,
                 bias=shape.mlp_bias and number == 0,
                 residual=residual,
                 output=f"{name}.residual",
@@ -143,7 +175,7 @@ class _Decoder(ProgramBuilder):
     def choices(self, prefix: str, residual: str, rows: tuple[str, str, str]) -> list[ExpertChoice]:
         """The experts that a router chooses per row, one per slot; its logits decide, so its rows have 15 bits."""
         shape, name = self.shape, f"{prefix}.router"
-        if self.bits.mlp_input != 15:
+        if self.width_of("mlp_input") != 15:
             rows = (self.quantise(name, residual, f"{prefix}.norm.max", 0, shape.width, 15), *rows[1:])
         logits = self.linear(name, rows, (shape.experts, shape.width), 15, fraction=ROUTER_FRACTION)
         slots = ("i32", (POSITIONS, shape.experts_per_token))
@@ -169,21 +201,21 @@ class _Decoder(ProgramBuilder):
                 f"{slot}.{name}",
                 rows,
                 (shape.ffn, shape.width),
-                self.bits.mlp_input,
+                self.width_of("mlp_input"),
                 choice,
                 matrices=f"{matrices}.{name}",
             )
             for name in ("gate", "up")
         )
-        source = self.activated(slot, gate, up)
+        source, bits = self.activated(slot, gate, up), self.width_of("down")
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{slot}.down.{number}"
-            rows = self.scaled_rows(name, source, start, stop, self.bits.down)
+            rows = self.scaled_rows(name, source, start, stop, bits)
             residual = self.expert_linear(
                 name,
                 rows,
                 (shape.width, stop - start),
-                self.bits.down,
+                bits,
                 choice,
                 matrices=f"{matrices}.down.{number}",
                 residual=residual,
@@ -193,9 +225,9 @@ class _Decoder(ProgramBuilder):
 
     def head(self, residual: str) -> None:
         """Final norm, logits and the sampled token; only for the sampled positions."""
-        self.rows, vocab = SAMPLED, self.shape.vocab
-        rows = self.normed_rows("head.norm", residual, self.bits.head)
-        logits = self.linear("head", rows, (vocab, self.shape.width), self.bits.head, output="head.logits")
+        self.rows, vocab, bits = SAMPLED, self.shape.vocab, self.width_of("head")
+        rows = self.normed_rows("head.norm", residual, bits)
+        logits = self.linear("head", rows, (vocab, self.shape.width), bits, output="head.logits")
         blocks = -(-vocab // SAMPLE_BLOCK)
         outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
         best = self.add(
@@ -210,9 +242,9 @@ class _Decoder(ProgramBuilder):
         self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
 
 
-def norm_epsilon(shape: ModelShape) -> int:
-    """The RMS-norm epsilon in units of a sum of squares of the residual stream."""
-    return round(shape.rms_eps * shape.width * (1 << 2 * RESIDUAL_FRACTION))
+def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:
+    """The RMS-norm epsilon in units of a sum of ``size`` squares with ``fraction`` fraction bits each."""
+    return round(epsilon * size * (1 << 2 * fraction))
 
 
 def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
@@ -220,12 +252,22 @@ def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))
 
 
-def decoder_program(name: str, shape: ModelShape, bits: ActivationBits | None = None, embed_shift: int = 0) -> Program:
+def decoder_program(
+    name: str,
+    shape: ModelShape,
+    bits: ActivationBits | None = None,
+    embed_shift: int = 0,
+    wider: Collection[str] = (),
+) -> Program:
     """Op list of a decoder.
 
-    ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction.
+    ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction; ``wider``
+    names inputs with 15 bits, such as "3.attention_input". Raises :class:`RecipeError` for other names.
     """
-    build = _Decoder(shape=shape, bits=bits or ActivationBits())
+    known = {f"{layer}.{family}" for layer in range(shape.layers) for family in LAYER_INPUTS}
+    if unknown := sorted(set(wider) - known):
+        raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
+    build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
     table = build.weight("embed.table", "i16", shape.vocab, shape.width)
     (residual,) = build.add(
         "embed",

@@ -113,7 +113,9 @@ LATER = {"later": True}
 class ModelShape:
     """Sizes of a decoder of the Llama family; ``context`` is the largest number of positions.
 
-    With ``experts`` each layer has that many feed-forward blocks, of which ``experts_per_token`` see a row.
+    ``attention_bias`` is on all four projections, ``qkv_bias`` on all but the output. ``windows`` is
+    how many positions each layer's attention looks back on, itself among them (0: all); empty: all everywhere.
+    With ``experts`` a layer has that many feed-forward blocks, of which ``experts_per_token`` see a row.
     """
 
     layers: int
@@ -129,8 +131,19 @@ class ModelShape:
     tied: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
+    qkv_bias: bool = field(default=False, metadata=LATER)
+    qk_norm: bool = field(default=False, metadata=LATER)
+    windows: tuple[int, ...] = field(default=(), metadata=LATER)
     experts: int = field(default=0, metadata=LATER)
     experts_per_token: int = field(default=0, metadata=LATER)
+
+    def bias_of(self, projection: str) -> bool:
+        """Whether attention's "query", "key", "value" or "output" has a bias."""
+        return self.attention_bias or (self.qkv_bias and projection != "output")
+
+    def window_of(self, layer: int) -> int:
+        """How many positions the attention of ``layer`` looks back on; 0 for all."""
+        return self.windows[layer] if self.windows else 0
 
     def written(self) -> dict[str, Any]:
         """Plain JSON values of the fields that a program's JSON holds."""
@@ -314,10 +327,14 @@ def _op_from(data: Mapping[str, Any]) -> Op:
     )
 
 
+def _shape_from(data: Mapping[str, Any]) -> ModelShape:
+    return ModelShape(**{**data, "windows": tuple(int(window) for window in data.get("windows", ()))})
+
+
 def _program_from(data: Mapping[str, Any]) -> Program:
     return Program(
         name=str(data["name"]),
-        shape=ModelShape(**data["shape"]),
+        shape=_shape_from(data["shape"]),
         ops=tuple(_op_from(op) for op in data["ops"]),
         weights=tuple(_spec_from(spec) for spec in data["weights"]),
     )

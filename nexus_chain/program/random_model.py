@@ -19,6 +19,7 @@ from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent
 from nexus_chain.program.recipe import ActivationBits
+from nexus_chain.program.rotary import plain_frequencies
 from nexus_chain.program.tables import committed_tables
 
 PRESETS: Mapping[str, ModelShape] = {
@@ -71,7 +72,7 @@ def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None =
     """A model of ``shape`` whose weights depend on ``seed`` alone."""
     program = decoder_program(f"random-{seed}", shape, bits)
     generator = torch.Generator().manual_seed(seed)
-    weights: dict[str, Tensor] = committed_tables(shape.context, shape.head_dim, shape.rope_theta)
+    weights: dict[str, Tensor] = committed_tables(shape.context, plain_frequencies(shape.head_dim, shape.rope_theta))
     table = torch.randint(-(2**15), 2**15, (shape.vocab, shape.width), generator=generator, dtype=torch.int16)
     weights["embed.table"] = table
     for op in program.ops:
