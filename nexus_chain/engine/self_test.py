@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -19,6 +20,7 @@ SHAPE = ModelShape(
     layers=1, width=72, heads=6, kv_heads=2, head_dim=12, ffn=136, vocab=600, context=80, attention_bias=True
 )
 ENCODER = ModelShape(layers=2, width=72, heads=6, kv_heads=6, head_dim=12, ffn=136, vocab=600, context=80, encoder=True)
+EXPERTS = replace(SHAPE, ffn=70, experts=5, experts_per_token=3)
 BITS = ActivationBits(attention_input=15, down=15)
 ROWS = 11
 THREADS = 2
@@ -27,17 +29,14 @@ THREADS = 2
 @cache
 def check_kernels() -> None:
     """Raise :class:`KernelUnavailableError` unless every tensor of random programs comes out right."""
-    for shape in (SHAPE, ENCODER):
-        _check_program(random_model(shape, seed=7, bits=BITS))
-
-
-def _check_program(model: IntegerModel) -> None:
-    tokens = torch.arange(ROWS, dtype=torch.int32) * 53 % model.program.shape.vocab
-    expected, found = run_torch(model, tokens), run_native(model, tokens)
-    for name, tensor in expected.items():
-        if not torch.equal(tensor, found[name]):
+    for shape in (SHAPE, ENCODER, EXPERTS):
+        model = random_model(shape, seed=7, bits=BITS)
+        tokens = torch.arange(ROWS, dtype=torch.int32) * 53 % shape.vocab
+        expected, found = run_torch(model, tokens), run_native(model, tokens)
+        wrong = [name for name, tensor in expected.items() if not torch.equal(tensor, found[name])]
+        if wrong:
             raise KernelUnavailableError(
-                f"The compiled kernels get {name} wrong on this machine",
+                f"The compiled kernels get {wrong[0]} wrong on this machine",
                 advice="Use the torch backend and report the compiler and CPU.",
             )
 

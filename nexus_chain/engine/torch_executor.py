@@ -113,14 +113,19 @@ def _quantise(call: Call) -> tuple[Tensor, ...]:
     return (q.to(torch.int8),)
 
 
-def _linear(call: Call) -> tuple[Tensor, ...]:
-    q, m, e = call.inputs[:3]
-    scale = call.weights[1].to(torch.int64)
-    total = call.product(q.reshape(-1, q.shape[-1]), call.weights[0]).to(torch.int64)
+def _matrix_product(call: Call, chosen: Tensor | slice, weight: Tensor, scale: Tensor) -> Tensor:
+    """Saturated product of the ``chosen`` rows with one matrix, before bias and residual; int64[R, N]."""
+    q, m, e = (operand[chosen] for operand in call.inputs[:3])
+    scale = scale.to(torch.int64)
+    total = call.product(q.reshape(-1, q.shape[-1]), weight).to(torch.int64)
     if call.param("bits") == 15:
         total = 128 * total[0::2] + total[1::2]
     shift = -(e.to(torch.int64)[:, None] + scale[:, 1] + call.param("fraction") + 12)
-    y = fx.sat(fx.rs(fx.rs(total * m[:, None], 12) * scale[:, 0], shift))
+    return fx.sat(fx.rs(fx.rs(total * m[:, None], 12) * scale[:, 0], shift))
+
+
+def _linear(call: Call) -> tuple[Tensor, ...]:
+    y = _matrix_product(call, slice(None), call.weights[0], call.weights[1])
     if call.param("bias"):
         y = fx.sat(y + fx.sat(call.weights[2].to(torch.int64)))
     if call.param("residual"):
@@ -303,6 +308,28 @@ def _sample(call: Call) -> tuple[Tensor, ...]:
     return (index.gather(1, chosen[:, None])[:, 0],)
 
 
+def _route(call: Call) -> tuple[Tensor, ...]:
+    ordered, experts = torch.sort(call.inputs[0].to(torch.int64), dim=1, descending=True, stable=True)
+    top = ordered[:, : call.param("slots")]
+    power = fx.exp2n(top[:, :1] - top, call.weights[0].to(torch.int64))
+    total = power.sum(dim=1, keepdim=True).clamp(min=1)
+    gate = ((power << 16) + (total >> 1)) // total
+    return experts[:, : call.param("slots")].to(torch.int32), gate.to(torch.int32)
+
+
+def _expert_linear(call: Call) -> tuple[Tensor, ...]:
+    slot = call.param("slot")
+    expert = call.inputs[3][:, slot].clamp(0, call.param("experts") - 1)
+    y = torch.empty(len(expert), call.param("rows"), dtype=torch.int64)
+    for number in sorted(set(expert.tolist())):
+        rows = expert == number
+        y[rows] = _matrix_product(call, rows, *call.weights[2 * number : 2 * number + 2])
+    if call.param("combine"):
+        gate = call.inputs[4][:, slot : slot + 1].to(torch.int64).clamp(0, fx.GATE_ONE)
+        y = fx.sat(call.inputs[5] + fx.rs(y * gate, 16))
+    return (y.to(torch.int32),)
+
+
 OPERATORS: Mapping[str, Operator] = {
     "embed": _embed,
     "row_max": _row_max,
@@ -322,4 +349,6 @@ OPERATORS: Mapping[str, Operator] = {
     "gelu": _gelu,
     "row_layout": _row_layout,
     "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

@@ -13,8 +13,20 @@ from nexus_chain.program.descriptors import POSITIONS, Op, TensorSpec
 
 ACTIVATION_FRACTION = 12
 RESIDUAL_FRACTION = 16
+ROUTER_FRACTION = 15  # exponents of two enter `exp2n` with it
 
 Outputs = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (type, shape)
+
+
+@dataclass(frozen=True)
+class ExpertChoice:
+    """One slot of a ``route`` op: the names of its outputs, and its sizes."""
+
+    index: str
+    gate: str
+    experts: int
+    slots: int
+    slot: int
 
 
 @dataclass
@@ -78,17 +90,19 @@ class ProgramBuilder:
         bias: bool = False,
         residual: str | None = None,
         output: str | None = None,
+        fraction: int | None = None,
     ) -> str:
         """A product with an int8 matrix, its output's name.
 
         ``size`` is (output rows N, columns K); with ``residual`` the product is added to that tensor.
+        ``fraction`` is that of activations or of the residual unless it is given.
         """
         count, columns = size
         weights = [self.weight(f"{name}.weight", "i8", count, columns), self.weight(f"{name}.scale", "i32", count, 2)]
         if bias:
             weights.append(self.weight(f"{name}.bias", "i32", count))
         inputs = rows if residual is None else (*rows, residual)
-        fraction = ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION
+        usual = ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION
         return self.add(
             "linear",
             name,
@@ -98,7 +112,47 @@ class ProgramBuilder:
             rows=count,
             columns=columns,
             bits=bits,
-            fraction=fraction,
+            fraction=usual if fraction is None else fraction,
             bias=int(bias),
             residual=int(residual is not None),
+        )[0]
+
+    def expert_linear(
+        self,
+        name: str,
+        rows: tuple[str, str, str],
+        size: tuple[int, int],
+        bits: int,
+        choice: ExpertChoice,
+        *,
+        matrices: str,
+        residual: str | None = None,
+        output: str | None = None,
+    ) -> str:
+        """A product with the matrix of the expert that a slot chose, its output's name.
+
+        ``matrices`` names every expert's matrix, with ``{}`` for its number. With ``residual`` the product
+        times the slot's gate is added to that tensor.
+        """
+        count, columns = size
+        weights: list[str] = []
+        for expert in range(choice.experts):
+            matrix = matrices.format(expert)
+            weights.append(self.weight(f"{matrix}.weight", "i8", count, columns))
+            weights.append(self.weight(f"{matrix}.scale", "i32", count, 2))
+        combined = () if residual is None else (choice.gate, residual)
+        return self.add(
+            "expert_linear",
+            name,
+            (*rows, choice.index, *combined),
+            {output or f"{name}.output": ("i32", (self.rows, count))},
+            tuple(weights),
+            rows=count,
+            columns=columns,
+            bits=bits,
+            fraction=ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION,
+            experts=choice.experts,
+            slots=choice.slots,
+            slot=choice.slot,
+            combine=int(residual is not None),
         )[0]

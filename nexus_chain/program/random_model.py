@@ -7,7 +7,7 @@ activations of a normalised network in a realistic range.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent, quantise_gain
 from nexus_chain.program.recipe import ActivationBits
+from nexus_chain.program.rotary import plain_frequencies
 from nexus_chain.program.tables import committed_tables, encoder_tables
 
 PRESETS: Mapping[str, ModelShape] = {
@@ -41,8 +42,32 @@ PRESETS: Mapping[str, ModelShape] = {
     "tiny-encoder": ModelShape(
         layers=3, width=48, heads=4, kv_heads=4, head_dim=12, ffn=80, vocab=200, context=96, rms_eps=1e-12, encoder=True
     ),
+    "tiny-experts": ModelShape(
+        layers=2,
+        width=32,
+        heads=2,
+        kv_heads=1,
+        head_dim=16,
+        ffn=48,
+        vocab=128,
+        context=64,
+        experts=5,
+        experts_per_token=2,
+    ),
     "llama-1.1b": ModelShape(
         layers=22, width=2048, heads=32, kv_heads=4, head_dim=64, ffn=5632, vocab=32000, context=2048
+    ),
+    "mixtral-1b": ModelShape(
+        layers=12,
+        width=1024,
+        heads=16,
+        kv_heads=4,
+        head_dim=64,
+        ffn=3072,
+        vocab=32000,
+        context=2048,
+        experts=8,
+        experts_per_token=2,
     ),
 }
 
@@ -54,7 +79,10 @@ def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None =
     weights: dict[str, Tensor] = dict(_tables(shape))
     for op in program.ops:
         if op.kind == "linear":
-            weights.update(_random_linear(op, program, generator))
+            weights.update(_random_linear(op, op.weights, program, generator))
+        if op.kind == "expert_linear" and op.weights[0] not in weights:  # every slot has the same matrices
+            for names in zip(op.weights[::2], op.weights[1::2], strict=True):
+                weights.update(_random_linear(op, names, program, generator))
         if op.kind == "normalise":
             weights.update(_random_norm(op, generator))
         if op.kind in ("embed", "position_embed"):
@@ -71,7 +99,7 @@ def program_of(name: str, shape: ModelShape, bits: ActivationBits | None = None)
 def _tables(shape: ModelShape) -> dict[str, Tensor]:
     if shape.encoder:
         return encoder_tables(shape.context, shape.head_dim)
-    return committed_tables(shape.context, shape.head_dim, shape.rope_theta)
+    return committed_tables(shape.context, plain_frequencies(shape.head_dim, shape.rope_theta))
 
 
 def _random_norm(op: Op, generator: torch.Generator) -> dict[str, Tensor]:
@@ -85,10 +113,10 @@ def _random_norm(op: Op, generator: torch.Generator) -> dict[str, Tensor]:
     return result
 
 
-def _random_linear(op: Op, program: Program, generator: torch.Generator) -> dict[str, Tensor]:
-    """Uniform int8 rows whose scales give outputs of about unit size for unit inputs."""
+def _random_linear(op: Op, weights: Sequence[str], program: Program, generator: torch.Generator) -> dict[str, Tensor]:
+    """Uniform int8 rows, named ``weights``, whose scales give outputs of about unit size for unit inputs."""
     rows, columns = op.params["rows"], op.params["columns"]
-    names = dict(zip(("weight", "scale", "bias"), op.weights, strict=False))
+    names = dict(zip(("weight", "scale", "bias"), weights, strict=False))
     weight = torch.randint(-127, 128, (rows, columns), generator=generator, dtype=torch.int8)
     spread = 0.75 + 0.5 * torch.rand(rows, generator=generator, dtype=torch.float64)
     result = {
@@ -104,7 +132,7 @@ def _random_linear(op: Op, program: Program, generator: torch.Generator) -> dict
 def _input_unit(op: Op, program: Program) -> float:
     """Real value of one quantised input unit times its row scale, by what feeds the op."""
     level = LEVELS[op.params["bits"]]
-    if op.inputs[0].endswith(".norm.q"):
+    if op.inputs[0].endswith((".norm.q", ".router.q")):
         return math.sqrt(program.shape.width) / level
     if op.inputs[0].endswith(".input.q"):
         return 2.0**-RESIDUAL_FRACTION / level

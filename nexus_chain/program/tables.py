@@ -38,10 +38,9 @@ def phi_table() -> Tensor:
     return torch.round(2.0**22 * (1 + torch.erf(steps / (64 * math.sqrt(2.0))))).to(torch.int32)
 
 
-def rope_table(context: int, head_dim: int, theta: float) -> Tensor:
-    """Row t: D/2 cosines then D/2 sines of ``t * theta^(-2i/D)`` in Q15, clipped to 32767; int16[context, D]."""
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
-    angles = torch.arange(context, dtype=torch.float64)[:, None] * torch.pow(theta, -exponents)[None, :]
+def rope_table(context: int, frequencies: Tensor) -> Tensor:
+    """Row t: D/2 cosines then D/2 sines of ``t * frequencies`` in Q15, clipped to 32767; int16[context, D]."""
+    angles = torch.arange(context, dtype=torch.float64)[:, None] * frequencies[None, :]
     waves = torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
     return torch.round(waves * 2.0**15).clamp(-ROPE_ONE, ROPE_ONE).to(torch.int16)
 
@@ -68,10 +67,10 @@ def encoder_tables(context: int, head_dim: int) -> dict[str, Tensor]:
     }
 
 
-def committed_tables(context: int, head_dim: int, theta: float) -> dict[str, Tensor]:
-    """All tables a Llama-layout program reads, by weight name."""
+def committed_tables(context: int, frequencies: Tensor) -> dict[str, Tensor]:
+    """All tables a decoder's program reads, by weight name; ``frequencies`` f64[D/2] are radians per position."""
     return {
         EXP2_SPEC.name: exp2_table(),
         LOG2_SPEC.name: log2_table(),
-        "tables.rope": rope_table(context, head_dim, theta),
+        "tables.rope": rope_table(context, frequencies),
     }

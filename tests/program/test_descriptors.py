@@ -113,8 +113,9 @@ def test_written_bit_bounds_cover_what_is_proven() -> None:
     written = {
         section.split("`")[0]: int(found[1]) for section in sections if (found := re.search(r"Bits (\d+)", section))
     }
-    for proof in prove_no_overflow(decoder_program("1.1b", PRESETS["llama-1.1b"])).proofs:
-        assert proof.bits <= written.get(proof.kind, 0), proof.kind
+    for preset in ("llama-1.1b", "mixtral-1b"):
+        for proof in prove_no_overflow(decoder_program(preset, PRESETS[preset])).proofs:
+            assert proof.bits <= written.get(proof.kind, 0), proof.kind
 
 
 def tampered(program: Program, op: int, **changes: object) -> str:

@@ -20,7 +20,7 @@ from nexus_chain.program import (
     prove_no_overflow,
 )
 from nexus_chain.program.errors import OverflowProofError
-from nexus_chain.program.interval_proof import Scope
+from nexus_chain.program.interval_proof import ProvenRange, Scope
 
 OPERATORS = Path(overflow.__file__).with_name("OPERATORS.md").read_text()
 SHIPPED = ModelShape(
@@ -141,3 +141,14 @@ def test_rounding_shifts_are_proven_against_their_own_addition() -> None:
     scope = Scope("op")
     with pytest.raises(OverflowProofError, match="before its shift"):
         scope.rounded("value", scope.variable("x", -(2**63), 2**63 - 1), 2**63 - 1, 12)
+
+
+def test_the_proof_holds_for_the_most_experts_and_fails_for_too_wide_ones() -> None:
+    program = decoder_program("experts", dataclasses.replace(WIDEST, vocab=64, experts=64, experts_per_token=8))
+    ranges = {proof.kind: proof for proof in prove_no_overflow(program).proofs}
+    assert ranges["route"].ranges[-1] == ProvenRange("gate", 0, 2**16)
+    index = next(i for i, op in enumerate(program.ops) if op.kind == "expert_linear")
+    op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, "columns": 2**17})
+    wide = dataclasses.replace(program, ops=(*program.ops[:index], op))
+    with pytest.raises(OverflowProofError, match=r"slots\.0\.gate: sum of one plane can leave its range"):
+        prove_no_overflow(wide)

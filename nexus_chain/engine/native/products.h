@@ -30,6 +30,7 @@
 
 static inline int64_t padded(int64_t n) { return (n + 63) & ~(int64_t)63; }
 
+#if !NEXUS_AVX2
 #if NEXUS_VNNI
 /* sum += four-byte dot products of u (unsigned) and v (signed). Written as assembly because GCC 12
  * copies and spills the accumulators of the intrinsic, which halves the speed. */
@@ -124,6 +125,7 @@ static void product(const uint8_t *x, int64_t ldx, int64_t rows, const int8_t *w
             tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r * ldx, ldx, panel, k, out + r * ldo + n, ldo);
     }
 }
+#endif /* !NEXUS_AVX2 */
 
 #if NEXUS_AVX2
 static inline int32_t lane_sum(__m256i v) {

@@ -205,6 +205,36 @@ static void gelu(const Step *s, int64_t from, int64_t to) {
     }
 }
 
+#define ROUTE_SLOTS 8
+
+/* Each slot takes the largest logit that is left, the first on a tie. */
+static void choose_experts(const int32_t *restrict logits, int64_t experts, int64_t slots, int32_t *restrict index) {
+    uint64_t taken = 0;
+    for (int64_t slot = 0; slot < slots; slot++) {
+        int64_t best = -1;
+        for (int64_t x = 0; x < experts; x++)
+            if (!(taken >> x & 1) && (best < 0 || logits[x] > logits[best])) best = x;
+        taken |= (uint64_t)1 << best;
+        index[slot] = (int32_t)best;
+    }
+}
+
+static void route(const Step *s, int64_t from, int64_t to) {
+    const int64_t experts = s->p[0], slots = s->p[1];
+    for (int64_t t = from; t < to; t++) {
+        const int32_t *logits = (const int32_t *)s->in[0] + t * experts;
+        int32_t *index = (int32_t *)s->out[0] + t * slots, *gate = (int32_t *)s->out[1] + t * slots;
+        int32_t power[ROUTE_SLOTS];
+        int64_t total = 0;
+        choose_experts(logits, experts, slots, index);
+        for (int64_t i = 0; i < slots; i++) power[i] = exponent_cut((int64_t)logits[index[0]] - logits[index[i]]);
+        exp2_negative(power, slots, s->weight[0]);
+        for (int64_t i = 0; i < slots; i++) total += power[i];
+        total = total > 1 ? total : 1;
+        for (int64_t i = 0; i < slots; i++) gate[i] = (int32_t)((((int64_t)power[i] << 16) + (total >> 1)) / total);
+    }
+}
+
 static void select_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++)
         memcpy((char *)s->out[0] + t * s->p[0], (const char *)s->in[0] + b->sampled_rows[t] * s->p[0], (size_t)s->p[0]);
@@ -289,6 +319,7 @@ static void run_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
         case VALUE_LAYOUT: value_layout(s, b, from, to); break;
         case APPEND: append(s, b, from, to); break;
         case SILU_PRODUCT: silu_product(s, from, to); break;
+        case ROUTE: route(s, from, to); break;
         case SELECT: select_rows(s, b, from, to); break;
         case SAMPLE_BLOCKS: sample_blocks(s, b, from, to); break;
         case SAMPLE: sample(s, from, to); break;
