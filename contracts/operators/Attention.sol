@@ -20,13 +20,14 @@ library Attention {
     uint256 private constant RECORD_BYTES = 28;
     int256 private constant LEVELS = 16_256;
 
-    /// @dev What output element (t, h, d) attends to: positions [first, first + count), blocks from `firstBlock` on.
+    /// @dev What output element (t, h, d) attends to: `count` positions [first, end), blocks from `firstBlock` on.
     struct Row {
         uint256 t;
         uint256 head;
         uint256 group;
         uint256 d;
         uint256 first;
+        uint256 end;
         uint256 count;
         uint256 block_;
         uint256 firstBlock;
@@ -49,11 +50,12 @@ library Attention {
         row.d = step.element % size;
         row.group = row.head / (heads / Step.size(step, 1));
         row.block_ = Step.size(step, 3);
-        uint256 window = Step.size(step, 4);
-        row.first = window != 0 && row.t + 1 > window ? row.t + 1 - window : 0;
-        row.count = row.t + 1 - row.first;
+        int256 window = step.op.params[4];
+        row.end = window < 0 ? step.subject.positions : row.t + 1;
+        row.first = window > 0 && row.end > uint256(window) ? row.end - uint256(window) : 0;
+        row.count = row.end - row.first;
         row.firstBlock = row.first / row.block_;
-        row.blocks = row.t / row.block_ - row.firstBlock + 1;
+        row.blocks = (row.end - 1) / row.block_ - row.firstBlock + 1;
     }
 
     /// @notice Root of a posted row: its records, then its scores block by block.
@@ -223,7 +225,7 @@ library Attention {
         from = (row.firstBlock + index) * row.block_;
         to = from + row.block_;
         if (from < row.first) from = row.first;
-        if (to > row.t + 1) to = row.t + 1;
+        if (to > row.end) to = row.end;
     }
 
     function _record(bytes memory records, uint256 index) private pure returns (Record memory) {
