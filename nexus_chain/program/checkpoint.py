@@ -1,7 +1,7 @@
 """Reading a Hugging Face checkpoint folder: configuration, safetensors (single or sharded), checks.
 
 Everything that can be wrong with the files is found here, with the tensor and the rows named.
-It does not know what the tensors mean; that is ``hugging_face.py``.
+It does not know what the tensors mean; that is the business of ``families``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ class Checkpoint:
         self.folder = Path(folder)
         self.config = _read_config(self.folder)
         self._files = _tensor_files(self.folder)
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
 
     def require(self, shapes: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()) -> None:
         """Raise :class:`TensorMismatchError` unless the files hold exactly ``shapes``, floating point."""

@@ -24,6 +24,7 @@ from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, layout_of
 POSITIONS = -1
 SAMPLED = -2
 TOKENS = "tokens"
+BOTH_DIRECTIONS = -1  # window of an attention that sees every position
 
 DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
 DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
@@ -144,6 +145,11 @@ class Program:
     def weight_specs(self) -> Mapping[str, TensorSpec]:
         """Every weight by name, in canonical order."""
         return {spec.name: spec for spec in self.weights}
+
+    @cached_property
+    def is_encoder(self) -> bool:
+        """Whether a position sees later ones, so that all positions of a sequence must enter at once."""
+        return any(op.params.get("window") == BOTH_DIRECTIONS or op.kind == "prefix_mean" for op in self.ops)
 
     def segment(self, start: int, end: int) -> tuple[Op, ...]:
         """Ops of layers ``[start, end)``; the ranges of a split cover every op once."""

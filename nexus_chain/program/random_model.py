@@ -12,11 +12,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
+from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
-from nexus_chain.program.llama import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ActivationBits, llama_program
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent
+from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import committed_tables
 
 PRESETS: Mapping[str, ModelShape] = {
@@ -43,7 +45,7 @@ PRESETS: Mapping[str, ModelShape] = {
 
 def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None = None) -> IntegerModel:
     """A model of ``shape`` whose weights depend on ``seed`` alone."""
-    program = llama_program(f"random-{seed}", shape, bits)
+    program = decoder_program(f"random-{seed}", shape, bits)
     generator = torch.Generator().manual_seed(seed)
     weights: dict[str, Tensor] = committed_tables(shape.context, shape.head_dim, shape.rope_theta)
     table = torch.randint(-(2**15), 2**15, (shape.vocab, shape.width), generator=generator, dtype=torch.int16)

@@ -5,13 +5,17 @@ No executor recomputes them; mathematical libraries differ in the last bit.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from nexus_chain.program.descriptors import TensorSpec
+from nexus_chain.program.layouts import PHI_ENTRIES, PHI_NAME
 
 EXP2_SPEC = TensorSpec("tables.exp2", "i32", (257,))
 LOG2_SPEC = TensorSpec("tables.log2", "i32", (257,))
+PHI_SPEC = TensorSpec(PHI_NAME, "i32", (PHI_ENTRIES,))
 ROPE_ONE = 32767
 
 
@@ -25,6 +29,12 @@ def log2_table() -> Tensor:
     """``round(2^24 * log2(1 + i/256))`` for i in 0..256; int32[257]."""
     steps = torch.arange(257, dtype=torch.float64)
     return torch.round(2.0**24 * torch.log2(1 + steps / 256)).to(torch.int32)
+
+
+def phi_table() -> Tensor:
+    """``round(2^23 * Phi(i/64))`` for i in 0..512, Phi the normal distribution function; int32[513]."""
+    steps = torch.arange(PHI_ENTRIES, dtype=torch.float64)
+    return torch.round(2.0**22 * (1 + torch.erf(steps / (64 * math.sqrt(2.0))))).to(torch.int32)
 
 
 def rope_table(context: int, head_dim: int, theta: float) -> Tensor:

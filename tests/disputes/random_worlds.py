@@ -19,7 +19,7 @@ from nexus_chain.commitments.tensor import TORCH_DTYPES
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
-from nexus_chain.program import ModelShape, Op, Program, Sampling, TensorSpec, llama, llama_program
+from nexus_chain.program import ModelShape, Op, Program, Sampling, TensorSpec, decoder, decoder_program
 from nexus_chain.program.tables import committed_tables
 
 SHAPE = ModelShape(
@@ -42,10 +42,10 @@ REAL: Mapping[str, tuple[int, int]] = {".m": (2**15, 2**16), "_m": (2**15, 2**16
 def small_program(window: int, shift: int) -> Program:
     """Every kind of op, with several chunks, blocks and parameters that a real model sets otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(llama, "DOWN_CHUNK", 24)
-        patch.setattr(llama, "SAMPLE_BLOCK", SAMPLE_BLOCK)
-        patch.setattr(llama, "ATTENTION_BLOCK", 4)
-        made = llama_program("noise", SHAPE, embed_shift=shift)
+        patch.setattr(decoder, "DOWN_CHUNK", 24)
+        patch.setattr(decoder, "SAMPLE_BLOCK", SAMPLE_BLOCK)
+        patch.setattr(decoder, "ATTENTION_BLOCK", 4)
+        made = decoder_program("noise", SHAPE, embed_shift=shift)
     ops = tuple(
         replace(op, params={**op.params, "window": window}) if op.kind == "attention" else op for op in made.ops
     )

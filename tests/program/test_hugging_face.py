@@ -171,10 +171,13 @@ def refusal(folder: Path, kind: type[ProgramError]) -> str:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architectures": ["MistralForCausalLM"]}, "MistralForCausalLM"),
-        ({"architectures": None, "model_type": "bert"}, "bert is not LlamaForCausalLM"),
+        (
+            {"architectures": ["GPT2LMHeadModel"]},
+            r"architectures of config.json names \['GPT2LMHeadModel'\].*LlamaForCausalLM",
+        ),
+        ({"architectures": None, "model_type": "bert"}, "architectures of config.json is missing .*'bert'"),
         ({"hidden_act": "gelu"}, "gelu is not silu"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "already quantised"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config .gptq.*already quantised"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8}}, "'llama3' is not supported"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "'linear' is not supported"),
         ({"num_attention_heads": 0}, "not positive|usable value"),

@@ -1,86 +1,32 @@
-"""The op list of a dense Llama-layout decoder.
+"""The op list of a dense decoder: Llama and its relatives.
 
 Turns a :class:`ModelShape` and one activation width per linear input into the ops of
 ``OPERATORS.md``. It decides *what* runs in which order and under which tensor names; it knows
-neither checkpoints (``hugging_face.py``) nor how an op is computed.
+neither checkpoints (``families``) nor how an op is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Op, Program, TensorSpec
+from nexus_chain.program.builder import RESIDUAL_FRACTION, ProgramBuilder
+from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Program
+from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
 
-ACTIVATION_FRACTION = 12
-RESIDUAL_FRACTION = 16
 DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
 
-Outputs = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (type, shape)
-
-
-@dataclass(frozen=True)
-class ActivationBits:
-    """Bits (8 or 15) of the rows entering each family of linear ops."""
-
-    attention_input: int = 8
-    attention_output: int = 8
-    mlp_input: int = 8
-    down: int = 15
-    head: int = 15
-
 
 @dataclass
-class _Builder:
-    """Collects ops and weights; remembers the layer that the next op belongs to."""
+class _Decoder(ProgramBuilder):
+    """The blocks of a decoder of one shape."""
 
-    shape: ModelShape
-    bits: ActivationBits
-    ops: list[Op] = field(default_factory=list)
-    weights: dict[str, TensorSpec] = field(default_factory=dict)
-    layer: int = 0
-    rows: int = POSITIONS
-
-    def weight(self, name: str, dtype: str, *shape: int) -> str:
-        self.weights.setdefault(name, TensorSpec(name, dtype, shape))
-        return name
-
-    def table(self, spec: TensorSpec) -> str:
-        return self.weight(spec.name, spec.dtype, *spec.shape)
-
-    def add(
-        self,
-        kind: str,
-        name: str,
-        inputs: tuple[str, ...],
-        outputs: Outputs,
-        weights: tuple[str, ...] = (),
-        **params: int,
-    ) -> tuple[str, ...]:
-        specs = tuple(TensorSpec(tensor, dtype, shape) for tensor, (dtype, shape) in outputs.items())
-        self.ops.append(Op(kind, name, self.layer, inputs, specs, weights, params))
-        return tuple(outputs)
-
-    def row_max(self, name: str, source: str, start: int, stop: int) -> str:
-        outputs = {f"{name}.max": ("i32", (self.rows,))}
-        return self.add("row_max", f"{name}.row_max", (source,), outputs, start=start, stop=stop)[0]
-
-    def quantise(self, name: str, source: str, largest: str, start: int, stop: int, bits: int) -> str:
-        planes = (2,) if bits == 15 else ()
-        outputs = {f"{name}.q": ("i8", (self.rows, *planes, stop - start))}
-        inputs = (source, largest)
-        return self.add("quantise", f"{name}.quantise", inputs, outputs, start=start, stop=stop, bits=bits)[0]
-
-    def scaled_rows(self, name: str, source: str, start: int, stop: int, bits: int) -> tuple[str, str, str]:
-        """Rows quantised by their own largest element: names of (q, m, e)."""
-        largest = self.row_max(name, source, start, stop)
-        outputs = {f"{name}.m": ("i32", (self.rows,)), f"{name}.e": ("i32", (self.rows,))}
-        m, e = self.add("row_scale", f"{name}.row_scale", (largest,), outputs)
-        return self.quantise(name, source, largest, start, stop, bits), m, e
+    shape: ModelShape = field(kw_only=True)
+    bits: ActivationBits = field(kw_only=True)
 
     def normed_rows(self, name: str, source: str, bits: int) -> tuple[str, str, str]:
         """Rows divided by their root mean square (gain and sqrt(width) live in the weights): (q, m, e)."""
@@ -92,38 +38,6 @@ class _Builder:
         epsilon = norm_epsilon(self.shape)
         m, e = self.add("norm_scale", f"{name}.norm_scale", (largest, total), outputs, epsilon=epsilon)
         return self.quantise(name, source, largest, 0, width, bits), m, e
-
-    def linear(
-        self,
-        name: str,
-        rows: tuple[str, str, str],
-        size: tuple[int, int],
-        bits: int,
-        *,
-        bias: bool = False,
-        residual: str | None = None,
-        output: str | None = None,
-    ) -> str:
-        """``size`` is (output rows N, columns K); with ``residual`` the product is added to that tensor."""
-        count, columns = size
-        weights = [self.weight(f"{name}.weight", "i8", count, columns), self.weight(f"{name}.scale", "i32", count, 2)]
-        if bias:
-            weights.append(self.weight(f"{name}.bias", "i32", count))
-        inputs = rows if residual is None else (*rows, residual)
-        fraction = ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION
-        return self.add(
-            "linear",
-            name,
-            inputs,
-            {output or f"{name}.output": ("i32", (self.rows, count))},
-            tuple(weights),
-            rows=count,
-            columns=columns,
-            bits=bits,
-            fraction=fraction,
-            bias=int(bias),
-            residual=int(residual is not None),
-        )[0]
 
     def rotated_heads(self, name: str, source: str, heads: int) -> tuple[str, str, str]:
         size = self.shape.head_dim
@@ -242,12 +156,12 @@ def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))
 
 
-def llama_program(name: str, shape: ModelShape, bits: ActivationBits | None = None, embed_shift: int = 0) -> Program:
-    """Op list of a Llama-layout model.
+def decoder_program(name: str, shape: ModelShape, bits: ActivationBits | None = None, embed_shift: int = 0) -> Program:
+    """Op list of a dense decoder.
 
     ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction.
     """
-    build = _Builder(shape, bits or ActivationBits())
+    build = _Decoder(shape=shape, bits=bits or ActivationBits())
     table = build.weight("embed.table", "i16", shape.vocab, shape.width)
     (residual,) = build.add(
         "embed",
