@@ -219,13 +219,18 @@ def _quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Ten
     return (torch.stack(fixed.planes(q)) if bits == 15 else q,)
 
 
-def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+def _product(op: Op, state: ReferenceState, weight: Tensor, scale: Tensor) -> Tensor:
+    """Saturated product of the quantised row with ``weight`` [N, K], before bias and residual; i64[N]."""
     q, m, e = (state.latest(name) for name in op.inputs[:3])
     row = 128 * q[0] + q[1] if op.params["bits"] == 15 else q
-    sums = (weights[0] * row).sum(dim=1)
-    mantissas, exponents = weights[1].unbind(dim=1)
+    sums = (weight * row).sum(dim=1)
+    mantissas, exponents = scale.unbind(dim=1)
     shift = -(_exponent(e) + exponents + op.params["fraction"] + 12)
-    value = fixed.sat(fixed.rs(fixed.rs(sums * _mantissa(m), 12) * mantissas, shift))
+    return fixed.sat(fixed.rs(fixed.rs(sums * _mantissa(m), 12) * mantissas, shift))
+
+
+def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    value = _product(op, state, weights[0], weights[1])
     if op.params["bias"]:
         value = fixed.sat(value + weights[2])
     if op.params["residual"]:
@@ -365,6 +370,27 @@ def _prefix_mean(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[
     return (fixed.sat(torch.stack(state.rows[op.inputs[0]][:count])).sum(dim=0) // count,)
 
 
+def _route(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    logits = fixed.sat(state.latest(op.inputs[0]))
+    chosen: list[int] = []
+    for _ in range(op.params["slots"]):
+        left = [expert for expert in range(op.params["experts"]) if expert not in chosen]
+        chosen.append(left[_first_largest(logits[left])[1]])
+    power = fixed.exp2n(logits[chosen[0]] - logits[chosen], weights[0])
+    total = power.sum().clamp(min=1)
+    return torch.tensor(chosen), ((power << 16) + (total >> 1)) // total
+
+
+def _expert_linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    slot = op.params["slot"]
+    expert = int(state.latest(op.inputs[3])[slot].clamp(0, op.params["experts"] - 1))
+    value = _product(op, state, *weights[2 * expert : 2 * expert + 2])
+    if op.params["combine"]:
+        gate = state.latest(op.inputs[4])[slot].clamp(0, fixed.GATE_ONE)
+        value = fixed.sat(fixed.sat(state.latest(op.inputs[5])) + fixed.rs(value * gate, 16))
+    return (value,)
+
+
 _KINDS: Mapping[str, Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]] = {
     "embed": _embed,
     "row_max": _row_max,
@@ -385,4 +411,6 @@ _KINDS: Mapping[str, Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, 
     "gelu": _gelu,
     "row_layout": _row_layout,
     "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

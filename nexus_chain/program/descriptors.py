@@ -19,7 +19,7 @@ from typing import Any
 
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, layout_of
+from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, broken_limit, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
@@ -214,6 +214,8 @@ class Program:
 
     def _layout_problem(self, op: Op) -> str:
         """Which tensor of an op contradicts its parameters, or an empty string."""
+        if problem := broken_limit(op.params):
+            return problem
         layout = layout_of(op.kind, op.params, self.shape.context)
         inputs = [self.tensors[name] for name in op.inputs]
         weights = [self.weight_specs[name] for name in op.weights]

@@ -188,6 +188,13 @@ def _quantised_ranges(levels: int) -> tuple[ProvenRange, ...]:
 
 
 def _linear(scope: Scope, params: Params) -> None:
+    value = _matrix_product(scope, params)
+    scope.claim("v + bias", value + scope.variable("bias", -SAT, SAT), -2 * SAT, 2 * SAT)
+    scope.claim("residual + v", value + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
+
+
+def _matrix_product(scope: Scope, params: Params) -> Any:
+    """``linear`` before bias and residual; its saturated value."""
     scope.require("its width is neither 8 nor 15 bits", params["bits"] in fixed.LEVELS)
     scope.require("it has no rows or columns", params["rows"] >= 1 and params["columns"] >= 1)
     scope.require("its fraction is outside [0, 31]", 0 <= params["fraction"] <= 31)
@@ -198,9 +205,7 @@ def _linear(scope: Scope, params: Params) -> None:
     largest = I8_MAX**2 * count * (I8_MAX + 1 if params["bits"] == 15 else 1)
     sums = _joined_planes(scope, count, params["bits"], largest)
     _scaled(scope, sums, largest)
-    value = scope.variable("v", -SAT, SAT)
-    scope.claim("v + bias", value + scope.variable("bias", -SAT, SAT), -2 * SAT, 2 * SAT)
-    scope.claim("residual + v", value + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
+    return scope.variable("v", -SAT, SAT)
 
 
 def _joined_planes(scope: Scope, count: int, bits: int, largest: int) -> Any:
@@ -426,6 +431,28 @@ def _prefix_mean(scope: Scope, params: Params) -> None:
     scope.claim("mean", scope.floor("mean", total, count), -SAT, SAT)
 
 
+def _route(scope: Scope, params: Params) -> None:
+    slots = params["slots"]
+    highest, other = scope.variable("L_0", -SAT, SAT), scope.variable("L_s", -SAT, SAT)
+    scope.claim("L_0 - L_s", highest - other, -2 * SAT, 2 * SAT)
+    _exp2n(scope)
+    scope.total("sum of p", 0, fixed.EXP2_ONE, slots)
+    total, power = scope.variable("Z", 1, slots * fixed.EXP2_ONE), scope.variable("p", 0, fixed.EXP2_ONE)
+    half = scope.floor("Z >> 1", total, 2)
+    scope.facts += [power <= total, half >= 0]  # Z is the sum of the p, or 1 if all of them are 0
+    numerator = power * 2**16 + half
+    limit = (fixed.EXP2_ONE << 16) + (slots * fixed.EXP2_ONE >> 1)
+    scope.claim("(p << 16) + (Z >> 1)", numerator, 0, limit)
+    scope.claim("gate", scope.floor("gate", numerator, total), 0, fixed.GATE_ONE)
+
+
+def _expert_linear(scope: Scope, params: Params) -> None:
+    value, gate = _matrix_product(scope, params), scope.variable("gate", 0, fixed.GATE_ONE)
+    largest = SAT * fixed.GATE_ONE
+    weighted = scope.rounded("rs(v * gate, 16)", scope.claim("v * gate", value * gate, -largest, largest), largest, 16)
+    scope.claim("residual + weighted", weighted + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
+
+
 _PROOFS: Mapping[str, Callable[[Scope, Params], None]] = {
     "embed": _embed,
     "row_max": _row_max,
@@ -446,4 +473,6 @@ _PROOFS: Mapping[str, Callable[[Scope, Params], None]] = {
     "gelu": _gelu,
     "row_layout": _row_layout,
     "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

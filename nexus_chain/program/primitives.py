@@ -17,6 +17,7 @@ SQUARES_MAX = 2**61 - 1
 EXP2_ONE = 2**23
 PHI_ONE = 2**23
 LOG2_ONE = 2**24
+GATE_ONE = 2**16  # an expert's whole share of a row
 LEVELS = {8: 127, 15: 16383}
 ATTENTION_LEVELS = 16256
 SILU_LOG2E = 23637  # log2(e) in Q14

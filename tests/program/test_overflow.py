@@ -11,7 +11,8 @@ import pytest
 
 from nexus_chain.program import PRESETS, ModelShape, Op, Program, decoder_program, overflow, prove_no_overflow
 from nexus_chain.program.errors import OverflowProofError
-from nexus_chain.program.interval_proof import Scope
+from nexus_chain.program.interval_proof import ProvenRange, Scope
+from nexus_chain.program.overflow import _PROOFS
 
 OPERATORS = Path(overflow.__file__).with_name("OPERATORS.md").read_text()
 SHIPPED = ModelShape(
@@ -132,3 +133,16 @@ def test_rounding_shifts_are_proven_against_their_own_addition() -> None:
     scope = Scope("op")
     with pytest.raises(OverflowProofError, match="before its shift"):
         scope.rounded("value", scope.variable("x", -(2**63), 2**63 - 1), 2**63 - 1, 12)
+
+
+def test_the_proof_holds_for_experts_at_their_limits() -> None:
+    scope = Scope("route")
+    _PROOFS["route"](scope, {"experts": 64, "slots": 8})
+    assert max(proven.bits for proven in scope.proven) <= 41
+    assert scope.proven[-1] == ProvenRange("gate", 0, 2**16)
+    scope = Scope("expert")
+    sizes = {"rows": 4096, "columns": 14336, "bits": 15, "fraction": 16}
+    _PROOFS["expert_linear"](scope, {**sizes, "experts": 64, "slots": 8, "slot": 7, "combine": 1})
+    assert max(proven.bits for proven in scope.proven) <= 62
+    with pytest.raises(OverflowProofError, match="expert: sum of one plane can leave its range"):
+        _PROOFS["expert_linear"](Scope("expert"), {**sizes, "columns": 2**17})
