@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 /// @title Rows
 /// @notice Sums and maxima over i32 rows that lie in memory, little endian.
 /// @dev A word holds 8 elements. Two swaps (bytes of a pair, then pairs of an element) make all 8 big endian at once;
-/// their order does not matter.
+/// the first of them is the topmost.
 library Rows {
     /// @dev Every other byte, and every other pair of bytes.
     uint256 private constant BYTES = 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
@@ -39,13 +39,13 @@ library Rows {
             if (left > 8) left = 8;
             assembly ("memory-safe") {
                 for {} left { left := sub(left, 1) } {
-                    // The lowest element, sign-extended; -2^31 reads as -(2^31 - 1).
-                    let x := signextend(3, word)
+                    // The next element, sign-extended; -2^31 reads as -(2^31 - 1).
+                    let x := sar(224, word)
                     x := add(x, eq(x, not(0x7fffffff)))
                     sum := add(sum, x)
                     if slt(x, least) { least := x }
                     if sgt(x, most) { most := x }
-                    word := shr(32, word)
+                    word := shl(32, word)
                 }
             }
         }
@@ -70,8 +70,8 @@ library Rows {
             if (left > 8) left = 8;
             assembly ("memory-safe") {
                 for {} left { left := sub(left, 1) } {
-                    // The lowest element, sign-extended.
-                    let x := signextend(3, word)
+                    // The next element, sign-extended.
+                    let x := sar(224, word)
                     // Outside [low, high], x - low is above high - low as an unsigned number: the nearer end counts.
                     if gt(sub(x, low), sub(high, low)) {
                         switch slt(x, low)
@@ -80,7 +80,7 @@ library Rows {
                     }
                     x := sar(shift, sub(x, centre))
                     sum := add(sum, mul(x, x))
-                    word := shr(32, word)
+                    word := shl(32, word)
                 }
             }
         }

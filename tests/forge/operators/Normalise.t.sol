@@ -31,6 +31,7 @@ contract NormaliseTest is StepFixture {
             for (uint256 k = 0; k < v.x.length; ++k) {
                 v.x[k] = ones[i / 4];
             }
+            v.gain[8] = 2 ** 20;
             _check(v, 4, 8);
         }
     }
@@ -42,6 +43,7 @@ contract NormaliseTest is StepFixture {
             for (uint256 k = 0; k < v.x.length; ++k) {
                 v.x[k] = k % 9 < least ? -int256(2 ** 31) : int256(k) - int256(2 ** 31);
             }
+            v.gain[0] = v.gain[8] = 2 ** 20;
             _check(v, 0, 0);
             _check(v, 0, 8);
         }
