@@ -17,8 +17,9 @@ from nexus_chain.program.descriptors import DTYPE_BYTES, KINDS
 STEP_KINDS = (
     "embed", "row_max", "row_squares", "norm_scale", "row_scale", "quantise", "rope_quantise", "value_quantise",
     "value_layout", "append", "silu_product", "select", "sample_blocks", "sample", "linear", "attention",
+    "position_embed", "normalise", "gelu", "row_layout", "prefix_mean",
 )  # fmt: skip
-WHOLE_STEPS = frozenset({"linear", "attention"})  # split over threads by columns or heads, not by rows
+WHOLE_STEPS = frozenset({"linear", "attention", "prefix_mean"})  # split over threads by columns or heads, not by rows
 CACHE = "cache:"  # prefix of the pseudo-buffers that stand for an attention op's cache
 
 
@@ -109,6 +110,9 @@ def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedS
         case "linear":
             params = [p["rows"], p["columns"], p["bits"], p["fraction"]]
             weights = [*op.weights[:2], op.weights[2] if p["bias"] else None, row_sums_name(op.weights[0])]
+        case "normalise":
+            params = [p[name] for name in KINDS[op.kind].params]
+            weights = [op.weights[0], op.weights[1] if p["bias"] else None]
         case "attention":
             params = [slot, *(p[name] for name in ("heads", "kv_heads", "head_dim", "block", "window", "scale"))]
             operands = [*inputs[:3], f"{CACHE}{slot}"]

@@ -107,7 +107,10 @@ class Op:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a dense decoder of the Llama family; ``context`` is the largest number of positions."""
+    """Sizes of a transformer; ``context`` is the largest number of positions.
+
+    ``encoder`` marks a network of the BERT family; its program has one layer more than the network.
+    """
 
     layers: int
     width: int
@@ -122,6 +125,7 @@ class ModelShape:
     tied: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
+    encoder: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ is folded in here, in float64, before rounding.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from nexus_chain.program.primitives import ATTENTION_LEVELS, SATURATION
+from nexus_chain.program.primitives import ATTENTION_LEVELS, LEVELS, SATURATION
 
 WEIGHT_LEVELS = 127
 MIXED_UNIT = 2.0**21 / (ATTENTION_LEVELS * 127 * 2.0**12)  # real value of one unit of attention's output
@@ -41,6 +43,12 @@ def quantise_matrix(matrix: Tensor, input_unit: float) -> tuple[Tensor, Tensor]:
 def quantise_bias(bias: Tensor, fraction: int) -> Tensor:
     """``bias`` f64[N] with ``fraction`` fraction bits, saturated; int32[N]."""
     return torch.round(bias * 2.0**fraction).clamp(-SATURATION, SATURATION).to(torch.int32)
+
+
+def quantise_gain(gain: Tensor, fraction: int) -> Tensor:
+    """A norm's ``gain`` f64[size] for ``normalise`` with outputs of ``fraction`` bits, saturated; int32[size]."""
+    unit = math.sqrt(len(gain)) / LEVELS[15] * 2.0 ** (18 + fraction)
+    return torch.round(gain * unit).clamp(-SATURATION, SATURATION).to(torch.int32)
 
 
 def quantise_embedding(table: Tensor, fraction: int) -> tuple[Tensor, int]:

@@ -40,7 +40,7 @@ def always_threaded(monkeypatch):
     monkeypatch.setattr(native_executor, "SINGLE_THREAD_BYTES", 0)
 
 
-@pytest.mark.parametrize(("preset", "count"), [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5)])
+@pytest.mark.parametrize(("preset", "count"), [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5), ("tiny-encoder", 19)])
 @pytest.mark.parametrize("sampling", [Sampling(), NOISY], ids=["greedy", "gumbel"])
 def test_every_tensor_equals_the_reference(model, engines, preset, count, sampling):
     chosen = model(preset)

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.program import PRESETS, ModelShape, Op, Program, decoder_program, overflow, prove_no_overflow
+from nexus_chain.program import (
+    PRESETS,
+    ModelShape,
+    Op,
+    Program,
+    decoder_program,
+    overflow,
+    program_of,
+    prove_no_overflow,
+)
 from nexus_chain.program.errors import OverflowProofError
 from nexus_chain.program.interval_proof import ProvenRange, Scope
 from nexus_chain.program.overflow import _PROOFS
@@ -33,7 +42,7 @@ def planted(kind: str, **params: int) -> Program:
 
 @pytest.mark.parametrize("shape", [SHIPPED, WIDEST, *PRESETS.values()])
 def test_the_proof_holds_for_every_op(shape: ModelShape) -> None:
-    program = decoder_program("model", shape)
+    program = program_of("model", shape)
     report = prove_no_overflow(program)
     assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)
     assert report.bits <= 63

@@ -1,4 +1,4 @@
-/* Causal attention over the cache, one (sequence, kv head, few positions) at a time.
+/* Attention over the cache, causal or in both directions, one (sequence, kv head, few positions) at a time.
  *
  * All query heads that share a kv head are handled together. Scores and weights of a row are
  * virtual tensors: they live in this thread's scratch and are never stored. Formulas:
@@ -50,6 +50,11 @@ static int64_t attention_positions(const AttentionShape *a, int64_t length) {
     int64_t rows = SCORE_BUDGET / length;
     rows = rows > MOST_ROWS ? MOST_ROWS : rows;
     return rows > a->per_group ? rows / a->per_group : 1;
+}
+
+/* End of the keys that rows [0, row) of the sequence look at: later keys count only in both directions. */
+static int64_t keys_end(const AttentionShape *a, const Sequence *q, int64_t row) {
+    return q->position + (a->window < 0 ? q->count : row);
 }
 
 static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
@@ -142,7 +147,7 @@ static void score_products(const AttentionShape *a, const AttentionItem *w, cons
     const int64_t wide = round4(a->size), rows = w->count * a->per_group;
     const int8_t *keys = w->cache->keys + (w->group * w->sequence->capacity + w->base) * a->size;
     int32_t packed[wide / 4 * KEYS], sums[KEYS];
-    const int64_t last = w->sequence->position + w->first + w->count - w->sequence->row - w->base;
+    const int64_t last = keys_end(a, w->sequence, w->first + w->count - w->sequence->row) - w->base;
     for (int64_t j = 0; j < last; j += KEYS) {
         pack_keys(keys + j * a->size, a->size, packed, sums);
         for (int64_t r = 0; r < rows; r++)
@@ -190,9 +195,9 @@ static void weight_planes(const int32_t *restrict p, const int32_t *restrict mag
 /* Keys [from, to) relative to the item's base that row r may look at. */
 static void allowed_keys(const AttentionShape *a, const AttentionItem *w, int64_t r, int64_t *from, int64_t *to) {
     const int64_t t = w->sequence->position + w->first + r / a->per_group - w->sequence->row;
-    int64_t low = a->window ? t - a->window + 1 : 0;
+    int64_t low = a->window > 0 ? t - a->window + 1 : 0;
     *from = (low > 0 ? low : 0) - w->base;
-    *to = t + 1 - w->base;
+    *to = keys_end(a, w->sequence, t + 1 - w->sequence->position) - w->base;
 }
 
 static void mix_block(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b, int64_t start,
@@ -259,9 +264,9 @@ static void attention(const Step *s, const Batch *b, int64_t *cursor, char *scra
             for (int64_t g = 0; g < a.groups; g++, item++) {
                 if (item != next) continue;
                 int64_t count = q->count - t < step ? q->count - t : step, low = q->position + t - a.window + 1;
-                int64_t base = a.window && low > 0 ? low & ~(int64_t)63 : 0;
+                int64_t base = a.window > 0 && low > 0 ? low & ~(int64_t)63 : 0;
                 AttentionItem w = {q, q->cache + s->p[0], g, q->row + t, count, base,
-                                   padded(q->position + t + count - base)};
+                                   padded(keys_end(&a, q, t + count) - base)};
                 attend(&a, &w, scratch);
                 next = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED);
             }
