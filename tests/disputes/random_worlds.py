@@ -19,7 +19,7 @@ from nexus_chain.commitments.tensor import TORCH_DTYPES
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
-from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, decoder, decoder_program
+from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, blocks, decoder_program
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS as POSITION_ROWS
 from nexus_chain.program.tables import EXP2_SPEC, PHI_SPEC, committed_tables, phi_table
@@ -55,9 +55,9 @@ REAL: Mapping[str, tuple[int, int]] = {
 def small_program(window: int, shift: int, epsilon: int) -> Program:
     """Every kind of op, with several chunks, blocks and parameters that a real model sets otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder, "DOWN_CHUNK", 24)
-        patch.setattr(decoder, "SAMPLE_BLOCK", SAMPLE_BLOCK)
-        patch.setattr(decoder, "ATTENTION_BLOCK", 4)
+        patch.setattr(blocks, "DOWN_CHUNK", 24)
+        patch.setattr(blocks, "SAMPLE_BLOCK", SAMPLE_BLOCK)
+        patch.setattr(blocks, "ATTENTION_BLOCK", 4)
         made = decoder_program("noise", SHAPE, embed_shift=shift)
     ops = tuple(
         replace(op, params={**op.params, "window": window}) if op.kind == "attention" else op for op in made.ops
