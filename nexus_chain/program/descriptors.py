@@ -19,7 +19,7 @@ from typing import Any
 
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, broken_limit, layout_of
+from nexus_chain.program.layouts import AT_LEAST_STOP, EVERY_POSITION, SEQUENCE, broken_limit, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
@@ -265,6 +265,9 @@ class Program:
         lengths = {size for spec in op.outputs for size in spec.shape if size < 0}
         if len(lengths) != 1 or (SAMPLED in {size for spec in inputs for size in spec.shape} and POSITIONS in lengths):
             return "its outputs do not have the rows of its inputs"
+        history = inputs[EVERY_POSITION.get(op.kind, len(inputs)) :]
+        if SAMPLED in {size for spec in history for size in spec.shape}:
+            return "it looks back over sampled positions only"
         return ""
 
     def _encode(self, op: Op, activation: Mapping[str, int], weight: Mapping[str, int]) -> bytes:

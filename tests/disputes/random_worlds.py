@@ -19,9 +19,11 @@ from nexus_chain.commitments.tensor import TORCH_DTYPES
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
-from nexus_chain.program import ModelShape, Op, Program, Sampling, TensorSpec, decoder, decoder_program
+from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, blocks, decoder_program
+from nexus_chain.program.builder import ProgramBuilder
+from nexus_chain.program.descriptors import POSITIONS as POSITION_ROWS
 from nexus_chain.program.rotary import plain_frequencies
-from nexus_chain.program.tables import committed_tables
+from nexus_chain.program.tables import EXP2_SPEC, PHI_SPEC, committed_tables, phi_table
 
 SHAPE = ModelShape(
     layers=1,
@@ -37,22 +39,79 @@ SHAPE = ModelShape(
 )
 POSITIONS, PROMPT = 10, 4
 SAMPLE_BLOCK = 32
-REAL: Mapping[str, tuple[int, int]] = {".m": (2**15, 2**16), "_m": (2**15, 2**16), ".e": (-40, 1), "_e": (-40, 1)}
+QUERY_ROWS, DOWN_ROWS = (
+    (f"layers.0.{name}.q", f"layers.0.{name}.m", f"layers.0.{name}.e") for name in ("attention.norm", "mlp.down.0")
+)
+EXPERTS, SLOTS = 5, 3
+REAL: Mapping[str, tuple[int, int]] = {
+    ".m": (2**15, 2**16),
+    "_m": (2**15, 2**16),
+    ".e": (-40, 1),
+    "_e": (-40, 1),
+    "route.0": (-1, EXPERTS + 1),
+    "route.1": (-1, 2**16 + 2),
+}
 
 
-def small_program(window: int, shift: int) -> Program:
+def small_program(window: int, shift: int, epsilon: int) -> Program:
     """Every kind of op, with several chunks, blocks and parameters that a real model sets otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder, "DOWN_CHUNK", 24)
-        patch.setattr(decoder, "SAMPLE_BLOCK", SAMPLE_BLOCK)
-        patch.setattr(decoder, "ATTENTION_BLOCK", 4)
+        patch.setattr(blocks, "DOWN_CHUNK", 24)
+        patch.setattr(blocks, "SAMPLE_BLOCK", SAMPLE_BLOCK)
+        patch.setattr(blocks, "ATTENTION_BLOCK", 4)
         made = decoder_program("noise", SHAPE, embed_shift=shift)
     ops = tuple(
         replace(op, params={**op.params, "window": window}) if op.kind == "attention" else op for op in made.ops
     )
-    program = replace(made, ops=ops)
+    more = further_kinds(shift, epsilon, next(op for op in ops if op.kind == "attention"))
+    head = next(number for number, op in enumerate(ops) if op.name.startswith("head."))
+    weights = {spec.name: spec for spec in (*made.weights, *more.weights.values())}
+    program = replace(made, ops=(*ops[:head], *more.ops, *ops[head:]), weights=tuple(weights.values()))
     program.validate()
     return program
+
+
+def further_kinds(shift: int, epsilon: int, attention: Op) -> ProgramBuilder:
+    """What no Llama has: the other kinds, over all rows and over the sampled ones; nothing reads their outputs."""
+    made, row, width = ProgramBuilder(context=SHAPE.context), "layers.0.attention.residual", SHAPE.width
+    (columns,) = made.implied("row_layout", "columns", (row,), width=width)
+    for rows, end in ((POSITION_ROWS, ""), (SAMPLED, ".sampled")):
+        made.rows = rows
+        made.implied("position_embed", f"place{end}", (row,), "place.table", width=width, shift=shift)
+        for groups, centred, bias in ((1, 1, 1), (4, 0, 0), (3, 1, 0)):
+            weights = [f"norm{groups}.gain", f"norm{groups}.bias"][: 1 + bias]
+            sizes = {"groups": groups, "size": width // groups, "centred": centred, "epsilon": epsilon, "bias": bias}
+            made.implied("normalise", f"norm{groups}{end}", (row,), *weights, **sizes)
+        made.implied("gelu", f"gelu{end}", (row,), PHI_SPEC.name, width=width)
+        made.implied("row_layout", f"copy{end}", (row,), width=width)
+        made.implied("prefix_mean", f"mean{end}", (columns,), width=width)
+        _experts(made, row, end)
+    outputs = {"attention.sampled": ("i32", (SAMPLED, attention.params["heads"] * SHAPE.head_dim))}
+    made.add("attention", "attention.sampled", attention.inputs, outputs, attention.weights, **attention.params)
+    return made
+
+
+def _experts(made: ProgramBuilder, row: str, end: str) -> None:
+    """Routes over few and over many experts, and products with a matrix of either width of row."""
+    wide = {"experts": SHAPE.width, "slots": 8}
+    made.implied("route", f"wide{end}", (row,), EXP2_SPEC.name, **wide)
+    logits = made.linear(f"router{end}", QUERY_ROWS, (EXPERTS, SHAPE.width), 8)
+    choice = {"experts": EXPERTS, "slots": SLOTS}
+    route = made.implied("route", f"{end}route", (logits,), EXP2_SPEC.name, **choice)
+    for name, rows, columns, bits, slot in (("up", QUERY_ROWS, SHAPE.width, 8, 0), ("down", DOWN_ROWS, 24, 15, 2)):
+        weights = [f"experts.{expert}.{name}.{part}" for expert in range(EXPERTS) for part in ("weight", "scale")]
+        inputs = (*rows, route[0]) if name == "up" else (*rows, *route, row)
+        sizes = {"rows": SHAPE.width, "columns": columns, "bits": bits, "fraction": 12, "slot": slot}
+        combine = int(name == "down")
+        made.implied(
+            "expert_linear",
+            f"{name}{end}",
+            inputs,
+            *weights,
+            **sizes,
+            **choice,
+            combine=combine,
+        )
 
 
 @dataclass(frozen=True)
@@ -98,11 +157,12 @@ class RandomWorld:
 
     def __init__(self, seed: int) -> None:
         self.noise = Noise(torch.Generator().manual_seed(seed))
-        window, shift = (int(value) for value in self.noise.integers(0, 7, (2,)))
-        self.program = small_program(window, shift)
+        window, shift = (int(value) for value in self.noise.integers(0, 8, (2,)))
+        self.program = small_program(window - 1, shift, int(self.noise.integers(0, 2**60, (1,))) >> 3 * (seed % 20))
         beta = 0 if seed % 4 == 0 else int(self.noise.integers(1, 2**31, (1,)))
         self.sampling = Sampling(beta, bytes([seed % 256] * 32))
-        tables = committed_tables(SHAPE.context, plain_frequencies(SHAPE.head_dim, SHAPE.rope_theta))
+        turning = plain_frequencies(SHAPE.head_dim, SHAPE.rope_theta)
+        tables = committed_tables(SHAPE.context, turning) | {PHI_SPEC.name: phi_table()}
         self.weights = {spec.name: self._weight(spec, tables, seed) for spec in self.program.weights}
         self.layout = TraceLayout(self.program, 0, 1, POSITIONS, PROMPT)
         tensors = [self.fill(spec) for spec in self.layout.tensors]
