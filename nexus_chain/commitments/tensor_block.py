@@ -36,6 +36,9 @@ from nexus_chain.json_text import parse_json
 from nexus_chain.program import IntegerModel, Program, TensorSpec
 
 ALIGNMENT = 64  # of the data section: one cache line, one AVX-512 register
+#: Two ranges of weights with two ends each, for two layers, and a huge page of 2 MiB at every end ...
+_MOST_EDGES = 16 << 20
+_EDGE_SHARE = 64  # ... unless the file is too small to have any
 _SAFETENSORS_DTYPES = {"i8": "I8", "i16": "I16", "i32": "I32", "i64": "I64"}
 
 
@@ -56,6 +59,11 @@ class TensorBlock:
     nbytes: int
     _file: MappedFile
     _places: Mapping[str, tuple[int, int]]  # offset in the file and length, by name
+
+    @property
+    def margin(self) -> int:
+        """Bytes by which pages in memory may exceed the weights that were fetched: edges, in huge pages."""
+        return min(_MOST_EDGES, self.nbytes // _EDGE_SHARE)
 
     def prefetch(self, names: Collection[str]) -> None:
         """Bring weights into memory before they are needed; returns when they are there. Verifies nothing."""

@@ -27,7 +27,7 @@ ROW_SUM_BYTES = 4  # what the kernels keep of every row of an int8 matrix
 class StreamPlan:
     """Names of weights by what happens to them; ``streamed`` and ``gathered`` hold one entry per layer.
 
-    ``resident_bytes`` includes the kernels' row sums; ``window_bytes`` is the most that streamed layers
+    ``resident_bytes`` includes the kernels' row sums and the margin; ``window_bytes`` is the most that streamed layers
     take at once, ``depth`` of them (1: without prefetch); ``pass_bytes`` is read from disk per batch.
     """
 
@@ -46,9 +46,16 @@ class StreamPlan:
 
 
 def plan_streaming(
-    program: Program, layer_start: int, layer_end: int, limit: int, resident: Collection[str] = ()
+    program: Program,
+    layer_start: int,
+    layer_end: int,
+    limit: int,
+    resident: Collection[str] = (),
+    margin: int = 0,
 ) -> StreamPlan:
     """Plan for layers [layer_start, layer_end) in ``limit`` bytes; ``resident`` weights stay in any case.
+
+    ``margin``: bytes of the limit to leave free, for memory comes in pages and not in tensors.
 
     Raises MemoryLimitError, which says the least that works, and UnknownWeightError for a name in
     ``resident`` that these layers do not read.
@@ -61,7 +68,7 @@ def plan_streaming(
         )
     used = _used_by_layer(program, layer_start, layer_end)
     kept = set(resident) | _shared(used)
-    overhead = sum(ROW_SUM_BYTES * spec.shape[0] for spec in specs.values() if _is_matrix(spec))
+    overhead = margin + sum(ROW_SUM_BYTES * spec.shape[0] for spec in specs.values() if _is_matrix(spec))
     loads = _Loads(specs, used, kept, overhead)
     if loads.resident_bytes + max(loads.layers) > limit:
         least = loads.resident_bytes + max(loads.layers)
@@ -72,8 +79,8 @@ def plan_streaming(
             advice=f"Allow at least {least} bytes, {loads.resident_bytes + loads.window(2)} to read ahead, "
             "or keep fewer experts resident.",
         )
-    loads.keep_more(limit)
     depth = 2 if loads.resident_bytes + loads.window(2) <= limit else 1
+    loads.keep_more(limit, depth)
     return StreamPlan(
         frozenset(loads.kept),
         loads.streamed,
@@ -148,14 +155,17 @@ class _Loads:
             return max(layers)
         return max(a + b for a, b in zip(layers, layers[1:] + layers[:1], strict=True))
 
-    def keep_more(self, limit: int) -> None:
-        """Let whole layers stay, largest first, while those that are still streamed keep their window."""
+    def keep_more(self, limit: int, depth: int) -> None:
+        """Let whole layers stay, largest first, and then what is gathered; the others keep their window."""
         order = sorted(range(len(self._used)), key=lambda layer: -self.layers[layer])
         for layer in order:
             before, names = set(self.kept), self.streamed[layer]
             self.kept.update(names)
-            if self.resident_bytes + self.window(2) > limit:
+            if self.resident_bytes + self.window(depth) > limit:
                 self.kept = before
+        for name in (name for names in self.gathered for name in names):
+            if self.resident_bytes + self._specs[name].nbytes + self.window(depth) <= limit:
+                self.kept.add(name)
 
     def _bytes(self, names: Collection[str]) -> int:
         return sum(self._specs[name].nbytes for name in names)

@@ -24,7 +24,14 @@ from nexus_chain.program.sampling import Sampling
 
 
 class WeightPages(Protocol):
-    """The memory behind weights that lie in a file."""
+    """The memory behind weights that lie in a file.
+
+    ``margin``: bytes by which the pages in memory may exceed the weights that were asked for.
+    """
+
+    @property
+    def margin(self) -> int:
+        """Does not change."""
 
     def prefetch(self, names: Collection[str]) -> None:
         """Bring weights into memory; returns when they are there."""
@@ -81,7 +88,7 @@ class StreamedEngine:
         Raises :class:`MemoryLimitError` when ``limit`` is too small and :class:`UnknownWeightError`.
         """
         end = program.shape.layers if layer_end is None else layer_end
-        self.plan: StreamPlan = plan_streaming(program, layer_start, end, limit, resident)
+        self.plan: StreamPlan = plan_streaming(program, layer_start, end, limit, resident, pages.margin)
         self._program, self._weights, self._pages = program, weights, pages
         self._first, self._threads, self._backend = layer_start, threads, backend
         self._engines: dict[int, Engine] = {}

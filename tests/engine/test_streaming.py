@@ -54,6 +54,11 @@ def tokens(count: int, seed: int) -> torch.Tensor:
     return torch.randint(0, SHAPE.vocab, (count,), generator=torch.Generator().manual_seed(seed), dtype=torch.int32)
 
 
+def limit_of(block: TensorBlock, start: int = 0, end: int = SHAPE.layers) -> int:
+    """The smallest limit for a block, whose pages need room too."""
+    return least(start, end) + block.margin
+
+
 def run(engine: Any, lengths: Collection[int] = (9, 1, 20), steps: int = 3) -> list[list[torch.Tensor]]:
     """Outputs of a ragged prefill and some steps of decoding (or of more rows, where no token comes out)."""
     states = [engine.open(length, SAMPLING, length + steps) for length in lengths]
@@ -68,7 +73,7 @@ def run(engine: Any, lengths: Collection[int] = (9, 1, 20), steps: int = 3) -> l
 @pytest.mark.parametrize("extra", [0, 20_000, 60_000, 10**9])
 def test_streamed_bits_are_those_of_the_engine(path: Path, backend: Any, extra: int) -> None:
     block = opened(path)
-    streamed = StreamedEngine(MODEL.program, block.weights, block, least() + extra, threads=2, backend=backend)
+    streamed = StreamedEngine(MODEL.program, block.weights, block, limit_of(block) + extra, threads=2, backend=backend)
     expected = run(Engine(MODEL.program, MODEL.weights, threads=2, backend=backend))
     for step, wanted in zip(run(streamed), expected, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(step, wanted, strict=True))
@@ -78,7 +83,9 @@ def test_a_segment_in_the_middle_streams_too(tmp_path: Path, backend: Any) -> No
     path = tmp_path / "middle.safetensors"
     write_tensor_block(MODEL, path, 1, 4, COMMITMENT)
     block, rows = opened(path), torch.arange(7 * SHAPE.width, dtype=torch.int32).view(7, -1) * 37 - 5000
-    streamed = StreamedEngine(MODEL.program, block.weights, block, least(1, 4), 1, 4, threads=2, backend=backend)
+    streamed = StreamedEngine(
+        MODEL.program, block.weights, block, limit_of(block, 1, 4), 1, 4, threads=2, backend=backend
+    )
     whole = Engine(MODEL.program, MODEL.weights, 1, 4, threads=2, backend=backend)
     found = [engine.forward([(engine.open(7, SAMPLING, 7), rows)])[0] for engine in (streamed, whole)]
     assert torch.equal(*found)
@@ -86,6 +93,8 @@ def test_a_segment_in_the_middle_streams_too(tmp_path: Path, backend: Any) -> No
 
 class Pages:
     """Counts what is in memory instead of asking the kernel."""
+
+    margin = 0
 
     def __init__(self) -> None:
         self.held: set[str] = set()
@@ -197,7 +206,7 @@ def damage(path: Path, name: str) -> None:
 def test_tampered_layer_is_refused_before_it_computes(path: Path) -> None:
     damage(path, "layers.3.mlp.gate.weight")
     block = opened(path)
-    engine = StreamedEngine(MODEL.program, block.weights, block, least(), threads=1)
+    engine = StreamedEngine(MODEL.program, block.weights, block, limit_of(block), threads=1)
     state = engine.open(4, SAMPLING, 8)
     with pytest.raises(TamperedTensorError, match=r"layers\.3\.mlp\.gate\.weight"):
         engine.forward([(state, tokens(4, 1))])
@@ -208,7 +217,7 @@ def test_tampered_layer_is_refused_before_it_computes(path: Path) -> None:
 
 def test_file_that_changes_under_a_running_engine_stops_it(path: Path) -> None:
     block = opened(path)
-    engine = StreamedEngine(MODEL.program, block.weights, block, least(), threads=1)
+    engine = StreamedEngine(MODEL.program, block.weights, block, limit_of(block), threads=1)
     state = engine.open(4, SAMPLING, 8)
     engine.forward([(state, tokens(4, 1))])
     damage(path, "layers.3.mlp.gate.weight")
@@ -218,7 +227,7 @@ def test_file_that_changes_under_a_running_engine_stops_it(path: Path) -> None:
 
 def test_foreign_and_malformed_input_changes_nothing(path: Path, backend: Any) -> None:
     block = opened(path, lazy=False)
-    engine = StreamedEngine(MODEL.program, block.weights, block, least(), threads=1, backend=backend)
+    engine = StreamedEngine(MODEL.program, block.weights, block, limit_of(block), threads=1, backend=backend)
     with pytest.raises(ContextExceededError):
         engine.open(60, SAMPLING, 65)
     state, other = engine.open(4, SAMPLING, 6), engine.open(2, SAMPLING, 6)
