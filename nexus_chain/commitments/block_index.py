@@ -98,9 +98,14 @@ class BlockIndex:
         """Root of the program that the index holds, computed."""
         return program_root(self.program)
 
+    @property
+    def claimed_root(self) -> bytes:
+        """The weights root that the listed tensor roots give."""
+        return weights_root(self.commitment.tensor_roots)
+
     def check_roots(self, expected_weights: bytes, expected_program: bytes | None) -> None:
         """The index's program and tensor roots are those of the expected model version."""
-        found = weights_root(self.commitment.tensor_roots)
+        found = self.claimed_root
         if found != expected_weights:
             raise TensorBlockError(
                 f"the shard belongs to weights root {found.hex()}, not {expected_weights.hex()}",

@@ -63,7 +63,7 @@ class TensorBlock:
     @property
     def margin(self) -> int:
         """Bytes by which pages in memory may exceed the weights that were fetched: edges, in huge pages."""
-        return min(_MOST_EDGES, self.nbytes // _EDGE_SHARE)
+        return page_margin(self.nbytes)
 
     def prefetch(self, names: Collection[str]) -> None:
         """Bring weights into memory before they are needed; returns when they are there. Verifies nothing."""
@@ -91,6 +91,11 @@ class TensorBlock:
                 offset, length = joined[-1][0], joined.pop()[1] + length
             joined.append((offset, length))
         return joined
+
+
+def page_margin(nbytes: int) -> int:
+    """:attr:`TensorBlock.margin` of a block with ``nbytes`` of weights."""
+    return min(_MOST_EDGES, nbytes // _EDGE_SHARE)
 
 
 def write_tensor_block(

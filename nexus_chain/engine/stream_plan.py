@@ -92,6 +92,14 @@ def plan_streaming(
     )
 
 
+def least_limit(program: Program, layer_start: int, layer_end: int, margin: int = 0) -> int:
+    """The smallest limit in bytes that :func:`plan_streaming` takes."""
+    try:
+        return plan_streaming(program, layer_start, layer_end, 0, margin=margin).peak_bytes
+    except MemoryLimitError as error:
+        return error.least
+
+
 def _used_by_layer(program: Program, start: int, end: int) -> list[dict[str, bool]]:
     """By layer: every weight it reads, and whether all that read it gather."""
     used: list[dict[str, bool]] = [{} for _ in range(start, end)]

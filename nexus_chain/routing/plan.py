@@ -7,6 +7,7 @@ without one, have to fit as well. Advice for operators, like all of placement: n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -79,10 +80,11 @@ def _check(nodes: Sequence[NodeProfile], program: Program) -> None:
         raise PlanInputError("a plan needs nodes, each once", advice="List every node with an id of its own.")
     for node in nodes:
         start, end = node.measured_layers or (0, program.shape.layers)
-        numbers = (node.memory_bytes, node.hop_seconds, node.disk_bytes_per_second)
-        if node.tokens_per_second <= 0 or min(numbers) < 0 or not 0 <= start < end <= program.shape.layers:
+        amounts = (node.memory_bytes, node.hop_seconds, node.disk_bytes_per_second)
+        sound = all(0 <= amount < math.inf for amount in amounts) and 0 < node.tokens_per_second < math.inf
+        if not sound or not 0 <= start < end <= program.shape.layers:
             raise PlanInputError(
-                f"node {node.node_id!r} has a throughput that is not above zero, a negative amount, or was "
+                f"node {node.node_id!r} has a throughput that is not above zero, an impossible amount, or was "
                 f"measured over layers that the model of {program.shape.layers} does not have",
                 advice="Measure its tokens per second over layers of this model.",
             )

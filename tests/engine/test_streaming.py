@@ -21,7 +21,7 @@ from nexus_chain.engine.errors import (
     UnknownWeightError,
 )
 from nexus_chain.engine.fast import Engine
-from nexus_chain.engine.stream_plan import StreamPlan, plan_streaming
+from nexus_chain.engine.stream_plan import StreamPlan, least_limit, plan_streaming
 from nexus_chain.engine.streaming import StreamedEngine, StreamedState
 from nexus_chain.program import ModelShape, Op, Program, TensorSpec, random_model
 from nexus_chain.program.sampling import Sampling
@@ -45,13 +45,12 @@ def opened(path: Path, *, lazy: bool = True) -> TensorBlock:
 
 def least(start: int = 0, end: int = SHAPE.layers) -> int:
     """The smallest limit that works for layers of the model."""
-    with pytest.raises(MemoryLimitError) as caught:
-        plan_streaming(MODEL.program, start, end, 0)
-    return caught.value.least
+    return least_limit(MODEL.program, start, end)
 
 
 def tokens(count: int, seed: int) -> torch.Tensor:
-    return torch.randint(0, SHAPE.vocab, (count,), generator=torch.Generator().manual_seed(seed), dtype=torch.int32)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, SHAPE.vocab, (count,), generator=generator, dtype=torch.int32)
 
 
 def limit_of(block: TensorBlock, start: int = 0, end: int = SHAPE.layers) -> int:
@@ -154,8 +153,10 @@ def test_plan_uses_the_room_there_is() -> None:
 def test_limit_too_small_says_the_least_that_works() -> None:
     least_bytes = least()
     assert plan_streaming(MODEL.program, 0, 5, least_bytes).peak_bytes == least_bytes
-    with pytest.raises(MemoryLimitError, match=f"Allow at least {least_bytes} bytes"):
+    with pytest.raises(MemoryLimitError, match=f"Allow at least {least_bytes} bytes") as caught:
         plan_streaming(MODEL.program, 0, 5, least_bytes - 1)
+    assert caught.value.least == least_bytes
+    assert least_limit(MODEL.program, 0, 5, margin=100) == least_bytes + 100
 
 
 def test_named_weights_stay(path: Path) -> None:
