@@ -122,6 +122,11 @@ class Engine:
             )
         return self.evaluate(tokens, 1, Sampling(), [source])[source]
 
+    def release_buffers(self) -> None:
+        """Give back the memory that batches left behind: for engines that take turns."""
+        if isinstance(self._executor, NativeExecutor):
+            self._executor.release()
+
     def _build(self, keep: Collection[str]) -> NativeExecutor | TorchExecutor:
         if self._kernel_weights is not None:
             return NativeExecutor(self.ops, self._source, self._kernel_weights, keep, self._threads)
