@@ -84,7 +84,8 @@ def test_any_table_in_range_gives_the_reference(model, backend, entry):
     chosen = model("tiny-bias")
     weights = dict(chosen.weights)
     for name, one in (("tables.exp2", EXP2_ONE), ("tables.log2", LOG2_ONE)):
-        values = {"zero": torch.zeros(257), "largest": torch.full((257,), one), "rising": torch.arange(257) * (one >> 8)}
+        ramp = torch.arange(257) * (one >> 8)
+        values = {"zero": torch.zeros_like(ramp), "largest": torch.full_like(ramp, one), "rising": ramp}
         weights[name] = values[entry].to(torch.int32)
     rows = tokens_of(12, chosen.program.shape.vocab)
     expected = ReferenceExecutor(chosen.program, weights).run(rows, 3, NOISY)
