@@ -262,7 +262,7 @@ def _allowed(positions: Tensor, end: int, window: int) -> Tensor:
 
 def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Tensor:
     """Sum over blocks of positions of the rescaled weighted values; int64[G, rows, D]."""
-    total = weights.sum(dim=-1)
+    total = weights.sum(dim=-1).clamp(min=1)
     down_total = (fx.bit_length(total) - 31).clamp(min=0)
     mixed = torch.zeros(*total.shape, values.shape[1], dtype=torch.int64)
     for start in range(0, weights.shape[-1], block):

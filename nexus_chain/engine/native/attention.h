@@ -203,7 +203,7 @@ static void score_products(const AttentionShape *a, const AttentionItem *w, cons
     }
 }
 
-/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum. */
+/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum, 1 at least. */
 static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t qe,
                                const int32_t *restrict km, const int32_t *restrict ke, const int32_t *restrict table) {
     int32_t largest = INT32_MIN;
@@ -216,7 +216,7 @@ static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, in
     exp2_negative(s + from, to - from, table);
     int64_t sum = 0;
     for (int64_t j = from; j < to; j++) sum += s[j];
-    return sum;
+    return sum > 1 ? sum : 1; /* a table may hold zeros, and the sum divides */
 }
 
 /* Weights times value magnitudes of one row and block, planes `apart` elements apart; the block's scale. */

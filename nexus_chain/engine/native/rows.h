@@ -256,7 +256,7 @@ static inline int64_t gumbel(uint32_t v, uint32_t k0, uint32_t k1, const int32_t
     } else {
         e = ((33LL << 24) - log2_fixed(odd, table)) << 16;
     }
-    return ((40LL << 24) - log2_fixed(e, table)) >> 8;
+    return ((40LL << 24) - log2_fixed(e > 1 ? e : 1, table)) >> 8; /* no table may make it take a negative's log */
 }
 
 static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t to) {
