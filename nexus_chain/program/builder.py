@@ -10,21 +10,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nexus_chain.program.descriptors import POSITIONS, Op, TensorSpec
+from nexus_chain.program.layouts import SEQUENCE, layout_of
 
 ACTIVATION_FRACTION = 12
 RESIDUAL_FRACTION = 16
+ROUTER_FRACTION = 15  # exponents of two enter `exp2n` with it
 
 Outputs = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (type, shape)
 
 
+@dataclass(frozen=True)
+class ExpertChoice:
+    """One slot of a ``route`` op: the names of its outputs, and its sizes."""
+
+    index: str
+    gate: str
+    experts: int
+    slots: int
+    slot: int
+
+
 @dataclass
 class ProgramBuilder:
-    """Collects ops and weights; remembers the layer that the next op belongs to and its kind of rows."""
+    """Collects ops and weights; remembers the layer that the next op belongs to and its kind of rows.
+
+    ``context`` is the largest number of positions, which sizes the tables of :meth:`implied`.
+    """
 
     ops: list[Op] = field(default_factory=list)
     weights: dict[str, TensorSpec] = field(default_factory=dict)
     layer: int = 0
     rows: int = POSITIONS
+    context: int = 0
 
     def weight(self, name: str, dtype: str, *shape: int) -> str:
         """Declare a weight, once; its name."""
@@ -48,6 +65,17 @@ class ProgramBuilder:
         specs = tuple(TensorSpec(tensor, dtype, shape) for tensor, (dtype, shape) in outputs.items())
         self.ops.append(Op(kind, name, self.layer, inputs, specs, weights, params))
         return tuple(outputs)
+
+    def implied(self, kind: str, name: str, inputs: tuple[str, ...], *weights: str, **params: int) -> tuple[str, ...]:
+        """Append an op whose tensors follow from its parameters: outputs ``name.0`` and on, weights as named."""
+        layout = layout_of(kind, params, self.context)
+        for weight, (dtype, shape, _) in zip(weights, layout.weights, strict=True):
+            self.weight(weight, dtype, *shape)
+        outputs = {
+            f"{name}.{number}": (dtype, tuple(self.rows if size == SEQUENCE else size for size in shape))
+            for number, (dtype, shape) in enumerate(layout.outputs)
+        }
+        return self.add(kind, name, inputs, outputs, weights, **params)
 
     def row_max(self, name: str, source: str, start: int, stop: int) -> str:
         """Largest magnitude of every row's columns [start, stop)."""
@@ -78,17 +106,19 @@ class ProgramBuilder:
         bias: bool = False,
         residual: str | None = None,
         output: str | None = None,
+        fraction: int | None = None,
     ) -> str:
         """A product with an int8 matrix, its output's name.
 
         ``size`` is (output rows N, columns K); with ``residual`` the product is added to that tensor.
+        ``fraction`` is that of activations or of the residual unless it is given.
         """
         count, columns = size
         weights = [self.weight(f"{name}.weight", "i8", count, columns), self.weight(f"{name}.scale", "i32", count, 2)]
         if bias:
             weights.append(self.weight(f"{name}.bias", "i32", count))
         inputs = rows if residual is None else (*rows, residual)
-        fraction = ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION
+        usual = ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION
         return self.add(
             "linear",
             name,
@@ -98,7 +128,47 @@ class ProgramBuilder:
             rows=count,
             columns=columns,
             bits=bits,
-            fraction=fraction,
+            fraction=usual if fraction is None else fraction,
             bias=int(bias),
             residual=int(residual is not None),
+        )[0]
+
+    def expert_linear(
+        self,
+        name: str,
+        rows: tuple[str, str, str],
+        size: tuple[int, int],
+        bits: int,
+        choice: ExpertChoice,
+        *,
+        matrices: str,
+        residual: str | None = None,
+        output: str | None = None,
+    ) -> str:
+        """A product with the matrix of the expert that a slot chose, its output's name.
+
+        ``matrices`` names every expert's matrix, with ``{}`` for its number. With ``residual`` the product
+        times the slot's gate is added to that tensor.
+        """
+        count, columns = size
+        weights: list[str] = []
+        for expert in range(choice.experts):
+            matrix = matrices.format(expert)
+            weights.append(self.weight(f"{matrix}.weight", "i8", count, columns))
+            weights.append(self.weight(f"{matrix}.scale", "i32", count, 2))
+        combined = () if residual is None else (choice.gate, residual)
+        return self.add(
+            "expert_linear",
+            name,
+            (*rows, choice.index, *combined),
+            {output or f"{name}.output": ("i32", (self.rows, count))},
+            tuple(weights),
+            rows=count,
+            columns=columns,
+            bits=bits,
+            fraction=ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION,
+            experts=choice.experts,
+            slots=choice.slots,
+            slot=choice.slot,
+            combine=int(residual is not None),
         )[0]
