@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,34 @@ DOCUMENTED = (
 )  # fmt: skip
 
 
-def calibration_windows(checkpoint: Path, config: dict[str, Any], context: int, text: Path | None) -> list[Tensor]:
+def calibration_windows(checkpoint: Path, config: Mapping[str, Any], text: Path | None = None) -> list[Tensor]:
     """Windows i64[n + 1] of the calibration text, by the checkpoint's own tokenizer.
 
-    ``text`` is a file to use instead of the default. Raises :class:`CalibrationError`.
+    ``config`` is that of the checkpoint, ``text`` a file to use instead of the default. Raises
+    :class:`CalibrationError`.
     """
-    tokenizer = _tokenizer(checkpoint)
+    tokenizer = require_vocabulary(checkpoint, int(config.get("vocab_size") or 0))
     stream: list[int] = []
     for piece in _texts(checkpoint, text):
         stream += [*_start(config), *tokenizer.encode(piece, add_special_tokens=False).ids]
         if len(stream) > TOKENS:
             break
-    window = min(WINDOW, context, len(stream) - 1)
+    window = min(WINDOW, int(config.get("max_position_embeddings") or WINDOW), len(stream) - 1)
     if window < 1:
         raise CalibrationError("The calibration text makes no two tokens", advice="Give a longer one.")
     return cut(stream[: TOKENS + 1], window)
+
+
+def require_vocabulary(checkpoint: Path, vocab: int) -> Tokenizer:
+    """The checkpoint's tokenizer; :class:`CalibrationError` if it makes tokens that an embedding of ``vocab`` lacks."""
+    tokenizer = _tokenizer(checkpoint)
+    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+    if largest >= vocab:
+        raise CalibrationError(
+            f"The tokenizer in {checkpoint} makes tokens up to {largest}, the model embeds {vocab}",
+            advice="Copy the tokenizer.json there that belongs to these weights.",
+        )
+    return tokenizer
 
 
 def _texts(checkpoint: Path, text: Path | None) -> Iterable[str]:
@@ -69,7 +82,7 @@ def _documentation() -> Iterator[str]:
         yield "\n\n".join(filter(None, (inspect.getdoc(value) for value in documented)))
 
 
-def _start(config: dict[str, Any]) -> list[int]:
+def _start(config: Mapping[str, Any]) -> list[int]:
     """The token that begins a text, if the model has one."""
     token = config.get("bos_token_id")
     return [token] if isinstance(token, int) and token >= 0 else []

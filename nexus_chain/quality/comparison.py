@@ -29,6 +29,16 @@ class Comparison:
         """How much larger the integer model's perplexity is: 0.005 is half a per cent."""
         return self.perplexity_integer / self.perplexity_float - 1
 
+    def figures(self) -> dict[str, float]:
+        """Plain JSON values, under the names that ``metrics.json`` uses."""
+        return {
+            "perplexity_float32": self.perplexity_float,
+            "perplexity_integer": self.perplexity_integer,
+            "relative_increase": self.relative_increase,
+            "top1_agreement": self.top1_agreement,
+            "tokens": self.tokens,
+        }
+
 
 def compare(model: IntegerModel, real: Measurement, windows: Sequence[Tensor]) -> Comparison:
     """Run an integer model over the windows (i64[n + 1] each) on which the float model measured ``real``."""

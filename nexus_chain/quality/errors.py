@@ -2,7 +2,7 @@
 
 NexusError
 └── QualityError
-    ├── CalibrationError    no text to measure on, or none that the tokenizer makes tokens of
+    ├── CalibrationError    no text to measure on, or a tokenizer that does not fit the model
     ├── FloatModelError     the float model that the integers are compared with does not run
     └── QualityGateError    the integer model loses more perplexity than allowed
 """
@@ -17,7 +17,7 @@ class QualityError(NexusError):
 
 
 class CalibrationError(QualityError):
-    """The calibration text is missing, too short, or does not fit the model's vocabulary."""
+    """The calibration text is missing or too short, or the tokenizer does not belong to the model."""
 
 
 class FloatModelError(QualityError):

@@ -20,6 +20,9 @@ class FloatModel:
 
     def __init__(self, folder: Path) -> None:
         from transformers import AutoModelForCausalLM  # takes seconds to import
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
         try:
             self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)

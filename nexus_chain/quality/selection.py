@@ -7,13 +7,15 @@ few of them as will do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
 
 from nexus_chain.certificates.held_out import Measurement, measure
 from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program.memory import require_memory
 from nexus_chain.program.smoothing import is_dense
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
@@ -36,13 +38,15 @@ class _Selection:
     float_model: FloatModel
     windows: Sequence[Tensor]
     tried: Callable[[str], None]
-    real: Measurement = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.real = measure(self.float_model, self.windows, unit=1.0)
+    @cached_property
+    def real(self) -> Measurement:
+        return measure(self.float_model, self.windows, unit=1.0)
 
     def attempt(self, recipe: Recipe, what: str) -> Choice:
-        model = import_checkpoint(self.checkpoint, recipe=recipe)
+        return self.measured(recipe, import_checkpoint(self.checkpoint, recipe=recipe), what)
+
+    def measured(self, recipe: Recipe, model: IntegerModel, what: str) -> Choice:
         choice = Choice(recipe, model, compare(model, self.real, self.windows))
         self.tried(f"{what}: perplexity {choice.comparison.relative_increase:+.3%}")
         return choice
@@ -72,21 +76,25 @@ class _Selection:
 
 def choose_recipe(
     checkpoint: Path,
-    float_model: FloatModel,
     windows: Sequence[Tensor],
     gate: float,
     *,
     start: Recipe | None = None,
+    fixed: bool = False,
     tried: Callable[[str], None] = lambda line: None,
 ) -> Choice:
     """The least change to ``start`` (defaults) whose relative increase of perplexity is within ``gate``.
 
-    ``windows`` are i64[n + 1] each; ``tried`` is told of every attempt. Where nothing meets the gate the
-    best attempt comes back, so look at its comparison. Raises what importing raises.
+    ``windows`` are i64[n + 1] each; ``fixed``: only measure ``start``; ``tried`` is told of every attempt.
+    Where nothing meets the gate the best attempt comes back, so look at its comparison. Raises what
+    importing raises, and :class:`FloatModelError`.
     """
-    selection = _Selection(checkpoint, float_model, windows, tried)
-    best = selection.attempt(start or Recipe(), "as it is")
-    if best.comparison.relative_increase <= gate or not is_dense(best.model.program):
+    recipe = start or Recipe()
+    model = import_checkpoint(checkpoint, recipe=recipe)  # before transformers makes up what may be missing
+    require_memory(model.program, bytes_per_weight=4, purpose="Comparing this model with float32")
+    selection = _Selection(checkpoint, FloatModel(checkpoint), windows, tried)
+    best = selection.measured(recipe, model, "as it is")
+    if best.comparison.relative_increase <= gate or fixed or not is_dense(best.model.program):
         return best
     smooth = selection.smoothed(best)
     best = min(best, smooth, key=lambda choice: choice.comparison.relative_increase)
