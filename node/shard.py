@@ -51,6 +51,7 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
         context=shape.context,
         vocab=shape.vocab,
         wei_per_token=configuration.price,
+        encoder=block.program.is_encoder,
     )
     return block, model
 

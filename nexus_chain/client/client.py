@@ -94,7 +94,7 @@ class Client:
 
     def _route(self, version: bytes, files: ModelFiles) -> ClientRoute:
         nodes = [probed.node for probed in probe_nodes(self.contracts, self._around.dial, version)]
-        return route_over(nodes, files.program.shape.layers)
+        return route_over(nodes, files.program)
 
     def _new_session(
         self, version: bytes, seconds: int, caps: Sequence[Line], *, direct: bool
@@ -136,7 +136,7 @@ class Client:
 
         Close it afterwards with ``close_direct``. Raises as ``Session.ask`` and UnfundedWalletError.
         """
-        options = options or AskOptions()
+        options = files.asked(options or AskOptions())
         prompt = files.prompt_of(text, options.max_tokens)
         request = quoted(text, prompt, self._route(version, files), options)
         caps = _caps(request.route, request.offer.positions)

@@ -15,6 +15,7 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.client.errors import NodeError
 from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.market.documents import Ask
+from nexus_chain.program import Program
 from nexus_chain.routing.registry_view import Measurement, ShardNode, discover_nodes
 from nexus_chain.routing.route import InferenceRoute, find_route
 
@@ -74,11 +75,14 @@ def _probe(node: ShardNode, dial: Dial) -> ProbedNode:
         peer.close()
 
 
-def route_over(nodes: Sequence[ShardNode], layers: int, preferred: Collection[str] | None = None) -> ClientRoute:
+def route_over(nodes: Sequence[ShardNode], program: Program, preferred: Collection[str] | None = None) -> ClientRoute:
     """The best route; with ``preferred`` addresses only those serve, the others are spares behind them.
 
-    Raises NoNodeForLayersError.
+    An encoder's route has a boundary where the embedding crosses it. Raises NoNodeForLayersError.
     """
+    layers, cut = program.shape.layers, program.embedding_layer
+    if cut is not None:
+        nodes = [node for node in nodes if not node.layer_start < cut < node.layer_end]
     first = nodes if preferred is None else [node for node in nodes if node.node_id in preferred]
     route = find_route(first, layers)
     segments = []

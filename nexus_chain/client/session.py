@@ -116,7 +116,7 @@ class Session:
             raise SessionStateError(
                 f"session 0x{self.id.hex()} is {self.record.state}", advice="Open another with `nexus session open`."
             )
-        options = options or AskOptions()
+        options = self.files.asked(options or AskOptions())
         prompt = self.files.prompt_of(text, options.max_tokens)
         request = quoted(text, prompt, self._route(len(prompt) + options.max_tokens), options)
         return self.run(self.order_for(request), request, on_failover)
@@ -130,11 +130,10 @@ class Session:
             for node in nodes
             if node.node_id in lines and not self.purse.shortfall(node.node_id, node.wei_per_token * positions)
         ]
-        layers = self.files.program.shape.layers
         try:
-            return route_over(nodes, layers, able)
+            return route_over(nodes, self.files.program, able)
         except NoNodeForLayersError:
-            route_over(nodes, layers)  # says so itself when the money is not the problem
+            route_over(nodes, self.files.program)  # says so itself when the money is not the problem
             raise CapTooLowError(
                 f"session 0x{self.id.hex()} has not enough money left for {positions} positions "
                 "at the nodes that answer",
@@ -268,7 +267,8 @@ class Asking:
                 on_failover=self._on_failover,
                 vocab=self._session.files.program.shape.vocab,
             )
-            stream = AnswerStream(pipeline, self._session.files.codec)
+            program = self._session.files.program
+            stream = AnswerStream(pipeline, self._session.files.codec, silent=program.is_encoder)
             state = FAILED
             try:
                 yield from stream
@@ -302,7 +302,15 @@ class Asking:
             failovers=tuple(pipeline.failovers),
             proof=proof,
             transactions=tuple(self.transactions),
+            embedding=_embedding(pipeline) if session.files.program.is_encoder else None,
         )
+
+
+def _embedding(pipeline: Pipeline) -> tuple[int, ...]:
+    """The row that the last of the prompt's positions gives to the last segment."""
+    seen = pipeline.seen
+    row = seen.inputs(seen.segments - 1, seen.prompt_length - 1, seen.prompt_length)[0]
+    return tuple(row.tolist())
 
 
 def quoted(text: str, prompt: Sequence[int], route: ClientRoute, options: AskOptions) -> Request:

@@ -36,7 +36,7 @@ from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
 
 PREFILL_BLOCK = 256
-"""Positions recomputed at a time; any number gives the same bits."""
+"""Positions recomputed at a time; any number gives the same bits. An encoder takes all at once."""
 
 
 @dataclass(frozen=True)
@@ -290,8 +290,9 @@ def _prefill(
     sampling = Sampling(proof.order.sampling, proof.order.sampling_seed)
     state = engine.open(proof.prompt_length, sampling, len(rows))
     parts: list[Tensor] = []
-    for start in range(0, len(rows), PREFILL_BLOCK):
-        block = rows[start : start + PREFILL_BLOCK]
+    size = len(rows) if model.program.is_encoder else PREFILL_BLOCK
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         parts.append(engine.forward([(state, block)])[0])
         step(start + len(block))
     return torch.cat(parts)
