@@ -84,7 +84,7 @@ def test_a_wrong_embedding_fails_verification(user: Nexus, live: LiveNetwork) ->
     other = {name: tensor.clone() for name, tensor in live.model.weights.items()}
     other["layers.0.attention.output.weight"][0, 0] ^= 1
     report = verify_proof(proof, type(live.model)(live.model.program, other))
-    assert [(f.segment, f.to_blame) for f in report.wrong][0] == (0, True)
+    assert (report.wrong[0].segment, report.wrong[0].to_blame) == (0, True)
 
 
 def test_commands_of_the_other_kind_are_refused(user: Nexus) -> None:
