@@ -46,6 +46,12 @@ class LayerCache:
         return self.keys, self.mantissas, self.exponents, self.values, self.magnitudes
 
 
+def cache_bytes(op: Op, positions: int) -> int:
+    """Bytes of the :class:`LayerCache` of the attention op ``op`` for a sequence of ``positions``."""
+    scales = 3 * torch.int32.itemsize  # mantissa, exponent and magnitude
+    return op.params["kv_heads"] * padded_capacity(positions) * (2 * op.params["head_dim"] + scales)
+
+
 @dataclass(eq=False)
 class SegmentState:
     """One sequence in one segment. ``length`` positions are consumed; ``capacity`` fit."""

@@ -115,6 +115,11 @@ class NativeExecutor:
             raise ScratchMemoryError("No memory left for this batch", advice="Free memory or serve fewer sequences.")
         return {name: self._view(name, batch).clone() for name in self._keep}
 
+    def release(self) -> None:
+        """Give back the buffers; the next batch allocates them anew."""
+        self._memory = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
+        self._capacity = [0, 0]
+
     def _threads_for(self, batch: Batch) -> int:
         return 1 if self._matrix_bytes * batch.rows < SINGLE_THREAD_BYTES else self._threads
 

@@ -17,9 +17,10 @@ from nexus_chain.program.descriptors import DTYPE_BYTES, KINDS
 STEP_KINDS = (
     "embed", "row_max", "row_squares", "norm_scale", "row_scale", "quantise", "rope_quantise", "value_quantise",
     "value_layout", "append", "silu_product", "select", "sample_blocks", "sample", "linear", "attention",
-    "route", "expert_linear",
+    "position_embed", "normalise", "gelu", "row_layout", "prefix_mean", "route", "expert_linear",
 )  # fmt: skip
-WHOLE_STEPS = frozenset({"linear", "expert_linear", "attention"})  # split over threads by columns or heads, not by rows
+# Split over threads by columns or heads, not by rows.
+WHOLE_STEPS = frozenset({"linear", "expert_linear", "attention", "prefix_mean"})
 WeightName = str | tuple[str, ...] | None
 CACHE = "cache:"  # prefix of the pseudo-buffers that stand for an attention op's cache
 
@@ -114,6 +115,9 @@ def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedS
         case "linear":
             params = [p["rows"], p["columns"], p["bits"], p["fraction"]]
             weights = [*op.weights[:2], op.weights[2] if p["bias"] else None, row_sums_name(op.weights[0])]
+        case "normalise":
+            params = [p[name] for name in KINDS[op.kind].params]
+            weights = [op.weights[0], op.weights[1] if p["bias"] else None]
         case "expert_linear":
             params = [p[name] for name in ("rows", "columns", "bits", "fraction", "experts", "slots", "slot")]
             gate, residual = inputs[4:] if p["combine"] else (None, None)

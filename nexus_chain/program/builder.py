@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nexus_chain.program.descriptors import POSITIONS, Op, TensorSpec
+from nexus_chain.program.layouts import SEQUENCE, layout_of
 
 ACTIVATION_FRACTION = 12
 RESIDUAL_FRACTION = 16
@@ -31,12 +32,16 @@ class ExpertChoice:
 
 @dataclass
 class ProgramBuilder:
-    """Collects ops and weights; remembers the layer that the next op belongs to and its kind of rows."""
+    """Collects ops and weights; remembers the layer that the next op belongs to and its kind of rows.
+
+    ``context`` is the largest number of positions, which sizes the tables of :meth:`implied`.
+    """
 
     ops: list[Op] = field(default_factory=list)
     weights: dict[str, TensorSpec] = field(default_factory=dict)
     layer: int = 0
     rows: int = POSITIONS
+    context: int = 0
 
     def weight(self, name: str, dtype: str, *shape: int) -> str:
         """Declare a weight, once; its name."""
@@ -60,6 +65,17 @@ class ProgramBuilder:
         specs = tuple(TensorSpec(tensor, dtype, shape) for tensor, (dtype, shape) in outputs.items())
         self.ops.append(Op(kind, name, self.layer, inputs, specs, weights, params))
         return tuple(outputs)
+
+    def implied(self, kind: str, name: str, inputs: tuple[str, ...], *weights: str, **params: int) -> tuple[str, ...]:
+        """Append an op whose tensors follow from its parameters: outputs ``name.0`` and on, weights as named."""
+        layout = layout_of(kind, params, self.context)
+        for weight, (dtype, shape, _) in zip(weights, layout.weights, strict=True):
+            self.weight(weight, dtype, *shape)
+        outputs = {
+            f"{name}.{number}": (dtype, tuple(self.rows if size == SEQUENCE else size for size in shape))
+            for number, (dtype, shape) in enumerate(layout.outputs)
+        }
+        return self.add(kind, name, inputs, outputs, weights, **params)
 
     def row_max(self, name: str, source: str, start: int, stop: int) -> str:
         """Largest magnitude of every row's columns [start, stop)."""

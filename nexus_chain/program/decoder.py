@@ -7,39 +7,20 @@ neither checkpoints (``families``) nor how an op is computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from nexus_chain.program.builder import (
-    ACTIVATION_FRACTION,
-    RESIDUAL_FRACTION,
-    ROUTER_FRACTION,
-    ExpertChoice,
-    ProgramBuilder,
-)
-from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape, Program
+from nexus_chain.program.blocks import LAYER_INPUTS, TransformerBlocks, down_chunks, norm_epsilon
+from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice
+from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
-
-DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
-ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
-SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
-LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
-ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
+from nexus_chain.program.tables import EXP2_SPEC
 
 
 @dataclass
-class _Decoder(ProgramBuilder):
-    """The blocks of a decoder of one shape."""
-
-    shape: ModelShape = field(kw_only=True)
-    bits: ActivationBits = field(kw_only=True)
-    wider: Collection[str] = field(kw_only=True)
-
-    def width_of(self, family: str) -> int:
-        """Bits of the rows entering a family of the current layer's linear ops."""
-        return 15 if f"{self.layer}.{family}" in self.wider else int(getattr(self.bits, family))
+class _Decoder(TransformerBlocks):
+    """The layers of a decoder of one shape."""
 
     def normed_rows(self, name: str, source: str, bits: int) -> tuple[str, str, str]:
         """Rows divided by their root mean square (gain and sqrt(width) live in the weights): (q, m, e)."""
@@ -68,33 +49,6 @@ class _Decoder(ProgramBuilder):
             bias=0,
         )[0]
 
-    def rotated_heads(self, name: str, source: str, heads: int) -> tuple[str, str, str]:
-        size = self.shape.head_dim
-        per_head = ("i32", (POSITIONS, heads))
-        outputs = {
-            name: ("i8", (POSITIONS, heads, size)),
-            f"{name}_max": per_head,
-            f"{name}_m": per_head,
-            f"{name}_e": per_head,
-        }
-        table = self.weight("tables.rope", "i16", self.shape.context, size)
-        names = self.add(
-            "rope_quantise", f"{name}.rope_quantise", (source,), outputs, (table,), heads=heads, head_dim=size
-        )
-        return names[0], names[2], names[3]
-
-    def values(self, prefix: str, source: str) -> tuple[str, str]:
-        """Quantised value heads, transposed so that a column over positions is contiguous."""
-        groups, size = self.shape.kv_heads, self.shape.head_dim
-        rows = {f"{prefix}.v": ("i8", (POSITIONS, groups, size)), f"{prefix}.v_max": ("i32", (POSITIONS, groups))}
-        by_row = self.add("value_quantise", f"{prefix}.value_quantise", (source,), rows, heads=groups, head_dim=size)
-        columns = {
-            f"{prefix}.v_columns": ("i8", (groups, size, POSITIONS)),
-            f"{prefix}.v_max_columns": ("i32", (groups, POSITIONS)),
-        }
-        names = self.add("value_layout", f"{prefix}.value_layout", by_row, columns, heads=groups, head_dim=size)
-        return names[0], names[1]
-
     def attention(self, layer: int, residual: str) -> str:
         shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
@@ -109,19 +63,7 @@ class _Decoder(ProgramBuilder):
         q = self.rotated_heads(f"{prefix}.q", projected["query"], shape.heads)
         k = self.rotated_heads(f"{prefix}.k", projected["key"], shape.kv_heads)
         v = self.values(prefix, projected["value"])
-        (mixed,) = self.add(
-            "attention",
-            f"{prefix}.attention",
-            (*q, *k, *v),
-            {f"{prefix}.mixed": ("i32", (POSITIONS, queries))},
-            (self.table(EXP2_SPEC),),
-            heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            block=ATTENTION_BLOCK,
-            window=shape.window_of(layer),
-            scale=ATTENTION_SCALE,
-        )
+        mixed = self.mixed_values(prefix, (*q, *k, *v), shape.window_of(layer))
         bits = self.width_of("attention_output")
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, queries, bits)
         return self.linear(
@@ -150,20 +92,7 @@ class _Decoder(ProgramBuilder):
             self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, bias=shape.mlp_bias)
             for name in ("gate", "up")
         )
-        source, bits = self.activated(prefix, gate, up), self.width_of("down")
-        for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
-            name = f"{prefix}.down.{number}"
-            rows = self.scaled_rows(name, source, start, stop, bits)
-            residual = self.linear(
-                name,
-                rows,
-                (shape.width, stop - start),
-                bits,
-                bias=shape.mlp_bias and number == 0,
-                residual=residual,
-                output=f"{name}.residual",
-            )
-        return residual
+        return self.down(prefix, self.activated(prefix, gate, up), residual)
 
     def activated(self, prefix: str, gate: str, up: str) -> str:
         width = self.shape.ffn
@@ -228,28 +157,7 @@ class _Decoder(ProgramBuilder):
         self.rows, vocab, bits = SAMPLED, self.shape.vocab, self.width_of("head")
         rows = self.normed_rows("head.norm", residual, bits)
         logits = self.linear("head", rows, (vocab, self.shape.width), bits, output="head.logits")
-        blocks = -(-vocab // SAMPLE_BLOCK)
-        outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
-        best = self.add(
-            "sample_blocks",
-            "sample_blocks",
-            (logits,),
-            outputs,
-            (self.table(LOG2_SPEC),),
-            vocab=vocab,
-            block=SAMPLE_BLOCK,
-        )
-        self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
-
-
-def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:
-    """The RMS-norm epsilon in units of a sum of ``size`` squares with ``fraction`` fraction bits each."""
-    return round(epsilon * size * (1 << 2 * fraction))
-
-
-def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
-    """Column ranges of the down projection, each at most :data:`DOWN_CHUNK` wide."""
-    return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))
+        self.sample(logits, vocab)
 
 
 def decoder_program(
@@ -268,17 +176,7 @@ def decoder_program(
     if unknown := sorted(set(wider) - known):
         raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
     build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
-    table = build.weight("embed.table", "i16", shape.vocab, shape.width)
-    (residual,) = build.add(
-        "embed",
-        "embed",
-        (TOKENS,),
-        {"embed.residual": ("i32", (POSITIONS, shape.width))},
-        (table,),
-        vocab=shape.vocab,
-        width=shape.width,
-        shift=embed_shift,
-    )
+    residual = build.embedded(embed_shift, "embed.residual")
     for build.layer in range(shape.layers):
         residual = build.mlp(build.layer, build.attention(build.layer, residual))
     build.head(residual)

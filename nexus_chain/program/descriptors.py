@@ -19,11 +19,12 @@ from typing import Any
 
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, broken_limit, layout_of
+from nexus_chain.program.layouts import AT_LEAST_STOP, EVERY_POSITION, SEQUENCE, broken_limit, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
 TOKENS = "tokens"
+BOTH_DIRECTIONS = -1  # window of an attention that sees every position
 
 DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
 DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
@@ -111,11 +112,12 @@ LATER = {"later": True}
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a decoder of the Llama family; ``context`` is the largest number of positions.
+    """Sizes of a transformer; ``context`` is the largest number of positions.
 
     ``attention_bias`` is on all four projections, ``qkv_bias`` on all but the output. ``windows`` is
     how many positions each layer's attention looks back on, itself among them (0: all); empty: all everywhere.
     With ``experts`` a layer has that many feed-forward blocks, of which ``experts_per_token`` see a row.
+    ``encoder`` marks a network of the BERT family; its program has one layer more than the network.
     """
 
     layers: int
@@ -136,6 +138,7 @@ class ModelShape:
     windows: tuple[int, ...] = field(default=(), metadata=LATER)
     experts: int = field(default=0, metadata=LATER)
     experts_per_token: int = field(default=0, metadata=LATER)
+    encoder: bool = field(default=False, metadata=LATER)
 
     def bias_of(self, projection: str) -> bool:
         """Whether attention's "query", "key", "value" or "output" has a bias."""
@@ -173,6 +176,11 @@ class Program:
     def weight_specs(self) -> Mapping[str, TensorSpec]:
         """Every weight by name, in canonical order."""
         return {spec.name: spec for spec in self.weights}
+
+    @cached_property
+    def is_encoder(self) -> bool:
+        """Whether a position sees later ones, so that all positions of a sequence must enter at once."""
+        return any(op.params.get("window") == BOTH_DIRECTIONS or op.kind == "prefix_mean" for op in self.ops)
 
     def segment(self, start: int, end: int) -> tuple[Op, ...]:
         """Ops of layers ``[start, end)``; the ranges of a split cover every op once."""
@@ -257,6 +265,9 @@ class Program:
         lengths = {size for spec in op.outputs for size in spec.shape if size < 0}
         if len(lengths) != 1 or (SAMPLED in {size for spec in inputs for size in spec.shape} and POSITIONS in lengths):
             return "its outputs do not have the rows of its inputs"
+        history = inputs[EVERY_POSITION.get(op.kind, len(inputs)) :]
+        if SAMPLED in {size for spec in history for size in spec.shape}:
+            return "it looks back over sampled positions only"
         return ""
 
     def _encode(self, op: Op, activation: Mapping[str, int], weight: Mapping[str, int]) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli import shards as shard_commands
 from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from nexus_chain.chain.contracts import Contracts
     from nexus_chain.chain.model_registry import ModelVersion
 
-app = typer.Typer(help="Import, shard and publish models.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_args_is_help=True, rich_markup_mode=None)
+app.command("inspect")(shard_commands.inspect)
+app.command("verify")(shard_commands.verify)
+app.command("plan")(shard_commands.plan)
 CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a Hugging Face Llama-layout checkpoint.")]
 
 

@@ -16,6 +16,7 @@ from nexus_chain.engine.generation import generate
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, ActivationBits, random_model
+from nexus_chain.program.primitives import EXP2_ONE, LOG2_ONE
 from nexus_chain.program.sampling import Sampling
 
 NOISY = Sampling.at_temperature(0.8, bytes(range(32)))
@@ -40,7 +41,10 @@ def always_threaded(monkeypatch):
     monkeypatch.setattr(native_executor, "SINGLE_THREAD_BYTES", 0)
 
 
-@pytest.mark.parametrize(("preset", "count"), [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5), ("tiny-experts", 19)])
+PRESETS_OF_ALL_KINDS = [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5), ("tiny-encoder", 19), ("tiny-experts", 19)]
+
+
+@pytest.mark.parametrize(("preset", "count"), PRESETS_OF_ALL_KINDS)
 @pytest.mark.parametrize("sampling", [Sampling(), NOISY], ids=["greedy", "gumbel"])
 def test_every_tensor_equals_the_reference(model, engines, preset, count, sampling):
     chosen = model(preset)
@@ -77,6 +81,21 @@ def test_extreme_rows_and_weights_equal_the_reference(model, backend, preset):
     expected = ReferenceExecutor(chosen.program, weights, 1, 2).run(rows, 2, NOISY)
     engine = Engine(chosen.program, weights, 1, 2, backend=backend)
     assert_same_tensors(TraceExecutor(engine).run(rows, 2, NOISY), expected)
+
+
+@pytest.mark.parametrize("entry", ["zero", "largest", "rising"])
+def test_any_table_in_range_gives_the_reference(model, backend, entry):
+    """A publisher must not be able to stop the nodes that load its tables, or have them convicted for honest work."""
+    chosen = model("tiny-bias")
+    weights = dict(chosen.weights)
+    for name, one in (("tables.exp2", EXP2_ONE), ("tables.log2", LOG2_ONE)):
+        ramp = torch.arange(257) * (one >> 8)
+        values = {"zero": torch.zeros_like(ramp), "largest": torch.full_like(ramp, one), "rising": ramp}
+        weights[name] = values[entry].to(torch.int32)
+    rows = tokens_of(12, chosen.program.shape.vocab)
+    expected = ReferenceExecutor(chosen.program, weights).run(rows, 3, NOISY)
+    engine = Engine(chosen.program, weights, backend=backend)
+    assert_same_tensors(TraceExecutor(engine).run(rows, 3, NOISY), expected)
 
 
 def test_long_sequences_agree_between_backends(model):

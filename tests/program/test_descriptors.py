@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.program import PRESETS, IntegerModel, Program, decoder_program, random_model
+from nexus_chain.program import PRESETS, IntegerModel, Program, decoder_program, program_of, random_model
 from nexus_chain.program import descriptors as module
 from nexus_chain.program.descriptors import KINDS, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
@@ -59,7 +59,7 @@ def test_segment_refuses_a_range_outside_the_model(program: Program, layers: tup
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_json_round_trip_is_exact(preset: str) -> None:
-    program = decoder_program(preset, PRESETS[preset])
+    program = program_of(preset, PRESETS[preset])
     again = Program.from_json(program.to_json())
     assert again == program
     assert again.to_json() == program.to_json()

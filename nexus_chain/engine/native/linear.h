@@ -15,10 +15,24 @@
 #define LINEAR_COLUMNS 64
 #define LINEAR_ROW_BYTES (512 * 1024) /* packed activations kept hot */
 
+/* How rows are packed for the product: as 16-bit numbers, or as planes of unsigned bytes. */
+#if NEXUS_AVX2
+typedef int16_t Packed;
+typedef int64_t Sum;
+#define LINEAR_PLANES(planes) 1
+#define LINEAR_TILE PAIR_ROWS
+#else
+typedef uint8_t Packed;
+typedef int32_t Sum;
+#define LINEAR_PLANES(planes) (planes)
+#define LINEAR_TILE TILE_ROWS
+#endif
+
 typedef struct {
     const Step *step;
     int64_t columns, width, planes, fraction;
-    int64_t stride; /* bytes of a packed row */
+    int64_t packed; /* packed planes of a row */
+    int64_t stride; /* elements of a packed plane */
 } LinearShape;
 
 /* The rows of a batch that meet one matrix. */
@@ -31,14 +45,17 @@ typedef struct {
 static int64_t row_number(const RowGroup *g, int64_t i) { return g->rows ? g->rows[i] : i; }
 
 static LinearShape linear_shape(const Step *s) {
-    LinearShape l = {s, s->p[0], s->p[1], s->p[2] == 15 ? 2 : 1, s->p[3], padded(s->p[1])};
+    const int64_t planes = s->p[2] == 15 ? 2 : 1;
+    LinearShape l = {s, s->p[0], s->p[1], planes, s->p[3], LINEAR_PLANES(planes), padded(s->p[1])};
     return l;
 }
 
+static int64_t packed_bytes(const LinearShape *l) { return l->stride * l->packed * (int64_t)sizeof(Packed); }
+
 /* Positions whose packed rows stay hot: whole tiles. */
 static int64_t linear_fit(const LinearShape *l) {
-    int64_t fit = LINEAR_ROW_BYTES / (l->stride * l->planes);
-    return fit < 2 * TILE_ROWS ? 2 * TILE_ROWS : fit - fit % TILE_ROWS;
+    int64_t fit = LINEAR_ROW_BYTES / packed_bytes(l);
+    return fit < 2 * LINEAR_TILE ? 2 * LINEAR_TILE : fit - fit % LINEAR_TILE;
 }
 
 /* Positions handled together: whole tiles, and blocks of about equal size, since each block of
@@ -47,31 +64,71 @@ static int64_t linear_block(const LinearShape *l, int64_t rows) {
     const int64_t fit = linear_fit(l);
     if (rows <= fit) return rows;
     int64_t even = rows / ((rows + fit - 1) / fit) + 1;
-    return (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    return (even + LINEAR_TILE - 1) / LINEAR_TILE * LINEAR_TILE;
 }
 
 /* The largest block of any group of at most this many rows. */
 static int64_t linear_limit(const LinearShape *l, int64_t rows) {
     const int64_t fit = linear_fit(l);
-    return rows <= fit ? rows : fit + TILE_ROWS;
+    return rows <= fit ? rows : fit + LINEAR_TILE;
 }
 
 static int64_t linear_scratch(const Step *s, int64_t rows) {
     LinearShape l = linear_shape(s);
-    return linear_limit(&l, rows) * l.planes * (l.stride + LINEAR_COLUMNS * 4) + padded(rows * 4) + 4096;
+    const int64_t sums = l.packed * LINEAR_COLUMNS * (int64_t)sizeof(Sum);
+    return linear_limit(&l, rows) * (packed_bytes(&l) + sums) + padded(rows * 4) + 4096;
 }
 
-/* Signed rows become unsigned by an offset of 128; the padding meets masked (zero) weights. */
-static void pack_rows(const int8_t *x, int64_t rows, int64_t width, int64_t stride, uint8_t *out) {
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < width; c++) out[r * stride + c] = (uint8_t)x[r * width + c] ^ 0x80;
+#if NEXUS_AVX2
+/* One row, its planes joined. */
+static void pack_row(const LinearShape *l, const int8_t *restrict high, Packed *restrict out) {
+    const int8_t *restrict low = high + l->width;
+    if (l->planes == 1)
+        for (int64_t c = 0; c < l->width; c++) out[c] = high[c];
+    else
+        for (int64_t c = 0; c < l->width; c++) out[c] = (Packed)(high[c] * 128 + low[c]);
 }
+
+static void multiply(const LinearShape *l, const Matrix *w, const Packed *x, int64_t rows, int64_t n, int64_t count,
+                     Sum *sums) {
+    product_pairs(x, l->stride, rows, w->weight + n * l->width, l->width, count, l->width, sums, LINEAR_COLUMNS);
+}
+
+static void true_sums(const LinearShape *l, const Matrix *w, const Sum *restrict sums, int64_t n, int64_t count,
+                      int64_t *restrict value) {
+    (void)l, (void)w, (void)n;
+    for (int64_t i = 0; i < count; i++) value[i] = sums[i];
+}
+#else
+/* One row: signed bytes become unsigned by an offset of 128; the padding meets masked (zero) weights. */
+static void pack_row(const LinearShape *l, const int8_t *x, Packed *out) {
+    for (int64_t plane = 0; plane < l->planes; plane++)
+        for (int64_t c = 0; c < l->width; c++) out[plane * l->stride + c] = (Packed)x[plane * l->width + c] ^ 0x80;
+}
+
+static void multiply(const LinearShape *l, const Matrix *w, const Packed *x, int64_t rows, int64_t n, int64_t count,
+                     Sum *sums) {
+    product(x, l->stride, rows * l->planes, w->weight + n * l->width, l->width, count, l->width, sums, LINEAR_COLUMNS);
+}
+
+/* The sums of a row, the offset undone and the planes joined. */
+static void true_sums(const LinearShape *l, const Matrix *w, const Sum *restrict high, int64_t n, int64_t count,
+                      int64_t *restrict value) {
+    const int32_t *restrict offset = w->sums + n, *restrict low = high + LINEAR_COLUMNS;
+    if (l->planes == 1) {
+        for (int64_t i = 0; i < count; i++) value[i] = (int32_t)(high[i] - 128 * offset[i]);
+    } else {
+        for (int64_t i = 0; i < count; i++)
+            value[i] = 128 * (int64_t)(int32_t)(high[i] - 128 * offset[i]) + (int32_t)(low[i] - 128 * offset[i]);
+    }
+}
+#endif
 
 /* Rows [first, first + count) of a group. */
-static void pack_group(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, uint8_t *out) {
+static void pack_group(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, Packed *out) {
+    const int8_t *x = l->step->in[0];
     for (int64_t i = 0; i < count; i++)
-        pack_rows((const int8_t *)l->step->in[0] + row_number(g, first + i) * l->planes * l->width, l->planes,
-                  l->width, l->stride, out + i * l->planes * l->stride);
+        pack_row(l, x + row_number(g, first + i) * l->planes * l->width, out + i * l->packed * l->stride);
 }
 
 /* The weight of row t among those that choose an expert, where it is combined with the residual. */
@@ -85,23 +142,16 @@ static void apply_gate(int64_t *value, int64_t count, int64_t gate) {
 }
 
 /* Output row t, columns [n, n + count): accumulators to saturated integers. */
-static void finish_row(const LinearShape *l, const Matrix *w, const int32_t *restrict high,
-                       const int32_t *restrict low, int64_t t, int64_t n, int64_t count) {
+static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, int64_t t, int64_t n, int64_t count) {
     const Step *s = l->step;
     const int64_t m = ((const int32_t *)s->in[1])[t];
     const int64_t shift = -(((const int32_t *)s->in[2])[t] + l->fraction + 12);
     const int32_t *restrict scale = w->scale + 2 * n;
-    const int32_t *restrict sums = w->sums + n;
     const int32_t *restrict bias = w->bias ? w->bias + n : 0;
     const int32_t *restrict residual = s->in[3] ? (const int32_t *)s->in[3] + t * l->columns + n : 0;
     int32_t *restrict out = (int32_t *)s->out[0] + t * l->columns + n;
     int64_t value[LINEAR_COLUMNS];
-    if (l->planes == 1) {
-        for (int64_t i = 0; i < count; i++) value[i] = (int32_t)(high[i] - 128 * sums[i]);
-    } else {
-        for (int64_t i = 0; i < count; i++)
-            value[i] = 128 * (int64_t)(int32_t)(high[i] - 128 * sums[i]) + (int32_t)(low[i] - 128 * sums[i]);
-    }
+    true_sums(l, w, sums, n, count, value);
     for (int64_t i = 0; i < count; i++) {
         int64_t v = ((value[i] * m + 2048) >> 12) * scale[2 * i];
         value[i] = saturate(round_shift(v, shift - scale[2 * i + 1]));
@@ -114,15 +164,12 @@ static void finish_row(const LinearShape *l, const Matrix *w, const int32_t *res
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
 }
 
-static void linear_block_columns(const LinearShape *l, const RowGroup *g, const uint8_t *x, int64_t first,
-                                 int64_t rows, int64_t n, int32_t *sums) {
+static void linear_block_columns(const LinearShape *l, const RowGroup *g, const Packed *x, int64_t first,
+                                 int64_t rows, int64_t n, Sum *sums) {
     const int64_t count = l->columns - n < LINEAR_COLUMNS ? l->columns - n : LINEAR_COLUMNS;
-    product(x, l->stride, rows * l->planes, g->matrix.weight + n * l->width, l->width, count, l->width, sums,
-            LINEAR_COLUMNS);
-    for (int64_t r = 0; r < rows; r++) {
-        const int32_t *high = sums + r * l->planes * LINEAR_COLUMNS;
-        finish_row(l, &g->matrix, high, high + LINEAR_COLUMNS, row_number(g, first + r), n, count);
-    }
+    multiply(l, &g->matrix, x, rows, n, count, sums);
+    for (int64_t r = 0; r < rows; r++)
+        finish_row(l, &g->matrix, sums + r * l->packed * LINEAR_COLUMNS, row_number(g, first + r), n, count);
 }
 
 /* One thread's share of the blocks of all groups. */
@@ -140,8 +187,8 @@ static void linear_group(const LinearShape *l, const RowGroup *g, Share *share) 
     if (g->count == 0) return;
     const int64_t block = linear_block(l, g->count);
     const int64_t across = (l->columns + LINEAR_COLUMNS - 1) / LINEAR_COLUMNS, down = (g->count + block - 1) / block;
-    uint8_t *x = (uint8_t *)share->scratch;
-    int32_t *sums = (int32_t *)(share->scratch + block * l->planes * l->stride);
+    Packed *x = (Packed *)share->scratch;
+    Sum *sums = (Sum *)(share->scratch + block * packed_bytes(l));
     int64_t packed = -1;
     for (; share->item < share->base + across * down; take(share)) {
         const int64_t item = share->item - share->base, first = item / across * block;

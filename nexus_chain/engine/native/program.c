@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "attention.h"
+#include "encoder.h"
 #include "fixed_point.h"
 #include "linear.h"
 #include "products.h"
@@ -75,6 +76,8 @@ static void run_steps(const Step *steps, int64_t count, const Batch *b, Gate *ga
             expert_linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
         } else if (steps[i].kind == ATTENTION) {
             attention(steps + i, b, cursors + i, scratch);
+        } else if (steps[i].kind == PREFIX_MEAN) {
+            prefix_mean(steps + i, b, cursors + i);
         } else {
             while (end < count && steps[end].chained) end++;
             run_chain(steps, i, end, b, cursors + i);

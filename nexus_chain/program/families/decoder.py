@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nexus_chain.program.blocks import down_chunks
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
-from nexus_chain.program.decoder import decoder_program, down_chunks
+from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
