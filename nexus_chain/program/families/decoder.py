@@ -1,13 +1,14 @@
-"""Dense decoders with the tensor names of ``LlamaForCausalLM``, from checkpoint to integer model.
+"""Decoders with the tensor names of ``LlamaForCausalLM``, from checkpoint to integer model.
 
 Folds every constant that stands beside a matrix into it in float64, and quantises some rows at a
-time. What one architecture's configuration says is the business of its own file beside this one.
+time. What one architecture's configuration says, and where it keeps experts if it has any, is the
+business of its own file beside this one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from nexus_chain.program.blocks import down_chunks
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
-from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.families.configuration import rotation
+from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import (
@@ -51,9 +53,9 @@ HEAD_NORMS = {"query_norm": "self_attn.q_norm", "key_norm": "self_attn.k_norm"}
 
 @dataclass(frozen=True)
 class _Folded:
-    """Where a linear op's matrix comes from and what is folded into it; None: nothing."""
+    """Where an op's matrix comes from and what is folded into it; None: nothing."""
 
-    module: str
+    source: MatrixSource
     input_unit: float  # real value of one unit of the op's input at row scale 1
     gain: Tensor | None = None  # f64[K], of the input's channels
     factor: Tensor | None = None  # f64[N], of the output's channels
@@ -64,6 +66,11 @@ class _Folded:
         rows = rows if self.gain is None else rows * self.gain
         return rows if self.factor is None else rows * self.factor[start : start + len(rows), None]
 
+    @property
+    def bias(self) -> str:
+        """Name of the bias beside the matrix."""
+        return f"{self.source.tensor.removesuffix('weight')}bias"
+
 
 @dataclass
 class _Importer:
@@ -71,6 +78,7 @@ class _Importer:
     shape: ModelShape
     rotation: Rotation
     smoothing: Smoothing
+    expert_tensors: ExpertTensors
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def embedding(self) -> int:
@@ -86,17 +94,31 @@ class _Importer:
     def linear(self, op: Op) -> None:
         """Quantise what the checkpoint holds for a linear op into the weights that ``op`` names."""
         folded = self._folded(op)
-        matrix = torch.empty((op.params["rows"], op.params["columns"]), dtype=torch.int8)
-        scale = torch.empty((op.params["rows"], 2), dtype=torch.int32)
-        for start, rows in self.checkpoint.blocks(f"{folded.module}.weight", folded.columns):
-            part = slice(start, start + len(rows))
-            matrix[part], scale[part] = quantise_matrix(folded.rows(start, rows), folded.input_unit)
-        self.weights[op.weights[0]], self.weights[op.weights[1]] = matrix, scale
+        self._quantise(op, op.weights[:2], folded)
         if op.params["bias"]:
             fraction = RESIDUAL_FRACTION if op.params["residual"] else ACTIVATION_FRACTION
-            bias = self.checkpoint.read(f"{folded.module}.bias")
+            bias = self.checkpoint.read(folded.bias)
             bias = bias if folded.factor is None else bias * folded.factor
             self.weights[op.weights[2]] = quantise_bias(bias, fraction)
+
+    def experts(self, op: Op) -> None:
+        """Quantise the matrices of every expert, unless the op of another slot has done so."""
+        if op.weights[0] in self.weights:
+            return
+        _, layer, _, _, _, name, *chunk = op.name.split(".")
+        for expert in range(op.params["experts"]):
+            source = self.expert_tensors.matrix(int(layer), expert, name)
+            folded = self._mlp_folded(source, int(layer), name, chunk, LEVELS[op.params["bits"]])
+            self._quantise(op, op.weights[2 * expert : 2 * expert + 2], folded)
+
+    def _quantise(self, op: Op, names: Sequence[str], folded: _Folded) -> None:
+        """One matrix into the weights ``names``: its int8 rows and their scales."""
+        matrix = torch.empty((op.params["rows"], op.params["columns"]), dtype=torch.int8)
+        scale = torch.empty((op.params["rows"], 2), dtype=torch.int32)
+        for start, rows in self.checkpoint.blocks(folded.source, folded.columns):
+            part = slice(start, start + len(rows))
+            matrix[part], scale[part] = quantise_matrix(folded.rows(start, rows), folded.input_unit)
+        self.weights[names[0]], self.weights[names[1]] = matrix, scale
 
     def head_norm(self, op: Op) -> None:
         """The gain of a norm of queries or keys."""
@@ -109,21 +131,40 @@ class _Importer:
 
     def _folded(self, op: Op) -> _Folded:
         levels = LEVELS[op.params["bits"]]
-        norm_unit = math.sqrt(self.shape.width) / levels
         if op.name == "head":
-            source = "model.embed_tokens" if self.shape.tied else "lm_head"
-            return _Folded(source, norm_unit, self.checkpoint.read("model.norm.weight"))
+            source = MatrixSource(EMBEDDING if self.shape.tied else "lm_head.weight")
+            return _Folded(source, self._norm_unit(levels), self.checkpoint.read("model.norm.weight"))
         _, layer, family, name, *chunk = op.name.split(".")
-        module = f"model.layers.{layer}.{MODULES[f'{family}.{name}']}"
-        read, made = self.smoothing.read(int(layer), name), self.smoothing.made(int(layer), name)
+        if name == "router":
+            logits = torch.full((self.shape.experts,), math.log2(math.e), dtype=torch.float64)
+            source = MatrixSource(self.expert_tensors.router(int(layer)))
+            return _Folded(source, self._norm_unit(levels), self._gain(int(layer), family), logits)
+        source = MatrixSource(f"model.layers.{layer}.{MODULES[f'{family}.{name}']}.weight")
+        if family == "mlp":
+            return self._mlp_folded(source, int(layer), name, chunk, levels)
+        return self._attention_folded(source, int(layer), name, levels)
+
+    def _attention_folded(self, source: MatrixSource, layer: int, name: str, levels: int) -> _Folded:
         if name == "output":
-            return _Folded(module, MIXED_UNIT / levels, read)
+            return _Folded(source, MIXED_UNIT / levels, self.smoothing.read(layer, name))
+        made = self.smoothing.made(layer, name)
+        scored = name == "query" and not self.shape.qk_norm  # a norm would cancel the factor; it is in the norm's gain
+        factor = made * self._query_factor if scored else made
+        return _Folded(source, self._norm_unit(levels), self._gain(layer, "attention"), factor)
+
+    def _mlp_folded(self, source: MatrixSource, layer: int, name: str, chunk: Sequence[str], levels: int) -> _Folded:
         if name == "down":
             start, stop = list(down_chunks(self.shape.ffn))[int(chunk[0])]
-            return _Folded(module, 2.0**-ACTIVATION_FRACTION / levels, read[start:stop], columns=(start, stop))
-        gain = self.checkpoint.read(f"model.layers.{layer}.{NORMS[family]}.weight")
-        scored = name == "query" and not self.shape.qk_norm  # a norm would cancel the factor; it is in the norm's gain
-        return _Folded(module, norm_unit, gain, made * self._query_factor if scored else made)
+            read = self.smoothing.read(layer, name)[start:stop]
+            return _Folded(source, 2.0**-ACTIVATION_FRACTION / levels, read, columns=(start, stop))
+        made = self.smoothing.made(layer, name)
+        return _Folded(source, self._norm_unit(levels), self._gain(layer, "mlp"), made)
+
+    def _gain(self, layer: int, family: str) -> Tensor:
+        return self.checkpoint.read(f"model.layers.{layer}.{NORMS[family]}.weight")
+
+    def _norm_unit(self, levels: int) -> float:
+        return math.sqrt(self.shape.width) / levels
 
     @property
     def _query_factor(self) -> float:
@@ -131,26 +172,31 @@ class _Importer:
         return math.log2(math.e) / math.sqrt(self.shape.head_dim) * self.rotation.factor**2
 
 
-def import_decoder(checkpoint: Checkpoint, shape: ModelShape, recipe: Recipe) -> IntegerModel:
-    """Make an integer model of a dense decoder's checkpoint whose configuration says ``shape``.
+def import_decoder(
+    checkpoint: Checkpoint, shape: ModelShape, recipe: Recipe, experts: ExpertTensors = SEPARATE
+) -> IntegerModel:
+    """Make an integer model of a decoder's checkpoint whose configuration says ``shape``.
 
+    ``experts`` says where the experts are, of a shape that has some.
     Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError` or :class:`NonFiniteWeightError`,
     each naming what is wrong and where.
     """
     turning = rotation(checkpoint.config, shape)
-    checkpoint.require(expected_tensors(shape), _ignored(shape))
-    importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe))
+    checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
+    importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe), experts)
     program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
     for op in program.ops:
         if op.kind == "linear":
             importer.linear(op)
+        elif op.kind == "expert_linear":
+            importer.experts(op)
         elif op.kind == "normalise":
             importer.head_norm(op)
     importer.weights.update(committed_tables(shape.context, turning.frequencies))
     return IntegerModel(program, _in_order(program, importer.weights))
 
 
-def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+def expected_tensors(shape: ModelShape, experts: ExpertTensors = SEPARATE) -> dict[str, tuple[int, ...]]:
     """Names and shapes of every tensor a checkpoint of this shape holds."""
     expected: dict[str, tuple[int, ...]] = {EMBEDDING: (shape.vocab, shape.width)}
     for layer in range(shape.layers):
@@ -158,6 +204,8 @@ def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:
         expected.update({f"{prefix}.{norm}.weight": (shape.width,) for norm in NORMS.values()})
         if shape.qk_norm:
             expected.update({f"{prefix}.{norm}.weight": (shape.head_dim,) for norm in HEAD_NORMS.values()})
+        if shape.experts:
+            expected.update(experts.shapes(shape, layer))
         for name, size in _matrices(shape).items():
             expected[f"{prefix}.{MODULES[name]}.weight"] = size
             family, _, projection = name.partition(".")
@@ -168,16 +216,19 @@ def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:
 
 
 def _matrices(shape: ModelShape) -> dict[str, tuple[int, int]]:
-    """Sizes of the matrices of a layer."""
+    """Sizes of the matrices of a layer, experts aside."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    dense = {
+        "mlp.gate": (shape.ffn, shape.width),
+        "mlp.up": (shape.ffn, shape.width),
+        "mlp.down": (shape.width, shape.ffn),
+    }
     return {
         "attention.query": (queries, shape.width),
         "attention.key": (keys, shape.width),
         "attention.value": (keys, shape.width),
         "attention.output": (shape.width, queries),
-        "mlp.gate": (shape.ffn, shape.width),
-        "mlp.up": (shape.ffn, shape.width),
-        "mlp.down": (shape.width, shape.ffn),
+        **({} if shape.experts else dense),
     }
 
 
