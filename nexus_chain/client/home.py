@@ -41,6 +41,10 @@ class ClientHome:
         return self.root / "models"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
     def blocks(self) -> Path:
         return self.root / "blocks"
 

@@ -36,8 +36,8 @@ def import_checkpoint(
 
     ``recipe`` is the one that the folder records where none is given; ``widths`` replaces its bits of
     each family of linear inputs. Raises :class:`CheckpointLayoutError`, :class:`CheckpointFileError`,
-    :class:`TensorMismatchError`, :class:`NonFiniteWeightError` or :class:`RecipeError`, each naming what
-    is wrong and where.
+    :class:`TensorMismatchError`, :class:`NonFiniteWeightError`, :class:`RecipeError` or
+    :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
     checkpoint = Checkpoint(path)
     family = ARCHITECTURES[architecture(checkpoint.config)]

@@ -21,6 +21,7 @@ from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
+from nexus_chain.program.memory import require_memory
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import (
@@ -178,11 +179,12 @@ def import_decoder(
     """Make an integer model of a decoder's checkpoint whose configuration says ``shape``.
 
     ``experts`` says where the experts are, of a shape that has some.
-    Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError` or :class:`NonFiniteWeightError`,
-    each naming what is wrong and where.
+    Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError`, :class:`NonFiniteWeightError`,
+    :class:`RecipeError` or :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
     turning = rotation(checkpoint.config, shape)
     checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
+    require_memory(decoder_program(checkpoint.name, shape))
     importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe), experts)
     program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
     for op in program.ops:
