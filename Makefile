@@ -67,7 +67,7 @@ bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
 bench-audit: build ## Time of auditing an answer against generating it
 	python scripts/bench_audit.py
 
-fuzz-operators: build ## 10 000 elements per op kind, reference semantics against the contract (about 8 minutes)
+fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
 
 symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each in an environment of its own

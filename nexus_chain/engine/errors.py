@@ -27,6 +27,14 @@ class ContextExceededError(EngineError):
 class InvalidRowsError(EngineError):
     """The rows fed to a segment have the wrong type, shape or range."""
 
+    @classmethod
+    def second_entry(cls, length: int) -> InvalidRowsError:
+        """Rows fed to a sequence of an encoder that already holds ``length`` positions."""
+        return cls(
+            f"All positions of an encoder's sequence enter at once, and this one already holds {length}",
+            advice="Open a new sequence and feed the whole text in one call.",
+        )
+
 
 class MemoryLimitError(EngineError):
     """Not even one layer at a time fits the limit; ``least`` bytes would do."""

@@ -85,14 +85,15 @@ class Engine:
     def forward(self, batch: Sequence[tuple[SegmentState, Tensor]]) -> list[Tensor]:
         """Feed rows to sequences; one output per entry, in order.
 
-        Rows are tokens i32[t] in the first segment and the residual i32[t, width] elsewhere. Outputs
+        Rows are tokens i32[t] in the first segment and the residual i32[t, width] elsewhere; an
+        encoder's sequence enters in one call. Outputs
         are the residual i32[t, width], or in the last segment the tokens i32[n] sampled at those of
         the positions fed that are at or after the end of the prompt. Nothing changes if it raises
         :class:`InvalidRowsError`, :class:`StateMismatchError` or :class:`ContextExceededError`.
         """
         self._check(batch)
         pieces: list[list[Tensor]] = [[] for _ in batch]
-        for chunk in _chunks([len(rows) for _, rows in batch]):
+        for chunk in _chunks([len(rows) for _, rows in batch], whole=self.program.is_encoder):
             parts = [(batch[number][0], stop - start) for number, start, stop in chunk]
             described = Batch(parts, self.is_last)
             rows = torch.cat([batch[number][1][start:stop] for number, start, stop in chunk])
@@ -149,6 +150,8 @@ class Engine:
                     f"This segment takes i32 {list(wanted)}, not {rows.dtype} {list(rows.shape)}",
                     advice="Feed tokens to the first segment and its predecessor's rows to any other.",
                 )
+            if self.program.is_encoder and state.length:
+                raise InvalidRowsError.second_entry(state.length)
             if state.length + len(rows) > state.capacity:
                 raise ContextExceededError(
                     f"{len(rows)} rows after {state.length} exceed the {state.capacity} positions opened",
@@ -172,16 +175,19 @@ def choose_backend(wanted: Backend) -> Literal["native", "torch"]:
     return "native"
 
 
-def _chunks(lengths: Sequence[int]) -> list[list[tuple[int, int, int]]]:
-    """Split sequences into groups of at most CHUNK_ROWS rows: lists of (sequence, first row, last row)."""
+def _chunks(lengths: Sequence[int], *, whole: bool) -> list[list[tuple[int, int, int]]]:
+    """Split sequences into groups of at most CHUNK_ROWS rows: lists of (sequence, first row, last row).
+
+    ``whole`` sequences stay in one group, which may be larger for the sake of one of them.
+    """
     groups: list[list[tuple[int, int, int]]] = []
     room = 0
     for number, length in enumerate(lengths):
         start = 0
         while start < length:
-            if room == 0:
+            if room == 0 or (whole and length > room):
                 groups.append([])
-                room = CHUNK_ROWS
+                room = max(CHUNK_ROWS, length) if whole else CHUNK_ROWS
             stop = min(length, start + room)
             groups[-1].append((number, start, stop))
             room -= stop - start

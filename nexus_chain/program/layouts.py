@@ -14,7 +14,12 @@ SEQUENCE = -1
 AT_LEAST_STOP = 0  # a row that is at least ``stop`` wide
 EXP2_NAME = "tables.exp2"
 LOG2_NAME = "tables.log2"
+PHI_NAME = "tables.phi"
+PHI_ENTRIES = 513
 SCALE_SUFFIX = ".scale"
+MAX_EXPERTS = 64  # two weights each still fit the descriptor's count of weights
+MAX_SLOTS = 8
+EVERY_POSITION = {"attention": 3, "prefix_mean": 0}  # kinds that look back in their inputs from this one on
 
 Tensor = tuple[str, tuple[int, ...]]  # (type, shape)
 Params = Mapping[str, int]
@@ -32,6 +37,18 @@ class Layout:
 def layout_of(kind: str, params: Params, context: int) -> Layout:
     """What an op of ``kind`` with ``params`` reads and writes in a model of ``context`` positions."""
     return _LAYOUTS[kind](params, context)
+
+
+def broken_limit(params: Params) -> str:
+    """Which parameter would index tensors that no op has, or an empty string."""
+    experts, slots = params.get("experts", 1), params.get("slots", 1)
+    if not 1 <= experts <= MAX_EXPERTS:
+        return f"{experts} experts are not between 1 and {MAX_EXPERTS}"
+    if not 1 <= slots <= min(MAX_SLOTS, experts):
+        return f"{slots} slots are not between 1 and {min(MAX_SLOTS, experts)}"
+    if not 0 <= params.get("slot", 0) < slots:
+        return f"slot {params['slot']} is not one of {slots}"
+    return ""
 
 
 def _row(dtype: str, *shape: int) -> Tensor:
@@ -124,6 +141,45 @@ def _sample(params: Params, context: int) -> Layout:
     return Layout((_row("i64", params["blocks"]), _row("i32", params["blocks"])), (I32,))
 
 
+def _position_embed(params: Params, context: int) -> Layout:
+    row = _row("i32", params["width"])
+    return Layout((row,), (row,), (("i16", (context, params["width"]), ".table"),))
+
+
+def _normalise(params: Params, context: int) -> Layout:
+    size = params["size"]
+    row = _row("i32", params["groups"] * size)
+    bias = (("i32", (size,), ".bias"),) if params["bias"] else ()
+    return Layout((row,), (row,), (("i32", (size,), ".gain"), *bias))
+
+
+def _gelu(params: Params, context: int) -> Layout:
+    row = _row("i32", params["width"])
+    return Layout((row,), (row,), (("i32", (PHI_ENTRIES,), PHI_NAME),))
+
+
+def _row_layout(params: Params, context: int) -> Layout:
+    return Layout((_row("i32", params["width"]),), (("i32", (params["width"], SEQUENCE)),))
+
+
+def _prefix_mean(params: Params, context: int) -> Layout:
+    return Layout((("i32", (params["width"], SEQUENCE)),), (_row("i32", params["width"]),))
+
+
+def _route(params: Params, context: int) -> Layout:
+    slots = _row("i32", params["slots"])
+    return Layout((_row("i32", params["experts"]),), (slots, slots), (EXP2,))
+
+
+def _expert_linear(params: Params, context: int) -> Layout:
+    rows, columns = params["rows"], params["columns"]
+    output, slots = _row("i32", rows), _row("i32", params["slots"])
+    combined = (slots, output) if params["combine"] else ()
+    matrix = (("i8", (rows, columns), ".weight"), ("i32", (rows, 2), SCALE_SUFFIX))
+    inputs = (_row("i8", *_planes(params), columns), I32, I32, slots, *combined)
+    return Layout(inputs, (output,), matrix * params["experts"])
+
+
 _LAYOUTS: Mapping[str, Callable[[Params, int], Layout]] = {
     "embed": _embed,
     "row_max": _row_max,
@@ -139,4 +195,11 @@ _LAYOUTS: Mapping[str, Callable[[Params, int], Layout]] = {
     "silu_product": _silu_product,
     "sample_blocks": _sample_blocks,
     "sample": _sample,
+    "position_embed": _position_embed,
+    "normalise": _normalise,
+    "gelu": _gelu,
+    "row_layout": _row_layout,
+    "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from nexus_chain.program.descriptors import Program, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
-from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX
+from nexus_chain.program.layouts import PHI_NAME
+from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
 
 PROGRAM_FILE = "program.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -105,6 +106,8 @@ def _ranges(name: str) -> tuple[tuple[int, int], ...]:
         return ((0, EXP2_ONE),)
     if name == "tables.log2":
         return ((0, LOG2_ONE),)
+    if name == PHI_NAME:
+        return ((0, PHI_ONE),)
     if name.endswith(".scale"):
         return (0, MANTISSA_MAX), (-EXPONENT_LIMIT, EXPONENT_LIMIT)
     return ()
