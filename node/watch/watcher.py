@@ -16,7 +16,7 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
-from nexus_chain.chain.transactions import Mined
+from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.client.model_files import find_model_files
 from nexus_chain.client.peer import SignedReceipt
 from nexus_chain.client.proof import InferenceProof
@@ -30,12 +30,14 @@ from nexus_chain.routing.reputation import detect_byzantine
 from node.chain_view import ChainView
 from node.errors import GameDataError
 from node.watch.cases import (
+    CONFIRMATIONS,
     EQUIVOCATION,
     LINK,
     AnswerJudged,
     Case,
     CaseEnded,
     CaseOpened,
+    CaseReopened,
     Commit,
     End,
     Facts,
@@ -49,6 +51,7 @@ from node.watch.cases import (
     Void,
     Wait,
     next_move,
+    undone,
 )
 from node.watch.evidence import Evidence, claim_of, judge, usable
 from node.watch.log import CaseBook
@@ -94,9 +97,9 @@ class Watcher:
         for path in self._new_answers():
             said += self._guarded(f"answer {path.name}", lambda path=path: self._judge(path))
         for case in list(self.book.state.cases.values()):
-            if not case.over:
-                name = f"receipt 0x{case.receipt.hex()[:16]}"
-                said += self._guarded(name, lambda case=case: self._advance(case))
+            name = f"receipt 0x{case.receipt.hex()[:16]}"
+            act = self._look_back if case.over else self._advance
+            said += self._guarded(name, lambda case=case, act=act: act(case))
         return said + self._guarded("the balance", self._withdraw)
 
     @staticmethod
@@ -230,6 +233,24 @@ class Watcher:
         move = next_move(case, self._facts(case, game), self._settings.budget, self.book.state)
         return self._make(case, number, game, move)
 
+    def _look_back(self, case: Case) -> list[str]:
+        """Take a case up again whose verdict is no longer on the chain."""
+        if not case.ended_at or self._head() > case.ended_at + CONFIRMATIONS:
+            return []
+        _, game = self._game_of(case)
+        if not undone(case, self._facts(case, game)):
+            return []
+        self.book.write(CaseReopened(case.receipt))
+        return [f"{case.node}: {case.outcome} no longer, a re-organisation took it back"]
+
+    def _head(self) -> int:
+        with chain_errors(self._contracts.web3):
+            return int(self._contracts.web3.eth.block_number)
+
+    def _gas_price(self) -> int:
+        with chain_errors(self._contracts.web3):
+            return int(self._contracts.web3.eth.gas_price)
+
     def _game_of(self, case: Case) -> tuple[int, GameRecord | None]:
         """Our latest game about the receipt, found on the chain: our own memory may be ahead of it."""
         ours = [
@@ -251,7 +272,7 @@ class Watcher:
             committed_at=self._disputes.committed_at(self._address, commitment),
             # The bond follows the base fee, which grows by an eighth a block at most.
             bond=self._disputes.bond_now() * 5 // 4,
-            gas_price=int(self._contracts.web3.eth.gas_price),
+            gas_price=self._gas_price(),
             game=game,
         )
 
@@ -260,7 +281,7 @@ class Watcher:
             case Wait():
                 return self._once(case, move.reason)
             case End():
-                self.book.write(CaseEnded(case.receipt, move.outcome))
+                self.book.write(CaseEnded(case.receipt, move.outcome, self._head()))
                 self._evidence.pop(case.receipt, None)
                 return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
             case Commit():
@@ -301,7 +322,7 @@ class Watcher:
             return self._mined(case, *self._player.play(number, game, self._evidence_of(case)))
         except NothingToDisputeError as error:
             log.error("game %d cannot be won: %s", number, error)
-            self.book.write(CaseEnded(case.receipt, "given up: the node's trace is right"))
+            self.book.write(CaseEnded(case.receipt, "given up: the node's trace is right", self._head()))
             return [f"{case.node}: its published trace is right"]
 
     def _mined(self, case: Case, move: str, mined: Mined) -> list[str]:
