@@ -51,7 +51,7 @@ class Case:
 
 @dataclass(frozen=True)
 class WatchState:
-    """Everything a restarted watcher has to know: verdicts by order and by receipt, cases by receipt digest."""
+    """Everything a restarted watcher has to know: verdicts by answer and by receipt, cases by receipt digest."""
 
     judged: Mapping[bytes, str] = field(default_factory=dict)
     cases: Mapping[bytes, Case] = field(default_factory=dict)
@@ -74,9 +74,11 @@ class WatchState:
 
 @dataclass(frozen=True)
 class AnswerJudged:
-    """An answer was looked at: ``right``, ``wrong``, ``unchecked`` (the policy spared it) or ``refused`` (not ours)."""
+    """An answer was looked at: ``right``, ``wrong``, ``incomplete`` (nobody can be accused on it),
+    ``unchecked`` (the policy spared it) or ``refused`` (not ours).
+    """
 
-    order: bytes
+    answer: bytes
     verdict: str
 
 
@@ -146,7 +148,7 @@ def transition(state: WatchState, event: WatchEvent) -> WatchState:
     """The state after ``event``; the same object when nothing changed."""
     match event:
         case AnswerJudged():
-            return replace(state, judged={**state.judged, event.order: event.verdict})
+            return replace(state, judged={**state.judged, event.answer: event.verdict})
         case ReceiptJudged():
             return _receipt_judged(state, event)
         case CaseOpened():

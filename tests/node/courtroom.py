@@ -121,7 +121,14 @@ class Courtroom:
         return Cornered(self.node, identity, posted, Disputed(known, order, receipt))
 
     def watcher(self, level: AuditLevel = FULL) -> Watcher:
-        settings = WatchSettings(self.folder / "watch", (self.folder / "answers",), (), level, Budget(ETHER, ETHER))
+        settings = WatchSettings(
+            self.folder / "watch",
+            (self.folder / "answers",),
+            (),
+            level,
+            Budget(ETHER, ETHER),
+            self.folder / "reputation.json",
+        )
         wallet = self.finder.sender.wallet.address  # type: ignore[union-attr]
         made = Watcher(settings, self.finder, self.finder.disputes, wallet)
         made._models[self.version] = self.model  # there are no model files with a tokenizer here

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from courtroom import Courtroom, courtroom
 
 from nexus_chain.chain.dispute_game import GameState
+from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.verify import TRUST
 from nexus_chain.disputes.defender import SUBTREE
 from nexus_chain.disputes.stored_trace import StoredTrace
@@ -67,6 +69,26 @@ def test_two_outputs_for_one_input_convict_in_one_transaction(court: Courtroom) 
     assert shown.arguments["committer"] == court.finder.sender.wallet.address
     assert shown.arguments["reward"] > 0
     assert court.user.nodes.node(signed[0].node).stake == 0
+    watcher.close()
+
+
+def test_a_stripped_file_does_not_shield_the_whole_one(court: Courtroom) -> None:
+    """Regression: whoever handed in the order without the liar's receipts first had it judged for ever."""
+    posted = with_lie(court.right_trace(9, 4), "layers.1.mlp.hidden", 5)
+    order = court.order(posted)
+    signed = court.receipt(order[0], posted)
+    whole = court.proof(order, posted, signed)
+    replace(whole, receipts=()).save(court.folder / "answers" / "1.json")
+    (court.folder / "answers" / "2.json").mkdir()
+    (court.folder / "answers" / "3.json").symlink_to("nowhere")
+    watcher = court.watcher()
+    watcher.round()
+    assert watcher.idle
+    whole.save(court.folder / "answers" / "4.json")
+    watcher.round()
+    assert not watcher.idle
+    assert watcher.report()["answers"] == {"incomplete": 1, "wrong": 1}
+    assert load_reputation(court.folder / "reputation.json").of(signed[0].node) == 0.0
     watcher.close()
 
 
