@@ -30,11 +30,13 @@ from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import FailoverEvent, Pipeline
 from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote
 from nexus_chain.routing.errors import NoNodeForLayersError
+from nexus_chain.routing.registry_view import ShardNode
 
 OnFailover = Callable[[FailoverEvent], None]
 
@@ -47,6 +49,11 @@ class Surroundings:
     home: ClientHome
     store: ClientStore
     dial: Dial
+
+    def nodes(self, version: bytes) -> list[ShardNode]:
+        """Active nodes of a version as they answer now, with what this user's watcher found out about them."""
+        book = load_reputation(self.home.reputation)
+        return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book)]
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ class Session:
 
     def _route(self, positions: int) -> ClientRoute:
         """A route over nodes that the session has money for; the others are spares. Raises CapTooLowError."""
-        nodes = [p.node for p in probe_nodes(self.around.contracts, self.around.dial, self.record.model_version)]
+        nodes = self.around.nodes(self.record.model_version)
         lines = self.around.store.lines(self.id)
         able = [
             node.node_id

@@ -300,7 +300,7 @@ def _prefill(
 
 def judge_receipts(proof: InferenceProof, found: Recomputation) -> Iterator[VerifiedFragment]:
     """Compare every receipt with the recomputation, in segment order within each chunk."""
-    for receipt, _ in _in_order(proof.receipts):
+    for receipt, _ in in_order(proof.receipts):
         right_input = receipt.in_root == _root_of(found, receipt.segment - 1, receipt.to_position)
         difference, exact = _output_difference(proof, found, receipt)
         if right_input and difference is None:
@@ -326,7 +326,8 @@ def judge_receipts(proof: InferenceProof, found: Recomputation) -> Iterator[Veri
             )
 
 
-def _in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
+def in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
+    """Receipts chunk by chunk, in each by segment: the order in which ``judge_receipts`` speaks of them."""
     return sorted(receipts, key=lambda signed: (signed[0].to_position, signed[0].segment))
 
 
