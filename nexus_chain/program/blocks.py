@@ -5,17 +5,19 @@ It knows the order of ops within a block, not which blocks a layer has (``decode
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape
+from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
 
 DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
+LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
 
 
@@ -25,6 +27,11 @@ class TransformerBlocks(ProgramBuilder):
 
     shape: ModelShape = field(kw_only=True)
     bits: ActivationBits = field(kw_only=True)
+    wider: Collection[str] = field(kw_only=True)
+
+    def width_of(self, family: str) -> int:
+        """Bits of the rows entering a family of the current layer's linear ops."""
+        return 15 if f"{self.layer}.{family}" in self.wider else int(getattr(self.bits, family))
 
     def embedded(self, shift: int, output: str) -> str:
         """The rows of the tokens in ``embed.table``, shifted to the residual's fraction."""
@@ -87,15 +94,15 @@ class TransformerBlocks(ProgramBuilder):
 
     def down(self, prefix: str, source: str, residual: str) -> str:
         """The down projection of ``source`` in chunks, each added to the residual."""
-        shape = self.shape
+        shape, bits = self.shape, self.width_of("down")
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{prefix}.down.{number}"
-            rows = self.scaled_rows(name, source, start, stop, self.bits.down)
+            rows = self.scaled_rows(name, source, start, stop, bits)
             residual = self.linear(
                 name,
                 rows,
                 (shape.width, stop - start),
-                self.bits.down,
+                bits,
                 bias=shape.mlp_bias and number == 0,
                 residual=residual,
                 output=f"{name}.residual",
@@ -117,6 +124,18 @@ class TransformerBlocks(ProgramBuilder):
             block=SAMPLE_BLOCK,
         )
         self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
+
+
+def require_inputs(wider: Collection[str], layers: int) -> None:
+    """Raise :class:`RecipeError` for a name that is no linear input of a network of ``layers`` layers."""
+    known = {f"{layer}.{family}" for layer in range(layers) for family in LAYER_INPUTS}
+    if unknown := sorted(set(wider) - known):
+        raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
+
+
+def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:
+    """A norm's epsilon in units of a sum of ``size`` squares with ``fraction`` fraction bits each."""
+    return round(epsilon * size * (1 << 2 * fraction))
 
 
 def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:

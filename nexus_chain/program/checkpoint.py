@@ -6,7 +6,7 @@ It does not know what the tensors mean; that is the business of ``families``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from nexus_chain.program.errors import (
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 FLOATS = ("F32", "F16", "BF16")
+BLOCK_ELEMENTS = 1 << 22  # of a matrix that is read some rows at a time: 32 MiB of float64
 NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
 DOWNLOAD_AGAIN = "Download or save the checkpoint again."
 
@@ -61,15 +62,22 @@ class Checkpoint:
     def read(self, name: str) -> Tensor:
         """A tensor as float64; :class:`NonFiniteWeightError` names the rows with NaN or infinity."""
         with _opened(self._files[name]) as source:
-            values: Tensor = source.get_tensor(name).to(torch.float64)
-        finite = torch.isfinite(values)
-        if not bool(finite.all()):
-            rows = (~finite).reshape(values.shape[0], -1).any(dim=1).nonzero()[:, 0].tolist()
-            raise NonFiniteWeightError(
-                f"Tensor {name} holds NaN or infinity in {_rows(rows)}",
-                advice="Repair these rows or train again; an integer program has no NaN.",
-            )
-        return values
+            return _finite(name, source.get_tensor(name).to(torch.float64), 0)
+
+    def blocks(self, name: str, columns: tuple[int, int] | None = None) -> Iterator[tuple[int, Tensor]]:
+        """(first row, rows f64[n, K]) of a matrix in turn, of its columns [start, stop) only where given.
+
+        Rounding needs float64, which is eight times the int8 result; some rows at a time need little.
+        Raises :class:`NonFiniteWeightError` as :meth:`read` does.
+        """
+        with _opened(self._files[name]) as source:
+            view = source.get_slice(name)
+            count, width = view.get_shape()
+            first, last = columns or (0, width)
+            step = max(1, BLOCK_ELEMENTS // (last - first))
+            for start in range(0, count, step):
+                rows = view[start : min(start + step, count), first:last]
+                yield start, _finite(name, rows.to(torch.float64), start)
 
     def _require_layout(self, name: str, shape: tuple[int, ...]) -> None:
         with _opened(self._files[name]) as source:
@@ -85,6 +93,18 @@ class Checkpoint:
                 f"Tensor {name} has type {dtype}, not one of {', '.join(FLOATS)}",
                 advice="Save the model unquantised, in float32, float16 or bfloat16.",
             )
+
+
+def _finite(name: str, values: Tensor, start: int) -> Tensor:
+    """``values``, the rows of a tensor from ``start`` on. Raises NonFiniteWeightError."""
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        rows = (~finite).reshape(values.shape[0], -1).any(dim=1).nonzero()[:, 0] + start
+        raise NonFiniteWeightError(
+            f"Tensor {name} holds NaN or infinity in {_rows(rows.tolist())}",
+            advice="Repair these rows or train again; an integer program has no NaN.",
+        )
+    return values
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

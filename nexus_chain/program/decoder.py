@@ -7,10 +7,11 @@ neither checkpoints (``families``) nor how an op is computed.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from nexus_chain.program.blocks import TransformerBlocks
-from nexus_chain.program.builder import RESIDUAL_FRACTION
+from nexus_chain.program.blocks import TransformerBlocks, norm_epsilon, require_inputs
+from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC
@@ -27,36 +28,55 @@ class _Decoder(TransformerBlocks):
         squares = {f"{name}.squares": ("i64", (self.rows,))}
         (total,) = self.add("row_squares", f"{name}.row_squares", (source, largest), squares, start=0, stop=width)
         outputs = {f"{name}.m": ("i32", (self.rows,)), f"{name}.e": ("i32", (self.rows,))}
-        epsilon = norm_epsilon(self.shape)
+        epsilon = norm_epsilon(self.shape.rms_eps, width, RESIDUAL_FRACTION)
         m, e = self.add("norm_scale", f"{name}.norm_scale", (largest, total), outputs, epsilon=epsilon)
         return self.quantise(name, source, largest, 0, width, bits), m, e
 
+    def normed_heads(self, name: str, source: str, heads: int) -> str:
+        """Every head divided by its own root mean square, times a gain that the heads share."""
+        size = self.shape.head_dim
+        return self.add(
+            "normalise",
+            name,
+            (source,),
+            {f"{name}.output": ("i32", (POSITIONS, heads * size))},
+            (self.weight(f"{name}.gain", "i32", size),),
+            groups=heads,
+            size=size,
+            centred=0,
+            epsilon=norm_epsilon(self.shape.rms_eps, size, ACTIVATION_FRACTION),
+            bias=0,
+        )[0]
+
     def attention(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.bits.attention_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         projected = {
-            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.attention_bias)
+            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.bias_of(name))
             for name, count in (("query", queries), ("key", keys), ("value", keys))
         }
+        if shape.qk_norm:
+            for name, heads in (("query", shape.heads), ("key", shape.kv_heads)):
+                projected[name] = self.normed_heads(f"{prefix}.{name}_norm", projected[name], heads)
         q = self.rotated_heads(f"{prefix}.q", projected["query"], shape.heads)
         k = self.rotated_heads(f"{prefix}.k", projected["key"], shape.kv_heads)
         v = self.values(prefix, projected["value"])
-        mixed = self.mixed_values(prefix, (*q, *k, *v), window=0)
-        bits = self.bits.attention_output
+        mixed = self.mixed_values(prefix, (*q, *k, *v), shape.window_of(layer))
+        bits = self.width_of("attention_output")
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, queries, bits)
         return self.linear(
             f"{prefix}.output",
             rows,
             (shape.width, queries),
             bits,
-            bias=shape.attention_bias,
+            bias=shape.bias_of("output"),
             residual=residual,
             output=f"{prefix}.residual",
         )
 
     def mlp(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.bits.mlp_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.width_of("mlp_input")
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         gate, up = (
             self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, bias=shape.mlp_bias)
@@ -70,23 +90,26 @@ class _Decoder(TransformerBlocks):
 
     def head(self, residual: str) -> None:
         """Final norm, logits and the sampled token; only for the sampled positions."""
-        self.rows, vocab = SAMPLED, self.shape.vocab
-        rows = self.normed_rows("head.norm", residual, self.bits.head)
-        logits = self.linear("head", rows, (vocab, self.shape.width), self.bits.head, output="head.logits")
+        self.rows, vocab, bits = SAMPLED, self.shape.vocab, self.width_of("head")
+        rows = self.normed_rows("head.norm", residual, bits)
+        logits = self.linear("head", rows, (vocab, self.shape.width), bits, output="head.logits")
         self.sample(logits, vocab)
 
 
-def norm_epsilon(shape: ModelShape) -> int:
-    """The RMS-norm epsilon in units of a sum of squares of the residual stream."""
-    return round(shape.rms_eps * shape.width * (1 << 2 * RESIDUAL_FRACTION))
-
-
-def decoder_program(name: str, shape: ModelShape, bits: ActivationBits | None = None, embed_shift: int = 0) -> Program:
+def decoder_program(
+    name: str,
+    shape: ModelShape,
+    bits: ActivationBits | None = None,
+    embed_shift: int = 0,
+    wider: Collection[str] = (),
+) -> Program:
     """Op list of a dense decoder.
 
-    ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction.
+    ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction; ``wider``
+    names inputs with 15 bits, such as "3.attention_input". Raises :class:`RecipeError` for other names.
     """
-    build = _Decoder(shape=shape, bits=bits or ActivationBits())
+    require_inputs(wider, shape.layers)
+    build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
     residual = build.embedded(embed_shift, "embed.residual")
     for build.layer in range(shape.layers):
         residual = build.mlp(build.layer, build.attention(build.layer, residual))

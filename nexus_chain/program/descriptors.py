@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -105,11 +105,18 @@ class Op:
     params: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
+#: Marks fields of a shape that came after programs were published: not written at their defaults, so
+#: that the JSON of a program, once published, stays what it was.
+LATER = {"later": True}
+
+
 @dataclass(frozen=True)
 class ModelShape:
     """Sizes of a transformer; ``context`` is the largest number of positions.
 
-    ``encoder`` marks a network of the BERT family; its program has one layer more than the network.
+    ``attention_bias`` is on all four projections, ``qkv_bias`` on all but the output. ``windows`` is
+    how many positions each layer's attention looks back on, itself among them (0: all); empty: all everywhere.
+    ``encoder`` marks a network of the BERT family, whose program has one layer more than the network.
     """
 
     layers: int
@@ -125,7 +132,24 @@ class ModelShape:
     tied: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
-    encoder: bool = False
+    qkv_bias: bool = field(default=False, metadata=LATER)
+    qk_norm: bool = field(default=False, metadata=LATER)
+    windows: tuple[int, ...] = field(default=(), metadata=LATER)
+    encoder: bool = field(default=False, metadata=LATER)
+
+    def bias_of(self, projection: str) -> bool:
+        """Whether attention's "query", "key", "value" or "output" has a bias."""
+        return self.attention_bias or (self.qkv_bias and projection != "output")
+
+    def window_of(self, layer: int) -> int:
+        """How many positions the attention of ``layer`` looks back on; 0 for all."""
+        return self.windows[layer] if self.windows else 0
+
+    def written(self) -> dict[str, Any]:
+        """Plain JSON values of the fields that a program's JSON holds."""
+        values = asdict(self)
+        absent = [item.name for item in fields(self) if item.metadata == LATER and values[item.name] == item.default]
+        return {name: value for name, value in values.items() if name not in absent}
 
 
 @dataclass(frozen=True)
@@ -181,7 +205,7 @@ class Program:
 
     def to_json(self) -> str:
         """Canonical JSON text (sorted keys, no spaces)."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps({**asdict(self), "shape": self.shape.written()}, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Program:
@@ -306,10 +330,14 @@ def _op_from(data: Mapping[str, Any]) -> Op:
     )
 
 
+def _shape_from(data: Mapping[str, Any]) -> ModelShape:
+    return ModelShape(**{**data, "windows": tuple(int(window) for window in data.get("windows", ()))})
+
+
 def _program_from(data: Mapping[str, Any]) -> Program:
     return Program(
         name=str(data["name"]),
-        shape=ModelShape(**data["shape"]),
+        shape=_shape_from(data["shape"]),
         ops=tuple(_op_from(op) for op in data["ops"]),
         weights=tuple(_spec_from(spec) for spec in data["weights"]),
     )

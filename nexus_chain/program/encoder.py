@@ -12,9 +12,10 @@ encoder answers is the index of its embedding's largest component.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from nexus_chain.program.blocks import TransformerBlocks
+from nexus_chain.program.blocks import TransformerBlocks, norm_epsilon, require_inputs
 from nexus_chain.program.builder import RESIDUAL_FRACTION
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
@@ -47,7 +48,7 @@ class _Encoder(TransformerBlocks):
             groups=1,
             size=width,
             centred=1,
-            epsilon=round(self.shape.rms_eps * width * (1 << 2 * RESIDUAL_FRACTION)),
+            epsilon=norm_epsilon(self.shape.rms_eps, width, RESIDUAL_FRACTION),
             bias=1,
         )[0]
 
@@ -66,7 +67,7 @@ class _Encoder(TransformerBlocks):
         return self.normalised("embed.norm", placed, "embed.residual")
 
     def attention(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.bits.attention_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
         rows = self.scaled_rows(f"{prefix}.input", residual, 0, shape.width, bits)
         inner = shape.heads * shape.head_dim
         query, key, value = (
@@ -77,7 +78,7 @@ class _Encoder(TransformerBlocks):
             self.rotated_heads(f"{prefix}.{name}", source, shape.heads) for name, source in (("q", query), ("k", key))
         )
         mixed = self.mixed_values(prefix, (*q, *k, *self.values(prefix, value)), BOTH_DIRECTIONS)
-        bits = self.bits.attention_output
+        bits = self.width_of("attention_output")
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, inner, bits)
         total = self.linear(
             f"{prefix}.output",
@@ -91,7 +92,7 @@ class _Encoder(TransformerBlocks):
         return self.normalised(f"{prefix}.norm", total, f"{prefix}.residual")
 
     def mlp(self, layer: int, residual: str) -> str:
-        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.bits.mlp_input
+        shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.width_of("mlp_input")
         rows = self.scaled_rows(f"{prefix}.input", residual, 0, shape.width, bits)
         up = self.linear(f"{prefix}.up", rows, (shape.ffn, shape.width), bits, bias=True)
         hidden = {f"{prefix}.hidden": ("i32", (POSITIONS, shape.ffn))}
@@ -113,10 +114,18 @@ class _Encoder(TransformerBlocks):
 
 
 def encoder_program(
-    name: str, shape: ModelShape, bits: ActivationBits | None = None, shifts: EmbeddingShifts | None = None
+    name: str,
+    shape: ModelShape,
+    bits: ActivationBits | None = None,
+    shifts: EmbeddingShifts | None = None,
+    wider: Collection[str] = (),
 ) -> Program:
-    """Op list of an encoder whose network has ``shape.layers - 1`` layers."""
-    build = _Encoder(shape=shape, bits=bits or ActivationBits())
+    """Op list of an encoder whose network has ``shape.layers - 1`` layers.
+
+    ``wider`` is what it is to ``decoder_program``; raises :class:`RecipeError` for unknown names in it.
+    """
+    require_inputs(wider, shape.layers - 1)
+    build = _Encoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
     residual = build.embedding(shifts or EmbeddingShifts())
     for build.layer in range(shape.layers - 1):
         residual = build.mlp(build.layer, build.attention(build.layer, residual))

@@ -6,34 +6,46 @@ A new architecture is a new file in ``families`` and a line here, never a new ex
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.errors import CheckpointLayoutError
+from nexus_chain.program.families.bert import import_bert
 from nexus_chain.program.families.llama import import_llama
+from nexus_chain.program.families.mistral import import_mistral
+from nexus_chain.program.families.qwen import import_qwen2, import_qwen3
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.recipe import ActivationBits, Recipe
 
 #: What ``architectures`` in config.json may name, and who imports it.
 ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
     "LlamaForCausalLM": import_llama,
+    "MistralForCausalLM": import_mistral,
+    "Qwen2ForCausalLM": import_qwen2,
+    "Qwen3ForCausalLM": import_qwen3,
+    "BertModel": import_bert,
 }
 
 
-def import_checkpoint(path: str | Path, *, widths: ActivationBits | None = None) -> IntegerModel:
+def import_checkpoint(
+    path: str | Path, *, widths: ActivationBits | None = None, recipe: Recipe | None = None
+) -> IntegerModel:
     """Read a Hugging Face folder of a supported architecture and make an integer model of it.
 
-    ``widths`` sets the bits of each family of linear inputs. Raises
-    :class:`CheckpointLayoutError`, :class:`CheckpointFileError`, :class:`TensorMismatchError` or
-    :class:`NonFiniteWeightError`, each naming what is wrong and where.
+    ``recipe`` is the one that the folder records where none is given; ``widths`` replaces its bits of
+    each family of linear inputs. Raises :class:`CheckpointLayoutError`, :class:`CheckpointFileError`,
+    :class:`TensorMismatchError`, :class:`NonFiniteWeightError` or :class:`RecipeError`, each naming what
+    is wrong and where.
     """
     checkpoint = Checkpoint(path)
-    family = ARCHITECTURES[_architecture(checkpoint.config)]
-    return family(checkpoint, Recipe(widths or ActivationBits()))
+    family = ARCHITECTURES[architecture(checkpoint.config)]
+    chosen = recipe or Recipe.of_folder(checkpoint.folder)
+    return family(checkpoint, replace(chosen, widths=widths) if widths else chosen)
 
 
-def _architecture(config: Mapping[str, Any]) -> str:
+def architecture(config: Mapping[str, Any]) -> str:
     """The supported architecture that ``config`` names. Raises CheckpointLayoutError."""
     supported = ", ".join(ARCHITECTURES)
     if config.get("quantization_config"):

@@ -20,6 +20,7 @@ from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent, quantise_gain
 from nexus_chain.program.recipe import ActivationBits
+from nexus_chain.program.rotary import plain_frequencies
 from nexus_chain.program.tables import committed_tables, encoder_tables
 
 PRESETS: Mapping[str, ModelShape] = {
@@ -71,7 +72,7 @@ def program_of(name: str, shape: ModelShape, bits: ActivationBits | None = None)
 def _tables(shape: ModelShape) -> dict[str, Tensor]:
     if shape.encoder:
         return encoder_tables(shape.context, shape.head_dim)
-    return committed_tables(shape.context, shape.head_dim, shape.rope_theta)
+    return committed_tables(shape.context, plain_frequencies(shape.head_dim, shape.rope_theta))
 
 
 def _random_norm(op: Op, generator: torch.Generator) -> dict[str, Tensor]:

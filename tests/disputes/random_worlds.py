@@ -20,6 +20,7 @@ from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import ModelShape, Op, Program, Sampling, TensorSpec, decoder, decoder_program
+from nexus_chain.program.rotary import plain_frequencies
 from nexus_chain.program.tables import committed_tables
 
 SHAPE = ModelShape(
@@ -101,7 +102,7 @@ class RandomWorld:
         self.program = small_program(window, shift)
         beta = 0 if seed % 4 == 0 else int(self.noise.integers(1, 2**31, (1,)))
         self.sampling = Sampling(beta, bytes([seed % 256] * 32))
-        tables = committed_tables(SHAPE.context, SHAPE.head_dim, SHAPE.rope_theta)
+        tables = committed_tables(SHAPE.context, plain_frequencies(SHAPE.head_dim, SHAPE.rope_theta))
         self.weights = {spec.name: self._weight(spec, tables, seed) for spec in self.program.weights}
         self.layout = TraceLayout(self.program, 0, 1, POSITIONS, PROMPT)
         tensors = [self.fill(spec) for spec in self.layout.tensors]
