@@ -29,8 +29,9 @@ class NodeConfiguration:
 
     ``deployment``: addresses file, by default the one of ``chain_id`` in NEXUS_HOME. ``keystore``:
     the wallet, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. ``memory_limit``: most of the shard in memory at once, by default all;
-    ``backend``: what computes ("cuda": a GPU); ``resident``: file with names of weights that stay in memory. Times in seconds, amounts in wei.
+    clients, by default ``listen``. ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
+    of the shard in memory at once, by default all; ``resident``: file with names of weights that
+    stay in memory. Times in seconds, amounts in wei.
     """
 
     data: Path

@@ -15,11 +15,13 @@ from nexus_chain.client.network import route_over
 from nexus_chain.client.reputation_file import load_reputation, save_reputation
 from nexus_chain.client.session import Surroundings
 from nexus_chain.market.documents import checksum
+from nexus_chain.program import PRESETS, decoder_program
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.reputation import ReputationBook
 
 GOOD, LIAR, FLAKY = (checksum("0x" + f"{number:02x}" * 20) for number in (0xA1, 0xB2, 0xC3))
+PROGRAM = decoder_program("two layers", PRESETS["tiny-bias"])
 BOOK = ReputationBook().after(GOOD, verified=7).after(LIAR, verified=9, invalid=1).after(FLAKY, failed=3)
 
 
@@ -46,7 +48,7 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
 
 def served_by(nodes: list[ShardNode]) -> set[str]:
     """Who may serve: the chosen node and its spares."""
-    return {contact.address for segment in route_over(nodes, 2).segments for contact in segment}
+    return {contact.address for segment in route_over(nodes, PROGRAM).segments for contact in segment}
 
 
 def test_a_node_proven_wrong_neither_serves_nor_stands_by(around: Surroundings) -> None:
@@ -64,7 +66,7 @@ def test_no_route_leads_over_liars_only(around: Surroundings) -> None:
     book = BOOK.after(GOOD, convicted=True).after(FLAKY, failed=30)
     save_reputation(around.home.reputation, book)
     with pytest.raises(NoNodeForLayersError):
-        route_over(around.nodes(bytes(32)), 2)
+        route_over(around.nodes(bytes(32)), PROGRAM)
 
 
 def test_a_node_that_does_not_answer_keeps_its_record(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
