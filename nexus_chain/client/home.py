@@ -56,6 +56,10 @@ class ClientHome:
     def answers(self) -> Path:
         return self.root / "answers"
 
+    @property
+    def reputation(self) -> Path:
+        return self.root / "reputation.json"
+
     def deployment(self, chain_id: int) -> Path:
         return self.root / "deployments" / f"{chain_id}.json"
 

@@ -7,6 +7,7 @@ It does not know what the tensors mean; that is the business of ``families``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ FLOATS = ("F32", "F16", "BF16")
 BLOCK_ELEMENTS = 1 << 22  # of a matrix that is read some rows at a time: 32 MiB of float64
 NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
 DOWNLOAD_AGAIN = "Download or save the checkpoint again."
+
+
+@dataclass(frozen=True)
+class MatrixSource:
+    """A matrix in a checkpoint: a tensor, or ``rows`` [start, stop) of one plane of a stack of matrices."""
+
+    tensor: str
+    plane: int | None = None
+    rows: tuple[int, int] | None = None
 
 
 class Checkpoint:
@@ -64,20 +74,28 @@ class Checkpoint:
         with _opened(self._files[name]) as source:
             return _finite(name, source.get_tensor(name).to(torch.float64), 0)
 
-    def blocks(self, name: str, columns: tuple[int, int] | None = None) -> Iterator[tuple[int, Tensor]]:
+    def blocks(
+        self, matrix: str | MatrixSource, columns: tuple[int, int] | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
         """(first row, rows f64[n, K]) of a matrix in turn, of its columns [start, stop) only where given.
 
         Rounding needs float64, which is eight times the int8 result; some rows at a time need little.
         Raises :class:`NonFiniteWeightError` as :meth:`read` does.
         """
-        with _opened(self._files[name]) as source:
-            view = source.get_slice(name)
-            count, width = view.get_shape()
-            first, last = columns or (0, width)
+        chosen = MatrixSource(matrix) if isinstance(matrix, str) else matrix
+        with _opened(self._files[chosen.tensor]) as source:
+            view = source.get_slice(chosen.tensor)
+            *_, height, width = view.get_shape()
+            (begin, end), (first, last) = chosen.rows or (0, height), columns or (0, width)
             step = max(1, BLOCK_ELEMENTS // (last - first))
-            for start in range(0, count, step):
-                rows = view[start : min(start + step, count), first:last]
-                yield start, _finite(name, rows.to(torch.float64), start)
+            for start in range(begin, end, step):
+                part = slice(start, min(start + step, end)), slice(first, last)
+                rows = view[part] if chosen.plane is None else view[chosen.plane, *part]
+                yield start - begin, _finite(chosen.tensor, rows.to(torch.float64), start)
+
+    def holds(self, name: str) -> bool:
+        """Whether a tensor of this name is in the checkpoint."""
+        return name in self._files
 
     def _require_layout(self, name: str, shape: tuple[int, ...]) -> None:
         with _opened(self._files[name]) as source:

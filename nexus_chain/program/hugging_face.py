@@ -12,8 +12,10 @@ from typing import Any
 
 from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.errors import CheckpointLayoutError
+from nexus_chain.program.families.bert import import_bert
 from nexus_chain.program.families.llama import import_llama
 from nexus_chain.program.families.mistral import import_mistral
+from nexus_chain.program.families.mixtral import import_mixtral
 from nexus_chain.program.families.qwen import import_qwen2, import_qwen3
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.recipe import ActivationBits, Recipe
@@ -22,8 +24,10 @@ from nexus_chain.program.recipe import ActivationBits, Recipe
 ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
     "LlamaForCausalLM": import_llama,
     "MistralForCausalLM": import_mistral,
+    "MixtralForCausalLM": import_mixtral,
     "Qwen2ForCausalLM": import_qwen2,
     "Qwen3ForCausalLM": import_qwen3,
+    "BertModel": import_bert,
 }
 
 
