@@ -3,7 +3,8 @@
 In exact arithmetic nothing changes; in integers an outlier no longer decides the scale of its row.
 Groups of layer n: "n.mlp" (channels of the hidden row), "n.value" (value heads, read by the output
 projection), "n.rotary" (pairs of key heads, which a rotation keeps together, read by the queries; one
-set for all heads where queries and keys are normalised, since their gains are shared).
+set for all heads where queries and keys are normalised, since their gains are shared). The hidden rows
+of experts are not smoothed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nexus_chain.program.descriptors import ModelShape, Program
+from nexus_chain.program.descriptors import ModelShape
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import Recipe
 
@@ -22,16 +23,10 @@ from nexus_chain.program.recipe import Recipe
 def groups(shape: ModelShape) -> dict[str, int]:
     """Name and number of channels of every group of a decoder."""
     pairs = shape.head_dim // 2 * (1 if shape.qk_norm else shape.kv_heads)
-    sizes = {"mlp": shape.ffn, "value": shape.kv_heads * shape.head_dim, "rotary": pairs}
+    sizes = {"value": shape.kv_heads * shape.head_dim, "rotary": pairs}
+    if not shape.experts:
+        sizes["mlp"] = shape.ffn
     return {f"{layer}.{group}": size for layer in range(shape.layers) for group, size in sizes.items()}
-
-
-def is_dense(program: Program) -> bool:
-    """Whether a program is that of a decoder with these groups, one matrix making and one reading each."""
-    made = {
-        f"layers.{layer}.{name}" for layer in range(program.shape.layers) for name in ("mlp.up", "attention.output")
-    }
-    return made <= {op.name for op in program.ops if op.kind == "linear"} and program.ops[-1].kind == "sample"
 
 
 @dataclass(frozen=True)
@@ -83,5 +78,5 @@ class Smoothing:
         return torch.exp2(-both.repeat_interleave(shared, dim=0))
 
     def _exponents(self, layer: int, group: str) -> Tensor:
-        name = f"{layer}.{group}"
-        return self.recipe.exponents(name, groups(self.shape)[name])
+        size = {**groups(self.shape), f"{layer}.mlp": self.shape.ffn}[f"{layer}.{group}"]
+        return self.recipe.exponents(f"{layer}.{group}", size)
