@@ -3,8 +3,8 @@
 In exact arithmetic nothing changes; in integers an outlier no longer decides the scale of its row.
 Groups of layer n: "n.mlp" (channels of the hidden row), "n.value" (value heads, read by the output
 projection), "n.rotary" (pairs of key heads, which a rotation keeps together, read by the queries; one
-set for all heads where queries and keys are normalised, since their gains are shared). The hidden rows
-of experts are not smoothed.
+set for all heads where queries and keys are normalised, since their gains are shared). Experts share the
+exponents of "n.mlp".
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from nexus_chain.program.recipe import Recipe
 def groups(shape: ModelShape) -> dict[str, int]:
     """Name and number of channels of every group of a decoder."""
     pairs = shape.head_dim // 2 * (1 if shape.qk_norm else shape.kv_heads)
-    sizes = {"value": shape.kv_heads * shape.head_dim, "rotary": pairs}
-    if not shape.experts:
-        sizes["mlp"] = shape.ffn
+    sizes = {"mlp": shape.ffn, "value": shape.kv_heads * shape.head_dim, "rotary": pairs}
     return {f"{layer}.{group}": size for layer in range(shape.layers) for group, size in sizes.items()}
 
 
@@ -78,5 +76,5 @@ class Smoothing:
         return torch.exp2(-both.repeat_interleave(shared, dim=0))
 
     def _exponents(self, layer: int, group: str) -> Tensor:
-        size = {**groups(self.shape), f"{layer}.mlp": self.shape.ffn}[f"{layer}.{group}"]
-        return self.recipe.exponents(f"{layer}.{group}", size)
+        name = f"{layer}.{group}"
+        return self.recipe.exponents(name, groups(self.shape)[name])

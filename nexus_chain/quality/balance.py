@@ -31,7 +31,10 @@ class Largest:
 
 
 def smoothing(model: FloatModel, shape: ModelShape, windows: Sequence[Tensor]) -> dict[str, tuple[int, ...]]:
-    """The smoothing of every group of a decoder (see ``program/smoothing.py``)."""
+    """The smoothing of every group of a decoder (see ``program/smoothing.py``).
+
+    Experts are left alone: few texts make each of them speak.
+    """
     inputs: dict[str, Largest] = {}
     outputs: dict[str, Largest] = {}
     for layer in range(shape.layers):

@@ -35,7 +35,9 @@ def test_every_group_of_a_decoder_is_smoothed(tmp_path: Path, family: str) -> No
     checkpoint(tmp_path, family, head_dim=16)
     model = import_checkpoint(tmp_path)
     found = smoothing(FloatModel(tmp_path), model.program.shape, WINDOWS)
-    assert {group: len(exponents) for group, exponents in found.items()} == groups(model.program.shape)
+    sizes = groups(model.program.shape)
+    expected = {group: size for group, size in sizes.items() if family != "mixtral" or not group.endswith("mlp")}
+    assert {group: len(exponents) for group, exponents in found.items()} == expected
     assert any(any(exponents) for exponents in found.values())
 
 
