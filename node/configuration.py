@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.byte_sizes import parse_size
+from nexus_chain.engine.backends import BACKENDS, Backend
 from node.errors import ConfigurationError
 
 CONFIGURATION_FILE = "node.toml"
@@ -28,8 +29,9 @@ class NodeConfiguration:
 
     ``deployment``: addresses file, by default the one of ``chain_id`` in NEXUS_HOME. ``keystore``:
     the wallet, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. ``memory_limit``: most of the shard in memory at once, by default all;
-    ``resident``: file with names of weights that stay in memory. Times in seconds, amounts in wei.
+    clients, by default ``listen``. ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
+    of the shard in memory at once, by default all; ``resident``: file with names of weights that
+    stay in memory. Times in seconds, amounts in wei.
     """
 
     data: Path
@@ -44,6 +46,7 @@ class NodeConfiguration:
     listen: str = "127.0.0.1:7070"
     endpoint: str = ""
     threads: int = 0
+    backend: str = "auto"
     memory_limit: str = ""
     resident: Path | None = None
     verification: str = "cached"
@@ -97,6 +100,14 @@ class NodeConfiguration:
     def memory_limit_bytes(self) -> int:
         """Bytes of the shard in memory at once; 0: no limit. Raises ByteSizeError."""
         return parse_size(self.memory_limit) if self.memory_limit else 0
+
+    @property
+    def engine_backend(self) -> Backend:
+        """What computes: one of the engine's backends; raises ConfigurationError."""
+        for known in BACKENDS:
+            if self.backend == known:
+                return known
+        raise ConfigurationError(f"backend = {self.backend!r} is none", advice=f"Choose {', '.join(BACKENDS)}.")
 
     @property
     def verification_policy(self) -> str:

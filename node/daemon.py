@@ -68,6 +68,7 @@ def read_settings(
     listen: Annotated[str | None, typer.Option(help="host:port to listen on.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="host:port told to clients; --listen by default.")] = None,
     threads: Annotated[int | None, typer.Option(help="Engine threads; 0: one per core.")] = None,
+    backend: Annotated[str | None, typer.Option(help="What computes: auto, native, torch or cuda.")] = None,
     memory_limit: Annotated[str | None, typer.Option(help="Most of the shard in memory, such as 2GiB.")] = None,
     resident: Annotated[Path | None, typer.Option(help="File with names of weights that stay in memory.")] = None,
     verification: Annotated[str | None, typer.Option(help="Of the shard: eager, cached or lazy.")] = None,

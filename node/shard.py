@@ -51,6 +51,7 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
         context=shape.context,
         vocab=shape.vocab,
         wei_per_token=configuration.price,
+        encoder=block.program.is_encoder,
     )
     return block, model
 
@@ -63,7 +64,8 @@ def shard_engine(block: TensorBlock, configuration: NodeConfiguration) -> Segmen
     limit, threads = configuration.memory_limit_bytes or None, configuration.threads or None
     lazy = configuration.verification_policy == "lazy"
     if not lazy and (limit is None or limit >= block.nbytes):
-        return Engine(block.program, block.weights, block.layer_start, block.layer_end, threads)
+        layers = block.layer_start, block.layer_end
+        return Engine(block.program, block.weights, *layers, threads, configuration.engine_backend)
     # Layer by layer, so that a lazy block verifies a layer when it is first needed.
     return StreamedEngine(
         block.program,
@@ -74,6 +76,7 @@ def shard_engine(block: TensorBlock, configuration: NodeConfiguration) -> Segmen
         block.layer_end,
         resident=resident_weights(block, configuration.resident),
         threads=threads,
+        backend=configuration.engine_backend,
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from nexus_chain.engine.errors import MemoryLimitError, UnknownWeightError
 from nexus_chain.program import Program, TensorSpec
 
-GATHERED_KINDS = frozenset({"embed", "expert_linear"})
+GATHERED_KINDS = frozenset({"embed", "position_embed", "expert_linear"})
 ROW_SUM_BYTES = 4  # what the kernels keep of every row of an int8 matrix
 
 

@@ -1,7 +1,8 @@
-"""Runs a segment's op list with torch alone: the path for machines without a C compiler.
+"""Runs a segment's op list with torch alone: the path for accelerators and for machines without a C compiler.
 
-Vectorised but unfused, with the same bits as the compiled kernels, which are checked against it
-before they are trusted. One function per op kind; formulas in ``nexus_chain/program/OPERATORS.md``.
+Everything stays on the device of the weights. Vectorised but unfused, with the same bits as the
+compiled kernels, which are checked against it before they are trusted. One function per op kind;
+formulas in ``nexus_chain/program/OPERATORS.md``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ Operator = Callable[[Call], tuple[Tensor, ...]]
 
 
 class TorchExecutor:
-    """``run`` maps the segment's input rows to the tensors named in ``keep``."""
+    """``run`` maps the segment's input rows to the tensors named in ``keep``.
+
+    ``product`` defaults to the exact product of the CPU.
+    """
 
     def __init__(
         self, ops: Sequence[Op], weights: Mapping[str, Tensor], keep: Collection[str], product: Product | None = None
@@ -199,7 +203,7 @@ def _row_layout(call: Call) -> tuple[Tensor, ...]:
 def _prefix_mean(call: Call) -> tuple[Tensor, ...]:
     columns = call.inputs[0].to(torch.int64)
     parts = [columns[:, part.first : part.first + part.count].cumsum(dim=1) for part in call.batch.sequences]
-    means = [part // torch.arange(1, part.shape[1] + 1) for part in parts]
+    means = [part // torch.arange(1, part.shape[1] + 1, device=part.device) for part in parts]
     return (torch.cat(means, dim=1).t().to(torch.int32).contiguous(),)
 
 
@@ -227,7 +231,9 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
 
 def _exact_matmul(a: Tensor, b: Tensor, largest: int) -> Tensor:
     """Integer product through floats wide enough for sums up to ``largest``; int64."""
-    dtype = torch.float32 if largest <= FLOAT_EXACT else torch.float64
+    # Lower precisions (TF32, bfloat16 passes) are a global setting of torch, and anything but exact.
+    exact = largest <= FLOAT_EXACT and torch.get_float32_matmul_precision() == "highest"
+    dtype = torch.float32 if exact else torch.float64
     return torch.matmul(a.to(dtype), b.to(dtype)).to(torch.int64)
 
 
@@ -253,9 +259,9 @@ def _attend_rows(call: Call, part: SequenceRows, number: int, first: int, count:
 
 def _allowed(positions: Tensor, end: int, window: int) -> Tensor:
     """bool[rows, end]: which keys each position may look at."""
-    keys = torch.arange(end)
+    keys = torch.arange(end, device=positions.device)
     if window == BOTH_DIRECTIONS:
-        return torch.ones(len(positions), end, dtype=torch.bool)
+        return torch.ones(len(positions), end, dtype=torch.bool, device=positions.device)
     causal = keys <= positions[:, None]
     return causal & (keys > positions[:, None] - window) if window else causal
 
@@ -264,7 +270,7 @@ def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Ten
     """Sum over blocks of positions of the rescaled weighted values; int64[G, rows, D]."""
     total = weights.sum(dim=-1).clamp(min=1)
     down_total = (fx.bit_length(total) - 31).clamp(min=0)
-    mixed = torch.zeros(*total.shape, values.shape[1], dtype=torch.int64)
+    mixed = torch.zeros(*total.shape, values.shape[1], dtype=torch.int64, device=total.device)
     for start in range(0, weights.shape[-1], block):
         columns = slice(start, min(start + block, weights.shape[-1]))
         w = weights[..., columns] * magnitudes[:, None, columns].to(torch.int64)
@@ -280,17 +286,18 @@ def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Ten
 
 def _sampling_keys(call: Call) -> Tensor:
     """What the argmax is taken of: the logits, or scaled logits plus noise; int64[n, V]."""
-    entries, table = torch.arange(call.param("vocab")), call.weights[0].to(torch.int64)
+    logits_of = call.inputs[0]
+    entries, table = torch.arange(call.param("vocab"), device=logits_of.device), call.weights[0].to(torch.int64)
     rows = []
-    for logits, (beta, key0, key1) in zip(call.inputs[0].to(torch.int64), call.batch.sampling.tolist(), strict=True):
+    for logits, (beta, key0, key1) in zip(logits_of.to(torch.int64), call.batch.sampling.tolist(), strict=True):
         noisy = fx.sat(fx.rs(logits * beta, 12)) + fx.gumbel(entries, key0, key1, table) if beta else logits
         rows.append(noisy)
-    return torch.stack(rows) if rows else torch.zeros(0, len(entries), dtype=torch.int64)
+    return torch.stack(rows) if rows else torch.zeros(0, len(entries), dtype=torch.int64, device=logits_of.device)
 
 
 def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
     vocab, block, keys = call.param("vocab"), call.param("block"), _sampling_keys(call)
-    entries = torch.arange(vocab)
+    entries = torch.arange(vocab, device=keys.device)
     best, index = [], []
     for start in range(0, vocab, block):
         part = keys[:, start : start + block]
@@ -303,7 +310,7 @@ def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
 
 def _sample(call: Call) -> tuple[Tensor, ...]:
     best, index = call.inputs
-    blocks = torch.arange(best.shape[1])
+    blocks = torch.arange(best.shape[1], device=best.device)
     chosen = torch.where(best == best.amax(dim=1, keepdim=True), blocks, len(blocks)).amin(dim=1)
     return (index.gather(1, chosen[:, None])[:, 0],)
 
@@ -320,7 +327,7 @@ def _route(call: Call) -> tuple[Tensor, ...]:
 def _expert_linear(call: Call) -> tuple[Tensor, ...]:
     slot = call.param("slot")
     expert = call.inputs[3][:, slot].clamp(0, call.param("experts") - 1)
-    y = torch.empty(len(expert), call.param("rows"), dtype=torch.int64)
+    y = torch.empty(len(expert), call.param("rows"), dtype=torch.int64, device=expert.device)
     for number in sorted(set(expert.tolist())):
         rows = expert == number
         y[rows] = _matrix_product(call, rows, *call.weights[2 * number : 2 * number + 2])

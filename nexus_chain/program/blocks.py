@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape
+from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
 
@@ -125,11 +126,18 @@ class TransformerBlocks(ProgramBuilder):
         self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
 
 
-def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
-    """Column ranges of the down projection, each at most :data:`DOWN_CHUNK` wide."""
-    return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))
+def require_inputs(wider: Collection[str], layers: int) -> None:
+    """Raise :class:`RecipeError` for a name that is no linear input of a network of ``layers`` layers."""
+    known = {f"{layer}.{family}" for layer in range(layers) for family in LAYER_INPUTS}
+    if unknown := sorted(set(wider) - known):
+        raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
 
 
 def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:
     """A norm's epsilon in units of a sum of ``size`` squares with ``fraction`` fraction bits each."""
     return round(epsilon * size * (1 << 2 * fraction))
+
+
+def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
+    """Column ranges of the down projection, each at most :data:`DOWN_CHUNK` wide."""
+    return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))

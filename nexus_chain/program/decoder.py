@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from nexus_chain.program.blocks import LAYER_INPUTS, TransformerBlocks, down_chunks, norm_epsilon
+from nexus_chain.program.blocks import TransformerBlocks, down_chunks, norm_epsilon, require_inputs
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
-from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.tables import EXP2_SPEC
 
@@ -172,9 +171,7 @@ def decoder_program(
     ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction; ``wider``
     names inputs with 15 bits, such as "3.attention_input". Raises :class:`RecipeError` for other names.
     """
-    known = {f"{layer}.{family}" for layer in range(shape.layers) for family in LAYER_INPUTS}
-    if unknown := sorted(set(wider) - known):
-        raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
+    require_inputs(wider, shape.layers)
     build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
     residual = build.embedded(embed_shift, "embed.residual")
     for build.layer in range(shape.layers):

@@ -182,6 +182,11 @@ class Program:
         """Whether a position sees later ones, so that all positions of a sequence must enter at once."""
         return any(op.params.get("window") == BOTH_DIRECTIONS or op.kind == "prefix_mean" for op in self.ops)
 
+    @property
+    def embedding_layer(self) -> int | None:
+        """The layer that an encoder's embedding enters, the last row of its boundary; None for a decoder."""
+        return self.shape.layers - 1 if self.is_encoder else None
+
     def segment(self, start: int, end: int) -> tuple[Op, ...]:
         """Ops of layers ``[start, end)``; the ranges of a split cover every op once."""
         self._check_range(start, end)

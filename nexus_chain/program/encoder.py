@@ -12,9 +12,10 @@ encoder answers is the index of its embedding's largest component.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from nexus_chain.program.blocks import TransformerBlocks, norm_epsilon
+from nexus_chain.program.blocks import TransformerBlocks, norm_epsilon, require_inputs
 from nexus_chain.program.builder import RESIDUAL_FRACTION
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
@@ -113,10 +114,18 @@ class _Encoder(TransformerBlocks):
 
 
 def encoder_program(
-    name: str, shape: ModelShape, bits: ActivationBits | None = None, shifts: EmbeddingShifts | None = None
+    name: str,
+    shape: ModelShape,
+    bits: ActivationBits | None = None,
+    shifts: EmbeddingShifts | None = None,
+    wider: Collection[str] = (),
 ) -> Program:
-    """Op list of an encoder whose network has ``shape.layers - 1`` layers."""
-    build = _Encoder(shape=shape, bits=bits or ActivationBits())
+    """Op list of an encoder whose network has ``shape.layers - 1`` layers.
+
+    ``wider`` is what it is to ``decoder_program``; raises :class:`RecipeError` for unknown names in it.
+    """
+    require_inputs(wider, shape.layers - 1)
+    build = _Encoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
     residual = build.embedding(shifts or EmbeddingShifts())
     for build.layer in range(shape.layers - 1):
         residual = build.mlp(build.layer, build.attention(build.layer, residual))

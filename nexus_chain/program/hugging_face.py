@@ -12,6 +12,7 @@ from typing import Any
 
 from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.errors import CheckpointLayoutError
+from nexus_chain.program.families.bert import import_bert
 from nexus_chain.program.families.llama import import_llama
 from nexus_chain.program.families.mistral import import_mistral
 from nexus_chain.program.families.mixtral import import_mixtral
@@ -26,6 +27,7 @@ ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
     "MixtralForCausalLM": import_mixtral,
     "Qwen2ForCausalLM": import_qwen2,
     "Qwen3ForCausalLM": import_qwen3,
+    "BertModel": import_bert,
 }
 
 
@@ -36,8 +38,8 @@ def import_checkpoint(
 
     ``recipe`` is the one that the folder records where none is given; ``widths`` replaces its bits of
     each family of linear inputs. Raises :class:`CheckpointLayoutError`, :class:`CheckpointFileError`,
-    :class:`TensorMismatchError`, :class:`NonFiniteWeightError` or :class:`RecipeError`, each naming what
-    is wrong and where.
+    :class:`TensorMismatchError`, :class:`NonFiniteWeightError`, :class:`RecipeError` or
+    :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
     checkpoint = Checkpoint(path)
     family = ARCHITECTURES[architecture(checkpoint.config)]

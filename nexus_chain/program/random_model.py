@@ -54,6 +54,19 @@ PRESETS: Mapping[str, ModelShape] = {
         experts=5,
         experts_per_token=2,
     ),
+    "tiny-head-norm": ModelShape(
+        layers=2,
+        width=32,
+        heads=4,
+        kv_heads=2,
+        head_dim=16,
+        ffn=48,
+        vocab=128,
+        context=64,
+        qkv_bias=True,
+        qk_norm=True,
+        windows=(5, 0),
+    ),
     "llama-1.1b": ModelShape(
         layers=22, width=2048, heads=32, kv_heads=4, head_dim=64, ffn=5632, vocab=32000, context=2048
     ),
@@ -103,10 +116,10 @@ def _tables(shape: ModelShape) -> dict[str, Tensor]:
 
 
 def _random_norm(op: Op, generator: torch.Generator) -> dict[str, Tensor]:
-    """Gains around 1 and biases below 1, for rows of the residual stream."""
+    """Gains around 1 and biases below 1: centred for rows of the residual stream, else for heads."""
     size = op.params["size"]
     gain = 0.5 + torch.rand(size, generator=generator, dtype=torch.float64)
-    result = {op.weights[0]: quantise_gain(gain, RESIDUAL_FRACTION)}
+    result = {op.weights[0]: quantise_gain(gain, RESIDUAL_FRACTION if op.params["centred"] else ACTIVATION_FRACTION)}
     if op.params["bias"]:
         limit = 1 << RESIDUAL_FRACTION
         result[op.weights[1]] = torch.randint(-limit, limit, (size,), generator=generator, dtype=torch.int32)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nexus_chain.program.descriptors import ModelShape
+from nexus_chain.program.descriptors import ModelShape, Program
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import Recipe
 
@@ -24,6 +24,14 @@ def groups(shape: ModelShape) -> dict[str, int]:
     pairs = shape.head_dim // 2 * (1 if shape.qk_norm else shape.kv_heads)
     sizes = {"mlp": shape.ffn, "value": shape.kv_heads * shape.head_dim, "rotary": pairs}
     return {f"{layer}.{group}": size for layer in range(shape.layers) for group, size in sizes.items()}
+
+
+def is_dense(program: Program) -> bool:
+    """Whether a program is that of a decoder with these groups, one matrix making and one reading each."""
+    made = {
+        f"layers.{layer}.{name}" for layer in range(program.shape.layers) for name in ("mlp.up", "attention.output")
+    }
+    return made <= {op.name for op in program.ops if op.kind == "linear"} and program.ops[-1].kind == "sample"
 
 
 @dataclass(frozen=True)

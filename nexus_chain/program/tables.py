@@ -17,7 +17,7 @@ EXP2_SPEC = TensorSpec("tables.exp2", "i32", (257,))
 LOG2_SPEC = TensorSpec("tables.log2", "i32", (257,))
 PHI_SPEC = TensorSpec(PHI_NAME, "i32", (PHI_ENTRIES,))
 ROPE_ONE = 32767
-STILL_SHRINKAGE = ROPE_ONE / 2.0**15
+STILL_COSINE = ROPE_ONE / 2.0**15  # what a rotation by nothing multiplies with: 1 does not fit Q15 in 16 bits
 
 
 def exp2_table() -> Tensor:
@@ -45,26 +45,9 @@ def rope_table(context: int, frequencies: Tensor) -> Tensor:
     return torch.round(waves * 2.0**15).clamp(-ROPE_ONE, ROPE_ONE).to(torch.int16)
 
 
-def still_table(context: int, head_dim: int) -> Tensor:
-    """A rotation by nothing, as near as Q15 in 16 bits comes: cosines 32767, sines 0; int16[context, D].
-
-    It shrinks what it turns by :data:`STILL_SHRINKAGE`, which the importer folds into the scales.
-    """
-    return (
-        torch.cat([torch.full((head_dim // 2,), ROPE_ONE), torch.zeros(head_dim // 2)])
-        .to(torch.int16)
-        .repeat(context, 1)
-    )
-
-
 def encoder_tables(context: int, head_dim: int) -> dict[str, Tensor]:
-    """All tables an encoder's program reads, by weight name."""
-    return {
-        EXP2_SPEC.name: exp2_table(),
-        LOG2_SPEC.name: log2_table(),
-        PHI_SPEC.name: phi_table(),
-        "tables.rope": still_table(context, head_dim),
-    }
+    """All tables an encoder's program reads, by weight name; :data:`STILL_COSINE` tells what its rotation does."""
+    return {**committed_tables(context, torch.zeros(head_dim // 2)), PHI_SPEC.name: phi_table()}
 
 
 def committed_tables(context: int, frequencies: Tensor) -> dict[str, Tensor]:

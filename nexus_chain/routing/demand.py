@@ -5,7 +5,7 @@ Computed from the op list with the sizes the engine really allocates. Knows no n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,6 @@ from nexus_chain.engine.fast import CHUNK_ROWS
 from nexus_chain.engine.native_plan import plan_steps
 from nexus_chain.program import Op, Program
 from nexus_chain.routing.errors import PlanInputError
-from nexus_chain.routing.experts import expert_of
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,12 @@ class Demand:
 
 
 class ModelDemand:
-    """Demands of the layer ranges of one program under one load.
+    """Demands of the layer ranges of one program under one load; weights of experts in ``cold`` stay on disk."""
 
-    ``cold``: weights of experts that stay on disk; ``used``: experts of a layer that a token uses.
-    """
-
-    def __init__(self, program: Program, load: Load, cold: Collection[str] = frozenset(), used: int = 1) -> None:
+    def __init__(self, program: Program, load: Load, cold: Collection[str] = frozenset()) -> None:
         """Raises PlanInputError."""
         load.check(program)
-        self.program, self.load, self.cold, self.used = program, load, frozenset(cold), used
+        self.program, self.load, self.cold = program, load, frozenset(cold)
 
     @property
     def layers(self) -> int:
@@ -111,18 +107,13 @@ class ModelDemand:
 
     @cached_property
     def _work(self) -> list[int]:
-        return [self._work_of(ops) for ops in self._ops]
+        return [sum(self._work_of(op) for op in ops) for ops in self._ops]
 
-    def _work_of(self, ops: Sequence[Op]) -> int:
+    def _work_of(self, op: Op) -> int:
         """Multiply-accumulates of bytes for one token at the end of its context; small ops count nothing."""
+        if op.kind == "attention":
+            return 2 * op.params["heads"] * op.params["head_dim"] * self.load.context
         specs = self.program.weight_specs
-        experts = {found for op in ops for name in op.weights if (found := expert_of(name)) is not None}
-        total = 0
-        for op in ops:
-            passes = 2 if op.params.get("bits") == 15 else 1  # 15-bit activations take two products
-            if op.kind == "attention":
-                total += 2 * op.params["heads"] * op.params["head_dim"] * self.load.context
-            for spec in (specs[name] for name in op.weights if specs[name].dtype == "i8"):
-                share = min(1.0, self.used / len(experts)) if expert_of(spec.name) is not None else 1.0
-                total += int(spec.nbytes * passes * share)
-        return total
+        passes = 2 if op.params.get("bits") == 15 else 1  # 15-bit activations take two products
+        total = passes * sum(specs[name].nbytes for name in op.weights if specs[name].dtype == "i8")
+        return total // op.params["experts"] if op.kind == "expert_linear" else total  # it may use any, and uses one

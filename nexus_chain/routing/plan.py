@@ -24,11 +24,10 @@ from nexus_chain.routing.stages import Costs, best_stages
 
 @dataclass(frozen=True)
 class ExpertPolicy:
-    """How experts are placed: resident until ``coverage`` of a layer's ``uses`` is covered; ``used`` per token."""
+    """How experts are placed: the most used of a layer stay resident until ``coverage`` of its ``uses`` is covered."""
 
     uses: Histogram
     coverage: float = 0.95
-    used: int = 2
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def plan_shards(
     _check(nodes, program)
     ranked = experts_by_use(program.weights, experts.uses) if experts else []
     hot = covering(ranked, experts.coverage) if experts else []
-    return _Planner(program, nodes, load, ranked, hot, experts.used if experts else 0).plan()
+    return _Planner(program, nodes, load, ranked, hot).plan()
 
 
 def _check(nodes: Sequence[NodeProfile], program: Program) -> None:
@@ -100,12 +99,12 @@ class _Planner:
         load: Load,
         experts: Sequence[Expert],
         hot: Sequence[Expert],
-        used: int,
     ) -> None:
         kept = {(expert.layer, expert.number) for expert in hot}
         cold = {name for e in experts if (e.layer, e.number) not in kept for name in e.weights}
-        self._model = ModelDemand(program, load, cold, used)
-        self._nodes, self._experts, self._hot, self._used = nodes, experts, hot, used
+        self._model = ModelDemand(program, load, cold)
+        self._nodes, self._experts, self._hot = nodes, experts, hot
+        self._used = program.shape.experts_per_token
         layers = program.shape.layers
         self._demands = {(a, b): self._model.of(a, b) for a in range(layers) for b in range(a + 1, layers + 1)}
 

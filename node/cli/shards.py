@@ -209,7 +209,6 @@ def plan(
     sessions: SessionsOption = 1,
     expert_uses: Annotated[Path | None, typer.Option(help="JSON histogram of expert uses by layer.")] = None,
     coverage: Annotated[float, typer.Option(help="Share of uses whose experts stay in memory.")] = 0.95,
-    experts_per_token: Annotated[int, typer.Option(min=1, help="Experts of a layer that a token uses.")] = 2,
     resident: Annotated[Path | None, typer.Option(help="Write the resident experts' weights there.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -221,7 +220,7 @@ def plan(
     program = _program_at(place)
     uses = read_histogram(expert_uses) if expert_uses else {}
     load = Load(positions or program.shape.context, sessions)
-    found = plan_shards(program, read_profiles(nodes), load, ExpertPolicy(uses, coverage, experts_per_token))
+    found = plan_shards(program, read_profiles(nodes), load, ExpertPolicy(uses, coverage))
     if resident is not None:
         resident.write_text("".join(f"{name}\n" for stage in found.stages for name in stage.resident))
     if json:

@@ -41,7 +41,14 @@ def always_threaded(monkeypatch):
     monkeypatch.setattr(native_executor, "SINGLE_THREAD_BYTES", 0)
 
 
-PRESETS_OF_ALL_KINDS = [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5), ("tiny-encoder", 19), ("tiny-experts", 19)]
+PRESETS_OF_ALL_KINDS = [
+    ("tiny", 23),
+    ("tiny-bias", 9),
+    ("tiny-wide", 5),
+    ("tiny-encoder", 19),
+    ("tiny-experts", 19),
+    ("tiny-head-norm", 19),
+]
 
 
 @pytest.mark.parametrize(("preset", "count"), PRESETS_OF_ALL_KINDS)

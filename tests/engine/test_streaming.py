@@ -23,7 +23,7 @@ from nexus_chain.engine.errors import (
 from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.stream_plan import StreamPlan, least_limit, plan_streaming
 from nexus_chain.engine.streaming import StreamedEngine, StreamedState
-from nexus_chain.program import ModelShape, Op, Program, TensorSpec, random_model
+from nexus_chain.program import PRESETS, ModelShape, Op, Program, TensorSpec, random_model
 from nexus_chain.program.sampling import Sampling
 
 SHAPE = ModelShape(layers=5, width=64, heads=4, kv_heads=2, head_dim=16, ffn=128, vocab=640, context=64)
@@ -67,6 +67,22 @@ def run(engine: Any, lengths: Collection[int] = (9, 1, 20), steps: int = 3) -> l
         results.append(engine.forward(list(zip(states, rows, strict=True))))
         rows = [found[-1:] for found in results[-1]]
     return results
+
+
+@pytest.mark.parametrize("preset", ["tiny-experts", "tiny-encoder", "tiny-bias"])
+def test_every_family_streams(tmp_path: Path, backend: Any, preset: str) -> None:
+    model = random_model(PRESETS[preset], seed=3)
+    path, layers = tmp_path / "block", model.program.shape.layers
+    write_tensor_block(model, path, 0, layers)
+    block = load_tensor_block(path, ModelCommitment.of(model).weights_root, lazy=True)
+    resident = [name for name in block.weights if ".experts.2." in name]
+    limit = least_limit(model.program, 0, layers, block.margin) + sum(block.weights[name].nbytes for name in resident)
+    streamed = StreamedEngine(model.program, block.weights, block, limit, resident=resident, threads=2, backend=backend)
+    assert streamed.plan.resident >= set(resident)
+    rows = torch.arange(12, dtype=torch.int32)
+    whole = Engine(model.program, model.weights, threads=2, backend=backend)
+    found = [engine.forward([(engine.open(12, SAMPLING, 12), rows)])[0] for engine in (streamed, whole)]
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("extra", [0, 20_000, 60_000, 10**9])

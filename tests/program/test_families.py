@@ -41,6 +41,19 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "qwen2_window_by_layer": ("qwen2", {"use_sliding_window": True, "sliding_window": 9, "layer_types": LAYERED[::-1]}),
     "qwen2_window_turned_off": ("qwen2", {"use_sliding_window": False, "sliding_window": 6, "max_window_layers": 0}),
+    "qwen3": ("qwen3", {"head_dim": 32}),
+    "qwen3_biases_windows_tied": (
+        "qwen3",
+        {
+            "head_dim": 8,
+            "attention_bias": True,
+            "tie_word_embeddings": True,
+            "use_sliding_window": True,
+            "sliding_window": 7,
+            "max_window_layers": 1,
+        },
+    ),
+    "qwen3_yarn": ("qwen3", {"head_dim": 16, "rope_parameters": {"rope_theta": 10000.0, **SCALED["yarn"]}}),
     **{
         f"llama_{name}": ("llama", {"rope_parameters": {"rope_theta": 10000.0, **scaling}})
         for name, scaling in SCALED.items()
@@ -72,7 +85,7 @@ def test_what_a_family_adds_matters(tmp_path: Path, variant: str) -> None:
     assert float((expected - found).pow(2).mean().sqrt()) > 0.1 * float(expected.std())
 
 
-@pytest.mark.parametrize("family", ["mistral", "qwen2"])
+@pytest.mark.parametrize("family", ["mistral", "qwen2", "qwen3"])
 def test_half_precision_and_shards_give_what_their_values_are(tmp_path: Path, family: str) -> None:
     model = checkpoint(tmp_path / "float", family).to(torch.bfloat16)
     model.save_pretrained(tmp_path / "half", max_shard_size="60KB")

@@ -13,7 +13,7 @@ from nexus_chain.byte_sizes import format_size
 from nexus_chain.commitments.tensor_block import write_tensor_block
 from nexus_chain.engine.cache import cache_bytes
 from nexus_chain.engine.fast import CHUNK_ROWS, Engine
-from nexus_chain.program import PRESETS, ModelShape, Op, Program, TensorSpec, random_model
+from nexus_chain.program import PRESETS, ModelShape, random_model
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.demand import Load, ModelDemand
 from nexus_chain.routing.errors import PlacementError, PlanInputError
@@ -174,27 +174,11 @@ def test_forty_layers_are_split_over_ten_nodes_in_any_order() -> None:
 
 # ------------------------------------------------------------------------ experts
 
-EXPERTS, USED = 4, 2
-
-
-def mixture(layers: int = 2) -> Program:
-    """A dense decoder, a ninth matrix in whose layers is cut into experts: names and sizes are what counts."""
-    base = random_model(replace(SHAPE, layers=layers), seed=1).program
-    ops, weights = list(base.ops), list(base.weights)
-    for layer in range(layers):
-        place = max(number for number, op in enumerate(ops) if op.layer == layer and op.kind == "linear")
-        own = [
-            TensorSpec(f"layers.{layer}.mlp.experts.{expert}.{part}", dtype, shape)
-            for expert in range(EXPERTS)
-            for part, dtype, shape in (("up.weight", "i8", (100, 64)), ("up.scale", "i32", (100, 2)))
-        ]
-        weights += own
-        ops[place] = replace(ops[place], weights=(*ops[place].weights, *(spec.name for spec in own)))
-    return Program("mixture", base.shape, tuple(ops), tuple(weights))
-
-
-ONE = 100 * 64 + 100 * 8
-USES = {0: [1, 90, 8, 1], 1: [25, 25, 25, 25]}
+MIXTURE = random_model(PRESETS["tiny-experts"], seed=1).program
+EXPERTS, USED = MIXTURE.shape.experts, MIXTURE.shape.experts_per_token
+ONE = sum(spec.nbytes for spec in MIXTURE.weights if spec.name.startswith("layers.0.mlp.experts.0."))
+USES = {0: [1, 89, 8, 1, 1], 1: [20, 20, 20, 20, 20]}
+CONTEXT = Load(context=50, sessions=3)
 
 
 def test_names_say_whose_expert_it_is() -> None:
@@ -204,34 +188,34 @@ def test_names_say_whose_expert_it_is() -> None:
 
 
 def test_experts_are_ranked_and_covered_by_use() -> None:
-    ranked = experts_by_use(mixture().weights, USES)
-    assert [(e.layer, e.number) for e in ranked[:5]] == [(0, 1), (1, 0), (1, 1), (1, 2), (1, 3)]
+    ranked = experts_by_use(MIXTURE.weights, USES)
+    assert [(e.layer, e.number) for e in ranked[:6]] == [(0, 1), *((1, expert) for expert in range(EXPERTS))]
     assert {e.nbytes for e in ranked} == {ONE}
-    assert [(e.layer, e.number) for e in covering(ranked, 0.9)] == [(0, 1), (1, 0), (1, 1), (1, 2), (1, 3)]
-    assert [(e.layer, e.number) for e in covering(ranked, 0.5)] == [(0, 1), (1, 0), (1, 1)]
+    assert [(e.layer, e.number) for e in covering(ranked, 0.85)] == [(0, 1), *((1, expert) for expert in range(5))]
+    assert [(e.layer, e.number) for e in covering(ranked, 0.5)] == [(0, 1), (1, 0), (1, 1), (1, 2)]
     assert covering(ranked, 0) == []
     assert covering(ranked, 1) == ranked
     assert within(ranked, 2 * ONE + 5) == ranked[:2]
     assert missed_bytes(ranked, ranked, USED) == 0
-    assert missed_bytes(ranked, ranked[1:5], USED) == pytest.approx(ONE * (1 + 2 * 0.1))
+    assert missed_bytes(ranked, ranked[1:6], USED) == pytest.approx(ONE * (1 + USED * 0.11))
     with pytest.raises(PlanInputError, match="coverage"):
         covering(ranked, 1.5)
 
 
-@pytest.mark.parametrize("uses", [{0: [1, 2]}, {0: [1, 2, 3, -1]}, {5: [1, 2, 3, 4]}])
+@pytest.mark.parametrize("uses", [{0: [1, 2]}, {0: [1, 2, 3, 4, -1]}, {5: [1, 2, 3, 4, 5]}])
 def test_histograms_of_other_models_are_refused(uses: dict[int, list[int]]) -> None:
     with pytest.raises(PlanInputError, match="histogram"):
-        experts_by_use(mixture().weights, uses)
+        experts_by_use(MIXTURE.weights, uses)
 
 
-def plan_of(memory: int, disk: float, coverage: float = 0.9) -> ShardPlan:
+def plan_of(memory: int, disk: float, coverage: float = 0.85) -> ShardPlan:
     nodes = [node("a", memory=memory, disk_bytes_per_second=disk)]
-    return plan_shards(mixture(), nodes, LOAD, ExpertPolicy(USES, coverage, USED))
+    return plan_shards(MIXTURE, nodes, CONTEXT, ExpertPolicy(USES, coverage))
 
 
 def test_cold_experts_do_not_count_on_a_node_with_a_disk() -> None:
-    cold = 3 * ONE  # all of layer 0 but its favourite
-    whole = ModelDemand(mixture(), LOAD).of(0, 2).memory
+    cold = 4 * ONE  # all of layer 0 but its favourite
+    whole = ModelDemand(MIXTURE, CONTEXT).of(0, 2).memory
     (stage,) = plan_of(whole - cold, 1e6).stages
     assert stage.demand.memory == whole - cold
     assert stage.demand.cold_experts == cold
@@ -244,21 +228,20 @@ def test_cold_experts_do_not_count_on_a_node_with_a_disk() -> None:
 
 
 def test_room_that_is_left_keeps_more_experts_and_saves_time() -> None:
-    whole = ModelDemand(mixture(), LOAD).of(0, 2).memory
-    tight, roomy = plan_of(whole - 3 * ONE, 1e6), plan_of(whole - 2 * ONE, 1e6)
-    assert set(roomy.stages[0].resident) - set(tight.stages[0].resident) == {
-        "layers.0.mlp.experts.2.up.weight", "layers.0.mlp.experts.2.up.scale",
-    }  # fmt: skip
+    whole = ModelDemand(MIXTURE, CONTEXT).of(0, 2).memory
+    tight, roomy = plan_of(whole - 4 * ONE, 1e6), plan_of(whole - 3 * ONE, 1e6)
+    more = set(roomy.stages[0].resident) - set(tight.stages[0].resident)
+    assert {expert_of(name) for name in more} == {(0, 2)}
     saved = tight.seconds_per_token - roomy.seconds_per_token
     assert saved == pytest.approx(USED * 0.08 * ONE / 1e6)
     assert plan_of(whole, 1e6).stages[0].demand.cold_experts == 0
 
 
 def test_a_token_does_the_work_of_the_experts_it_uses() -> None:
-    dense = ModelDemand(random_model(replace(SHAPE, layers=2), seed=1).program, LOAD).of(0, 2).work
-    passes: list[int] = []
-    for layer in range(2):
-        op: Op = [op for op in mixture().ops if op.layer == layer and op.kind == "linear"][-1]
-        passes.append(2 if op.params["bits"] == 15 else 1)
-    extra = ModelDemand(mixture(), LOAD, used=USED).of(0, 2).work - dense
-    assert extra == sum(USED * 100 * 64 * count for count in passes)
+    specs = MIXTURE.weight_specs
+    used = [op for op in MIXTURE.ops if op.kind == "expert_linear"]
+    expected = sum(specs[op.weights[0]].nbytes * (2 if op.params["bits"] == 15 else 1) for op in used)
+    attention = 2 * 2 * 2 * 16 * CONTEXT.context  # both layers: two products of two heads of 16
+    dense = [op for op in MIXTURE.ops if op.kind == "linear"]
+    expected += attention + sum(specs[op.weights[0]].nbytes * (2 if op.params["bits"] == 15 else 1) for op in dense)
+    assert ModelDemand(MIXTURE, CONTEXT).of(0, 2).work == expected

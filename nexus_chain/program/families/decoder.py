@@ -1,36 +1,31 @@
 """Decoders with the tensor names of ``LlamaForCausalLM``, from checkpoint to integer model.
 
-Folds every constant that stands beside a matrix into it in float64, and quantises some rows at a
-time. What one architecture's configuration says, and where it keeps experts if it has any, is the
-business of its own file beside this one.
+Says which constant that stands beside a matrix is folded into it. What one architecture's
+configuration says, and where it keeps experts if it has any, is the business of its own file beside
+this one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from nexus_chain.program.blocks import down_chunks
-from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
+from nexus_chain.program.builder import ACTIVATION_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.decoder import decoder_program
-from nexus_chain.program.descriptors import ModelShape, Op, Program
+from nexus_chain.program.descriptors import ModelShape, Op
 from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
+from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights, matrix_weights
+from nexus_chain.program.memory import require_memory
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
-from nexus_chain.program.quantisation import (
-    MIXED_UNIT,
-    embedding_shift,
-    quantise_bias,
-    quantise_embedding,
-    quantise_gain,
-    quantise_matrix,
-)
+from nexus_chain.program.quantisation import MIXED_UNIT, quantise_gain
 from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.rotary import Rotation
 from nexus_chain.program.smoothing import Smoothing
@@ -51,27 +46,6 @@ NORMS = {"attention": "input_layernorm", "mlp": "post_attention_layernorm"}
 HEAD_NORMS = {"query_norm": "self_attn.q_norm", "key_norm": "self_attn.k_norm"}
 
 
-@dataclass(frozen=True)
-class _Folded:
-    """Where an op's matrix comes from and what is folded into it; None: nothing."""
-
-    source: MatrixSource
-    input_unit: float  # real value of one unit of the op's input at row scale 1
-    gain: Tensor | None = None  # f64[K], of the input's channels
-    factor: Tensor | None = None  # f64[N], of the output's channels
-    columns: tuple[int, int] | None = None
-
-    def rows(self, start: int, rows: Tensor) -> Tensor:
-        """Rows f64[n, K] of the matrix, from row ``start`` on, with everything folded."""
-        rows = rows if self.gain is None else rows * self.gain
-        return rows if self.factor is None else rows * self.factor[start : start + len(rows), None]
-
-    @property
-    def bias(self) -> str:
-        """Name of the bias beside the matrix."""
-        return f"{self.source.tensor.removesuffix('weight')}bias"
-
-
 @dataclass
 class _Importer:
     checkpoint: Checkpoint
@@ -83,23 +57,12 @@ class _Importer:
 
     def embedding(self) -> int:
         """Store ``embed.table``; the shift that its op needs."""
-        largest = max(float(rows.abs().max()) for _, rows in self.checkpoint.blocks(EMBEDDING))
-        shift = embedding_shift(largest, RESIDUAL_FRACTION)
-        table = torch.empty((self.shape.vocab, self.shape.width), dtype=torch.int16)
-        for start, rows in self.checkpoint.blocks(EMBEDDING):
-            table[start : start + len(rows)] = quantise_embedding(rows, RESIDUAL_FRACTION, shift)
-        self.weights["embed.table"] = table
+        self.weights["embed.table"], shift = embedding_table(self.checkpoint, EMBEDDING)
         return shift
 
     def linear(self, op: Op) -> None:
         """Quantise what the checkpoint holds for a linear op into the weights that ``op`` names."""
-        folded = self._folded(op)
-        self._quantise(op, op.weights[:2], folded)
-        if op.params["bias"]:
-            fraction = RESIDUAL_FRACTION if op.params["residual"] else ACTIVATION_FRACTION
-            bias = self.checkpoint.read(folded.bias)
-            bias = bias if folded.factor is None else bias * folded.factor
-            self.weights[op.weights[2]] = quantise_bias(bias, fraction)
+        self.weights.update(linear_weights(self.checkpoint, op, self._folded(op)))
 
     def experts(self, op: Op) -> None:
         """Quantise the matrices of every expert, unless the op of another slot has done so."""
@@ -109,16 +72,8 @@ class _Importer:
         for expert in range(op.params["experts"]):
             source = self.expert_tensors.matrix(int(layer), expert, name)
             folded = self._mlp_folded(source, int(layer), name, chunk, LEVELS[op.params["bits"]])
-            self._quantise(op, op.weights[2 * expert : 2 * expert + 2], folded)
-
-    def _quantise(self, op: Op, names: Sequence[str], folded: _Folded) -> None:
-        """One matrix into the weights ``names``: its int8 rows and their scales."""
-        matrix = torch.empty((op.params["rows"], op.params["columns"]), dtype=torch.int8)
-        scale = torch.empty((op.params["rows"], 2), dtype=torch.int32)
-        for start, rows in self.checkpoint.blocks(folded.source, folded.columns):
-            part = slice(start, start + len(rows))
-            matrix[part], scale[part] = quantise_matrix(folded.rows(start, rows), folded.input_unit)
-        self.weights[names[0]], self.weights[names[1]] = matrix, scale
+            names = op.weights[2 * expert : 2 * expert + 2]
+            self.weights.update(matrix_weights(self.checkpoint, op, names, folded))
 
     def head_norm(self, op: Op) -> None:
         """The gain of a norm of queries or keys."""
@@ -129,36 +84,36 @@ class _Importer:
         smooth = self.smoothing.head_norm(int(layer), name)
         self.weights[op.weights[0]] = quantise_gain(gain * smooth, ACTIVATION_FRACTION)
 
-    def _folded(self, op: Op) -> _Folded:
+    def _folded(self, op: Op) -> Folded:
         levels = LEVELS[op.params["bits"]]
         if op.name == "head":
             source = MatrixSource(EMBEDDING if self.shape.tied else "lm_head.weight")
-            return _Folded(source, self._norm_unit(levels), self.checkpoint.read("model.norm.weight"))
+            return Folded(source, self._norm_unit(levels), self.checkpoint.read("model.norm.weight"))
         _, layer, family, name, *chunk = op.name.split(".")
         if name == "router":
             logits = torch.full((self.shape.experts,), math.log2(math.e), dtype=torch.float64)
             source = MatrixSource(self.expert_tensors.router(int(layer)))
-            return _Folded(source, self._norm_unit(levels), self._gain(int(layer), family), logits)
+            return Folded(source, self._norm_unit(levels), self._gain(int(layer), family), logits)
         source = MatrixSource(f"model.layers.{layer}.{MODULES[f'{family}.{name}']}.weight")
         if family == "mlp":
             return self._mlp_folded(source, int(layer), name, chunk, levels)
         return self._attention_folded(source, int(layer), name, levels)
 
-    def _attention_folded(self, source: MatrixSource, layer: int, name: str, levels: int) -> _Folded:
+    def _attention_folded(self, source: MatrixSource, layer: int, name: str, levels: int) -> Folded:
         if name == "output":
-            return _Folded(source, MIXED_UNIT / levels, self.smoothing.read(layer, name))
+            return Folded(source, MIXED_UNIT / levels, self.smoothing.read(layer, name))
         made = self.smoothing.made(layer, name)
         scored = name == "query" and not self.shape.qk_norm  # a norm would cancel the factor; it is in the norm's gain
         factor = made * self._query_factor if scored else made
-        return _Folded(source, self._norm_unit(levels), self._gain(layer, "attention"), factor)
+        return Folded(source, self._norm_unit(levels), self._gain(layer, "attention"), factor)
 
-    def _mlp_folded(self, source: MatrixSource, layer: int, name: str, chunk: Sequence[str], levels: int) -> _Folded:
+    def _mlp_folded(self, source: MatrixSource, layer: int, name: str, chunk: Sequence[str], levels: int) -> Folded:
         if name == "down":
             start, stop = list(down_chunks(self.shape.ffn))[int(chunk[0])]
             read = self.smoothing.read(layer, name)[start:stop]
-            return _Folded(source, 2.0**-ACTIVATION_FRACTION / levels, read, columns=(start, stop))
+            return Folded(source, 2.0**-ACTIVATION_FRACTION / levels, read, columns=(start, stop))
         made = self.smoothing.made(layer, name)
-        return _Folded(source, self._norm_unit(levels), self._gain(layer, "mlp"), made)
+        return Folded(source, self._norm_unit(levels), self._gain(layer, "mlp"), made)
 
     def _gain(self, layer: int, family: str) -> Tensor:
         return self.checkpoint.read(f"model.layers.{layer}.{NORMS[family]}.weight")
@@ -178,11 +133,12 @@ def import_decoder(
     """Make an integer model of a decoder's checkpoint whose configuration says ``shape``.
 
     ``experts`` says where the experts are, of a shape that has some.
-    Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError` or :class:`NonFiniteWeightError`,
-    each naming what is wrong and where.
+    Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError`, :class:`NonFiniteWeightError`,
+    :class:`RecipeError` or :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
     turning = rotation(checkpoint.config, shape)
     checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
+    require_memory(decoder_program(checkpoint.name, shape))
     importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe), experts)
     program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
     for op in program.ops:
@@ -193,7 +149,7 @@ def import_decoder(
         elif op.kind == "normalise":
             importer.head_norm(op)
     importer.weights.update(committed_tables(shape.context, turning.frequencies))
-    return IntegerModel(program, _in_order(program, importer.weights))
+    return IntegerModel(program, in_order(program, importer.weights))
 
 
 def expected_tensors(shape: ModelShape, experts: ExpertTensors = SEPARATE) -> dict[str, tuple[int, ...]]:
@@ -235,7 +191,3 @@ def _matrices(shape: ModelShape) -> dict[str, tuple[int, int]]:
 def _ignored(shape: ModelShape) -> tuple[str, ...]:
     """A tied checkpoint may carry a copy of its head; it is the embedding, so it is not read."""
     return (*IGNORED, "lm_head.weight") if shape.tied else IGNORED
-
-
-def _in_order(program: Program, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {spec.name: weights[spec.name] for spec in program.weights}
