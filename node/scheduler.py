@@ -98,7 +98,8 @@ class Scheduler:
         with self._wake:
             while not self._waiting and not self._stopping:
                 self._wake.wait()
-            batch, budget = [], self._batch_rows
+            batch: list[tuple[_Work, Tensor]] = []
+            budget = self._batch_rows
             for work in sorted(self._waiting, key=lambda work: work.left):
                 if self._whole and batch and work.left > budget:
                     break
