@@ -9,7 +9,7 @@ export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
-        bench-engine bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
+        bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
@@ -47,10 +47,13 @@ format: setup ## Rewrite Python and Solidity in the project's format
 	ruff format .
 	scripts/forge fmt
 
-bench: bench-engine bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit ## Every benchmark (JSON in build/bench)
+bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
+
+bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
+	python scripts/bench_blocks.py
 
 bench-accuracy: build ## Perplexity of the integer program against float32
 	python scripts/bench_accuracy.py
