@@ -15,6 +15,7 @@ import grpc
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block
+from nexus_chain.disputes.caps import check_caps
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program.overflow import prove_no_overflow
@@ -51,6 +52,8 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
         )
     # A program that can leave 64 bits has no defined result, so serving it honestly could still be slashed.
     prove_no_overflow(block.program)
+    # Beyond the caps this node could not answer a dispute, and silence is convicted.
+    check_caps(block.program, block.layer_start, block.layer_end)
     model = ServedModel(
         version=configuration.version_id,
         layers=shape.layers,

@@ -94,6 +94,7 @@ def publish(
     """
     from nexus_chain.certificates.block_store import BlockStore
     from nexus_chain.certificates.publication import Publication
+    from nexus_chain.disputes.caps import check_caps
     from nexus_chain.program.overflow import prove_no_overflow
     from node.cli.importing import keep
     from node.cli.versions import choose_version
@@ -106,6 +107,7 @@ def publish(
         publication = Publication.prepare(checkpoint, store, version, name)
     with spinner("Proving that no operation overflows", quiet=json):
         proof = prove_no_overflow(publication.model.program)
+        check_caps(publication.model.program)
     before = choose_version(settings, parent) if parent else bytes(32)
     with spinner("Registering", quiet=json):
         version_id, published_gas = _register(
