@@ -153,8 +153,8 @@ class Sender:
         fields["nonce"] = stuck["nonce"]
         for fee in ("maxPriorityFeePerGas", "maxFeePerGas"):
             # Nodes take a replacement that pays a tenth more at least.
-            least = int(stuck[fee]) * 9 // 8 + 1  # type: ignore[literal-required]
-            fields[fee] = Wei(max(int(fields[fee]), least))  # type: ignore[literal-required]
+            least = int(stuck[fee]) * 9 // 8 + 1
+            fields[fee] = Wei(max(int(fields[fee]), least))
 
     def _wait(self, sent: HexBytes, fields: TxParams) -> Mined:
         try:
