@@ -9,7 +9,8 @@ export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
-        bench-engine bench-accuracy bench-commit bench-market bench-dispute bench-audit \
+        bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
+        bench-trace \
         fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
@@ -47,13 +48,19 @@ format: setup ## Rewrite Python and Solidity in the project's format
 	ruff format .
 	scripts/forge fmt
 
-bench: bench-engine bench-accuracy bench-commit bench-market bench-dispute bench-audit ## Every benchmark (JSON in build/bench)
+bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit bench-trace ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
 
+bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
+	python scripts/bench_blocks.py
+
 bench-accuracy: build ## Perplexity of the integer program against float32
 	python scripts/bench_accuracy.py
+
+bench-embeddings: build ## Embeddings of all-MiniLM-L6-v2 against float32
+	python scripts/bench_embeddings.py
 
 bench-commit: build ## Share of serving time spent on commitments and signatures
 	python scripts/bench_commit.py
@@ -67,7 +74,10 @@ bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
 bench-audit: build ## Time of auditing an answer against generating it
 	python scripts/bench_audit.py
 
-fuzz-operators: build ## 10 000 elements per op kind, reference semantics against the contract (about 8 minutes)
+bench-trace: build ## Memory beside the weights for defending 2 048 positions
+	python scripts/bench_trace.py
+
+fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
 
 symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each in an environment of its own

@@ -9,6 +9,7 @@
     ├── nexus_chain.market.errors        orders, vouchers, receipts, prices
     ├── nexus_chain.routing.errors       nobody to serve a layer range
     ├── nexus_chain.certificates.errors  certificates, blocks, pinning
+    ├── nexus_chain.quality.errors       measuring what an import loses
     ├── nexus_chain.client.errors        asking, paying and verifying
     └── node.errors                      the daemon
 

@@ -76,6 +76,7 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
     5. the cap covers the prompt
     6. the prompt is the one ordered
     7. the sampling parameters are some
+    8. an encoder is asked for one token
     """
     order = application.order
     if order.model_version != model.version:
@@ -100,6 +101,11 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
     if model.is_first or model.is_last:
         check_prompt(application, model.vocab)
     Sampling(order.sampling, order.sampling_seed)
+    if model.encoder and order.max_tokens != 1:
+        raise OrderOverLimitError(
+            f"an encoder answers with one token and the order asks for {order.max_tokens}",
+            advice="Set the order's maxTokens to 1.",
+        )
 
 
 def check_prompt(application: Application, vocab: int) -> None:

@@ -13,10 +13,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from nexus_chain.byte_sizes import parse_size
+from nexus_chain.engine.backends import BACKENDS, Backend
 from node.errors import ConfigurationError
 
 CONFIGURATION_FILE = "node.toml"
 VARIABLE_PREFIX = "NEXUS_NODE_"
+#: At every start; at a start unless the same file was verified before; each layer before it first computes.
+VERIFICATION = ("eager", "cached", "lazy")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,9 @@ class NodeConfiguration:
 
     ``deployment``: addresses file, by default the one of ``chain_id`` in NEXUS_HOME. ``keystore``:
     the wallet, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. Times in seconds, amounts in wei.
+    clients, by default ``listen``. ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
+    of the shard in memory at once, by default all; ``resident``: file with names of weights that
+    stay in memory. Times in seconds, amounts in wei.
     """
 
     data: Path
@@ -40,6 +46,10 @@ class NodeConfiguration:
     listen: str = "127.0.0.1:7070"
     endpoint: str = ""
     threads: int = 0
+    backend: str = "auto"
+    memory_limit: str = ""
+    resident: Path | None = None
+    verification: str = "cached"
     orders: int = 64
     settle_interval: float = 5.0
     withdraw_above: int = 10**16
@@ -85,6 +95,28 @@ class NodeConfiguration:
         if self.block is None:
             raise ConfigurationError("no block is configured", advice="Give --block, the shard's file.")
         return self.block
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """Bytes of the shard in memory at once; 0: no limit. Raises ByteSizeError."""
+        return parse_size(self.memory_limit) if self.memory_limit else 0
+
+    @property
+    def engine_backend(self) -> Backend:
+        """What computes: one of the engine's backends; raises ConfigurationError."""
+        for known in BACKENDS:
+            if self.backend == known:
+                return known
+        raise ConfigurationError(f"backend = {self.backend!r} is none", advice=f"Choose {', '.join(BACKENDS)}.")
+
+    @property
+    def verification_policy(self) -> str:
+        """When the shard's bytes are verified: one of VERIFICATION; raises ConfigurationError."""
+        if self.verification not in VERIFICATION:
+            raise ConfigurationError(
+                f"verification = {self.verification!r} is no policy", advice=f"Choose {', '.join(VERIFICATION)}."
+            )
+        return self.verification
 
     def save(self) -> None:
         """Write ``node.toml`` into the data folder, whole or not at all. It holds no secret."""

@@ -55,7 +55,7 @@ class Core:
         receipts = ReceiptLog(receipts_path(folder), synchronous="NORMAL")
         recover_rows(ledger, rows, model)
         stopwatch = Stopwatch()
-        scheduler = Scheduler(engine, stopwatch)
+        scheduler = Scheduler(engine, stopwatch, whole=model.encoder)
         sequences = SequenceCache(model, engine, scheduler, rows, most_orders)
         serving = Serving(identity, model, domain, ledger, rows, receipts, sequences, facts, stopwatch)
         recover_receipt_log(ledger, receipts, serving)

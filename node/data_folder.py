@@ -6,6 +6,7 @@ tls.key/.crt    TLS identity
 events.sqlite   write-ahead log
 receipts.sqlite append-only receipt log
 rows/           input rows of every order
+verified/       which shard files were verified and programs proven; only its owner can enter
 watch/          the watcher's log and the evidence of its cases
 """
 
@@ -33,6 +34,11 @@ def receipts_path(folder: Path) -> Path:
 def rows_path(folder: Path) -> Path:
     """The folder of input rows."""
     return folder / "rows"
+
+
+def facts_path(folder: Path) -> Path:
+    """The folder of checks already done."""
+    return folder / "verified"
 
 
 @contextmanager

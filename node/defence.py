@@ -16,6 +16,7 @@ import torch
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
+from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.commitments.tensor_block import TensorBlock
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.operators.attention import block_ranges
@@ -85,16 +86,19 @@ class Defence:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
+            # INVARIANT: this thread ends with the node only: without it the next game is lost by silence.
             try:
                 self.round()
             except NexusError as error:
                 log.warning("disputes could not be looked at: %s", error)
+            except Exception:
+                log.exception("disputes could not be looked at")
 
     def round(self) -> list[str]:
         """Answer every game that waits for this node; what was done, in words."""
         self._find_games()
         now, said = self._view.look_at_clock(), []
-        for number, receipt in list(self._games.items()):
+        for number, receipt in self._by_urgency():
             try:
                 said += self._advance(number, receipt, now)
             except NexusError as error:
@@ -105,11 +109,24 @@ class Defence:
         return said
 
     def _find_games(self) -> None:
-        head = self._contracts.web3.eth.block_number
-        first = max(self._first_block, min(self._next_block, head + 1) - _REORGANISED_BLOCKS)
+        with chain_errors(self._contracts.web3):
+            head = self._contracts.web3.eth.block_number
+        self._read_games(max(self._first_block, min(self._next_block, head + 1) - _REORGANISED_BLOCKS), head)
+        # INVARIANT: the registry counts this node's open games. More than are known here: a verdict was taken back by
+        # a re-organisation, or the RPC server had been ahead of its events. Then they are looked for from the start.
+        if self._contracts.nodes.node(self._identity.address).open_games > len(self._games):
+            self._read_games(self._first_block, head)
+        self._next_block = head + 1
+
+    def _read_games(self, first: int, head: int) -> None:
         for event in self._disputes.events("GameOpened", first, head, where={"node": self._identity.address}):
             self._games[int(event.arguments["game"])] = bytes(event.arguments["receipt"])
-        self._next_block = head + 1
+
+    def _by_urgency(self) -> list[tuple[int, bytes]]:
+        """Games and their receipts, least time left first: recomputing a trace takes minutes, one after the other."""
+        games = {number: self._disputes.game_of(number) for number in self._games}
+        deadlines = {number: game.deadline if game and game.nodes_turn else 2**64 for number, game in games.items()}
+        return sorted(self._games.items(), key=lambda entry: (deadlines[entry[0]], entry[1]))
 
     def _advance(self, number: int, receipt: bytes, now: int) -> list[str]:
         game = self._disputes.game_of(number)

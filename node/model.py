@@ -11,7 +11,8 @@ from nexus_chain.market.documents import Ask, Order
 class ServedModel:
     """Layers [layer_start, layer_end) of ``layers``, of the version with id ``version``.
 
-    ``width``: elements of a residual row; ``context``: positions; ``vocab``: token ids.
+    ``width``: elements of a residual row; ``context``: positions; ``vocab``: token ids. The positions of an
+    ``encoder`` see each other: all of a prompt enter at once, and none follow.
     """
 
     version: bytes
@@ -22,6 +23,7 @@ class ServedModel:
     context: int
     vocab: int
     wei_per_token: int
+    encoder: bool = False
 
     @property
     def is_first(self) -> bool:

@@ -14,54 +14,26 @@ from dataclasses import dataclass
 import grpc
 
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block
-from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
-from nexus_chain.program.overflow import prove_no_overflow
 from node.chain_view import ChainView
 from node.configuration import NodeConfiguration
 from node.connection import connect, terms_of
 from node.core import Core
 from node.data_folder import exclusive
 from node.defence import Defence
-from node.errors import RegistrationError
 from node.identity import NodeKeys
 from node.model import ServedModel
 from node.receipt_root import post_root
 from node.registration import announce, require_registered
 from node.serving import Identity
 from node.settle import Settler
+from node.shard import load_shard, shard_engine
 from node.shard_service import start_server
 
 log = logging.getLogger(__name__)
 
 #: Seconds that calls under way get to finish once no new ones are taken.
 _GRACE = 5.0
-
-
-def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[TensorBlock, ServedModel]:
-    """The configured shard, verified against the version on the chain, and proven free of overflow."""
-    version = contracts.models.version(configuration.version_id)
-    block = load_tensor_block(configuration.block_path, version.weights_root, version.program_root)
-    shape = block.program.shape
-    if shape.layers != version.layers:
-        raise RegistrationError(
-            f"the version is registered with {version.layers} layers and its program has {shape.layers}",
-            advice="Do not serve this version: nobody could order it correctly.",
-        )
-    # A program that can leave 64 bits has no defined result, so serving it honestly could still be slashed.
-    prove_no_overflow(block.program)
-    model = ServedModel(
-        version=configuration.version_id,
-        layers=shape.layers,
-        layer_start=block.layer_start,
-        layer_end=block.layer_end,
-        width=shape.width,
-        context=shape.context,
-        vocab=shape.vocab,
-        wei_per_token=configuration.price,
-    )
-    return block, model
 
 
 def defence_interval(contracts: Contracts, configuration: NodeConfiguration) -> float:
@@ -101,8 +73,7 @@ class RunningNode:
         contracts = connect(configuration, keys.wallet)
         require_registered(contracts, keys)
         block, model = load_shard(contracts, configuration)
-        threads = configuration.threads or None
-        engine = Engine(block.program, block.weights, block.layer_start, block.layer_end, threads)
+        engine = shard_engine(block, configuration)
         address = keys.wallet.address
         view = ChainView(contracts, address)
         view.look_at_clock()

@@ -2,7 +2,8 @@
 
 Whatever is waiting goes into the next batch: the shortest pieces first (orders that decode have
 one row), then slices of prompts in what is left of the row budget, so that a long prompt never
-holds up the others. Programs are exact, so batches and slices change no result. Knows no orders.
+holds up the others. Programs are exact, so batches and slices change no result; only an encoder's
+prompts cannot be sliced. Knows no orders.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ class _Work:
 class Scheduler:
     """Owns the engine thread. A sequence must have at most one ``submit`` in progress."""
 
-    def __init__(self, engine: SegmentEngine, stopwatch: Stopwatch, batch_rows: int = BATCH_ROWS) -> None:
-        self._engine, self._stopwatch, self._batch_rows = engine, stopwatch, batch_rows
+    def __init__(
+        self, engine: SegmentEngine, stopwatch: Stopwatch, batch_rows: int = BATCH_ROWS, *, whole: bool = False
+    ) -> None:
+        """``whole``: the rows of a ``submit`` go through the engine together, however many they are."""
+        self._engine, self._stopwatch, self._batch_rows, self._whole = engine, stopwatch, batch_rows, whole
         self._waiting: list[_Work] = []
         self._wake = threading.Condition()
         self._stopping = False
@@ -94,12 +98,15 @@ class Scheduler:
         with self._wake:
             while not self._waiting and not self._stopping:
                 self._wake.wait()
-            batch, budget = [], self._batch_rows
+            batch: list[tuple[_Work, Tensor]] = []
+            budget = self._batch_rows
             for work in sorted(self._waiting, key=lambda work: work.left):
-                rows = work.rows[work.done : work.done + budget]
+                if self._whole and batch and work.left > budget:
+                    break
+                rows = work.rows if self._whole else work.rows[work.done : work.done + budget]
                 batch.append((work, rows))
                 budget -= len(rows)
-                if budget == 0:
+                if budget <= 0:
                     break
             return batch
 

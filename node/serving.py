@@ -180,6 +180,7 @@ class Serving:
         if self._stopping and known.length == known.closed:
             self._refuse_when_stopping()
         self._check_tokens(known, start, rows)
+        self._check_whole(known, start, rows)
         event = RowsReceived(known.digest, start, len(rows), self._facts.now())
 
         def record() -> None:
@@ -203,6 +204,14 @@ class Serving:
         prompt = torch.frombuffer(bytearray(known.prompt), dtype=torch.int32)[start : start + len(rows)]
         if not torch.equal(rows[: len(prompt)], prompt):
             raise PromptError("these are not the prompt's tokens", advice="Feed the prompt that was ordered.")
+
+    def _check_whole(self, known: OrderState, start: int, rows: Tensor) -> None:
+        """INVARIANT: rows that an encoder cannot take are refused before they are kept and billed."""
+        if self.model.encoder and (start, len(rows)) != (0, known.prompt_length):
+            raise PromptError(
+                f"an encoder takes its {known.prompt_length} positions at once, not {len(rows)} from {start} on",
+                advice="Send all of the prompt's rows in one message, and none after them.",
+            )
 
     def require_access(self, digest: bytes, signature: bytes) -> None:
         """Raise NotAuthorisedError unless ``signature`` is the session key's leave to feed this order here."""

@@ -3,8 +3,9 @@
     NEXUS_LIE='{"tensor": "...", "position": 3, "column": 7, "flip": 16}' python scripts/lying_node.py --data DIR start
 
 Every op after the altered element is computed from it, in serving and when the node defends itself,
-so the node signs a result and a trace that are wrong in exactly one step. Nothing of this is in the
-shipped daemon, which is run here unchanged around the lying engine.
+so the node signs a result and a trace that are wrong in exactly one step. A lie in ``sequence`` is told
+by the last segment: it hands out another token than the one it sampled. Nothing of this is in the shipped
+daemon, which is run here unchanged around the lying engine.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import json
 import os
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nexus_chain.disputes import trace
+from nexus_chain.disputes.trace_layout import SEQUENCE
 from nexus_chain.engine.cache import Batch
 from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.torch_executor import TorchExecutor
@@ -26,6 +29,7 @@ from nexus_chain.program import POSITIONS, Op, Program
 from nexus_chain.program.sampling import Sampling
 
 VARIABLE = "NEXUS_LIE"
+TOKEN = "sample.token"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Lie:
 
     def told(self, name: str, tensor: Tensor, batch: Batch) -> Tensor:
         """``tensor``, rows of the batch, with the lie in it where it belongs."""
-        rows = (batch.positions == self.position).nonzero().flatten()
+        positions = batch.positions[batch.sampled_rows] if name == TOKEN else batch.positions
+        rows = (positions == self.position).nonzero().flatten()
         if name != self.tensor or len(rows) == 0:
             return tensor
         altered = tensor.clone().contiguous()
@@ -74,22 +79,40 @@ class LyingEngine(Engine):
         super().__init__(program, weights, *range_and_threads[:3], backend="torch")
 
     def _build(self, keep: Any) -> TorchExecutor:
-        executor = LyingExecutor(self.ops, self._weights, keep)
+        executor, lie = LyingExecutor(self.ops, self._weights, keep), self.current
+        if lie.tensor == SEQUENCE and list(keep) == [TOKEN]:  # serving, not tracing
+            lie = replace(lie, tensor=TOKEN)
         own = {spec.name for op in self.ops for spec in op.outputs}
-        executor.lie = self.current if self.current.tensor in own else None
+        executor.lie = lie if lie.tensor in own else None
         return executor
 
 
+class LyingTrace(trace.Trace):
+    """Ends in the sequence that was handed out."""
+
+    def _answer(self) -> Tensor:
+        answer, lie = super()._answer(), LyingEngine.current
+        if lie.tensor == SEQUENCE and lie.position + 1 < len(answer):
+            answer[lie.position + 1] ^= lie.flip
+        return answer
+
+
 def choose_lie(
-    program: Program, weights: Mapping[str, Tensor], layers: tuple[int, int], tokens: Tensor, seed: int
+    program: Program,
+    weights: Mapping[str, Tensor],
+    layers: tuple[int, int],
+    tokens: Tensor,
+    seed: int,
+    kind: str | None = None,
 ) -> Lie:
     """A random element of a random op of the segment, drawn until its change reaches the segment's output.
 
-    ``tokens`` i32[P] is the prompt that will be asked; the segment starts at layer 0.
+    ``tokens`` i32[P] is the prompt that will be asked; the segment starts at layer 0; ``kind``: of such an op.
     """
     chance = random.Random(seed)
     honest = _output(Engine(program, weights, *layers), tokens)
-    specs = [spec for op in program.segment(*layers) for spec in op.outputs if spec.shape[0] == POSITIONS]
+    ops = [op for op in program.segment(*layers) if kind in (None, op.kind)]
+    specs = [spec for op in ops for spec in op.outputs if spec.shape[0] == POSITIONS]
     while True:
         spec = chance.choice(specs)
         columns = 1
@@ -113,12 +136,12 @@ def environment(lie: Lie) -> dict[str, str]:
 def main() -> None:
     """The daemon, its engine and its traces replaced."""
     import node.running
-    from nexus_chain.disputes import trace
-    from node import daemon
+    from node import daemon, defence
 
     LyingEngine.current = Lie(**json.loads(os.environ[VARIABLE]))
     node.running.Engine = LyingEngine  # type: ignore[misc]
     trace.Engine = LyingEngine  # type: ignore[misc]
+    defence.Trace = LyingTrace  # type: ignore[misc]
     daemon.main()
 
 

@@ -25,6 +25,13 @@ library Descriptor {
     uint8 internal constant SILU_PRODUCT = 12;
     uint8 internal constant SAMPLE_BLOCKS = 13;
     uint8 internal constant SAMPLE = 14;
+    uint8 internal constant POSITION_EMBED = 15;
+    uint8 internal constant NORMALISE = 16;
+    uint8 internal constant GELU = 17;
+    uint8 internal constant ROW_LAYOUT = 18;
+    uint8 internal constant PREFIX_MEAN = 19;
+    uint8 internal constant ROUTE = 20;
+    uint8 internal constant EXPERT_LINEAR = 21;
 
     int64 private constant POSITIONS = -1;
     int64 private constant SAMPLED = -2;

@@ -49,6 +49,13 @@ library FixedPoint {
         }
     }
 
+    /// @dev Floor of a / b; b > 0.
+    function floorDiv(int256 a, int256 b) internal pure returns (int256) {
+        unchecked {
+            return a < 0 ? -((b - 1 - a) / b) : a / b;
+        }
+    }
+
     /// @dev Rounding shift right, halves towards plus infinity; the shift is clamped to [1, 62].
     function rs(int256 x, int256 shift) internal pure returns (int256) {
         uint256 s = uint256(clamp(shift, 1, 62));

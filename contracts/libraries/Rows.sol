@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 /// @title Rows
 /// @notice Sums and maxima over i32 rows that lie in memory, little endian.
 /// @dev A word holds 8 elements. Two swaps (bytes of a pair, then pairs of an element) make all 8 big endian at once;
-/// their order does not matter. Elements behind the row are zeros, which change neither a sum nor a maximum.
+/// the first of them is the topmost.
 library Rows {
     /// @dev Every other byte, and every other pair of bytes.
     uint256 private constant BYTES = 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
@@ -14,6 +14,7 @@ library Rows {
     function largest(uint256 pointer, uint256 count) internal pure returns (int256 most) {
         most = 1;
         for (uint256 i = 0; i < count; i += 8) {
+            // Zeros behind the row do not change the maximum.
             uint256 word = _word(pointer + 4 * i, count - i);
             assembly ("memory-safe") {
                 for {} word { word := shr(32, word) } {
@@ -29,21 +30,57 @@ library Rows {
         if (most > 2 ** 31 - 1) most = 2 ** 31 - 1;
     }
 
-    /// @notice Sum of (x >> shift)^2, every x clamped to [-a, a].
-    function squares(uint256 pointer, uint256 count, int256 a, uint256 shift) internal pure returns (int256 sum) {
+    /// @notice Sum, least and greatest of at least one x, every x read as clamped to [-(2^31 - 1), 2^31 - 1].
+    function extent(uint256 pointer, uint256 count) internal pure returns (int256 sum, int256 least, int256 most) {
+        (least, most) = (type(int256).max, type(int256).min);
         for (uint256 i = 0; i < count; i += 8) {
-            uint256 word = _word(pointer + 4 * i, count - i);
+            uint256 left = count - i;
+            uint256 word = _word(pointer + 4 * i, left);
+            if (left > 8) left = 8;
             assembly ("memory-safe") {
-                for {} word { word := shr(32, word) } {
-                    // The lowest element, sign-extended.
-                    let x := signextend(3, word)
-                    // Outside [-a, a], x + a is above 2a as an unsigned number: then the nearer end counts.
-                    if gt(add(x, a), add(a, a)) {
-                        let sign := sar(255, x)
-                        x := sub(xor(a, sign), sign)
+                for {} left { left := sub(left, 1) } {
+                    // The next element, sign-extended; -2^31 reads as -(2^31 - 1).
+                    let x := sar(224, word)
+                    x := add(x, eq(x, not(0x7fffffff)))
+                    sum := add(sum, x)
+                    if slt(x, least) { least := x }
+                    if sgt(x, most) { most := x }
+                    word := shl(32, word)
+                }
+            }
+        }
+    }
+
+    /// @notice Sum of ((x - centre) >> shift)^2, every x clamped to [low, high].
+    function squares(
+        uint256 pointer,
+        uint256 count,
+        int256 low,
+        int256 high,
+        int256 centre,
+        uint256 shift
+    )
+        internal
+        pure
+        returns (int256 sum)
+    {
+        for (uint256 i = 0; i < count; i += 8) {
+            uint256 left = count - i;
+            uint256 word = _word(pointer + 4 * i, left);
+            if (left > 8) left = 8;
+            assembly ("memory-safe") {
+                for {} left { left := sub(left, 1) } {
+                    // The next element, sign-extended.
+                    let x := sar(224, word)
+                    // Outside [low, high], x - low is above high - low as an unsigned number: the nearer end counts.
+                    if gt(sub(x, low), sub(high, low)) {
+                        switch slt(x, low)
+                        case 0 { x := high }
+                        default { x := low }
                     }
-                    x := sar(shift, x)
+                    x := sar(shift, sub(x, centre))
                     sum := add(sum, mul(x, x))
+                    word := shl(32, word)
                 }
             }
         }

@@ -20,13 +20,15 @@ library Attention {
     uint256 private constant RECORD_BYTES = 28;
     int256 private constant LEVELS = 16_256;
 
-    /// @dev What output element (t, h, d) attends to: positions [first, first + count), blocks from `firstBlock` on.
+    /// @dev What output element (t, h, d) attends to: `count` positions [first, end), blocks from `firstBlock` on.
     struct Row {
         uint256 t;
+        uint256 query; // of the inputs' query heads, counted over their rows
         uint256 head;
         uint256 group;
         uint256 d;
         uint256 first;
+        uint256 end;
         uint256 count;
         uint256 block_;
         uint256 firstBlock;
@@ -44,16 +46,18 @@ library Attention {
     /// @notice Row of the disputed element.
     function rowOf(Step.Data memory step) internal pure returns (Row memory row) {
         (uint256 heads, uint256 size) = (Step.size(step, 0), Step.size(step, 2));
-        row.t = step.element / (heads * size);
+        row.t = Step.position(step, step.element / (heads * size));
         row.head = step.element % (heads * size) / size;
+        row.query = Step.inputRow(step, 0, step.element / (heads * size)) * heads + row.head;
         row.d = step.element % size;
         row.group = row.head / (heads / Step.size(step, 1));
         row.block_ = Step.size(step, 3);
-        uint256 window = Step.size(step, 4);
-        row.first = window != 0 && row.t + 1 > window ? row.t + 1 - window : 0;
-        row.count = row.t + 1 - row.first;
+        int256 window = step.op.params[4];
+        row.end = window < 0 ? step.subject.positions : row.t + 1;
+        row.first = window > 0 && row.end > uint256(window) ? row.end - uint256(window) : 0;
+        row.count = row.end - row.first;
         row.firstBlock = row.first / row.block_;
-        row.blocks = row.t / row.block_ - row.firstBlock + 1;
+        row.blocks = (row.end - 1) / row.block_ - row.firstBlock + 1;
     }
 
     /// @notice Root of a posted row: its records, then its scores block by block.
@@ -98,11 +102,11 @@ library Attention {
 
     /// @notice Score of position `j`, log2 units, Q15.
     function score(Step.Data memory step, Row memory row, uint256 j) internal pure returns (int256) {
-        uint256 query = row.t * Step.size(step, 0) + row.head;
         uint256 key = j * Step.size(step, 1) + row.group;
-        int256 acc = _product(step, query, key);
-        int256 qs = FixedPoint.rs(FixedPoint.mantissa(StepOpenings.at(step.views[1], query)) * step.op.params[5], 16);
-        int256 e = FixedPoint.exponent(StepOpenings.at(step.views[2], query))
+        int256 acc = _product(step, row.query, key);
+        int256 m = FixedPoint.mantissa(StepOpenings.at(step.views[1], row.query));
+        int256 qs = FixedPoint.rs(m * step.op.params[5], 16);
+        int256 e = FixedPoint.exponent(StepOpenings.at(step.views[2], row.query))
             + FixedPoint.exponent(StepOpenings.at(step.views[5], key));
         int256 km = FixedPoint.mantissa(StepOpenings.at(step.views[4], key));
         return FixedPoint.sat(FixedPoint.rs(FixedPoint.rs(acc * qs, 12) * km, 11 - e));
@@ -223,7 +227,7 @@ library Attention {
         from = (row.firstBlock + index) * row.block_;
         to = from + row.block_;
         if (from < row.first) from = row.first;
-        if (to > row.t + 1) to = row.t + 1;
+        if (to > row.end) to = row.end;
     }
 
     function _record(bytes memory records, uint256 index) private pure returns (Record memory) {

@@ -12,11 +12,17 @@ library NormScale {
     function value(Step.Data memory step) internal pure returns (int256) {
         int256 largest = FixedPoint.largest(Step.ofRow(step, 0, step.element));
         int256 squares = FixedPoint.clamp(Step.ofRow(step, 1, step.element), 0, FixedPoint.SQUARES_MAX);
+        (int256 m, int256 e) = scale(largest, squares, step.op.params[0]);
+        return step.output == 0 ? m : e;
+    }
+
+    /// @notice Mantissa and exponent of `largest` over the root mean square, given the sum of squares of the row.
+    function scale(int256 largest, int256 squares, int256 epsilon) internal pure returns (int256 m, int256 e) {
         uint256 h = FixedPoint.excess(largest, 23);
-        int256 total = squares + (step.op.params[0] >> (2 * h));
+        int256 total = squares + (epsilon >> (2 * h));
         if (total < 1) total = 1;
         uint256 t = (62 - FixedPoint.bl(total)) >> 1;
-        (int256 m, int256 e) = FixedPoint.q16(largest, FixedPoint.isqrt(total << (2 * t)));
-        return step.output == 0 ? m : e + int256(t) - int256(h);
+        (m, e) = FixedPoint.q16(largest, FixedPoint.isqrt(total << (2 * t)));
+        e += int256(t) - int256(h);
     }
 }

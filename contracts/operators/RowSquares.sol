@@ -13,8 +13,7 @@ library RowSquares {
         (uint256 start, uint256 stop) = (Step.size(step, 0), Step.size(step, 1));
         int256 largest = FixedPoint.largest(Step.ofRow(step, 1, step.element));
         uint256 from = Step.cell(step, 0, step.element, start);
-        return Rows.squares(
-            StepOpenings.range(step.views[0], from, stop - start), stop - start, largest, FixedPoint.excess(largest, 23)
-        );
+        uint256 row = StepOpenings.range(step.views[0], from, stop - start);
+        return Rows.squares(row, stop - start, -largest, largest, 0, FixedPoint.excess(largest, 23));
     }
 }

@@ -100,8 +100,7 @@ class HeldOutSample:
         stream: list[int] = []
         for text in self.texts:
             stream += [end, *tokenizer.encode(text.text).ids]
-        starts = range(0, len(stream) - window, window)
-        return [torch.tensor(stream[start : start + window + 1], dtype=torch.int64) for start in starts]
+        return cut(stream, window)
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,12 @@ class Measurement:
     def perplexity(self) -> float:
         """exp of the mean loss, to the 4 decimals that certificates state."""
         return round(float(torch.tensor(self.loss / len(self.best), dtype=torch.float64).exp()), 4)
+
+
+def cut(stream: Sequence[int], window: int) -> list[Tensor]:
+    """i64[window + 1] each: a window's tokens and the one after; the incomplete last is dropped."""
+    starts = range(0, len(stream) - window, window)
+    return [torch.tensor(stream[start : start + window + 1], dtype=torch.int64) for start in starts]
 
 
 def measure(model: LogitModel, windows: Sequence[Tensor], unit: float = LOGIT_UNIT) -> Measurement:

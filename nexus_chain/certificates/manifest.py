@@ -20,11 +20,12 @@ from nexus_chain.certificates.canonical import (
     require_semver,
 )
 from nexus_chain.certificates.errors import BlockTamperedError, TrainedFolderError
+from nexus_chain.program.recipe import RECIPE_FILE
 
 FORMAT = "nexus.manifest.v1"
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 TOKENIZER_FILE = "tokenizer.json"
-OPTIONAL_FILES = ("tokenizer_config.json",)
+OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE)
 MAX_DOCUMENT_BYTES = 64 << 20
 
 

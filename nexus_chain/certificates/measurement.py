@@ -29,7 +29,7 @@ from nexus_chain.certificates.publication import (
     require_trained_on,
 )
 from nexus_chain.engine.fast import Engine
-from nexus_chain.program import ActivationBits, import_checkpoint
+from nexus_chain.program import ActivationBits, Recipe, import_checkpoint
 
 SAMPLE_TOKENS = 20_992  # 41 windows of 512; whole files make it a little more
 TOOLS = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
@@ -48,9 +48,9 @@ def measure_folder(
     """List the data, choose the sample, measure; returns what ``metrics.json`` now says.
 
     ``float_model`` gives float32 logits of the same checkpoint. Raises TrainedFolderError when the
-    texts are not those that ``training.json`` names.
+    texts are not those that ``training.json`` names. A recipe that the folder records is followed.
     """
-    bits = bits or ActivationBits()
+    bits = bits or Recipe.of_folder(folder).widths
     trained = json.loads((folder / TRAINING_FILE).read_text())
     listing = DataListing.of(training, held_out)
     require_trained_on(listing, trained["data"])

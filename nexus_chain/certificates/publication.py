@@ -12,7 +12,7 @@ training script) and, from ``scripts/certify_model.py``, ``data.json`` (the data
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from nexus_chain.certificates.listing import DataListing, corpus_hash
 from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
-from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
+from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
 
 LISTING_FILE = "data.json"
 SAMPLE_FILE = "held_out.json.gz"
@@ -78,6 +78,22 @@ class Publication:
     def tokenizer_sha256(self) -> bytes:
         """SHA-256 of tokenizer.json, as the model registry keeps it."""
         return bytes.fromhex(self.manifest.files[TOKENIZER_FILE].sha256[2:])
+
+    @property
+    def relative_increase(self) -> float:
+        """How much larger the measured perplexity of the integer program is than that of float32."""
+        found = _read_json(self.folder, METRICS_FILE).get("relative_increase")
+        if not isinstance(found, int | float):
+            raise TrainedFolderError(
+                f"{METRICS_FILE} in {self.folder} names no relative increase",
+                advice="Run scripts/certify_model.py on the folder",
+            )
+        return float(found)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The choices of the import: what the folder records, with the widths that were measured."""
+        return replace(Recipe.of_folder(self.folder), widths=self.activation_bits)
 
     @property
     def cids(self) -> tuple[Cid, ...]:

@@ -48,6 +48,7 @@ class Answer:
     failovers: tuple[FailoverEvent, ...]
     proof: InferenceProof
     transactions: tuple[Transaction, ...] = ()
+    embedding: tuple[int, ...] | None = None  # of an encoder: one number a component, 16 fraction bits
 
     @property
     def tokens_per_second(self) -> float:
@@ -64,6 +65,7 @@ class Answer:
             "prompt": self.prompt,
             "text": self.text,
             "tokens": list(self.tokens),
+            **({} if self.embedding is None else {"embedding": list(self.embedding)}),
             "cost_wei": str(self.cost_wei),
             "promised_wei": str(self.promised_wei),
             "seconds": round(self.seconds, 3),
@@ -89,10 +91,14 @@ class Answer:
 
 @dataclass
 class AnswerStream:
-    """Iterate for pieces of text; when exhausted (or closed early) ``tokens`` and timings are complete."""
+    """Iterate for pieces of text; when exhausted (or closed early) ``tokens`` and timings are complete.
+
+    ``silent``: the tokens are an encoder's, which stand for no text.
+    """
 
     pipeline: Pipeline
     codec: TextCodec
+    silent: bool = False
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     seconds: float = 0.0
@@ -100,12 +106,13 @@ class AnswerStream:
 
     def __iter__(self) -> Iterator[str]:
         started, decoder = time.monotonic(), self.codec.stream()
-        stream = self.pipeline.run(self.codec.end_tokens)
+        ends = frozenset() if self.silent else self.codec.end_tokens
+        stream = self.pipeline.run(ends)
         try:
             for token in stream:
                 self.tokens.append(token)
                 self.first_token_seconds = self.first_token_seconds or time.monotonic() - started
-                if token not in self.codec.end_tokens:
+                if not self.silent and token not in ends:
                     yield self._add(decoder.push(token))
             yield self._add(decoder.finish())
         finally:

@@ -21,7 +21,7 @@ from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.model_files import ModelFiles
-from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
+from nexus_chain.client.network import ClientRoute, route_over
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.peer import Dial
 from nexus_chain.client.proof import InferenceProof, generate_proof
@@ -93,8 +93,7 @@ class Client:
         return self.contracts.domain
 
     def _route(self, version: bytes, files: ModelFiles) -> ClientRoute:
-        nodes = [probed.node for probed in probe_nodes(self.contracts, self._around.dial, version)]
-        return route_over(nodes, files.program.shape.layers)
+        return route_over(self._around.nodes(version), files.program)
 
     def _new_session(
         self, version: bytes, seconds: int, caps: Sequence[Line], *, direct: bool
@@ -136,7 +135,7 @@ class Client:
 
         Close it afterwards with ``close_direct``. Raises as ``Session.ask`` and UnfundedWalletError.
         """
-        options = options or AskOptions()
+        options = files.asked(options or AskOptions())
         prompt = files.prompt_of(text, options.max_tokens)
         request = quoted(text, prompt, self._route(version, files), options)
         caps = _caps(request.route, request.offer.positions)

@@ -17,7 +17,8 @@ NexusError
     ├── SessionStateError            no such session here, or not in the right state
     ├── ClientStoreError             the local database cannot be used
     ├── ModelFilesError              model or tokenizer files missing or not the registered ones
-    └── ProofFileError               an answer file that cannot be read
+    ├── ProofFileError               an answer file that cannot be read
+    └── ReputationFileError          the watcher's book about nodes cannot be read or written
 """
 
 from __future__ import annotations
@@ -87,3 +88,7 @@ class ModelFilesError(ClientError):
 
 class ProofFileError(ClientError):
     """An answer file is malformed."""
+
+
+class ReputationFileError(ClientError):
+    """The watcher's book about nodes is damaged, or cannot be written."""

@@ -41,6 +41,10 @@ class ClientHome:
         return self.root / "models"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
     def blocks(self) -> Path:
         return self.root / "blocks"
 
@@ -51,6 +55,10 @@ class ClientHome:
     @property
     def answers(self) -> Path:
         return self.root / "answers"
+
+    @property
+    def reputation(self) -> Path:
+        return self.root / "reputation.json"
 
     def deployment(self, chain_id: int) -> Path:
         return self.root / "deployments" / f"{chain_id}.json"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.client.errors import ModelFilesError, PromptTooLongError
+from nexus_chain.client.order import AskOptions
 from nexus_chain.client.text import TextCodec
 from nexus_chain.commitments.weights import ModelCommitment, program_root
 from nexus_chain.program import IntegerModel, Program
@@ -43,13 +44,26 @@ class ModelFiles:
 
     def prompt_of(self, text: str, max_tokens: int) -> list[int]:
         """Token ids of a prompt that leaves room for ``max_tokens``. Raises PromptTooLongError."""
-        prompt, context = self.codec.encode(text), self.program.shape.context
+        prompt = self.codec.encode(text, special=self.program.is_encoder)
+        context = self.program.shape.context
         if len(prompt) + max_tokens > context:
             raise PromptTooLongError(
                 f"{len(prompt)} prompt tokens and {max_tokens} new ones exceed the model's context of {context}",
                 advice=f"Shorten the prompt, or ask for at most {max(0, context - len(prompt))} tokens.",
             )
         return prompt
+
+    def require(self, *, encoder: bool) -> None:
+        """Raise ModelFilesError unless the model is an encoder, or unless it is not."""
+        if self.program.is_encoder != encoder:
+            found, command = ("an encoder", "embed") if self.program.is_encoder else ("a language model", "ask")
+            raise ModelFilesError(
+                f"this model is {found}", advice=f"Use `nexus {command}`, or name another model or session."
+            )
+
+    def asked(self, options: AskOptions) -> AskOptions:
+        """``options`` as they fit the model: an encoder answers with one token, the likeliest."""
+        return replace(options, max_tokens=1, temperature=0.0) if self.program.is_encoder else options
 
     def matches(self, version: ModelVersion) -> bool:
         """Whether tokenizer and program are the registered ones (weights are checked when used)."""

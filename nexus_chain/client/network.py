@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.client.errors import NodeError
 from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.market.documents import Ask
+from nexus_chain.program import Program
 from nexus_chain.routing.registry_view import Measurement, ShardNode, discover_nodes
-from nexus_chain.routing.route import InferenceRoute, find_route
+from nexus_chain.routing.reputation import ReputationBook
+from nexus_chain.routing.route import InferenceRoute, RoutePolicy, find_route
 
 PROBES_AT_ONCE = 8
 
@@ -50,9 +52,15 @@ def contact_of(node: ShardNode) -> NodeContact:
     )
 
 
-def probe_nodes(contracts: Contracts, dial: Dial, version: bytes) -> list[ProbedNode]:
-    """Active nodes that announce layers of a version, each asked at once who it is; in the registry's order."""
-    nodes = discover_nodes(contracts, version)
+def probe_nodes(
+    contracts: Contracts, dial: Dial, version: bytes, book: ReputationBook | None = None
+) -> list[ProbedNode]:
+    """Active nodes that announce layers of a version, each asked at once who it is; in the registry's order.
+
+    ``book``: what is known about them; nobody is distrusted without it.
+    """
+    known = book or ReputationBook()
+    nodes = [replace(node, reputation=known.of(node.node_id)) for node in discover_nodes(contracts, version)]
     with ThreadPoolExecutor(PROBES_AT_ONCE, thread_name_prefix="nexus-probe") as pool:
         return list(pool.map(lambda node: _probe(node, dial), nodes))
 
@@ -61,24 +69,33 @@ def _probe(node: ShardNode, dial: Dial) -> ProbedNode:
     try:
         peer = dial(contact_of(node))
     except NodeError as error:
-        return ProbedNode(node.measured(Measurement(node.latency_ms, online=False)), error.message)
+        return _absent(node, error)
     try:
         peer.describe()  # the first call also pays for the connection
         started = time.monotonic()
         status = peer.describe()
         latency = 1000 * (time.monotonic() - started)
-        return ProbedNode(node.measured(Measurement(latency, status.active_orders)))
+        return ProbedNode(node.measured(Measurement(latency, status.active_orders, node.reputation)))
     except NodeError as error:
-        return ProbedNode(node.measured(Measurement(node.latency_ms, online=False)), error.message)
+        return _absent(node, error)
     finally:
         peer.close()
 
 
-def route_over(nodes: Sequence[ShardNode], layers: int, preferred: Collection[str] | None = None) -> ClientRoute:
+def _absent(node: ShardNode, error: NodeError) -> ProbedNode:
+    return ProbedNode(replace(node, online=False), error.message)
+
+
+def route_over(nodes: Sequence[ShardNode], program: Program, preferred: Collection[str] | None = None) -> ClientRoute:
     """The best route; with ``preferred`` addresses only those serve, the others are spares behind them.
 
-    Raises NoNodeForLayersError.
+    Nodes below the policy's reputation are neither. An encoder's route has a boundary where the embedding
+    crosses it. Raises NoNodeForLayersError.
     """
+    layers, cut = program.shape.layers, program.embedding_layer
+    nodes = [node for node in nodes if node.reputation >= RoutePolicy.minimum_reputation]
+    if cut is not None:
+        nodes = [node for node in nodes if not node.layer_start < cut < node.layer_end]
     first = nodes if preferred is None else [node for node in nodes if node.node_id in preferred]
     route = find_route(first, layers)
     segments = []

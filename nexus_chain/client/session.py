@@ -30,11 +30,13 @@ from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import FailoverEvent, Pipeline
 from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote
 from nexus_chain.routing.errors import NoNodeForLayersError
+from nexus_chain.routing.registry_view import ShardNode
 
 OnFailover = Callable[[FailoverEvent], None]
 
@@ -47,6 +49,11 @@ class Surroundings:
     home: ClientHome
     store: ClientStore
     dial: Dial
+
+    def nodes(self, version: bytes) -> list[ShardNode]:
+        """Active nodes of a version as they answer now, with what this user's watcher found out about them."""
+        book = load_reputation(self.home.reputation)
+        return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book)]
 
 
 @dataclass(frozen=True)
@@ -116,25 +123,24 @@ class Session:
             raise SessionStateError(
                 f"session 0x{self.id.hex()} is {self.record.state}", advice="Open another with `nexus session open`."
             )
-        options = options or AskOptions()
+        options = self.files.asked(options or AskOptions())
         prompt = self.files.prompt_of(text, options.max_tokens)
         request = quoted(text, prompt, self._route(len(prompt) + options.max_tokens), options)
         return self.run(self.order_for(request), request, on_failover)
 
     def _route(self, positions: int) -> ClientRoute:
         """A route over nodes that the session has money for; the others are spares. Raises CapTooLowError."""
-        nodes = [p.node for p in probe_nodes(self.around.contracts, self.around.dial, self.record.model_version)]
+        nodes = self.around.nodes(self.record.model_version)
         lines = self.around.store.lines(self.id)
         able = [
             node.node_id
             for node in nodes
             if node.node_id in lines and not self.purse.shortfall(node.node_id, node.wei_per_token * positions)
         ]
-        layers = self.files.program.shape.layers
         try:
-            return route_over(nodes, layers, able)
+            return route_over(nodes, self.files.program, able)
         except NoNodeForLayersError:
-            route_over(nodes, layers)  # says so itself when the money is not the problem
+            route_over(nodes, self.files.program)  # says so itself when the money is not the problem
             raise CapTooLowError(
                 f"session 0x{self.id.hex()} has not enough money left for {positions} positions "
                 "at the nodes that answer",
@@ -268,7 +274,8 @@ class Asking:
                 on_failover=self._on_failover,
                 vocab=self._session.files.program.shape.vocab,
             )
-            stream = AnswerStream(pipeline, self._session.files.codec)
+            program = self._session.files.program
+            stream = AnswerStream(pipeline, self._session.files.codec, silent=program.is_encoder)
             state = FAILED
             try:
                 yield from stream
@@ -302,7 +309,15 @@ class Asking:
             failovers=tuple(pipeline.failovers),
             proof=proof,
             transactions=tuple(self.transactions),
+            embedding=_embedding(pipeline) if session.files.program.is_encoder else None,
         )
+
+
+def _embedding(pipeline: Pipeline) -> tuple[int, ...]:
+    """The row that the last of the prompt's positions gives to the last segment."""
+    seen = pipeline.seen
+    row = seen.inputs(seen.segments - 1, seen.prompt_length - 1, seen.prompt_length)[0]
+    return tuple(row.tolist())
 
 
 def quoted(text: str, prompt: Sequence[int], route: ClientRoute, options: AskOptions) -> Request:

@@ -35,11 +35,14 @@ class TextCodec:
                 advice="Give the model version's own tokenizer.json with --model-dir.",
             ) from error
         ids = (self._tokenizer.token_to_id(text) for text in END_OF_TEXT)
+        # How many tokens fit is the program's to say, and a text that was cut would be another text.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self.end_tokens = frozenset(i for i in ids if i is not None)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of ``text``; no special tokens are added."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of ``text``; ``special`` adds the tokens that an encoder expects around it."""
+        return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens`` without special tokens; undecodable bytes become U+FFFD."""

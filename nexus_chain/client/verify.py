@@ -36,7 +36,7 @@ from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
 
 PREFILL_BLOCK = 256
-"""Positions recomputed at a time; any number gives the same bits."""
+"""Positions recomputed at a time; any number gives the same bits. An encoder takes all at once."""
 
 
 @dataclass(frozen=True)
@@ -290,8 +290,9 @@ def _prefill(
     sampling = Sampling(proof.order.sampling, proof.order.sampling_seed)
     state = engine.open(proof.prompt_length, sampling, len(rows))
     parts: list[Tensor] = []
-    for start in range(0, len(rows), PREFILL_BLOCK):
-        block = rows[start : start + PREFILL_BLOCK]
+    size = len(rows) if model.program.is_encoder else PREFILL_BLOCK
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         parts.append(engine.forward([(state, block)])[0])
         step(start + len(block))
     return torch.cat(parts)
@@ -299,7 +300,7 @@ def _prefill(
 
 def judge_receipts(proof: InferenceProof, found: Recomputation) -> Iterator[VerifiedFragment]:
     """Compare every receipt with the recomputation, in segment order within each chunk."""
-    for receipt, _ in _in_order(proof.receipts):
+    for receipt, _ in in_order(proof.receipts):
         right_input = receipt.in_root == _root_of(found, receipt.segment - 1, receipt.to_position)
         difference, exact = _output_difference(proof, found, receipt)
         if right_input and difference is None:
@@ -325,7 +326,8 @@ def judge_receipts(proof: InferenceProof, found: Recomputation) -> Iterator[Veri
             )
 
 
-def _in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
+def in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
+    """Receipts chunk by chunk, in each by segment: the order in which ``judge_receipts`` speaks of them."""
     return sorted(receipts, key=lambda signed: (signed[0].to_position, signed[0].segment))
 
 

@@ -4,6 +4,7 @@ CommitmentError
 ├── ProofError            a Merkle proof does not lead to the root it claims
 ├── CommittedShapeError   a tensor, or a row range of it, cannot be committed as asked
 ├── ReceiptLogError       the receipt log's file cannot be used
+├── EstablishedFactsError the folder of checks already done is not private
 └── TensorBlockError      a shard file cannot be read, or is not the shard it should be
     └── TamperedTensorError   some of its bytes are not the committed ones
 """
@@ -27,6 +28,10 @@ class CommittedShapeError(CommitmentError):
 
 class ReceiptLogError(CommitmentError):
     """The receipt log's database is damaged, or an entry that it lacks was asked for."""
+
+
+class EstablishedFactsError(CommitmentError):
+    """The folder that remembers which checks were done belongs to others, or cannot be used."""
 
 
 class TensorBlockError(CommitmentError):

@@ -1,49 +1,53 @@
 """TensorBlocks: the file of a shard, memory-mapped and used without a copy, and its Merkle index.
 
-``write_tensor_block`` writes the weights of layers [start, end) as a safetensors file and
-``<file>.index.json`` beside it: the program, the root of every tensor of the *whole* model (which
-together give the weights root, so no per-tensor proofs are needed) and the leaf hashes of the
-shard's tensors (so that damage is located to the row).
+``write_tensor_block`` writes the weights of layers [start, end) as a safetensors file and what
+``block_index`` describes beside it.
 
-``load_tensor_block`` trusts nothing in either file: only the roots that the caller brings from
-the chain. It verifies every byte once and hands out tensors over the mapped file.
+``load_tensor_block`` trusts nothing in these files: only the roots that the caller brings from the
+chain. Every byte is verified once, before the first use of the tensor it belongs to: all at load, or
+(``lazy``) each tensor when it is first asked for. There is no other way to get at a tensor. What a
+machine has verified it may remember (``established``), until the file's identity changes.
+
+Verification holds for the bytes as they were read; the file must not be written to while it is used.
+``TensorBlock.check_unchanged`` tells whether somebody did.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import mmap
 import os
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from nexus_chain.commitments.errors import TamperedTensorError, TensorBlockError
-from nexus_chain.commitments.merkle import DIGEST_BYTES, MerkleTree, leaf_hashes
-from nexus_chain.commitments.tensor import TORCH_DTYPES, RowLayout, tensor_bytes, tensor_root, tensor_tree
-from nexus_chain.commitments.weights import ModelCommitment, program_root, weights_root
-from nexus_chain.errors import NexusError
+from nexus_chain.commitments.block_index import BlockIndex, in_file_order, index_path, leaves_path
+from nexus_chain.commitments.errors import TensorBlockError
+from nexus_chain.commitments.established import EstablishedFacts, Fact
+from nexus_chain.commitments.mapped_file import FETCH_AGAIN, MappedFile
+from nexus_chain.commitments.merkle import leaf_hashes
+from nexus_chain.commitments.tensor import TORCH_DTYPES, RowLayout, tensor_bytes, tensor_tree
+from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import IntegerModel, Program, TensorSpec
 
-FORMAT = "nexus.tensor-block.v1"
 ALIGNMENT = 64  # of the data section: one cache line, one AVX-512 register
+#: Two ranges of weights with two ends each, for two layers, and a huge page of 2 MiB at every end ...
+_MOST_EDGES = 16 << 20
+_EDGE_SHARE = 64  # ... unless the file is too small to have any
 _SAFETENSORS_DTYPES = {"i8": "I8", "i16": "I16", "i32": "I32", "i64": "I64"}
-_FETCH_AGAIN = "Fetch or write the shard again, then restart the node"
 
 
 @dataclass(frozen=True)
 class TensorBlock:
-    """A verified shard: the program and the weights of layers [layer_start, layer_end).
+    """A shard: the program and the weights of layers [layer_start, layer_end).
 
-    ``weights`` are views of the mapped file. The mapping is private: writing to one changes no file.
+    ``weights`` are views of the mapped file, each verified before it is handed out (which raises
+    TamperedTensorError). The mapping is private: writing to one changes no file.
     """
 
     path: Path
@@ -52,146 +56,166 @@ class TensorBlock:
     layer_end: int
     weights: Mapping[str, Tensor]
     commitment: ModelCommitment
+    nbytes: int
+    _file: MappedFile
+    _places: Mapping[str, tuple[int, int]]  # offset in the file and length, by name
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of all weights of the shard."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.weights.values())
+    def margin(self) -> int:
+        """Bytes by which pages in memory may exceed the weights that were fetched: edges, in huge pages."""
+        return page_margin(self.nbytes)
+
+    def prefetch(self, names: Collection[str]) -> None:
+        """Bring weights into memory before they are needed; returns when they are there. Verifies nothing."""
+        for offset, length in self._ranges(names):
+            self._file.prefetch(offset, length)
+
+    def release(self, names: Collection[str]) -> None:
+        """Give back the memory behind weights; whoever reads them again waits for the disk."""
+        for offset, length in self._ranges(names):
+            self._file.release(offset, length)
+
+    def check_unchanged(self) -> None:
+        """Raise TensorBlockError when the file was written to since it was loaded."""
+        if not self._file.is_unchanged:
+            raise TensorBlockError(
+                f"{self.path} was written to while it was in use: what was verified is no longer there",
+                advice="Put a shard in place by renaming a finished copy over it, and restart the node",
+            )
+
+    def _ranges(self, names: Collection[str]) -> list[tuple[int, int]]:
+        """(offset, length) of the named weights, neighbours joined."""
+        joined: list[tuple[int, int]] = []
+        for offset, length in sorted(self._places[name] for name in names):
+            if joined and sum(joined[-1]) == offset:
+                offset, length = joined[-1][0], joined.pop()[1] + length
+            joined.append((offset, length))
+        return joined
 
 
-def index_path(path: Path) -> Path:
-    """Where the Merkle index of the block at ``path`` lies."""
-    return path.with_name(path.name + ".index.json")
+def page_margin(nbytes: int) -> int:
+    """:attr:`TensorBlock.margin` of a block with ``nbytes`` of weights."""
+    return min(_MOST_EDGES, nbytes // _EDGE_SHARE)
 
 
 def write_tensor_block(
     model: IntegerModel, path: Path, layer_start: int, layer_end: int, commitment: ModelCommitment | None = None
 ) -> None:
-    """Write the shard of layers [layer_start, layer_end) to ``path`` and its index beside it.
+    """Write the shard of layers [layer_start, layer_end) to ``path``, its leaves and its index beside it.
 
-    Both files appear complete or not at all. ``commitment`` is the model's, where it is known.
+    Each file appears complete or not at all, the index last. ``commitment`` is the model's, where it is known.
     """
-    specs = sorted(model.program.weights_of(layer_start, layer_end), key=lambda s: (-_item_bytes(s), s.name))
+    specs = in_file_order(model.program.weights_of(layer_start, layer_end))
     commitment = ModelCommitment.of(model) if commitment is None else commitment
-    index = {
-        "format": FORMAT,
-        "layers": [layer_start, layer_end],
-        "leaves": {spec.name: _packed_leaves(model.weights[spec.name]) for spec in specs},
-        "program": json.loads(model.program.to_json()),
-        "program_root": commitment.program_root.hex(),
-        "tensors": [[name, root.hex()] for name, root in commitment.tensor_roots],
-        "weights_root": commitment.weights_root.hex(),
-    }
+    index = BlockIndex(model.program, (layer_start, layer_end), commitment)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_whole(path, [_header(specs), *(tensor_bytes(model.weights[spec.name]) for spec in specs)])
-    _write_whole(index_path(path), [json.dumps(index, sort_keys=True, separators=(",", ":")).encode()])
+    _write_whole(leaves_path(path), (_packed_leaves(model.weights[spec.name]) for spec in specs))
+    _write_whole(index_path(path), [index.to_json().encode()])
 
 
-def load_tensor_block(path: Path, weights_root: bytes, program_root: bytes | None = None) -> TensorBlock:
-    """Map the block at ``path`` and verify all of it against the roots from the chain.
+def load_tensor_block(
+    path: Path,
+    weights_root: bytes,
+    program_root: bytes | None = None,
+    *,
+    lazy: bool = False,
+    facts: EstablishedFacts | None = None,
+) -> TensorBlock:
+    """Map the block at ``path`` and verify it against the roots from the chain.
+
+    With ``lazy`` each tensor is verified when it is first asked for, else all are at once. With ``facts``
+    a file that was verified before and has not changed since is not read again.
 
     Raises TamperedTensorError (tensor and rows) where bytes differ from the committed ones and
     TensorBlockError where a file is missing, truncated, malformed or of another model version.
     """
-    index = _Index.read(index_path(path))
+    index = BlockIndex.read(index_path(path))
     index.check_roots(weights_root, program_root)
-    mapped = _map(path)
-    weights = {}
-    for spec, offset in _locate(path, mapped, index.specs):
-        count = spec.nbytes // _item_bytes(spec)
-        flat = torch.frombuffer(mapped, dtype=TORCH_DTYPES[spec.dtype], offset=offset, count=count)
-        weights[spec.name] = flat.reshape(spec.shape)
-        index.check_tensor(spec, weights[spec.name])
-    return TensorBlock(path, index.program, *index.layers, weights, index.commitment)
+    file = MappedFile(path)
+    places = _locate(file, index.specs)
+    memory = None if facts is None else _Memory(facts, file, index, weights_root)
+    weights = _CheckedWeights(file, index, places, memory)
+    if not lazy:
+        weights.check_all()
+    ranges = {spec.name: (offset, spec.nbytes) for spec, offset in places}
+    nbytes = sum(spec.nbytes for spec in index.specs)
+    return TensorBlock(path, index.program, *index.layers, weights, index.commitment, nbytes, file, ranges)
 
 
-@dataclass(frozen=True)
-class _Index:
-    """A parsed, not yet trusted index file."""
+class _Memory:
+    """Whether this very file was verified against these roots before."""
 
-    program: Program
-    layers: tuple[int, int]
-    commitment: ModelCommitment
-    leaves: Mapping[str, list[bytes]]
+    def __init__(self, facts: EstablishedFacts, file: MappedFile, index: BlockIndex, weights_root: bytes) -> None:
+        self._facts, self._file = facts, file
+        self._subject = f"block {file.path.resolve()}"
+        # The layers and the program decide which bytes of the file are which tensor of the weights root.
+        self._fact: Fact = {
+            "file": asdict(file.identity),
+            "layers": list(index.layers),
+            "program_root": index.program_root.hex(),
+            "weights_root": weights_root.hex(),
+        }
+        # INVARIANT: a write after this moment changes the identity, so verified bytes are what it stands for.
+        self._settled = file.identity.is_settled
 
-    @classmethod
-    def read(cls, path: Path) -> _Index:
-        try:
-            data = parse_json(path.read_bytes())
-            if data["format"] != FORMAT:
-                raise ValueError(f"format {data['format']!r}")
-            roots = tuple((str(name), bytes.fromhex(root)) for name, root in data["tensors"])
-            start, end = (int(layer) for layer in data["layers"])
-            index = cls(
-                Program.from_json(json.dumps(data["program"])),
-                (start, end),
-                ModelCommitment(bytes.fromhex(data["program_root"]), bytes.fromhex(data["weights_root"]), roots),
-                {name: _unpacked_leaves(packed) for name, packed in data["leaves"].items()},
-            )
-            index.program.weights_of(start, end)
-        except FileNotFoundError as error:
-            raise TensorBlockError(f"{path} is missing", advice=_FETCH_AGAIN) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error, NexusError) as error:
-            raise TensorBlockError(f"{path} is not a block index ({error})", advice=_FETCH_AGAIN) from error
-        return index
+    def knows(self) -> bool:
+        return self._facts.known(self._subject, self._fact)
 
-    @property
-    def specs(self) -> tuple[TensorSpec, ...]:
-        return self.program.weights_of(*self.layers)
+    def keep(self) -> None:
+        if self._settled and self._file.is_unchanged:
+            self._facts.establish(self._subject, self._fact)
 
-    def check_roots(self, expected_weights: bytes, expected_program: bytes | None) -> None:
-        """The index's program and tensor roots are those of the expected model version."""
-        found = weights_root(self.commitment.tensor_roots)
-        if found != expected_weights:
-            raise TensorBlockError(
-                f"the shard belongs to weights root {found.hex()}, not {expected_weights.hex()}",
-                advice="Serve the model version this shard was written for, or fetch the shard of this version",
-            )
-        program = program_root(self.program)
-        if program != (expected_program or self.commitment.program_root):
-            raise TensorBlockError(
-                f"the shard's program has root {program.hex()}, not the model version's", advice=_FETCH_AGAIN
-            )
-        if [name for name, _ in self.commitment.tensor_roots] != [spec.name for spec in self.program.weights]:
-            raise TensorBlockError("the index lists other tensors than its program", advice=_FETCH_AGAIN)
 
-    def check_tensor(self, spec: TensorSpec, tensor: Tensor) -> None:
-        """The tensor's bytes are the committed ones; otherwise say which rows are not."""
-        committed = dict(self.commitment.tensor_roots)[spec.name]
-        layout = RowLayout.of(spec.dtype, spec.shape)
-        found = leaf_hashes(tensor_bytes(tensor), layout.leaf_bytes)
-        if tensor_root(spec.dtype, spec.shape, MerkleTree(found).root()) == committed:
+class _CheckedWeights(Mapping[str, Tensor]):
+    """Weights by name; the only way to one leads through its verification. Safe for several threads."""
+
+    def __init__(
+        self, file: MappedFile, index: BlockIndex, places: list[tuple[TensorSpec, int]], memory: _Memory | None
+    ) -> None:
+        self._file, self._index, self._memory = file, index, memory
+        self._places = {spec.name: (spec, offset) for spec, offset in places}
+        self._unchecked = set() if memory is not None and memory.knows() else set(self._places)
+        self._lock = threading.Lock()
+
+    def __getitem__(self, name: str) -> Tensor:
+        spec, offset = self._places[name]
+        if name in self._unchecked:
+            with self._lock:
+                self._check(name)
+        return self._file.tensor(TORCH_DTYPES[spec.dtype], spec.shape, offset)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # the inherited one would verify to find out
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def check_all(self) -> None:
+        with self._lock:
+            for name in self._places:
+                self._check(name)
+
+    def _check(self, name: str) -> None:
+        if name not in self._unchecked:
             return
-        listed = self.leaves.get(spec.name, [])
-        if tensor_root(spec.dtype, spec.shape, MerkleTree(listed).root()) != committed or len(listed) != len(found):
-            raise TamperedTensorError(spec.name, ((0, layout.rows),), advice=_FETCH_AGAIN)
-        differing = [i for i, (a, b) in enumerate(zip(found, listed, strict=True)) if a != b]
-        raise TamperedTensorError(spec.name, _row_ranges(differing, layout), advice=_FETCH_AGAIN)
+        spec, offset = self._places[name]
+        size = RowLayout.of(spec.dtype, spec.shape).leaf_bytes
+        found: list[bytes] = []
+        for piece in self._file.pieces(offset, spec.nbytes, size):
+            found += leaf_hashes(piece, size)
+        self._index.check_tensor(spec, found, self._file.path)
+        self._unchecked.discard(name)
+        if not self._unchecked and self._memory is not None:
+            self._memory.keep()
 
 
-def _row_ranges(leaves: list[int], layout: RowLayout) -> tuple[tuple[int, int], ...]:
-    """Row ranges of the given leaves, neighbours joined."""
-    ranges: list[tuple[int, int]] = []
-    for leaf in leaves:
-        start, stop = layout.rows_of_leaf(leaf)
-        if ranges and ranges[-1][1] >= start:  # the next rows, or another leaf of the same one
-            start = ranges.pop()[0]
-        ranges.append((start, stop))
-    return tuple(ranges)
-
-
-def _item_bytes(spec: TensorSpec) -> int:
-    return TORCH_DTYPES[spec.dtype].itemsize
-
-
-def _packed_leaves(tensor: Tensor) -> str:
+def _packed_leaves(tensor: Tensor) -> bytes:
     tree = tensor_tree(tensor)
-    return base64.b64encode(b"".join(tree.leaf(i) for i in range(len(tree)))).decode()
-
-
-def _unpacked_leaves(packed: str) -> list[bytes]:
-    data = base64.b64decode(packed, validate=True)
-    return [data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES)]
+    return b"".join(tree.leaf(i) for i in range(len(tree)))
 
 
 def _header(specs: list[TensorSpec]) -> bytes:
@@ -207,7 +231,7 @@ def _header(specs: list[TensorSpec]) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def _write_whole(path: Path, parts: list[bytes | memoryview]) -> None:
+def _write_whole(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write all parts to ``path`` so that a crash leaves the old file or the new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -221,52 +245,41 @@ def _write_whole(path: Path, parts: list[bytes | memoryview]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _map(path: Path) -> mmap.mmap:
-    try:
-        with path.open("rb") as file:
-            # Private and writable: torch warns about read-only buffers, and no page is copied unless written.
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except FileNotFoundError as error:
-        raise TensorBlockError(f"{path} is missing", advice=_FETCH_AGAIN) from error
-    except (OSError, ValueError) as error:
-        raise TensorBlockError(f"{path} cannot be mapped ({error})", advice=_FETCH_AGAIN) from error
-
-
-def _locate(path: Path, mapped: mmap.mmap, specs: tuple[TensorSpec, ...]) -> list[tuple[TensorSpec, int]]:
+def _locate(file: MappedFile, specs: tuple[TensorSpec, ...]) -> list[tuple[TensorSpec, int]]:
     """(spec, file offset) of every tensor the shard needs; all of them complete."""
-    header, data_start = _read_header(path, mapped)
+    header, data_start = _read_header(file)
     places = []
     for spec in specs:
-        begin = _checked_entry(path, spec, header.get(spec.name))
-        missing = data_start + begin + spec.nbytes - len(mapped)
+        begin = _checked_entry(file.path, spec, header.get(spec.name))
+        missing = data_start + begin + spec.nbytes - len(file)
         if missing > 0:
             layout = RowLayout.of(spec.dtype, spec.shape)
             first = max(0, layout.rows - -(-missing // layout.row_bytes))
             raise TensorBlockError(
-                f"{path} is truncated: tensor {spec.name!r} lacks rows {first} to {layout.rows - 1}",
-                advice=_FETCH_AGAIN,
+                f"{file.path} is truncated: tensor {spec.name!r} lacks rows {first} to {layout.rows - 1}",
+                advice=FETCH_AGAIN,
             )
         places.append((spec, data_start + begin))
     return places
 
 
-def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
+def _read_header(file: MappedFile) -> tuple[dict[str, Any], int]:
     try:
-        (length,) = struct.unpack_from("<Q", mapped)
-        if length > len(mapped) - 8:
-            raise ValueError(f"header of {length} bytes in a file of {len(mapped)}")
-        header = parse_json(mapped[8 : 8 + length])
+        (length,) = struct.unpack("<Q", file.read(0, 8))
+        if length > len(file) - 8:
+            raise ValueError(f"header of {length} bytes in a file of {len(file)}")
+        header = parse_json(file.read(8, length))
         if not isinstance(header, dict):
             raise ValueError("header is no object")
     except (ValueError, struct.error) as error:
-        raise TensorBlockError(f"{path} is not a safetensors file ({error})", advice=_FETCH_AGAIN) from error
+        raise TensorBlockError(f"{file.path} is not a safetensors file ({error})", advice=FETCH_AGAIN) from error
     return header, 8 + length
 
 
 def _checked_entry(path: Path, spec: TensorSpec, entry: object) -> int:
     """Offset of a tensor inside the data section; its header entry is what the program declares."""
     if not isinstance(entry, dict):
-        raise TensorBlockError(f"{path} lacks tensor {spec.name!r}", advice=_FETCH_AGAIN)
+        raise TensorBlockError(f"{path} lacks tensor {spec.name!r}", advice=FETCH_AGAIN)
     declared = (_SAFETENSORS_DTYPES[spec.dtype], list(spec.shape))
     match entry.get("data_offsets"):
         case [int(begin), int(end)] if begin >= 0 and end - begin == spec.nbytes:
@@ -276,6 +289,6 @@ def _checked_entry(path: Path, spec: TensorSpec, entry: object) -> int:
     if not fits:
         raise TensorBlockError(
             f"{path}: tensor {spec.name!r} should be {spec.dtype} {list(spec.shape)}, the file says {entry}",
-            advice=_FETCH_AGAIN,
+            advice=FETCH_AGAIN,
         )
     return begin

@@ -77,9 +77,17 @@ class Step:
         """Elements per position of input ``number``, whose first dimension counts positions or sampled ones."""
         return math.prod(self.layout.program.tensors[self.op.inputs[number]].shape[1:])
 
+    def input_row(self, number: int, row: int) -> int:
+        """Row of input ``number`` that belongs to row ``row`` of the outputs."""
+        by_sample = SAMPLED in self.layout.program.tensors[self.op.inputs[number]].shape
+        return row if by_sample or not self.sampled else row + self.layout.prompt_length - 1
+
     def row(self, number: int, start: int = 0, stop: int | None = None) -> Cells:
         """Elements [start, stop) of what input ``number`` holds for this element's position."""
-        by_sample = SAMPLED in self.layout.program.tensors[self.op.inputs[number]].shape
+        return self.row_at(number, self.index[0], start, stop)
+
+    def row_at(self, number: int, row: int, start: int = 0, stop: int | None = None) -> Cells:
+        """Elements [start, stop) of what input ``number`` holds for row ``row`` of the outputs."""
         width = self.width_of(number)
-        before = (self.index[0] if by_sample else self.position) * width
+        before = self.input_row(number, row) * width
         return before + start, before + (width if stop is None else stop)

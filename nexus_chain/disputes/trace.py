@@ -17,7 +17,8 @@ from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.disputes.errors import TraceInputError
 from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout
-from nexus_chain.engine.fast import Backend, Engine
+from nexus_chain.engine.backends import Backend
+from nexus_chain.engine.fast import Engine
 from nexus_chain.program import Program
 from nexus_chain.program.sampling import Sampling
 

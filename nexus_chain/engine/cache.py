@@ -29,21 +29,27 @@ class LayerCache:
     magnitudes: Tensor  # i32[G, C]
 
     @classmethod
-    def empty(cls, op: Op, capacity: int) -> LayerCache:
-        """Room for ``capacity`` positions of the attention op ``op``."""
+    def empty(cls, op: Op, capacity: int, device: str = "cpu") -> LayerCache:
+        """Room for ``capacity`` positions of the attention op ``op`` on ``device``."""
         groups, size = op.params["kv_heads"], op.params["head_dim"]
         scale = (groups, capacity)
         return cls(
-            torch.zeros(groups, capacity, size, dtype=torch.int8),
-            torch.zeros(scale, dtype=torch.int32),
-            torch.zeros(scale, dtype=torch.int32),
-            torch.zeros(groups, size, capacity, dtype=torch.int8),
-            torch.zeros(scale, dtype=torch.int32),
+            torch.zeros(groups, capacity, size, dtype=torch.int8, device=device),
+            torch.zeros(scale, dtype=torch.int32, device=device),
+            torch.zeros(scale, dtype=torch.int32, device=device),
+            torch.zeros(groups, size, capacity, dtype=torch.int8, device=device),
+            torch.zeros(scale, dtype=torch.int32, device=device),
         )
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         return self.keys, self.mantissas, self.exponents, self.values, self.magnitudes
+
+
+def cache_bytes(op: Op, positions: int) -> int:
+    """Bytes of the :class:`LayerCache` of the attention op ``op`` for a sequence of ``positions``."""
+    scales = 3 * torch.int32.itemsize  # mantissa, exponent and magnitude
+    return op.params["kv_heads"] * padded_capacity(positions) * (2 * op.params["head_dim"] + scales)
 
 
 @dataclass(eq=False)
@@ -72,10 +78,12 @@ def padded_capacity(positions: int) -> int:
     return -(-positions // CAPACITY_STEP) * CAPACITY_STEP
 
 
-def open_state(ops: Sequence[Op], prompt_length: int, sampling: Sampling, capacity: int) -> SegmentState:
-    """Fresh state for the attention ops among ``ops``, in their order."""
+def open_state(
+    ops: Sequence[Op], prompt_length: int, sampling: Sampling, capacity: int, device: str = "cpu"
+) -> SegmentState:
+    """Fresh state for the attention ops among ``ops``, in their order; its cache lies on ``device``."""
     room = padded_capacity(capacity)
-    caches = tuple(LayerCache.empty(op, room) for op in ops if op.kind == "attention")
+    caches = tuple(LayerCache.empty(op, room, device) for op in ops if op.kind == "attention")
     return SegmentState(prompt_length, sampling, capacity, caches)
 
 
@@ -101,10 +109,11 @@ class SequenceRows:
 class Batch:
     """Rows of several sequences side by side, with what the ops need to know about each row.
 
-    positions i32[rows]; sampled_rows i64[n]; sampling i64[n, 3] (beta and two noise keys).
+    positions i32[rows] and sampled_rows i64[n] on ``device``; sampling i64[n, 3] (beta and two noise keys)
+    in main memory, where whoever samples reads it number by number.
     """
 
-    def __init__(self, parts: Sequence[tuple[SegmentState, int]], last: bool) -> None:
+    def __init__(self, parts: Sequence[tuple[SegmentState, int]], last: bool, device: str = "cpu") -> None:
         """``parts`` are (state, number of rows); ``last`` says whether this segment samples."""
         self.sequences: list[SequenceRows] = []
         positions: list[int] = []
@@ -118,8 +127,8 @@ class Batch:
                 rows.extend(range(part.sampled_from, part.first + count))
                 wanted = positions[part.sampled_from : part.first + count]
                 sampling.extend((state.sampling.beta, *state.sampling.noise_keys(position)) for position in wanted)
-        self.positions = torch.tensor(positions, dtype=torch.int32)
-        self.sampled_rows = torch.tensor(rows, dtype=torch.int64)
+        self.positions = torch.tensor(positions, dtype=torch.int32, device=device)
+        self.sampled_rows = torch.tensor(rows, dtype=torch.int64, device=device)
         self.sampling = torch.tensor(sampling, dtype=torch.int64).view(-1, 3)
 
     @property

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from nexus_chain.engine.backends import Backend, Chosen
 from nexus_chain.engine.cache import Batch, SegmentState, open_state
 from nexus_chain.engine.errors import (
     ContextExceededError,
@@ -21,13 +21,13 @@ from nexus_chain.engine.errors import (
     StateMismatchError,
 )
 from nexus_chain.engine.native_executor import KernelWeights, NativeExecutor
+from nexus_chain.engine.products import exact_product
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.program import Op, Program
 from nexus_chain.program.model import check_weight_ranges, check_weights
 from nexus_chain.program.primitives import SATURATION
 from nexus_chain.program.sampling import Sampling
 
-Backend = Literal["auto", "native", "torch"]
 CHUNK_ROWS = 512  # rows run together: bounds the activations held, and costs no speed
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class Engine:
     ) -> None:
         """``threads`` defaults to torch's; ``backend`` "auto" takes the compiled kernels where they work.
 
-        Raises :class:`KernelUnavailableError` for ``backend="native"`` where they do not, and
+        "cuda" copies the weights to the GPU and keeps caches there; rows still come and go in main memory.
+        Raises :class:`KernelUnavailableError` for a ``backend`` that this machine does not have, and
         :class:`TensorMismatchError` if a weight is missing, of another type or shape, or out of range.
         """
         end = program.shape.layers if layer_end is None else layer_end
@@ -60,10 +61,13 @@ class Engine:
         self.ops: tuple[Op, ...] = program.segment(layer_start, end)
         self.is_first = layer_start == 0
         self.is_last = end == program.shape.layers
-        self.backend: Literal["native", "torch"] = choose_backend(backend)
+        self.backend: Chosen = choose_backend(backend)
+        self.device = "cuda" if self.backend == "cuda" else "cpu"
         self._weights = {spec.name: weights[spec.name] for spec in specs if spec.name in weights}
         check_weights(specs, self._weights)
         check_weight_ranges(specs, self._weights)
+        if self.device != "cpu":
+            self._weights = {name: tensor.to(self.device) for name, tensor in self._weights.items()}
         self._threads = threads or torch.get_num_threads()
         self._kernel_weights: KernelWeights | None = None
         if self.backend == "native":
@@ -80,23 +84,24 @@ class Engine:
                 f"A prompt of {prompt_length} tokens in {capacity} positions does not fit a context of {context}",
                 advice="Shorten the prompt or ask for fewer tokens.",
             )
-        return open_state(self.ops, prompt_length, sampling, capacity)
+        return open_state(self.ops, prompt_length, sampling, capacity, self.device)
 
     def forward(self, batch: Sequence[tuple[SegmentState, Tensor]]) -> list[Tensor]:
         """Feed rows to sequences; one output per entry, in order.
 
-        Rows are tokens i32[t] in the first segment and the residual i32[t, width] elsewhere. Outputs
+        Rows are tokens i32[t] in the first segment and the residual i32[t, width] elsewhere; an
+        encoder's sequence enters in one call. Outputs
         are the residual i32[t, width], or in the last segment the tokens i32[n] sampled at those of
         the positions fed that are at or after the end of the prompt. Nothing changes if it raises
         :class:`InvalidRowsError`, :class:`StateMismatchError` or :class:`ContextExceededError`.
         """
         self._check(batch)
         pieces: list[list[Tensor]] = [[] for _ in batch]
-        for chunk in _chunks([len(rows) for _, rows in batch]):
+        for chunk in _chunks([len(rows) for _, rows in batch], whole=self.program.is_encoder):
             parts = [(batch[number][0], stop - start) for number, start, stop in chunk]
-            described = Batch(parts, self.is_last)
+            described = Batch(parts, self.is_last, self.device)
             rows = torch.cat([batch[number][1][start:stop] for number, start, stop in chunk])
-            output = self._executor.run(rows.clamp(min=-SATURATION), described)[self._output]
+            output = self._run(self._executor, rows, described)[self._output]
             counts = [part.sampled if self.is_last else part.count for part in described.sequences]
             for (number, _, _), piece in zip(chunk, torch.split(output, counts), strict=True):
                 pieces[number].append(piece)
@@ -109,8 +114,12 @@ class Engine:
         """The tensors ``names`` of one whole sequence run in one go, its own buffers for each."""
         state = self.open(prompt_length, sampling, max(len(rows), prompt_length))
         self._check([(state, rows)])
-        described = Batch([(state, len(rows))], self.is_last)
-        return self._build(names).run(rows.clamp(min=-SATURATION), described)
+        described = Batch([(state, len(rows))], self.is_last, self.device)
+        return self._run(self._build(names), rows, described)
+
+    def _run(self, executor: NativeExecutor | TorchExecutor, rows: Tensor, batch: Batch) -> dict[str, Tensor]:
+        found = executor.run(rows.clamp(min=-SATURATION).to(self.device), batch)
+        return {name: tensor.cpu() for name, tensor in found.items()}
 
     def logits(self, tokens: Tensor) -> Tensor:
         """i32[T, vocab] in Q12 after each of the tokens i32[T]; for engines that hold all layers."""
@@ -121,10 +130,15 @@ class Engine:
             )
         return self.evaluate(tokens, 1, Sampling(), [source])[source]
 
+    def release_buffers(self) -> None:
+        """Give back the memory that batches left behind: for engines that take turns."""
+        if isinstance(self._executor, NativeExecutor):
+            self._executor.release()
+
     def _build(self, keep: Collection[str]) -> NativeExecutor | TorchExecutor:
         if self._kernel_weights is not None:
             return NativeExecutor(self.ops, self._source, self._kernel_weights, keep, self._threads)
-        return TorchExecutor(self.ops, self._weights, keep)
+        return TorchExecutor(self.ops, self._weights, keep, exact_product(self.device))
 
     def _joined(self, pieces: list[Tensor]) -> Tensor:
         if pieces:
@@ -144,6 +158,8 @@ class Engine:
                     f"This segment takes i32 {list(wanted)}, not {rows.dtype} {list(rows.shape)}",
                     advice="Feed tokens to the first segment and its predecessor's rows to any other.",
                 )
+            if self.program.is_encoder and state.length:
+                raise InvalidRowsError.second_entry(state.length)
             if state.length + len(rows) > state.capacity:
                 raise ContextExceededError(
                     f"{len(rows)} rows after {state.length} exceed the {state.capacity} positions opened",
@@ -151,12 +167,18 @@ class Engine:
                 )
 
 
-def choose_backend(wanted: Backend) -> Literal["native", "torch"]:
+def choose_backend(wanted: Backend) -> Chosen:
     """The compiled kernels if they build and pass their self-test, else torch (unless insisted on)."""
     from nexus_chain.engine.self_test import check_kernels  # builds executors itself
 
     if wanted == "torch":
         return "torch"
+    if wanted == "cuda":
+        if not torch.cuda.is_available():
+            raise KernelUnavailableError(
+                "torch sees no CUDA device here", advice="Use the CPU, or install a CUDA build of torch and its driver."
+            )
+        return "cuda"
     try:
         check_kernels()
     except KernelUnavailableError as reason:
@@ -167,16 +189,19 @@ def choose_backend(wanted: Backend) -> Literal["native", "torch"]:
     return "native"
 
 
-def _chunks(lengths: Sequence[int]) -> list[list[tuple[int, int, int]]]:
-    """Split sequences into groups of at most CHUNK_ROWS rows: lists of (sequence, first row, last row)."""
+def _chunks(lengths: Sequence[int], *, whole: bool) -> list[list[tuple[int, int, int]]]:
+    """Split sequences into groups of at most CHUNK_ROWS rows: lists of (sequence, first row, last row).
+
+    ``whole`` sequences stay in one group, which may be larger for the sake of one of them.
+    """
     groups: list[list[tuple[int, int, int]]] = []
     room = 0
     for number, length in enumerate(lengths):
         start = 0
         while start < length:
-            if room == 0:
+            if room == 0 or (whole and length > room):
                 groups.append([])
-                room = CHUNK_ROWS
+                room = max(CHUNK_ROWS, length) if whole else CHUNK_ROWS
             stop = min(length, start + room)
             groups[-1].append((number, start, stop))
             room -= stop - start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -14,15 +15,25 @@ from nexus_chain.engine.native_library import (
     LAYER_FIELDS,
     BatchPointers,
     LayerPointers,
+    MatrixPointers,
     SequencePointers,
     Step,
     load_library,
 )
-from nexus_chain.engine.native_plan import CACHE, STEP_KINDS, Buffer, PlannedStep, plan_steps, row_sums_name
+from nexus_chain.engine.native_plan import (
+    CACHE,
+    STEP_KINDS,
+    Buffer,
+    PlannedStep,
+    WeightName,
+    plan_steps,
+    row_sums_name,
+)
 from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
 from nexus_chain.program.model import TORCH_DTYPES
 
 ALIGNMENT = 64
+MATRIX_KINDS = frozenset({"linear", "expert_linear"})
 SINGLE_THREAD_BYTES = 16 << 20  # weights times rows below which waiting for a second thread costs more than it helps
 
 
@@ -31,14 +42,28 @@ class KernelWeights:
 
     def __init__(self, ops: Sequence[Op], weights: Mapping[str, Tensor], threads: int) -> None:
         self._tensors = {name: _readable(weights[name]) for op in ops for name in op.weights}
+        self._tables: dict[tuple[str, ...], ctypes.Array[MatrixPointers]] = {}
+        matrices = {name for op in ops if op.kind in MATRIX_KINDS for name in _matrices_of(op)}
+        # A thread a matrix: where other work keeps cores busy, all threads on each one wait for the slowest.
+        with ThreadPoolExecutor(threads) as pool:
+            sums = pool.map(_row_sums, (self._tensors[name] for name in matrices))
+            self._tensors.update(zip(map(row_sums_name, matrices), sums, strict=True))
         for op in ops:
-            if op.kind == "linear":
-                name = op.weights[0]
-                self._tensors[row_sums_name(name)] = _row_sums(self._tensors[name], threads)
+            if op.kind == "expert_linear":
+                self._tables[op.weights] = self._table(op.weights)
 
-    def address(self, name: str | None) -> int | None:
-        """Where the tensor lies, or None for an absent one."""
+    def address(self, name: WeightName) -> int | None:
+        """Where the tensor or the table of matrices lies, or None for an absent one."""
+        if isinstance(name, tuple):
+            return ctypes.addressof(self._tables[name])
         return None if name is None else self._tensors[name].data_ptr()
+
+    def _table(self, names: tuple[str, ...]) -> ctypes.Array[MatrixPointers]:
+        table = (MatrixPointers * (len(names) // 2))()
+        for pointers, weight, scale in zip(table, names[::2], names[1::2], strict=True):
+            pointers.weight, pointers.scale = self.address(weight), self.address(scale)
+            pointers.sums = self.address(row_sums_name(weight))
+        return table
 
 
 def _readable(tensor: Tensor) -> Tensor:
@@ -47,9 +72,14 @@ def _readable(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_contiguous() and aligned else tensor.clone(memory_format=torch.contiguous_format)
 
 
-def _row_sums(matrix: Tensor, threads: int) -> Tensor:
+def _matrices_of(op: Op) -> tuple[str, ...]:
+    """Names of the matrices of an op of MATRIX_KINDS: every expert's, or its one."""
+    return op.weights[: 2 * op.params.get("experts", 1) : 2]
+
+
+def _row_sums(matrix: Tensor) -> Tensor:
     sums = torch.empty(len(matrix), dtype=torch.int32)
-    load_library().nexus_row_sums(matrix.data_ptr(), len(matrix), matrix.shape[1], sums.data_ptr(), threads)
+    load_library().nexus_row_sums(matrix.data_ptr(), len(matrix), matrix.shape[1], sums.data_ptr(), 1)
     return sums
 
 
@@ -67,7 +97,7 @@ class NativeExecutor:
         self._source, self._keep, self._threads = source.name, tuple(keep), threads
         self._weights = weights  # keeps the memory behind the steps' pointers alive
         self._library = load_library()
-        self._matrix_bytes = sum(op.params["rows"] * op.params["columns"] for op in ops if op.kind == "linear")
+        self._matrix_bytes = sum(op.params["rows"] * op.params["columns"] for op in ops if op.kind in MATRIX_KINDS)
         self._memory: list[Tensor] = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
         self._capacity = [0, 0]
         self._steps = (Step * len(self._plan.steps))()
@@ -91,6 +121,11 @@ class NativeExecutor:
         if failed:
             raise ScratchMemoryError("No memory left for this batch", advice="Free memory or serve fewer sequences.")
         return {name: self._view(name, batch).clone() for name in self._keep}
+
+    def release(self) -> None:
+        """Give back the buffers; the next batch allocates them anew."""
+        self._memory = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
+        self._capacity = [0, 0]
 
     def _threads_for(self, batch: Batch) -> int:
         return 1 if self._matrix_bytes * batch.rows < SINGLE_THREAD_BYTES else self._threads

@@ -78,7 +78,18 @@ class BatchPointers(ctypes.Structure):
     )
 
 
-MIRRORS = (Step, LayerPointers, SequencePointers, BatchPointers)
+class MatrixPointers(ctypes.Structure):
+    """Mirror of ``Matrix`` in ``native/steps.h``."""
+
+    _fields_ = (
+        ("weight", ctypes.c_void_p),
+        ("scale", ctypes.c_void_p),
+        ("sums", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+MIRRORS = (Step, LayerPointers, SequencePointers, BatchPointers, MatrixPointers)
 
 
 @cache

@@ -17,8 +17,11 @@ from nexus_chain.program.descriptors import DTYPE_BYTES, KINDS
 STEP_KINDS = (
     "embed", "row_max", "row_squares", "norm_scale", "row_scale", "quantise", "rope_quantise", "value_quantise",
     "value_layout", "append", "silu_product", "select", "sample_blocks", "sample", "linear", "attention",
+    "position_embed", "normalise", "gelu", "row_layout", "prefix_mean", "route", "expert_linear",
 )  # fmt: skip
-WHOLE_STEPS = frozenset({"linear", "attention"})  # split over threads by columns or heads, not by rows
+# Split over threads by columns or heads, not by rows.
+WHOLE_STEPS = frozenset({"linear", "expert_linear", "attention", "prefix_mean"})
+WeightName = str | tuple[str, ...] | None
 CACHE = "cache:"  # prefix of the pseudo-buffers that stand for an attention op's cache
 
 
@@ -33,13 +36,16 @@ class Buffer:
 
 @dataclass
 class PlannedStep:
-    """A kernel call: tensor names, weight names and integer parameters in the kernel's order."""
+    """A kernel call: tensor names, weight names and integer parameters in the kernel's order.
+
+    A tuple among the weights stands for a table of matrices: (weight, scale) of each, one after the other.
+    """
 
     kind: str
     sampled: bool
     inputs: list[str | None]
     outputs: list[str]
-    weights: list[str | None]
+    weights: list[WeightName]
     params: list[int]
     chained: bool = False
     barrier: bool = False
@@ -100,7 +106,7 @@ def _width(plan: Plan, name: str) -> int:
 def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedStep]:
     """Kernel calls of one op; attention also appends to the cache first."""
     p, outputs = op.params, [spec.name for spec in op.outputs]
-    weights: list[str | None] = list(op.weights)
+    weights: list[WeightName] = list(op.weights)
     operands: list[str | None] = list(inputs)
     before: list[PlannedStep] = []
     match op.kind:
@@ -109,6 +115,13 @@ def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedS
         case "linear":
             params = [p["rows"], p["columns"], p["bits"], p["fraction"]]
             weights = [*op.weights[:2], op.weights[2] if p["bias"] else None, row_sums_name(op.weights[0])]
+        case "normalise":
+            params = [p[name] for name in KINDS[op.kind].params]
+            weights = [op.weights[0], op.weights[1] if p["bias"] else None]
+        case "expert_linear":
+            params = [p[name] for name in ("rows", "columns", "bits", "fraction", "experts", "slots", "slot")]
+            gate, residual = inputs[4:] if p["combine"] else (None, None)
+            operands, weights = [*inputs[:3], residual, inputs[3], gate], [op.weights]
         case "attention":
             params = [slot, *(p[name] for name in ("heads", "kv_heads", "head_dim", "block", "window", "scale"))]
             operands = [*inputs[:3], f"{CACHE}{slot}"]

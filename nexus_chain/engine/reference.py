@@ -17,7 +17,8 @@ from torch import Tensor
 
 from nexus_chain.engine.errors import ContextExceededError, InvalidRowsError
 from nexus_chain.program import primitives as fixed
-from nexus_chain.program.descriptors import POSITIONS, SAMPLED, Op, Program
+from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, SAMPLED, Op, Program
+from nexus_chain.program.layouts import PHI_NAME
 from nexus_chain.program.model import TORCH_DTYPES
 from nexus_chain.program.sampling import Sampling
 
@@ -26,17 +27,21 @@ Rows = dict[str, list[Tensor]]
 
 @dataclass
 class ReferenceState:
-    """One sequence in one segment: every row of every tensor so far, int64, by tensor name."""
+    """One sequence in one segment: every row of every tensor so far, int64, by tensor name.
+
+    ``length`` is the position being computed, ``entered`` counts those whose inputs are there.
+    """
 
     prompt_length: int
     sampling: Sampling
     capacity: int
     rows: Rows = field(default_factory=dict)
     length: int = 0
+    entered: int = 0
 
     def latest(self, name: str) -> Tensor:
-        """The row of the position being computed."""
-        return self.rows[name][-1]
+        """The row of the position being computed; the last row of every tensor read belongs to the last one entered."""
+        return self.rows[name][self.length - self.entered]
 
 
 class ReferenceExecutor:
@@ -85,15 +90,24 @@ class ReferenceExecutor:
     def _advance(self, state: ReferenceState, rows: Tensor) -> Tensor:
         self._check_rows(state, rows)
         before = len(state.rows.get(self._output, []))
-        for row in rows.to(torch.int64):
-            state.rows.setdefault(self._input, []).append(row)
+        for entering in [rows] if self.program.is_encoder else torch.split(rows, 1):
+            state.rows.setdefault(self._input, []).extend(entering.to(torch.int64))
+            state.entered += len(entering)
             for op in self._ops:
-                if self._runs_here(op, state):
-                    outputs = _KINDS[op.kind](op, state, [self._weights[name] for name in op.weights])
-                    for spec, value in zip(op.outputs, outputs, strict=True):
-                        state.rows.setdefault(spec.name, []).append(value)
-            state.length += 1
+                self._compute(op, state)
+            state.length = state.entered
         return self._stack(state, self._output, before)
+
+    def _compute(self, op: Op, state: ReferenceState) -> None:
+        """The rows of ``op`` at every position entered and not yet computed."""
+        weights = [self._weights[name] for name in op.weights]
+        start = state.length
+        for position in range(start, state.entered):
+            state.length = position
+            if self._runs_here(op, state):
+                for spec, value in zip(op.outputs, _KINDS[op.kind](op, state, weights), strict=True):
+                    state.rows.setdefault(spec.name, []).append(value)
+        state.length = start
 
     @staticmethod
     def _runs_here(op: Op, state: ReferenceState) -> bool:
@@ -107,6 +121,8 @@ class ReferenceExecutor:
                 f"Rows of {self._input} are int32 {expected}, not {rows.dtype} {tuple(rows.shape)}",
                 advice="Feed the rows that the previous segment returned.",
             )
+        if self.program.is_encoder and state.length:
+            raise InvalidRowsError.second_entry(state.length)
         if state.length + rows.shape[0] > state.capacity:
             raise ContextExceededError(
                 f"{state.length} + {rows.shape[0]} positions exceed the capacity of {state.capacity}",
@@ -129,9 +145,11 @@ def evaluate_row(
     """The row of every output of ``op`` at ``position``, from the rows [0, position] of its inputs.
 
     Unlike an executor it takes any bit pattern, as a step check must. ``rows`` are int64, the last
-    of each list belongs to ``position``; ``sequence`` is (prompt length, sampling).
+    of each list belongs to ``position`` (to the last position of all for an attention in both
+    directions); ``sequence`` is (prompt length, sampling).
     """
-    state = ReferenceState(*sequence, capacity=position + 1, rows=rows, length=position)
+    entered = len(rows[op.inputs[0]]) if op.params.get("window") == BOTH_DIRECTIONS else position + 1
+    state = ReferenceState(*sequence, capacity=entered, rows=rows, length=position, entered=entered)
     return _KINDS[op.kind](op, state, [_read_weight(name, weights) for name in op.weights])
 
 
@@ -144,6 +162,8 @@ def _read_weight(name: str, weights: Mapping[str, Tensor]) -> Tensor:
         return wide.clamp(0, fixed.EXP2_ONE)
     if name == "tables.log2":
         return wide.clamp(0, fixed.LOG2_ONE)
+    if name == PHI_NAME:
+        return wide.clamp(0, fixed.PHI_ONE)
     return fixed.sat(wide)
 
 
@@ -179,23 +199,14 @@ def _row_max(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tens
 
 def _row_squares(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     largest = _largest(state.latest(op.inputs[1]))
-    shift = _square_shift(largest)
     inside = torch.minimum(torch.maximum(_columns(op, state), -largest), largest)
-    return ((inside >> shift).square().sum(),)
-
-
-def _square_shift(largest: Tensor) -> Tensor:
-    return (fixed.bit_length(largest) - 23).clamp(min=0)
+    return ((inside >> fixed.square_shift(largest)).square().sum(),)
 
 
 def _norm_scale(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     largest = _largest(state.latest(op.inputs[0]))
     squares = state.latest(op.inputs[1]).clamp(0, fixed.SQUARES_MAX)
-    shift = _square_shift(largest)
-    total = (squares + (torch.full_like(squares, op.params["epsilon"]) >> (2 * shift))).clamp(min=1)
-    up = (62 - fixed.bit_length(total)) >> 1
-    mantissa, exponent = fixed.quotient16(largest, fixed.isqrt(total << (2 * up)))
-    return mantissa, exponent + up - shift
+    return fixed.norm_scale(largest, squares, op.params["epsilon"])
 
 
 def _row_scale(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
@@ -208,13 +219,18 @@ def _quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Ten
     return (torch.stack(fixed.planes(q)) if bits == 15 else q,)
 
 
-def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+def _product(op: Op, state: ReferenceState, weight: Tensor, scale: Tensor) -> Tensor:
+    """Saturated product of the quantised row with ``weight`` [N, K], before bias and residual; i64[N]."""
     q, m, e = (state.latest(name) for name in op.inputs[:3])
     row = 128 * q[0] + q[1] if op.params["bits"] == 15 else q
-    sums = (weights[0] * row).sum(dim=1)
-    mantissas, exponents = weights[1].unbind(dim=1)
+    sums = (weight * row).sum(dim=1)
+    mantissas, exponents = scale.unbind(dim=1)
     shift = -(_exponent(e) + exponents + op.params["fraction"] + 12)
-    value = fixed.sat(fixed.rs(fixed.rs(sums * _mantissa(m), 12) * mantissas, shift))
+    return fixed.sat(fixed.rs(fixed.rs(sums * _mantissa(m), 12) * mantissas, shift))
+
+
+def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    value = _product(op, state, weights[0], weights[1])
     if op.params["bias"]:
         value = fixed.sat(value + weights[2])
     if op.params["residual"]:
@@ -247,10 +263,11 @@ def _value_layout(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple
 
 def _attention(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     window, position = op.params["window"], state.length
-    start = max(0, position - window + 1) if window else 0
+    start = max(0, position - window + 1) if window > 0 else 0
+    stop = state.entered if window == BOTH_DIRECTIONS else position + 1
     group = op.params["heads"] // op.params["kv_heads"]
     q, q_m, q_e = (state.latest(name) for name in op.inputs[:3])
-    history = [torch.stack(state.rows[name][start:]) for name in op.inputs[3:]]
+    history = [torch.stack(state.rows[name][start:stop]) for name in op.inputs[3:]]
     heads = []
     for head in range(op.params["heads"]):
         k, k_m, k_e, v, v_max = (tensor[:, head // group] for tensor in history)
@@ -319,6 +336,61 @@ def _sample(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tenso
     return (state.latest(op.inputs[1])[_first_largest(best)[1]],)
 
 
+def _position_embed(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    x = fixed.sat(state.latest(op.inputs[0]))
+    return (fixed.sat(x + (weights[0][state.length] << op.params["shift"])),)
+
+
+def _normalise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    groups, size = op.params["groups"], op.params["size"]
+    rows = fixed.sat(state.latest(op.inputs[0])).reshape(groups, size)
+    if op.params["centred"]:
+        rows = fixed.sat(rows - rows.sum(dim=1, keepdim=True) // size)
+    largest = _row_maximum(rows)
+    squares = (rows >> fixed.square_shift(largest)[:, None]).square().sum(dim=1)
+    m, e = fixed.norm_scale(largest, squares, op.params["epsilon"])
+    q = fixed.quantise(rows, largest[:, None], fixed.LEVELS[15])
+    value = fixed.sat(fixed.rs(fixed.rs(q * m[:, None], 12) * weights[0], 6 - e[:, None]))
+    if op.params["bias"]:
+        value = fixed.sat(value + weights[1])
+    return (value.flatten(),)
+
+
+def _gelu(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    return (fixed.gelu(fixed.sat(state.latest(op.inputs[0])), weights[0]),)
+
+
+def _row_layout(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    """As in ``value_layout``, stacking rows along the last dimension makes the transposed copy."""
+    return (state.latest(op.inputs[0]),)
+
+
+def _prefix_mean(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    count = state.length + 1
+    return (fixed.sat(torch.stack(state.rows[op.inputs[0]][:count])).sum(dim=0) // count,)
+
+
+def _route(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    logits = fixed.sat(state.latest(op.inputs[0]))
+    chosen: list[int] = []
+    for _ in range(op.params["slots"]):
+        left = [expert for expert in range(op.params["experts"]) if expert not in chosen]
+        chosen.append(left[_first_largest(logits[left])[1]])
+    power = fixed.exp2n(logits[chosen[0]] - logits[chosen], weights[0])
+    total = power.sum().clamp(min=1)
+    return torch.tensor(chosen), ((power << 16) + (total >> 1)) // total
+
+
+def _expert_linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
+    slot = op.params["slot"]
+    expert = int(state.latest(op.inputs[3])[slot].clamp(0, op.params["experts"] - 1))
+    value = _product(op, state, *weights[2 * expert : 2 * expert + 2])
+    if op.params["combine"]:
+        gate = state.latest(op.inputs[4])[slot].clamp(0, fixed.GATE_ONE)
+        value = fixed.sat(fixed.sat(state.latest(op.inputs[5])) + fixed.rs(value * gate, 16))
+    return (value,)
+
+
 _KINDS: Mapping[str, Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]] = {
     "embed": _embed,
     "row_max": _row_max,
@@ -334,4 +406,11 @@ _KINDS: Mapping[str, Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, 
     "silu_product": _silu_product,
     "sample_blocks": _sample_blocks,
     "sample": _sample,
+    "position_embed": _position_embed,
+    "normalise": _normalise,
+    "gelu": _gelu,
+    "row_layout": _row_layout,
+    "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

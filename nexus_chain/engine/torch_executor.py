@@ -1,7 +1,8 @@
-"""Runs a segment's op list with torch alone: the path for machines without a C compiler.
+"""Runs a segment's op list with torch alone: the path for accelerators and for machines without a C compiler.
 
-Vectorised but unfused, with the same bits as the compiled kernels, which are checked against it
-before they are trusted. One function per op kind; formulas in ``nexus_chain/program/OPERATORS.md``.
+Everything stays on the device of the weights. Vectorised but unfused, with the same bits as the
+compiled kernels, which are checked against it before they are trusted. One function per op kind;
+formulas in ``nexus_chain/program/OPERATORS.md``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nexus_chain.engine.cache import Batch, SequenceRows
 from nexus_chain.engine.products import Product, exact_product
 from nexus_chain.program import SAMPLED, Op
 from nexus_chain.program import primitives as fx
+from nexus_chain.program.descriptors import BOTH_DIRECTIONS
 
 QUERY_ROWS = 64  # positions attended together: bounds the temporary scores
 FLOAT_EXACT = 1 << 24  # integers up to here are exact in float32
@@ -39,7 +41,10 @@ Operator = Callable[[Call], tuple[Tensor, ...]]
 
 
 class TorchExecutor:
-    """``run`` maps the segment's input rows to the tensors named in ``keep``."""
+    """``run`` maps the segment's input rows to the tensors named in ``keep``.
+
+    ``product`` defaults to the exact product of the CPU.
+    """
 
     def __init__(
         self, ops: Sequence[Op], weights: Mapping[str, Tensor], keep: Collection[str], product: Product | None = None
@@ -89,22 +94,14 @@ def _row_max(call: Call) -> tuple[Tensor, ...]:
     return (_columns(call).abs().amax(dim=1).clamp(min=1).to(torch.int32),)
 
 
-def _square_shift(largest: Tensor) -> Tensor:
-    return (fx.bit_length(largest) - 23).clamp(min=0)
-
-
 def _row_squares(call: Call) -> tuple[Tensor, ...]:
-    reduced = _columns(call) >> _square_shift(call.inputs[1].to(torch.int64))[:, None]
+    reduced = _columns(call) >> fx.square_shift(call.inputs[1].to(torch.int64))[:, None]
     return ((reduced * reduced).sum(dim=1),)
 
 
 def _norm_scale(call: Call) -> tuple[Tensor, ...]:
-    largest, squares = call.inputs[0].to(torch.int64), call.inputs[1]
-    down = _square_shift(largest)
-    total = (squares + (torch.full_like(down, call.param("epsilon")) >> (2 * down))).clamp(min=1)
-    half = (62 - fx.bit_length(total)) >> 1
-    m, e = fx.quotient16(largest, fx.isqrt(total << (2 * half)))
-    return m.to(torch.int32), (e + half - down).to(torch.int32)
+    m, e = fx.norm_scale(call.inputs[0].to(torch.int64), call.inputs[1], call.param("epsilon"))
+    return m.to(torch.int32), e.to(torch.int32)
 
 
 def _row_scale(call: Call) -> tuple[Tensor, ...]:
@@ -120,14 +117,19 @@ def _quantise(call: Call) -> tuple[Tensor, ...]:
     return (q.to(torch.int8),)
 
 
-def _linear(call: Call) -> tuple[Tensor, ...]:
-    q, m, e = call.inputs[:3]
-    scale = call.weights[1].to(torch.int64)
-    total = call.product(q.reshape(-1, q.shape[-1]), call.weights[0]).to(torch.int64)
+def _matrix_product(call: Call, chosen: Tensor | slice, weight: Tensor, scale: Tensor) -> Tensor:
+    """Saturated product of the ``chosen`` rows with one matrix, before bias and residual; int64[R, N]."""
+    q, m, e = (operand[chosen] for operand in call.inputs[:3])
+    scale = scale.to(torch.int64)
+    total = call.product(q.reshape(-1, q.shape[-1]), weight).to(torch.int64)
     if call.param("bits") == 15:
         total = 128 * total[0::2] + total[1::2]
     shift = -(e.to(torch.int64)[:, None] + scale[:, 1] + call.param("fraction") + 12)
-    y = fx.sat(fx.rs(fx.rs(total * m[:, None], 12) * scale[:, 0], shift))
+    return fx.sat(fx.rs(fx.rs(total * m[:, None], 12) * scale[:, 0], shift))
+
+
+def _linear(call: Call) -> tuple[Tensor, ...]:
+    y = _matrix_product(call, slice(None), call.weights[0], call.weights[1])
     if call.param("bias"):
         y = fx.sat(y + fx.sat(call.weights[2].to(torch.int64)))
     if call.param("residual"):
@@ -170,6 +172,41 @@ def _silu_product(call: Call) -> tuple[Tensor, ...]:
     return (fx.sat(y).to(torch.int32),)
 
 
+def _position_embed(call: Call) -> tuple[Tensor, ...]:
+    placed = call.weights[0][call.batch.positions.to(torch.int64)].to(torch.int64) << call.param("shift")
+    return (fx.sat(call.inputs[0] + placed).to(torch.int32),)
+
+
+def _normalise(call: Call) -> tuple[Tensor, ...]:
+    x, size = call.inputs[0], call.param("size")
+    y = x.view(len(x), call.param("groups"), size).to(torch.int64)
+    if call.param("centred"):
+        y = fx.sat(y - y.sum(dim=-1, keepdim=True) // size)
+    largest = y.abs().amax(dim=-1, keepdim=True).clamp(min=1)
+    squares = (y >> fx.square_shift(largest)).square().sum(dim=-1, keepdim=True)
+    m, e = fx.norm_scale(largest, squares, call.param("epsilon"))
+    y = fx.quantise(y, largest, fx.LEVELS[15])
+    y = fx.sat(fx.rs(fx.rs(y * m, 12) * fx.sat(call.weights[0].to(torch.int64)), 6 - e))
+    if call.param("bias"):
+        y = fx.sat(y + fx.sat(call.weights[1].to(torch.int64)))
+    return (y.to(torch.int32).view(x.shape),)
+
+
+def _gelu(call: Call) -> tuple[Tensor, ...]:
+    return (fx.gelu(call.inputs[0].to(torch.int64), call.weights[0].to(torch.int64)).to(torch.int32),)
+
+
+def _row_layout(call: Call) -> tuple[Tensor, ...]:
+    return (call.inputs[0].t().contiguous(),)
+
+
+def _prefix_mean(call: Call) -> tuple[Tensor, ...]:
+    columns = call.inputs[0].to(torch.int64)
+    parts = [columns[:, part.first : part.first + part.count].cumsum(dim=1) for part in call.batch.sequences]
+    means = [part // torch.arange(1, part.shape[1] + 1, device=part.device) for part in parts]
+    return (torch.cat(means, dim=1).t().to(torch.int32).contiguous(),)
+
+
 def _attend_sequence(call: Call, part: SequenceRows, number: int) -> Tensor:
     """Append the new keys and values of one sequence, then attend its new positions; i32[count, H * D]."""
     rows, start, end = slice(part.first, part.first + part.count), part.state.length, part.state.length + part.count
@@ -194,16 +231,19 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
 
 def _exact_matmul(a: Tensor, b: Tensor, largest: int) -> Tensor:
     """Integer product through floats wide enough for sums up to ``largest``; int64."""
-    dtype = torch.float32 if largest <= FLOAT_EXACT else torch.float64
+    # Lower precisions (TF32, bfloat16 passes) are a global setting of torch, and anything but exact.
+    exact = largest <= FLOAT_EXACT and torch.get_float32_matmul_precision() == "highest"
+    dtype = torch.float32 if exact else torch.float64
     return torch.matmul(a.to(dtype), b.to(dtype)).to(torch.int64)
 
 
 def _attend_rows(call: Call, part: SequenceRows, number: int, first: int, count: int) -> Tensor:
     heads, groups, size = call.param("heads"), call.param("kv_heads"), call.param("head_dim")
     cache, rows = part.state.caches[number], slice(first, first + count)
-    end = part.state.length + first - part.first + count
+    window, reached = call.param("window"), first + count if call.param("window") >= 0 else part.first + part.count
+    end = part.state.length + reached - part.first
     positions = call.batch.positions[rows].to(torch.int64).repeat(heads // groups)
-    allowed = _allowed(positions, end, call.param("window"))
+    allowed = _allowed(positions, end, window)
     q, qm, qe = (_grouped(x[rows], groups) for x in call.inputs[:3])
     dots = _exact_matmul(q, cache.keys[:, :end].transpose(1, 2), 127 * 127 * size)
     qs = fx.rs(qm.to(torch.int64) * call.param("scale"), 16)
@@ -219,16 +259,18 @@ def _attend_rows(call: Call, part: SequenceRows, number: int, first: int, count:
 
 def _allowed(positions: Tensor, end: int, window: int) -> Tensor:
     """bool[rows, end]: which keys each position may look at."""
-    keys = torch.arange(end)
+    keys = torch.arange(end, device=positions.device)
+    if window == BOTH_DIRECTIONS:
+        return torch.ones(len(positions), end, dtype=torch.bool, device=positions.device)
     causal = keys <= positions[:, None]
     return causal & (keys > positions[:, None] - window) if window else causal
 
 
 def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Tensor:
     """Sum over blocks of positions of the rescaled weighted values; int64[G, rows, D]."""
-    total = weights.sum(dim=-1)
+    total = weights.sum(dim=-1).clamp(min=1)
     down_total = (fx.bit_length(total) - 31).clamp(min=0)
-    mixed = torch.zeros(*total.shape, values.shape[1], dtype=torch.int64)
+    mixed = torch.zeros(*total.shape, values.shape[1], dtype=torch.int64, device=total.device)
     for start in range(0, weights.shape[-1], block):
         columns = slice(start, min(start + block, weights.shape[-1]))
         w = weights[..., columns] * magnitudes[:, None, columns].to(torch.int64)
@@ -244,17 +286,18 @@ def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Ten
 
 def _sampling_keys(call: Call) -> Tensor:
     """What the argmax is taken of: the logits, or scaled logits plus noise; int64[n, V]."""
-    entries, table = torch.arange(call.param("vocab")), call.weights[0].to(torch.int64)
+    logits_of = call.inputs[0]
+    entries, table = torch.arange(call.param("vocab"), device=logits_of.device), call.weights[0].to(torch.int64)
     rows = []
-    for logits, (beta, key0, key1) in zip(call.inputs[0].to(torch.int64), call.batch.sampling.tolist(), strict=True):
+    for logits, (beta, key0, key1) in zip(logits_of.to(torch.int64), call.batch.sampling.tolist(), strict=True):
         noisy = fx.sat(fx.rs(logits * beta, 12)) + fx.gumbel(entries, key0, key1, table) if beta else logits
         rows.append(noisy)
-    return torch.stack(rows) if rows else torch.zeros(0, len(entries), dtype=torch.int64)
+    return torch.stack(rows) if rows else torch.zeros(0, len(entries), dtype=torch.int64, device=logits_of.device)
 
 
 def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
     vocab, block, keys = call.param("vocab"), call.param("block"), _sampling_keys(call)
-    entries = torch.arange(vocab)
+    entries = torch.arange(vocab, device=keys.device)
     best, index = [], []
     for start in range(0, vocab, block):
         part = keys[:, start : start + block]
@@ -267,9 +310,31 @@ def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
 
 def _sample(call: Call) -> tuple[Tensor, ...]:
     best, index = call.inputs
-    blocks = torch.arange(best.shape[1])
+    blocks = torch.arange(best.shape[1], device=best.device)
     chosen = torch.where(best == best.amax(dim=1, keepdim=True), blocks, len(blocks)).amin(dim=1)
     return (index.gather(1, chosen[:, None])[:, 0],)
+
+
+def _route(call: Call) -> tuple[Tensor, ...]:
+    ordered, experts = torch.sort(call.inputs[0].to(torch.int64), dim=1, descending=True, stable=True)
+    top = ordered[:, : call.param("slots")]
+    power = fx.exp2n(top[:, :1] - top, call.weights[0].to(torch.int64))
+    total = power.sum(dim=1, keepdim=True).clamp(min=1)
+    gate = ((power << 16) + (total >> 1)) // total
+    return experts[:, : call.param("slots")].to(torch.int32), gate.to(torch.int32)
+
+
+def _expert_linear(call: Call) -> tuple[Tensor, ...]:
+    slot = call.param("slot")
+    expert = call.inputs[3][:, slot].clamp(0, call.param("experts") - 1)
+    y = torch.empty(len(expert), call.param("rows"), dtype=torch.int64, device=expert.device)
+    for number in sorted(set(expert.tolist())):
+        rows = expert == number
+        y[rows] = _matrix_product(call, rows, *call.weights[2 * number : 2 * number + 2])
+    if call.param("combine"):
+        gate = call.inputs[4][:, slot : slot + 1].to(torch.int64).clamp(0, fx.GATE_ONE)
+        y = fx.sat(call.inputs[5] + fx.rs(y * gate, 16))
+    return (y.to(torch.int32),)
 
 
 OPERATORS: Mapping[str, Operator] = {
@@ -286,4 +351,11 @@ OPERATORS: Mapping[str, Operator] = {
     "silu_product": _silu_product,
     "sample_blocks": _sample_blocks,
     "sample": _sample,
+    "position_embed": _position_embed,
+    "normalise": _normalise,
+    "gelu": _gelu,
+    "row_layout": _row_layout,
+    "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

@@ -1,12 +1,13 @@
 """Reading a Hugging Face checkpoint folder: configuration, safetensors (single or sharded), checks.
 
 Everything that can be wrong with the files is found here, with the tensor and the rows named.
-It does not know what the tensors mean; that is ``hugging_face.py``.
+It does not know what the tensors mean; that is the business of ``families``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,18 @@ from nexus_chain.program.errors import (
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 FLOATS = ("F32", "F16", "BF16")
+BLOCK_ELEMENTS = 1 << 22  # of a matrix that is read some rows at a time: 32 MiB of float64
 NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
 DOWNLOAD_AGAIN = "Download or save the checkpoint again."
+
+
+@dataclass(frozen=True)
+class MatrixSource:
+    """A matrix in a checkpoint: a tensor, or ``rows`` [start, stop) of one plane of a stack of matrices."""
+
+    tensor: str
+    plane: int | None = None
+    rows: tuple[int, int] | None = None
 
 
 class Checkpoint:
@@ -36,6 +47,11 @@ class Checkpoint:
         self.folder = Path(folder)
         self.config = _read_config(self.folder)
         self._files = _tensor_files(self.folder)
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
 
     def require(self, shapes: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()) -> None:
         """Raise :class:`TensorMismatchError` unless the files hold exactly ``shapes``, floating point."""
@@ -56,15 +72,30 @@ class Checkpoint:
     def read(self, name: str) -> Tensor:
         """A tensor as float64; :class:`NonFiniteWeightError` names the rows with NaN or infinity."""
         with _opened(self._files[name]) as source:
-            values: Tensor = source.get_tensor(name).to(torch.float64)
-        finite = torch.isfinite(values)
-        if not bool(finite.all()):
-            rows = (~finite).reshape(values.shape[0], -1).any(dim=1).nonzero()[:, 0].tolist()
-            raise NonFiniteWeightError(
-                f"Tensor {name} holds NaN or infinity in {_rows(rows)}",
-                advice="Repair these rows or train again; an integer program has no NaN.",
-            )
-        return values
+            return _finite(name, source.get_tensor(name).to(torch.float64), 0)
+
+    def blocks(
+        self, matrix: str | MatrixSource, columns: tuple[int, int] | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """(first row, rows f64[n, K]) of a matrix in turn, of its columns [start, stop) only where given.
+
+        Rounding needs float64, which is eight times the int8 result; some rows at a time need little.
+        Raises :class:`NonFiniteWeightError` as :meth:`read` does.
+        """
+        chosen = MatrixSource(matrix) if isinstance(matrix, str) else matrix
+        with _opened(self._files[chosen.tensor]) as source:
+            view = source.get_slice(chosen.tensor)
+            *_, height, width = view.get_shape()
+            (begin, end), (first, last) = chosen.rows or (0, height), columns or (0, width)
+            step = max(1, BLOCK_ELEMENTS // (last - first))
+            for start in range(begin, end, step):
+                part = slice(start, min(start + step, end)), slice(first, last)
+                rows = view[part] if chosen.plane is None else view[chosen.plane, *part]
+                yield start - begin, _finite(chosen.tensor, rows.to(torch.float64), start)
+
+    def holds(self, name: str) -> bool:
+        """Whether a tensor of this name is in the checkpoint."""
+        return name in self._files
 
     def _require_layout(self, name: str, shape: tuple[int, ...]) -> None:
         with _opened(self._files[name]) as source:
@@ -80,6 +111,18 @@ class Checkpoint:
                 f"Tensor {name} has type {dtype}, not one of {', '.join(FLOATS)}",
                 advice="Save the model unquantised, in float32, float16 or bfloat16.",
             )
+
+
+def _finite(name: str, values: Tensor, start: int) -> Tensor:
+    """``values``, the rows of a tensor from ``start`` on. Raises NonFiniteWeightError."""
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        rows = (~finite).reshape(values.shape[0], -1).any(dim=1).nonzero()[:, 0] + start
+        raise NonFiniteWeightError(
+            f"Tensor {name} holds NaN or infinity in {_rows(rows.tolist())}",
+            advice="Repair these rows or train again; an integer program has no NaN.",
+        )
+    return values
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.layouts import AT_LEAST_STOP, SEQUENCE, layout_of
+from nexus_chain.program.layouts import AT_LEAST_STOP, EVERY_POSITION, SEQUENCE, broken_limit, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
 TOKENS = "tokens"
+BOTH_DIRECTIONS = -1  # window of an attention that sees every position
 
 DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
 DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
@@ -104,9 +105,20 @@ class Op:
     params: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
+#: Marks fields of a shape that came after programs were published: not written at their defaults, so
+#: that the JSON of a program, once published, stays what it was.
+LATER = {"later": True}
+
+
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a dense decoder of the Llama family; ``context`` is the largest number of positions."""
+    """Sizes of a transformer; ``context`` is the largest number of positions.
+
+    ``attention_bias`` is on all four projections, ``qkv_bias`` on all but the output. ``windows`` is
+    how many positions each layer's attention looks back on, itself among them (0: all); empty: all everywhere.
+    With ``experts`` a layer has that many feed-forward blocks, of which ``experts_per_token`` see a row.
+    ``encoder`` marks a network of the BERT family; its program has one layer more than the network.
+    """
 
     layers: int
     width: int
@@ -121,6 +133,26 @@ class ModelShape:
     tied: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
+    qkv_bias: bool = field(default=False, metadata=LATER)
+    qk_norm: bool = field(default=False, metadata=LATER)
+    windows: tuple[int, ...] = field(default=(), metadata=LATER)
+    experts: int = field(default=0, metadata=LATER)
+    experts_per_token: int = field(default=0, metadata=LATER)
+    encoder: bool = field(default=False, metadata=LATER)
+
+    def bias_of(self, projection: str) -> bool:
+        """Whether attention's "query", "key", "value" or "output" has a bias."""
+        return self.attention_bias or (self.qkv_bias and projection != "output")
+
+    def window_of(self, layer: int) -> int:
+        """How many positions the attention of ``layer`` looks back on; 0 for all."""
+        return self.windows[layer] if self.windows else 0
+
+    def written(self) -> dict[str, Any]:
+        """Plain JSON values of the fields that a program's JSON holds."""
+        values = asdict(self)
+        absent = [item.name for item in fields(self) if item.metadata == LATER and values[item.name] == item.default]
+        return {name: value for name, value in values.items() if name not in absent}
 
 
 @dataclass(frozen=True)
@@ -144,6 +176,16 @@ class Program:
     def weight_specs(self) -> Mapping[str, TensorSpec]:
         """Every weight by name, in canonical order."""
         return {spec.name: spec for spec in self.weights}
+
+    @cached_property
+    def is_encoder(self) -> bool:
+        """Whether a position sees later ones, so that all positions of a sequence must enter at once."""
+        return any(op.params.get("window") == BOTH_DIRECTIONS or op.kind == "prefix_mean" for op in self.ops)
+
+    @property
+    def embedding_layer(self) -> int | None:
+        """The layer that an encoder's embedding enters, the last row of its boundary; None for a decoder."""
+        return self.shape.layers - 1 if self.is_encoder else None
 
     def segment(self, start: int, end: int) -> tuple[Op, ...]:
         """Ops of layers ``[start, end)``; the ranges of a split cover every op once."""
@@ -171,7 +213,7 @@ class Program:
 
     def to_json(self) -> str:
         """Canonical JSON text (sorted keys, no spaces)."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps({**asdict(self), "shape": self.shape.written()}, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Program:
@@ -208,6 +250,8 @@ class Program:
 
     def _layout_problem(self, op: Op) -> str:
         """Which tensor of an op contradicts its parameters, or an empty string."""
+        if problem := broken_limit(op.params):
+            return problem
         layout = layout_of(op.kind, op.params, self.shape.context)
         inputs = [self.tensors[name] for name in op.inputs]
         weights = [self.weight_specs[name] for name in op.weights]
@@ -226,6 +270,9 @@ class Program:
         lengths = {size for spec in op.outputs for size in spec.shape if size < 0}
         if len(lengths) != 1 or (SAMPLED in {size for spec in inputs for size in spec.shape} and POSITIONS in lengths):
             return "its outputs do not have the rows of its inputs"
+        history = inputs[EVERY_POSITION.get(op.kind, len(inputs)) :]
+        if SAMPLED in {size for spec in history for size in spec.shape}:
+            return "it looks back over sampled positions only"
         return ""
 
     def _encode(self, op: Op, activation: Mapping[str, int], weight: Mapping[str, int]) -> bytes:
@@ -296,10 +343,14 @@ def _op_from(data: Mapping[str, Any]) -> Op:
     )
 
 
+def _shape_from(data: Mapping[str, Any]) -> ModelShape:
+    return ModelShape(**{**data, "windows": tuple(int(window) for window in data.get("windows", ()))})
+
+
 def _program_from(data: Mapping[str, Any]) -> Program:
     return Program(
         name=str(data["name"]),
-        shape=ModelShape(**data["shape"]),
+        shape=_shape_from(data["shape"]),
         ops=tuple(_op_from(op) for op in data["ops"]),
         weights=tuple(_spec_from(spec) for spec in data["weights"]),
     )

@@ -6,6 +6,9 @@ NexusError
     ├── CheckpointFileError        a file of it is truncated or not what it claims to be
     ├── TensorMismatchError        a tensor is missing, unexpected, or has the wrong shape or type
     ├── NonFiniteWeightError       NaN or infinity in named rows of a named tensor
+    ├── RecipeError                what an import is to choose does not fit the checkpoint
+    ├── NotEnoughMemoryError       a model is larger than what this machine can hold
+    ├── ModelFolderError           an integer model could not be written
     ├── SamplingError              sampling parameters outside their range
     ├── ProgramFormatError         a program or integer model on disk is not well formed
     └── OverflowProofError         a descriptor lets an intermediate leave 64 bits
@@ -34,6 +37,18 @@ class TensorMismatchError(ProgramError):
 
 class NonFiniteWeightError(ProgramError):
     """A tensor holds NaN or infinity; the message names the tensor and the rows."""
+
+
+class RecipeError(ProgramError):
+    """The recorded choices of an import are malformed or do not fit the checkpoint."""
+
+
+class NotEnoughMemoryError(ProgramError):
+    """The machine has less memory than a model needs; the message says how much that is."""
+
+
+class ModelFolderError(ProgramError):
+    """The files of an integer model could not be written."""
 
 
 class SamplingError(ProgramError):

@@ -1,212 +1,71 @@
-"""Import a Hugging Face checkpoint of the Llama layout as an integer model.
+"""Import a Hugging Face checkpoint as an integer model: finds the family that its configuration names.
 
-Reads ``LlamaForCausalLM`` folders, folds every constant that stands beside a matrix into it in
-float64, and quantises. A new architecture is a new file like this one, never a new executor.
+A new architecture is a new file in ``families`` and a line here, never a new executor.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from nexus_chain.program.checkpoint import Checkpoint
-from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.errors import CheckpointLayoutError
-from nexus_chain.program.llama import (
-    ACTIVATION_FRACTION,
-    RESIDUAL_FRACTION,
-    ActivationBits,
-    down_chunks,
-    llama_program,
-)
+from nexus_chain.program.families.bert import import_bert
+from nexus_chain.program.families.llama import import_llama
+from nexus_chain.program.families.mistral import import_mistral
+from nexus_chain.program.families.mixtral import import_mixtral
+from nexus_chain.program.families.qwen import import_qwen2, import_qwen3
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.primitives import LEVELS
-from nexus_chain.program.quantisation import MIXED_UNIT, quantise_bias, quantise_embedding, quantise_matrix
-from nexus_chain.program.tables import committed_tables
+from nexus_chain.program.recipe import ActivationBits, Recipe
 
-ARCHITECTURE = "LlamaForCausalLM"
-IGNORED = ("rotary_emb.inv_freq",)  # buffers that old versions saved; the table replaces them
-MODULES = {
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.o_proj",
-    "mlp.gate": "mlp.gate_proj",
-    "mlp.up": "mlp.up_proj",
-    "mlp.down": "mlp.down_proj",
+#: What ``architectures`` in config.json may name, and who imports it.
+ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
+    "LlamaForCausalLM": import_llama,
+    "MistralForCausalLM": import_mistral,
+    "MixtralForCausalLM": import_mixtral,
+    "Qwen2ForCausalLM": import_qwen2,
+    "Qwen3ForCausalLM": import_qwen3,
+    "BertModel": import_bert,
 }
-NORMS = {"attention": "input_layernorm", "mlp": "post_attention_layernorm"}
 
 
-@dataclass(frozen=True)
-class _Matrix:
-    """A linear op's float64 matrix with what is folded into it, and the unit of its input rows."""
+def import_checkpoint(
+    path: str | Path, *, widths: ActivationBits | None = None, recipe: Recipe | None = None
+) -> IntegerModel:
+    """Read a Hugging Face folder of a supported architecture and make an integer model of it.
 
-    weight: Tensor
-    bias: Tensor | None
-    input_unit: float
-
-
-@dataclass
-class _Importer:
-    checkpoint: Checkpoint
-    shape: ModelShape
-    bits: ActivationBits
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def embedding(self) -> int:
-        """Store ``embed.table``; the shift that its op needs."""
-        table = self.checkpoint.read("model.embed_tokens.weight")
-        self.weights["embed.table"], shift = quantise_embedding(table, RESIDUAL_FRACTION)
-        return shift
-
-    def linear(self, op: Op, matrix: _Matrix) -> None:
-        """Quantise one matrix into the weights that ``op`` names."""
-        fraction = RESIDUAL_FRACTION if op.params["residual"] else ACTIVATION_FRACTION
-        rows, scale = quantise_matrix(matrix.weight, matrix.input_unit)
-        self.weights[op.weights[0]], self.weights[op.weights[1]] = rows, scale
-        if op.params["bias"] and matrix.bias is not None:
-            self.weights[op.weights[2]] = quantise_bias(matrix.bias, fraction)
-
-    def matrix(self, op: Op) -> _Matrix:
-        """What the checkpoint holds for a linear op, everything folded."""
-        if op.name == "head":
-            source = "model.embed_tokens" if self.shape.tied else "lm_head"
-            gain = self.checkpoint.read("model.norm.weight")
-            return _Matrix(self.checkpoint.read(f"{source}.weight") * gain, None, self._norm_unit(self.bits.head))
-        _, layer, family, name, *chunk = op.name.split(".")
-        module = f"model.layers.{layer}.{MODULES[f'{family}.{name}']}"
-        weight = self.checkpoint.read(f"{module}.weight")
-        bias = self.checkpoint.read(f"{module}.bias") if op.params["bias"] else None
-        if name == "output":
-            return _Matrix(weight, bias, MIXED_UNIT / LEVELS[self.bits.attention_output])
-        if name == "down":
-            start, stop = list(down_chunks(self.shape.ffn))[int(chunk[0])]
-            return _Matrix(weight[:, start:stop], bias, 2.0**-ACTIVATION_FRACTION / LEVELS[self.bits.down])
-        gain = self.checkpoint.read(f"model.layers.{layer}.{NORMS[family]}.weight")
-        factor = math.log2(math.e) / math.sqrt(self.shape.head_dim) if name == "query" else 1.0
-        levels = self.bits.attention_input if family == "attention" else self.bits.mlp_input
-        return _Matrix(weight * gain * factor, None if bias is None else bias * factor, self._norm_unit(levels))
-
-    def _norm_unit(self, bits: int) -> float:
-        return math.sqrt(self.shape.width) / LEVELS[bits]
-
-
-def import_checkpoint(path: str | Path, *, widths: ActivationBits | None = None) -> IntegerModel:
-    """Read a Hugging Face Llama-layout folder and make an integer model of it.
-
-    ``widths`` sets the bits of each family of linear inputs. Raises
-    :class:`CheckpointLayoutError`, :class:`CheckpointFileError`, :class:`TensorMismatchError` or
-    :class:`NonFiniteWeightError`, each naming what is wrong and where.
+    ``recipe`` is the one that the folder records where none is given; ``widths`` replaces its bits of
+    each family of linear inputs. Raises :class:`CheckpointLayoutError`, :class:`CheckpointFileError`,
+    :class:`TensorMismatchError`, :class:`NonFiniteWeightError`, :class:`RecipeError` or
+    :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
     checkpoint = Checkpoint(path)
-    shape = shape_from_config(checkpoint.config)
-    checkpoint.require(expected_tensors(shape), _ignored(shape))
-    importer = _Importer(checkpoint, shape, widths or ActivationBits())
-    shift = importer.embedding()
-    program = llama_program(Path(path).resolve().name, shape, importer.bits, shift)
-    for op in program.ops:
-        if op.kind == "linear":
-            importer.linear(op, importer.matrix(op))
-    importer.weights.update(committed_tables(shape.context, shape.head_dim, shape.rope_theta))
-    return IntegerModel(program, _in_order(program, importer.weights))
+    family = ARCHITECTURES[architecture(checkpoint.config)]
+    chosen = recipe or Recipe.of_folder(checkpoint.folder)
+    return family(checkpoint, replace(chosen, widths=widths) if widths else chosen)
 
 
-def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
-    """Sizes from a Hugging Face configuration; :class:`CheckpointLayoutError` if it is not supported."""
-    _require_llama(config)
-    try:
-        heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
-        shape = ModelShape(
-            layers=int(config["num_hidden_layers"]),
-            width=width,
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or width // heads),
-            ffn=int(config["intermediate_size"]),
-            vocab=int(config["vocab_size"]),
-            context=int(config.get("max_position_embeddings", 2048)),
-            rms_eps=float(config.get("rms_norm_eps", 1e-6)),
-            rope_theta=_rope_theta(config),
-            tied=bool(config.get("tie_word_embeddings", False)),
-            attention_bias=bool(config.get("attention_bias", False)),
-            mlp_bias=bool(config.get("mlp_bias", False)),
-        )
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as cause:
-        raise _layout_error(f"config.json lacks a usable value ({cause!r})") from cause
-    _require_sizes(shape)
-    return shape
-
-
-def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of every tensor a checkpoint of this shape holds."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    sizes = {
-        "attention.query": (queries, shape.width),
-        "attention.key": (keys, shape.width),
-        "attention.value": (keys, shape.width),
-        "attention.output": (shape.width, queries),
-        "mlp.gate": (shape.ffn, shape.width),
-        "mlp.up": (shape.ffn, shape.width),
-        "mlp.down": (shape.width, shape.ffn),
-    }
-    expected: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (shape.vocab, shape.width)}
-    for layer in range(shape.layers):
-        prefix = f"model.layers.{layer}"
-        expected.update({f"{prefix}.{norm}.weight": (shape.width,) for norm in NORMS.values()})
-        for name, size in sizes.items():
-            expected[f"{prefix}.{MODULES[name]}.weight"] = size
-            if shape.attention_bias if name.startswith("attention") else shape.mlp_bias:
-                expected[f"{prefix}.{MODULES[name]}.bias"] = size[:1]
-    expected["model.norm.weight"] = (shape.width,)
-    return expected if shape.tied else {**expected, "lm_head.weight": (shape.vocab, shape.width)}
-
-
-def _ignored(shape: ModelShape) -> tuple[str, ...]:
-    """A tied checkpoint may carry a copy of its head; it is the embedding, so it is not read."""
-    return (*IGNORED, "lm_head.weight") if shape.tied else IGNORED
-
-
-def _in_order(program: Program, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {spec.name: weights[spec.name] for spec in program.weights}
-
-
-def _require_llama(config: Mapping[str, Any]) -> None:
-    architectures = config.get("architectures") or []
-    if ARCHITECTURE not in architectures:
-        raise _layout_error(f"Architecture {architectures or config.get('model_type')} is not {ARCHITECTURE}")
-    if config.get("hidden_act", "silu") != "silu":
-        raise _layout_error(f"Activation {config['hidden_act']} is not silu")
+def architecture(config: Mapping[str, Any]) -> str:
+    """The supported architecture that ``config`` names. Raises CheckpointLayoutError."""
+    supported = ", ".join(ARCHITECTURES)
     if config.get("quantization_config"):
-        raise _layout_error("The checkpoint is already quantised")
+        raise CheckpointLayoutError(
+            f"config.json has a quantization_config ({_method(config)}): the checkpoint is already quantised",
+            advice="Import the original checkpoint in float32, float16 or bfloat16.",
+        )
+    named = config.get("architectures") or []
+    known = [name for name in named if name in ARCHITECTURES] if isinstance(named, list) else []
+    if not known:
+        found = f"names {named}" if named else f"is missing (model_type is {config.get('model_type')!r})"
+        raise CheckpointLayoutError(
+            f"The field architectures of config.json {found}, which is not supported",
+            advice=f"Import a checkpoint of one of: {supported}.",
+        )
+    return str(known[0])
 
 
-def _rope_theta(config: Mapping[str, Any]) -> float:
-    """Base of the rotary embedding; scaled variants are refused, their angles are different."""
-    rope = config.get("rope_parameters") or {}
-    scaling = config.get("rope_scaling") or {}
-    kind = scaling.get("rope_type") or scaling.get("type") or rope.get("rope_type") or "default"
-    if kind != "default":
-        raise _layout_error(f"Rotary scaling {kind!r} is not supported, only unscaled rotary embeddings are")
-    return float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0)
-
-
-def _require_sizes(shape: ModelShape) -> None:
-    sizes = (shape.layers, shape.width, shape.heads, shape.kv_heads, shape.head_dim, shape.ffn, shape.vocab)
-    if min(*sizes, shape.context) < 1:
-        raise _layout_error(f"A size in config.json is not positive: {shape}")
-    if shape.heads % shape.kv_heads:
-        raise _layout_error(f"{shape.heads} heads do not divide into {shape.kv_heads} key-value heads")
-    if shape.head_dim % 2:
-        raise _layout_error(f"Head size {shape.head_dim} is odd, rotary embeddings need pairs")
-
-
-def _layout_error(message: str) -> CheckpointLayoutError:
-    return CheckpointLayoutError(
-        message, advice=f"Import a dense {ARCHITECTURE} checkpoint saved with save_pretrained, unquantised."
-    )
+def _method(config: Mapping[str, Any]) -> str:
+    settings = config["quantization_config"]
+    return str(settings.get("quant_method", "unknown method")) if isinstance(settings, dict) else str(settings)

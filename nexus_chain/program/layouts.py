@@ -17,6 +17,9 @@ LOG2_NAME = "tables.log2"
 PHI_NAME = "tables.phi"
 PHI_ENTRIES = 513
 SCALE_SUFFIX = ".scale"
+MAX_EXPERTS = 64  # two weights each still fit the descriptor's count of weights
+MAX_SLOTS = 8
+EVERY_POSITION = {"attention": 3, "prefix_mean": 0}  # kinds that look back in their inputs from this one on
 
 Tensor = tuple[str, tuple[int, ...]]  # (type, shape)
 Params = Mapping[str, int]
@@ -34,6 +37,18 @@ class Layout:
 def layout_of(kind: str, params: Params, context: int) -> Layout:
     """What an op of ``kind`` with ``params`` reads and writes in a model of ``context`` positions."""
     return _LAYOUTS[kind](params, context)
+
+
+def broken_limit(params: Params) -> str:
+    """Which parameter would index tensors that no op has, or an empty string."""
+    experts, slots = params.get("experts", 1), params.get("slots", 1)
+    if not 1 <= experts <= MAX_EXPERTS:
+        return f"{experts} experts are not between 1 and {MAX_EXPERTS}"
+    if not 1 <= slots <= min(MAX_SLOTS, experts):
+        return f"{slots} slots are not between 1 and {min(MAX_SLOTS, experts)}"
+    if not 0 <= params.get("slot", 0) < slots:
+        return f"slot {params['slot']} is not one of {slots}"
+    return ""
 
 
 def _row(dtype: str, *shape: int) -> Tensor:

@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nexus_chain.program.descriptors import Program, TensorSpec
-from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
-from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX
+from nexus_chain.program.errors import ModelFolderError, ProgramFormatError, TensorMismatchError
+from nexus_chain.program.layouts import PHI_NAME
+from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
 
 PROGRAM_FILE = "program.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -36,12 +37,22 @@ class IntegerModel:
         check_weight_ranges(self.program.weights, self.weights)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``program.json`` and ``weights.safetensors`` into ``folder``, creating it."""
+        """Write ``program.json`` and ``weights.safetensors`` into ``folder``, creating it.
+
+        Raises :class:`ModelFolderError`; what was written until then stays, see ``staging.py``.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / PROGRAM_FILE).write_text(self.program.to_json() + "\n")
         ordered = {spec.name: self.weights[spec.name].contiguous() for spec in self.program.weights}
-        save_file(ordered, folder / WEIGHTS_FILE)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / PROGRAM_FILE).write_text(self.program.to_json() + "\n")
+            save_file(ordered, folder / WEIGHTS_FILE)
+        except (OSError, SafetensorError) as cause:
+            size = sum(spec.nbytes for spec in self.program.weights)
+            raise ModelFolderError(
+                f"{folder} cannot take the model's {size / (1 << 20):.1f} MiB ({cause})",
+                advice="Make room on the disk, or give another place with --out.",
+            ) from cause
 
     @classmethod
     def load(cls, folder: str | Path) -> IntegerModel:
@@ -105,6 +116,8 @@ def _ranges(name: str) -> tuple[tuple[int, int], ...]:
         return ((0, EXP2_ONE),)
     if name == "tables.log2":
         return ((0, LOG2_ONE),)
+    if name == PHI_NAME:
+        return ((0, PHI_ONE),)
     if name.endswith(".scale"):
         return (0, MANTISSA_MAX), (-EXPONENT_LIMIT, EXPONENT_LIMIT)
     return ()

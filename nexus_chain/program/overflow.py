@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from nexus_chain.program import primitives as fixed
-from nexus_chain.program.descriptors import Op, Program
+from nexus_chain.program.descriptors import BOTH_DIRECTIONS, Op, Program
 from nexus_chain.program.interval_proof import INT32, INT64, ProvenRange, Scope
 
 SAT = fixed.SATURATION
@@ -22,6 +22,7 @@ BETA_MAX = 2**31 - 1
 ROPE_MAX = 2**15
 I8_MAX = 2**7
 KEY_MAX = 2**40
+NORM_SIZE_MAX = 8192  # columns of a normalised group: the contract re-checks one in one step
 
 Params = Mapping[str, int]
 
@@ -66,8 +67,8 @@ def prove_no_overflow(program: Program) -> OverflowReport:
 
 
 def _key(op: Op, program: Program) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """Kind and parameters; attention also depends on how many positions there can be."""
-    extra = {"positions": program.shape.context} if op.kind == "attention" else {}
+    """Kind and parameters; sums over positions also depend on how many there can be."""
+    extra = {"positions": program.shape.context} if op.kind in ("attention", "prefix_mean") else {}
     return op.kind, tuple(sorted({**op.params, **extra}.items()))
 
 
@@ -97,7 +98,11 @@ def _row_max(scope: Scope, params: Params) -> None:
 
 
 def _row_squares(scope: Scope, params: Params) -> None:
-    count = _columns(scope, params)
+    _squares(scope, _columns(scope, params))
+
+
+def _squares(scope: Scope, count: int) -> None:
+    """The sum of ``count`` squares ``(x >> h)^2`` of ``|x| <= A``, for every bit length of A."""
     for bits in range(1, 32):
         case = scope.branch()
         largest = case.variable("A", 1 << (bits - 1), (1 << bits) - 1)
@@ -183,6 +188,13 @@ def _quantised_ranges(levels: int) -> tuple[ProvenRange, ...]:
 
 
 def _linear(scope: Scope, params: Params) -> None:
+    value = _matrix_product(scope, params)
+    scope.claim("v + bias", value + scope.variable("bias", -SAT, SAT), -2 * SAT, 2 * SAT)
+    scope.claim("residual + v", value + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
+
+
+def _matrix_product(scope: Scope, params: Params) -> Any:
+    """``linear`` before bias and residual; its saturated value."""
     scope.require("its width is neither 8 nor 15 bits", params["bits"] in fixed.LEVELS)
     scope.require("it has no rows or columns", params["rows"] >= 1 and params["columns"] >= 1)
     scope.require("its fraction is outside [0, 31]", 0 <= params["fraction"] <= 31)
@@ -193,9 +205,7 @@ def _linear(scope: Scope, params: Params) -> None:
     largest = I8_MAX**2 * count * (I8_MAX + 1 if params["bits"] == 15 else 1)
     sums = _joined_planes(scope, count, params["bits"], largest)
     _scaled(scope, sums, largest)
-    value = scope.variable("v", -SAT, SAT)
-    scope.claim("v + bias", value + scope.variable("bias", -SAT, SAT), -2 * SAT, 2 * SAT)
-    scope.claim("residual + v", value + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
+    return scope.variable("v", -SAT, SAT)
 
 
 def _joined_planes(scope: Scope, count: int, bits: int, largest: int) -> Any:
@@ -239,7 +249,8 @@ def _value_layout(scope: Scope, params: Params) -> None:
 def _attention(scope: Scope, params: Params) -> None:
     heads, groups = params["heads"], params["kv_heads"]
     scope.require("its heads do not divide into groups", groups >= 1 and heads >= groups and heads % groups == 0)
-    scope.require("its block or window is negative", params["block"] >= 1 and params["window"] >= 0)
+    scope.require("its block is not positive", params["block"] >= 1)
+    scope.require("its window is neither positive, 0 nor -1", params["window"] >= BOTH_DIRECTIONS)
     scope.require("its scale is outside [0, 2^31)", 0 <= params["scale"] < 2**31)
     _attention_scores(scope, params["head_dim"], params["scale"])
     _exp2n(scope)
@@ -361,6 +372,87 @@ def _sample(scope: Scope, params: Params) -> None:
     scope.claim("block maximum", scope.variable("block maximum", -KEY_MAX, KEY_MAX), -KEY_MAX, KEY_MAX, INT64)
 
 
+def _position_embed(scope: Scope, params: Params) -> None:
+    _embed(scope, params)
+    shifted = 2**15 << params["shift"]
+    x, entry = scope.variable("x", -SAT, SAT), scope.variable("entry << shift", -shifted, shifted)
+    scope.claim("x + (table entry << shift)", x + entry, -SAT - shifted, SAT + shifted)
+
+
+def _normalise(scope: Scope, params: Params) -> None:
+    count = params["size"]
+    scope.require("it has no groups", params["groups"] >= 1)
+    scope.require(f"its groups are not 1 to {NORM_SIZE_MAX} wide", 1 <= count <= NORM_SIZE_MAX)
+    scope.require("centred or bias is neither 0 nor 1", {params["centred"], params["bias"]} <= {0, 1})
+    total = scope.total("sum of x", -SAT, SAT, count)
+    mean = scope.claim("mu", scope.floor("mu", total, count), -SAT, SAT)
+    scope.claim("x - mu", scope.variable("x", -SAT, SAT) - mean, -2 * SAT, 2 * SAT)
+    _squares(scope, count)
+    _norm_scale(scope, params)
+    _quantise_to(scope, fixed.LEVELS[15])
+    levels = fixed.LEVELS[15]
+    product = scope.claim(
+        "q * m", scope.variable("q", -levels, levels) * scope.variable("m", 0, MANTISSA), *_around(levels * MANTISSA)
+    )
+    shifted = scope.rounded("rs(q * m, 12)", product, levels * MANTISSA, 12)
+    bound = ((levels * MANTISSA + 2**11) >> 12) * SAT
+    gained = scope.claim("rs(q * m, 12) * gain", shifted * scope.variable("gain", -SAT, SAT), *_around(bound))
+    scope.rounded_by_any("value before saturation", gained, bound)
+    value = scope.variable("v", -SAT, SAT)
+    scope.claim("v + bias", value + scope.variable("bias", -SAT, SAT), -2 * SAT, 2 * SAT)
+
+
+def _around(largest: int) -> tuple[int, int]:
+    return -largest, largest
+
+
+def _gelu(scope: Scope, params: Params) -> None:
+    scope.require("it has no columns", params["width"] >= 1)
+    case = scope.branch()
+    here, following = (case.variable(name, 0, fixed.PHI_ONE) for name in ("P[i]", "P[i+1]"))
+    rest = case.variable("r", 0, 63)
+    case.claim("(P[i+1] - P[i]) * r", (following - here) * rest, *_around(63 * fixed.PHI_ONE))
+    step = case.floor("step", (following - here) * rest + 32, 64)
+    case.claim("p", here + step, 0, fixed.PHI_ONE)
+    x, share = scope.variable("x", -SAT, SAT), scope.variable("p", 0, fixed.PHI_ONE)
+    product = scope.claim("x * p", x * share, *_around(SAT * fixed.PHI_ONE))
+    scope.rounded("value before saturation", product, SAT * fixed.PHI_ONE, 23)
+
+
+def _row_layout(scope: Scope, params: Params) -> None:
+    scope.require("it has no columns", params["width"] >= 1)
+
+
+def _prefix_mean(scope: Scope, params: Params) -> None:
+    scope.require("it has no columns", params["width"] >= 1)
+    scope.total("sum of x", -SAT, SAT, params["positions"])
+    total, count = scope.variable("sum of x", *_around(SAT * params["positions"])), scope.variable("t + 1", 1, 2**31)
+    scope.facts += [total <= SAT * count, total >= -SAT * count]
+    scope.claim("mean", scope.floor("mean", total, count), -SAT, SAT)
+
+
+def _route(scope: Scope, params: Params) -> None:
+    slots = params["slots"]
+    highest, other = scope.variable("L_0", -SAT, SAT), scope.variable("L_s", -SAT, SAT)
+    scope.claim("L_0 - L_s", highest - other, -2 * SAT, 2 * SAT)
+    _exp2n(scope)
+    scope.total("sum of p", 0, fixed.EXP2_ONE, slots)
+    total, power = scope.variable("Z", 1, slots * fixed.EXP2_ONE), scope.variable("p", 0, fixed.EXP2_ONE)
+    half = scope.floor("Z >> 1", total, 2)
+    scope.facts += [power <= total, half >= 0]  # Z is the sum of the p, or 1 if all of them are 0
+    numerator = power * 2**16 + half
+    limit = (fixed.EXP2_ONE << 16) + (slots * fixed.EXP2_ONE >> 1)
+    scope.claim("(p << 16) + (Z >> 1)", numerator, 0, limit)
+    scope.claim("gate", scope.floor("gate", numerator, total), 0, fixed.GATE_ONE)
+
+
+def _expert_linear(scope: Scope, params: Params) -> None:
+    value, gate = _matrix_product(scope, params), scope.variable("gate", 0, fixed.GATE_ONE)
+    largest = SAT * fixed.GATE_ONE
+    weighted = scope.rounded("rs(v * gate, 16)", scope.claim("v * gate", value * gate, -largest, largest), largest, 16)
+    scope.claim("residual + weighted", weighted + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
+
+
 _PROOFS: Mapping[str, Callable[[Scope, Params], None]] = {
     "embed": _embed,
     "row_max": _row_max,
@@ -376,4 +468,11 @@ _PROOFS: Mapping[str, Callable[[Scope, Params], None]] = {
     "silu_product": _silu_product,
     "sample_blocks": _sample_blocks,
     "sample": _sample,
+    "position_embed": _position_embed,
+    "normalise": _normalise,
+    "gelu": _gelu,
+    "row_layout": _row_layout,
+    "prefix_mean": _prefix_mean,
+    "route": _route,
+    "expert_linear": _expert_linear,
 }

@@ -15,7 +15,9 @@ MANTISSA_MAX = 2**16 - 1
 EXPONENT_LIMIT = 128
 SQUARES_MAX = 2**61 - 1
 EXP2_ONE = 2**23
+PHI_ONE = 2**23
 LOG2_ONE = 2**24
+GATE_ONE = 2**16  # an expert's whole share of a row
 LEVELS = {8: 127, 15: 16383}
 ATTENTION_LEVELS = 16256
 SILU_LOG2E = 23637  # log2(e) in Q14
@@ -69,6 +71,20 @@ def quotient16(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return quotient >> tall, tall - 16 + up_b - up_a
 
 
+def square_shift(largest: Tensor) -> Tensor:
+    """Bits dropped from the elements of a row whose largest magnitude is ``largest``: 23 remain to be squared."""
+    return (bit_length(largest) - 23).clamp(min=0)
+
+
+def norm_scale(largest: Tensor, squares: Tensor, epsilon: int) -> tuple[Tensor, Tensor]:
+    """``largest`` over the root of the sum of squares as (m, e); ``squares`` sums shifted elements, ``epsilon`` not."""
+    down = square_shift(largest)
+    total = (squares + (torch.full_like(squares, epsilon) >> (2 * down))).clamp(min=1)
+    up = (62 - bit_length(total)) >> 1
+    mantissa, exponent = quotient16(largest, isqrt(total << (2 * up)))
+    return mantissa, exponent + up - down
+
+
 def scale16(a: Tensor) -> tuple[Tensor, Tensor]:
     """``a`` in [1, 2^31) as (m, e) with m in [2^15, 2^16) and m * 2^e nearest to a."""
     bits = bit_length(a)
@@ -99,6 +115,15 @@ def sigmoid(gate: Tensor, table: Tensor) -> Tensor:
     power = exp2n(rs(gate.abs() * SILU_LOG2E, 11), table)
     numerator = torch.where(gate >= 0, torch.full_like(power, EXP2_ONE), power)
     return (numerator << 23) // (EXP2_ONE + power)
+
+
+def gelu(x: Tensor, table: Tensor) -> Tensor:
+    """``x * Phi(x)`` in Q12 of ``x`` i32 in Q12; ``table`` is ``tables.phi`` as int64[513]."""
+    magnitude = x.abs().clamp(max=8 << 12)
+    index, rest = (magnitude >> 6).clamp(max=511), magnitude & 63
+    share = table[index] + rs((table[index + 1] - table[index]) * rest, 6)
+    share = torch.where(magnitude == 8 << 12, table[512], share)
+    return sat(rs(x * torch.where(x < 0, PHI_ONE - share, share), 23))
 
 
 def planes(q: Tensor) -> tuple[Tensor, Tensor]:

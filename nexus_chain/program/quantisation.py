@@ -6,10 +6,12 @@ is folded in here, in float64, before rounding.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from nexus_chain.program.primitives import ATTENTION_LEVELS, SATURATION
+from nexus_chain.program.primitives import ATTENTION_LEVELS, LEVELS, SATURATION
 
 WEIGHT_LEVELS = 127
 MIXED_UNIT = 2.0**21 / (ATTENTION_LEVELS * 127 * 2.0**12)  # real value of one unit of attention's output
@@ -43,10 +45,20 @@ def quantise_bias(bias: Tensor, fraction: int) -> Tensor:
     return torch.round(bias * 2.0**fraction).clamp(-SATURATION, SATURATION).to(torch.int32)
 
 
-def quantise_embedding(table: Tensor, fraction: int) -> tuple[Tensor, int]:
-    """Embedding rows f64[V, d] as (int16[V, d], shift): ``table << shift`` has ``fraction`` fraction bits."""
-    largest = float(table.abs().max()) * 2.0**fraction
+def quantise_gain(gain: Tensor, fraction: int) -> Tensor:
+    """``gain`` f64[size] of a ``normalise`` op whose output has ``fraction`` fraction bits, saturated; int32[size]."""
+    unit = math.sqrt(len(gain)) / LEVELS[15] * 2.0 ** (18 + fraction)
+    return torch.round(gain * unit).clamp(-SATURATION, SATURATION).to(torch.int32)
+
+
+def embedding_shift(largest: float, fraction: int) -> int:
+    """The left shift with which entries up to ``largest`` fit int16 at ``fraction`` fraction bits."""
     shift = 0
-    while largest / 2.0**shift > 2**15 - 1:
+    while largest * 2.0**fraction / 2.0**shift > 2**15 - 1:
         shift += 1
-    return torch.round(table * 2.0 ** (fraction - shift)).clamp(-(2**15) + 1, 2**15 - 1).to(torch.int16), shift
+    return shift
+
+
+def quantise_embedding(rows: Tensor, fraction: int, shift: int) -> Tensor:
+    """Embedding rows f64[n, d] as int16[n, d]: ``rows << shift`` has ``fraction`` fraction bits."""
+    return torch.round(rows * 2.0 ** (fraction - shift)).clamp(-(2**15) + 1, 2**15 - 1).to(torch.int16)

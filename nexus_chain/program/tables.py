@@ -5,14 +5,19 @@ No executor recomputes them; mathematical libraries differ in the last bit.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from nexus_chain.program.descriptors import TensorSpec
+from nexus_chain.program.layouts import PHI_ENTRIES, PHI_NAME
 
 EXP2_SPEC = TensorSpec("tables.exp2", "i32", (257,))
 LOG2_SPEC = TensorSpec("tables.log2", "i32", (257,))
+PHI_SPEC = TensorSpec(PHI_NAME, "i32", (PHI_ENTRIES,))
 ROPE_ONE = 32767
+STILL_COSINE = ROPE_ONE / 2.0**15  # what a rotation by nothing multiplies with: 1 does not fit Q15 in 16 bits
 
 
 def exp2_table() -> Tensor:
@@ -27,18 +32,28 @@ def log2_table() -> Tensor:
     return torch.round(2.0**24 * torch.log2(1 + steps / 256)).to(torch.int32)
 
 
-def rope_table(context: int, head_dim: int, theta: float) -> Tensor:
-    """Row t: D/2 cosines then D/2 sines of ``t * theta^(-2i/D)`` in Q15, clipped to 32767; int16[context, D]."""
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
-    angles = torch.arange(context, dtype=torch.float64)[:, None] * torch.pow(theta, -exponents)[None, :]
+def phi_table() -> Tensor:
+    """``round(2^23 * Phi(i/64))`` for i in 0..512, Phi the normal distribution function; int32[513]."""
+    steps = torch.arange(PHI_ENTRIES, dtype=torch.float64)
+    return torch.round(2.0**22 * (1 + torch.erf(steps / (64 * math.sqrt(2.0))))).to(torch.int32)
+
+
+def rope_table(context: int, frequencies: Tensor) -> Tensor:
+    """Row t: D/2 cosines then D/2 sines of ``t * frequencies`` in Q15, clipped to 32767; int16[context, D]."""
+    angles = torch.arange(context, dtype=torch.float64)[:, None] * frequencies[None, :]
     waves = torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
     return torch.round(waves * 2.0**15).clamp(-ROPE_ONE, ROPE_ONE).to(torch.int16)
 
 
-def committed_tables(context: int, head_dim: int, theta: float) -> dict[str, Tensor]:
-    """All tables a Llama-layout program reads, by weight name."""
+def encoder_tables(context: int, head_dim: int) -> dict[str, Tensor]:
+    """All tables an encoder's program reads, by weight name; :data:`STILL_COSINE` tells what its rotation does."""
+    return {**committed_tables(context, torch.zeros(head_dim // 2)), PHI_SPEC.name: phi_table()}
+
+
+def committed_tables(context: int, frequencies: Tensor) -> dict[str, Tensor]:
+    """All tables a decoder's program reads, by weight name; ``frequencies`` f64[D/2] are radians per position."""
     return {
         EXP2_SPEC.name: exp2_table(),
         LOG2_SPEC.name: log2_table(),
-        "tables.rope": rope_table(context, head_dim, theta),
+        "tables.rope": rope_table(context, frequencies),
     }

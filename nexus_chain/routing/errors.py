@@ -3,6 +3,7 @@
 RoutingError
 ├── ShardCountError        a model cannot be cut into so many shards
 ├── PlacementError         no node has room for a shard
+├── PlanInputError         nodes, a load or a histogram that no plan can be made from
 ├── NoNodeForLayersError   nobody serves a range of layers
 ├── NotReplicasError       receipts that are over different rows are compared
 └── ByzantineAttackError   more than a third of the nodes is proven to have signed wrong results
@@ -23,6 +24,10 @@ class ShardCountError(RoutingError):
 
 class PlacementError(RoutingError):
     """Raised when a shard fits no free node."""
+
+
+class PlanInputError(RoutingError):
+    """Raised when nodes, a load or an experts' histogram make no sense."""
 
 
 class NoNodeForLayersError(RoutingError):

@@ -18,11 +18,19 @@ REPLICAS = 3
 
 @dataclass(frozen=True)
 class NodeProfile:
-    """What a node can hold and do."""
+    """What a node can hold and do.
+
+    ``tokens_per_second`` was measured with one sequence over ``measured_layers`` ([start, end); None: the
+    whole model). ``hop_seconds``: for a row to get there and its successor back, without computing.
+    ``disk_bytes_per_second``: sequential reads; 0: the node keeps all it serves in memory.
+    """
 
     node_id: str
     memory_bytes: int
     tokens_per_second: float
+    measured_layers: tuple[int, int] | None = None
+    hop_seconds: float = 0.0
+    disk_bytes_per_second: float = 0.0
 
 
 def assign_shards(

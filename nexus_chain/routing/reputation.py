@@ -109,6 +109,11 @@ class ReputationBook:
         )
         return replace(self, records={**self.records, node: grown})
 
+    def pardoned(self, node: str) -> ReputationBook:
+        """The book after a re-organisation took a node's conviction back; what was proven otherwise stays."""
+        known = self.records.get(node, TrackRecord())
+        return replace(self, records={**self.records, node: replace(known, convicted=False)})
+
     def after_all(self, verdicts: Iterable[tuple[str, bool]]) -> ReputationBook:
         """The book after judging receipts: (node, whether its receipt was right)."""
         book = self

@@ -36,15 +36,18 @@ class ModelShard:
 def shard_model(program: Program, num_shards: int) -> list[ModelShard]:
     """Cut a program into ``num_shards`` contiguous shards so that the largest has as few bytes as possible.
 
-    Raises ShardCountError unless 1 <= num_shards <= layers.
+    An encoder's last layer, which only samples, is a shard of its own: its embedding has to cross a boundary.
+    Raises ShardCountError unless 1 <= num_shards <= layers, or 2 <= num_shards for an encoder.
     """
-    layers = program.shape.layers
+    layers, tail = program.shape.layers, [] if program.embedding_layer is None else [program.shape.layers]
+    if tail and num_shards == 1:
+        raise ShardCountError("an encoder is cut before its last layer", advice=f"Choose 2 to {layers} shards.")
     if not 1 <= num_shards <= layers:
         raise ShardCountError(
             f"a model of {layers} layers cannot be cut into {num_shards} shards", advice=f"Choose 1 to {layers}."
         )
     sizes = _range_bytes(program)
-    cuts = _balanced_cuts(sizes, layers, num_shards)
+    cuts = [*_balanced_cuts(sizes, layers - len(tail), num_shards - len(tail)), *tail]
     descriptors = program.descriptors()
     return [
         ModelShard(

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
-from node.cli import ask, audit, model, money, network, session, verify, wallet
+from node.cli import ask, audit, embed, model, money, network, session, verify, wallet
 from node.cli.output import emit_json, note
 from node.cli.settings import DEFAULT_RPC, Settings
 
@@ -29,6 +29,7 @@ app.add_typer(wallet.app, name="wallet")
 app.add_typer(session.app, name="session")
 app.add_typer(model.app, name="model")
 app.command("ask")(ask.ask)
+app.command("embed")(embed.embed)
 app.command("verify")(verify.verify)
 app.command("withdraw")(money.withdraw)
 app.command("nodes")(network.nodes)

@@ -4,48 +4,50 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.output import emit_json, ether, hex_id, note, spinner, table
 from node.cli.session import pick_session
-from node.cli.settings import JsonFlag, settings_of
+from node.cli.settings import JsonFlag, Settings, settings_of
+
+if TYPE_CHECKING:
+    from nexus_chain.client.client import Client
+    from nexus_chain.client.order import AskOptions
+    from nexus_chain.client.pipeline import FailoverEvent
+    from nexus_chain.client.session import Asking
+
+DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")]
+SessionOption = Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")]
+ModelOption = Annotated[str | None, typer.Option(help="Model version for --direct [default: newest here].")]
+MaxWeiOption = Annotated[int | None, typer.Option(min=1, help="Refuse when the answer could cost more.")]
 
 
 def ask(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="The text to continue; - reads standard input.")],
-    direct: Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")] = False,
-    session: Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")] = None,
-    model: Annotated[str | None, typer.Option(help="Model version for --direct [default: newest here].")] = None,
+    direct: DirectFlag = False,
+    session: SessionOption = None,
+    model: ModelOption = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Sampling seed; the same one gives the same text.")] = None,
-    max_wei: Annotated[int | None, typer.Option(min=1, help="Refuse when the answer could cost more.")] = None,
+    max_wei: MaxWeiOption = None,
     out: Annotated[Path | None, typer.Option(help="Where to keep the answer [default: NEXUS_HOME/answers].")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`."""
     from nexus_chain.client.order import AskOptions
-    from nexus_chain.client.pipeline import FailoverEvent
-    from node.cli.versions import choose_version, files_of
 
     settings = settings_of(context)
     text = sys.stdin.read() if prompt == "-" else prompt
     options = AskOptions(max_tokens, temperature, None if seed is None else seed.to_bytes(32, "big"), max_wei)
 
-    def told(event: FailoverEvent) -> None:
-        if not json:
-            note(f"\n[segment {event.segment}: {event.reason}; {event.spare} continues at position {event.position}]")
-
     with settings.client() as client:
         with spinner("Looking for nodes", quiet=json):
-            if direct:
-                version = choose_version(settings, model)
-                asking = client.ask_direct(version, files_of(settings, version), text, options, told)
-            else:
-                asking = pick_session(settings, client, session, "open").ask(text, options, told)
+            wanted = model if direct else session
+            asking = begin(settings, client, text, options, direct=direct, wanted=wanted, encoder=False, quiet=json)
         try:
             for piece in asking:
                 if not json:
@@ -69,3 +71,34 @@ def ask(
         f"{len(answer.tokens)} tokens, {answer.tokens_per_second:.1f} a second; cost {ether(answer.cost_wei)} "
         f"in session {hex_id(answer.session)[:12]}\nanswer kept in {path}; check it with `nexus verify {path}`"
     )
+
+
+def begin(
+    settings: Settings,
+    client: Client,
+    text: str,
+    options: AskOptions,
+    *,
+    direct: bool,
+    wanted: str | None,
+    encoder: bool,
+    quiet: bool,
+) -> Asking:
+    """Order an answer; ``wanted`` is the beginning of a model version's id when ``direct``, else of a session's.
+
+    Raises ModelFilesError when the model is not an ``encoder`` and one is needed, or the other way round.
+    """
+    from node.cli.versions import choose_version, files_of
+
+    def told(event: FailoverEvent) -> None:
+        if not quiet:
+            note(f"\n[segment {event.segment}: {event.reason}; {event.spare} continues at position {event.position}]")
+
+    if direct:
+        version = choose_version(settings, wanted)
+        files = files_of(settings, version)
+        files.require(encoder=encoder)
+        return client.ask_direct(version, files, text, options, told)
+    picked = pick_session(settings, client, wanted, "open")
+    picked.files.require(encoder=encoder)
+    return picked.ask(text, options, told)

@@ -3,29 +3,93 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nexus_chain.client.errors import ModelFilesError
 from nexus_chain.client.model_files import TOKENIZER_FILE
 from nexus_chain.json_text import parse_json
-from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
+from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.hugging_face import architecture
+from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.staging import staged
 
 CHECKPOINT_FILE = "model.safetensors"
 METRICS_FILE = "metrics.json"
 
 
-def import_folder(checkpoint: Path, folder: Path) -> IntegerModel:
-    """Import ``checkpoint`` with the activation widths that it was measured with, and keep it in ``folder``.
+@dataclass(frozen=True)
+class Measuring:
+    """How an import is measured: the largest relative increase of perplexity, and on which text.
+
+    ``text`` None: the checkpoint's own held-out sample or else documentation. ``tried`` is told of attempts.
+    """
+
+    gate: float
+    text: Path | None = None
+    beyond_gate: bool = False
+    tried: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An integer model, the choices that made it, and what it loses as a line; None: not measured."""
+
+    model: IntegerModel
+    recipe: Recipe
+    quality: dict[str, float] | None = None
+
+
+def import_folder(checkpoint: Path, folder: Path) -> Imported:
+    """Import ``checkpoint`` with the choices that it records, else the defaults, and keep it in ``folder``.
 
     Raises the importer's errors and ModelFilesError.
     """
-    model = import_checkpoint(checkpoint, widths=activation_bits(checkpoint))
-    keep(model, checkpoint, folder)
-    return model
+    recipe = recorded_recipe(checkpoint) or Recipe()
+    model = import_checkpoint(checkpoint, recipe=recipe)
+    keep(model, recipe, checkpoint, folder)
+    return Imported(model, recipe)
 
 
-def activation_bits(checkpoint: Path) -> ActivationBits | None:
-    """The widths that the folder's metrics were measured with; None (the defaults) without metrics."""
+def import_measured(checkpoint: Path, folder: Path, measuring: Measuring) -> Imported:
+    """Import ``checkpoint`` with the choices that it records or that meet the gate, and keep it in ``folder``.
+
+    A model that does not generate text has no perplexity and is imported unmeasured. Raises the
+    importer's errors, ModelFilesError and QualityError; past the gate nothing is kept, unless wanted.
+    """
+    from nexus_chain.quality import choose_recipe, require_within
+    from nexus_chain.quality.calibration import calibration_windows
+
+    source = Checkpoint(checkpoint)
+    if not architecture(source.config).endswith("ForCausalLM"):
+        return import_folder(checkpoint, folder)
+    recorded = recorded_recipe(checkpoint)
+    windows = calibration_windows(checkpoint, source.config, measuring.text)
+    choice = choose_recipe(
+        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=measuring.tried
+    )
+    if not measuring.beyond_gate:
+        require_within(choice.comparison.relative_increase, measuring.gate)
+    keep(choice.model, choice.recipe, checkpoint, folder)
+    return Imported(choice.model, choice.recipe, choice.comparison.figures())
+
+
+def recorded_recipe(checkpoint: Path) -> Recipe | None:
+    """The choices that a folder records: its recipe, with the widths that it was measured with, if any.
+
+    Raises RecipeError and ModelFilesError.
+    """
+    widths = _measured_widths(checkpoint)
+    if widths is None and not (checkpoint / RECIPE_FILE).is_file():
+        return None
+    recipe = Recipe.of_folder(checkpoint)
+    return replace(recipe, widths=widths) if widths else recipe
+
+
+def _measured_widths(checkpoint: Path) -> ActivationBits | None:
+    """The widths that the folder's metrics were measured with; None without metrics."""
     path = checkpoint / METRICS_FILE
     if not path.is_file():
         return None
@@ -37,10 +101,18 @@ def activation_bits(checkpoint: Path) -> ActivationBits | None:
         ) from error
 
 
-def keep(model: IntegerModel, checkpoint: Path, folder: Path) -> None:
-    """Write the integer model and the checkpoint's tokenizer. Raises ModelFilesError."""
+def keep(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
+    """Write the integer model, its recipe and the checkpoint's tokenizer: all of them or none.
+
+    Raises ModelFilesError, ModelFolderError and CalibrationError.
+    """
+    from nexus_chain.quality.calibration import require_vocabulary
+
     tokenizer = checkpoint / TOKENIZER_FILE
     if not tokenizer.is_file():
         raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
-    model.save(folder)
-    shutil.copyfile(tokenizer, folder / TOKENIZER_FILE)
+    require_vocabulary(checkpoint, model.program.shape.vocab)
+    with staged(folder) as part:
+        model.save(part)
+        (part / RECIPE_FILE).write_text(recipe.to_json())
+        shutil.copyfile(tokenizer, part / TOKENIZER_FILE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli import shards as shard_commands
 from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
 
@@ -16,32 +17,57 @@ if TYPE_CHECKING:
     from nexus_chain.chain.contracts import Contracts
     from nexus_chain.chain.model_registry import ModelVersion
 
-app = typer.Typer(help="Import, shard and publish models.", no_args_is_help=True, rich_markup_mode=None)
-CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a Hugging Face Llama-layout checkpoint.")]
+app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_args_is_help=True, rich_markup_mode=None)
+app.command("inspect")(shard_commands.inspect)
+app.command("verify")(shard_commands.verify)
+app.command("plan")(shard_commands.plan)
+CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a trained Hugging Face checkpoint.")]
+GATE_PER_CENT = 0.5
+GateOption = Annotated[
+    float, typer.Option(min=0.0, help="Largest increase of perplexity against float32, in per cent.")
+]
+BeyondGateFlag = Annotated[bool, typer.Option("--beyond-gate", help="Go on even if the increase is past the gate.")]
 
 
 @app.command("import")
 def import_model(
     context: typer.Context,
-    checkpoint: CheckpointArgument,
+    checkpoint: Annotated[str, typer.Argument(help="Folder of a Hugging Face checkpoint, or the hub's id of one.")],
     out: Annotated[Path | None, typer.Option(help="Where to write it [default: NEXUS_HOME/models/NAME].")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Text to measure on [default: the checkpoint's held-out sample, or docstrings].")
+    ] = None,
+    gate: GateOption = GATE_PER_CENT,
+    beyond_gate: BeyondGateFlag = False,
+    unmeasured: Annotated[
+        bool, typer.Option("--unmeasured", help="Do not compare with float32, which needs 4 bytes a weight.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Turn a checkpoint into an integer model: program.json, weights.safetensors, tokenizer.json."""
+    """Turn a checkpoint into an integer model: program.json, weights.safetensors, recipe.json, tokenizer.json.
+
+    Its perplexity is compared with that of float32; outliers are smoothed and rows widened until it is
+    within the gate. Past the gate nothing is kept.
+    """
     from nexus_chain.commitments.weights import ModelCommitment
-    from node.cli.importing import import_folder
+    from node.cli.checkpoints import checkpoint_folder
+    from node.cli.importing import Measuring, import_folder, import_measured
 
     settings = settings_of(context)
-    folder = out or settings.home.models / checkpoint.resolve().name
+    source = checkpoint_folder(checkpoint, settings.home)
+    folder = out or settings.home.models / source.resolve().name
+    measuring = Measuring(gate / 100, calibration, beyond_gate, (lambda line: None) if json else note)
     with spinner(f"Importing {checkpoint}", quiet=json):
-        model = import_folder(checkpoint, folder)
-        commitment = ModelCommitment.of(model)
+        imported = import_folder(source, folder) if unmeasured else import_measured(source, folder, measuring)
+        commitment = ModelCommitment.of(imported.model)
+    layers = imported.model.program.shape.layers
     if json:
         roots = {"weights_root": hex_id(commitment.weights_root), "program_root": hex_id(commitment.program_root)}
-        emit_json({"folder": str(folder), "layers": model.program.shape.layers, **roots})
+        emit_json({"folder": str(folder), "layers": layers, **roots, "quality": imported.quality})
         return
     result(str(folder))
-    note(f"{model.program.shape.layers} layers, weights root {hex_id(commitment.weights_root)}")
+    note(f"{layers} layers, weights root {hex_id(commitment.weights_root)}")
+    note(_told(imported.quality))
 
 
 @app.command("shard")
@@ -86,6 +112,8 @@ def publish(
     name: Annotated[str | None, typer.Option(help="Name in the certificate [default: the folder's].")] = None,
     parent: Annotated[str | None, typer.Option(help="Version this one came from, its id or the beginning.")] = None,
     ipfs: Annotated[str | None, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon to pin to as well.")] = None,
+    gate: GateOption = GATE_PER_CENT,
+    beyond_gate: BeyondGateFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Prove, register and certify a trained model; its files go into the block store.
@@ -94,7 +122,10 @@ def publish(
     """
     from nexus_chain.certificates.block_store import BlockStore
     from nexus_chain.certificates.publication import Publication
+    from nexus_chain.disputes.caps import check_caps
     from nexus_chain.program.overflow import prove_no_overflow
+    from nexus_chain.quality import require_within
+    from nexus_chain.quality.calibration import require_vocabulary
     from node.cli.importing import keep
     from node.cli.versions import choose_version
 
@@ -104,8 +135,12 @@ def publish(
     pinner = _pinner(settings, ipfs) if ipfs else None  # a bad address is refused before anything is paid for
     with spinner("Importing and hashing", quiet=json):
         publication = Publication.prepare(checkpoint, store, version, name)
+    require_vocabulary(checkpoint, publication.model.program.shape.vocab)
+    if not beyond_gate:
+        require_within(publication.relative_increase, gate / 100)
     with spinner("Proving that no operation overflows", quiet=json):
         proof = prove_no_overflow(publication.model.program)
+        check_caps(publication.model.program)
     before = choose_version(settings, parent) if parent else bytes(32)
     with spinner("Registering", quiet=json):
         version_id, published_gas = _register(
@@ -114,7 +149,7 @@ def publish(
         signed = publication.certificate(settings.wallet.address, version_id, before).sign(settings.wallet)
         cid = store.add_bytes(signed.to_bytes())
         anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
-    keep(publication.model, checkpoint, settings.home.models / version_id.hex()[:16])
+    keep(publication.model, publication.recipe, checkpoint, settings.home.models / version_id.hex()[:16])
     pinned = pinner.pin_all([cid, *publication.cids]) if pinner else None
     document = {
         "model_version": hex_id(version_id),
@@ -156,6 +191,17 @@ def pin(
             note(f"{entry.cid}: {entry.problem}")
     if waiting:
         raise typer.Exit(1)
+
+
+def _told(quality: dict[str, float] | None) -> str:
+    """What an import loses, in words."""
+    if quality is None:
+        return "Not compared with the float model."
+    return (
+        f"Perplexity {quality['perplexity_float32']:.4f} in float32, {quality['perplexity_integer']:.4f} in integers "
+        f"({quality['relative_increase']:+.3%}); the same best token in {quality['top1_agreement']:.2%} of "
+        f"{quality['tokens']} predictions."
+    )
 
 
 def _register(contracts: Contracts, publisher: str, stated: ModelVersion) -> tuple[bytes, int]:

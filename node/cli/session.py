@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,10 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.errors import SessionStateError
 from node.cli.output import emit_json, ether, hex_id, note, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
+
+if TYPE_CHECKING:
+    from nexus_chain.client.client import Client
+    from nexus_chain.client.session import Session
 
 app = typer.Typer(help="Sessions: one lock, many answers.", no_args_is_help=True, rich_markup_mode=None)
 SessionArgument = Annotated[
@@ -128,7 +132,7 @@ def allot(
     result(f"{checksum(node)} may now earn {ether(cap)} in {hex_id(chosen.id)[:12]} ({mined.gas} gas)")
 
 
-def pick_session(settings: Settings, client: Any, wanted: str | None, state: str) -> Any:
+def pick_session(settings: Settings, client: Client, wanted: str | None, state: str) -> Session:
     """The session whose id starts with ``wanted``, else the newest in ``state``. Raises SessionStateError."""
     from node.cli.versions import files_of
 

@@ -20,6 +20,8 @@ EQUIVOCATION, LINK, STEP = "equivocation", "link", "step"
 COMMITMENT_LIFE = 3_600 - 300
 #: Gas of all of one challenger's own moves, with room: what a budget must cover before a game is opened.
 GAME_GAS = 12_000_000
+#: For so many blocks after its end a case is looked at again: a re-organisation may take the verdict back.
+CONFIRMATIONS = 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Case:
     gas: int = 0
     transactions: int = 0
     outcome: str = ""
+    ended_at: int = 0
 
     @property
     def over(self) -> bool:
@@ -48,7 +51,7 @@ class Case:
 
 @dataclass(frozen=True)
 class WatchState:
-    """Everything a restarted watcher has to know: verdicts by order and by receipt, cases by receipt digest."""
+    """Everything a restarted watcher has to know: verdicts by answer and by receipt, cases by receipt digest."""
 
     judged: Mapping[bytes, str] = field(default_factory=dict)
     cases: Mapping[bytes, Case] = field(default_factory=dict)
@@ -71,9 +74,11 @@ class WatchState:
 
 @dataclass(frozen=True)
 class AnswerJudged:
-    """An answer was looked at: ``right``, ``wrong``, ``unchecked`` (the policy spared it) or ``refused`` (not ours)."""
+    """An answer was looked at: ``right``, ``wrong``, ``incomplete`` (nobody can be accused on it),
+    ``unchecked`` (the policy spared it) or ``refused`` (not ours).
+    """
 
-    order: bytes
+    answer: bytes
     verdict: str
 
 
@@ -122,20 +127,28 @@ class MoveMined:
 
 @dataclass(frozen=True)
 class CaseEnded:
-    """Nothing is left to do: ``convicted``, ``acquitted``, ``void`` or why it was given up."""
+    """Nothing is left to do: ``convicted``, ``acquitted``, ``void`` or why it was given up; at ``block``."""
 
     receipt: bytes
     outcome: str
+    block: int
 
 
-WatchEvent = AnswerJudged | ReceiptJudged | CaseOpened | GameFound | MoveMined | CaseEnded
+@dataclass(frozen=True)
+class CaseReopened:
+    """The chain no longer says how the case ended."""
+
+    receipt: bytes
+
+
+WatchEvent = AnswerJudged | ReceiptJudged | CaseOpened | GameFound | MoveMined | CaseEnded | CaseReopened
 
 
 def transition(state: WatchState, event: WatchEvent) -> WatchState:
     """The state after ``event``; the same object when nothing changed."""
     match event:
         case AnswerJudged():
-            return replace(state, judged={**state.judged, event.order: event.verdict})
+            return replace(state, judged={**state.judged, event.answer: event.verdict})
         case ReceiptJudged():
             return _receipt_judged(state, event)
         case CaseOpened():
@@ -161,7 +174,11 @@ def transition(state: WatchState, event: WatchEvent) -> WatchState:
         case CaseEnded():
             known = state.cases[event.receipt]
             book = state.book.after(known.node, convicted=event.outcome.startswith("convicted"))
-            return replace(_with(state, replace(known, outcome=event.outcome)), book=book)
+            ended = replace(known, outcome=event.outcome, ended_at=event.block)
+            return replace(_with(state, ended), book=book)
+        case CaseReopened():
+            known = state.cases[event.receipt]
+            return replace(_with(state, replace(known, outcome="")), book=state.book.pardoned(known.node))
 
 
 def _receipt_judged(state: WatchState, event: ReceiptJudged) -> WatchState:
@@ -248,6 +265,16 @@ _FINAL = {
 }
 
 
+_ELSEWHERE = "convicted elsewhere"
+
+
+def undone(case: Case, facts: Facts) -> bool:
+    """Whether a re-organisation took back what ended ``case``."""
+    if case.outcome in _FINAL.values():
+        return facts.game is None or _FINAL.get(facts.game.state) != case.outcome
+    return case.outcome == _ELSEWHERE and not facts.convicted
+
+
 def next_move(case: Case, facts: Facts, budget: Budget, state: WatchState) -> Move:
     """What to do about ``case`` now."""
     if case.over:
@@ -272,7 +299,7 @@ def _in_game(game: GameRecord, facts: Facts) -> Move:
 
 def _before_game(case: Case, facts: Facts, budget: Budget, state: WatchState) -> Move:
     if facts.convicted:
-        return End("convicted elsewhere")
+        return End(_ELSEWHERE)
     if facts.settled or facts.now > facts.line_end:
         return End("too late: the node's line is over")
     bond = 0 if case.kind == EQUIVOCATION else facts.bond

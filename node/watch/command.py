@@ -33,12 +33,17 @@ def watch(
     policy: Annotated[str, typer.Option(help="trust, sample=p (a share of the answers) or full.")] = "full",
     bonds: Annotated[int, typer.Option(help="Wei that may be locked in open games.")] = 10**18,
     fees: Annotated[int, typer.Option(help="Wei that may be spent on fees in all.")] = 10**18,
+    reputation: Annotated[
+        Path | None,
+        typer.Option(help="File that tells your client about nodes; NEXUS_HOME/reputation.json by default."),
+    ] = None,
     interval: Annotated[float, typer.Option(help="Seconds between rounds.")] = 5.0,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Stop when no case is open.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with a report for scripts.")] = False,
 ) -> None:
     """Recompute answers and dispute wrong ones: commits, opens and plays games by itself."""
     # Recomputing needs torch, which takes seconds to import.
+    from nexus_chain.client.home import ClientHome
     from nexus_chain.client.verify import sampled
     from node.watch.watcher import Watcher, WatchSettings
 
@@ -49,6 +54,7 @@ def watch(
         tuple(models or [nexus_home() / "models"]),
         sampled(parse_policy(policy)),
         Budget(bonds, fees),
+        reputation or ClientHome.from_environment().reputation,
     )
     path = configuration.wallet_path
     Wallet.address_in(path)  # no question for a password when there is no keystore

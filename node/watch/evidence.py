@@ -13,13 +13,13 @@ from torch import Tensor
 from nexus_chain.chain.dispute_game import GameOpening
 from nexus_chain.client.peer import SignedReceipt
 from nexus_chain.client.proof import InferenceProof
-from nexus_chain.client.verify import VerifiedFragment, judge_receipts, recompute
+from nexus_chain.client.verify import in_order, judge_receipts, recompute
 from nexus_chain.commitments.tensor import tensor_tree
 from nexus_chain.disputes.trace import Sequence, Trace
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import Receipt
+from nexus_chain.market.documents import Receipt, TokenFeed, require_signer
 from nexus_chain.market.receipts import check_receipt
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
@@ -36,14 +36,28 @@ class Accusation:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Every usable receipt with whether its node did right, and whom to accuse of what."""
+    """Receipts with whether their nodes did right, and whom to accuse of what.
+
+    ``complete``: about every usable receipt something could be said. Else the file was altered, or lacks documents.
+    """
 
     verdicts: tuple[tuple[SignedReceipt, bool], ...]
     accusations: tuple[Accusation, ...]
+    complete: bool
+
+    @property
+    def word(self) -> str:
+        """What the book says about the answer."""
+        if self.accusations:
+            return "wrong"
+        return "right" if self.complete else "incomplete"
 
 
-def usable(proof: InferenceProof, receipt_keys: Mapping[str, str]) -> InferenceProof:
-    """The answer with those receipts that their nodes really signed, for this order: others accuse nobody."""
+def usable(proof: InferenceProof, receipt_keys: Mapping[str, str], signer: str) -> InferenceProof:
+    """The answer with those receipts that their nodes really signed, for this order, and the feeds that ``signer`` did.
+
+    ``signer`` is the session key on the chain. Others accuse nobody.
+    """
     kept = []
     for receipt, signature in proof.receipts:
         key = receipt_keys.get(receipt.node, receipt.node)
@@ -55,51 +69,59 @@ def usable(proof: InferenceProof, receipt_keys: Mapping[str, str]) -> InferenceP
             continue
         if receipt.to_position < len(proof.tokens):
             kept.append((receipt, signature))
-    return replace(proof, receipts=tuple(kept))
+    feeds = tuple(signed for signed in proof.feeds if _is_signed(proof, *signed, signer))
+    return replace(proof, receipts=tuple(kept), feeds=feeds)
+
+
+def _is_signed(proof: InferenceProof, feed: TokenFeed, signature: bytes, signer: str) -> bool:
+    try:
+        require_signer(feed, signature, proof.domain, signer)
+    except NexusError:
+        return False
+    return feed.order_digest == proof.order_digest
+
+
+def identity_of(proof: InferenceProof) -> bytes:
+    """What was looked at: the same order with other tokens or receipts is another answer.
+
+    Otherwise a file that leaves a liar's receipts out would keep the whole one from ever being judged.
+    """
+    receipts = sorted(receipt.digest(proof.domain) for receipt, _ in proof.receipts)
+    feeds = sorted(feed.digest(proof.domain) for feed, _ in proof.feeds)
+    return keccak(repr((proof.order_digest, proof.prompt_length, proof.tokens, receipts, feeds)).encode())
 
 
 def judge(proof: InferenceProof, model: IntegerModel) -> Judgement:
     """Recompute an answer whose receipts are ``usable``. Raises ModelFilesError."""
-    fragments = list(judge_receipts(proof, recompute(proof, model)))
-    verdicts = tuple((_signed(proof, fragment), _right(proof, fragment)) for fragment in fragments)
+    verdicts: list[tuple[SignedReceipt, bool]] = []
     accused: dict[str, Accusation] = {}
-    for fragment in fragments:
-        kind = _kind(proof, fragment)
-        # The earliest wrong chunk has the smallest trace, and a stake is taken once.
-        if kind and fragment.node not in accused:
-            accused[fragment.node] = Accusation(_signed(proof, fragment), kind)
-    return Judgement(verdicts, tuple(accused.values()))
+    receipts = in_order(proof.receipts)
+    # INVARIANT: a verdict belongs to the receipt it was found for: a node may have signed several for one place.
+    for signed, fragment in zip(receipts, judge_receipts(proof, recompute(proof, model)), strict=True):
+        handed = _handed(proof, signed[0])
+        # A node that worked honestly on what a liar handed it did nothing wrong.
+        if fragment.verified or (not fragment.to_blame and signed[0].in_root in handed):
+            verdicts.append((signed, True))
+        elif fragment.to_blame or handed:
+            verdicts.append((signed, False))
+            # The earliest wrong chunk has the smallest trace, and a stake is taken once.
+            accused.setdefault(signed[0].node, Accusation(signed, STEP if fragment.to_blame else LINK))
+    complete = 0 < len(verdicts) == len(receipts)
+    return Judgement(tuple(verdicts), tuple(accused.values()), complete)
 
 
-def _right(proof: InferenceProof, fragment: VerifiedFragment) -> bool:
-    """A node that worked honestly on what a liar handed it did nothing wrong."""
-    return fragment.verified or not _kind(proof, fragment)
+def _handed(proof: InferenceProof, receipt: Receipt) -> set[bytes]:
+    """Roots of the rows that were handed to the receipt's node, by the documents in the file.
 
-
-def _kind(proof: InferenceProof, fragment: VerifiedFragment) -> str:
-    if fragment.verified:
-        return ""
-    if fragment.to_blame:
-        return STEP
-    receipt, _ = _signed(proof, fragment)
-    return "" if _is_vouched(proof, receipt) else LINK
-
-
-def _is_vouched(proof: InferenceProof, receipt: Receipt) -> bool:
-    """Whether a document in the file says that somebody handed over the rows that the receipt names."""
+    INVARIANT: what a file leaves out accuses nobody. The node may hold the document that vouches for its rows; a
+    link game on an incomplete file is then lost, bond and all, and whoever made the file so wins from it.
+    """
+    if receipt.segment == 0 and receipt.to_position == proof.prompt_length:
+        return {proof.order.prompt_root}
     if receipt.segment == 0:
-        roots = {feed.root for feed, _ in proof.feeds if feed.to_position == receipt.to_position}
-        return receipt.in_root in roots | {proof.order.prompt_root}
-    return any(
-        (other.segment, other.to_position, other.out_root)
-        == (receipt.segment - 1, receipt.to_position, receipt.in_root)
-        for other, _ in proof.receipts
-    )
-
-
-def _signed(proof: InferenceProof, fragment: VerifiedFragment) -> SignedReceipt:
-    wanted = (fragment.segment, fragment.node, fragment.to_position)
-    return next(s for s in proof.receipts if (s[0].segment, s[0].node, s[0].to_position) == wanted)
+        return {feed.root for feed, _ in proof.feeds if feed.to_position == receipt.to_position}
+    before = (receipt.segment - 1, receipt.to_position)
+    return {other.out_root for other, _ in proof.receipts if (other.segment, other.to_position) == before}
 
 
 def claim_of(receipt: Receipt) -> bytes:

@@ -8,6 +8,7 @@ from node.watch.cases import (
     AnswerJudged,
     CaseEnded,
     CaseOpened,
+    CaseReopened,
     GameFound,
     MoveMined,
     ReceiptJudged,
@@ -17,7 +18,10 @@ from node.watch.cases import (
 )
 from node.write_ahead_log import EventLog
 
-_KINDS = {kind.__name__: kind for kind in (AnswerJudged, ReceiptJudged, CaseOpened, GameFound, MoveMined, CaseEnded)}
+_KINDS = {
+    kind.__name__: kind
+    for kind in (AnswerJudged, ReceiptJudged, CaseOpened, GameFound, MoveMined, CaseEnded, CaseReopened)
+}
 
 
 class CaseBook:

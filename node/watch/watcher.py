@@ -16,26 +16,29 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
-from nexus_chain.chain.transactions import Mined
+from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.client.model_files import find_model_files
 from nexus_chain.client.peer import SignedReceipt
 from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.reputation_file import save_reputation
 from nexus_chain.client.verify import AuditLevel
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
-from nexus_chain.routing.reputation import detect_byzantine
+from nexus_chain.routing.reputation import ReputationBook, detect_byzantine
 from node.chain_view import ChainView
 from node.errors import GameDataError
 from node.watch.cases import (
+    CONFIRMATIONS,
     EQUIVOCATION,
     LINK,
     AnswerJudged,
     Case,
     CaseEnded,
     CaseOpened,
+    CaseReopened,
     Commit,
     End,
     Facts,
@@ -49,24 +52,35 @@ from node.watch.cases import (
     Void,
     Wait,
     next_move,
+    undone,
 )
-from node.watch.evidence import Evidence, claim_of, judge, usable
+from node.watch.evidence import Evidence, claim_of, identity_of, judge, usable
 from node.watch.log import CaseBook
 from node.watch.player import Player
 from node.watch.policy import Budget
 
 log = logging.getLogger(__name__)
 
+_SAID = {
+    "right": "every bit agrees",
+    "wrong": "WRONG",
+    "incomplete": "its tokens and documents do not fit together; nobody is accused on such a file",
+}
+
 
 @dataclass(frozen=True)
 class WatchSettings:
-    """``data``: the watcher's own folder; ``answers``: folders with answer files; ``models``: where models lie."""
+    """``data``: the watcher's own folder; ``answers``: folders with answer files; ``models``: where models lie.
+
+    ``reputation``: the file from which this user's client learns about nodes, if there is one.
+    """
 
     data: Path
     answers: tuple[Path, ...]
     models: tuple[Path, ...]
     level: AuditLevel
     budget: Budget
+    reputation: Path | None = None
 
 
 class Watcher:
@@ -83,6 +97,7 @@ class Watcher:
         self._evidence: dict[bytes, Evidence] = {}
         self._seen: set[tuple[Path, int]] = set()
         self._said: dict[bytes, str] = {}
+        self._told = ReputationBook()
 
     def close(self) -> None:
         """Close the log."""
@@ -94,9 +109,10 @@ class Watcher:
         for path in self._new_answers():
             said += self._guarded(f"answer {path.name}", lambda path=path: self._judge(path))
         for case in list(self.book.state.cases.values()):
-            if not case.over:
-                name = f"receipt 0x{case.receipt.hex()[:16]}"
-                said += self._guarded(name, lambda case=case: self._advance(case))
+            name = f"receipt 0x{case.receipt.hex()[:16]}"
+            act = self._look_back if case.over else self._advance
+            said += self._guarded(name, lambda case=case, act=act: act(case))
+        self._guarded("the reputation file", self._tell_client)
         return said + self._guarded("the balance", self._withdraw)
 
     @staticmethod
@@ -107,9 +123,21 @@ class Watcher:
         except NexusError as error:
             log.warning("%s has to wait: %s", what, error)
             return []
+        except Exception:
+            # INVARIANT: nothing that a stranger's file or server makes of us ends the watcher: its games have clocks.
+            log.exception("%s has to wait", what)
+            return []
         for line in said:
             log.info(line)
         return said
+
+    def _tell_client(self) -> list[str]:
+        """Write down what routing should know."""
+        path, book = self._settings.reputation, self.book.state.book
+        if path is not None and book.records and book != self._told:
+            save_reputation(path, book)
+            self._told = book
+        return []
 
     def _withdraw(self) -> list[str]:
         """Fetch bonds and rewards once nothing is open: one transaction for all of them."""
@@ -129,28 +157,29 @@ class Watcher:
     def _new_answers(self) -> Iterator[Path]:
         for folder in self._settings.answers:
             for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
-                if (path, path.stat().st_mtime_ns) not in self._seen:
+                stamp = _stamp(path)
+                if stamp is not None and stamp not in self._seen:
                     yield path
 
     def _judge(self, path: Path) -> list[str]:
-        stamp = path, path.stat().st_mtime_ns
+        stamp = _stamp(path)
         proof = InferenceProof.load(path)
-        known = proof.order_digest in self.book.state.judged
+        known = identity_of(proof) in self.book.state.judged
         said = [] if known else self._judge_new(proof)
-        self._seen.add(stamp)
+        if stamp is not None:
+            self._seen.add(stamp)
         return said
 
     def _judge_new(self, proof: InferenceProof) -> list[str]:
-        digest, order = proof.order_digest, proof.order
-        name = f"answer 0x{digest.hex()[:16]}"
+        digest, order = identity_of(proof), proof.order
+        name = f"answer 0x{proof.order_digest.hex()[:16]}"
         if proof.domain != self._contracts.domain:
             self.book.write(AnswerJudged(digest, "refused"))
             return [f"{name} is for another market"]
-        require_signer(
-            order, proof.order_signature, proof.domain, self._contracts.market.session_of(order.session).signer
-        )
+        signer = self._contracts.market.session_of(order.session).signer
+        require_signer(order, proof.order_signature, proof.domain, signer)
         nodes = {receipt.node for receipt, _ in proof.receipts}
-        proof = usable(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes})
+        proof = usable(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes}, signer)
         said = self._equivocations(proof)
         if not self._settings.level.recompute():
             self.book.write(AnswerJudged(digest, "unchecked"))
@@ -159,9 +188,9 @@ class Watcher:
         for accusation in found.accusations:
             said += self._accuse(proof, accusation.signed, accusation.kind)
         self._remember(found.verdicts)
-        self.book.write(AnswerJudged(digest, "wrong" if found.accusations else "right"))
+        self.book.write(AnswerJudged(digest, found.word))
         said += self._compromised(found.verdicts)
-        return [*said, f"{name}: {'WRONG' if found.accusations else 'every bit agrees'}"]
+        return [*said, f"{name}: {_SAID[found.word]}"]
 
     def _remember(self, verdicts: tuple[tuple[SignedReceipt, bool], ...]) -> None:
         for (receipt, _), right in verdicts:
@@ -230,6 +259,24 @@ class Watcher:
         move = next_move(case, self._facts(case, game), self._settings.budget, self.book.state)
         return self._make(case, number, game, move)
 
+    def _look_back(self, case: Case) -> list[str]:
+        """Take a case up again whose verdict is no longer on the chain."""
+        if not case.ended_at or self._head() > case.ended_at + CONFIRMATIONS:
+            return []
+        _, game = self._game_of(case)
+        if not undone(case, self._facts(case, game)):
+            return []
+        self.book.write(CaseReopened(case.receipt))
+        return [f"{case.node}: {case.outcome} no longer, a re-organisation took it back"]
+
+    def _head(self) -> int:
+        with chain_errors(self._contracts.web3):
+            return int(self._contracts.web3.eth.block_number)
+
+    def _gas_price(self) -> int:
+        with chain_errors(self._contracts.web3):
+            return int(self._contracts.web3.eth.gas_price)
+
     def _game_of(self, case: Case) -> tuple[int, GameRecord | None]:
         """Our latest game about the receipt, found on the chain: our own memory may be ahead of it."""
         ours = [
@@ -251,7 +298,7 @@ class Watcher:
             committed_at=self._disputes.committed_at(self._address, commitment),
             # The bond follows the base fee, which grows by an eighth a block at most.
             bond=self._disputes.bond_now() * 5 // 4,
-            gas_price=int(self._contracts.web3.eth.gas_price),
+            gas_price=self._gas_price(),
             game=game,
         )
 
@@ -260,7 +307,7 @@ class Watcher:
             case Wait():
                 return self._once(case, move.reason)
             case End():
-                self.book.write(CaseEnded(case.receipt, move.outcome))
+                self.book.write(CaseEnded(case.receipt, move.outcome, self._head()))
                 self._evidence.pop(case.receipt, None)
                 return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
             case Commit():
@@ -301,7 +348,7 @@ class Watcher:
             return self._mined(case, *self._player.play(number, game, self._evidence_of(case)))
         except NothingToDisputeError as error:
             log.error("game %d cannot be won: %s", number, error)
-            self.book.write(CaseEnded(case.receipt, "given up: the node's trace is right"))
+            self.book.write(CaseEnded(case.receipt, "given up: the node's trace is right", self._head()))
             return [f"{case.node}: its published trace is right"]
 
     def _mined(self, case: Case, move: str, mined: Mined) -> list[str]:
@@ -342,3 +389,11 @@ class Watcher:
                 for case in state.cases.values()
             ],
         }
+
+
+def _stamp(path: Path) -> tuple[Path, int] | None:
+    """What tells whether a file was written again; None where there is no file, or none any more."""
+    try:
+        return (path, path.stat().st_mtime_ns) if path.is_file() else None
+    except OSError:
+        return None

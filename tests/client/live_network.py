@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,12 +39,12 @@ PASSWORD = "battery staple"
 STAKE = str(10**17)
 
 
-def write_model(folder: Path) -> IntegerModel:
-    """A random model and a byte-level tokenizer of at most its vocabulary, no end token among it."""
-    model = random_model(SHAPE, seed=11)
+def write_model(folder: Path, shape: ModelShape = SHAPE) -> IntegerModel:
+    """A random model of a shape and a byte-level tokenizer of at most its vocabulary, no end token among it."""
+    model = random_model(shape, seed=11)
     model.save(folder)
     tokenizer = ByteLevelBPETokenizer()
-    tokenizer.train_from_iterator(["def fib(n):\n    return n\n"] * 4, vocab_size=SHAPE.vocab, show_progress=False)
+    tokenizer.train_from_iterator(["def fib(n):\n    return n\n"] * 4, vocab_size=shape.vocab, show_progress=False)
     tokenizer.save(str(folder / "tokenizer.json"))
     return model
 
@@ -101,15 +101,17 @@ def _join(node: NodeProcess) -> None:
 
 
 @contextmanager
-def live_network(folder: Path) -> Iterator[LiveNetwork]:
-    """Anvil, contracts, model, two nodes for each of two segments; all stopped in the end."""
+def live_network(
+    folder: Path, shape: ModelShape = SHAPE, split: Sequence[tuple[int, int]] = SPLIT, copies: int = 2
+) -> Iterator[LiveNetwork]:
+    """Anvil, contracts, model, ``copies`` nodes for each segment of ``split``; all stopped in the end."""
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
         creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")
         deployment, _ = deploy(creator, publisher.address, preset="local", path=path)
         contracts = Contracts.at(chain.web3, deployment, publisher)
-        model = write_model(folder / "model")
+        model = write_model(folder / "model", shape)
         files = ModelFiles(folder / "model")
         commitment = ModelCommitment.of(model)
         stated = ModelVersion(
@@ -117,16 +119,17 @@ def live_network(folder: Path) -> Iterator[LiveNetwork]:
             commitment.program_root,
             hashlib.sha256((folder / "model" / "tokenizer.json").read_bytes()).digest(),
             2 * PRICE,
-            SHAPE.layers,
+            shape.layers,
             SemVer(1, 0, 0),
             "bafkqaaa",
         )
         version, _ = contracts.models.publish(stated)
         net = Network(chain, folder, path, deployment, version, contracts)
-        for start, end in SPLIT:
+        for start, end in split:
             write_tensor_block(model, net.block(start, end), start, end, commitment)
         nodes = tuple(
-            [NodeProcess(net, folder / f"node-{start}-{copy}", start, end) for copy in range(2)] for start, end in SPLIT
+            [NodeProcess(net, folder / f"node-{start}-{copy}", start, end) for copy in range(copies)]
+            for start, end in split
         )
         try:
             with ThreadPoolExecutor(4) as pool:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from nexus_chain.commitments.errors import TamperedTensorError, TensorBlockError
+from nexus_chain.commitments.block_index import index_path, leaves_path
+from nexus_chain.commitments.errors import EstablishedFactsError, TamperedTensorError, TensorBlockError
+from nexus_chain.commitments.established import EstablishedFacts
+from nexus_chain.commitments.mapped_file import CLOCK_STEP_NS, FileIdentity, MappedFile
 from nexus_chain.commitments.merkle import verify_inclusion
-from nexus_chain.commitments.tensor_block import index_path, load_tensor_block, write_tensor_block
+from nexus_chain.commitments.tensor_block import load_tensor_block, write_tensor_block
 from nexus_chain.commitments.weights import ModelCommitment, program_root, weight_leaf, weights_root, weights_tree
 from nexus_chain.program import PRESETS, IntegerModel, random_model
 
@@ -36,7 +42,7 @@ def written(model: IntegerModel, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def block(written: Path, tmp_path: Path) -> Path:
-    for source in (written, index_path(written)):
+    for source in (written, index_path(written), leaves_path(written)):
         shutil.copy(source, tmp_path / source.name)
     return tmp_path / written.name
 
@@ -66,7 +72,8 @@ def test_written_shard_loads_with_the_same_bits(
     assert set(block.weights) == {spec.name for spec in model.program.weights_of(start, end)}
     assert all(torch.equal(tensor, model.weights[name]) for name, tensor in block.weights.items())
     assert block.nbytes == sum(spec.nbytes for spec in model.program.weights_of(start, end))
-    assert sorted(p.name for p in path.parent.iterdir()) == ["part.safetensors", "part.safetensors.index.json"]
+    names = ["part.safetensors", "part.safetensors.index.json", "part.safetensors.leaves"]
+    assert sorted(p.name for p in path.parent.iterdir()) == names
 
 
 def test_block_is_a_plain_safetensors_file(model: IntegerModel, block: Path) -> None:
@@ -154,11 +161,11 @@ def test_missing_files_are_named(block: Path, commitment: ModelCommitment) -> No
         load_tensor_block(block, commitment.weights_root)
 
 
-@pytest.mark.parametrize("damage", ["format", "tensors", "layers", "program", "leaves", "program_root"])
+@pytest.mark.parametrize("damage", ["format", "tensors", "layers", "program", "program_root"])
 def test_damaged_index_is_refused(block: Path, commitment: ModelCommitment, damage: str) -> None:
     index = json.loads(index_path(block).read_text())
     index[damage] = {"format": "other", "tensors": index["tensors"][1:], "layers": [1, 9], "program": {},
-                     "leaves": {"embed.table": "%"}, "program_root": "00" * 32}[damage]  # fmt: skip
+                     "program_root": "00" * 32}[damage]  # fmt: skip
     index_path(block).write_text(json.dumps(index))
     with pytest.raises(TensorBlockError):
         load_tensor_block(block, commitment.weights_root)
@@ -184,10 +191,13 @@ def test_index_cannot_point_to_other_layers_unnoticed(block: Path, commitment: M
         load_tensor_block(block, commitment.weights_root)
 
 
-def test_leaves_that_lie_still_give_the_tensor(block: Path, commitment: ModelCommitment) -> None:
-    index = json.loads(index_path(block).read_text())
-    index["leaves"] = {}
-    index_path(block).write_text(json.dumps(index))
+@pytest.mark.parametrize("leaves", [None, b"", b"\0" * 4096])
+def test_without_true_leaves_the_whole_tensor_is_named(
+    block: Path, commitment: ModelCommitment, leaves: bytes | None
+) -> None:
+    leaves_path(block).unlink()
+    if leaves is not None:
+        leaves_path(block).write_bytes(leaves)
     load_tensor_block(block, commitment.weights_root)
     flip(block, place_of(block, "embed.table")[0])
     with pytest.raises(TamperedTensorError, match=r"'embed.table' .* rows 0 to 639"):
@@ -199,3 +209,174 @@ def test_header_with_another_shape_is_refused(block: Path, commitment: ModelComm
     block.write_bytes(raw.replace(b'"shape":[640,64]', b'"shape":[64,640]', 1))
     with pytest.raises(TensorBlockError, match=r"'embed.table' should be i16 \[640, 64\]"):
         load_tensor_block(block, commitment.weights_root)
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Bytes hashed since the last call."""
+    read = [0]
+    pieces = MappedFile.pieces
+
+    def counted(file: MappedFile, offset: int, length: int, unit: int = 1) -> object:
+        read[0] += length
+        return pieces(file, offset, length, unit)
+
+    monkeypatch.setattr(MappedFile, "pieces", counted)
+
+    def taken() -> int:
+        found, read[0] = read[0], 0
+        return found
+
+    return taken
+
+
+def settle() -> None:
+    """Until a write would show in a file's times: younger files are not remembered."""
+    time.sleep(1.2 * CLOCK_STEP_NS / 1e9)
+
+
+def test_verified_file_is_not_read_again(
+    block: Path, commitment: ModelCommitment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, hashed = EstablishedFacts(tmp_path / "facts"), count_reads(monkeypatch)
+    settle()
+    loaded = load_tensor_block(block, commitment.weights_root, facts=facts)
+    assert hashed() == loaded.nbytes
+    again = load_tensor_block(block, commitment.weights_root, facts=EstablishedFacts(tmp_path / "facts"))
+    assert all(torch.equal(tensor, loaded.weights[name]) for name, tensor in again.weights.items())
+    assert hashed() == 0
+    assert (tmp_path / "facts").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("change", ["write", "replace", "touch", "move"])
+def test_changed_file_is_verified_again(
+    block: Path, commitment: ModelCommitment, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = EstablishedFacts(tmp_path / "facts")
+    settle()
+    load_tensor_block(block, commitment.weights_root, facts=facts)
+    hashed, times = count_reads(monkeypatch), block.stat()
+    if change == "touch":
+        os.utime(block)
+    elif change == "move":  # same bytes in another file
+        shutil.copy(block, tmp_path / "copy")
+        (tmp_path / "copy").replace(block)
+    else:
+        copy = tmp_path / "copy" if change == "replace" else block
+        shutil.copy(block, copy) if copy != block else None
+        flip(copy, place_of(copy, "embed.table")[0])
+        os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))  # a change time cannot be set back
+        copy.replace(block)
+        with pytest.raises(TamperedTensorError):
+            load_tensor_block(block, commitment.weights_root, facts=facts)
+        return
+    load_tensor_block(block, commitment.weights_root, facts=facts)
+    assert hashed() > 0
+
+
+def test_fact_holds_for_one_version_and_its_layers_only(
+    block: Path, commitment: ModelCommitment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = EstablishedFacts(tmp_path / "facts")
+    settle()
+    load_tensor_block(block, commitment.weights_root, facts=facts)
+    with pytest.raises(TensorBlockError, match="belongs to weights root"):
+        load_tensor_block(block, bytes(32), facts=facts)
+    index, hashed = json.loads(index_path(block).read_text()), count_reads(monkeypatch)
+    index["layers"] = [0, 1]
+    index_path(block).write_text(json.dumps(index))
+    loaded = load_tensor_block(block, commitment.weights_root, facts=facts)
+    assert hashed() == loaded.nbytes
+
+
+def test_young_file_is_not_remembered(
+    block: Path, commitment: ModelCommitment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, hashed = EstablishedFacts(tmp_path / "facts"), count_reads(monkeypatch)
+    monkeypatch.setattr(FileIdentity, "is_settled", False)
+    for _ in range(2):
+        loaded = load_tensor_block(block, commitment.weights_root, facts=facts)
+        assert hashed() == loaded.nbytes
+
+
+def test_lazy_block_verifies_a_tensor_when_it_is_asked_for(
+    block: Path, commitment: ModelCommitment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, hashed = EstablishedFacts(tmp_path / "facts"), count_reads(monkeypatch)
+    settle()
+    lazy = load_tensor_block(block, commitment.weights_root, lazy=True, facts=facts)
+    assert "embed.table" in lazy.weights
+    assert len(lazy.weights) == len(list(lazy.weights))
+    assert hashed() == 0
+    table = lazy.weights["embed.table"]
+    assert hashed() == table.nbytes
+    assert torch.equal(table, lazy.weights["embed.table"])
+    assert hashed() == 0
+    load_tensor_block(block, commitment.weights_root, lazy=True, facts=facts).weights["embed.table"]
+    assert hashed() == table.nbytes, "half a verification was remembered"
+    assert sum(tensor.nbytes for tensor in lazy.weights.values()) == lazy.nbytes
+    hashed()
+    load_tensor_block(block, commitment.weights_root, facts=facts)
+    assert hashed() == 0
+
+
+def test_lazy_block_refuses_a_tampered_tensor_at_first_touch(
+    model: IntegerModel, block: Path, commitment: ModelCommitment
+) -> None:
+    name = "layers.1.attention.query.weight"
+    width = model.weights[name].shape[1]
+    flip(block, place_of(block, name)[0] + 5 * width)
+    lazy = load_tensor_block(block, commitment.weights_root, lazy=True)
+    for other in lazy.weights:
+        if other != name:
+            assert torch.equal(lazy.weights[other], model.weights[other])
+    for _ in range(2):  # refused once is refused for ever
+        with pytest.raises(TamperedTensorError, match=name) as caught:
+            lazy.weights[name]
+        assert any(start <= 5 < stop for start, stop in caught.value.rows)
+
+
+def test_lazy_block_sees_what_was_written_after_it_was_opened(block: Path, commitment: ModelCommitment) -> None:
+    lazy = load_tensor_block(block, commitment.weights_root, lazy=True)
+    lazy.check_unchanged()
+    with block.open("r+b") as file:
+        file.seek(place_of(block, "embed.table")[0])
+        file.write(b"\xff" * 8)
+    with pytest.raises(TamperedTensorError, match=r"embed\.table"):
+        lazy.weights["embed.table"]
+    with pytest.raises(TensorBlockError, match="was written to while it was in use"):
+        lazy.check_unchanged()
+
+
+def test_released_weights_come_back_with_the_same_bits(model: IntegerModel, block: Path) -> None:
+    loaded = load_tensor_block(block, ModelCommitment.of(model).weights_root)
+    for _ in range(2):
+        loaded.release(list(loaded.weights))
+        loaded.prefetch(list(loaded.weights))
+        assert all(torch.equal(tensor, model.weights[name]) for name, tensor in loaded.weights.items())
+
+
+def test_folder_of_facts_has_to_be_private(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    with pytest.raises(EstablishedFactsError, match="others than you can write"):
+        EstablishedFacts(shared)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EstablishedFactsError, match="cannot be used"):
+        EstablishedFacts(tmp_path / "file")
+    (tmp_path / "link").symlink_to(shared)
+    with pytest.raises(EstablishedFactsError):
+        EstablishedFacts(tmp_path / "link")
+
+
+def test_facts_are_word_for_word(tmp_path: Path) -> None:
+    facts = EstablishedFacts(tmp_path / "facts")
+    facts.establish("a", {"x": 1})
+    assert facts.known("a", {"x": 1})
+    assert not facts.known("b", {"x": 1})
+    assert not facts.known("a", {"x": 2})
+    facts.establish("a", {"x": 2})
+    assert not facts.known("a", {"x": 1})
+    (only,) = (tmp_path / "facts").iterdir()
+    only.write_bytes(only.read_bytes()[:-1])
+    assert not facts.known("a", {"x": 2})

@@ -16,6 +16,7 @@ from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout, TraceTensor
 from nexus_chain.engine.reference import evaluate_row
 from nexus_chain.program import POSITIONS, SAMPLED, Op, Program, Sampling, TensorSpec
+from nexus_chain.program.descriptors import BOTH_DIRECTIONS
 
 
 def altered(tensor: Tensor, element: int, value: int) -> Tensor:
@@ -66,7 +67,8 @@ def run_op(
         known = {}
         for name in op.inputs:
             by_sample = SAMPLED in layout.program.tensors[name].shape
-            known[name] = rows[name][: row + 1] if by_sample else rows[name][: first + row + 1]
+            seen = layout.positions if op.params.get("window") == BOTH_DIRECTIONS else first + row + 1
+            known[name] = rows[name][: row + 1] if by_sample else rows[name][:seen]
         found = evaluate_row(op, known, first + row, (layout.prompt_length, sampling), weights)
         for output, value in zip(made, found, strict=True):
             output.append(value)

@@ -1,7 +1,8 @@
 """Traces full of arbitrary bit patterns, one op of which is computed by the reference semantics.
 
 A step looks at one op only, so everything else in the trace may be noise; boundary values (least,
-greatest, zero, ties) and realistic ones are mixed element by element.
+greatest, zero, ties) and realistic ones are mixed element by element. An *honest* world keeps to what
+reading does not change (``OPERATORS.md``, "Numbers"): fast executors promise their bits for no more.
 """
 
 from __future__ import annotations
@@ -19,8 +20,21 @@ from nexus_chain.commitments.tensor import TORCH_DTYPES
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
-from nexus_chain.program import ModelShape, Op, Program, Sampling, TensorSpec, llama, llama_program
-from nexus_chain.program.tables import committed_tables
+from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, blocks, decoder_program
+from nexus_chain.program.builder import ProgramBuilder
+from nexus_chain.program.descriptors import POSITIONS as POSITION_ROWS
+from nexus_chain.program.primitives import (
+    EXP2_ONE,
+    EXPONENT_LIMIT,
+    GATE_ONE,
+    LOG2_ONE,
+    MANTISSA_MAX,
+    PHI_ONE,
+    SATURATION,
+    SQUARES_MAX,
+)
+from nexus_chain.program.rotary import plain_frequencies
+from nexus_chain.program.tables import EXP2_SPEC, PHI_SPEC, committed_tables, phi_table
 
 SHAPE = ModelShape(
     layers=1,
@@ -36,22 +50,109 @@ SHAPE = ModelShape(
 )
 POSITIONS, PROMPT = 10, 4
 SAMPLE_BLOCK = 32
-REAL: Mapping[str, tuple[int, int]] = {".m": (2**15, 2**16), "_m": (2**15, 2**16), ".e": (-40, 1), "_e": (-40, 1)}
+QUERY_ROWS, DOWN_ROWS = (
+    (f"layers.0.{name}.q", f"layers.0.{name}.m", f"layers.0.{name}.e") for name in ("attention.norm", "mlp.down.0")
+)
+EXPERTS, SLOTS = 5, 3
+REAL: Mapping[str, tuple[int, int]] = {
+    ".m": (2**15, 2**16),
+    "_m": (2**15, 2**16),
+    ".e": (-40, 1),
+    "_e": (-40, 1),
+    "route.0": (-1, EXPERTS + 1),
+    "route.1": (-1, 2**16 + 2),
+}
+
+#: Least and greatest value of an honest tensor, by the end of its name; the first match counts, else its type's.
+HONEST: Mapping[str, tuple[int, int]] = {
+    "block_max": (-(2**40), 2**40),
+    "squares": (0, SQUARES_MAX),
+    "max": (1, SATURATION),
+    "max_columns": (1, SATURATION),
+    ".m": (0, MANTISSA_MAX),
+    "_m": (0, MANTISSA_MAX),
+    ".e": (-EXPONENT_LIMIT, EXPONENT_LIMIT),
+    "_e": (-EXPONENT_LIMIT, EXPONENT_LIMIT),
+    "exp2": (0, EXP2_ONE),
+    "log2": (0, LOG2_ONE),
+    "phi": (0, PHI_ONE),
+    "route.0": (0, EXPERTS - 1),
+    "route.1": (0, GATE_ONE),
+}
+HONEST_TYPES = {torch.int8: (-127, 127), torch.int16: (-(2**15), 2**15 - 1), torch.int32: (-SATURATION, SATURATION)}
 
 
-def small_program(window: int, shift: int) -> Program:
+def honest(name: str, tensor: Tensor) -> Tensor:
+    """``tensor`` with every element moved to where an honest one is; matrices may hold anything."""
+    if name.endswith(".weight"):
+        return tensor
+    if name.endswith(".scale"):
+        return torch.stack([honest(".m", tensor[:, 0]), honest(".e", tensor[:, 1])], dim=1)
+    if name.endswith(".q") and tensor.shape[1] == 2:  # two planes
+        return torch.stack([tensor[:, 0], tensor[:, 1] & 127], dim=1)
+    named = (limits for end, limits in HONEST.items() if name.endswith(end))
+    return tensor.clamp(*(next(named, None) or HONEST_TYPES[tensor.dtype]))
+
+
+def small_program(window: int, shift: int, epsilon: int) -> Program:
     """Every kind of op, with several chunks, blocks and parameters that a real model sets otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(llama, "DOWN_CHUNK", 24)
-        patch.setattr(llama, "SAMPLE_BLOCK", SAMPLE_BLOCK)
-        patch.setattr(llama, "ATTENTION_BLOCK", 4)
-        made = llama_program("noise", SHAPE, embed_shift=shift)
+        patch.setattr(blocks, "DOWN_CHUNK", 24)
+        patch.setattr(blocks, "SAMPLE_BLOCK", SAMPLE_BLOCK)
+        patch.setattr(blocks, "ATTENTION_BLOCK", 4)
+        made = decoder_program("noise", SHAPE, embed_shift=shift)
     ops = tuple(
         replace(op, params={**op.params, "window": window}) if op.kind == "attention" else op for op in made.ops
     )
-    program = replace(made, ops=ops)
+    more = further_kinds(shift, epsilon, next(op for op in ops if op.kind == "attention"))
+    head = next(number for number, op in enumerate(ops) if op.name.startswith("head."))
+    weights = {spec.name: spec for spec in (*made.weights, *more.weights.values())}
+    program = replace(made, ops=(*ops[:head], *more.ops, *ops[head:]), weights=tuple(weights.values()))
     program.validate()
     return program
+
+
+def further_kinds(shift: int, epsilon: int, attention: Op) -> ProgramBuilder:
+    """What no Llama has: the other kinds, over all rows and over the sampled ones; nothing reads their outputs."""
+    made, row, width = ProgramBuilder(context=SHAPE.context), "layers.0.attention.residual", SHAPE.width
+    (columns,) = made.implied("row_layout", "columns", (row,), width=width)
+    for rows, end in ((POSITION_ROWS, ""), (SAMPLED, ".sampled")):
+        made.rows = rows
+        made.implied("position_embed", f"place{end}", (row,), "place.table", width=width, shift=shift)
+        for groups, centred, bias in ((1, 1, 1), (4, 0, 0), (3, 1, 0)):
+            weights = [f"norm{groups}.gain", f"norm{groups}.bias"][: 1 + bias]
+            sizes = {"groups": groups, "size": width // groups, "centred": centred, "epsilon": epsilon, "bias": bias}
+            made.implied("normalise", f"norm{groups}{end}", (row,), *weights, **sizes)
+        made.implied("gelu", f"gelu{end}", (row,), PHI_SPEC.name, width=width)
+        made.implied("row_layout", f"copy{end}", (row,), width=width)
+        made.implied("prefix_mean", f"mean{end}", (columns,), width=width)
+        _experts(made, row, end)
+    outputs = {"attention.sampled": ("i32", (SAMPLED, attention.params["heads"] * SHAPE.head_dim))}
+    made.add("attention", "attention.sampled", attention.inputs, outputs, attention.weights, **attention.params)
+    return made
+
+
+def _experts(made: ProgramBuilder, row: str, end: str) -> None:
+    """Routes over few and over many experts, and products with a matrix of either width of row."""
+    wide = {"experts": SHAPE.width, "slots": 8}
+    made.implied("route", f"wide{end}", (row,), EXP2_SPEC.name, **wide)
+    logits = made.linear(f"router{end}", QUERY_ROWS, (EXPERTS, SHAPE.width), 8)
+    choice = {"experts": EXPERTS, "slots": SLOTS}
+    route = made.implied("route", f"{end}route", (logits,), EXP2_SPEC.name, **choice)
+    for name, rows, columns, bits, slot in (("up", QUERY_ROWS, SHAPE.width, 8, 0), ("down", DOWN_ROWS, 24, 15, 2)):
+        weights = [f"experts.{expert}.{name}.{part}" for expert in range(EXPERTS) for part in ("weight", "scale")]
+        inputs = (*rows, route[0]) if name == "up" else (*rows, *route, row)
+        sizes = {"rows": SHAPE.width, "columns": columns, "bits": bits, "fraction": 12, "slot": slot}
+        combine = int(name == "down")
+        made.implied(
+            "expert_linear",
+            f"{name}{end}",
+            inputs,
+            *weights,
+            **sizes,
+            **choice,
+            combine=combine,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,15 +194,17 @@ class Noise:
 
 
 class RandomWorld:
-    """A program with random weights and a trace of noise over it."""
+    """A program with random weights and a trace of noise over it; ``honest`` noise where asked for."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, honest: bool = False) -> None:
+        self.honest = honest
         self.noise = Noise(torch.Generator().manual_seed(seed))
-        window, shift = (int(value) for value in self.noise.integers(0, 7, (2,)))
-        self.program = small_program(window, shift)
+        window, shift = (int(value) for value in self.noise.integers(0, 8, (2,)))
+        self.program = small_program(window - 1, shift, int(self.noise.integers(0, 2**60, (1,))) >> 3 * (seed % 20))
         beta = 0 if seed % 4 == 0 else int(self.noise.integers(1, 2**31, (1,)))
         self.sampling = Sampling(beta, bytes([seed % 256] * 32))
-        tables = committed_tables(SHAPE.context, SHAPE.head_dim, SHAPE.rope_theta)
+        turning = plain_frequencies(SHAPE.head_dim, SHAPE.rope_theta)
+        tables = committed_tables(SHAPE.context, turning) | {PHI_SPEC.name: phi_table()}
         self.weights = {spec.name: self._weight(spec, tables, seed) for spec in self.program.weights}
         self.layout = TraceLayout(self.program, 0, 1, POSITIONS, PROMPT)
         tensors = [self.fill(spec) for spec in self.layout.tensors]
@@ -110,13 +213,23 @@ class RandomWorld:
 
     def fill(self, spec: TraceTensor) -> Tensor:
         """Noise in the form of one tensor."""
-        return self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
+        made = self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
+        return honest(spec.name, made) if self.honest else made
+
+    def inputs(self, op: Op) -> dict[str, Tensor]:
+        """Fresh noise for every input of ``op``, by name."""
+        made = {name: self.fill(self.layout.tensor(self.layout.numbers[name])) for name in op.inputs}
+        if self.honest and op.kind in ("row_squares", "quantise"):
+            # These take the row maximum at its word: no element is outside it.
+            rows, largest = op.inputs
+            inside = made[rows][-len(made[largest]) :, op.params["start"] : op.params["stop"]]
+            made[largest] = inside.abs().amax(dim=1).clamp(min=1)
+        return made
 
     def with_op(self, op: Op) -> StoredTrace:
         """The trace with fresh inputs of ``op`` and the outputs that the reference computes from them."""
-        numbers = self.layout.numbers
-        changes = {numbers[name]: self.fill(self.layout.tensor(numbers[name])) for name in op.inputs}
-        live = {name: changes[numbers[name]] for name in op.inputs}
+        numbers, live = self.layout.numbers, self.inputs(op)
+        changes = {numbers[name]: tensor for name, tensor in live.items()}
         outputs = run_op(self.layout, op, live, self.weights, self.sampling)
         changes |= {numbers[spec.name]: output for spec, output in zip(op.outputs, outputs, strict=True)}
         return self.base.replaced(changes)
@@ -134,4 +247,5 @@ class RandomWorld:
     def _weight(self, spec: TensorSpec, tables: Mapping[str, Tensor], seed: int) -> Tensor:
         if spec.name in tables and seed % 2:
             return tables[spec.name]
-        return self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
+        made = self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
+        return honest(spec.name, made) if self.honest else made

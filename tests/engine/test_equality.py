@@ -16,6 +16,7 @@ from nexus_chain.engine.generation import generate
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, ActivationBits, random_model
+from nexus_chain.program.primitives import EXP2_ONE, LOG2_ONE
 from nexus_chain.program.sampling import Sampling
 
 NOISY = Sampling.at_temperature(0.8, bytes(range(32)))
@@ -40,7 +41,17 @@ def always_threaded(monkeypatch):
     monkeypatch.setattr(native_executor, "SINGLE_THREAD_BYTES", 0)
 
 
-@pytest.mark.parametrize(("preset", "count"), [("tiny", 23), ("tiny-bias", 9), ("tiny-wide", 5)])
+PRESETS_OF_ALL_KINDS = [
+    ("tiny", 23),
+    ("tiny-bias", 9),
+    ("tiny-wide", 5),
+    ("tiny-encoder", 19),
+    ("tiny-experts", 19),
+    ("tiny-head-norm", 19),
+]
+
+
+@pytest.mark.parametrize(("preset", "count"), PRESETS_OF_ALL_KINDS)
 @pytest.mark.parametrize("sampling", [Sampling(), NOISY], ids=["greedy", "gumbel"])
 def test_every_tensor_equals_the_reference(model, engines, preset, count, sampling):
     chosen = model(preset)
@@ -50,17 +61,19 @@ def test_every_tensor_equals_the_reference(model, engines, preset, count, sampli
     assert_same_tensors(TraceExecutor(engine).run(rows, prompt, sampling), expected)
 
 
+@pytest.mark.parametrize("preset", ["tiny-bias", "tiny-experts"])
 @pytest.mark.parametrize("bits", [ActivationBits(15, 15, 15, 15, 15), ActivationBits(8, 8, 8, 8, 8)], ids=["15", "8"])
-def test_both_activation_widths_equal_the_reference(backend, bits):
-    chosen = random_model(PRESETS["tiny-bias"], seed=3, bits=bits)
+def test_both_activation_widths_equal_the_reference(backend, bits, preset):
+    chosen = random_model(PRESETS[preset], seed=3, bits=bits)
     rows = tokens_of(7, chosen.program.shape.vocab)
     expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, 3, NOISY)
     engine = Engine(chosen.program, chosen.weights, backend=backend)
     assert_same_tensors(TraceExecutor(engine).run(rows, 3, NOISY), expected)
 
 
-def test_extreme_rows_and_weights_equal_the_reference(model, backend):
-    chosen = model("tiny-bias")
+@pytest.mark.parametrize("preset", ["tiny-bias", "tiny-experts"])
+def test_extreme_rows_and_weights_equal_the_reference(model, backend, preset):
+    chosen = model(preset)
     weights = dict(chosen.weights)
     for name in weights:
         if name.endswith(".weight"):
@@ -75,6 +88,21 @@ def test_extreme_rows_and_weights_equal_the_reference(model, backend):
     expected = ReferenceExecutor(chosen.program, weights, 1, 2).run(rows, 2, NOISY)
     engine = Engine(chosen.program, weights, 1, 2, backend=backend)
     assert_same_tensors(TraceExecutor(engine).run(rows, 2, NOISY), expected)
+
+
+@pytest.mark.parametrize("entry", ["zero", "largest", "rising"])
+def test_any_table_in_range_gives_the_reference(model, backend, entry):
+    """A publisher must not be able to stop the nodes that load its tables, or have them convicted for honest work."""
+    chosen = model("tiny-bias")
+    weights = dict(chosen.weights)
+    for name, one in (("tables.exp2", EXP2_ONE), ("tables.log2", LOG2_ONE)):
+        ramp = torch.arange(257) * (one >> 8)
+        values = {"zero": torch.zeros_like(ramp), "largest": torch.full_like(ramp, one), "rising": ramp}
+        weights[name] = values[entry].to(torch.int32)
+    rows = tokens_of(12, chosen.program.shape.vocab)
+    expected = ReferenceExecutor(chosen.program, weights).run(rows, 3, NOISY)
+    engine = Engine(chosen.program, weights, backend=backend)
+    assert_same_tensors(TraceExecutor(engine).run(rows, 3, NOISY), expected)
 
 
 def test_long_sequences_agree_between_backends(model):
@@ -97,20 +125,22 @@ def test_chunked_prefill_equals_one_run(model, engines):
     assert torch.equal(engine.forward([(state, rows)])[0], traced["sample.token"])
 
 
-def test_any_split_into_segments_gives_the_same_answer(model, engines):
-    chosen = model("tiny")
-    prompt = tokens_of(6, chosen.program.shape.vocab).tolist()
+@pytest.mark.parametrize("preset", ["tiny", "tiny-experts"])
+def test_any_split_into_segments_gives_the_same_answer(model, engines, preset):
+    chosen = model(preset)
+    prompt, edges = tokens_of(6, chosen.program.shape.vocab).tolist(), range(1, chosen.program.shape.layers)
     answers = [
         list(generate(engines(chosen, *cuts), prompt, 12, NOISY))
-        for count in range(3)
-        for cuts in itertools.combinations((1, 2), count)
+        for count in range(len(edges) + 1)
+        for cuts in itertools.combinations(edges, count)
     ]
     assert all(answer == answers[0] for answer in answers)
-    assert len(answers) == 4
+    assert len(answers) == 2 ** len(edges)
 
 
-def test_decoding_equals_prefill_of_the_answer(model, engines):
-    chosen = model("tiny")
+@pytest.mark.parametrize("preset", ["tiny", "tiny-experts"])
+def test_decoding_equals_prefill_of_the_answer(model, engines, preset):
+    chosen = model(preset)
     prompt = tokens_of(5, chosen.program.shape.vocab, seed=4).tolist()
     built = engines(chosen, 1)
     answer = list(generate(built, prompt, 20, NOISY))
@@ -121,16 +151,18 @@ def test_decoding_equals_prefill_of_the_answer(model, engines):
     assert last["sample.token"].tolist() == answer
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    preset=st.sampled_from(["tiny", "tiny-experts"]),
     name=st.sampled_from(BACKENDS),
     lengths=st.lists(st.integers(1, 18), min_size=1, max_size=4),
     seed=st.integers(0, 2**32),
 )
-def test_any_batch_composition_gives_the_same_rows(model, name, lengths, seed):
+def test_any_batch_composition_gives_the_same_rows(model, preset, name, lengths, seed):
     """Sequences of ragged lengths, fed in arbitrary pieces (also empty ones), beside arbitrary others."""
-    chosen, schedule = model("tiny"), random.Random(seed)
-    engine = Engine(chosen.program, chosen.weights, 0, 2, threads=2, backend=name)
+    chosen, schedule = model(preset), random.Random(seed)
+    last = chosen.program.shape.layers - 1
+    engine = Engine(chosen.program, chosen.weights, 0, last, threads=2, backend=name)
     fed = [tokens_of(n, chosen.program.shape.vocab, number) for number, n in enumerate(lengths)]
     alone = [engine.forward([(engine.open(n, Sampling(), n), rows)])[0] for n, rows in zip(lengths, fed, strict=True)]
     states = [engine.open(n, Sampling(), n) for n in lengths]
@@ -143,8 +175,9 @@ def test_any_batch_composition_gives_the_same_rows(model, name, lengths, seed):
     assert all(torch.equal(torch.cat(piece), rows) for piece, rows in zip(pieces, alone, strict=True))
 
 
-def test_threads_do_not_change_bits(model):
-    chosen = model("tiny")
+@pytest.mark.parametrize("preset", ["tiny", "tiny-experts"])
+def test_threads_do_not_change_bits(model, preset):
+    chosen = model(preset)
     rows = tokens_of(40, chosen.program.shape.vocab)
     one, three = (
         TraceExecutor(Engine(chosen.program, chosen.weights, threads=n, backend="native")).run(rows, 30, NOISY)

@@ -33,7 +33,12 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 @pytest.fixture(scope="module")
 def pair(net: Network) -> Iterator[list[NodeProcess]]:
     """Two registered daemons that serve the whole model."""
-    nodes = [NodeProcess(net, net.folder / "first", 0, 1), NodeProcess(net, net.folder / "last", 1, 3)]
+    # The last one is lent less memory than its shard has bytes, and runs it from disk.
+    streaming = ("--memory-limit", "100kB", "--verification", "lazy")
+    nodes = [
+        NodeProcess(net, net.folder / "first", 0, 1),
+        NodeProcess(net, net.folder / "last", 1, 3, extra=streaming),
+    ]
     for node in nodes:
         done = node.run("register", "--stake", str(10**17))
         assert done.returncode == 0, done.stderr

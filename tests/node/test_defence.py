@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "client"), str(ROOT / "scripts")]
 
 import torch  # noqa: E402
-from live_network import STAKE, LiveNetwork, live_network  # noqa: E402
+from live_network import SPLIT, STAKE, LiveNetwork, live_network  # noqa: E402
 from lying_node import Lie, choose_lie, environment  # noqa: E402
+from network import NodeProcess  # noqa: E402
 from web3.types import RPCEndpoint  # noqa: E402
 
 from nexus_chain.chain.contracts import Contracts  # noqa: E402
@@ -27,6 +29,7 @@ from nexus_chain.chain.wallet import Wallet  # noqa: E402
 from nexus_chain.client.order import AskOptions  # noqa: E402
 from nexus_chain.client.proof import InferenceProof  # noqa: E402
 from nexus_chain.client.verify import FULL, TRUST, AuditLevel  # noqa: E402
+from nexus_chain.disputes.trace_layout import SEQUENCE  # noqa: E402
 from node.watch.cases import LINK, STEP, CaseOpened  # noqa: E402
 from node.watch.evidence import Evidence  # noqa: E402
 from node.watch.policy import Budget  # noqa: E402
@@ -34,7 +37,11 @@ from node.watch.watcher import Watcher, WatchSettings  # noqa: E402
 
 PROMPT = "def fib(n):"
 RICH = Budget(10**18, 10**18)
-WAIT = 60.0
+WAIT = 120.0
+MOVES = (
+    "GameOpened", "TracePosted", "TensorPicked", "RowsPosted", "LeafPicked", "BytesPosted", "ElementPicked",
+    "ScoresPosted", "NodeConvicted",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +115,15 @@ def tokens_of(live: LiveNetwork) -> torch.Tensor:
 def become_liar(live: LiveNetwork, monkeypatch: pytest.MonkeyPatch, seed: int) -> Lie:
     """The first node of segment 0 lies from now on; its spare is away."""
     lie = choose_lie(live.model.program, live.model.weights, (0, 1), tokens_of(live), seed)
-    for node in live.nodes[0]:
-        if node.process is not None:
+    start_lying(live, monkeypatch, live.nodes[0][0], lie)
+    return lie
+
+
+def start_lying(live: LiveNetwork, monkeypatch: pytest.MonkeyPatch, liar: NodeProcess, lie: Lie) -> None:
+    """``liar`` tells ``lie`` from now on; all honest nodes with its layers are away."""
+    for node in (node for group in live.nodes for node in group):
+        if node.start_layer == liar.start_layer and node.process is not None:
             node.stop()
-    liar = live.nodes[0][0]
     monkeypatch.setitem(os.environ, "NEXUS_LIE", environment(lie)["NEXUS_LIE"])
     honest = liar.command
 
@@ -121,7 +133,34 @@ def become_liar(live: LiveNetwork, monkeypatch: pytest.MonkeyPatch, seed: int) -
 
     monkeypatch.setattr(liar, "command", command)
     liar.start()
-    return lie
+
+
+@contextmanager
+def lying_newcomer(
+    live: LiveNetwork, monkeypatch: pytest.MonkeyPatch, folder: Path, segment: int, lie: Lie
+) -> Iterator[NodeProcess]:
+    """A node that joins, lies and leaves; the honest ones with its layers are back afterwards."""
+    liar = NodeProcess(live.net, folder / "liar", *SPLIT[segment])
+    assert liar.run("register", "--stake", STAKE).returncode == 0
+    start_lying(live, monkeypatch, liar, lie)
+    try:
+        yield liar
+    finally:
+        liar.kill()
+        live.start_all()
+
+
+def convicted_game(live: LiveNetwork, folder: Path, liar: NodeProcess, tokens: int) -> list[str]:
+    """The liar answers, the watcher convicts it and blames nobody else; the game's moves."""
+    first = live.net.chain.web3.eth.block_number
+    ask(live, folder, tokens)
+    court = Court(live, folder)
+    watcher = court.until(lambda watcher: watcher.idle and bool(watcher.report()["cases"]))
+    (case,) = watcher.report()["cases"]
+    assert (case["node"], case["outcome"]) == (liar.address, "convicted")
+    assert live.net.user.nodes.node(liar.address).stake == 0
+    assert [node for node, share in watcher.report()["reputation"].items() if share < 1.0] == [liar.address]
+    return [name for name in MOVES for _ in court.disputes.events(name, first)]
 
 
 def ask(live: LiveNetwork, folder: Path, tokens: int = 40) -> InferenceProof:
@@ -211,6 +250,25 @@ def test_a_reorganised_game_is_opened_and_answered_again(live: LiveNetwork, tmp_
 
 
 # ------------------------------------------------------------------------- liars lose
+
+
+def test_an_attention_lie_takes_nine_transactions(
+    live: LiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = live.model.weights
+    lie = choose_lie(live.model.program, weights, (0, 1), tokens_of(live), seed=3, kind="attention")
+    with lying_newcomer(live, monkeypatch, tmp_path, 0, lie) as liar:
+        assert convicted_game(live, tmp_path, liar, tokens=4) == list(MOVES)
+
+
+def test_a_token_that_was_not_sampled_is_convicted(
+    live: LiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last segment hands out and signs another token than its own trace samples: no op made it."""
+    lie = Lie(SEQUENCE, len(tokens_of(live)) + 1, 0, 1)
+    with lying_newcomer(live, monkeypatch, tmp_path, 1, lie) as liar:
+        moves = convicted_game(live, tmp_path, liar, tokens=6)
+    assert moves == [move for move in MOVES if move not in ("ElementPicked", "ScoresPosted")]
 
 
 def test_a_liar_is_found_convicted_and_slashed(

@@ -97,6 +97,16 @@ def test_residual_rows_of_slices_come_back_in_one_piece() -> None:
     scheduler.stop()
 
 
+def test_rows_that_must_stay_together_do() -> None:
+    engine = WatchedEngine()
+    scheduler = Scheduler(engine, Stopwatch(), batch_rows=8, whole=True)
+    works = [(engine.open(length), tokens(length, length)) for length in (30, 2, 5)]
+    for future, length in zip(submit_together(engine, scheduler, works), (30, 2, 5), strict=True):
+        assert torch.equal(future.result(20), alone(tokens(length, length), length))
+    assert engine.batches == [[1], [2, 5], [30]]
+    scheduler.stop()
+
+
 def test_failing_batch_fails_its_orders_and_not_the_scheduler() -> None:
     engine = WatchedEngine()
     scheduler = Scheduler(engine, Stopwatch())

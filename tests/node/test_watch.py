@@ -20,6 +20,7 @@ from node.watch.cases import (
     AnswerJudged,
     CaseEnded,
     CaseOpened,
+    CaseReopened,
     Commit,
     End,
     Facts,
@@ -35,6 +36,7 @@ from node.watch.cases import (
     WatchState,
     next_move,
     transition,
+    undone,
 )
 from node.watch.log import CaseBook
 from node.watch.policy import Budget, parse_policy
@@ -149,6 +151,31 @@ def test_a_game_that_a_reorganisation_removed_is_opened_again() -> None:
     assert move(replace(FACTS, committed_at=0), state=state) == Commit()
 
 
+@pytest.mark.parametrize("outcome", ["convicted", "acquitted", "void"])
+def test_a_verdict_that_a_reorganisation_took_back_reopens_the_case(outcome: str) -> None:
+    """The game is younger again, gone, or ended otherwise: whatever the chain says is played on."""
+    ended = after(*HISTORY, CaseEnded(RECEIPT, outcome, 5))
+    case, state = ended.cases[RECEIPT], GameState[outcome.upper()]
+    assert not undone(case, replace(FACTS, game=game(state)))
+    others = [s for s in (GameState.CONVICTED, GameState.ACQUITTED, GameState.VOID) if s != state]
+    for other in (GameState.CONVICT, GameState.ROWS, *others):
+        assert undone(case, replace(FACTS, game=game(other)))
+    assert undone(case, FACTS)
+    again = transition(ended, CaseReopened(RECEIPT))
+    assert again.locked == 100
+    assert not again.book.records[NODE].convicted
+    assert again.book.of(NODE) == 0.0, "the receipt stays proven wrong"
+    assert move(replace(FACTS, game=game(GameState.CONVICT)), state=again) == Play(GameState.CONVICT)
+
+
+def test_a_conviction_elsewhere_can_be_taken_back_too() -> None:
+    case = after(OPENED, CaseEnded(RECEIPT, "convicted elsewhere", 5)).cases[RECEIPT]
+    assert undone(case, FACTS)
+    assert not undone(case, replace(FACTS, convicted=True))
+    given_up = replace(case, outcome="given up: the node's trace is right")
+    assert not undone(given_up, FACTS)
+
+
 # ---------------------------------------------------------------------------- the log
 
 
@@ -169,7 +196,7 @@ def test_money_and_moves_are_counted() -> None:
     assert (state.locked, state.spent) == (100, 16)
     assert state.cases[RECEIPT].transactions == 2
     assert state.book.of(NODE) == 0.0
-    done = transition(state, CaseEnded(RECEIPT, "convicted"))
+    done = transition(state, CaseEnded(RECEIPT, "convicted", 5))
     assert (done.locked, done.spent) == (0, 16)
     assert done.book.records[NODE].convicted
     assert move(FACTS, state=done) == End("convicted")

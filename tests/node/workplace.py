@@ -68,12 +68,16 @@ class Facts:
 class LocalNode:
     """One node over a data folder; ``restart`` recovers it from there."""
 
-    def __init__(self, folder: Path, user: Wallet, start: int, end: int, most_orders: int = 8) -> None:
+    def __init__(
+        self, folder: Path, user: Wallet, start: int, end: int, most_orders: int = 8, model: IntegerModel = MODEL
+    ) -> None:
         self.folder, self.most_orders = folder, most_orders
         self.wallet = Wallet.ephemeral()
-        shape = MODEL.program.shape
-        self.model = ServedModel(VERSION, shape.layers, start, end, shape.width, shape.context, shape.vocab, PRICE)
-        self.engine = Engine(MODEL.program, MODEL.weights, start, end, threads=1, backend="torch")
+        shape, encoder = model.program.shape, model.program.is_encoder
+        self.model = ServedModel(
+            VERSION, shape.layers, start, end, shape.width, shape.context, shape.vocab, PRICE, encoder
+        )
+        self.engine = Engine(model.program, model.weights, start, end, threads=1, backend="torch")
         self.facts = Facts(user, self.wallet.address)
         self.core = self._open()
 

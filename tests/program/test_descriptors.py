@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.program import PRESETS, IntegerModel, Program, llama_program, random_model
+from nexus_chain.program import PRESETS, IntegerModel, Program, decoder_program, program_of, random_model
 from nexus_chain.program import descriptors as module
 from nexus_chain.program.descriptors import KINDS, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
@@ -22,7 +22,7 @@ OPERATORS = Path(module.__file__).with_name("OPERATORS.md").read_text()
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return llama_program("tiny", PRESETS["tiny"])
+    return decoder_program("tiny", PRESETS["tiny"])
 
 
 def test_every_output_has_one_unique_name(program: Program) -> None:
@@ -59,7 +59,7 @@ def test_segment_refuses_a_range_outside_the_model(program: Program, layers: tup
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_json_round_trip_is_exact(preset: str) -> None:
-    program = llama_program(preset, PRESETS[preset])
+    program = program_of(preset, PRESETS[preset])
     again = Program.from_json(program.to_json())
     assert again == program
     assert again.to_json() == program.to_json()
@@ -113,8 +113,9 @@ def test_written_bit_bounds_cover_what_is_proven() -> None:
     written = {
         section.split("`")[0]: int(found[1]) for section in sections if (found := re.search(r"Bits (\d+)", section))
     }
-    for proof in prove_no_overflow(llama_program("1.1b", PRESETS["llama-1.1b"])).proofs:
-        assert proof.bits <= written.get(proof.kind, 0), proof.kind
+    for preset in ("llama-1.1b", "mixtral-1b"):
+        for proof in prove_no_overflow(decoder_program(preset, PRESETS[preset])).proofs:
+            assert proof.bits <= written.get(proof.kind, 0), proof.kind
 
 
 def tampered(program: Program, op: int, **changes: object) -> str:

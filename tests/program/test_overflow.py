@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
+from pathlib import Path
 
 import pytest
 
-from nexus_chain.program import PRESETS, ModelShape, Program, llama_program, prove_no_overflow
+from nexus_chain.program import (
+    PRESETS,
+    ModelShape,
+    Op,
+    Program,
+    decoder_program,
+    overflow,
+    program_of,
+    prove_no_overflow,
+)
 from nexus_chain.program.errors import OverflowProofError
-from nexus_chain.program.interval_proof import Scope
+from nexus_chain.program.interval_proof import ProvenRange, Scope
 
+OPERATORS = Path(overflow.__file__).with_name("OPERATORS.md").read_text()
 SHIPPED = ModelShape(
     layers=6, width=384, heads=6, kv_heads=2, head_dim=64, ffn=1024, vocab=4096, context=512, tied=True
 )
@@ -21,7 +33,7 @@ WIDEST = ModelShape(
 
 def planted(kind: str, **params: int) -> Program:
     """The tiny program with parameters of its last op of ``kind`` replaced."""
-    program = llama_program("tiny", PRESETS["tiny"])
+    program = decoder_program("tiny", PRESETS["tiny"])
     index = max(i for i, op in enumerate(program.ops) if op.kind == kind)
     op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, **params})
     return dataclasses.replace(program, ops=(*program.ops[:index], op, *program.ops[index + 1 :]))
@@ -29,14 +41,14 @@ def planted(kind: str, **params: int) -> Program:
 
 @pytest.mark.parametrize("shape", [SHIPPED, WIDEST, *PRESETS.values()])
 def test_the_proof_holds_for_every_op(shape: ModelShape) -> None:
-    program = llama_program("model", shape)
+    program = program_of("model", shape)
     report = prove_no_overflow(program)
     assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)
     assert report.bits <= 63
 
 
 def test_the_proof_of_the_shipped_shape_takes_seconds() -> None:
-    program = dataclasses.replace(llama_program("fresh", SHIPPED))
+    program = dataclasses.replace(decoder_program("fresh", SHIPPED))
     started = time.monotonic()
     prove_no_overflow(program)
     assert time.monotonic() - started < 20
@@ -68,6 +80,48 @@ def test_a_planted_descriptor_fails_where_it_is_wrong(kind: str, params: dict[st
         prove_no_overflow(planted(kind, **params))
 
 
+WIDEST_KINDS: dict[str, dict[str, int]] = {
+    "position_embed": {"width": 16384, "shift": 15},
+    "normalise": {"groups": 128, "size": 8192, "centred": 1, "epsilon": 2**60 - 1, "bias": 1},
+    "gelu": {"width": 65536},
+    "row_layout": {"width": 16384},
+    "prefix_mean": {"width": 16384},
+    "attention": {"heads": 128, "kv_heads": 8, "head_dim": 256, "block": 1024, "window": -1, "scale": 66572},
+}
+
+
+def lone_op(kind: str, **params: int) -> Program:
+    """A program of one op of a model of 2^20 positions; the proof reads kinds and parameters alone."""
+    op = Op(kind, f"the.{kind}", 0, (), (), (), {**WIDEST_KINDS[kind], **params})
+    return Program("lone", dataclasses.replace(WIDEST, context=2**20), (op,), ())
+
+
+@pytest.mark.parametrize("kind", WIDEST_KINDS)
+def test_the_kinds_of_encoders_are_proven_at_their_limits_and_within_the_written_bits(kind: str) -> None:
+    found = re.search(rf"### \d+ `{kind}`.*?\n(?=### |Attention with)", OPERATORS, flags=re.DOTALL)
+    written = re.search(r"Bits (\d+)", found[0]) if found else None
+    assert prove_no_overflow(lone_op(kind)).bits <= (int(written[1]) if written else 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "message"),
+    [
+        ("position_embed", {"shift": 16}, "shift"),
+        ("normalise", {"size": 8193}, "not 1 to 8192 wide"),
+        ("normalise", {"groups": 0}, "no groups"),
+        ("normalise", {"centred": 2}, "neither 0 nor 1"),
+        ("normalise", {"epsilon": 2**60}, "epsilon"),
+        ("gelu", {"width": 0}, "no columns"),
+        ("row_layout", {"width": 0}, "no columns"),
+        ("prefix_mean", {"width": 0}, "no columns"),
+        ("attention", {"window": -2}, "neither positive, 0 nor -1"),
+    ],
+)
+def test_a_planted_encoder_op_fails_where_it_is_wrong(kind: str, params: dict[str, int], message: str) -> None:
+    with pytest.raises(OverflowProofError, match=f"the.{kind}: .*{message}"):
+        prove_no_overflow(lone_op(kind, **params))
+
+
 def test_a_claim_that_is_false_shows_a_counterexample() -> None:
     scope = Scope("op")
     value = scope.variable("value", 0, 10)
@@ -87,3 +141,14 @@ def test_rounding_shifts_are_proven_against_their_own_addition() -> None:
     scope = Scope("op")
     with pytest.raises(OverflowProofError, match="before its shift"):
         scope.rounded("value", scope.variable("x", -(2**63), 2**63 - 1), 2**63 - 1, 12)
+
+
+def test_the_proof_holds_for_the_most_experts_and_fails_for_too_wide_ones() -> None:
+    program = decoder_program("experts", dataclasses.replace(WIDEST, vocab=64, experts=64, experts_per_token=8))
+    ranges = {proof.kind: proof for proof in prove_no_overflow(program).proofs}
+    assert ranges["route"].ranges[-1] == ProvenRange("gate", 0, 2**16)
+    index = next(i for i, op in enumerate(program.ops) if op.kind == "expert_linear")
+    op = dataclasses.replace(program.ops[index], params={**program.ops[index].params, "columns": 2**17})
+    wide = dataclasses.replace(program, ops=(*program.ops[:index], op))
+    with pytest.raises(OverflowProofError, match=r"slots\.0\.gate: sum of one plane can leave its range"):
+        prove_no_overflow(wide)

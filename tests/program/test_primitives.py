@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_chain.program import primitives as fixed
-from nexus_chain.program.tables import exp2_table, log2_table
+from nexus_chain.program.tables import exp2_table, log2_table, phi_table
 
 SAT = 2**31 - 1
 EXP2 = exp2_table().to(torch.int64)
 LOG2 = log2_table().to(torch.int64)
+PHI = phi_table().to(torch.int64)
 
 any64 = st.integers(-(2**61), 2**61)
 positive31 = st.one_of(st.integers(1, SAT), st.integers(0, 30).map(lambda n: 1 << n), st.just(SAT))
@@ -143,6 +144,37 @@ def test_sigmoid_is_between_zero_and_one_and_symmetric(gate: int) -> None:
     assert abs(value / 2**23 - 1 / (1 + math.exp(-max(-700.0, min(700.0, gate / 4096))))) < 1e-4
 
 
+@given(positive31, st.integers(0, 2**61 - 1), st.integers(0, 2**60 - 1))
+def test_norm_scale_follows_its_formula(largest: int, squares: int, epsilon: int) -> None:
+    down = max(0, largest.bit_length() - 23)
+    total = max(1, squares + (epsilon >> (2 * down)))
+    up = (62 - total.bit_length()) // 2
+    m, e = fixed.quotient16(one(largest), one(math.isqrt(total << (2 * up))))
+    assert tuple(map(int, fixed.norm_scale(one(largest), one(squares), epsilon))) == (int(m), int(e) + up - down)
+
+
+def gelu_by_definition(x: int) -> int:
+    table, magnitude = PHI.tolist(), abs(x)
+    index, rest = divmod(magnitude, 64)
+    share = table[512]
+    if magnitude < 2**15:
+        share = table[index] + floor_shift((table[index + 1] - table[index]) * rest + 32, 6)
+    share = 2**23 - share if x < 0 else share
+    return max(-SAT, min(SAT, floor_shift(x * share + 2**22, 23)))
+
+
+@given(st.one_of(st.integers(-SAT, SAT), st.integers(-40000, 40000)))
+def test_gelu_follows_its_formula_and_is_close_to_the_real_one(x: int) -> None:
+    found = int(fixed.gelu(one(x), PHI))
+    assert found == gelu_by_definition(x)
+    assert abs(found / 4096 - x / 8192 * (1 + math.erf(x / 4096 / math.sqrt(2)))) < 5e-4 + 1e-9 * abs(x)
+
+
+@pytest.mark.parametrize("x", [0, 1, -1, 63, 64, -64, 2**15 - 1, 2**15, -(2**15), SAT, -SAT])
+def test_gelu_at_its_edges(x: int) -> None:
+    assert int(fixed.gelu(one(x), PHI)) == gelu_by_definition(x)
+
+
 @given(st.integers(-16383, 16383))
 def test_planes_are_int8_and_give_the_number_back(q: int) -> None:
     high, low = (int(plane) for plane in fixed.planes(one(q)))
@@ -182,8 +214,8 @@ def test_gumbel_noise_of_a_large_vocabulary_has_the_distribution() -> None:
     assert abs(float(noise.var()) - math.pi**2 / 6 * scale**2) < 0.05
 
 
-@pytest.mark.parametrize("table", [EXP2, LOG2])
+@pytest.mark.parametrize("table", [EXP2, LOG2, PHI])
 def test_tables_are_monotonic_and_within_the_ranges_the_proof_assumes(table: torch.Tensor) -> None:
     steps: Callable[[torch.Tensor], torch.Tensor] = torch.diff
-    assert len({int(sign) for sign in steps(table).sign()}) == 1
+    assert len({int(sign) for sign in steps(table).sign()} - {0}) == 1
     assert 0 <= int(table.min()) <= int(table.max()) <= 2**24

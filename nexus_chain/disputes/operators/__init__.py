@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping
 
 from nexus_chain.disputes.operators import (
     embed,
+    expert_linear,
+    gelu,
     linear,
     norm_scale,
+    normalise,
+    position_embed,
+    prefix_mean,
     quantise,
     rope_quantise,
+    route,
+    row_layout,
     row_max,
     row_scale,
     row_squares,
@@ -35,5 +42,12 @@ NEEDED: Mapping[str, Callable[[Step], Needed]] = {
     "silu_product": silu_product.needed,
     "sample_blocks": sample_blocks.needed,
     "sample": sample.needed,
+    "position_embed": position_embed.needed,
+    "normalise": normalise.needed,
+    "gelu": gelu.needed,
+    "row_layout": row_layout.needed,
+    "prefix_mean": prefix_mean.needed,
+    "route": route.needed,
+    "expert_linear": expert_linear.needed,
 }
 """Kinds that one step decides; attention has its own module and moves."""

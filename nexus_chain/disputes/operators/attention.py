@@ -59,8 +59,10 @@ class ScoreRow:
 
 
 def span(step: Step) -> tuple[int, int]:
-    """Positions [first, t] that the element looks at."""
+    """First and last position that the element looks at."""
     position, window = step.position, step.op.params["window"]
+    if window < 0:
+        return 0, step.layout.positions - 1
     return (max(0, position - window + 1) if window else 0), position
 
 
@@ -82,7 +84,8 @@ def score_row(step: Step, weights: Mapping[str, Tensor]) -> ScoreRow:
     head, group, dimension = place(step)
     q, q_m, q_e, k, k_m, k_e, columns, maxima = (step.read(name).to(torch.int64) for name in step.op.inputs)
     keys = slice(first, last + 1)
-    query = q[last, head], _mantissa(q_m[last, head]), _exponent(q_e[last, head])
+    at = step.input_row(0, step.index[0]), head
+    query = q[at], _mantissa(q_m[at]), _exponent(q_e[at])
     scores = _scores(step, query, k[keys, group], _mantissa(k_m[keys, group]), _exponent(k_e[keys, group]))
     table = weights[step.op.weights[0]].to(torch.int64).clamp(0, fixed.EXP2_ONE)
     power = fixed.exp2n(scores.max() - scores, table)
@@ -99,7 +102,7 @@ def needed_for_score(step: Step, at: int) -> Needed:
     """The query's and one key's heads."""
     heads, groups, size = (step.op.params[name] for name in ("heads", "kv_heads", "head_dim"))
     head, group, _ = place(step)
-    query, key = step.position * heads + head, (span(step)[0] + at) * groups + group
+    query, key = step.input_row(0, step.index[0]) * heads + head, (span(step)[0] + at) * groups + group
     read = [((one * size, (one + 1) * size), cell(one), cell(one)) for one in (query, key)]
     return Needed((*read[0], *read[1], None, None), (None,))
 

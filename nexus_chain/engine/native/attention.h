@@ -1,4 +1,4 @@
-/* Causal attention over the cache, one (sequence, kv head, few positions) at a time.
+/* Attention over the cache, causal or in both directions, one (sequence, kv head, few positions) at a time.
  *
  * All query heads that share a kv head are handled together. Scores and weights of a row are
  * virtual tensors: they live in this thread's scratch and are never stored. Formulas:
@@ -18,6 +18,21 @@
 #define WEIGHT_LEVELS 16256
 #define KEYS 16 /* keys scored together */
 
+/* How a row's weights and queries are kept for the products: see products.h. */
+#if NEXUS_AVX2
+typedef int16_t Weight;   /* [rows, length] */
+typedef int16_t Query;
+typedef int64_t MixedSum; /* [rows, size rounded up to 4] */
+#define WEIGHT_PLANES 1
+#define KEY_PARTS 2       /* elements of a key that one 32-bit lane holds */
+#else
+typedef uint8_t Weight;   /* [2 rows, length]: two planes of 7 bits */
+typedef uint8_t Query;
+typedef int32_t MixedSum; /* [2 rows, size rounded up to 4] */
+#define WEIGHT_PLANES 2
+#define KEY_PARTS 4
+#endif
+
 typedef struct {
     const Step *step;
     int64_t heads, groups, size, block, window, scale, per_group; /* per_group: query heads of a kv head */
@@ -32,9 +47,9 @@ typedef struct {
 
 typedef struct {
     int32_t *scores;  /* [rows, length], later the weights 2^-x */
-    uint8_t *planes;  /* [2 rows, length] */
-    uint8_t *queries; /* [rows, size rounded up to 4] */
-    int32_t *sums;    /* [2 rows, size rounded up to 4] */
+    Weight *planes;
+    Query *queries;   /* [rows, size rounded up to 4] */
+    MixedSum *sums;
     int32_t *mantissas, *shifts; /* [rows]: scale of the block in hand */
     int64_t *total;   /* [rows] sum of weights */
     int64_t *out;     /* [rows, size] */
@@ -52,6 +67,11 @@ static int64_t attention_positions(const AttentionShape *a, int64_t length) {
     return rows > a->per_group ? rows / a->per_group : 1;
 }
 
+/* End of the keys that rows [0, row) of the sequence look at: later keys count only in both directions. */
+static int64_t keys_end(const AttentionShape *a, const Sequence *q, int64_t row) {
+    return q->position + (a->window < 0 ? q->count : row);
+}
+
 static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
 
 static int64_t attention_rows(const AttentionShape *a) {
@@ -62,7 +82,8 @@ static int64_t attention_scratch(const Step *s, int64_t longest) {
     AttentionShape a = attention_shape(s);
     int64_t rows = attention_rows(&a), scores = a.per_group * padded(longest);
     scores = scores > SCORE_BUDGET ? scores : SCORE_BUDGET;
-    return scores * 6 + rows * (round4(a.size) * 9 + a.size * 8 + 16) + 9 * 64;
+    const int64_t wide = round4(a.size), sums = WEIGHT_PLANES * (int64_t)sizeof(MixedSum);
+    return scores * 6 + rows * (wide * ((int64_t)sizeof(Query) + sums) + a.size * 8 + 16) + 9 * 64;
 }
 
 static char *carve(char **cursor, int64_t bytes) {
@@ -74,9 +95,9 @@ static char *carve(char **cursor, int64_t bytes) {
 static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows, int64_t length, char *scratch) {
     AttentionScratch b;
     b.scores = (int32_t *)carve(&scratch, rows * length * 4);
-    b.planes = (uint8_t *)carve(&scratch, rows * length * 2);
-    b.queries = (uint8_t *)carve(&scratch, rows * round4(a->size));
-    b.sums = (int32_t *)carve(&scratch, rows * round4(a->size) * 8);
+    b.planes = (Weight *)carve(&scratch, rows * length * WEIGHT_PLANES * (int64_t)sizeof(Weight));
+    b.queries = (Query *)carve(&scratch, rows * round4(a->size) * (int64_t)sizeof(Query));
+    b.sums = (MixedSum *)carve(&scratch, rows * round4(a->size) * WEIGHT_PLANES * (int64_t)sizeof(MixedSum));
     b.mantissas = (int32_t *)carve(&scratch, rows * 4);
     b.shifts = (int32_t *)carve(&scratch, rows * 4);
     b.total = (int64_t *)carve(&scratch, rows * 8);
@@ -84,6 +105,30 @@ static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows,
     return b;
 }
 
+#if NEXUS_AVX2
+/* packed[i][j] = elements 2i, 2i + 1 of key j as 16-bit numbers: 16 keys side by side. */
+static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed, int32_t *restrict sums) {
+    (void)sums;
+    memset(packed, 0, (size_t)(round4(size) * KEYS * 2));
+    for (int64_t j = 0; j < KEYS; j++)
+        for (int64_t i = 0; i < size; i++) ((int16_t *)(packed + i / 2 * KEYS + j))[i % 2] = keys[j * size + i];
+}
+
+static inline void score_keys(const Query *query, int64_t words, const int32_t *packed, const int32_t *sums,
+                              int32_t *out) {
+    (void)sums;
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (int64_t i = 0; i < words; i++) {
+        int32_t pair;
+        memcpy(&pair, query + 2 * i, 4);
+        const __m256i q = _mm256_set1_epi32(pair), *k = (const __m256i *)(packed + i * KEYS);
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(q, _mm256_loadu_si256(k)));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(q, _mm256_loadu_si256(k + 1)));
+    }
+    _mm256_storeu_si256((__m256i *)out, low);
+    _mm256_storeu_si256((__m256i *)out + 1, high);
+}
+#else
 /* packed[i][j] = bytes 4i .. 4i+3 of key j: 16 keys side by side; sums[j] = sum of key j. */
 static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed, int32_t *restrict sums) {
     memset(packed, 0, (size_t)(round4(size) * KEYS));
@@ -127,13 +172,21 @@ static inline void score_keys(const uint8_t *query, int64_t words, const int32_t
 #endif
 }
 
-static void pack_queries(const AttentionShape *a, const AttentionItem *w, uint8_t *out) {
+#endif
+
+static void pack_queries(const AttentionShape *a, const AttentionItem *w, Query *out) {
     const int8_t *q = a->step->in[0];
     const int64_t wide = round4(a->size);
     for (int64_t r = 0; r < w->count * a->per_group; r++) {
         int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group;
-        memset(out + r * wide, 0, (size_t)wide);
-        for (int64_t i = 0; i < a->size; i++) out[r * wide + i] = (uint8_t)q[head * a->size + i] ^ 0x80;
+        memset(out + r * wide, 0, (size_t)wide * sizeof(Query));
+        for (int64_t i = 0; i < a->size; i++) {
+#if NEXUS_AVX2
+            out[r * wide + i] = q[head * a->size + i];
+#else
+            out[r * wide + i] = (uint8_t)q[head * a->size + i] ^ 0x80;
+#endif
+        }
     }
 }
 
@@ -141,16 +194,16 @@ static void pack_queries(const AttentionShape *a, const AttentionItem *w, uint8_
 static void score_products(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b) {
     const int64_t wide = round4(a->size), rows = w->count * a->per_group;
     const int8_t *keys = w->cache->keys + (w->group * w->sequence->capacity + w->base) * a->size;
-    int32_t packed[wide / 4 * KEYS], sums[KEYS];
-    const int64_t last = w->sequence->position + w->first + w->count - w->sequence->row - w->base;
+    int32_t packed[wide / KEY_PARTS * KEYS], sums[KEYS];
+    const int64_t last = keys_end(a, w->sequence, w->first + w->count - w->sequence->row) - w->base;
     for (int64_t j = 0; j < last; j += KEYS) {
         pack_keys(keys + j * a->size, a->size, packed, sums);
         for (int64_t r = 0; r < rows; r++)
-            score_keys(b->queries + r * wide, wide / 4, packed, sums, b->scores + r * w->length + j);
+            score_keys(b->queries + r * wide, wide / KEY_PARTS, packed, sums, b->scores + r * w->length + j);
     }
 }
 
-/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum. */
+/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum, 1 at least. */
 static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t qe,
                                const int32_t *restrict km, const int32_t *restrict ke, const int32_t *restrict table) {
     int32_t largest = INT32_MIN;
@@ -163,12 +216,12 @@ static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, in
     exp2_negative(s + from, to - from, table);
     int64_t sum = 0;
     for (int64_t j = from; j < to; j++) sum += s[j];
-    return sum;
+    return sum > 1 ? sum : 1; /* a table may hold zeros, and the sum divides */
 }
 
-/* Weights times value magnitudes of one row and block, as two planes of 7 bits; the block's scale. */
+/* Weights times value magnitudes of one row and block, planes `apart` elements apart; the block's scale. */
 static void weight_planes(const int32_t *restrict p, const int32_t *restrict magnitude, int64_t from, int64_t to,
-                          int64_t total, uint8_t *restrict high, uint8_t *restrict low, int32_t *m, int32_t *e) {
+                          int64_t total, Weight *restrict out, int64_t apart, int32_t *m, int32_t *e) {
     int64_t largest = 1;
     for (int64_t j = from; j < to; j++) {
         int64_t w = (int64_t)p[j] * magnitude[j];
@@ -180,8 +233,13 @@ static void weight_planes(const int32_t *restrict p, const int32_t *restrict mag
     const int64_t inverse = quantiser(largest >> kb, WEIGHT_LEVELS, &shift), half = (int64_t)1 << (shift - 1);
     for (int64_t j = from; j < to; j++) {
         int32_t q = (int32_t)(((((int64_t)p[j] * magnitude[j]) >> kb) * inverse + half) >> shift);
-        high[j] = (uint8_t)(q >> 7);
-        low[j] = (uint8_t)(q & 127);
+#if NEXUS_AVX2
+        (void)apart;
+        out[j] = (Weight)q;
+#else
+        out[j] = (Weight)(q >> 7);
+        out[apart + j] = (Weight)(q & 127);
+#endif
     }
     quotient16(largest >> kb, total >> ks, m, e);
     *e += (int32_t)(kb - ks);
@@ -190,9 +248,27 @@ static void weight_planes(const int32_t *restrict p, const int32_t *restrict mag
 /* Keys [from, to) relative to the item's base that row r may look at. */
 static void allowed_keys(const AttentionShape *a, const AttentionItem *w, int64_t r, int64_t *from, int64_t *to) {
     const int64_t t = w->sequence->position + w->first + r / a->per_group - w->sequence->row;
-    int64_t low = a->window ? t - a->window + 1 : 0;
+    int64_t low = a->window > 0 ? t - a->window + 1 : 0;
     *from = (low > 0 ? low : 0) - w->base;
-    *to = t + 1 - w->base;
+    *to = keys_end(a, w->sequence, t + 1 - w->sequence->position) - w->base;
+}
+
+/* sums = planes of the block times the columns of values. */
+static void mix_products(const Weight *planes, int64_t n, int64_t rows, const int8_t *values, int64_t capacity,
+                         int64_t size, int64_t count, MixedSum *sums) {
+#if NEXUS_AVX2
+    product_pairs(planes, n, rows, values, capacity, size, count, sums, round4(size));
+#else
+    product(planes, n, WEIGHT_PLANES * rows, values, capacity, size, count, sums, round4(size));
+#endif
+}
+
+static inline int64_t mixed_sum(const MixedSum *sums, int64_t wide, int64_t r, int64_t i) {
+#if NEXUS_AVX2
+    return sums[r * wide + i];
+#else
+    return 128 * (int64_t)sums[2 * r * wide + i] + sums[(2 * r + 1) * wide + i];
+#endif
 }
 
 static void mix_block(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b, int64_t start,
@@ -205,16 +281,16 @@ static void mix_block(const AttentionShape *a, const AttentionItem *w, const Att
         allowed_keys(a, w, r, &from, &to);
         from = from > start ? from : start;
         to = to < stop ? to : stop;
-        memset(b->planes + 2 * r * n + start, 0, (size_t)(stop - start));
-        memset(b->planes + (2 * r + 1) * n + start, 0, (size_t)(stop - start));
-        weight_planes(b->scores + r * n, magnitudes, from, to, b->total[r], b->planes + 2 * r * n,
-                      b->planes + (2 * r + 1) * n, b->mantissas + r, b->shifts + r);
+        Weight *planes = b->planes + WEIGHT_PLANES * r * n;
+        for (int64_t plane = 0; plane < WEIGHT_PLANES; plane++)
+            memset(planes + plane * n + start, 0, (size_t)(stop - start) * sizeof(Weight));
+        weight_planes(b->scores + r * n, magnitudes, from, to, b->total[r], planes, n, b->mantissas + r, b->shifts + r);
     }
-    product(b->planes + start, n, 2 * rows, w->cache->values + w->group * a->size * capacity + w->base + start,
-            capacity, a->size, stop - start, b->sums, wide);
+    mix_products(b->planes + start, n, rows, w->cache->values + w->group * a->size * capacity + w->base + start,
+                 capacity, a->size, stop - start, b->sums);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < a->size; i++) {
-            int64_t sum = 128 * (int64_t)b->sums[2 * r * wide + i] + b->sums[(2 * r + 1) * wide + i];
+            int64_t sum = mixed_sum(b->sums, wide, r, i);
             b->out[r * a->size + i] += round_shift(sum * b->mantissas[r], 21 - b->shifts[r]);
         }
 }
@@ -259,9 +335,9 @@ static void attention(const Step *s, const Batch *b, int64_t *cursor, char *scra
             for (int64_t g = 0; g < a.groups; g++, item++) {
                 if (item != next) continue;
                 int64_t count = q->count - t < step ? q->count - t : step, low = q->position + t - a.window + 1;
-                int64_t base = a.window && low > 0 ? low & ~(int64_t)63 : 0;
+                int64_t base = a.window > 0 && low > 0 ? low & ~(int64_t)63 : 0;
                 AttentionItem w = {q, q->cache + s->p[0], g, q->row + t, count, base,
-                                   padded(q->position + t + count - base)};
+                                   padded(keys_end(&a, q, t + count) - base)};
                 attend(&a, &w, scratch);
                 next = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED);
             }

@@ -1,7 +1,9 @@
-/* Linear layers: exact product, scales, bias and residual in one pass over the weights.
+/* Linear layers: exact product, scales, bias, gate and residual in one pass over the weights.
  *
  * Threads take blocks of output columns from a shared cursor, so one slow core does not hold the
- * other up. A block's weights stay in the second-level cache while the rows stream past.
+ * other up. A block's weights stay in the second-level cache while the rows stream past. Where every
+ * row chooses its own expert's matrix, rows that chose the same one go together: each chosen matrix
+ * is read once per batch, and the others are not touched.
  */
 #ifndef NEXUS_LINEAR_H
 #define NEXUS_LINEAR_H
@@ -33,6 +35,15 @@ typedef struct {
     int64_t stride; /* elements of a packed plane */
 } LinearShape;
 
+/* The rows of a batch that meet one matrix. */
+typedef struct {
+    Matrix matrix;
+    const int32_t *rows; /* their numbers, or null for 0, 1, ... */
+    int64_t count;
+} RowGroup;
+
+static int64_t row_number(const RowGroup *g, int64_t i) { return g->rows ? g->rows[i] : i; }
+
 static LinearShape linear_shape(const Step *s) {
     const int64_t planes = s->p[2] == 15 ? 2 : 1;
     LinearShape l = {s, s->p[0], s->p[1], planes, s->p[3], LINEAR_PLANES(planes), padded(s->p[1])};
@@ -41,60 +52,69 @@ static LinearShape linear_shape(const Step *s) {
 
 static int64_t packed_bytes(const LinearShape *l) { return l->stride * l->packed * (int64_t)sizeof(Packed); }
 
+/* Positions whose packed rows stay hot: whole tiles. */
+static int64_t linear_fit(const LinearShape *l) {
+    int64_t fit = LINEAR_ROW_BYTES / packed_bytes(l);
+    return fit < 2 * LINEAR_TILE ? 2 * LINEAR_TILE : fit - fit % LINEAR_TILE;
+}
+
 /* Positions handled together: whole tiles, and blocks of about equal size, since each block of
  * positions costs one pass over the weights. */
 static int64_t linear_block(const LinearShape *l, int64_t rows) {
-    int64_t fit = LINEAR_ROW_BYTES / packed_bytes(l);
-    fit = fit < 2 * LINEAR_TILE ? 2 * LINEAR_TILE : fit - fit % LINEAR_TILE;
+    const int64_t fit = linear_fit(l);
     if (rows <= fit) return rows;
     int64_t even = rows / ((rows + fit - 1) / fit) + 1;
     return (even + LINEAR_TILE - 1) / LINEAR_TILE * LINEAR_TILE;
 }
 
+/* The largest block of any group of at most this many rows. */
+static int64_t linear_limit(const LinearShape *l, int64_t rows) {
+    const int64_t fit = linear_fit(l);
+    return rows <= fit ? rows : fit + LINEAR_TILE;
+}
+
 static int64_t linear_scratch(const Step *s, int64_t rows) {
     LinearShape l = linear_shape(s);
-    return linear_block(&l, rows) * (packed_bytes(&l) + l.packed * LINEAR_COLUMNS * (int64_t)sizeof(Sum)) + 4096;
+    const int64_t sums = l.packed * LINEAR_COLUMNS * (int64_t)sizeof(Sum);
+    return linear_limit(&l, rows) * (packed_bytes(&l) + sums) + padded(rows * 4) + 4096;
 }
 
 #if NEXUS_AVX2
-/* Rows [0, rows) of x, their planes joined. */
-static void pack_rows(const LinearShape *l, const int8_t *x, int64_t rows, Packed *restrict out) {
-    for (int64_t r = 0; r < rows; r++) {
-        const int8_t *restrict high = x + r * l->planes * l->width, *restrict low = high + l->width;
-        Packed *restrict row = out + r * l->stride;
-        if (l->planes == 1)
-            for (int64_t c = 0; c < l->width; c++) row[c] = high[c];
-        else
-            for (int64_t c = 0; c < l->width; c++) row[c] = (Packed)(high[c] * 128 + low[c]);
-    }
+/* One row, its planes joined. */
+static void pack_row(const LinearShape *l, const int8_t *restrict high, Packed *restrict out) {
+    const int8_t *restrict low = high + l->width;
+    if (l->planes == 1)
+        for (int64_t c = 0; c < l->width; c++) out[c] = high[c];
+    else
+        for (int64_t c = 0; c < l->width; c++) out[c] = (Packed)(high[c] * 128 + low[c]);
 }
 
-static void multiply(const LinearShape *l, const Packed *x, int64_t rows, int64_t n, int64_t count, Sum *sums) {
-    const int8_t *weights = (const int8_t *)l->step->weight[0] + n * l->width;
-    product_pairs(x, l->stride, rows, weights, l->width, count, l->width, sums, LINEAR_COLUMNS);
+static void multiply(const LinearShape *l, const Matrix *w, const Packed *x, int64_t rows, int64_t n, int64_t count,
+                     Sum *sums) {
+    product_pairs(x, l->stride, rows, w->weight + n * l->width, l->width, count, l->width, sums, LINEAR_COLUMNS);
 }
 
-static void true_sums(const LinearShape *l, const Sum *restrict sums, int64_t n, int64_t count,
+static void true_sums(const LinearShape *l, const Matrix *w, const Sum *restrict sums, int64_t n, int64_t count,
                       int64_t *restrict value) {
-    (void)l, (void)n;
+    (void)l, (void)w, (void)n;
     for (int64_t i = 0; i < count; i++) value[i] = sums[i];
 }
 #else
-/* Signed rows become unsigned by an offset of 128; the padding meets masked (zero) weights. */
-static void pack_rows(const LinearShape *l, const int8_t *x, int64_t rows, Packed *out) {
-    for (int64_t r = 0; r < rows * l->planes; r++)
-        for (int64_t c = 0; c < l->width; c++) out[r * l->stride + c] = (Packed)x[r * l->width + c] ^ 0x80;
+/* One row: signed bytes become unsigned by an offset of 128; the padding meets masked (zero) weights. */
+static void pack_row(const LinearShape *l, const int8_t *x, Packed *out) {
+    for (int64_t plane = 0; plane < l->planes; plane++)
+        for (int64_t c = 0; c < l->width; c++) out[plane * l->stride + c] = (Packed)x[plane * l->width + c] ^ 0x80;
 }
 
-static void multiply(const LinearShape *l, const Packed *x, int64_t rows, int64_t n, int64_t count, Sum *sums) {
-    const int8_t *weights = (const int8_t *)l->step->weight[0] + n * l->width;
-    product(x, l->stride, rows * l->planes, weights, l->width, count, l->width, sums, LINEAR_COLUMNS);
+static void multiply(const LinearShape *l, const Matrix *w, const Packed *x, int64_t rows, int64_t n, int64_t count,
+                     Sum *sums) {
+    product(x, l->stride, rows * l->planes, w->weight + n * l->width, l->width, count, l->width, sums, LINEAR_COLUMNS);
 }
 
 /* The sums of a row, the offset undone and the planes joined. */
-static void true_sums(const LinearShape *l, const Sum *restrict high, int64_t n, int64_t count,
+static void true_sums(const LinearShape *l, const Matrix *w, const Sum *restrict high, int64_t n, int64_t count,
                       int64_t *restrict value) {
-    const int32_t *restrict offset = (const int32_t *)l->step->weight[3] + n, *restrict low = high + LINEAR_COLUMNS;
+    const int32_t *restrict offset = w->sums + n, *restrict low = high + LINEAR_COLUMNS;
     if (l->planes == 1) {
         for (int64_t i = 0; i < count; i++) value[i] = (int32_t)(high[i] - 128 * offset[i]);
     } else {
@@ -104,51 +124,107 @@ static void true_sums(const LinearShape *l, const Sum *restrict high, int64_t n,
 }
 #endif
 
-/* One output row, columns [n, n + count): accumulators to saturated integers. */
-static void finish_row(const LinearShape *l, const Sum *sums, int64_t t, int64_t n, int64_t count) {
+/* Rows [first, first + count) of a group. */
+static void pack_group(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, Packed *out) {
+    const int8_t *x = l->step->in[0];
+    for (int64_t i = 0; i < count; i++)
+        pack_row(l, x + row_number(g, first + i) * l->planes * l->width, out + i * l->packed * l->stride);
+}
+
+/* The weight of row t among those that choose an expert, where it is combined with the residual. */
+static const int32_t *gate_of(const Step *s, int64_t t) {
+    return s->in[5] ? (const int32_t *)s->in[5] + t * s->p[5] + s->p[6] : 0;
+}
+
+static void apply_gate(int64_t *value, int64_t count, int64_t gate) {
+    gate = gate < 0 ? 0 : (gate > 65536 ? 65536 : gate);
+    for (int64_t i = 0; i < count; i++) value[i] = round_shift(value[i] * gate, 16);
+}
+
+/* Output row t, columns [n, n + count): accumulators to saturated integers. */
+static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, int64_t t, int64_t n, int64_t count) {
     const Step *s = l->step;
     const int64_t m = ((const int32_t *)s->in[1])[t];
     const int64_t shift = -(((const int32_t *)s->in[2])[t] + l->fraction + 12);
-    const int32_t *restrict scale = (const int32_t *)s->weight[1] + 2 * n;
-    const int32_t *restrict bias = s->weight[2] ? (const int32_t *)s->weight[2] + n : 0;
+    const int32_t *restrict scale = w->scale + 2 * n;
+    const int32_t *restrict bias = w->bias ? w->bias + n : 0;
     const int32_t *restrict residual = s->in[3] ? (const int32_t *)s->in[3] + t * l->columns + n : 0;
     int32_t *restrict out = (int32_t *)s->out[0] + t * l->columns + n;
     int64_t value[LINEAR_COLUMNS];
-    true_sums(l, sums, n, count, value);
+    true_sums(l, w, sums, n, count, value);
     for (int64_t i = 0; i < count; i++) {
         int64_t v = ((value[i] * m + 2048) >> 12) * scale[2 * i];
         value[i] = saturate(round_shift(v, shift - scale[2 * i + 1]));
     }
     if (bias)
         for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + saturate(bias[i]));
+    if (gate_of(s, t)) apply_gate(value, count, *gate_of(s, t));
     if (residual)
         for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + residual[i]);
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
 }
 
-static void linear_block_columns(const LinearShape *l, const Packed *x, int64_t first, int64_t rows, int64_t n,
-                                 Sum *sums) {
+static void linear_block_columns(const LinearShape *l, const RowGroup *g, const Packed *x, int64_t first,
+                                 int64_t rows, int64_t n, Sum *sums) {
     const int64_t count = l->columns - n < LINEAR_COLUMNS ? l->columns - n : LINEAR_COLUMNS;
-    multiply(l, x, rows, n, count, sums);
-    for (int64_t r = 0; r < rows; r++) finish_row(l, sums + r * l->packed * LINEAR_COLUMNS, first + r, n, count);
+    multiply(l, &g->matrix, x, rows, n, count, sums);
+    for (int64_t r = 0; r < rows; r++)
+        finish_row(l, &g->matrix, sums + r * l->packed * LINEAR_COLUMNS, row_number(g, first + r), n, count);
 }
 
+/* One thread's share of the blocks of all groups. */
+typedef struct {
+    int64_t *cursor;
+    int64_t item; /* the block taken last */
+    int64_t base; /* number of the group's first block */
+    char *scratch;
+} Share;
+
+static void take(Share *share) { share->item = __atomic_fetch_add(share->cursor, 1, __ATOMIC_RELAXED); }
+
 /* Blocks are numbered row block first; every thread packs a row block once for all its columns. */
+static void linear_group(const LinearShape *l, const RowGroup *g, Share *share) {
+    if (g->count == 0) return;
+    const int64_t block = linear_block(l, g->count);
+    const int64_t across = (l->columns + LINEAR_COLUMNS - 1) / LINEAR_COLUMNS, down = (g->count + block - 1) / block;
+    Packed *x = (Packed *)share->scratch;
+    Sum *sums = (Sum *)(share->scratch + block * packed_bytes(l));
+    int64_t packed = -1;
+    for (; share->item < share->base + across * down; take(share)) {
+        const int64_t item = share->item - share->base, first = item / across * block;
+        const int64_t count = g->count - first < block ? g->count - first : block;
+        if (packed != first) pack_group(l, g, first, count, x);
+        packed = first;
+        linear_block_columns(l, g, x, first, count, item % across * LINEAR_COLUMNS, sums);
+    }
+    share->base += across * down;
+}
+
 static void linear(const Step *s, int64_t rows, int64_t *cursor, char *scratch) {
-    if (rows == 0) return;
     LinearShape l = linear_shape(s);
-    const int64_t block = linear_block(&l, rows);
-    const int64_t across = (l.columns + LINEAR_COLUMNS - 1) / LINEAR_COLUMNS, down = (rows + block - 1) / block;
-    Packed *x = (Packed *)scratch;
-    Sum *sums = (Sum *)(scratch + block * packed_bytes(&l));
-    int64_t packed = -1, item;
-    while ((item = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED)) < across * down) {
-        const int64_t first = item / across * block, count = rows - first < block ? rows - first : block;
-        if (packed != first) {
-            pack_rows(&l, (const int8_t *)s->in[0] + first * l.planes * l.width, count, x);
-            packed = first;
-        }
-        linear_block_columns(&l, x, first, count, item % across * LINEAR_COLUMNS, sums);
+    RowGroup all = {{s->weight[0], s->weight[1], s->weight[3], s->weight[2]}, 0, rows};
+    Share share = {cursor, 0, 0, scratch};
+    take(&share);
+    linear_group(&l, &all, &share);
+}
+
+static int64_t expert_of(const Step *s, int64_t t) {
+    const int64_t expert = ((const int32_t *)s->in[4])[t * s->p[5] + s->p[6]];
+    return expert < 0 ? 0 : (expert >= s->p[4] ? s->p[4] - 1 : expert);
+}
+
+/* Every thread sorts the rows by expert for itself: far cheaper than waiting for one that does. */
+static void expert_linear(const Step *s, int64_t rows, int64_t *cursor, char *scratch) {
+    LinearShape l = linear_shape(s);
+    const Matrix *experts = s->weight[0];
+    int32_t *numbers = (int32_t *)scratch;
+    Share share = {cursor, 0, 0, scratch + padded(rows * 4)};
+    take(&share);
+    for (int64_t expert = 0; expert < s->p[4]; expert++) {
+        RowGroup group = {experts[expert], numbers, 0};
+        for (int64_t t = 0; t < rows; t++)
+            if (expert_of(s, t) == expert) numbers[group.count++] = (int32_t)t;
+        linear_group(&l, &group, &share);
     }
 }
 

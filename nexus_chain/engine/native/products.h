@@ -1,10 +1,10 @@
 /* Exact products of packed rows with signed bytes, both with the summed index contiguous.
  *
- * `product` serves attention (planes of softmax weights, 0 to 127, times rows of transposed values)
- * and, with AVX-512 VNNI or plain C, linear layers (rows of activations, offset by 128 to be
- * unsigned, times rows of the weight matrix as it lies on disk). vpdpbusd neither saturates nor
- * rounds, and the plain C has int32 sums that are just as exact. With AVX2 alone, linear layers use
- * `product_pairs` on rows of 16 bits instead, which takes a 15-bit row in one pass.
+ * One routine serves linear layers (rows of activations times rows of the weight matrix as it lies
+ * on disk) and attention (softmax weights times rows of transposed values). With AVX-512 VNNI and in
+ * plain C it is `product`, over planes of unsigned bytes (activations are offset by 128): vpdpbusd
+ * neither saturates nor rounds, and int32 sums are just as exact. With AVX2 alone it is
+ * `product_pairs`, over rows of 16 bits, which takes the 15 bits of a row in one pass.
  */
 #ifndef NEXUS_PRODUCTS_H
 #define NEXUS_PRODUCTS_H
@@ -30,6 +30,7 @@
 
 static inline int64_t padded(int64_t n) { return (n + 63) & ~(int64_t)63; }
 
+#if !NEXUS_AVX2
 #if NEXUS_VNNI
 /* sum += four-byte dot products of u (unsigned) and v (signed). Written as assembly because GCC 12
  * copies and spills the accumulators of the intrinsic, which halves the speed. */
@@ -78,37 +79,6 @@ static inline __m128i lane_sums(__m512i a, __m512i b, __m512i c, __m512i d) {
         _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) _mm_storeu_si128(                       \
             (__m128i *)(out + r * ldo), lane_sums(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));        \
     }
-#elif NEXUS_AVX2
-static inline int32_t lane_sum(__m256i v) {
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
-}
-
-/* vpmaddubsw adds two products in 16 bits: 2 * 127 * 128 fits because x is a plane of 7 bits. */
-#define DEFINE_TILE(ROWS)                                                                              \
-    static void tile_##ROWS(const uint8_t *x, int64_t ldx, const int8_t *const *w, int64_t k,          \
-                            int32_t *out, int64_t ldo) {                                               \
-        const __m256i ones = _mm256_set1_epi16(1);                                                     \
-        for (int r = 0; r < ROWS; r++) {                                                               \
-            const uint8_t *u = x + r * ldx;                                                            \
-            __m256i sum[PANEL] = {0};                                                                  \
-            int64_t c = 0;                                                                             \
-            for (; c + 32 <= k; c += 32) {                                                             \
-                __m256i some = _mm256_loadu_si256((const __m256i *)(u + c));                           \
-                _Pragma("GCC unroll 4") for (int n = 0; n < PANEL; n++) {                              \
-                    __m256i v = _mm256_loadu_si256((const __m256i *)(w[n] + c));                       \
-                    v = _mm256_madd_epi16(_mm256_maddubs_epi16(some, v), ones);                        \
-                    sum[n] = _mm256_add_epi32(sum[n], v);                                              \
-                }                                                                                      \
-            }                                                                                          \
-            for (int n = 0; n < PANEL; n++) {                                                          \
-                int32_t total = lane_sum(sum[n]);                                                      \
-                for (int64_t i = c; i < k; i++) total += u[i] * w[n][i];                               \
-                out[r * ldo + n] = total;                                                              \
-            }                                                                                          \
-        }                                                                                              \
-    }
 #else
 #define DEFINE_TILE(ROWS)                                                                              \
     static void tile_##ROWS(const uint8_t *x, int64_t ldx, const int8_t *const *w, int64_t k,          \
@@ -144,7 +114,7 @@ static inline void tile(int64_t rows, const uint8_t *x, int64_t ldx, const int8_
 }
 
 /* out[r, n] = sum_c x[r, c] * w[n, c] for r < rows, n < columns.
- * x: u8 (with AVX2 below 128), row stride ldx. w: i8, row stride ldw. out: i32, row stride ldo; out must
+ * x: u8, row stride ldx. w: i8, row stride ldw. out: i32, row stride ldo; out must
  * have room for columns rounded up to PANEL. The true sums must fit in int32 modulo 2^32. */
 static void product(const uint8_t *x, int64_t ldx, int64_t rows, const int8_t *w, int64_t ldw,
                     int64_t columns, int64_t k, int32_t *out, int64_t ldo) {
@@ -155,8 +125,15 @@ static void product(const uint8_t *x, int64_t ldx, int64_t rows, const int8_t *w
             tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r * ldx, ldx, panel, k, out + r * ldo + n, ldo);
     }
 }
+#endif /* !NEXUS_AVX2 */
 
 #if NEXUS_AVX2
+static inline int32_t lane_sum(__m256i v) {
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+
 #define PAIR_ROWS 3      /* rows of 16 bits per tile: 12 accumulators of the 16 registers */
 #define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
 

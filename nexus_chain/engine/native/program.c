@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "attention.h"
+#include "encoder.h"
 #include "fixed_point.h"
 #include "linear.h"
 #include "products.h"
@@ -45,7 +46,8 @@ static int64_t largest_scratch(const Step *steps, int64_t count, const Batch *b)
     }
     for (int64_t i = 0; i < count; i++) {
         int64_t need = 0;
-        if (steps[i].kind == LINEAR) need = linear_scratch(steps + i, rows_of(steps + i, b));
+        if (steps[i].kind == LINEAR || steps[i].kind == EXPERT_LINEAR)
+            need = linear_scratch(steps + i, rows_of(steps + i, b));
         if (steps[i].kind == ATTENTION) need = attention_scratch(steps + i, longest);
         bytes = need > bytes ? need : bytes;
     }
@@ -70,8 +72,12 @@ static void run_steps(const Step *steps, int64_t count, const Batch *b, Gate *ga
         if (steps[i].barrier) meet(gate);
         if (steps[i].kind == LINEAR) {
             linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
+        } else if (steps[i].kind == EXPERT_LINEAR) {
+            expert_linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
         } else if (steps[i].kind == ATTENTION) {
             attention(steps + i, b, cursors + i, scratch);
+        } else if (steps[i].kind == PREFIX_MEAN) {
+            prefix_mean(steps + i, b, cursors + i);
         } else {
             while (end < count && steps[end].chained) end++;
             run_chain(steps, i, end, b, cursors + i);
@@ -109,4 +115,5 @@ void nexus_layout(int64_t *out) {
     out[1] = sizeof(LayerCache);
     out[2] = sizeof(Sequence);
     out[3] = sizeof(Batch);
+    out[4] = sizeof(Matrix);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fixed_point.h"
+#include "norms.h"
 #include "steps.h"
 
 static void embed(const Step *s, int64_t from, int64_t to) {
@@ -37,11 +38,6 @@ static void row_max(const Step *s, int64_t from, int64_t to) {
             (int32_t)largest_magnitude((const int32_t *)s->in[0] + t * s->p[0] + s->p[1], s->p[2] - s->p[1]);
 }
 
-static int64_t square_shift(int64_t largest) {
-    int64_t h = bit_length(largest) - 23;
-    return h > 0 ? h : 0;
-}
-
 static void row_squares(const Step *s, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++) {
         const int32_t *restrict x = (const int32_t *)s->in[0] + t * s->p[0];
@@ -54,14 +50,8 @@ static void row_squares(const Step *s, int64_t from, int64_t to) {
 
 static void norm_scale(const Step *s, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++) {
-        int64_t a = ((const int32_t *)s->in[0])[t], h = square_shift(a);
-        int64_t n = ((const int64_t *)s->in[1])[t] + (s->p[0] >> (2 * h));
-        n = n > 1 ? n : 1;
-        int64_t half = (62 - bit_length(n)) >> 1;
-        int32_t m, e;
-        quotient16(a, integer_sqrt(n << (2 * half)), &m, &e);
-        ((int32_t *)s->out[0])[t] = m;
-        ((int32_t *)s->out[1])[t] = (int32_t)(e + half - h);
+        norm_scale_of(((const int32_t *)s->in[0])[t], ((const int64_t *)s->in[1])[t], s->p[0],
+                      (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
     }
 }
 
@@ -201,6 +191,50 @@ static void silu_product(const Step *s, int64_t from, int64_t to) {
                   end - i < SILU_TILE ? end - i : SILU_TILE, s->weight[0]);
 }
 
+/* x * P(x); the table is symmetric around 0, so negative elements read 2^23 minus its entry. */
+static void gelu(const Step *s, int64_t from, int64_t to) {
+    const int32_t *restrict x = (const int32_t *)s->in[0], *restrict table = s->weight[0];
+    int32_t *restrict out = s->out[0];
+    for (int64_t i = from * s->p[0]; i < to * s->p[0]; i++) {
+        int32_t a = x[i] < 0 ? -x[i] : x[i];
+        a = a > 1 << 15 ? 1 << 15 : a;
+        const int32_t k = a >> 6 < 511 ? a >> 6 : 511, r = a - (k << 6); /* r is 64 at the end of the table */
+        int32_t p = table[k] + (((table[k + 1] - table[k]) * r + 32) >> 6);
+        p = x[i] < 0 ? (1 << 23) - p : p;
+        out[i] = (int32_t)saturate(((int64_t)x[i] * p + (1 << 22)) >> 23);
+    }
+}
+
+#define ROUTE_SLOTS 8
+
+/* Each slot takes the largest logit that is left, the first on a tie. */
+static void choose_experts(const int32_t *restrict logits, int64_t experts, int64_t slots, int32_t *restrict index) {
+    uint64_t taken = 0;
+    for (int64_t slot = 0; slot < slots; slot++) {
+        int64_t best = -1;
+        for (int64_t x = 0; x < experts; x++)
+            if (!(taken >> x & 1) && (best < 0 || logits[x] > logits[best])) best = x;
+        taken |= (uint64_t)1 << best;
+        index[slot] = (int32_t)best;
+    }
+}
+
+static void route(const Step *s, int64_t from, int64_t to) {
+    const int64_t experts = s->p[0], slots = s->p[1];
+    for (int64_t t = from; t < to; t++) {
+        const int32_t *logits = (const int32_t *)s->in[0] + t * experts;
+        int32_t *index = (int32_t *)s->out[0] + t * slots, *gate = (int32_t *)s->out[1] + t * slots;
+        int32_t power[ROUTE_SLOTS];
+        int64_t total = 0;
+        choose_experts(logits, experts, slots, index);
+        for (int64_t i = 0; i < slots; i++) power[i] = exponent_cut((int64_t)logits[index[0]] - logits[index[i]]);
+        exp2_negative(power, slots, s->weight[0]);
+        for (int64_t i = 0; i < slots; i++) total += power[i];
+        total = total > 1 ? total : 1;
+        for (int64_t i = 0; i < slots; i++) gate[i] = (int32_t)((((int64_t)power[i] << 16) + (total >> 1)) / total);
+    }
+}
+
 static void select_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++)
         memcpy((char *)s->out[0] + t * s->p[0], (const char *)s->in[0] + b->sampled_rows[t] * s->p[0], (size_t)s->p[0]);
@@ -222,7 +256,7 @@ static inline int64_t gumbel(uint32_t v, uint32_t k0, uint32_t k1, const int32_t
     } else {
         e = ((33LL << 24) - log2_fixed(odd, table)) << 16;
     }
-    return ((40LL << 24) - log2_fixed(e, table)) >> 8;
+    return ((40LL << 24) - log2_fixed(e > 1 ? e : 1, table)) >> 8; /* no table may make it take a negative's log */
 }
 
 static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t to) {
@@ -255,6 +289,23 @@ static void sample(const Step *s, int64_t from, int64_t to) {
     }
 }
 
+static void position_embed(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    const int64_t width = s->p[0], shift = s->p[1];
+    for (int64_t t = from; t < to; t++) {
+        const int16_t *restrict table = (const int16_t *)s->weight[0] + b->positions[t] * width;
+        const int32_t *restrict x = (const int32_t *)s->in[0] + t * width;
+        int32_t *restrict out = (int32_t *)s->out[0] + t * width;
+        for (int64_t i = 0; i < width; i++) out[i] = (int32_t)saturate(x[i] + ((int64_t)table[i] << shift));
+    }
+}
+
+static void row_layout(const Step *s, const Batch *b, int64_t from, int64_t to) {
+    const int64_t width = s->p[0];
+    for (int64_t t = from; t < to; t++)
+        for (int64_t i = 0; i < width; i++)
+            ((int32_t *)s->out[0])[i * b->rows + t] = ((const int32_t *)s->in[0])[t * width + i];
+}
+
 static void run_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
     switch (s->kind) {
         case EMBED: embed(s, from, to); break;
@@ -268,9 +319,14 @@ static void run_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
         case VALUE_LAYOUT: value_layout(s, b, from, to); break;
         case APPEND: append(s, b, from, to); break;
         case SILU_PRODUCT: silu_product(s, from, to); break;
+        case ROUTE: route(s, from, to); break;
         case SELECT: select_rows(s, b, from, to); break;
         case SAMPLE_BLOCKS: sample_blocks(s, b, from, to); break;
-        default: sample(s, from, to); break;
+        case SAMPLE: sample(s, from, to); break;
+        case POSITION_EMBED: position_embed(s, b, from, to); break;
+        case NORMALISE: normalise(s, from, to); break;
+        case GELU: gelu(s, from, to); break;
+        default: row_layout(s, b, from, to); break;
     }
 }
 

@@ -9,7 +9,8 @@
 
 enum Kind {
     EMBED, ROW_MAX, ROW_SQUARES, NORM_SCALE, ROW_SCALE, QUANTISE, ROPE_QUANTISE, VALUE_QUANTISE, VALUE_LAYOUT,
-    APPEND, SILU_PRODUCT, SELECT, SAMPLE_BLOCKS, SAMPLE, LINEAR, ATTENTION
+    APPEND, SILU_PRODUCT, SELECT, SAMPLE_BLOCKS, SAMPLE, LINEAR, ATTENTION,
+    POSITION_EMBED, NORMALISE, GELU, ROW_LAYOUT, PREFIX_MEAN, ROUTE, EXPERT_LINEAR
 };
 
 typedef struct {
@@ -22,6 +23,14 @@ typedef struct {
     const void *weight[4];
     int64_t p[8];
 } Step;
+
+/* A weight matrix i8[N, K] with what goes beside it; an expert product has a table of them. */
+typedef struct {
+    const int8_t *weight;
+    const int32_t *scale; /* [N, 2] */
+    const int32_t *sums;  /* [N], of its rows */
+    const int32_t *bias;  /* [N], or null */
+} Matrix;
 
 /* Tensors of one sequence at one attention op; strides follow from the capacity. */
 typedef struct {

@@ -42,10 +42,22 @@ contract AttentionTest is StepFixture {
         uint256 h;
         uint256 d;
         uint256 first;
+        uint256 last;
+        bool bothWays;
     }
 
     function testFuzz_attention_onlyTheRightRowStands(uint256 seed, uint8 t, uint8 d, uint8 window) public view {
-        Case memory c = _case(seed, bound(t, 0, 10), bound(d, 0, 15), bound(window, 0, 12));
+        _assertOnlyRight(_case(seed, bound(t, 0, 10), bound(d, 0, 15), bound(window, 0, 12)));
+    }
+
+    /// @dev A window of -1: every position is looked at, from every one.
+    function testFuzz_attention_bothDirections(uint256 seed, uint8 t, uint8 d) public view {
+        Case memory c = _case(seed, bound(t, 0, 10), bound(d, 0, 15), 0);
+        (c.bothWays, c.last) = (true, POSITIONS - 1);
+        _assertOnlyRight(c);
+    }
+
+    function _assertOnlyRight(Case memory c) private view {
         Posted memory p = _post(c);
         uint256 last = p.scores.length - 1;
         assertFalse(_judge(c, p, IStepVerifier.ScorePart.Score, last));
@@ -92,6 +104,7 @@ contract AttentionTest is StepFixture {
     function _case(uint256 seed, uint256 t, uint256 column, uint256 window) private pure returns (Case memory c) {
         (c.t, c.h, c.d, c.window) = (t, column / SIZE, column % SIZE, window);
         c.first = window != 0 && t + 1 > window ? t + 1 - window : 0;
+        c.last = t;
         c.v.q = _values(POSITIONS * 2 * SIZE, 8, seed);
         c.v.qm = _values(POSITIONS * 2, 17, seed >> 1);
         c.v.qe = _values(POSITIONS * 2, seed % 5 == 0 ? 32 : 5, seed >> 2);
@@ -104,16 +117,16 @@ contract AttentionTest is StepFixture {
     }
 
     function _post(Case memory c) private pure returns (Posted memory p) {
-        p.scores = new int256[](c.t + 1 - c.first);
-        for (uint256 j = c.first; j <= c.t; ++j) {
+        p.scores = new int256[](c.last + 1 - c.first);
+        for (uint256 j = c.first; j <= c.last; ++j) {
             p.scores[j - c.first] = _score(c, j);
         }
-        uint256 blocks = c.t / 4 - c.first / 4 + 1;
+        uint256 blocks = c.last / 4 - c.first / 4 + 1;
         (p.x, p.z, p.wb, p.b) = (new int256[](blocks), new int256[](blocks), new int256[](blocks), new int256[](blocks));
         int256 x = type(int256).min;
         for (uint256 i = 0; i < blocks; ++i) {
             p.x[i] = type(int256).min;
-            for (uint256 j = c.first; j <= c.t; ++j) {
+            for (uint256 j = c.first; j <= c.last; ++j) {
                 int256 s = p.scores[j - c.first];
                 if (j / 4 == c.first / 4 + i && s > p.x[i]) p.x[i] = s;
                 if (s > x) x = s;
@@ -140,7 +153,7 @@ contract AttentionTest is StepFixture {
         int256[] memory w = new int256[](POSITIONS);
         int256[] memory table = _clamped(c.v.table, 2 ** 23);
         p.wb[i] = 1;
-        for (uint256 j = c.first; j <= c.t; ++j) {
+        for (uint256 j = c.first; j <= c.last; ++j) {
             if (j / 4 != c.first / 4 + i) continue;
             int256 weight = Plain.exp2n(x - p.scores[j - c.first], table);
             p.z[i] += weight;
@@ -148,7 +161,7 @@ contract AttentionTest is StepFixture {
             if (w[j] > p.wb[i]) p.wb[i] = w[j];
         }
         int256 unit = int256(2 ** (Plain.bl(p.wb[i]) > 31 ? Plain.bl(p.wb[i]) - 31 : 0));
-        for (uint256 j = c.first; j <= c.t; ++j) {
+        for (uint256 j = c.first; j <= c.last; ++j) {
             if (j / 4 != c.first / 4 + i) continue;
             p.b[i] += Plain.quantise(w[j] / unit, p.wb[i] / unit, 16_256) * c.v.v[c.d * POSITIONS + j];
         }
@@ -232,7 +245,7 @@ contract AttentionTest is StepFixture {
         bytes memory scores = _encode(p.scores, 4);
         for (uint256 i = 0; i < p.x.length; ++i) {
             uint256 from = (c.first / 4 + i) * 4;
-            uint256 to = from + 4 > c.t + 1 ? c.t + 1 : from + 4;
+            uint256 to = from + 4 > c.last + 1 ? c.last + 1 : from + 4;
             if (from < c.first) from = c.first;
             bytes memory piece = _cut(scores, 4 * (from - c.first), 4 * (to - c.first));
             leaves[i + 1] = TensorCommitments.leafHash(piece);
@@ -256,7 +269,7 @@ contract AttentionTest is StepFixture {
         world.kind = Descriptor.ATTENTION;
         world.params = new int256[](6);
         (world.params[0], world.params[1], world.params[2]) = (2, 1, int256(SIZE));
-        (world.params[3], world.params[4], world.params[5]) = (4, int256(c.window), SCALE);
+        (world.params[3], world.params[4], world.params[5]) = (4, c.bothWays ? -1 : int256(c.window), SCALE);
         world.positions = world.promptLength = uint32(POSITIONS);
         world.inputs = new Part[](8);
         world.inputs[0] = _part("q", I8, _shape(T, 2, 8), c.v.q);

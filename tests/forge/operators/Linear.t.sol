@@ -40,9 +40,7 @@ contract LinearTest is StepFixture {
                 p[2] == 15 ? 128 * v.q[t * 2 * columns + k] + v.q[t * 2 * columns + columns + k] : v.q[t * columns + k];
             acc += q * v.w[n * columns + k];
         }
-        int256 scaled = Plain.rs(acc * Plain.clamp(v.m[t], 0, 65_535), 12) * Plain.clamp(v.scale[2 * n], 0, 65_535);
-        int256 e = Plain.clamp(v.e[t], -128, 128) + Plain.clamp(v.scale[2 * n + 1], -128, 128);
-        y = Plain.sat(Plain.rs(scaled, -(e + p[3] + 12)));
+        y = Plain.rescaled(acc, [v.m[t], v.e[t]], [v.scale[2 * n], v.scale[2 * n + 1]], p[3]);
         if (p[4] == 1) y = Plain.sat(y + Plain.sat(v.b[n]));
         if (p[5] == 1) y = Plain.sat(Plain.sat(v.r[t * 3 + n]) + y);
     }

@@ -18,11 +18,7 @@ contract NormScaleTest is StepFixture {
         world.outputs = _parts(_part("m", I32, _shape(T)), _part("e", I32, _shape(T)));
 
         int256 a = Plain.clamp(most[row], 1, Plain.SAT);
-        uint256 h = Plain.bl(a) > 23 ? Plain.bl(a) - 23 : 0;
-        int256 n = Plain.clamp(squares[row], 0, 2 ** 61 - 1) + int256(epsilon / 4 ** h);
-        if (n < 1) n = 1;
-        uint256 t = (62 - Plain.bl(n)) / 2;
-        (int256 m, int256 e) = Plain.q16(a, Plain.isqrt(n * int256(4 ** t)));
-        _assertOnly(world, exponent ? 1 : 0, row, exponent ? e + int256(t) - int256(h) : m);
+        (int256 m, int256 e) = Plain.normScale(a, Plain.clamp(squares[row], 0, 2 ** 61 - 1), int256(epsilon));
+        _assertOnly(world, exponent ? 1 : 0, row, exponent ? e : m);
     }
 }

@@ -59,6 +59,31 @@ library Plain {
         if (m == 65_536) (m, e) = (32_768, e + 1);
     }
 
+    function normScale(int256 a, int256 squares, int256 epsilon) internal pure returns (int256 m, int256 e) {
+        uint256 h = bl(a) > 23 ? bl(a) - 23 : 0;
+        int256 n = squares + epsilon / int256(4 ** h);
+        if (n < 1) n = 1;
+        uint256 t = (62 - bl(n)) / 2;
+        (m, e) = q16(a, isqrt(n * int256(4 ** t)));
+        e += int256(t) - int256(h);
+    }
+
+    /// @dev A product of a row of mantissa m and exponent e, as a matrix row of (scale, exponent) rescales it.
+    function rescaled(
+        int256 acc,
+        int256[2] memory row,
+        int256[2] memory scale,
+        int256 fraction
+    )
+        internal
+        pure
+        returns (int256)
+    {
+        int256 e = clamp(row[1], -128, 128) + clamp(scale[1], -128, 128);
+        int256 scaled = rs(acc * clamp(row[0], 0, 65_535), 12) * clamp(scale[0], 0, 65_535);
+        return sat(rs(scaled, -(e + fraction + 12)));
+    }
+
     function exp2n(int256 x, int256[] memory table) internal pure returns (int256) {
         int256 f = x % 32_768;
         uint256 i = uint256(f / 128);

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {StepReader} from "./StepReader.sol";
+import {IStepVerifier} from "./interfaces/IStepVerifier.sol";
+import {Descriptor} from "./libraries/Descriptor.sol";
+import {StepOpenings} from "./libraries/StepOpenings.sol";
+import {Attention} from "./operators/Attention.sol";
+import {Step} from "./operators/Step.sol";
+
+/// @title TraceVerifier
+/// @notice The second piece of {StepVerifier}: which tensors a trace has, and the score rows posted beside it.
+/// @dev Together they would not fit the limit of a contract's code. This one has no state either, and whoever calls it
+/// directly learns the same.
+// Casts: numbers come from u32 fields.
+// forge-lint: disable-next-item(unsafe-typecast)
+contract TraceVerifier is StepReader {
+    /// @notice See {IStepVerifier-segment}.
+    function segment(
+        bytes32 programRoot,
+        uint16 layerStart,
+        uint16 layerEnd,
+        uint16 layers,
+        IStepVerifier.Boundary calldata boundary
+    )
+        external
+        pure
+        returns (uint32 firstNumber, uint32 tensorCount)
+    {
+        if (layerStart > 0) firstNumber = uint32(_cut(programRoot, layerStart, boundary.start));
+        uint256 last;
+        if (layerEnd < layers) {
+            last = _cut(programRoot, layerEnd, boundary.end);
+        } else {
+            // INVARIANT: the program's last op. A place at the end of a tree has siblings on its left only, so a proof
+            // for it in a tree of any size leads to the last leaf of the real one.
+            IStepVerifier.Descriptors memory end = boundary.end;
+            if (end.data.length != 1 || end.first != end.size - 1) {
+                revert IStepVerifier.StepVerifier_BadWitness("boundary");
+            }
+            Descriptor.prove(programRoot, end);
+            (, last) = Descriptor.numbersOf(Descriptor.parse(end.data[0], 1, 1));
+            ++last; // the sequence
+        }
+        tensorCount = uint32(last - firstNumber + 1);
+    }
+
+    /// @notice See {IStepVerifier-layout}.
+    function layout(
+        IStepVerifier.Subject calldata subject,
+        uint32 tensorIndex,
+        IStepVerifier.Descriptors calldata descriptor
+    )
+        external
+        pure
+        returns (uint8 dtype, uint64[] memory shape, uint256 leaves)
+    {
+        Descriptor.Tensor memory tensor = _tensor(subject, tensorIndex, descriptor);
+        return (tensor.dtype, StepOpenings.shapeOf(tensor), StepOpenings.leavesOf(tensor));
+    }
+
+    /// @notice See {IStepVerifier-scoreRoot}.
+    function scoreRoot(
+        IStepVerifier.Subject calldata subject,
+        IStepVerifier.Claim calldata claim,
+        uint32 element,
+        IStepVerifier.Descriptors calldata descriptor,
+        bytes calldata records,
+        bytes calldata scores
+    )
+        external
+        pure
+        returns (bytes32)
+    {
+        Step.Data memory step;
+        step.subject = subject;
+        _readAttention(step, claim, element, descriptor);
+        return Attention.scoreRoot(Attention.rowOf(step), records, scores);
+    }
+
+    /// @notice See {IStepVerifier-convictsScores}.
+    function convictsScores(
+        IStepVerifier.Subject calldata subject,
+        IStepVerifier.Claim calldata claim,
+        uint32 element,
+        bytes32 root,
+        bytes calldata witness
+    )
+        external
+        view
+        returns (bool)
+    {
+        IStepVerifier.ScoreWitness memory given = abi.decode(witness, (IStepVerifier.ScoreWitness));
+        Step.Data memory step;
+        step.subject = subject;
+        _readAttention(step, claim, element, given.descriptor);
+        Attention.Row memory row = Attention.rowOf(step);
+        Attention.checkLeaves(row, root, given);
+        if (given.part == IStepVerifier.ScorePart.Sum) {
+            (bool short, int256 claimed) = _claimed(step, claim, given.leaf, element);
+            return short || claimed != Attention.sum(row, given.records);
+        }
+        _open(step, given.openings);
+        if (given.part == IStepVerifier.ScorePart.Score) return Attention.scoreIsWrong(step, row, given);
+        return Attention.blockIsWrong(step, row, given);
+    }
+
+    function _readAttention(
+        Step.Data memory step,
+        IStepVerifier.Claim memory claim,
+        uint32 element,
+        IStepVerifier.Descriptors memory descriptor
+    )
+        private
+        pure
+    {
+        _readOp(step, claim.tensorIndex, descriptor);
+        if (step.op.kind != Descriptor.ATTENTION) revert IStepVerifier.StepVerifier_WrongKind(step.op.kind);
+        Descriptor.Tensor memory tensor = Step.disputed(step);
+        uint256 each = StepOpenings.leafElements(tensor);
+        step.element = uint256(claim.leafIndex) * each + element;
+        if (element >= each || step.element >= StepOpenings.elementsOf(tensor)) {
+            revert IStepVerifier.StepVerifier_BadWitness("element");
+        }
+    }
+
+    /// @dev Number of the last tensor before `layer`, proven by two neighbours in the program.
+    function _cut(
+        bytes32 programRoot,
+        uint16 layer,
+        IStepVerifier.Descriptors memory ends
+    )
+        private
+        pure
+        returns (uint256 last)
+    {
+        if (ends.data.length != 2) revert IStepVerifier.StepVerifier_BadWitness("boundary");
+        Descriptor.prove(programRoot, ends);
+        Descriptor.Op memory before = Descriptor.parse(ends.data[0], 1, 1);
+        Descriptor.Op memory behind = Descriptor.parse(ends.data[1], 1, 1);
+        uint256 first;
+        (, last) = Descriptor.numbersOf(before);
+        (first,) = Descriptor.numbersOf(behind);
+        // INVARIANT: layers ascend in a valid program, so exactly one pair of neighbours lies on both sides.
+        if (before.layer >= layer || behind.layer < layer || first != last + 1) {
+            revert IStepVerifier.StepVerifier_BadWitness("boundary");
+        }
+    }
+}

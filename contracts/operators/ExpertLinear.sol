@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {StepOpenings} from "../libraries/StepOpenings.sol";
+import {Linear} from "./Linear.sol";
+import {Step} from "./Step.sol";
+
+/// @title ExpertLinear
+/// @notice Op kind 21: the product of {Linear} with the matrix of the expert that a slot of the row names; added to what
+/// the slots before it gave, in the slot's share, where the op combines.
+// Casts: the index is clamped to [0, experts).
+// forge-lint: disable-next-item(unsafe-typecast)
+library ExpertLinear {
+    int256 private constant GATE_ONE = 2 ** 16;
+
+    function value(Step.Data memory step) internal pure returns (int256 v) {
+        uint256 rows = Step.size(step, 0);
+        (uint256 t, uint256 n) = (step.element / rows, step.element % rows);
+        int256 expert = FixedPoint.clamp(_ofSlot(step, 3, t), 0, step.op.params[4] - 1);
+        v = Linear.product(step, t, n, 2 * uint256(expert));
+        if (step.op.params[7] != 0) {
+            int256 gate = FixedPoint.clamp(_ofSlot(step, 4, t), 0, GATE_ONE);
+            int256 r = FixedPoint.sat(StepOpenings.at(step.views[5], Step.cell(step, 5, t, n)));
+            v = FixedPoint.sat(r + FixedPoint.rs(v * gate, 16));
+        }
+    }
+
+    function _ofSlot(Step.Data memory step, uint256 input, uint256 t) private pure returns (int256) {
+        return StepOpenings.at(step.views[input], Step.cell(step, input, t, Step.size(step, 6)));
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {StepOpenings} from "../libraries/StepOpenings.sol";
+import {Step} from "./Step.sol";
+
+/// @title PositionEmbed
+/// @notice Op kind 15: a row plus its position's row of a table, shifted to the residual's fraction.
+library PositionEmbed {
+    function value(Step.Data memory step) internal pure returns (int256) {
+        (uint256 width, uint256 shift) = (Step.size(step, 0), Step.size(step, 1));
+        (uint256 row, uint256 column) = (step.element / width, step.element % width);
+        int256 x = FixedPoint.sat(StepOpenings.at(step.views[0], Step.cell(step, 0, row, column)));
+        int256 entry = StepOpenings.at(Step.weight(step, 0), Step.position(step, row) * width + column);
+        return FixedPoint.sat(x + (entry << shift));
+    }
+}

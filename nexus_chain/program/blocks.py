@@ -1,0 +1,143 @@
+"""Blocks that the op lists of decoders and encoders share: heads, attention, down projection, sampling.
+
+It knows the order of ops within a block, not which blocks a layer has (``decoder.py``, ``encoder.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from nexus_chain.program.builder import ProgramBuilder
+from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape
+from nexus_chain.program.errors import RecipeError
+from nexus_chain.program.recipe import ActivationBits
+from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
+
+DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
+ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
+SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
+LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
+ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
+
+
+@dataclass
+class TransformerBlocks(ProgramBuilder):
+    """The blocks of a transformer of one shape."""
+
+    shape: ModelShape = field(kw_only=True)
+    bits: ActivationBits = field(kw_only=True)
+    wider: Collection[str] = field(kw_only=True, default=())
+
+    def width_of(self, family: str) -> int:
+        """Bits of the rows entering a family of the current layer's linear ops."""
+        return 15 if f"{self.layer}.{family}" in self.wider else int(getattr(self.bits, family))
+
+    def embedded(self, shift: int, output: str) -> str:
+        """The rows of the tokens in ``embed.table``, shifted to the residual's fraction."""
+        shape = self.shape
+        return self.add(
+            "embed",
+            "embed",
+            (TOKENS,),
+            {output: ("i32", (POSITIONS, shape.width))},
+            (self.weight("embed.table", "i16", shape.vocab, shape.width),),
+            vocab=shape.vocab,
+            width=shape.width,
+            shift=shift,
+        )[0]
+
+    def rotated_heads(self, name: str, source: str, heads: int) -> tuple[str, str, str]:
+        """Heads turned by ``tables.rope`` and quantised: names of (q, m, e)."""
+        size = self.shape.head_dim
+        per_head = ("i32", (POSITIONS, heads))
+        outputs = {
+            name: ("i8", (POSITIONS, heads, size)),
+            f"{name}_max": per_head,
+            f"{name}_m": per_head,
+            f"{name}_e": per_head,
+        }
+        table = self.weight("tables.rope", "i16", self.shape.context, size)
+        names = self.add(
+            "rope_quantise", f"{name}.rope_quantise", (source,), outputs, (table,), heads=heads, head_dim=size
+        )
+        return names[0], names[2], names[3]
+
+    def values(self, prefix: str, source: str) -> tuple[str, str]:
+        """Quantised value heads, transposed so that a column over positions is contiguous."""
+        groups, size = self.shape.kv_heads, self.shape.head_dim
+        rows = {f"{prefix}.v": ("i8", (POSITIONS, groups, size)), f"{prefix}.v_max": ("i32", (POSITIONS, groups))}
+        by_row = self.add("value_quantise", f"{prefix}.value_quantise", (source,), rows, heads=groups, head_dim=size)
+        columns = {
+            f"{prefix}.v_columns": ("i8", (groups, size, POSITIONS)),
+            f"{prefix}.v_max_columns": ("i32", (groups, POSITIONS)),
+        }
+        names = self.add("value_layout", f"{prefix}.value_layout", by_row, columns, heads=groups, head_dim=size)
+        return names[0], names[1]
+
+    def mixed_values(self, prefix: str, heads: tuple[str, ...], window: int) -> str:
+        """Attention over ``heads``: queries, keys and values as :meth:`rotated_heads` and :meth:`values` give them."""
+        shape = self.shape
+        return self.add(
+            "attention",
+            f"{prefix}.attention",
+            heads,
+            {f"{prefix}.mixed": ("i32", (POSITIONS, shape.heads * shape.head_dim))},
+            (self.table(EXP2_SPEC),),
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            block=ATTENTION_BLOCK,
+            window=window,
+            scale=ATTENTION_SCALE,
+        )[0]
+
+    def down(self, prefix: str, source: str, residual: str) -> str:
+        """The down projection of ``source`` in chunks, each added to the residual."""
+        shape, bits = self.shape, self.width_of("down")
+        for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
+            name = f"{prefix}.down.{number}"
+            rows = self.scaled_rows(name, source, start, stop, bits)
+            residual = self.linear(
+                name,
+                rows,
+                (shape.width, stop - start),
+                bits,
+                bias=shape.mlp_bias and number == 0,
+                residual=residual,
+                output=f"{name}.residual",
+            )
+        return residual
+
+    def sample(self, logits: str, vocab: int) -> None:
+        """The token sampled from ``logits``; only for the sampled positions."""
+        self.rows = SAMPLED
+        blocks = -(-vocab // SAMPLE_BLOCK)
+        outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
+        best = self.add(
+            "sample_blocks",
+            "sample_blocks",
+            (logits,),
+            outputs,
+            (self.table(LOG2_SPEC),),
+            vocab=vocab,
+            block=SAMPLE_BLOCK,
+        )
+        self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
+
+
+def require_inputs(wider: Collection[str], layers: int) -> None:
+    """Raise :class:`RecipeError` for a name that is no linear input of a network of ``layers`` layers."""
+    known = {f"{layer}.{family}" for layer in range(layers) for family in LAYER_INPUTS}
+    if unknown := sorted(set(wider) - known):
+        raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
+
+
+def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:
+    """A norm's epsilon in units of a sum of ``size`` squares with ``fraction`` fraction bits each."""
+    return round(epsilon * size * (1 << 2 * fraction))
+
+
+def down_chunks(ffn: int) -> Iterator[tuple[int, int]]:
+    """Column ranges of the down projection, each at most :data:`DOWN_CHUNK` wide."""
+    return ((start, min(start + DOWN_CHUNK, ffn)) for start in range(0, ffn, DOWN_CHUNK))

@@ -1,0 +1,1 @@
+"""One file per model family: from its checkpoint's configuration and tensors to an integer model."""

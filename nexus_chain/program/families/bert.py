@@ -1,0 +1,191 @@
+"""``BertModel``: encoders of the BERT family with mean pooling, such as sentence embedding models.
+
+The row of token type 0, which every token of a single text has, is folded into the position table.
+The pooler is left out: the embedding of a text is the mean of its last rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nexus_chain.json_text import parse_json
+from nexus_chain.program.blocks import down_chunks
+from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
+from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
+from nexus_chain.program.descriptors import ModelShape, Op
+from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
+from nexus_chain.program.errors import RecipeError
+from nexus_chain.program.families.configuration import layout_error
+from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights
+from nexus_chain.program.memory import require_memory
+from nexus_chain.program.model import IntegerModel
+from nexus_chain.program.overflow import NORM_SIZE_MAX
+from nexus_chain.program.primitives import LEVELS
+from nexus_chain.program.quantisation import (
+    MIXED_UNIT,
+    embedding_shift,
+    quantise_bias,
+    quantise_embedding,
+    quantise_gain,
+)
+from nexus_chain.program.recipe import Recipe
+from nexus_chain.program.tables import STILL_COSINE, encoder_tables
+
+TOKENS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
+IGNORED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")
+POOLING = "1_Pooling/config.json"  # how a sentence embedding model says which rows make its embedding
+MEAN = "pooling_mode_mean_tokens"
+MODULES = {
+    "attention.query": "attention.self.query",
+    "attention.key": "attention.self.key",
+    "attention.value": "attention.self.value",
+    "attention.output": "attention.output.dense",
+    "attention.norm": "attention.output.LayerNorm",
+    "mlp.up": "intermediate.dense",
+    "mlp.down": "output.dense",
+    "mlp.norm": "output.LayerNorm",
+}
+#: What a field of config.json must be, if it is there.
+REQUIRED: Mapping[str, Any] = {
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
+
+
+@dataclass
+class _Importer:
+    checkpoint: Checkpoint
+    shape: ModelShape
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def embeddings(self) -> EmbeddingShifts:
+        """Store both tables; the shifts that their ops need."""
+        self.weights["embed.table"], tokens = embedding_table(self.checkpoint, TOKENS)
+        table = self.checkpoint.read(POSITIONS) + self.checkpoint.read(TYPES)[0]
+        positions = embedding_shift(float(table.abs().max()), RESIDUAL_FRACTION)
+        self.weights["embed.position.table"] = quantise_embedding(table, RESIDUAL_FRACTION, positions)
+        return EmbeddingShifts(tokens, positions)
+
+    def norm(self, op: Op) -> None:
+        """Gain and bias of a layer norm."""
+        module = "embeddings.LayerNorm" if op.name == "embed.norm" else _module(op.name)
+        gain, bias = (self.checkpoint.read(f"{module}.{name}") for name in ("weight", "bias"))
+        self.weights[op.weights[0]] = quantise_gain(gain, RESIDUAL_FRACTION)
+        self.weights[op.weights[1]] = quantise_bias(bias, RESIDUAL_FRACTION)
+
+    def linear(self, op: Op) -> None:
+        """Quantise what the checkpoint holds for a linear op."""
+        self.weights.update(linear_weights(self.checkpoint, op, self._folded(op)))
+
+    def _folded(self, op: Op) -> Folded:
+        levels, name = LEVELS[op.params["bits"]], op.name.split(".")[3]
+        source = MatrixSource(f"{_module(op.name)}.weight")
+        if name == "output":
+            return Folded(source, MIXED_UNIT / levels)
+        if name == "down":
+            columns = list(down_chunks(self.shape.ffn))[int(op.name.split(".")[4])]
+            return Folded(source, 2.0**-ACTIVATION_FRACTION / levels, columns=columns)
+        factor = 1 / STILL_COSINE if name in ("query", "key") else 1.0
+        if name == "query":  # scores are base-2 logarithms of weights
+            factor *= math.log2(math.e) / math.sqrt(self.shape.head_dim)
+        unit = 2.0**-RESIDUAL_FRACTION / levels
+        return Folded(source, unit, factor=torch.full((op.params["rows"],), factor, dtype=torch.float64))
+
+
+def _module(name: str) -> str:
+    """The checkpoint's module behind an op of a layer."""
+    _, layer, family, part, *_ = name.split(".")
+    return f"encoder.layer.{layer}.{MODULES[f'{family}.{part}']}"
+
+
+def import_bert(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:
+    """Make an integer model of an encoder, one layer longer than its network; raises the importer's errors."""
+    shape = encoder_shape(checkpoint.config)
+    _require_mean(checkpoint)
+    if recipe.smoothing:
+        raise RecipeError("Encoders are not smoothed", advice="Import with a recipe that has no smoothing.")
+    types = int(checkpoint.config.get("type_vocab_size", 2))
+    checkpoint.require(expected_tensors(shape, types), IGNORED)
+    require_memory(encoder_program(checkpoint.name, shape))
+    importer = _Importer(checkpoint, shape)
+    program = encoder_program(checkpoint.name, shape, recipe.widths, importer.embeddings(), recipe.wider)
+    for op in program.ops:
+        if op.kind == "linear":
+            importer.linear(op)
+        elif op.kind == "normalise":
+            importer.norm(op)
+    importer.weights.update(encoder_tables(shape.context, shape.head_dim))
+    return IntegerModel(program, in_order(program, importer.weights))
+
+
+def encoder_shape(config: Mapping[str, Any]) -> ModelShape:
+    """Sizes from a configuration; :class:`CheckpointLayoutError` if the field it names is not supported."""
+    for name, wanted in REQUIRED.items():
+        if config.get(name, wanted) not in (wanted, None):
+            raise layout_error(f"The field {name} of config.json is {config[name]!r}, only {wanted!r} is supported")
+    try:
+        heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
+        shape = ModelShape(
+            layers=int(config["num_hidden_layers"]) + 1,
+            width=width,
+            heads=heads,
+            kv_heads=heads,
+            head_dim=width // heads,
+            ffn=int(config["intermediate_size"]),
+            vocab=int(config["vocab_size"]),
+            context=int(config["max_position_embeddings"]),
+            rms_eps=float(config.get("layer_norm_eps", 1e-12)),
+            attention_bias=True,
+            mlp_bias=True,
+            encoder=True,
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as cause:
+        raise layout_error(f"config.json lacks a usable value ({cause!r})") from cause
+    _require_sizes(shape)
+    return shape
+
+
+def _require_sizes(shape: ModelShape) -> None:
+    if min(shape.layers - 1, shape.width, shape.heads, shape.head_dim, shape.ffn, shape.vocab, shape.context) < 1:
+        raise layout_error(f"A size in config.json is not positive: {shape}")
+    if shape.width != shape.heads * shape.head_dim:
+        raise layout_error(f"A width of {shape.width} does not divide into {shape.heads} heads")
+    if shape.head_dim % 2:
+        raise layout_error(f"Head size {shape.head_dim} is odd, heads are quantised in pairs")
+    if shape.width > NORM_SIZE_MAX:
+        raise layout_error(f"A hidden_size of {shape.width} is more than the {NORM_SIZE_MAX} of one norm")
+
+
+def _require_mean(checkpoint: Checkpoint) -> None:
+    """Refuse a model that says it pools otherwise; one that says nothing is taken to pool by the mean."""
+    path = checkpoint.folder / POOLING
+    if not path.is_file():
+        return
+    try:
+        modes = {str(name): chosen for name, chosen in parse_json(path.read_bytes()).items() if "pooling_mode" in name}
+    except (ValueError, AttributeError) as cause:
+        raise layout_error(f"{POOLING} cannot be read ({cause})") from cause
+    if [name for name, chosen in modes.items() if chosen] != [MEAN]:
+        raise layout_error(f"{POOLING} does not choose {MEAN} alone, which is the only pooling supported")
+
+
+def expected_tensors(shape: ModelShape, types: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of every tensor that is read from a checkpoint with ``types`` token types."""
+    width, ffn = shape.width, shape.ffn
+    sizes = {name: (width, width) for name in MODULES if name.startswith("attention")}
+    sizes |= {"mlp.up": (ffn, width), "mlp.down": (width, ffn)}
+    tables = {TOKENS: shape.vocab, POSITIONS: shape.context, TYPES: types}
+    expected: dict[str, tuple[int, ...]] = {name: (count, width) for name, count in tables.items()}
+    modules = {f"encoder.layer.{n}.{part}": name for n in range(shape.layers - 1) for name, part in MODULES.items()}
+    for module, name in {"embeddings.LayerNorm": "embed.norm", **modules}.items():
+        size = (width,) if name.endswith("norm") else sizes[name]
+        expected |= {f"{module}.weight": size, f"{module}.bias": size[:1]}
+    return expected

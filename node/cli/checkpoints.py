@@ -1,0 +1,47 @@
+"""Which folder the checkpoint that a command names is in: a local one, or one fetched from the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nexus_chain.client.errors import ModelFilesError
+from nexus_chain.client.home import ClientHome
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+FETCHED = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json",
+           "special_tokens_map.json", "recipe.json"]  # fmt: skip
+
+
+def checkpoint_folder(named: str, home: ClientHome) -> Path:
+    """The local folder ``named``, or else the hub's repository of that id, fetched into the home.
+
+    Raises ModelFilesError where there is neither.
+    """
+    folder = Path(named).expanduser()
+    if folder.exists():
+        return folder
+    if not _HUB_ID.fullmatch(named):
+        raise ModelFilesError(
+            f"there is no folder {named}",
+            advice="Give the folder of a Hugging Face checkpoint, or the hub's id of one, such as org/name.",
+        )
+    return _fetched(named, home.prepare().checkpoints / named.replace("/", "--"))
+
+
+def _fetched(repository: str, folder: Path) -> Path:
+    from huggingface_hub import snapshot_download  # takes a second to import
+
+    try:
+        snapshot_download(repository, local_dir=folder, allow_patterns=FETCHED)
+    except (OSError, ValueError, RuntimeError) as error:  # no connection, no such repository, gated, disk full
+        raise ModelFilesError(
+            f"{repository} is no folder here and could not be fetched from the Hugging Face hub ({_brief(error)})",
+            advice="Check the name and the connection (and that HF_HUB_OFFLINE is not set), or give a local folder.",
+        ) from error
+    return folder
+
+
+def _brief(error: Exception) -> str:
+    """The first line of what the hub's client says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
