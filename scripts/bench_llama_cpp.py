@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from bench_engine import DECODE, LARGE, PREFILL, Timing, integer_runner
+from bench_engine import DECODE, LARGE, PREFILL, Timing, integer_runner, processor
 
 from nexus_chain.program import PRESETS, random_model
 
@@ -46,7 +46,7 @@ def measure(threads: int, rounds: int) -> dict[str, list[Timing]]:
     """Timings by side; the first round of each warms up and is not counted."""
     model = random_model(PRESETS[LARGE], seed=1)
     tokens = torch.tensor([(7 * place + 3) % model.program.shape.vocab for place in range(PREFILL)], dtype=torch.int32)
-    ours, timings = integer_runner(model, threads), {"integer": [], "llama_cpp": []}
+    ours, timings = integer_runner(model, threads, DECODE), {"integer": [], "llama_cpp": []}
     with tempfile.TemporaryDirectory() as name:
         model.save(Path(name))
         sizes = [str(number) for number in (threads, PREFILL, DECODE)]
@@ -54,26 +54,22 @@ def measure(threads: int, rounds: int) -> dict[str, list[Timing]]:
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as peer:
-            assert_open(peer)
             for number in range(rounds + 1):
                 found = {"llama_cpp": ask(peer), "integer": ours(tokens)}
                 for side, timing in found.items():
                     if number:
                         timings[side].append(timing)
-            peer.stdin.close()  # type: ignore[union-attr]
+            peer.communicate()
     return timings
-
-
-def assert_open(peer: subprocess.Popen[str]) -> None:
-    if peer.stdin is None or peer.stdout is None:
-        raise SystemExit("bench-llama-cpp: the peer has no pipes")
 
 
 def ask(peer: subprocess.Popen[str]) -> Timing:
     """One run of the other side."""
-    peer.stdin.write("run\n")  # type: ignore[union-attr]
-    peer.stdin.flush()  # type: ignore[union-attr]
-    line = peer.stdout.readline()  # type: ignore[union-attr]
+    if peer.stdin is None or peer.stdout is None:
+        raise SystemExit("bench-llama-cpp: the other side has no pipes")
+    peer.stdin.write("run\n")
+    peer.stdin.flush()
+    line = peer.stdout.readline()
     if not line:
         raise SystemExit("bench-llama-cpp: llama.cpp stopped; run scripts/llama_cpp_peer.py by hand to see why")
     return Timing(**json.loads(line))
@@ -96,7 +92,7 @@ def main() -> int:
         phase: speeds["integer"][f"{phase}_tokens_per_second"] / speeds["llama_cpp"][f"{phase}_tokens_per_second"]
         for phase in BARS
     }
-    report = {**speeds, "ratios": ratios, "bars": BARS, "threads": options.threads, "rounds": options.rounds}
+    report = {**speeds, "ratios": ratios, "bars": BARS, "threads": options.threads, **processor()}
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
