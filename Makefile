@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        bench-trace \
+        bench-trace bench-llama-cpp \
         fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
@@ -52,6 +52,9 @@ bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit be
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
+
+bench-llama-cpp: build ## The same against llama.cpp, built from source the first time
+	python scripts/bench_llama_cpp.py
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python scripts/bench_blocks.py
