@@ -3,7 +3,8 @@
 In exact arithmetic nothing changes; in integers an outlier no longer decides the scale of its row.
 Groups of layer n: "n.mlp" (channels of the hidden row), "n.value" (value heads, read by the output
 projection), "n.rotary" (pairs of key heads, which a rotation keeps together, read by the queries; one
-set for all heads where queries and keys are normalised, since their gains are shared).
+set for all heads where queries and keys are normalised, since their gains are shared). Experts share the
+exponents of "n.mlp".
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nexus_chain.program.descriptors import ModelShape, Program
+from nexus_chain.program.descriptors import ModelShape
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import Recipe
 
@@ -24,14 +25,6 @@ def groups(shape: ModelShape) -> dict[str, int]:
     pairs = shape.head_dim // 2 * (1 if shape.qk_norm else shape.kv_heads)
     sizes = {"mlp": shape.ffn, "value": shape.kv_heads * shape.head_dim, "rotary": pairs}
     return {f"{layer}.{group}": size for layer in range(shape.layers) for group, size in sizes.items()}
-
-
-def is_dense(program: Program) -> bool:
-    """Whether a program is that of a decoder with these groups, one matrix making and one reading each."""
-    made = {
-        f"layers.{layer}.{name}" for layer in range(program.shape.layers) for name in ("mlp.up", "attention.output")
-    }
-    return made <= {op.name for op in program.ops if op.kind == "linear"} and program.ops[-1].kind == "sample"
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,16 @@ class Largest:
 
 
 def smoothing(model: FloatModel, shape: ModelShape, windows: Sequence[Tensor]) -> dict[str, tuple[int, ...]]:
-    """The smoothing of every group of a decoder (see ``program/smoothing.py``)."""
+    """The smoothing of every group of a decoder (see ``program/smoothing.py``).
+
+    Experts are left alone: few texts make each of them speak.
+    """
     inputs: dict[str, Largest] = {}
     outputs: dict[str, Largest] = {}
     for layer in range(shape.layers):
         block = f"model.layers.{layer}"
-        inputs[f"{block}.mlp.down_proj"] = Largest()
+        if not shape.experts:
+            inputs[f"{block}.mlp.down_proj"] = Largest()
         outputs[f"{block}.self_attn.v_proj"] = Largest()
         for name in _rotated(block, shape):
             outputs[name] = Largest(_pairs(shape))
@@ -51,7 +55,6 @@ def _layer(
     model: FloatModel, shape: ModelShape, layer: int, inputs: dict[str, Largest], outputs: dict[str, Largest]
 ) -> dict[str, tuple[int, ...]]:
     block = f"model.layers.{layer}"
-    down = model.weight(f"{block}.mlp.down_proj").abs().amax(dim=0).double()
     read = model.weight(f"{block}.self_attn.o_proj").abs().amax(dim=0).double()
     read = read.view(shape.kv_heads, -1, shape.head_dim).amax(dim=1).flatten()
     queries, keys = (_seen(outputs[name]).view(-1, shape.head_dim // 2) for name in _rotated(block, shape))
@@ -59,11 +62,14 @@ def _layer(
         queries, keys = queries.amax(dim=0), keys.amax(dim=0)
     else:
         queries = queries.view(shape.kv_heads, -1, shape.head_dim // 2).amax(dim=1)
-    return {
-        f"{layer}.mlp": balance(_seen(inputs[f"{block}.mlp.down_proj"]), down),
+    found = {
         f"{layer}.value": balance(_seen(outputs[f"{block}.self_attn.v_proj"]), read),
         f"{layer}.rotary": balance(keys.flatten(), queries.flatten()),
     }
+    for name, largest in inputs.items():
+        if name.startswith(f"{block}.mlp"):
+            found[f"{layer}.mlp"] = balance(_seen(largest), model.weight(name).abs().amax(dim=0).double())
+    return found
 
 
 def balance(made: Tensor, read: Tensor) -> tuple[int, ...]:

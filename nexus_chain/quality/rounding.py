@@ -53,7 +53,7 @@ def rounding_order(model: FloatModel, shape: ModelShape, recipe: Recipe, windows
 
 
 def _rows(model: FloatModel, smoothing: Smoothing, layer: int) -> dict[str, tuple[str, RoundingError]]:
-    """Rows by family: the module they enter in the float model, and their error to be."""
+    """Rows by family: the module they enter in the float model, and their error to be; not those of single experts."""
     block, ones = f"model.layers.{layer}", torch.ones(smoothing.shape.width, dtype=torch.float64)
 
     def column_norms(module: str) -> Tensor:
@@ -64,7 +64,8 @@ def _rows(model: FloatModel, smoothing: Smoothing, layer: int) -> dict[str, tupl
         family: (f"{block}.{norm}", RoundingError(ones, model.weight(f"{block}.{norm}").double()))
         for family, norm in (("attention_input", "input_layernorm"), ("mlp_input", "post_attention_layernorm"))
     }
-    for family, module, name in (("attention_output", "self_attn.o_proj", "output"), ("down", "mlp.down_proj", "down")):
+    read = [("attention_output", "self_attn.o_proj", "output"), ("down", "mlp.down_proj", "down")]
+    for family, module, name in read[:1] if smoothing.shape.experts else read:
         error = RoundingError(1 / smoothing.read(layer, name), column_norms(module))
         found[family] = f"{block}.{module}", error
     return found

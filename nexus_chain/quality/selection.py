@@ -16,7 +16,6 @@ from torch import Tensor
 from nexus_chain.certificates.held_out import Measurement, measure
 from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
 from nexus_chain.program.memory import require_memory
-from nexus_chain.program.smoothing import is_dense
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
 from nexus_chain.quality.float_model import FloatModel
@@ -94,7 +93,7 @@ def choose_recipe(
     require_memory(model.program, bytes_per_weight=4, purpose="Comparing this model with float32")
     selection = _Selection(checkpoint, FloatModel(checkpoint), windows, tried)
     best = selection.measured(recipe, model, "as it is")
-    if best.comparison.relative_increase <= gate or fixed or not is_dense(best.model.program):
+    if best.comparison.relative_increase <= gate or fixed:
         return best
     smooth = selection.smoothed(best)
     best = min(best, smooth, key=lambda choice: choice.comparison.relative_increase)
