@@ -76,16 +76,24 @@ abstract contract StepReader {
         claimed = StepOpenings.read(pointer, size);
     }
 
-    function _open(Step.Data memory step, IStepVerifier.Opening[] memory openings) internal view {
+    /// @dev Opens the inputs: first of the openings.
+    function _openInputs(Step.Data memory step, IStepVerifier.Opening[] memory openings) internal view {
+        Descriptor.Op memory op = step.op;
+        if (openings.length < op.inputs) revert IStepVerifier.StepVerifier_BadWitness("openings");
+        step.views = new StepOpenings.View[](openings.length);
+        for (uint256 i = 0; i < op.inputs; ++i) {
+            step.views[i] = StepOpenings.open(step.subject, op.tensors[i], false, openings[i]);
+        }
+    }
+
+    /// @dev Opens the weights: the rest of the openings.
+    function _openWeights(Step.Data memory step, IStepVerifier.Opening[] memory openings) internal view {
         Descriptor.Op memory op = step.op;
         if (openings.length != op.tensors.length - op.outputs) {
             revert IStepVerifier.StepVerifier_BadWitness("openings");
         }
-        step.views = new StepOpenings.View[](openings.length);
-        for (uint256 i = 0; i < openings.length; ++i) {
-            bool weight = i >= op.inputs;
-            Descriptor.Tensor memory tensor = op.tensors[weight ? i + op.outputs : i];
-            step.views[i] = StepOpenings.open(step.subject, tensor, weight, openings[i]);
+        for (uint256 i = op.inputs; i < openings.length; ++i) {
+            step.views[i] = StepOpenings.open(step.subject, op.tensors[i + op.outputs], true, openings[i]);
         }
     }
 

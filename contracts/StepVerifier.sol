@@ -80,7 +80,9 @@ contract StepVerifier is IStepVerifier, StepReader {
         if (step.op.kind == Descriptor.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
         (bool short, int256 claimed) = _claimed(step, claim, given.leaf, given.element);
         if (short) return true;
-        _open(step, given.openings);
+        _openInputs(step, given.openings);
+        if (step.op.kind == Descriptor.EXPERT_LINEAR) ExpertLinear.choose(step);
+        _openWeights(step, given.openings);
         if (step.op.kind == Descriptor.ROW_MAX) return RowMax.contradicts(step, claimed);
         return claimed != _value(step);
     }

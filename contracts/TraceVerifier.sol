@@ -100,7 +100,8 @@ contract TraceVerifier is StepReader {
             (bool short, int256 claimed) = _claimed(step, claim, given.leaf, element);
             return short || claimed != Attention.sum(row, given.records);
         }
-        _open(step, given.openings);
+        _openInputs(step, given.openings);
+        _openWeights(step, given.openings);
         if (given.part == IStepVerifier.ScorePart.Score) return Attention.scoreIsWrong(step, row, given);
         return Attention.blockIsWrong(step, row, given);
     }

@@ -155,7 +155,8 @@ contract StepVerifierGasTest is StepFixture {
 
         _measure("expert_linear 4096, 8 experts", _expertLinear(4096, 4096, 8, 8));
         _measure("expert_linear 14336, 8 experts", _expertLinear(4096, 14_336, 8, 8));
-        _measure("expert_linear 14336, 15 bits, 64 experts", _expertLinear(4096, 14_336, 15, 64));
+        _measure("expert_linear 14336, 64 experts", _expertLinear(4096, 14_336, 8, 64));
+        _measure("expert_linear 8192, 15 bits (a chunk), 64 experts", _expertLinear(4096, 8192, 15, 64));
     }
 
     /// @dev The last position of 4 096: four blocks of 1 024. Posting the row, and each kind of step on it.
