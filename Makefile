@@ -9,7 +9,8 @@ export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
-        bench-engine bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
+        bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
+        bench-trace bench-llama-cpp \
         fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
@@ -47,10 +48,16 @@ format: setup ## Rewrite Python and Solidity in the project's format
 	ruff format .
 	scripts/forge fmt
 
-bench: bench-engine bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit ## Every benchmark (JSON in build/bench)
+bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit bench-trace ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
+
+bench-llama-cpp: build ## The same against llama.cpp, built from source the first time
+	python scripts/bench_llama_cpp.py
+
+bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
+	python scripts/bench_blocks.py
 
 bench-accuracy: build ## Perplexity of the integer program against float32
 	python scripts/bench_accuracy.py
@@ -69,6 +76,9 @@ bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
 
 bench-audit: build ## Time of auditing an answer against generating it
 	python scripts/bench_audit.py
+
+bench-trace: build ## Memory beside the weights for defending 2 048 positions
+	python scripts/bench_trace.py
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0

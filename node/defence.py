@@ -98,7 +98,7 @@ class Defence:
         """Answer every game that waits for this node; what was done, in words."""
         self._find_games()
         now, said = self._view.look_at_clock(), []
-        for number, receipt in list(self._games.items()):
+        for number, receipt in self._by_urgency():
             try:
                 said += self._advance(number, receipt, now)
             except NexusError as error:
@@ -121,6 +121,12 @@ class Defence:
     def _read_games(self, first: int, head: int) -> None:
         for event in self._disputes.events("GameOpened", first, head, where={"node": self._identity.address}):
             self._games[int(event.arguments["game"])] = bytes(event.arguments["receipt"])
+
+    def _by_urgency(self) -> list[tuple[int, bytes]]:
+        """Games and their receipts, least time left first: recomputing a trace takes minutes, one after the other."""
+        games = {number: self._disputes.game_of(number) for number in self._games}
+        deadlines = {number: game.deadline if game and game.nodes_turn else 2**64 for number, game in games.items()}
+        return sorted(self._games.items(), key=lambda entry: (deadlines[entry[0]], entry[1]))
 
     def _advance(self, number: int, receipt: bytes, now: int) -> list[str]:
         game = self._disputes.game_of(number)

@@ -16,6 +16,7 @@ from nexus_chain import program as program_package
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.commitments.established import EstablishedFacts
 from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block
+from nexus_chain.disputes.caps import check_caps
 from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.streaming import StreamedEngine
 from nexus_chain.program import Program
@@ -42,6 +43,8 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
         )
     # A program that can leave 64 bits has no defined result, so serving it honestly could still be slashed.
     prove_once(block.program, version.program_root, facts)
+    # Beyond the caps this node could not answer a dispute, and silence is convicted.
+    check_caps(block.program, block.layer_start, block.layer_end)
     model = ServedModel(
         version=configuration.version_id,
         layers=shape.layers,

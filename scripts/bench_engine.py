@@ -3,9 +3,11 @@
 Each round runs every stack once, one after the other, so that a change in the machine's load hits
 all of them; figures are medians over rounds. Writes ``build/bench/engine.json``:
 ``models.<name>.<stack>.{prefill,decode}_tokens_per_second`` for the stacks ``integer``, ``float32``
-and ``bfloat16``, ``models.<name>.ratios`` and ``node_memory_ratio``.
+and ``bfloat16``, ``models.<name>.ratios``, ``node_memory_ratio`` (where the 1.1 B shape is measured) and
+the processor with those of its instructions that decide such a comparison: integers gain from VNNI,
+bfloat16 is emulated where there is none.
 
-    python scripts/bench_engine.py [--threads 2] [--rounds 3] [--only llama-1.1b]
+    python scripts/bench_engine.py [--threads 2] [--rounds 3] [--only llama-1.1b] [--prefill 512] [--decode 16]
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +29,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    DynamicCache,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    PreTrainedModel,
+)
 
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import PRESETS, IntegerModel, ModelShape, Program, import_checkpoint, random_model
@@ -34,7 +44,9 @@ from nexus_chain.program.sampling import Sampling
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "nexus_chain" / "models" / "python-stdlib"
-LARGE = "llama-1.1b"
+LARGE, EXPERTS = "llama-1.1b", "mixtral-1b"
+RANDOM = (LARGE, EXPERTS)  # presets with random weights
+INSTRUCTIONS = ("avx2", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 PREFILL = 512
 DECODE = 16
 FLOAT_STACKS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -51,21 +63,21 @@ class Timing:
 Runner = Callable[[Tensor], Timing]
 
 
-def timed_decode(step: Callable[[], None]) -> float:
+def timed_decode(step: Callable[[], None], steps: int) -> float:
     seconds = []
-    for _ in range(DECODE):
+    for _ in range(steps):
         began = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
 
 
-def integer_runner(model: IntegerModel, threads: int) -> Runner:
+def integer_runner(model: IntegerModel, threads: int, decode: int) -> Runner:
     """Prefill and greedy decoding by the engine holding all layers."""
     engine = Engine(model.program, model.weights, threads=threads)
 
     def run(prompt: Tensor) -> Timing:
-        state = engine.open(len(prompt), Sampling(), len(prompt) + DECODE)
+        state = engine.open(len(prompt), Sampling(), len(prompt) + decode)
         began = time.perf_counter()
         token = engine.forward([(state, prompt)])[0]
         prefill = time.perf_counter() - began
@@ -74,12 +86,12 @@ def integer_runner(model: IntegerModel, threads: int) -> Runner:
             nonlocal token
             token = engine.forward([(state, token)])[0]
 
-        return Timing(prefill, timed_decode(step))
+        return Timing(prefill, timed_decode(step, decode))
 
     return run
 
 
-def float_runner(model: LlamaForCausalLM) -> Runner:
+def float_runner(model: PreTrainedModel, decode: int) -> Runner:
     """The same with ``transformers`` and its KV cache."""
 
     @torch.inference_mode()
@@ -94,46 +106,49 @@ def float_runner(model: LlamaForCausalLM) -> Runner:
             nonlocal token
             token = model(token, past_key_values=cache).logits[:, -1:].argmax(-1)
 
-        return Timing(prefill, timed_decode(step))
+        return Timing(prefill, timed_decode(step, decode))
 
     return run
 
 
-def random_llama(shape: ModelShape) -> LlamaForCausalLM:
+def random_network(shape: ModelShape) -> PreTrainedModel:
     """A float32 network of ``shape``; its weights do not matter for speed."""
-    config = LlamaConfig(
-        vocab_size=shape.vocab,
-        hidden_size=shape.width,
-        intermediate_size=shape.ffn,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        max_position_embeddings=shape.context,
-        tie_word_embeddings=False,
-        attn_implementation="sdpa",
-    )
-    return LlamaForCausalLM(config)
+    sizes = {
+        "vocab_size": shape.vocab,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "max_position_embeddings": shape.context,
+        "tie_word_embeddings": False,
+        "attn_implementation": "sdpa",
+    }
+    if not shape.experts:
+        return LlamaForCausalLM(LlamaConfig(**sizes))
+    experts = {"num_local_experts": shape.experts, "num_experts_per_tok": shape.experts_per_token}
+    return MixtralForCausalLM(MixtralConfig(**sizes, **experts))
 
 
-def runners(name: str, threads: int) -> Iterator[tuple[str, Runner]]:
+def runners(name: str, threads: int, decode: int) -> Iterator[tuple[str, Runner]]:
     """Every stack of one model; all stay in memory while the rounds last."""
-    if name == LARGE:
-        yield "integer", integer_runner(random_model(PRESETS[LARGE], seed=1), threads)
-        network = random_llama(PRESETS[LARGE])
+    if name in RANDOM:
+        yield "integer", integer_runner(random_model(PRESETS[name], seed=1), threads, decode)
+        network = random_network(PRESETS[name]).eval()
     else:
-        yield "integer", integer_runner(import_checkpoint(SHIPPED), threads)
-        network = LlamaForCausalLM.from_pretrained(SHIPPED, dtype=torch.float32)
+        yield "integer", integer_runner(import_checkpoint(SHIPPED), threads, decode)
+        network = LlamaForCausalLM.from_pretrained(SHIPPED, dtype=torch.float32).eval()
     for stack, dtype in FLOAT_STACKS.items():
-        yield stack, float_runner(copy.deepcopy(network).to(dtype).eval())
+        yield stack, float_runner(network if dtype == torch.float32 else copy.deepcopy(network).to(dtype), decode)
 
 
-def measure(name: str, shape: ModelShape, threads: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(name: str, shape: ModelShape, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Tokens per second by stack, and the engine's ratios to the others."""
-    length = min(PREFILL, shape.context - DECODE)
+    length = min(arguments.prefill, shape.context - arguments.decode)
     prompt = torch.randint(0, shape.vocab, (length,), generator=torch.Generator().manual_seed(5), dtype=torch.int32)
-    stacks = dict(runners(name, threads))
+    stacks = dict(runners(name, arguments.threads, arguments.decode))
     timings: dict[str, list[Timing]] = {stack: [] for stack in stacks}
-    for number in range(rounds + 1):
+    for number in range(arguments.rounds + 1):
         for stack, run in stacks.items():
             timing = run(prompt)
             if number:  # the first round warms caches and thread pools
@@ -197,16 +212,30 @@ def node_memory_ratio(threads: int) -> float:
     return max(ratios)
 
 
+def processor() -> dict[str, object]:
+    """Name of the processor, which :data:`INSTRUCTIONS` it has, and how busy it was when the run ended."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in lines.items()}
+    flags = fields.get("flags", "").split()
+    return {
+        "processor": fields.get("model name", "unknown"),
+        "instructions": [name for name in INSTRUCTIONS if name in flags],
+        "load": os.getloadavg()[0],
+    }
+
+
 def bench(arguments: argparse.Namespace) -> dict[str, object]:
-    shapes = {LARGE: PRESETS[LARGE]}
+    shapes = {name: PRESETS[name] for name in RANDOM}
     if SHIPPED.exists():
         shapes[SHIPPED.name] = import_checkpoint(SHIPPED).program.shape
     wanted = [name for name in shapes if arguments.only in (None, name)]
-    models = {name: measure(name, shapes[name], arguments.threads, arguments.rounds) for name in wanted}
+    models = {name: measure(name, shapes[name], arguments) for name in wanted}
     return {
         "models": models,
-        "node_memory_ratio": node_memory_ratio(arguments.threads),
-        "prefill_tokens": PREFILL,
+        **({"node_memory_ratio": node_memory_ratio(arguments.threads)} if LARGE in wanted else {}),
+        **processor(),
+        "prefill_tokens": arguments.prefill,
+        "decode_tokens": arguments.decode,
         "threads": arguments.threads,
         "rounds": arguments.rounds,
         "torch": torch.__version__,
@@ -217,6 +246,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=min(2, torch.get_num_threads()))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prefill", type=int, default=PREFILL, help="tokens of the prompt")
+    parser.add_argument("--decode", type=int, default=DECODE, help="tokens generated per round")
     parser.add_argument("--only", help="measure this model only")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "engine.json")
     parser.add_argument("--node", nargs=3, help=argparse.SUPPRESS)

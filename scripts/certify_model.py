@@ -1,9 +1,9 @@
 """Measure a trained model on held-out text and prepare its certificate.
 
 Writes ``data.json``, ``held_out.json.gz`` and ``metrics.json`` into the model's folder (see
-``nexus_chain.certificates.measurement``). Publishing then assembles the certificate from the
-folder in seconds. It has to run on the Python version whose standard library the model was
-trained on, and says so when it does not.
+``nexus_chain.certificates.measurement``), and ``recipe.json`` where the perplexity would otherwise be
+past the gate. Publishing then assembles the certificate from the folder in seconds. It has to run on
+the Python version whose standard library the model was trained on, and says so when it does not.
 
     python scripts/certify_model.py nexus_chain/models/python-stdlib
 """
@@ -18,23 +18,20 @@ from pathlib import Path
 
 import torch
 from train_model import corpus
-from transformers import LlamaForCausalLM
 
 from nexus_chain.certificates.measurement import SAMPLE_TOKENS, measure_folder
 from nexus_chain.errors import NexusError
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.quality import GATE, FloatModel, choose_recipe
+from nexus_chain.quality.calibration import calibration_windows
 
 
-class FloatModel:
-    """The checkpoint as ``transformers`` runs it in float32."""
-
-    def __init__(self, folder: Path) -> None:
-        self._model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-
-    @torch.no_grad()
-    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
-        """float32[T, vocab] after each of the tokens i32[T]."""
-        result: torch.Tensor = self._model(input_ids=tokens[None].long(), use_cache=False).logits[0]
-        return result
+def record_recipe(folder: Path) -> None:
+    """Choose smoothing and widths on the folder's held-out sample and write ``recipe.json``."""
+    windows = calibration_windows(folder, Checkpoint(folder).config)
+    choice = choose_recipe(folder, windows, GATE, tried=lambda line: print(line, file=sys.stderr))
+    (folder / RECIPE_FILE).write_text(choice.recipe.to_json())
 
 
 def main() -> int:
@@ -49,6 +46,9 @@ def main() -> int:
     try:
         model = FloatModel(arguments.folder)
         metrics = measure_folder(arguments.folder, training, held_out, model, sample_tokens=arguments.sample_tokens)
+        if metrics["relative_increase"] > GATE:
+            record_recipe(arguments.folder)
+            metrics = measure_folder(arguments.folder, training, held_out, model, sample_tokens=arguments.sample_tokens)
     except (NexusError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -67,6 +67,7 @@ class Sender:
         """``timeout``: seconds to wait until mined; ``priority_fee``: wei per gas, None asks the chain."""
         self.web3, self.wallet, self.timeout, self.priority_fee = web3, wallet, timeout, priority_fee
         self._turn = threading.Lock()
+        self._stuck: TxParams | None = None
 
     def send(self, call: ContractFunction, value: int = 0) -> Mined:
         """Send ``call`` with ``value`` wei, wait until it is mined, and return it.
@@ -126,9 +127,11 @@ class Sender:
         with self._turn:
             for attempt in range(_NONCE_ATTEMPTS):
                 fields["nonce"] = self.web3.eth.get_transaction_count(self.wallet.address, "pending")
+                self._replace_stuck(fields)
                 raw = self.wallet.sign_transaction(fields).raw_transaction
                 try:
                     sent = self.web3.eth.send_raw_transaction(raw)
+                    self._stuck = None  # replaced, or not there any more
                     break
                 except Web3RPCError as error:
                     taken = any(word in _rpc_message(error).lower() for word in _STALE_NONCE)
@@ -136,10 +139,30 @@ class Sender:
                         raise
         return self._wait(sent, fields)
 
+    def _replace_stuck(self, fields: TxParams) -> None:
+        """Take the place of a transaction that fees have left behind: everything after it would wait for it.
+
+        Whoever sent it was told that it was not mined, and sends it again if it still has to be.
+        """
+        stuck = self._stuck
+        if stuck is None:
+            return
+        if self.web3.eth.get_transaction_count(self.wallet.address, "latest") > stuck["nonce"]:
+            self._stuck = None
+            return
+        fields["nonce"] = stuck["nonce"]
+        for fee in ("maxPriorityFeePerGas", "maxFeePerGas"):
+            # Nodes take a replacement that pays a tenth more at least.
+            least = int(stuck[fee]) * 9 // 8 + 1
+            fields[fee] = Wei(max(int(fields[fee]), least))
+
     def _wait(self, sent: HexBytes, fields: TxParams) -> Mined:
         try:
             receipt = self.web3.eth.wait_for_transaction_receipt(sent, self.timeout, poll_latency=0.05)
         except TimeExhausted:
+            with self._turn:
+                if self._stuck is None or fields["nonce"] <= self._stuck["nonce"]:
+                    self._stuck = fields
             raise TransactionError(
                 f"transaction {sent.to_0x_hex()} was not mined within {self.timeout:.0f} s",
                 advice="It may still be: look it up before sending it again.",

@@ -3,6 +3,7 @@
 NexusError
 └── DisputeError
     ├── TraceInputError       what a trace is to be computed from does not fit the segment
+    ├── ProgramTooLargeError  disputes about this program could not be played to their end
     ├── NothingToDisputeError the published data agrees with the recomputation
     └── WitnessError          no witness can be built for this element
 """
@@ -26,3 +27,7 @@ class NothingToDisputeError(DisputeError):
 
 class WitnessError(DisputeError):
     """The element asked about is outside the tensor, or its op has no witness."""
+
+
+class ProgramTooLargeError(DisputeError):
+    """A program is beyond what games can be about, so lies in it could not be convicted."""

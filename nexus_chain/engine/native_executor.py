@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -42,11 +43,12 @@ class KernelWeights:
     def __init__(self, ops: Sequence[Op], weights: Mapping[str, Tensor], threads: int) -> None:
         self._tensors = {name: _readable(weights[name]) for op in ops for name in op.weights}
         self._tables: dict[tuple[str, ...], ctypes.Array[MatrixPointers]] = {}
+        matrices = {name for op in ops if op.kind in MATRIX_KINDS for name in _matrices_of(op)}
+        # A thread a matrix: where other work keeps cores busy, all threads on each one wait for the slowest.
+        with ThreadPoolExecutor(threads) as pool:
+            sums = pool.map(_row_sums, (self._tensors[name] for name in matrices))
+            self._tensors.update(zip(map(row_sums_name, matrices), sums, strict=True))
         for op in ops:
-            if op.kind in MATRIX_KINDS:
-                for name in op.weights[: 2 * op.params.get("experts", 1) : 2]:
-                    if row_sums_name(name) not in self._tensors:
-                        self._tensors[row_sums_name(name)] = _row_sums(self._tensors[name], threads)
             if op.kind == "expert_linear":
                 self._tables[op.weights] = self._table(op.weights)
 
@@ -70,9 +72,14 @@ def _readable(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_contiguous() and aligned else tensor.clone(memory_format=torch.contiguous_format)
 
 
-def _row_sums(matrix: Tensor, threads: int) -> Tensor:
+def _matrices_of(op: Op) -> tuple[str, ...]:
+    """Names of the matrices of an op of MATRIX_KINDS: every expert's, or its one."""
+    return op.weights[: 2 * op.params.get("experts", 1) : 2]
+
+
+def _row_sums(matrix: Tensor) -> Tensor:
     sums = torch.empty(len(matrix), dtype=torch.int32)
-    load_library().nexus_row_sums(matrix.data_ptr(), len(matrix), matrix.shape[1], sums.data_ptr(), threads)
+    load_library().nexus_row_sums(matrix.data_ptr(), len(matrix), matrix.shape[1], sums.data_ptr(), 1)
     return sums
 
 

@@ -122,6 +122,7 @@ def publish(
     """
     from nexus_chain.certificates.block_store import BlockStore
     from nexus_chain.certificates.publication import Publication
+    from nexus_chain.disputes.caps import check_caps
     from nexus_chain.program.overflow import prove_no_overflow
     from nexus_chain.quality import require_within
     from nexus_chain.quality.calibration import require_vocabulary
@@ -139,6 +140,7 @@ def publish(
         require_within(publication.relative_increase, gate / 100)
     with spinner("Proving that no operation overflows", quiet=json):
         proof = prove_no_overflow(publication.model.program)
+        check_caps(publication.model.program)
     before = choose_version(settings, parent) if parent else bytes(32)
     with spinner("Registering", quiet=json):
         version_id, published_gas = _register(

@@ -157,15 +157,17 @@ class Watcher:
     def _new_answers(self) -> Iterator[Path]:
         for folder in self._settings.answers:
             for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
-                if path.is_file() and (path, path.stat().st_mtime_ns) not in self._seen:
+                stamp = _stamp(path)
+                if stamp is not None and stamp not in self._seen:
                     yield path
 
     def _judge(self, path: Path) -> list[str]:
-        stamp = path, path.stat().st_mtime_ns
+        stamp = _stamp(path)
         proof = InferenceProof.load(path)
         known = identity_of(proof) in self.book.state.judged
         said = [] if known else self._judge_new(proof)
-        self._seen.add(stamp)
+        if stamp is not None:
+            self._seen.add(stamp)
         return said
 
     def _judge_new(self, proof: InferenceProof) -> list[str]:
@@ -387,3 +389,11 @@ class Watcher:
                 for case in state.cases.values()
             ],
         }
+
+
+def _stamp(path: Path) -> tuple[Path, int] | None:
+    """What tells whether a file was written again; None where there is no file, or none any more."""
+    try:
+        return (path, path.stat().st_mtime_ns) if path.is_file() else None
+    except OSError:
+        return None

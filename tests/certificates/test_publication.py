@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_publication import HELD_OUT, PUBLISHER, TRAINING, FloatModel, Published
+from tiny_publication import HELD_OUT, PUBLISHER, TRAINING, FloatModel, Published, publish, train
 
+from nexus_chain.certificates.audit import audit
 from nexus_chain.certificates.block_store import BlockStore
 from nexus_chain.certificates.certificate import Certificate, SignedCertificate
 from nexus_chain.certificates.errors import CertificateFormatError, TrainedFolderError
@@ -17,6 +18,9 @@ from nexus_chain.certificates.held_out import HeldOutSample, measure
 from nexus_chain.certificates.listing import DataListing
 from nexus_chain.certificates.measurement import measure_folder
 from nexus_chain.certificates.publication import Publication
+from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.program import Recipe, import_checkpoint
+from nexus_chain.program.recipe import RECIPE_FILE
 
 
 def certify(folder: Path, tmp_path: Path) -> Certificate:
@@ -126,3 +130,19 @@ def test_measurement_counts_by_hand() -> None:
     assert found.hits == (2,)
     expected = torch.nn.functional.cross_entropy(logits.double() / 4096, torch.tensor([0, 2, 0]))
     assert found.perplexity == round(float(expected.exp()), 4)
+
+
+def test_a_recorded_recipe_is_published_with_the_model_and_audited(tmp_path: Path) -> None:
+    folder = tmp_path / "smoothed"
+    folder.mkdir()
+    train(folder)
+    plain = import_checkpoint(folder)
+    recipe = Recipe(wider=("1.mlp_input",), smoothing={"0.mlp": (1, -1) * 32})
+    (folder / RECIPE_FILE).write_text(recipe.to_json())
+    measure_folder(folder, TRAINING, HELD_OUT, FloatModel(folder), sample_tokens=150)
+    store = BlockStore(tmp_path / "blocks")
+    published = publish(folder, store)
+    assert published.publication.recipe == recipe
+    assert published.publication.commitment != ModelCommitment.of(plain)
+    assert RECIPE_FILE in published.publication.manifest.files
+    assert audit(published.cid, store, published.chain).passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,23 @@ def test_unmeasured_folder_is_not_published(publisher: Nexus, place: tuple[Path,
     printed = publisher("model", "publish", tmp_path, "--json")
     assert printed.code == 1
     assert printed.json["error"]["type"] == "TrainedFolderError"
+
+
+def test_a_model_measured_past_the_gate_is_published_only_when_wanted(
+    publisher: Nexus, place: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(place[0] / "tiny", tmp_path / "tiny"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "relative_increase": 0.02}))
+    arguments = ("model", "publish", folder, "--version", "3.0.0", "--json")
+    refused = publisher(*arguments)
+    assert (refused.code, refused.json["error"]["type"]) == (1, "QualityGateError")
+    assert "+2.00% against float32, past the gate of +0.50%" in refused.json["error"]["message"]
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "relative_increase": "much"}))
+    assert publisher(*arguments).json["error"]["type"] == "TrainedFolderError"
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "relative_increase": 0.02}))
+    assert publisher(*arguments, "--gate", 1.9).code == 1
+    assert publisher(*arguments, "--beyond-gate").code == 0
 
 
 def test_checkpoint_is_imported_when_first_needed(publisher: Nexus, place: tuple[Path, str]) -> None:

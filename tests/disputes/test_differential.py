@@ -2,7 +2,7 @@
 
 Reference and verifier agree on arbitrary bit patterns. On honest ones, boundary values and ties among
 them, the compiled kernels and torch give the reference's bits in every element, and the verifier
-finds nothing wrong with theirs.
+finds nothing wrong with those that it is asked about.
 
 ``NEXUS_FUZZ_CASES`` sets the number of elements per kind (``make fuzz-operators``: 10 000), and
 ``NEXUS_FUZZ_SEED`` the noise. Long runs so far: 10 000 of each of the 14 kinds with seeds 1 and 2, no difference.
@@ -71,7 +71,7 @@ def test_reference_and_contract_agree(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted([*NEEDED, "attention"]))
 def test_fast_executors_reference_and_contract_agree(kind: str) -> None:
-    source, done = random.Random(SEED), 0
+    source, compared, played = random.Random(SEED), 0, 0
     for world, referee, op, right in traces(kind, honest=True):
         given = {name: right.tensor(world.layout.numbers[name]) for name in op.inputs}
         expected = [right.tensor(world.layout.numbers[spec.name]) for spec in op.outputs]
@@ -81,10 +81,10 @@ def test_fast_executors_reference_and_contract_agree(kind: str) -> None:
             for spec, made, wanted in zip(op.outputs, found, expected, strict=True):
                 assert made.dtype == wanted.dtype
                 assert torch.equal(made, wanted), (executor.__name__, spec.name)
-        for number, element in elements(world, op, right, source):
+        for number, element in itertools.islice(elements(world, op, right, source), 2):
             assert not referee.judge(right, number, element).convicted, (op.name, number, element)
-            done += 1
-        if done >= CASES:
+        compared, played = compared + sum(map(torch.numel, expected)), played + 1
+        if compared >= CASES and played >= CASES // ELEMENTS_PER_TRACE:
             return
 
 

@@ -98,7 +98,7 @@ def lone_op(kind: str, **params: int) -> Program:
 
 @pytest.mark.parametrize("kind", WIDEST_KINDS)
 def test_the_kinds_of_encoders_are_proven_at_their_limits_and_within_the_written_bits(kind: str) -> None:
-    found = re.search(rf"`{kind}`.*?\n(?=### |Attention with)", OPERATORS, flags=re.DOTALL)
+    found = re.search(rf"### \d+ `{kind}`.*?\n(?=### |Attention with)", OPERATORS, flags=re.DOTALL)
     written = re.search(r"Bits (\d+)", found[0]) if found else None
     assert prove_no_overflow(lone_op(kind)).bits <= (int(written[1]) if written else 0)
 

@@ -1,0 +1,62 @@
+"""What a program must keep to so that every dispute about it can be played to its end.
+
+Beyond these caps an answer of a game does not fit a transaction, or the contract refuses the question:
+a lie there could not be convicted, or an honest node not answer. Checked when a model is published, and
+by a node before it serves one.
+"""
+
+from __future__ import annotations
+
+from nexus_chain.commitments.tensor import RowLayout
+from nexus_chain.disputes.errors import ProgramTooLargeError
+from nexus_chain.disputes.trace_layout import TraceLayout
+from nexus_chain.program import Program
+
+MOST_POSITIONS = 16_384
+"""Positions of a receipt that a game can be about."""
+MOST_TENSORS = 2_048
+"""Tensors of one segment's trace."""
+LONGEST_LEAF = 65_536
+"""Bytes of a leaf that can be published in one transaction."""
+
+_REFUSED = "Do not publish or serve this program: what it computes there nobody could dispute."
+
+
+def check_caps(program: Program, layer_start: int | None = None, layer_end: int | None = None) -> None:
+    """Raise ProgramTooLargeError if disputes about a segment of ``program`` could not be played.
+
+    Without a segment every single layer is checked: larger segments are their nodes' choice.
+    """
+    context = program.shape.context
+    if context > MOST_POSITIONS:
+        raise ProgramTooLargeError(
+            f"a context of {context} positions is over the {MOST_POSITIONS} that games can be about", advice=_REFUSED
+        )
+    for spec in program.weights:
+        _check_leaf(spec.name, spec.dtype, spec.shape)
+    segments = [(layer, layer + 1) for layer in range(program.shape.layers)]
+    if layer_start is not None and layer_end is not None:
+        segments = [(layer_start, layer_end)]
+    for start, end in segments:
+        # With a prompt of one token as many positions are sampled as there can be.
+        _check_segment(TraceLayout(program, start, end, context, 1))
+
+
+def _check_segment(layout: TraceLayout) -> None:
+    if len(layout.tensors) > MOST_TENSORS:
+        raise ProgramTooLargeError(
+            f"layers {layout.start}-{layout.end} have a trace of {len(layout.tensors)} tensors, over {MOST_TENSORS}",
+            advice="Serve fewer layers per node.",
+        )
+    for tensor in layout.tensors:
+        _check_leaf(tensor.name, tensor.dtype, tensor.shape)
+
+
+def _check_leaf(name: str, dtype: str, shape: tuple[int, ...]) -> None:
+    length = RowLayout.of(dtype, shape).leaf_bytes
+    if length > LONGEST_LEAF:
+        raise ProgramTooLargeError(
+            f"rows of {name} are committed in pieces of {length} bytes, over {LONGEST_LEAF}: they are long and cannot "
+            "be halved often enough",
+            advice="Pad the dimension to a multiple of a power of two (an odd vocabulary, mostly), then import again.",
+        )

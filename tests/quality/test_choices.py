@@ -1,0 +1,116 @@
+"""How an import's choices are made: balancing channels, ordering rows, the least that meets the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from random_checkpoints import SIZES, checkpoint
+
+from nexus_chain.program import PRESETS, ActivationBits, Recipe, import_checkpoint, random_model
+from nexus_chain.program.smoothing import groups
+from nexus_chain.quality import Comparison, FloatModel, FloatModelError, QualityGateError, require_within, selection
+from nexus_chain.quality.balance import balance, smoothing
+from nexus_chain.quality.calibration import TOKENS
+from nexus_chain.quality.rounding import RoundingError, rounding_order
+
+WINDOWS = [torch.randint(0, SIZES["vocab_size"], (33,), generator=torch.Generator().manual_seed(2))]
+ORDER = ["1.mlp_input", "0.attention_input", "0.mlp_input", "1.attention_input", "0.attention_output"]
+
+
+def test_an_outlier_is_shared_between_what_makes_and_what_reads_it() -> None:
+    ones = torch.ones(5, dtype=torch.float64)
+    made = torch.tensor([1.0, 256.0, 1.0, 1 / 64, 0.0], dtype=torch.float64)
+    assert balance(made, ones) == (0, -4, 0, 3, 0)
+    assert balance(ones, made) == (0, 4, 0, -3, 0)
+    assert balance(8 * made, ones) == (0, -4, 0, 3, 0)  # the median channel stays as it is
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+def test_every_group_of_a_decoder_is_smoothed(tmp_path: Path, family: str) -> None:
+    checkpoint(tmp_path, family, head_dim=16)
+    model = import_checkpoint(tmp_path)
+    found = smoothing(FloatModel(tmp_path), model.program.shape, WINDOWS)
+    assert {group: len(exponents) for group, exponents in found.items()} == groups(model.program.shape)
+    assert any(any(exponents) for exponents in found.values())
+
+
+def test_rows_with_an_outlier_are_widened_first(tmp_path: Path) -> None:
+    model = checkpoint(tmp_path)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[3] *= 500
+        model.model.layers[1].mlp.down_proj.weight[:, 3] /= 500
+    model.save_pretrained(tmp_path)
+    shape = import_checkpoint(tmp_path).program.shape
+    recipe = Recipe(ActivationBits(8, 8, 8, 8, 8), wider=("0.attention_output",))
+    order = rounding_order(FloatModel(tmp_path), shape, recipe, WINDOWS)
+    assert order[0] == "1.down"
+    assert len(order) == 2 * 4 - 1
+    assert "0.attention_output" not in order
+
+
+def test_smoothed_rows_are_rounded_as_they_will_be() -> None:
+    rows = torch.tensor([[100.0, 0.3, 0.2]])
+    ones = torch.ones(3, dtype=torch.float64)
+    plain, smoothed = RoundingError(ones, ones), RoundingError(torch.tensor([0.01, 1.0, 1.0]).double(), ones)
+    for error in (plain, smoothed):
+        error(rows)
+    assert plain.size == pytest.approx(smoothed.size)
+    assert smoothed.relative < plain.relative / 2 or plain.error > smoothed.error
+
+
+class Stage:
+    """Imports and measurements that only count widened rows: each of the first ``needed`` takes off a share."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, needed: int) -> None:
+        self.attempts: list[Recipe] = []
+        self.needed = needed
+        program = random_model(PRESETS["tiny"]).program
+        replaced: dict[str, Any] = {
+            "import_checkpoint": lambda path, recipe: SimpleNamespace(program=program, recipe=recipe),
+            "compare": lambda model, real, windows: self.compare(model.recipe),
+            "FloatModel": lambda path: None,
+            "measure": lambda model, windows, unit: None,
+            "smoothing": lambda model, shape, windows: {"0.mlp": (1,)},
+            "rounding_order": lambda model, shape, recipe, windows: ORDER,
+        }
+        for name, value in replaced.items():
+            monkeypatch.setattr(selection, name, value)
+
+    def compare(self, recipe: Recipe) -> Comparison:
+        self.attempts.append(recipe)
+        missing = self.needed - len(recipe.wider) + (0 if recipe.smoothing else 1)
+        return Comparison(10.0, 10.0 * (1 + 0.004 + 0.01 * max(0, missing)), 0.9, 100)
+
+
+@pytest.mark.parametrize("needed", [1, 2, 3, 4, 5])
+def test_as_few_rows_are_widened_as_will_do(monkeypatch: pytest.MonkeyPatch, needed: int) -> None:
+    stage = Stage(monkeypatch, needed)
+    choice = selection.choose_recipe(Path(), [], 0.005)
+    assert choice.recipe.wider == tuple(sorted(ORDER[:needed]))
+    assert choice.recipe.smoothing == {"0.mlp": (1,)}
+    assert choice.comparison.relative_increase == pytest.approx(0.004)
+    assert len(stage.attempts) <= 6
+
+
+def test_the_best_attempt_comes_back_where_nothing_meets_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    Stage(monkeypatch, 9)
+    choice = selection.choose_recipe(Path(), [], 0.005)
+    assert set(choice.recipe.wider) == set(ORDER)
+    with pytest.raises(QualityGateError, match=r"\+4.40% against float32, past the gate of \+0.50%"):
+        require_within(choice.comparison.relative_increase, 0.005)
+
+
+def test_an_increase_that_is_no_number_is_past_every_gate() -> None:
+    require_within(-0.1, 0.0)
+    with pytest.raises(QualityGateError):
+        require_within(float("nan"), 100.0)
+
+
+def test_a_float_model_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FloatModelError, match="transformers cannot load"):
+        FloatModel(tmp_path)
+    assert TOKENS > 1000
