@@ -8,19 +8,19 @@ import pytest
 
 from nexus_chain.disputes.caps import LONGEST_LEAF, check_caps
 from nexus_chain.disputes.errors import ProgramTooLargeError
-from nexus_chain.program import PRESETS, ModelShape, Program, llama_program
+from nexus_chain.program import PRESETS, ModelShape, Program, decoder_program
 from nexus_chain.program.descriptors import LONGEST_CONTEXT
 
 TINY = PRESETS["tiny"]
 
 
 def program(shape: ModelShape = TINY, **changes: int) -> Program:
-    return llama_program("capped", replace(shape, **changes))
+    return decoder_program("capped", replace(shape, **changes))
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_our_own_shapes_are_within_the_caps(preset: str) -> None:
-    check_caps(llama_program("own", PRESETS[preset]))
+    check_caps(decoder_program("own", PRESETS[preset]))
 
 
 def test_an_odd_vocabulary_of_long_rows_is_refused() -> None:
