@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        bench-trace bench-llama-cpp \
+        bench-trace bench-llama-cpp bench-serving \
         fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
@@ -55,6 +55,9 @@ bench-engine: build ## Tokens per second against transformers; memory of a node
 
 bench-llama-cpp: build ## The same against llama.cpp, built from source the first time
 	python scripts/bench_llama_cpp.py
+
+bench-serving: build ## Tokens per second through two node processes against one engine
+	python scripts/bench_serving.py
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python scripts/bench_blocks.py

@@ -13,8 +13,6 @@ import {Step} from "./operators/Step.sol";
 // Casts: numbers come from u32 fields.
 // forge-lint: disable-next-item(unsafe-typecast)
 abstract contract StepReader {
-    uint8 private constant I32 = 3;
-
     /// @dev Reads the op that puts a tensor of the trace out, and which of its outputs that is.
     function _readOp(
         Step.Data memory step,
@@ -76,16 +74,24 @@ abstract contract StepReader {
         claimed = StepOpenings.read(pointer, size);
     }
 
-    function _open(Step.Data memory step, IStepVerifier.Opening[] memory openings) internal view {
+    /// @dev Opens the inputs: first of the openings.
+    function _openInputs(Step.Data memory step, IStepVerifier.Opening[] memory openings) internal view {
+        Descriptor.Op memory op = step.op;
+        if (openings.length < op.inputs) revert IStepVerifier.StepVerifier_BadWitness("openings");
+        step.views = new StepOpenings.View[](openings.length);
+        for (uint256 i = 0; i < op.inputs; ++i) {
+            step.views[i] = StepOpenings.open(step.subject, op.tensors[i], false, openings[i]);
+        }
+    }
+
+    /// @dev Opens the weights: the rest of the openings.
+    function _openWeights(Step.Data memory step, IStepVerifier.Opening[] memory openings) internal view {
         Descriptor.Op memory op = step.op;
         if (openings.length != op.tensors.length - op.outputs) {
             revert IStepVerifier.StepVerifier_BadWitness("openings");
         }
-        step.views = new StepOpenings.View[](openings.length);
-        for (uint256 i = 0; i < openings.length; ++i) {
-            bool weight = i >= op.inputs;
-            Descriptor.Tensor memory tensor = op.tensors[weight ? i + op.outputs : i];
-            step.views[i] = StepOpenings.open(step.subject, tensor, weight, openings[i]);
+        for (uint256 i = op.inputs; i < openings.length; ++i) {
+            step.views[i] = StepOpenings.open(step.subject, op.tensors[i + op.outputs], true, openings[i]);
         }
     }
 
@@ -102,38 +108,7 @@ abstract contract StepReader {
         return Descriptor.parse(descriptor.data[0], subject.positions, subject.promptLength);
     }
 
-    function _tensor(
-        IStepVerifier.Subject memory subject,
-        uint32 tensorIndex,
-        IStepVerifier.Descriptors memory descriptor
-    )
-        internal
-        pure
-        returns (Descriptor.Tensor memory)
-    {
-        // INVARIANT: only tensors that the trace has.
-        if (tensorIndex >= subject.tensorCount) {
-            revert IStepVerifier.StepVerifier_NoSuchTensor(tensorIndex, subject.tensorCount);
-        }
-        if (_isSequence(subject, tensorIndex)) return _row(uint256(subject.positions) + 1);
-        if (tensorIndex == 0 && subject.firstNumber == 0) return _row(subject.positions);
-
-        Descriptor.Op memory op = _proven(subject, descriptor);
-        if (tensorIndex > 0) return op.tensors[op.inputs + Descriptor.outputOf(op, subject.firstNumber + tensorIndex)];
-        for (uint256 i = 0; i < op.inputs; ++i) {
-            if (op.tensors[i].number == subject.firstNumber) return op.tensors[i];
-        }
-        revert IStepVerifier.StepVerifier_BadWitness("input");
-    }
-
     function _isSequence(IStepVerifier.Subject memory subject, uint32 tensorIndex) internal pure returns (bool) {
         return subject.layerEnd == subject.layers && tensorIndex + 1 == subject.tensorCount;
-    }
-
-    /// @dev Tokens: i32[count].
-    function _row(uint256 count) internal pure returns (Descriptor.Tensor memory tensor) {
-        tensor.dtype = I32;
-        tensor.rank = 1;
-        tensor.shape = [count, 1, 1];
     }
 }

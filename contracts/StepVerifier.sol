@@ -5,8 +5,6 @@ import {StepReader} from "./StepReader.sol";
 import {TraceVerifier} from "./TraceVerifier.sol";
 import {IStepVerifier} from "./interfaces/IStepVerifier.sol";
 import {Descriptor} from "./libraries/Descriptor.sol";
-import {StepOpenings} from "./libraries/StepOpenings.sol";
-import {TensorCommitments} from "./libraries/TensorCommitments.sol";
 import {Embed} from "./operators/Embed.sol";
 import {ExpertLinear} from "./operators/ExpertLinear.sol";
 import {Gelu} from "./operators/Gelu.sol";
@@ -31,8 +29,6 @@ import {ValueQuantise} from "./operators/ValueQuantise.sol";
 
 /// @title StepVerifier
 /// @notice Recomputes one element of a trace; see the interface.
-// Casts: numbers come from u32 fields.
-// forge-lint: disable-next-item(unsafe-typecast)
 contract StepVerifier is IStepVerifier, StepReader {
     /// @notice The second piece: code without state, owner or setter, created with this one.
     TraceVerifier public immutable traces = new TraceVerifier();
@@ -65,22 +61,17 @@ contract StepVerifier is IStepVerifier, StepReader {
         view
         returns (bool)
     {
+        if (claim.tensorIndex == 0 || _isSequence(subject, claim.tensorIndex)) _askTraces();
         Witness memory given = abi.decode(witness, (Witness));
-        if (_isSequence(subject, claim.tensorIndex)) return _sequenceIsWrong(subject, claim, given);
-        if (claim.tensorIndex == 0) {
-            // INVARIANT: a node vouches for rows that exist. Where its values came from is the link game's question,
-            // but a leaf that cannot be opened would shield every op that reads it.
-            (bool malformed,,) = _read(_tensor(subject, 0, given.descriptor), claim, given.leaf, given.element);
-            return malformed;
-        }
-
         Step.Data memory step;
         step.subject = subject;
         _readOp(step, claim.tensorIndex, given.descriptor);
         if (step.op.kind == Descriptor.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
         (bool short, int256 claimed) = _claimed(step, claim, given.leaf, given.element);
         if (short) return true;
-        _open(step, given.openings);
+        _openInputs(step, given.openings);
+        if (step.op.kind == Descriptor.EXPERT_LINEAR) ExpertLinear.choose(step);
+        _openWeights(step, given.openings);
         if (step.op.kind == Descriptor.ROW_MAX) return RowMax.contradicts(step, claimed);
         return claimed != _value(step);
     }
@@ -152,32 +143,5 @@ contract StepVerifier is IStepVerifier, StepReader {
         if (kind == Descriptor.ROUTE) return Route.value(step);
         if (kind == Descriptor.EXPERT_LINEAR) return ExpertLinear.value(step);
         revert StepVerifier_WrongKind(kind);
-    }
-
-    /// @dev The sequence is the prompt, then the sampled tokens.
-    function _sequenceIsWrong(
-        Subject memory subject,
-        Claim memory claim,
-        Witness memory given
-    )
-        private
-        view
-        returns (bool)
-    {
-        if (given.openings.length != 1) revert StepVerifier_BadWitness("openings");
-        (bool short, uint256 place, int256 claimed) =
-            _read(_row(subject.positions + 1), claim, given.leaf, given.element);
-        if (short) return true;
-        if (place < subject.promptLength) {
-            Descriptor.Tensor memory prompt = _row(subject.promptLength);
-            return claimed
-                != StepOpenings.at(
-                StepOpenings.openRoot(subject.salt, prompt, subject.promptRoot, given.openings[0]), place
-            );
-        }
-        Descriptor.Tensor memory tokens = _row(uint256(subject.positions) - subject.promptLength + 1);
-        tokens.number = subject.firstNumber + subject.tensorCount - 2; // the last op's output
-        StepOpenings.View memory token = StepOpenings.open(subject, tokens, false, given.openings[0]);
-        return claimed != StepOpenings.at(token, place - subject.promptLength);
     }
 }

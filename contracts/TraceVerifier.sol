@@ -9,12 +9,15 @@ import {Attention} from "./operators/Attention.sol";
 import {Step} from "./operators/Step.sol";
 
 /// @title TraceVerifier
-/// @notice The second piece of {StepVerifier}: which tensors a trace has, and the score rows posted beside it.
+/// @notice The second piece of {StepVerifier}: which tensors a trace has, those that no op of the segment puts out, and
+/// the score rows posted beside it.
 /// @dev Together they would not fit the limit of a contract's code. This one has no state either, and whoever calls it
 /// directly learns the same.
 // Casts: numbers come from u32 fields.
 // forge-lint: disable-next-item(unsafe-typecast)
 contract TraceVerifier is StepReader {
+    uint8 private constant I32 = 3;
+
     /// @notice See {IStepVerifier-segment}.
     function segment(
         bytes32 programRoot,
@@ -59,6 +62,27 @@ contract TraceVerifier is StepReader {
         return (tensor.dtype, StepOpenings.shapeOf(tensor), StepOpenings.leavesOf(tensor));
     }
 
+    /// @notice See {IStepVerifier-convicts}: of the tensors that no op of the segment puts out.
+    function convicts(
+        IStepVerifier.Subject calldata subject,
+        IStepVerifier.Claim calldata claim,
+        bytes calldata witness
+    )
+        external
+        view
+        returns (bool)
+    {
+        IStepVerifier.Witness memory given = abi.decode(witness, (IStepVerifier.Witness));
+        if (_isSequence(subject, claim.tensorIndex)) return _sequenceIsWrong(subject, claim, given);
+        if (claim.tensorIndex != 0) {
+            revert IStepVerifier.StepVerifier_NoSuchTensor(claim.tensorIndex, subject.tensorCount);
+        }
+        // INVARIANT: a node vouches for rows that exist. Where its values came from is the link game's question,
+        // but a leaf that cannot be opened would shield every op that reads it.
+        (bool malformed,,) = _read(_tensor(subject, 0, given.descriptor), claim, given.leaf, given.element);
+        return malformed;
+    }
+
     /// @notice See {IStepVerifier-scoreRoot}.
     function scoreRoot(
         IStepVerifier.Subject calldata subject,
@@ -100,7 +124,8 @@ contract TraceVerifier is StepReader {
             (bool short, int256 claimed) = _claimed(step, claim, given.leaf, element);
             return short || claimed != Attention.sum(row, given.records);
         }
-        _open(step, given.openings);
+        _openInputs(step, given.openings);
+        _openWeights(step, given.openings);
         if (given.part == IStepVerifier.ScorePart.Score) return Attention.scoreIsWrong(step, row, given);
         return Attention.blockIsWrong(step, row, given);
     }
@@ -145,5 +170,63 @@ contract TraceVerifier is StepReader {
         if (before.layer >= layer || behind.layer < layer || first != last + 1) {
             revert IStepVerifier.StepVerifier_BadWitness("boundary");
         }
+    }
+
+    /// @dev The sequence is the prompt, then the sampled tokens.
+    function _sequenceIsWrong(
+        IStepVerifier.Subject memory subject,
+        IStepVerifier.Claim memory claim,
+        IStepVerifier.Witness memory given
+    )
+        private
+        view
+        returns (bool)
+    {
+        if (given.openings.length != 1) revert IStepVerifier.StepVerifier_BadWitness("openings");
+        (bool short, uint256 place, int256 claimed) =
+            _read(_row(subject.positions + 1), claim, given.leaf, given.element);
+        if (short) return true;
+        if (place < subject.promptLength) {
+            Descriptor.Tensor memory prompt = _row(subject.promptLength);
+            return claimed
+                != StepOpenings.at(
+                StepOpenings.openRoot(subject.salt, prompt, subject.promptRoot, given.openings[0]), place
+            );
+        }
+        Descriptor.Tensor memory tokens = _row(uint256(subject.positions) - subject.promptLength + 1);
+        tokens.number = subject.firstNumber + subject.tensorCount - 2; // the last op's output
+        StepOpenings.View memory token = StepOpenings.open(subject, tokens, false, given.openings[0]);
+        return claimed != StepOpenings.at(token, place - subject.promptLength);
+    }
+
+    function _tensor(
+        IStepVerifier.Subject memory subject,
+        uint32 tensorIndex,
+        IStepVerifier.Descriptors memory descriptor
+    )
+        private
+        pure
+        returns (Descriptor.Tensor memory)
+    {
+        // INVARIANT: only tensors that the trace has.
+        if (tensorIndex >= subject.tensorCount) {
+            revert IStepVerifier.StepVerifier_NoSuchTensor(tensorIndex, subject.tensorCount);
+        }
+        if (_isSequence(subject, tensorIndex)) return _row(uint256(subject.positions) + 1);
+        if (tensorIndex == 0 && subject.firstNumber == 0) return _row(subject.positions);
+
+        Descriptor.Op memory op = _proven(subject, descriptor);
+        if (tensorIndex > 0) return op.tensors[op.inputs + Descriptor.outputOf(op, subject.firstNumber + tensorIndex)];
+        for (uint256 i = 0; i < op.inputs; ++i) {
+            if (op.tensors[i].number == subject.firstNumber) return op.tensors[i];
+        }
+        revert IStepVerifier.StepVerifier_BadWitness("input");
+    }
+
+    /// @dev Tokens: i32[count].
+    function _row(uint256 count) private pure returns (Descriptor.Tensor memory tensor) {
+        tensor.dtype = I32;
+        tensor.rank = 1;
+        tensor.shape = [count, 1, 1];
     }
 }

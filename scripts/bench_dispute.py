@@ -29,50 +29,31 @@ from nexus_chain.disputes.trace import Sequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.disputes.witness_abi import ScorePart, convicts_call, convicts_scores_call
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
-from nexus_chain.program import POSITIONS, SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec
-from nexus_chain.program.layouts import layout_of
-from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
+from nexus_chain.program import SAMPLED, ModelShape, Program, Sampling
+from nexus_chain.program.builder import ProgramBuilder
+from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTEFACTS = ROOT / "build" / "forge"
 REPORT = ROOT / "build" / "bench" / "dispute.json"
 WIDTHS = (4_096, 14_336, 28_672)
-CHUNK = 8_192  # columns of a 15-bit product, and of the rows that feed it
+CHUNK = 8_192  # columns of a 15-bit product, of the rows that feed it, and of a normalised group
 VOCAB, HEAD, ROWS, KEYS = 256, 128, 8, 4_096
+ROW_SCALE = "row_scale.0", "row_scale.1"
 SHAPE = "llama-1.1b"  # of the whole games
 STEP_BAR, GAME_BAR = 3_000_000, 10_000_000
 GAS = 30_000_000
 
 
 @dataclass
-class Sheet:
+class Sheet(ProgramBuilder):
     """Collects the ops of a program that has one op of every kind at one width."""
 
-    width: int
-    ops: list[Op] = field(default_factory=list)
-    weights: dict[str, TensorSpec] = field(default_factory=dict)
+    width: int = field(kw_only=True)
 
-    def add(
-        self, kind: str, name: str, inputs: tuple[str, ...], *weights: str, over: int = POSITIONS, **params: int
-    ) -> str:
-        """One op whose tensors have the layout that its parameters imply; the name of its first output."""
-        layout = layout_of(kind, params, KEYS)
-        outputs = []
-        for number, (dtype, shape) in enumerate(layout.outputs):
-            sizes = tuple(over if size == -1 else size for size in shape)
-            outputs.append(TensorSpec(f"{name}.{number}", dtype, sizes))
-        for weight, (dtype, shape, _) in zip(weights, layout.weights, strict=True):
-            self.weights[weight] = TensorSpec(weight, dtype, shape)
-        self.ops.append(Op(kind, name, 0, inputs, tuple(outputs), weights, params))
-        return outputs[0].name
-
-    def linear(
-        self, name: str, row: tuple[str, str, str], size: tuple[int, int], bits: int, over: int = POSITIONS
-    ) -> str:
-        count, columns = size
-        names = [f"{name}.weight", f"{name}.scale", f"{name}.bias"]
-        sizes = {"rows": count, "columns": columns, "bits": bits, "fraction": 12}
-        return self.add("linear", name, row, *names, over=over, **sizes, bias=1, residual=0)
+    def step(self, kind: str, name: str, inputs: tuple[str, ...], *weights: str, **params: int) -> str:
+        """One op whose tensors follow from its parameters; the name of its first output."""
+        return self.implied(kind, name, inputs, *weights, **params)[0]
 
     def program(self) -> Program:
         shape = ModelShape(1, self.width, self.width // HEAD, 8, HEAD, self.width, VOCAB, KEYS)
@@ -82,57 +63,71 @@ class Sheet:
 
 
 def wide_program(width: int) -> Program:
-    """Every kind but attention, once (twice where 8 and 15 bits differ), at ``width``."""
-    sheet, chunk = Sheet(width), min(width, CHUNK)
-    source = sheet.add("embed", "embed", ("tokens",), "embed.table", vocab=VOCAB, width=width, shift=2)
-    largest = sheet.add("row_max", "row_max", (source,), start=0, stop=chunk)
-    total = sheet.add("row_squares", "row_squares", (source, largest), start=0, stop=chunk)
-    sheet.add("norm_scale", "norm_scale", (largest, total), epsilon=1000)
-    sheet.add("row_scale", "row_scale", (largest,))
-    scale = "row_scale.0", "row_scale.1"
+    """Every kind that looks at one position, once (twice where 8 and 15 bits differ), at ``width``."""
+    sheet, chunk = Sheet(width=width, context=KEYS), min(width, CHUNK)
+    source = sheet.step("embed", "embed", ("tokens",), "embed.table", vocab=VOCAB, width=width, shift=2)
+    largest = sheet.step("row_max", "row_max", (source,), start=0, stop=chunk)
+    total = sheet.step("row_squares", "row_squares", (source, largest), start=0, stop=chunk)
+    sheet.step("norm_scale", "norm_scale", (largest, total), epsilon=1000)
+    sheet.step("row_scale", "row_scale", (largest,))
     for bits, columns in ((8, width), (15, chunk)):
-        row = sheet.add("quantise", f"quantise{bits}", (source, largest), start=0, stop=columns, bits=bits)
-        sheet.linear(f"linear{bits}", (row, *scale), (ROWS, columns), bits)
+        row = sheet.step("quantise", f"quantise{bits}", (source, largest), start=0, stop=columns, bits=bits)
+        sheet.linear(f"linear{bits}", (row, *ROW_SCALE), (ROWS, columns), bits, bias=True)
     heads = width // HEAD
-    sheet.add("rope_quantise", "rope_quantise", (source,), "tables.rope", heads=heads, head_dim=HEAD)
-    sheet.add("value_quantise", "value_quantise", (source,), heads=heads, head_dim=HEAD)
+    sheet.step("rope_quantise", "rope_quantise", (source,), "tables.rope", heads=heads, head_dim=HEAD)
+    sheet.step("value_quantise", "value_quantise", (source,), heads=heads, head_dim=HEAD)
     values = "value_quantise.0", "value_quantise.1"
-    sheet.add("value_layout", "value_layout", values, heads=heads, head_dim=HEAD)
-    sheet.add("silu_product", "silu_product", (source, source), EXP2_SPEC.name, width=width)
-    sampled = SAMPLED
-    largest = sheet.add("row_max", "head_max", (source,), over=sampled, start=0, stop=ROWS)
-    row = sheet.add("quantise", "head_row", (source, largest), over=sampled, start=0, stop=ROWS, bits=8)
-    sheet.add("row_scale", "head_scale", (largest,), over=sampled)
-    logits = sheet.linear("head", (row, "head_scale.0", "head_scale.1"), (width, ROWS), 8, over=sampled)
-    sheet.add("sample_blocks", "sample_blocks", (logits,), LOG2_SPEC.name, over=sampled, vocab=width, block=512)
-    blocks = "sample_blocks.0", "sample_blocks.1"
-    sheet.add("sample", "sample", blocks, over=sampled, blocks=-(-width // 512))
+    sheet.step("value_layout", "value_layout", values, heads=heads, head_dim=HEAD)
+    sheet.step("silu_product", "silu_product", (source, source), EXP2_SPEC.name, width=width)
+    sheet.step("position_embed", "position_embed", (source,), "position.table", width=width, shift=2)
+    groups = -(-width // CHUNK)
+    for name, count in (("normalise", groups), ("normalise_heads", heads)):
+        sizes = {"groups": count, "size": width // count, "centred": 1, "epsilon": 1000, "bias": 1}
+        sheet.step("normalise", name, (source,), f"{name}.gain", f"{name}.bias", **sizes)
+    sheet.step("gelu", "gelu", (source,), PHI_SPEC.name, width=width)
+    add_experts(sheet, source)
+    add_head(sheet, source)
     return sheet.program()
 
 
-def attention_program(width: int) -> Program:
-    """Attention over a context of ``KEYS`` positions, and what it reads."""
-    sheet, heads = Sheet(width), width // HEAD
-    source = sheet.add("embed", "embed", ("tokens",), "embed.table", vocab=VOCAB, width=width, shift=2)
-    row = (
-        sheet.add(
-            "quantise",
-            "row",
-            (source, sheet.add("row_max", "max", (source,), start=0, stop=8)),
-            start=0,
-            stop=8,
-            bits=8,
-        ),
-    )
-    sheet.add("row_scale", "scale", ("max.0",))
-    narrow = sheet.linear("narrow", (*row, "scale.0", "scale.1"), (HEAD, 8), 8)
-    sheet.add("rope_quantise", "q", (source,), "tables.rope", heads=heads, head_dim=HEAD)
-    sheet.add("rope_quantise", "k", (narrow,), "tables.rope", heads=1, head_dim=HEAD)
-    sheet.add("value_quantise", "v", (narrow,), heads=1, head_dim=HEAD)
-    sheet.add("value_layout", "v_columns", ("v.0", "v.1"), heads=1, head_dim=HEAD)
+def add_experts(sheet: Sheet, source: str) -> None:
+    """A choice of two experts of eight, and the second one's product."""
+    choice = {"experts": ROWS, "slots": 2}
+    sheet.step("route", "route", ("linear8.output",), EXP2_SPEC.name, **choice)
+    weights = [f"experts.{expert}.{part}" for expert in range(ROWS) for part in ("weight", "scale")]
+    sizes = {"rows": sheet.width, "columns": sheet.width, "bits": 8, "fraction": 16, "slot": 1, "combine": 1}
+    inputs = "quantise8.0", *ROW_SCALE, "route.0", "route.1", source
+    sheet.step("expert_linear", "expert_linear", inputs, *weights, **choice, **sizes)
+
+
+def add_head(sheet: Sheet, source: str) -> None:
+    """Logits and the sampled token."""
+    sheet.rows, width = SAMPLED, sheet.width
+    largest = sheet.step("row_max", "head_max", (source,), start=0, stop=ROWS)
+    row = sheet.step("quantise", "head_row", (source, largest), start=0, stop=ROWS, bits=8)
+    sheet.step("row_scale", "head_scale", (largest,))
+    logits = sheet.linear("head", (row, "head_scale.0", "head_scale.1"), (width, ROWS), 8, bias=True)
+    sheet.step("sample_blocks", "sample_blocks", (logits,), LOG2_SPEC.name, vocab=width, block=512)
+    sheet.step("sample", "sample", ("sample_blocks.0", "sample_blocks.1"), blocks=-(-width // 512))
+
+
+def long_program(width: int) -> Program:
+    """The kinds that look at many positions: attention, and a column's mean, with what they read."""
+    sheet, heads = Sheet(width=width, context=KEYS), width // HEAD
+    source = sheet.step("embed", "embed", ("tokens",), "embed.table", vocab=VOCAB, width=width, shift=2)
+    largest = sheet.step("row_max", "max", (source,), start=0, stop=8)
+    row = sheet.step("quantise", "row", (source, largest), start=0, stop=8, bits=8)
+    sheet.step("row_scale", "row_scale", (largest,))
+    narrow = sheet.linear("narrow", (row, *ROW_SCALE), (HEAD, 8), 8, bias=True)
+    sheet.step("rope_quantise", "q", (source,), "tables.rope", heads=heads, head_dim=HEAD)
+    sheet.step("rope_quantise", "k", (narrow,), "tables.rope", heads=1, head_dim=HEAD)
+    sheet.step("value_quantise", "v", (narrow,), heads=1, head_dim=HEAD)
+    sheet.step("value_layout", "v_columns", ("v.0", "v.1"), heads=1, head_dim=HEAD)
     inputs = "q.0", "q.2", "q.3", "k.0", "k.2", "k.3", "v_columns.0", "v_columns.1"
     sizes = {"heads": heads, "kv_heads": 1, "head_dim": HEAD, "block": 1024, "window": 0, "scale": 66572}
-    sheet.add("attention", "attention", inputs, EXP2_SPEC.name, **sizes)
+    sheet.step("attention", "attention", inputs, EXP2_SPEC.name, **sizes)
+    columns = sheet.step("row_layout", "row_layout", (narrow,), width=HEAD)
+    sheet.step("prefix_mean", "prefix_mean", (columns,), width=HEAD)
     return sheet.program()
 
 
@@ -177,7 +172,8 @@ def calls_of(builder: WitnessBuilder, tensor: TraceTensor) -> dict[str, bytes]:
 
 REPORTED = (
     "embed", "row_max", "row_squares", "norm_scale", "row_scale", "quantise8", "linear8", "quantise15", "linear15",
-    "rope_quantise", "value_quantise", "value_layout", "silu_product", "sample_blocks", "sample",
+    "rope_quantise", "value_quantise", "value_layout", "silu_product", "sample_blocks", "sample", "position_embed",
+    "normalise", "normalise_heads", "gelu", "route", "expert_linear", "row_layout", "prefix_mean",
 )  # fmt: skip
 
 
@@ -210,7 +206,7 @@ def measure_steps(judge: Judge) -> dict[str, dict[str, int]]:
     table: dict[str, dict[str, int]] = {}
     for width in WIDTHS:
         attention_rows = KEYS if width == WIDTHS[0] else 1_100  # more than one block; wider rows must fit memory
-        for builder in (builder_for(wide_program(width), 2), builder_for(attention_program(width), attention_rows)):
+        for builder in (builder_for(wide_program(width), 2), builder_for(long_program(width), attention_rows)):
             for tensor in builder.layout.tensors[1:]:
                 for name, call in calls_of(builder, tensor).items():
                     if name in REPORTED or name.startswith("attention"):

@@ -38,6 +38,7 @@ from demo_network import (
     nexus_verdict,
     running,
     set_user_environment,
+    shard_settings,
 )
 from lying_node import Lie, choose_lie, environment
 from rich.console import Console
@@ -142,18 +143,8 @@ def start_nodes(story: Story, deployment: Path) -> None:
 
 
 def _new_node(story: Story, deployment: Path, name: str, block: str) -> ShardProcess:
-    arguments = [
-        "--rpc-url", story.chain.rpc_url,
-        "--chain-id", str(story.chain.chain_id),
-        "--deployment", str(deployment),
-        "--block", block,
-        "--model-version", "0x" + story.version.hex(),
-        "--price", str(PRICE_WEI),
-        "--threads", "1",
-        "--settle-interval", "0.5",
-        "--withdraw-above", "0",
-    ]  # fmt: skip
-    node = ShardProcess(name, FOLDER / "nodes" / name.replace(" ", "-"), arguments)
+    settings = shard_settings(story.chain, deployment, block, story.version, PRICE_WEI)
+    node = ShardProcess(name, FOLDER / "nodes" / name.replace(" ", "-"), settings)
     node.create_wallet(story.chain, USER_PASSWORD)
     return node
 

@@ -114,6 +114,21 @@ class ShardProcess:
         self.process = None
 
 
+def shard_settings(chain: LocalChain, deployment: Path, block: str, version: bytes, price_wei: int) -> list[str]:
+    """``nexus-node``'s settings for one shard of a version on a local chain; one engine thread."""
+    return [
+        "--rpc-url", chain.rpc_url,
+        "--chain-id", str(chain.chain_id),
+        "--deployment", str(deployment),
+        "--block", block,
+        "--model-version", "0x" + version.hex(),
+        "--price", str(price_wei),
+        "--threads", "1",
+        "--settle-interval", "0.5",
+        "--withdraw-above", "0",
+    ]  # fmt: skip
+
+
 @contextmanager
 def running(nodes: Sequence[ShardProcess]) -> Iterator[None]:
     """Stop every node that still runs, whatever happens inside the block."""

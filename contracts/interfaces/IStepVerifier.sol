@@ -67,6 +67,7 @@ interface IStepVerifier {
     /// those that the element does not need are left empty (no `data`). Needed are: the row (or head, or block) that
     /// the element depends on, at its position; of `tables.exp2` and `tables.log2` both leaves. `row_max` alone may
     /// open part of its columns: then one element above the committed maximum convicts, and nothing else.
+    /// `expert_linear` has two weights here, matrix and scale of the one expert that the row's slot names.
     /// The sequence has no op: `descriptor` is empty and the one opening is the prompt or `sample.token`.
     struct Witness {
         bytes leaf; // bytes of the disputed leaf

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Descriptor} from "../libraries/Descriptor.sol";
 import {FixedPoint} from "../libraries/FixedPoint.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Linear} from "./Linear.sol";
@@ -14,11 +15,22 @@ import {Step} from "./Step.sol";
 library ExpertLinear {
     int256 private constant GATE_ONE = 2 ** 16;
 
+    /// @notice Leaves the op with the two weights of the expert that the row's slot names; the inputs are open.
+    function choose(Step.Data memory step) internal pure {
+        int256 index = _ofSlot(step, 3, step.element / Step.size(step, 0));
+        uint256 expert = uint256(FixedPoint.clamp(index, 0, step.op.params[4] - 1));
+        uint256 kept = step.op.inputs + step.op.outputs;
+        Descriptor.Tensor[] memory tensors = new Descriptor.Tensor[](kept + 2);
+        for (uint256 i = 0; i < kept + 2; ++i) {
+            tensors[i] = step.op.tensors[i < kept ? i : i + 2 * expert];
+        }
+        step.op.tensors = tensors;
+    }
+
     function value(Step.Data memory step) internal pure returns (int256 v) {
         uint256 rows = Step.size(step, 0);
         (uint256 t, uint256 n) = (step.element / rows, step.element % rows);
-        int256 expert = FixedPoint.clamp(_ofSlot(step, 3, t), 0, step.op.params[4] - 1);
-        v = Linear.product(step, t, n, 2 * uint256(expert));
+        v = Linear.product(step, t, n);
         if (step.op.params[7] != 0) {
             int256 gate = FixedPoint.clamp(_ofSlot(step, 4, t), 0, GATE_ONE);
             int256 r = FixedPoint.sat(StepOpenings.at(step.views[5], Step.cell(step, 5, t, n)));

@@ -12,7 +12,7 @@ library Linear {
     function value(Step.Data memory step) internal pure returns (int256 v) {
         uint256 rows = Step.size(step, 0);
         (uint256 t, uint256 n) = (step.element / rows, step.element % rows);
-        v = product(step, t, n, 0);
+        v = product(step, t, n);
         if (step.op.params[4] != 0) v = FixedPoint.sat(v + FixedPoint.sat(StepOpenings.at(Step.weight(step, 2), n)));
         if (step.op.params[5] != 0) {
             int256 r = FixedPoint.sat(StepOpenings.at(step.views[3], Step.cell(step, 3, t, n)));
@@ -20,10 +20,10 @@ library Linear {
         }
     }
 
-    /// @notice Row `t` times row `n` of the op's weight number `matrix`, rescaled by the weight after it.
-    function product(Step.Data memory step, uint256 t, uint256 n, uint256 matrix) internal pure returns (int256) {
-        int256 scaled = FixedPoint.rs(_sum(step, t, n, matrix) * FixedPoint.mantissa(Step.ofRow(step, 1, t)), 12);
-        StepOpenings.View memory scale = Step.weight(step, matrix + 1);
+    /// @notice Row `t` times row `n` of the op's matrix, rescaled.
+    function product(Step.Data memory step, uint256 t, uint256 n) internal pure returns (int256) {
+        int256 scaled = FixedPoint.rs(_sum(step, t, n) * FixedPoint.mantissa(Step.ofRow(step, 1, t)), 12);
+        StepOpenings.View memory scale = Step.weight(step, 1);
         int256 m = FixedPoint.mantissa(StepOpenings.at(scale, 2 * n));
         int256 eps = FixedPoint.exponent(StepOpenings.at(scale, 2 * n + 1));
         int256 e = FixedPoint.exponent(Step.ofRow(step, 2, t));
@@ -31,9 +31,9 @@ library Linear {
     }
 
     /// @dev A row of 15 bits is q = 128 * hi + lo, so its product is that of two rows of bytes.
-    function _sum(Step.Data memory step, uint256 t, uint256 n, uint256 matrix) private pure returns (int256) {
+    function _sum(Step.Data memory step, uint256 t, uint256 n) private pure returns (int256) {
         uint256 columns = Step.size(step, 1);
-        uint256 w = StepOpenings.range(Step.weight(step, matrix), n * columns, columns);
+        uint256 w = StepOpenings.range(Step.weight(step, 0), n * columns, columns);
         uint256 row = Step.inputRow(step, 0, t);
         if (step.op.params[2] != 15) {
             return Int8Products.dot(StepOpenings.range(step.views[0], row * columns, columns), w, columns);

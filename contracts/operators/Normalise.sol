@@ -38,9 +38,13 @@ library Normalise {
         (least, most) = (FixedPoint.sat(least - group.centre), FixedPoint.sat(most - group.centre));
         group.largest = FixedPoint.largest(most > -least ? most : -least);
         // What x may be for y = sat(x - centre): no y is beyond the largest.
-        int256 low = FixedPoint.sat(group.centre - group.largest);
-        int256 high = FixedPoint.sat(group.centre + group.largest);
-        group.squares = Rows.squares(row, size, low, high, group.centre, FixedPoint.excess(group.largest, 23));
+        Rows.Around memory around = Rows.Around({
+            low: FixedPoint.sat(group.centre - group.largest),
+            high: FixedPoint.sat(group.centre + group.largest),
+            centre: group.centre,
+            shift: FixedPoint.excess(group.largest, 23)
+        });
+        group.squares = Rows.squares(row, size, around);
     }
 
     function _weighted(Step.Data memory step, int256 scaled, int256 e, uint256 column) private pure returns (int256 v) {

@@ -14,6 +14,7 @@ library RowSquares {
         int256 largest = FixedPoint.largest(Step.ofRow(step, 1, step.element));
         uint256 from = Step.cell(step, 0, step.element, start);
         uint256 row = StepOpenings.range(step.views[0], from, stop - start);
-        return Rows.squares(row, stop - start, -largest, largest, 0, FixedPoint.excess(largest, 23));
+        Rows.Around memory around = Rows.Around(-largest, largest, 0, FixedPoint.excess(largest, 23));
+        return Rows.squares(row, stop - start, around);
     }
 }

@@ -22,10 +22,14 @@ TABLE: Cells = (0, 257)
 
 @dataclass(frozen=True)
 class Needed:
-    """Cells of every input and of every weight that an element depends on; None: not needed."""
+    """Cells of every input and of every weight that an element depends on; None: not needed.
+
+    ``chosen`` names the weights of an op of which a witness holds only some.
+    """
 
     inputs: tuple[Cells | None, ...]
     weights: tuple[Cells | None, ...] = ()
+    chosen: tuple[str, ...] | None = None
 
 
 def cell(index: int) -> Cells:

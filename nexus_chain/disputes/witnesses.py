@@ -199,7 +199,8 @@ class WitnessBuilder:
 
     def _openings(self, step: Step, needed: Needed) -> tuple[Opening, ...]:
         inputs = zip(step.op.inputs, needed.inputs, strict=True)
-        weights = zip(step.op.weights, needed.weights, strict=True)
+        names = step.op.weights if needed.chosen is None else needed.chosen
+        weights = zip(names, needed.weights, strict=True)
         return (
             *(NOTHING if cells is None else self._open(self.layout.numbers[name], cells) for name, cells in inputs),
             *(NOTHING if cells is None else self.model.open(name, cells) for name, cells in weights),

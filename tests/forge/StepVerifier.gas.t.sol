@@ -108,6 +108,57 @@ contract StepVerifierGasTest is StepFixture {
         _measure("sample 251 blocks", world);
     }
 
+    /// @dev A row of the widest group that a program may have, and the heads of a wide row.
+    function test_gas_normalise() public {
+        _measure("normalise 1 x 4096", _normalise(1, 4096));
+        _measure("normalise 1 x 8192", _normalise(1, 8192));
+        _measure("normalise 64 x 128", _normalise(64, 128));
+    }
+
+    function test_gas_elements() public {
+        World memory world = _start(Descriptor.GELU, _params(16_384));
+        world.inputs = _parts(_noisy("x", I32, _shape(T, 16_384), 0, 8192));
+        world.weights = _parts(_noisy("tables.phi", I32, _shape(513), 0, 2052));
+        world.outputs = _parts(_part("y", I32, _shape(T, 16_384)));
+        _measure("gelu 16384", world);
+
+        world = _start(Descriptor.POSITION_EMBED, _params(8192, 4));
+        world.inputs = _parts(_noisy("x", I32, _shape(T, 8192), 0, 8192));
+        world.weights = _parts(_noisy("position.table", I16, _shape(8192, 8192), 0, 8192));
+        world.outputs = _parts(_part("r", I32, _shape(T, 8192)));
+        _measure("position_embed 8192", world);
+
+        world = _start(Descriptor.ROW_LAYOUT, _params(8192));
+        world.inputs = _parts(_noisy("x", I32, _shape(T, 8192), 0, 8192));
+        world.outputs = _parts(_part("x_columns", I32, _shape(8192, T)));
+        _measure("row_layout 8192", world);
+    }
+
+    /// @dev The last position of 4 096 and of 16 384: the whole column.
+    function test_gas_prefixMean() public {
+        for (uint32 positions = POSITIONS; positions <= 4 * POSITIONS; positions *= 4) {
+            World memory world = _start(Descriptor.PREFIX_MEAN, _params(1024));
+            world.positions = world.promptLength = positions;
+            world.inputs = _parts(_noisy("x_columns", I32, _shape(1024, T), 0, 4 * positions));
+            world.outputs = _parts(_part("mean", I32, _shape(T, 1024)));
+            _measure(string.concat("prefix_mean over ", vm.toString(positions)), world, 0, (positions - 1) * 1024);
+        }
+    }
+
+    function test_gas_experts() public {
+        World memory world = _start(Descriptor.ROUTE, _params(64, 8));
+        world.inputs = _parts(_noisy("logits", I32, _shape(T, 64), 0, 1024));
+        world.weights = _parts(_noisy("tables.exp2", I32, _shape(257), 0, 1028));
+        world.outputs = _parts(_part("index", I32, _shape(T, 8)), _part("gate", I32, _shape(T, 8)));
+        _measure("route 8 of 64, an index", world);
+        _measure("route 8 of 64, a gate", world, 1, 7);
+
+        _measure("expert_linear 4096, 8 experts", _expertLinear(4096, 4096, 8, 8));
+        _measure("expert_linear 14336, 8 experts", _expertLinear(4096, 14_336, 8, 8));
+        _measure("expert_linear 14336, 64 experts", _expertLinear(4096, 14_336, 8, 64));
+        _measure("expert_linear 8192, 15 bits (a chunk), 64 experts", _expertLinear(4096, 8192, 15, 64));
+    }
+
     /// @dev The last position of 4 096: four blocks of 1 024. Posting the row, and each kind of step on it.
     function test_gas_attention() public {
         (IStepVerifier.Subject memory subject, IStepVerifier.Claim memory claim, IStepVerifier.Witness memory witness) =
@@ -179,6 +230,54 @@ contract StepVerifierGasTest is StepFixture {
         world.weights[1] = _noisy("layers.7.mlp.down.scale", I32, _shape(rows, 2), 0, 1024);
         world.weights[2] = _noisy("layers.7.mlp.down.bias", I32, _shape(rows), 0, 1024);
         world.outputs = _parts(_part("y", I32, _shape(T, rows)));
+    }
+
+    function _normalise(int64 groups, int64 size) private pure returns (World memory world) {
+        int256[] memory p = new int256[](5);
+        (p[0], p[1], p[2], p[3], p[4]) = (groups, size, 1, 2 ** 40, 1);
+        world = _start(Descriptor.NORMALISE, p);
+        uint256 length = uint256(int256(size)) * 4;
+        world.inputs = _parts(_noisy("x", I32, _shape(T, groups * size), 0, length < 8192 ? 8192 : length));
+        world.weights = _parts(
+            _noisy("n.gain", I32, _shape(size), 0, length < 1024 ? length : 1024),
+            _noisy("n.bias", I32, _shape(size), 0, length < 1024 ? length : 1024)
+        );
+        world.outputs = _parts(_part("y", I32, _shape(T, groups * size)));
+    }
+
+    /// @dev Every index is beyond the experts: the last one is read.
+    function _expertLinear(
+        int64 rows,
+        int64 columns,
+        int256 bits,
+        uint256 experts
+    )
+        private
+        pure
+        returns (World memory world)
+    {
+        int256[] memory p = new int256[](8);
+        (p[0], p[1], p[2], p[3]) = (rows, columns, bits, 16);
+        (p[4], p[5], p[6], p[7]) = (int256(experts), 2, 1, 1);
+        world = _start(Descriptor.EXPERT_LINEAR, p);
+        World memory dense = _linear(rows, columns, bits, 16);
+        world.inputs = new Part[](6);
+        (world.inputs[0], world.inputs[1], world.inputs[2]) = (dense.inputs[0], dense.inputs[1], dense.inputs[2]);
+        world.inputs[3] = _noisy("index", I32, _shape(T, 2), 0, 1024);
+        for (uint256 i = 3; i < 1024; i += 4) {
+            world.inputs[3].data[i] = 0x7f;
+        }
+        world.inputs[4] = _noisy("gate", I32, _shape(T, 2), 0, 1024);
+        world.inputs[5] = dense.inputs[3];
+        world.weights = new Part[](2 * experts);
+        for (uint256 x = 0; x < experts; ++x) {
+            string memory name = string.concat("layers.7.experts.", vm.toString(x));
+            world.weights[2 * x] = _part(string.concat(name, ".weight"), I8, _shape(rows, columns));
+            world.weights[2 * x + 1] = _part(string.concat(name, ".scale"), I32, _shape(rows, 2));
+        }
+        world.weights[2 * experts - 2].data = dense.weights[0].data;
+        world.weights[2 * experts - 1].data = dense.weights[1].data;
+        world.outputs = dense.outputs;
     }
 
     function _row(uint8 kind, int64 width, uint256 start, uint256 stop) private pure returns (World memory world) {
@@ -258,8 +357,12 @@ contract StepVerifierGasTest is StepFixture {
     // --- measuring -----------------------------------------------------------------------------------------------
 
     function _measure(string memory what, World memory world) private {
+        _measure(what, world, 0, 0);
+    }
+
+    function _measure(string memory what, World memory world, uint256 slot, uint256 element) private {
         (IStepVerifier.Subject memory subject, IStepVerifier.Claim memory claim, IStepVerifier.Witness memory witness) =
-            _witness(world, 0, 0, 1);
+            _witness(world, slot, element, 1);
         for (uint256 i = 0; i < witness.leaf.length; ++i) {
             witness.leaf[i] = bytes1(uint8(1 + i % 255));
         }

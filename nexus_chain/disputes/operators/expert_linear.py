@@ -10,10 +10,10 @@ def needed(step: Step) -> Needed:
     column, size, slot = step.column, step.op.params["columns"], step.op.params["slot"]
     chosen = step.row(3, slot, slot + 1)
     combined = (step.row(4, slot, slot + 1), step.row(5, column, column + 1)) if step.op.params["combine"] else ()
-    weights: list[Cells | None] = [None] * len(step.op.weights)
+    weights = (column * size, (column + 1) * size), (2 * column, 2 * column + 2)
     first = 2 * _expert(step, chosen)
-    weights[first : first + 2] = (column * size, (column + 1) * size), (2 * column, 2 * column + 2)
-    return Needed((step.row(0), step.row(1), step.row(2), chosen, *combined), tuple(weights))
+    names = step.op.weights[first : first + 2]
+    return Needed((step.row(0), step.row(1), step.row(2), chosen, *combined), weights, names)
 
 
 def _expert(step: Step, chosen: Cells) -> int:

@@ -24,7 +24,7 @@ contract ExpertLinearTest is StepFixture {
         uint256 expert;
     }
 
-    /// @dev Either width of row, either slot, with and without combining; the other experts' weights stay closed.
+    /// @dev Either width of row, either slot, with and without combining; the other experts' weights are left out.
     function testFuzz_expertLinear(uint256 seed, uint8 columns, uint8 place, uint8 flags) public view {
         uint256 t = bound(place, 0, 5) / 3;
         uint256 n = bound(place, 0, 5) % 3;
@@ -38,7 +38,7 @@ contract ExpertLinearTest is StepFixture {
         v.index[0] = int256(v.expert = 1);
         _assertOnly(_world(v), 0, 0, _expected(v, 0, 0));
         v.expert = 2;
-        vm.expectRevert(abi.encodeWithSelector(IStepVerifier.StepVerifier_BadWitness.selector, bytes32("range")));
+        vm.expectRevert(abi.encodeWithSelector(IStepVerifier.StepVerifier_BadWitness.selector, bytes32("name")));
         this.convicts(_world(v));
     }
 

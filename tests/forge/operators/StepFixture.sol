@@ -127,6 +127,23 @@ abstract contract StepFixture is Test {
 
         op = Descriptor.parse(descriptor.data[0], world.positions, world.promptLength);
         openings = _openAll(world, op, subject);
+        if (world.kind == Descriptor.EXPERT_LINEAR) openings = _withoutClosed(openings, world.inputs.length);
+    }
+
+    /// @dev The inputs' openings and those of the weights that hold something.
+    function _withoutClosed(
+        IStepVerifier.Opening[] memory all,
+        uint256 inputs
+    )
+        private
+        pure
+        returns (IStepVerifier.Opening[] memory kept)
+    {
+        kept = new IStepVerifier.Opening[](inputs + 2);
+        uint256 count = 0;
+        for (uint256 i = 0; i < all.length; ++i) {
+            if (i < inputs || all[i].data.length != 0) kept[count++] = all[i];
+        }
     }
 
     function _openAll(
