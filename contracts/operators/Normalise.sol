@@ -10,6 +10,8 @@ import {Step} from "./Step.sol";
 /// @title Normalise
 /// @notice Op kind 16: a group of a row's columns, less its mean where the op says so, over its root mean square, times
 /// a gain and plus a bias.
+// Casts: a group has few columns.
+// forge-lint: disable-next-item(unsafe-typecast)
 library Normalise {
     int256 private constant LEVELS = 16_383;
 

@@ -19,7 +19,7 @@ CONTRACTS = (
     "StepVerifier",
 )
 #: Contracts whose code is in several pieces behind one address: the compiled sources that make up their ABI.
-PIECES = {"DisputeGame": ("DisputeGame", "DisputeAnswers")}
+PIECES = {"DisputeGame": ("DisputeGame", "DisputeAnswers"), "StepVerifier": ("IStepVerifier",)}
 
 
 @cache
