@@ -179,14 +179,16 @@ class Session:
         self._set_state(CLOSED)
         return mined
 
-    def settle(self) -> Mined:
-        """After the window: pay every line out and credit what was not used. Anyone may do this."""
+    def settle(self) -> Mined | None:
+        """After the window: pay every line out and credit what was not used; None where somebody has done so.
+
+        Anyone may do this, and nodes do. Raises SessionStateError before the window is over.
+        """
         market = self.around.contracts.market
         nodes = [n for n in self.around.store.lines(self.id) if not market.line_of(self.id, n).settled]
         if not nodes:
-            raise SessionStateError(
-                f"session 0x{self.id.hex()} is settled already", advice="Fetch your money with `nexus withdraw`."
-            )
+            self._set_state(SETTLED)
+            return None
         end = max(market.line_of(self.id, node).end for node in nodes)
         now = chain_time(self.around)
         if end == 0 or now <= end:

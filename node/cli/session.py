@@ -100,12 +100,18 @@ def settle(context: typer.Context, session: SessionArgument = None, json: JsonFl
 
     settings = settings_of(context)
     with settings.client() as client:
-        chosen = pick_session(settings, client, session, "closed")
-        mined = chosen.settle()
+        chosen = pick_session(settings, client, session, "closed", "settled")
+        mined = chosen.settle()  # nothing is left to do where the nodes were quicker
         sums = settled(settings.chain, session=chosen.id)
     if json:
         amounts = {"to_nodes_wei": sums.to_nodes, "to_vault_wei": sums.to_vault, "to_user_wei": sums.to_users}
-        emit_json({"session": hex_id(chosen.id), **{k: str(v) for k, v in amounts.items()}, **_mined(mined)})
+        emit_json(
+            {
+                "session": hex_id(chosen.id),
+                **{k: str(v) for k, v in amounts.items()},
+                **(_mined(mined) if mined else {}),
+            }
+        )
         return
     result(f"nodes {ether(sums.to_nodes)}, vault {ether(sums.to_vault)}, back to you {ether(sums.to_users)}")
     note("Fetch your part with `nexus withdraw`.")
@@ -132,14 +138,19 @@ def allot(
     result(f"{checksum(node)} may now earn {ether(cap)} in {hex_id(chosen.id)[:12]} ({mined.gas} gas)")
 
 
-def pick_session(settings: Settings, client: Client, wanted: str | None, state: str) -> Session:
-    """The session whose id starts with ``wanted``, else the newest in ``state``. Raises SessionStateError."""
+def pick_session(settings: Settings, client: Client, wanted: str | None, *states: str) -> Session:
+    """The session whose id starts with ``wanted``, else the newest in the first of ``states`` that has one.
+
+    Raises SessionStateError.
+    """
     from node.cli.versions import files_of
 
     prefix = (wanted or "").lower().removeprefix("0x")
-    found = [r for r in client.sessions() if r.id.hex().startswith(prefix) and (wanted or r.state == state)]
+    known = [record for record in client.sessions() if record.id.hex().startswith(prefix)]
+    by_state = ([record for record in known if record.state == state] for state in states)
+    found = known if wanted else next(filter(None, by_state), [])
     if not found or (wanted and len(found) > 1):
-        what = f"start with {wanted}" if wanted else f"are {state}"
+        what = f"start with {wanted}" if wanted else f"are {' or '.join(states)}"
         raise SessionStateError(
             f"{len(found)} of this machine's sessions {what}",
             advice="See `nexus session list`, or open one with `nexus session open`.",
