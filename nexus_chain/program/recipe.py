@@ -81,10 +81,10 @@ class Recipe:
             raise _unusable(repr(cause)) from cause
 
     @classmethod
-    def of_folder(cls, folder: Path) -> Recipe:
-        """The recipe that a folder records; the defaults where it records none. Raises :class:`RecipeError`."""
+    def of_folder(cls, folder: Path, default: Recipe | None = None) -> Recipe:
+        """The recipe that a folder records; ``default`` where it records none. Raises :class:`RecipeError`."""
         path = folder / RECIPE_FILE
-        return cls.from_json(path.read_bytes()) if path.is_file() else cls()
+        return cls.from_json(path.read_bytes()) if path.is_file() else default or cls()
 
 
 def _integers(channels: list[Any]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from nexus_chain.client.model_files import TOKENIZER_FILE
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
 from nexus_chain.program.checkpoint import Checkpoint
-from nexus_chain.program.hugging_face import architecture
+from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.staging import staged
 
@@ -47,7 +47,7 @@ def import_folder(checkpoint: Path, folder: Path) -> Imported:
 
     Raises the importer's errors and ModelFilesError.
     """
-    recipe = recorded_recipe(checkpoint) or Recipe()
+    recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
     model = import_checkpoint(checkpoint, recipe=recipe)
     keep(model, recipe, checkpoint, folder)
     return Imported(model, recipe)

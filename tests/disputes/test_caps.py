@@ -6,20 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from nexus_chain.disputes.caps import LONGEST_LEAF, MOST_POSITIONS, check_caps
+from nexus_chain.disputes.caps import LONGEST_LEAF, check_caps
 from nexus_chain.disputes.errors import ProgramTooLargeError
-from nexus_chain.program import PRESETS, ModelShape, Program, llama_program
+from nexus_chain.program import PRESETS, ModelShape, Program, decoder_program
+from nexus_chain.program.descriptors import LONGEST_CONTEXT
 
 TINY = PRESETS["tiny"]
 
 
 def program(shape: ModelShape = TINY, **changes: int) -> Program:
-    return llama_program("capped", replace(shape, **changes))
+    return decoder_program("capped", replace(shape, **changes))
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_our_own_shapes_are_within_the_caps(preset: str) -> None:
-    check_caps(llama_program("own", PRESETS[preset]))
+    check_caps(decoder_program("own", PRESETS[preset]))
 
 
 def test_an_odd_vocabulary_of_long_rows_is_refused() -> None:
@@ -31,9 +32,9 @@ def test_an_odd_vocabulary_of_long_rows_is_refused() -> None:
 
 
 def test_a_context_beyond_what_games_are_about_is_refused() -> None:
-    check_caps(program(context=MOST_POSITIONS))
+    check_caps(program(context=LONGEST_CONTEXT))
     with pytest.raises(ProgramTooLargeError, match="16385 positions"):
-        check_caps(program(context=MOST_POSITIONS + 1))
+        check_caps(program(context=LONGEST_CONTEXT + 1))
 
 
 def test_a_segment_of_too_many_tensors_is_refused_to_its_node_only() -> None:

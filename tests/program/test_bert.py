@@ -17,6 +17,7 @@ from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint, prove_no_overflow
 from nexus_chain.program.errors import CheckpointLayoutError, RecipeError, TensorMismatchError
+from nexus_chain.program.recipe import RECIPE_FILE
 
 SIZES: dict[str, Any] = {
     "vocab_size": 90, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -61,7 +62,7 @@ def integer_embeddings(model: IntegerModel) -> torch.Tensor:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_imported_embeddings_are_those_of_transformers(tmp_path: Path, variant: str) -> None:
     expected = expected_embeddings(checkpoint(tmp_path, **VARIANTS[variant]))
-    found = integer_embeddings(import_checkpoint(tmp_path, widths=ActivationBits(15, 15, 15, 15)))
+    found = integer_embeddings(import_checkpoint(tmp_path))
     assert float(torch.nn.functional.cosine_similarity(expected, found).min()) > 0.9995
     assert float((expected - found).pow(2).mean().sqrt()) < 0.02 * float(expected.std())
 
@@ -95,6 +96,13 @@ def test_a_recipe_widens_rows_of_one_layer_only(tmp_path: Path) -> None:
         import_checkpoint(tmp_path, recipe=Recipe(wider=("2.mlp_input",)))
     with pytest.raises(RecipeError, match="not smoothed"):
         import_checkpoint(tmp_path, recipe=Recipe(smoothing={"0.mlp": (0,) * 96}))
+
+
+def test_rows_have_15_bits_unless_a_recipe_says_otherwise(tmp_path: Path) -> None:
+    checkpoint(tmp_path)
+    assert {op.params["bits"] for op in import_checkpoint(tmp_path).program.ops if "bits" in op.params} == {15}
+    (tmp_path / RECIPE_FILE).write_text(Recipe(ActivationBits(8, 8, 8, 8)).to_json())
+    assert {op.params["bits"] for op in import_checkpoint(tmp_path).program.ops if "bits" in op.params} == {8}
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.program import ActivationBits, IntegerModel, Sampling, import_checkpoint, prove_no_overflow
+from nexus_chain.program.descriptors import LONGEST_CONTEXT
 from nexus_chain.program.errors import (
     CheckpointFileError,
     CheckpointLayoutError,
@@ -94,6 +95,13 @@ def test_large_embeddings_keep_their_top_bits(tmp_path: Path) -> None:
     restored = model.weights["embed.table"].double() * step
     # Rounded to the nearest step: products and differences of these powers of two are exact in float64.
     assert (restored - load_file(tmp_path / FILE)[EMBEDDING].double()).abs().max() <= step / 2
+
+
+def test_a_context_beyond_what_disputes_can_be_about_is_cut(folder: Path) -> None:
+    edit_config(folder, max_position_embeddings=2 * LONGEST_CONTEXT)
+    program = import_checkpoint(folder).program
+    assert program.shape.context == LONGEST_CONTEXT
+    assert program.weight_specs["tables.rope"].shape[0] == LONGEST_CONTEXT
 
 
 def test_a_row_of_zeros_is_imported_as_zeros(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nexus_chain.program.descriptors import ModelShape
+from nexus_chain.program.descriptors import LONGEST_CONTEXT, ModelShape
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.rotary import SCALINGS, Rotation, scaled_rotation
 
@@ -16,6 +16,7 @@ WINDOWED, FULL = "sliding_attention", "full_attention"
 def decoder_shape(config: Mapping[str, Any], **changes: Any) -> ModelShape:
     """Sizes of a dense decoder from its configuration; ``changes`` are fields that a family reads its own way.
 
+    A context longer than disputes can be about is cut: positions beyond could be served, not vouched for.
     Raises :class:`CheckpointLayoutError` where a size is missing or impossible, or a feature is not supported.
     """
     if config.get("hidden_act", "silu") != "silu":
@@ -30,7 +31,7 @@ def decoder_shape(config: Mapping[str, Any], **changes: Any) -> ModelShape:
             head_dim=int(config.get("head_dim") or width // heads),
             ffn=int(config["intermediate_size"]),
             vocab=int(config["vocab_size"]),
-            context=int(config.get("max_position_embeddings", 2048)),
+            context=min(trained_context(config), LONGEST_CONTEXT),
             rms_eps=float(config.get("rms_norm_eps", 1e-6)),
             rope_theta=_rope_theta(config),
             tied=bool(config.get("tie_word_embeddings", False)),
@@ -41,9 +42,14 @@ def decoder_shape(config: Mapping[str, Any], **changes: Any) -> ModelShape:
     return replace(shape, **changes)
 
 
+def trained_context(config: Mapping[str, Any]) -> int:
+    """Positions that the network was made for."""
+    return int(config.get("max_position_embeddings", 2048))
+
+
 def rotation(config: Mapping[str, Any], shape: ModelShape) -> Rotation:
     """How the pairs of a head turn; :class:`CheckpointLayoutError` for a scaling that no table can hold."""
-    parameters = {"original_max_position_embeddings": shape.context, **_rope_parameters(config)}
+    parameters = {"original_max_position_embeddings": trained_context(config), **_rope_parameters(config)}
     kind = parameters.get("rope_type", "default")
     if kind not in SCALINGS:
         raise layout_error(f"Rotary scaling {kind!r} is not supported, only {', '.join(SCALINGS)} are")
