@@ -85,18 +85,18 @@ def wide_program(width: int) -> Program:
         sizes = {"groups": count, "size": width // count, "centred": 1, "epsilon": 1000, "bias": 1}
         sheet.step("normalise", name, (source,), f"{name}.gain", f"{name}.bias", **sizes)
     sheet.step("gelu", "gelu", (source,), PHI_SPEC.name, width=width)
-    add_experts(sheet, source)
+    add_experts(sheet)
     add_head(sheet, source)
     return sheet.program()
 
 
-def add_experts(sheet: Sheet, source: str) -> None:
+def add_experts(sheet: Sheet) -> None:
     """A choice of two experts of eight, and the second one's product."""
     choice = {"experts": ROWS, "slots": 2}
     sheet.step("route", "route", ("linear8.output",), EXP2_SPEC.name, **choice)
     weights = [f"experts.{expert}.{part}" for expert in range(ROWS) for part in ("weight", "scale")]
-    sizes = {"rows": sheet.width, "columns": sheet.width, "bits": 8, "fraction": 16, "slot": 1, "combine": 1}
-    inputs = "quantise8.0", *ROW_SCALE, "route.0", "route.1", source
+    sizes = {"rows": ROWS, "columns": sheet.width, "bits": 8, "fraction": 16, "slot": 1, "combine": 1}
+    inputs = "quantise8.0", *ROW_SCALE, "route.0", "route.1", "linear8.output"
     sheet.step("expert_linear", "expert_linear", inputs, *weights, **choice, **sizes)
 
 

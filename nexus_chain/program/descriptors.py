@@ -271,9 +271,8 @@ class Program:
         lengths = {size for spec in op.outputs for size in spec.shape if size < 0}
         if len(lengths) != 1 or (SAMPLED in {size for spec in inputs for size in spec.shape} and POSITIONS in lengths):
             return "its outputs do not have the rows of its inputs"
-        history = inputs[EVERY_POSITION.get(op.kind, len(inputs)) :]
-        if SAMPLED in {size for spec in history for size in spec.shape}:
-            return "it looks back over sampled positions only"
+        if op.kind in EVERY_POSITION and lengths != {POSITIONS}:
+            return "it runs over all positions, not over the sampled ones"
         return ""
 
     def _encode(self, op: Op, activation: Mapping[str, int], weight: Mapping[str, int]) -> bytes:

@@ -19,7 +19,10 @@ PHI_ENTRIES = 513
 SCALE_SUFFIX = ".scale"
 MAX_EXPERTS = 64  # two weights each still fit the descriptor's count of weights
 MAX_SLOTS = 8
-EVERY_POSITION = {"attention": 3, "prefix_mean": 0}  # kinds that look back in their inputs from this one on
+#: Kinds that read a table by position or other positions' rows: never over the sampled ones only.
+EVERY_POSITION = frozenset(
+    {"rope_quantise", "value_layout", "attention", "position_embed", "row_layout", "prefix_mean"}
+)
 
 Tensor = tuple[str, tuple[int, ...]]  # (type, shape)
 Params = Mapping[str, int]

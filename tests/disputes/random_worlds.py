@@ -104,7 +104,7 @@ def small_program(window: int, shift: int, epsilon: int) -> Program:
     ops = tuple(
         replace(op, params={**op.params, "window": window}) if op.kind == "attention" else op for op in made.ops
     )
-    more = further_kinds(shift, epsilon, next(op for op in ops if op.kind == "attention"))
+    more = further_kinds(shift, epsilon)
     head = next(number for number, op in enumerate(ops) if op.name.startswith("head."))
     weights = {spec.name: spec for spec in (*made.weights, *more.weights.values())}
     program = replace(made, ops=(*ops[:head], *more.ops, *ops[head:]), weights=tuple(weights.values()))
@@ -112,23 +112,20 @@ def small_program(window: int, shift: int, epsilon: int) -> Program:
     return program
 
 
-def further_kinds(shift: int, epsilon: int, attention: Op) -> ProgramBuilder:
-    """What no Llama has: the other kinds, over all rows and over the sampled ones; nothing reads their outputs."""
+def further_kinds(shift: int, epsilon: int) -> ProgramBuilder:
+    """What no Llama has: the other kinds, row by row also over the sampled ones; nothing reads their outputs."""
     made, row, width = ProgramBuilder(context=SHAPE.context), "layers.0.attention.residual", SHAPE.width
     (columns,) = made.implied("row_layout", "columns", (row,), width=width)
+    made.implied("prefix_mean", "mean", (columns,), width=width)
+    made.implied("position_embed", "place", (row,), "place.table", width=width, shift=shift)
     for rows, end in ((POSITION_ROWS, ""), (SAMPLED, ".sampled")):
         made.rows = rows
-        made.implied("position_embed", f"place{end}", (row,), "place.table", width=width, shift=shift)
         for groups, centred, bias in ((1, 1, 1), (4, 0, 0), (3, 1, 0)):
             weights = [f"norm{groups}.gain", f"norm{groups}.bias"][: 1 + bias]
             sizes = {"groups": groups, "size": width // groups, "centred": centred, "epsilon": epsilon, "bias": bias}
             made.implied("normalise", f"norm{groups}{end}", (row,), *weights, **sizes)
         made.implied("gelu", f"gelu{end}", (row,), PHI_SPEC.name, width=width)
-        made.implied("row_layout", f"copy{end}", (row,), width=width)
-        made.implied("prefix_mean", f"mean{end}", (columns,), width=width)
         _experts(made, row, end)
-    outputs = {"attention.sampled": ("i32", (SAMPLED, attention.params["heads"] * SHAPE.head_dim))}
-    made.add("attention", "attention.sampled", attention.inputs, outputs, attention.weights, **attention.params)
     return made
 
 

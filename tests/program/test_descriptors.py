@@ -13,7 +13,7 @@ import pytest
 
 from nexus_chain.program import PRESETS, IntegerModel, Program, decoder_program, program_of, random_model
 from nexus_chain.program import descriptors as module
-from nexus_chain.program.descriptors import KINDS, TensorSpec
+from nexus_chain.program.descriptors import KINDS, SAMPLED, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
 from nexus_chain.program.overflow import prove_no_overflow
 
@@ -161,6 +161,13 @@ def test_a_table_cannot_hide_from_the_range_check_under_another_name(program: Pr
     text = program.to_json().replace('"tables.exp2"', '"harmless"')
     with pytest.raises(ProgramFormatError, match=r"weight harmless stands where one named \*tables\.exp2 belongs"):
         Program.from_json(text)
+
+
+def test_kinds_that_know_positions_are_refused_over_sampled_ones(program: Program) -> None:
+    index, op = next((i, op) for i, op in enumerate(program.ops) if op.kind == "attention")
+    sampled = [{**dataclasses.asdict(spec), "shape": [SAMPLED, *spec.shape[1:]]} for spec in op.outputs]
+    with pytest.raises(ProgramFormatError, match="it runs over all positions, not over the sampled ones"):
+        Program.from_json(tampered(program, index, outputs=sampled))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "[" * 100_000, b"\xff"])
