@@ -135,11 +135,11 @@ def environment(lie: Lie) -> dict[str, str]:
 
 def main() -> None:
     """The daemon, its engine and its traces replaced."""
-    import node.running
+    import node.shard
     from node import daemon, defence
 
     LyingEngine.current = Lie(**json.loads(os.environ[VARIABLE]))
-    node.running.Engine = LyingEngine  # type: ignore[misc]
+    node.shard.Engine = LyingEngine  # type: ignore[misc]
     trace.Engine = LyingEngine  # type: ignore[misc]
     defence.Trace = LyingTrace  # type: ignore[misc]
     daemon.main()
