@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from workplace import SPLIT, Answer, LocalNode, make_order
+from workplace import SPLIT, Answer, LocalNode, linked_nodes, make_order
 
 from nexus_chain.chain.wallet import Wallet
 
@@ -24,13 +24,8 @@ def user() -> Wallet:
 @pytest.fixture
 def nodes(tmp_path: Path, user: Wallet) -> Iterator[list[LocalNode]]:
     """Two nodes that serve the tiny model, each knowing the other's receipt key."""
-    made = [LocalNode(tmp_path / f"node{start}", user, start, end) for start, end in SPLIT]
-    keys: dict[str, str] = {node.wallet.address: node.core.serving.identity.receipt_key.address for node in made}
-    for node in made:
-        node.facts.keys = keys
-    yield made
-    for node in made:
-        node.core.close()
+    with linked_nodes(tmp_path, user, SPLIT) as made:
+        yield made
 
 
 @pytest.fixture

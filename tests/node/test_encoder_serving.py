@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from workplace import PRICE, Answer, LocalNode, make_order
+from workplace import PRICE, Answer, LocalNode, linked_nodes, make_order
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.engine.reference import ReferenceExecutor
@@ -26,13 +26,8 @@ ASKS = tuple(Ask(start, end, PRICE) for start, end in SPLIT)
 
 @pytest.fixture
 def nodes(tmp_path: Path, user: Wallet) -> Iterator[list[LocalNode]]:
-    made = [LocalNode(tmp_path / f"node{start}", user, start, end, model=ENCODER) for start, end in SPLIT]
-    keys: dict[str, str] = {node.wallet.address: node.core.serving.identity.receipt_key.address for node in made}
-    for node in made:
-        node.facts.keys = keys
-    yield made
-    for node in made:
-        node.core.close()
+    with linked_nodes(tmp_path, user, SPLIT, ENCODER) as made:
+        yield made
 
 
 @pytest.fixture

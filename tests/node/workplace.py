@@ -6,7 +6,8 @@ Only the chain is a plain object here (``Facts``); tests/node/test_daemon.py has
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,6 +90,20 @@ class LocalNode:
         """Close and recover, as after a clean stop."""
         self.core.close()
         self.core = self._open()
+
+
+@contextmanager
+def linked_nodes(
+    folder: Path, user: Wallet, split: Sequence[tuple[int, int]], model: IntegerModel = MODEL
+) -> Iterator[list[LocalNode]]:
+    """A node for each layer range of ``split``, each knowing the others' receipt keys."""
+    made = [LocalNode(folder / f"node{start}", user, start, end, model=model) for start, end in split]
+    keys: dict[str, str] = {node.wallet.address: node.core.serving.identity.receipt_key.address for node in made}
+    for node in made:
+        node.facts.keys = keys
+    yield made
+    for node in made:
+        node.core.close()
 
 
 @dataclass
