@@ -71,7 +71,7 @@ class Engine:
         self._threads = threads or torch.get_num_threads()
         self._kernel_weights: KernelWeights | None = None
         if self.backend == "native":
-            self._kernel_weights = KernelWeights(self.ops, self._weights, self._threads)
+            self._kernel_weights = KernelWeights(self.ops, self._weights)
         self._source = program.tensors[program.input_of(layer_start, end)]
         self._output = program.output_of(layer_start, end)
         self._executor = self._build([self._output])

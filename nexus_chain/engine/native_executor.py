@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -27,7 +26,6 @@ from nexus_chain.engine.native_plan import (
     PlannedStep,
     WeightName,
     plan_steps,
-    row_sums_name,
 )
 from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
 from nexus_chain.program.model import TORCH_DTYPES
@@ -38,16 +36,11 @@ SINGLE_THREAD_BYTES = 16 << 20  # weights times rows below which waiting for a s
 
 
 class KernelWeights:
-    """Weights as the kernels read them: in place, plus the row sums of every matrix (4 bytes a row)."""
+    """Weights as the kernels read them: in place, and the tables of experts' matrices."""
 
-    def __init__(self, ops: Sequence[Op], weights: Mapping[str, Tensor], threads: int) -> None:
+    def __init__(self, ops: Sequence[Op], weights: Mapping[str, Tensor]) -> None:
         self._tensors = {name: _readable(weights[name]) for op in ops for name in op.weights}
         self._tables: dict[tuple[str, ...], ctypes.Array[MatrixPointers]] = {}
-        matrices = {name for op in ops if op.kind in MATRIX_KINDS for name in _matrices_of(op)}
-        # A thread a matrix: where other work keeps cores busy, all threads on each one wait for the slowest.
-        with ThreadPoolExecutor(threads) as pool:
-            sums = pool.map(_row_sums, (self._tensors[name] for name in matrices))
-            self._tensors.update(zip(map(row_sums_name, matrices), sums, strict=True))
         for op in ops:
             if op.kind == "expert_linear":
                 self._tables[op.weights] = self._table(op.weights)
@@ -62,7 +55,6 @@ class KernelWeights:
         table = (MatrixPointers * (len(names) // 2))()
         for pointers, weight, scale in zip(table, names[::2], names[1::2], strict=True):
             pointers.weight, pointers.scale = self.address(weight), self.address(scale)
-            pointers.sums = self.address(row_sums_name(weight))
         return table
 
 
@@ -70,17 +62,6 @@ def _readable(tensor: Tensor) -> Tensor:
     """The tensor itself; a copy only if it is not dense or not aligned to its elements."""
     aligned = tensor.data_ptr() % tensor.element_size() == 0
     return tensor if tensor.is_contiguous() and aligned else tensor.clone(memory_format=torch.contiguous_format)
-
-
-def _matrices_of(op: Op) -> tuple[str, ...]:
-    """Names of the matrices of an op of MATRIX_KINDS: every expert's, or its one."""
-    return op.weights[: 2 * op.params.get("experts", 1) : 2]
-
-
-def _row_sums(matrix: Tensor) -> Tensor:
-    sums = torch.empty(len(matrix), dtype=torch.int32)
-    load_library().nexus_row_sums(matrix.data_ptr(), len(matrix), matrix.shape[1], sums.data_ptr(), 1)
-    return sums
 
 
 class NativeExecutor:

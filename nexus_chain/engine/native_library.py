@@ -37,7 +37,7 @@ class Step(ctypes.Structure):
         ("barrier", ctypes.c_int32),
         ("inputs", ctypes.c_void_p * 6),
         ("outputs", ctypes.c_void_p * 5),
-        ("weights", ctypes.c_void_p * 4),
+        ("weights", ctypes.c_void_p * 3),
         ("params", ctypes.c_int64 * 8),
     )
 
@@ -84,7 +84,6 @@ class MatrixPointers(ctypes.Structure):
     _fields_ = (
         ("weight", ctypes.c_void_p),
         ("scale", ctypes.c_void_p),
-        ("sums", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
     )
 
@@ -169,5 +168,3 @@ def _check_layout(library: ctypes.CDLL) -> None:
         raise KernelUnavailableError("The kernels were built for another ABI", advice="Use the torch backend.")
     library.nexus_run.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
     library.nexus_run.restype = ctypes.c_int
-    library.nexus_row_sums.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
-    library.nexus_row_sums.restype = None

@@ -114,7 +114,7 @@ def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedS
             params = [_width(plan, inputs[0]), p["start"], p["stop"], p.get("bits", 0)]
         case "linear":
             params = [p["rows"], p["columns"], p["bits"], p["fraction"]]
-            weights = [*op.weights[:2], op.weights[2] if p["bias"] else None, row_sums_name(op.weights[0])]
+            weights = [*op.weights[:2], op.weights[2] if p["bias"] else None]
         case "normalise":
             params = [p[name] for name in KINDS[op.kind].params]
             weights = [op.weights[0], op.weights[1] if p["bias"] else None]
@@ -133,11 +133,6 @@ def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedS
         case _:
             params = [p[name] for name in KINDS[op.kind].params]
     return [*before, PlannedStep(op.kind, _is_sampled(op.outputs[0]), operands, outputs, weights, params)]
-
-
-def row_sums_name(weight: str) -> str:
-    """Name of the row sums of a weight matrix, which undo the kernels' offset of 128."""
-    return f"{weight}@row_sums"
 
 
 def _assign_buffers(plan: Plan, source: str, keep: Collection[str]) -> None:

@@ -20,7 +20,7 @@ from nexus_chain.program.sampling import Sampling
 
 # Odd sizes, so that every kernel's tail runs; both activation widths; grouped queries; biases.
 SHAPE = ModelShape(
-    layers=1, width=72, heads=6, kv_heads=2, head_dim=12, ffn=136, vocab=600, context=80, attention_bias=True
+    layers=1, width=72, heads=6, kv_heads=2, head_dim=12, ffn=344, vocab=600, context=80, attention_bias=True
 )
 ENCODER = ModelShape(layers=2, width=72, heads=6, kv_heads=6, head_dim=12, ffn=136, vocab=600, context=80, encoder=True)
 EXPERTS = replace(SHAPE, ffn=70, experts=5, experts_per_token=3)
@@ -74,5 +74,5 @@ def run_native(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
     """Every tensor of the program, by the compiled kernels."""
     names, batch = _setting(model)
     ops, source = model.program.ops, model.program.tensors["tokens"]
-    weights = KernelWeights(ops, model.weights, THREADS)
+    weights = KernelWeights(ops, model.weights)
     return NativeExecutor(ops, source, weights, names, THREADS).run(tokens, batch)

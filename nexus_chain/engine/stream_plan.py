@@ -20,14 +20,13 @@ from nexus_chain.engine.errors import MemoryLimitError, UnknownWeightError
 from nexus_chain.program import Program, TensorSpec
 
 GATHERED_KINDS = frozenset({"embed", "position_embed", "expert_linear"})
-ROW_SUM_BYTES = 4  # what the kernels keep of every row of an int8 matrix
 
 
 @dataclass(frozen=True)
 class StreamPlan:
     """Names of weights by what happens to them; ``streamed`` and ``gathered`` hold one entry per layer.
 
-    ``resident_bytes`` includes the kernels' row sums and the margin; ``window_bytes`` is the most that streamed layers
+    ``resident_bytes`` includes the margin; ``window_bytes`` is the most that streamed layers
     take at once, ``depth`` of them (1: without prefetch); ``pass_bytes`` is read from disk per batch.
     """
 
@@ -68,8 +67,7 @@ def plan_streaming(
         )
     used = _used_by_layer(program, layer_start, layer_end)
     kept = set(resident) | _shared(used)
-    overhead = margin + sum(ROW_SUM_BYTES * spec.shape[0] for spec in specs.values() if _is_matrix(spec))
-    loads = _Loads(specs, used, kept, overhead)
+    loads = _Loads(specs, used, kept, margin)
     if loads.resident_bytes + max(loads.layers) > limit:
         least = loads.resident_bytes + max(loads.layers)
         raise MemoryLimitError(
@@ -120,17 +118,13 @@ def _shared(used: Sequence[Collection[str]]) -> set[str]:
     return shared
 
 
-def _is_matrix(spec: TensorSpec) -> bool:
-    return spec.dtype == "i8" and len(spec.shape) > 1
-
-
 class _Loads:
     """Bytes that each layer streams, while weights move to those that stay."""
 
     def __init__(
-        self, specs: Mapping[str, TensorSpec], used: Sequence[Mapping[str, bool]], kept: set[str], overhead: int
+        self, specs: Mapping[str, TensorSpec], used: Sequence[Mapping[str, bool]], kept: set[str], margin: int
     ) -> None:
-        self._specs, self._used, self._overhead = specs, used, overhead
+        self._specs, self._used, self._margin = specs, used, margin
         self.kept = kept
 
     @property
@@ -154,7 +148,7 @@ class _Loads:
 
     @property
     def resident_bytes(self) -> int:
-        return self._overhead + self._bytes(self.kept)
+        return self._margin + self._bytes(self.kept)
 
     def window(self, depth: int) -> int:
         """Most bytes of ``depth`` layers that run one after the other, the first again after the last."""

@@ -50,7 +50,7 @@ class NativeOps(NativeExecutor):
         # Everything is kept, chosen rows too, so that no buffer serves two tensors.
         keep = names + [name + CHOSEN for name in names]
         source = program.tensors["tokens"]
-        super().__init__(program.ops, source, KernelWeights(program.ops, weights, THREADS), keep, THREADS)
+        super().__init__(program.ops, source, KernelWeights(program.ops, weights), keep, THREADS)
         self._all = self._steps
 
     def run_op(self, op: Op, given: Mapping[str, Tensor], batch: Batch) -> list[Tensor]:

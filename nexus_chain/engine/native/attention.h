@@ -26,7 +26,7 @@ typedef int64_t MixedSum; /* [rows, size rounded up to 4] */
 #define WEIGHT_PLANES 1
 #define KEY_PARTS 2       /* elements of a key that one 32-bit lane holds */
 #else
-typedef uint8_t Weight;   /* [2 rows, length]: two planes of 7 bits */
+typedef int8_t Weight;    /* [2 rows, length]: two planes of 7 bits */
 typedef uint8_t Query;
 typedef int32_t MixedSum; /* [2 rows, size rounded up to 4] */
 #define WEIGHT_PLANES 2
@@ -259,7 +259,13 @@ static void mix_products(const Weight *planes, int64_t n, int64_t rows, const in
 #if NEXUS_AVX2
     product_pairs(planes, n, rows, values, capacity, size, count, sums, round4(size));
 #else
-    product(planes, n, WEIGHT_PLANES * rows, values, capacity, size, count, sums, round4(size));
+    const int8_t *row[WEIGHT_PLANES * rows];
+    int32_t start[WEIGHT_PLANES * rows];
+    for (int64_t i = 0; i < WEIGHT_PLANES * rows; i++) {
+        row[i] = planes + i * n;
+        start[i] = product_start(row[i], count);
+    }
+    product(row, start, WEIGHT_PLANES * rows, values, capacity, size, count, sums, round4(size));
 #endif
 }
 

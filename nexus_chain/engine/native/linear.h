@@ -12,27 +12,20 @@
 #include "products.h"
 #include "steps.h"
 
-#define LINEAR_COLUMNS 64
-#define LINEAR_ROW_BYTES (512 * 1024) /* packed activations kept hot */
-
-/* How rows are packed for the product: as 16-bit numbers, or as planes of unsigned bytes. */
 #if NEXUS_AVX2
-typedef int16_t Packed;
 typedef int64_t Sum;
-#define LINEAR_PLANES(planes) 1
 #define LINEAR_TILE PAIR_ROWS
+#define LINEAR_ROW_BYTES (512 * 1024) /* packed activations kept hot */
 #else
-typedef uint8_t Packed;
 typedef int32_t Sum;
-#define LINEAR_PLANES(planes) (planes)
 #define LINEAR_TILE TILE_ROWS
+#define LINEAR_SUM_ROWS 768 /* rows whose sums of a block of columns stay in the second-level cache */
 #endif
 
 typedef struct {
     const Step *step;
     int64_t columns, width, planes, fraction;
-    int64_t packed; /* packed planes of a row */
-    int64_t stride; /* elements of a packed plane */
+    int64_t sums; /* rows of sums of one row: its planes, or 1 where they are joined */
 } LinearShape;
 
 /* The rows of a batch that meet one matrix. */
@@ -42,24 +35,41 @@ typedef struct {
     int64_t count;
 } RowGroup;
 
+/* A block of rows as the products take them, and the space for their sums. */
+#if NEXUS_AVX2
+typedef struct {
+    int16_t *packed; /* [rows, stride] */
+    int64_t stride;
+    Sum *sums; /* [rows, BLOCK_COLUMNS] */
+} RowBlock;
+#else
+typedef struct {
+    const int8_t **row; /* [rows * planes]: in place */
+    int32_t *start;     /* [rows * planes] */
+    uint8_t *workspace;
+    Sum *sums; /* [rows * planes, BLOCK_COLUMNS] */
+} RowBlock;
+#endif
+
 static int64_t row_number(const RowGroup *g, int64_t i) { return g->rows ? g->rows[i] : i; }
 
 static LinearShape linear_shape(const Step *s) {
     const int64_t planes = s->p[2] == 15 ? 2 : 1;
-    LinearShape l = {s, s->p[0], s->p[1], planes, s->p[3], LINEAR_PLANES(planes), padded(s->p[1])};
+    LinearShape l = {s, s->p[0], s->p[1], planes, s->p[3], NEXUS_AVX2 ? 1 : planes};
     return l;
 }
 
-static int64_t packed_bytes(const LinearShape *l) { return l->stride * l->packed * (int64_t)sizeof(Packed); }
-
-/* Positions whose packed rows stay hot: whole tiles. */
+/* Positions handled together: whole tiles. */
 static int64_t linear_fit(const LinearShape *l) {
-    int64_t fit = LINEAR_ROW_BYTES / packed_bytes(l);
+#if NEXUS_AVX2
+    int64_t fit = LINEAR_ROW_BYTES / (padded(l->width) * (int64_t)sizeof(int16_t));
+#else
+    int64_t fit = LINEAR_SUM_ROWS / l->planes;
+#endif
     return fit < 2 * LINEAR_TILE ? 2 * LINEAR_TILE : fit - fit % LINEAR_TILE;
 }
 
-/* Positions handled together: whole tiles, and blocks of about equal size, since each block of
- * positions costs one pass over the weights. */
+/* The same for this many rows: blocks of about equal size, since each costs one pass over the weights. */
 static int64_t linear_block(const LinearShape *l, int64_t rows) {
     const int64_t fit = linear_fit(l);
     if (rows <= fit) return rows;
@@ -73,62 +83,73 @@ static int64_t linear_limit(const LinearShape *l, int64_t rows) {
     return rows <= fit ? rows : fit + LINEAR_TILE;
 }
 
-static int64_t linear_scratch(const Step *s, int64_t rows) {
-    LinearShape l = linear_shape(s);
-    const int64_t sums = l.packed * LINEAR_COLUMNS * (int64_t)sizeof(Sum);
-    return linear_limit(&l, rows) * (packed_bytes(&l) + sums) + padded(rows * 4) + 4096;
-}
-
 #if NEXUS_AVX2
-/* One row, its planes joined. */
-static void pack_row(const LinearShape *l, const int8_t *restrict high, Packed *restrict out) {
-    const int8_t *restrict low = high + l->width;
-    if (l->planes == 1)
-        for (int64_t c = 0; c < l->width; c++) out[c] = high[c];
-    else
-        for (int64_t c = 0; c < l->width; c++) out[c] = (Packed)(high[c] * 128 + low[c]);
+static RowBlock row_block(const LinearShape *l, int64_t rows, char *scratch) {
+    const int64_t stride = padded(l->width), packed = rows * stride * (int64_t)sizeof(int16_t);
+    RowBlock b = {(int16_t *)scratch, stride, (Sum *)(scratch + packed)};
+    return b;
 }
 
-static void multiply(const LinearShape *l, const Matrix *w, const Packed *x, int64_t rows, int64_t n, int64_t count,
-                     Sum *sums) {
-    product_pairs(x, l->stride, rows, w->weight + n * l->width, l->width, count, l->width, sums, LINEAR_COLUMNS);
+static int64_t row_block_bytes(const LinearShape *l, int64_t rows) {
+    return rows * (padded(l->width) * (int64_t)sizeof(int16_t) + BLOCK_COLUMNS * (int64_t)sizeof(Sum));
 }
 
-static void true_sums(const LinearShape *l, const Matrix *w, const Sum *restrict sums, int64_t n, int64_t count,
-                      int64_t *restrict value) {
-    (void)l, (void)w, (void)n;
-    for (int64_t i = 0; i < count; i++) value[i] = sums[i];
+/* Rows [first, first + count) of a group, planes joined. */
+static void gather_rows(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, RowBlock *b) {
+    for (int64_t i = 0; i < count; i++) {
+        const int8_t *restrict high = (const int8_t *)l->step->in[0] + row_number(g, first + i) * l->planes * l->width;
+        const int8_t *restrict low = high + l->width;
+        int16_t *restrict out = b->packed + i * b->stride;
+        if (l->planes == 1)
+            for (int64_t c = 0; c < l->width; c++) out[c] = high[c];
+        else
+            for (int64_t c = 0; c < l->width; c++) out[c] = (int16_t)(high[c] * 128 + low[c]);
+    }
+}
+
+static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, int64_t rows, int64_t n, int64_t count) {
+    product_pairs(b->packed, b->stride, rows, w->weight + n * l->width, l->width, count, l->width, b->sums,
+                  BLOCK_COLUMNS);
 }
 #else
-/* One row: signed bytes become unsigned by an offset of 128; the padding meets masked (zero) weights. */
-static void pack_row(const LinearShape *l, const int8_t *x, Packed *out) {
-    for (int64_t plane = 0; plane < l->planes; plane++)
-        for (int64_t c = 0; c < l->width; c++) out[plane * l->stride + c] = (Packed)x[plane * l->width + c] ^ 0x80;
+static RowBlock row_block(const LinearShape *l, int64_t rows, char *scratch) {
+    const int64_t count = rows * l->planes, sums = count * BLOCK_COLUMNS * (int64_t)sizeof(Sum);
+    char *workspace = scratch + sums, *row = workspace + BLOCK_WORKSPACE;
+    RowBlock b = {(const int8_t **)row, (int32_t *)(row + count * 8), (uint8_t *)workspace, (Sum *)scratch};
+    return b;
 }
 
-static void multiply(const LinearShape *l, const Matrix *w, const Packed *x, int64_t rows, int64_t n, int64_t count,
-                     Sum *sums) {
-    product(x, l->stride, rows * l->planes, w->weight + n * l->width, l->width, count, l->width, sums, LINEAR_COLUMNS);
+static int64_t row_block_bytes(const LinearShape *l, int64_t rows) {
+    return rows * l->planes * (BLOCK_COLUMNS * (int64_t)sizeof(Sum) + 12) + BLOCK_WORKSPACE;
 }
 
-/* The sums of a row, the offset undone and the planes joined. */
-static void true_sums(const LinearShape *l, const Matrix *w, const Sum *restrict high, int64_t n, int64_t count,
-                      int64_t *restrict value) {
-    const int32_t *restrict offset = w->sums + n, *restrict low = high + LINEAR_COLUMNS;
-    if (l->planes == 1) {
-        for (int64_t i = 0; i < count; i++) value[i] = (int32_t)(high[i] - 128 * offset[i]);
-    } else {
-        for (int64_t i = 0; i < count; i++)
-            value[i] = 128 * (int64_t)(int32_t)(high[i] - 128 * offset[i]) + (int32_t)(low[i] - 128 * offset[i]);
+/* Rows [first, first + count) of a group, plane by plane. */
+static void gather_rows(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, RowBlock *b) {
+    const int8_t *x = l->step->in[0];
+    for (int64_t i = 0; i < count * l->planes; i++) {
+        b->row[i] = x + (row_number(g, first + i / l->planes) * l->planes + i % l->planes) * l->width;
+        b->start[i] = product_start(b->row[i], l->width);
     }
+}
+
+static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, int64_t rows, int64_t n, int64_t count) {
+    product_block(b->row, b->start, rows * l->planes, w->weight + n * l->width, l->width, count, l->width, b->sums,
+                  b->workspace);
 }
 #endif
 
-/* Rows [first, first + count) of a group. */
-static void pack_group(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, Packed *out) {
-    const int8_t *x = l->step->in[0];
-    for (int64_t i = 0; i < count; i++)
-        pack_row(l, x + row_number(g, first + i) * l->planes * l->width, out + i * l->packed * l->stride);
+/* The sums of a row, planes joined. */
+static void true_sums(const LinearShape *l, const Sum *restrict high, int64_t count, int64_t *restrict value) {
+    const Sum *restrict low = high + BLOCK_COLUMNS;
+    if (l->sums == 1)
+        for (int64_t i = 0; i < count; i++) value[i] = high[i];
+    else
+        for (int64_t i = 0; i < count; i++) value[i] = 128 * (int64_t)high[i] + low[i];
+}
+
+static int64_t linear_scratch(const Step *s, int64_t rows) {
+    LinearShape l = linear_shape(s);
+    return padded(row_block_bytes(&l, linear_limit(&l, rows))) + padded(rows * 4);
 }
 
 /* The weight of row t among those that choose an expert, where it is combined with the residual. */
@@ -150,8 +171,8 @@ static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, i
     const int32_t *restrict bias = w->bias ? w->bias + n : 0;
     const int32_t *restrict residual = s->in[3] ? (const int32_t *)s->in[3] + t * l->columns + n : 0;
     int32_t *restrict out = (int32_t *)s->out[0] + t * l->columns + n;
-    int64_t value[LINEAR_COLUMNS];
-    true_sums(l, w, sums, n, count, value);
+    int64_t value[BLOCK_COLUMNS];
+    true_sums(l, sums, count, value);
     for (int64_t i = 0; i < count; i++) {
         int64_t v = ((value[i] * m + 2048) >> 12) * scale[2 * i];
         value[i] = saturate(round_shift(v, shift - scale[2 * i + 1]));
@@ -164,12 +185,12 @@ static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, i
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
 }
 
-static void linear_block_columns(const LinearShape *l, const RowGroup *g, const Packed *x, int64_t first,
-                                 int64_t rows, int64_t n, Sum *sums) {
-    const int64_t count = l->columns - n < LINEAR_COLUMNS ? l->columns - n : LINEAR_COLUMNS;
-    multiply(l, &g->matrix, x, rows, n, count, sums);
+static void linear_block_columns(const LinearShape *l, const RowGroup *g, const RowBlock *b, int64_t first,
+                                 int64_t rows, int64_t n) {
+    const int64_t count = l->columns - n < BLOCK_COLUMNS ? l->columns - n : BLOCK_COLUMNS;
+    multiply(l, &g->matrix, b, rows, n, count);
     for (int64_t r = 0; r < rows; r++)
-        finish_row(l, &g->matrix, sums + r * l->packed * LINEAR_COLUMNS, row_number(g, first + r), n, count);
+        finish_row(l, &g->matrix, b->sums + r * l->sums * BLOCK_COLUMNS, row_number(g, first + r), n, count);
 }
 
 /* One thread's share of the blocks of all groups. */
@@ -182,27 +203,26 @@ typedef struct {
 
 static void take(Share *share) { share->item = __atomic_fetch_add(share->cursor, 1, __ATOMIC_RELAXED); }
 
-/* Blocks are numbered row block first; every thread packs a row block once for all its columns. */
+/* Blocks are numbered row block first; every thread gathers a row block once for all its columns. */
 static void linear_group(const LinearShape *l, const RowGroup *g, Share *share) {
     if (g->count == 0) return;
     const int64_t block = linear_block(l, g->count);
-    const int64_t across = (l->columns + LINEAR_COLUMNS - 1) / LINEAR_COLUMNS, down = (g->count + block - 1) / block;
-    Packed *x = (Packed *)share->scratch;
-    Sum *sums = (Sum *)(share->scratch + block * packed_bytes(l));
-    int64_t packed = -1;
+    const int64_t across = (l->columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS, down = (g->count + block - 1) / block;
+    RowBlock rows = row_block(l, block, share->scratch);
+    int64_t gathered = -1;
     for (; share->item < share->base + across * down; take(share)) {
         const int64_t item = share->item - share->base, first = item / across * block;
         const int64_t count = g->count - first < block ? g->count - first : block;
-        if (packed != first) pack_group(l, g, first, count, x);
-        packed = first;
-        linear_block_columns(l, g, x, first, count, item % across * LINEAR_COLUMNS, sums);
+        if (gathered != first) gather_rows(l, g, first, count, &rows);
+        gathered = first;
+        linear_block_columns(l, g, &rows, first, count, item % across * BLOCK_COLUMNS);
     }
     share->base += across * down;
 }
 
 static void linear(const Step *s, int64_t rows, int64_t *cursor, char *scratch) {
     LinearShape l = linear_shape(s);
-    RowGroup all = {{s->weight[0], s->weight[1], s->weight[3], s->weight[2]}, 0, rows};
+    RowGroup all = {{s->weight[0], s->weight[1], s->weight[2]}, 0, rows};
     Share share = {cursor, 0, 0, scratch};
     take(&share);
     linear_group(&l, &all, &share);

@@ -103,12 +103,6 @@ int nexus_run(const Step *steps, int64_t count, const Batch *batch) {
     return 0;
 }
 
-/* Row sums of w i8[rows, k] into out i32[rows]. */
-void nexus_row_sums(const int8_t *w, int64_t rows, int64_t k, int32_t *out, int64_t threads) {
-#pragma omp parallel for num_threads((int)threads) schedule(dynamic, 256)
-    for (int64_t n = 0; n < rows; n++) row_sums(w + n * k, 1, k, out + n);
-}
-
 /* Sizes of the shared structures, so that Python can check its mirror of them. */
 void nexus_layout(int64_t *out) {
     out[0] = sizeof(Step);

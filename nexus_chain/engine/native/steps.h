@@ -20,7 +20,7 @@ typedef struct {
     int32_t barrier; /* 1: wait for all threads before this step */
     void *in[6];
     void *out[5];
-    const void *weight[4];
+    const void *weight[3];
     int64_t p[8];
 } Step;
 
@@ -28,7 +28,6 @@ typedef struct {
 typedef struct {
     const int8_t *weight;
     const int32_t *scale; /* [N, 2] */
-    const int32_t *sums;  /* [N], of its rows */
     const int32_t *bias;  /* [N], or null */
 } Matrix;
 
