@@ -13,7 +13,8 @@ import queue
 import secrets
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -50,6 +51,8 @@ CERTIFICATE_NAME = "nexus-node"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
 """Longest wait for one answer; a prefill of a long prompt is one answer."""
+WATCH_SECONDS = 0.5
+"""How often a late answer is looked for."""
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _LONGEST_REASON = 500
 """Characters that are shown of what a node says for itself."""
@@ -99,6 +102,7 @@ class GrpcPeer:
         self._stream: _RowStream | None = None
         self._sign: SignDigest | None = None
         self._access: dict[bytes, bytes] = {}
+        self._prompt_length = 0
 
     def describe(self) -> PeerStatus:
         """See ShardPeer. The signature binds the answer to a fresh challenge."""
@@ -122,7 +126,7 @@ class GrpcPeer:
         sign_digest: SignDigest,
     ) -> int:
         """See ShardPeer."""
-        self._sign = sign_digest
+        self._sign, self._prompt_length = sign_digest, prompt_length
         request = wire.OpenOrderRequest(
             order=_document(order),
             segment=segment,
@@ -149,14 +153,15 @@ class GrpcPeer:
                 f"node {self.contact.address} sent {len(reply.rows)} bytes as {reply.count} rows", advice=_OTHER_NODE
             )
         values = torch.from_numpy(np.frombuffer(reply.rows, dtype="<i4").astype(np.int32))
-        if len(values) == reply.count:
-            return values
-        if reply.from_position != start:
+        tokens = len(values) == reply.count
+        # INVARIANT: one answer to one question: what a node sends unasked is never taken for the next answer.
+        expected = max(start + 1, self._prompt_length) if tokens else start
+        if reply.from_position not in (start, expected):
             raise BadRowsError(
-                f"node {self.contact.address} answered position {reply.from_position} instead of {start}",
+                f"node {self.contact.address} answered position {reply.from_position} instead of {expected}",
                 advice=_OTHER_NODE,
             )
-        return values.reshape(reply.count, -1)
+        return values if tokens else values.reshape(reply.count, -1)
 
     def close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
@@ -200,10 +205,10 @@ class GrpcPeer:
         return NodeRefusedError(f"node {self.contact.address} {what}", advice=_OTHER_NODE)
 
     def _call(self, call: Callable[[], T]) -> T:
-        """Turn gRPC's and the queue's failures into ours."""
+        """Turn gRPC's failures into ours."""
         try:
             return call()
-        except (TimeoutError, queue.Empty) as error:
+        except TimeoutError as error:
             raise NodeUnreachableError(
                 f"node {self.contact.address} gave no answer within {self._answer_seconds:.0f} s", advice=_OTHER_NODE
             ) from error
@@ -228,43 +233,47 @@ class GrpcPeer:
 
 
 class _RowStream:
-    """A bidirectional ``Forward`` call used as question and answer, with a time limit for each answer."""
+    """A bidirectional ``Forward`` call used as question and answer, with a time limit for each answer.
+
+    The asking thread itself waits for the answer: handing it over between threads would cost more than a small
+    model's layers. gRPC takes one message at a time off the connection, so a node that streams without end waits too.
+    """
 
     def __init__(self, stub: ShardStub, metadata: tuple[tuple[str, bytes], ...]) -> None:
         self._requests: queue.SimpleQueue[wire.RowsIn | None] = queue.SimpleQueue()
-        self._replies: queue.SimpleQueue[wire.RowsOut | Exception] = queue.SimpleQueue()
-        self._call: Any = stub.Forward(iter(self._requests.get, None), metadata=metadata)
-        self._asked = threading.Semaphore(0)
-        self.receiver = threading.Thread(target=self._receive, daemon=True, name="nexus-rows")
-        self.receiver.start()
+        self._replies: Any = stub.Forward(iter(self._requests.get, None), metadata=metadata)
+        self._deadline: float | None = None
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, daemon=True, name="nexus-rows").start()
 
-    def _receive(self) -> None:
-        replies: Iterator[wire.RowsOut] = self._call
-        try:
-            for reply in replies:
-                # INVARIANT: one answer to one question: a node that streams without end would fill the memory.
-                if not self._asked.acquire(blocking=False):
-                    self._call.cancel()
-                    break
-                self._replies.put(reply)
-            self._replies.put(TimeoutError("the node ended the stream"))
-        except grpc.RpcError as error:
-            self._replies.put(error)
+    def _watch(self) -> None:
+        """End the call when an answer is late: nothing else interrupts who waits for it."""
+        while not self._over.wait(WATCH_SECONDS):
+            deadline = self._deadline
+            if deadline is not None and time.monotonic() > deadline:
+                self._over.set()
+                self._replies.cancel()
 
     def exchange(self, request: wire.RowsIn, seconds: float) -> wire.RowsOut:
-        """One message out, one in. Raises grpc.RpcError, TimeoutError, queue.Empty."""
-        self._asked.release()
+        """One message out, one in. Raises grpc.RpcError, TimeoutError."""
+        self._deadline = time.monotonic() + seconds
         self._requests.put(request)
-        reply = self._replies.get(timeout=seconds)
-        if isinstance(reply, Exception):
-            self._replies.put(reply)  # the stream stays broken for later calls
-            raise reply
+        try:
+            reply: wire.RowsOut | None = next(self._replies, None)
+        except grpc.RpcError:
+            if self._over.is_set():
+                raise TimeoutError("the answer is late") from None
+            raise
+        self._deadline = None
+        if reply is None:
+            raise TimeoutError("the node ended the stream")
         return reply
 
     def end(self) -> None:
         """Half-close, then cancel whatever is still under way."""
+        self._over.set()
         self._requests.put(None)
-        self._call.cancel()
+        self._replies.cancel()
 
 
 def _shown(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,7 @@ class Hostile(ShardServicer):
     def __init__(self) -> None:
         self.description = wire.NodeDescription()
         self.sent = 0
+        self.silent = False
 
     def Describe(self, request: Any, context: Any) -> wire.NodeDescription:
         return self.description
@@ -39,6 +41,8 @@ class Hostile(ShardServicer):
 
     def Forward(self, requests: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[wire.RowsOut]:
         next(requests)
+        while self.silent and context.is_active():
+            time.sleep(0.05)
         while context.is_active() and self.sent < 500:
             self.sent += 1
             yield wire.RowsOut(from_position=0, count=1, rows=bytes(4 * 250_000))
@@ -81,12 +85,19 @@ def test_a_description_that_cannot_be_hashed_is_refused(hostile: tuple[Hostile, 
 def test_rows_that_nobody_asked_for_are_not_kept(hostile: tuple[Hostile, GrpcPeer]) -> None:
     servicer, peer = hostile
     peer.forward(bytes(32), 0, torch.zeros(1, dtype=torch.int32))
-    stream = peer._stream
-    assert stream is not None
-    stream.receiver.join(20)
+    time.sleep(1)
     assert servicer.sent < 100
     with pytest.raises(NodeError):
         peer.forward(bytes(32), 1, torch.zeros(1, dtype=torch.int32))
+
+
+def test_a_node_that_says_nothing_is_given_up(hostile: tuple[Hostile, GrpcPeer]) -> None:
+    servicer, first = hostile
+    servicer.silent = True
+    peer = GrpcPeer(first.contact, answer_seconds=0.2)
+    with pytest.raises(NodeUnreachableError, match="no answer within"):
+        peer.forward(bytes(32), 0, torch.zeros(1, dtype=torch.int32))
+    peer.close()
 
 
 def test_a_refusal_cannot_drive_the_terminal(hostile: tuple[Hostile, GrpcPeer]) -> None:

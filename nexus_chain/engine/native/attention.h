@@ -16,21 +16,16 @@
 #define SCORE_BUDGET 65536 /* scores of one work item: bounds its scratch */
 #define MOST_ROWS 64
 #define WEIGHT_LEVELS 16256
-#define KEYS 16 /* keys scored together */
 
-/* How a row's weights and queries are kept for the products: see products.h. */
+/* How a row's weights are kept for the products: see products.h. */
 #if NEXUS_AVX2
 typedef int16_t Weight;   /* [rows, length] */
-typedef int16_t Query;
-typedef int64_t MixedSum; /* [rows, size rounded up to 4] */
+typedef int64_t MixedSum; /* [rows, mixed_width] */
 #define WEIGHT_PLANES 1
-#define KEY_PARTS 2       /* elements of a key that one 32-bit lane holds */
 #else
 typedef int8_t Weight;    /* [2 rows, length]: two planes of 7 bits */
-typedef uint8_t Query;
-typedef int32_t MixedSum; /* [2 rows, size rounded up to 4] */
+typedef int32_t MixedSum; /* [2 rows, mixed_width] */
 #define WEIGHT_PLANES 2
-#define KEY_PARTS 4
 #endif
 
 typedef struct {
@@ -48,7 +43,13 @@ typedef struct {
 typedef struct {
     int32_t *scores;  /* [rows, length], later the weights 2^-x */
     Weight *planes;
-    Query *queries;   /* [rows, size rounded up to 4] */
+#if NEXUS_AVX2
+    int16_t *queries; /* [rows, size rounded up to 4] */
+#else
+    const int8_t **row; /* [2 rows]: what is multiplied, and where its sums begin */
+    int32_t *start;
+    uint8_t *workspace;
+#endif
     MixedSum *sums;
     int32_t *mantissas, *shifts; /* [rows]: scale of the block in hand */
     int64_t *total;   /* [rows] sum of weights */
@@ -74,6 +75,18 @@ static int64_t keys_end(const AttentionShape *a, const Sequence *q, int64_t row)
 
 static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
 
+/* Elements from one row of mixed sums to the next. */
+static int64_t mixed_width(const AttentionShape *a) { return NEXUS_AVX2 ? round4(a->size) : padded(a->size); }
+
+static int64_t mixed_bytes(const AttentionShape *a) {
+    return WEIGHT_PLANES * mixed_width(a) * (int64_t)sizeof(MixedSum);
+}
+
+/* What a row takes beside scores and sums for the products. */
+static int64_t multiplier_bytes(const AttentionShape *a) {
+    return NEXUS_AVX2 ? round4(a->size) * 2 : WEIGHT_PLANES * 12;
+}
+
 static int64_t attention_rows(const AttentionShape *a) {
     return a->per_group > MOST_ROWS ? a->per_group : MOST_ROWS;
 }
@@ -82,8 +95,7 @@ static int64_t attention_scratch(const Step *s, int64_t longest) {
     AttentionShape a = attention_shape(s);
     int64_t rows = attention_rows(&a), scores = a.per_group * padded(longest);
     scores = scores > SCORE_BUDGET ? scores : SCORE_BUDGET;
-    const int64_t wide = round4(a.size), sums = WEIGHT_PLANES * (int64_t)sizeof(MixedSum);
-    return scores * 6 + rows * (wide * ((int64_t)sizeof(Query) + sums) + a.size * 8 + 16) + 9 * 64;
+    return scores * 6 + rows * (multiplier_bytes(&a) + mixed_bytes(&a) + a.size * 8 + 16) + BLOCK_WORKSPACE + 10 * 64;
 }
 
 static char *carve(char **cursor, int64_t bytes) {
@@ -96,8 +108,14 @@ static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows,
     AttentionScratch b;
     b.scores = (int32_t *)carve(&scratch, rows * length * 4);
     b.planes = (Weight *)carve(&scratch, rows * length * WEIGHT_PLANES * (int64_t)sizeof(Weight));
-    b.queries = (Query *)carve(&scratch, rows * round4(a->size) * (int64_t)sizeof(Query));
-    b.sums = (MixedSum *)carve(&scratch, rows * round4(a->size) * WEIGHT_PLANES * (int64_t)sizeof(MixedSum));
+    b.sums = (MixedSum *)carve(&scratch, rows * mixed_bytes(a));
+#if NEXUS_AVX2
+    b.queries = (int16_t *)carve(&scratch, rows * multiplier_bytes(a));
+#else
+    b.row = (const int8_t **)carve(&scratch, WEIGHT_PLANES * rows * 8);
+    b.start = (int32_t *)carve(&scratch, WEIGHT_PLANES * rows * 4);
+    b.workspace = (uint8_t *)carve(&scratch, BLOCK_WORKSPACE);
+#endif
     b.mantissas = (int32_t *)carve(&scratch, rows * 4);
     b.shifts = (int32_t *)carve(&scratch, rows * 4);
     b.total = (int64_t *)carve(&scratch, rows * 8);
@@ -105,18 +123,33 @@ static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows,
     return b;
 }
 
+/* Row r of a work item among all (position, head) rows. */
+static int64_t head_row(const AttentionShape *a, const AttentionItem *w, int64_t r) {
+    return (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group;
+}
+
+static const int8_t *keys_of(const AttentionShape *a, const AttentionItem *w) {
+    return w->cache->keys + (w->group * w->sequence->capacity + w->base) * a->size;
+}
+
+/* Keys from the base on that any row of the item looks at. */
+static int64_t last_key(const AttentionShape *a, const AttentionItem *w) {
+    return keys_end(a, w->sequence, w->first + w->count - w->sequence->row) - w->base;
+}
+
+/* score_products: scores[r, j] = q_r . k_(base + j), exact. Keys past the end of the sequence, which the cache
+ * holds in whole blocks, give values nobody reads. */
 #if NEXUS_AVX2
+#define KEYS 16 /* keys scored together */
+
 /* packed[i][j] = elements 2i, 2i + 1 of key j as 16-bit numbers: 16 keys side by side. */
-static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed, int32_t *restrict sums) {
-    (void)sums;
+static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed) {
     memset(packed, 0, (size_t)(round4(size) * KEYS * 2));
     for (int64_t j = 0; j < KEYS; j++)
         for (int64_t i = 0; i < size; i++) ((int16_t *)(packed + i / 2 * KEYS + j))[i % 2] = keys[j * size + i];
 }
 
-static inline void score_keys(const Query *query, int64_t words, const int32_t *packed, const int32_t *sums,
-                              int32_t *out) {
-    (void)sums;
+static inline void score_keys(const int16_t *query, int64_t words, const int32_t *packed, int32_t *out) {
     __m256i low = _mm256_setzero_si256(), high = low;
     for (int64_t i = 0; i < words; i++) {
         int32_t pair;
@@ -128,80 +161,38 @@ static inline void score_keys(const Query *query, int64_t words, const int32_t *
     _mm256_storeu_si256((__m256i *)out, low);
     _mm256_storeu_si256((__m256i *)out + 1, high);
 }
-#else
-/* packed[i][j] = bytes 4i .. 4i+3 of key j: 16 keys side by side; sums[j] = sum of key j. */
-static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed, int32_t *restrict sums) {
-    memset(packed, 0, (size_t)(round4(size) * KEYS));
-    for (int64_t j = 0; j < KEYS; j++) {
-        int32_t sum = 0;
-        for (int64_t i = 0; i < size; i++) sum += keys[j * size + i];
-        sums[j] = sum;
-        for (int64_t i = 0; i < size; i += 4)
-            memcpy(packed + i / 4 * KEYS + j, keys + j * size + i, (size_t)(size - i < 4 ? size - i : 4));
-    }
-}
 
-/* out[j] = query . key j - 128 * sums[j] for KEYS packed keys; query is unsigned. */
-static inline void score_keys(const uint8_t *query, int64_t words, const int32_t *packed, const int32_t *sums,
-                              int32_t *out) {
-#if NEXUS_VNNI
-    __m512i even = _mm512_slli_epi32(_mm512_loadu_si512(sums), 7), odd = _mm512_setzero_si512();
-    even = _mm512_sub_epi32(odd, even);
-    int64_t i = 0;
-    for (; i + 2 <= words; i += 2) {
-        int32_t a, b;
-        memcpy(&a, query + 4 * i, 4);
-        memcpy(&b, query + 4 * i + 4, 4);
-        even = dot4(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
-        odd = dot4(odd, _mm512_set1_epi32(b), _mm512_loadu_si512(packed + i * KEYS + KEYS));
-    }
-    if (i < words) {
-        int32_t a;
-        memcpy(&a, query + 4 * i, 4);
-        even = dot4(even, _mm512_set1_epi32(a), _mm512_loadu_si512(packed + i * KEYS));
-    }
-    _mm512_storeu_si512(out, _mm512_add_epi32(even, odd));
-#else
-    const int8_t *bytes = (const int8_t *)packed;
-    for (int64_t j = 0; j < KEYS; j++) {
-        int32_t sum = -128 * sums[j];
-        for (int64_t i = 0; i < words; i++)
-            for (int64_t c = 0; c < 4; c++) sum += (int32_t)query[4 * i + c] * bytes[(i * KEYS + j) * 4 + c];
-        out[j] = sum;
-    }
-#endif
-}
-
-#endif
-
-static void pack_queries(const AttentionShape *a, const AttentionItem *w, Query *out) {
+static void pack_queries(const AttentionShape *a, const AttentionItem *w, int16_t *out) {
     const int8_t *q = a->step->in[0];
     const int64_t wide = round4(a->size);
     for (int64_t r = 0; r < w->count * a->per_group; r++) {
-        int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group;
-        memset(out + r * wide, 0, (size_t)wide * sizeof(Query));
-        for (int64_t i = 0; i < a->size; i++) {
-#if NEXUS_AVX2
-            out[r * wide + i] = q[head * a->size + i];
-#else
-            out[r * wide + i] = (uint8_t)q[head * a->size + i] ^ 0x80;
-#endif
-        }
+        memset(out + r * wide, 0, (size_t)wide * 2);
+        for (int64_t i = 0; i < a->size; i++) out[r * wide + i] = q[head_row(a, w, r) * a->size + i];
     }
 }
 
-/* scores[r, j] = q_r . k_(base + j), exact. Keys past the end of the sequence give values nobody reads. */
 static void score_products(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b) {
     const int64_t wide = round4(a->size), rows = w->count * a->per_group;
-    const int8_t *keys = w->cache->keys + (w->group * w->sequence->capacity + w->base) * a->size;
-    int32_t packed[wide / KEY_PARTS * KEYS], sums[KEYS];
-    const int64_t last = keys_end(a, w->sequence, w->first + w->count - w->sequence->row) - w->base;
-    for (int64_t j = 0; j < last; j += KEYS) {
-        pack_keys(keys + j * a->size, a->size, packed, sums);
+    int32_t packed[wide / 2 * KEYS];
+    pack_queries(a, w, b->queries);
+    for (int64_t j = 0; j < last_key(a, w); j += KEYS) {
+        pack_keys(keys_of(a, w) + j * a->size, a->size, packed);
         for (int64_t r = 0; r < rows; r++)
-            score_keys(b->queries + r * wide, wide / KEY_PARTS, packed, sums, b->scores + r * w->length + j);
+            score_keys(b->queries + r * wide, wide / 2, packed, b->scores + r * w->length + j);
     }
 }
+#else
+static void score_products(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b) {
+    const int64_t rows = w->count * a->per_group;
+    for (int64_t r = 0; r < rows; r++) {
+        b->row[r] = (const int8_t *)a->step->in[0] + head_row(a, w, r) * a->size;
+        b->start[r] = product_start(b->row[r], a->size);
+    }
+    for (int64_t j = 0; j < last_key(a, w); j += BLOCK_COLUMNS)
+        product_block(b->row, b->start, rows, keys_of(a, w) + j * a->size, a->size, BLOCK_COLUMNS, a->size,
+                      b->scores + j, w->length, b->workspace, 0);
+}
+#endif
 
 /* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum, 1 at least. */
 static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t qe,
@@ -253,19 +244,22 @@ static void allowed_keys(const AttentionShape *a, const AttentionItem *w, int64_
     *to = keys_end(a, w->sequence, t + 1 - w->sequence->position) - w->base;
 }
 
-/* sums = planes of the block times the columns of values. */
-static void mix_products(const Weight *planes, int64_t n, int64_t rows, const int8_t *values, int64_t capacity,
-                         int64_t size, int64_t count, MixedSum *sums) {
+/* sums = planes [start, stop) of the block times the columns of values. */
+static void mix_products(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b, int64_t start,
+                         int64_t stop) {
+    const int64_t rows = w->count * a->per_group, capacity = w->sequence->capacity, wide = mixed_width(a);
+    const int8_t *values = w->cache->values + w->group * a->size * capacity + w->base + start;
 #if NEXUS_AVX2
-    product_pairs(planes, n, rows, values, capacity, size, count, sums, round4(size));
+    product_pairs(b->planes + start, w->length, rows, values, capacity, a->size, stop - start, b->sums, wide);
 #else
-    const int8_t *row[WEIGHT_PLANES * rows];
-    int32_t start[WEIGHT_PLANES * rows];
     for (int64_t i = 0; i < WEIGHT_PLANES * rows; i++) {
-        row[i] = planes + i * n;
-        start[i] = product_start(row[i], count);
+        b->row[i] = b->planes + i * w->length + start;
+        b->start[i] = product_start(b->row[i], stop - start);
     }
-    product(row, start, WEIGHT_PLANES * rows, values, capacity, size, count, sums, round4(size));
+    for (int64_t n = 0; n < a->size; n += BLOCK_COLUMNS)
+        product_block(b->row, b->start, WEIGHT_PLANES * rows, values + n * capacity, capacity,
+                      a->size - n < BLOCK_COLUMNS ? a->size - n : BLOCK_COLUMNS, stop - start, b->sums + n, wide,
+                      b->workspace, 0);
 #endif
 }
 
@@ -279,9 +273,8 @@ static inline int64_t mixed_sum(const MixedSum *sums, int64_t wide, int64_t r, i
 
 static void mix_block(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b, int64_t start,
                       int64_t stop) {
-    const int64_t rows = w->count * a->per_group, wide = round4(a->size), n = w->length;
-    const int64_t capacity = w->sequence->capacity;
-    const int32_t *magnitudes = w->cache->magnitudes + w->group * capacity + w->base;
+    const int64_t rows = w->count * a->per_group, wide = mixed_width(a), n = w->length;
+    const int32_t *magnitudes = w->cache->magnitudes + w->group * w->sequence->capacity + w->base;
     for (int64_t r = 0; r < rows; r++) {
         int64_t from, to;
         allowed_keys(a, w, r, &from, &to);
@@ -292,8 +285,7 @@ static void mix_block(const AttentionShape *a, const AttentionItem *w, const Att
             memset(planes + plane * n + start, 0, (size_t)(stop - start) * sizeof(Weight));
         weight_planes(b->scores + r * n, magnitudes, from, to, b->total[r], planes, n, b->mantissas + r, b->shifts + r);
     }
-    mix_products(b->planes + start, n, rows, w->cache->values + w->group * a->size * capacity + w->base + start,
-                 capacity, a->size, stop - start, b->sums);
+    mix_products(a, w, b, start, stop);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < a->size; i++) {
             int64_t sum = mixed_sum(b->sums, wide, r, i);
@@ -305,12 +297,12 @@ static void attend(const AttentionShape *a, const AttentionItem *w, char *scratc
     const Step *s = a->step;
     const int64_t rows = w->count * a->per_group, capacity = w->sequence->capacity;
     AttentionScratch b = attention_buffers(a, rows, w->length, scratch);
-    pack_queries(a, w, b.queries);
     score_products(a, w, &b);
     const int32_t *km = w->cache->mantissas + w->group * capacity + w->base;
     const int32_t *ke = w->cache->exponents + w->group * capacity + w->base;
     for (int64_t r = 0; r < rows; r++) {
-        int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group, from, to;
+        const int64_t head = head_row(a, w, r);
+        int64_t from, to;
         allowed_keys(a, w, r, &from, &to);
         int64_t qs = round_shift((int64_t)((const int32_t *)s->in[1])[head] * a->scale, 16);
         b.total[r] = softmax_weights(b.scores + r * w->length, from, to, qs, ((const int32_t *)s->in[2])[head], km, ke,
@@ -324,9 +316,9 @@ static void attend(const AttentionShape *a, const AttentionItem *w, char *scratc
         start = stop;
     }
     for (int64_t r = 0; r < rows; r++) {
-        int64_t head = (w->first + r / a->per_group) * a->heads + w->group * a->per_group + r % a->per_group;
-        for (int64_t i = 0; i < a->size; i++)
-            ((int32_t *)s->out[0])[head * a->size + i] = (int32_t)saturate(b.out[r * a->size + i]);
+        const int64_t *restrict mixed = b.out + r * a->size;
+        int32_t *restrict out = (int32_t *)s->out[0] + head_row(a, w, r) * a->size;
+        for (int64_t i = 0; i < a->size; i++) out[i] = (int32_t)saturate(mixed[i]);
     }
 }
 

@@ -107,7 +107,9 @@ static void gather_rows(const LinearShape *l, const RowGroup *g, int64_t first, 
     }
 }
 
-static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, int64_t rows, int64_t n, int64_t count) {
+static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, int64_t rows, int64_t n, int64_t count,
+                     int64_t next) {
+    (void)next;
     product_pairs(b->packed, b->stride, rows, w->weight + n * l->width, l->width, count, l->width, b->sums,
                   BLOCK_COLUMNS);
 }
@@ -132,9 +134,10 @@ static void gather_rows(const LinearShape *l, const RowGroup *g, int64_t first, 
     }
 }
 
-static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, int64_t rows, int64_t n, int64_t count) {
+static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, int64_t rows, int64_t n, int64_t count,
+                     int64_t next) {
     product_block(b->row, b->start, rows * l->planes, w->weight + n * l->width, l->width, count, l->width, b->sums,
-                  b->workspace);
+                  BLOCK_COLUMNS, b->workspace, next + BLOCK_COLUMNS > l->columns ? 0 : w->weight + next * l->width);
 }
 #endif
 
@@ -186,9 +189,9 @@ static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, i
 }
 
 static void linear_block_columns(const LinearShape *l, const RowGroup *g, const RowBlock *b, int64_t first,
-                                 int64_t rows, int64_t n) {
+                                 int64_t rows, int64_t n, int64_t next) {
     const int64_t count = l->columns - n < BLOCK_COLUMNS ? l->columns - n : BLOCK_COLUMNS;
-    multiply(l, &g->matrix, b, rows, n, count);
+    multiply(l, &g->matrix, b, rows, n, count, next);
     for (int64_t r = 0; r < rows; r++)
         finish_row(l, &g->matrix, b->sums + r * l->sums * BLOCK_COLUMNS, row_number(g, first + r), n, count);
 }
@@ -198,6 +201,7 @@ typedef struct {
     int64_t *cursor;
     int64_t item; /* the block taken last */
     int64_t base; /* number of the group's first block */
+    int64_t threads;
     char *scratch;
 } Share;
 
@@ -215,15 +219,17 @@ static void linear_group(const LinearShape *l, const RowGroup *g, Share *share) 
         const int64_t count = g->count - first < block ? g->count - first : block;
         if (gathered != first) gather_rows(l, g, first, count, &rows);
         gathered = first;
-        linear_block_columns(l, g, &rows, first, count, item % across * BLOCK_COLUMNS);
+        const int64_t column = item % across * BLOCK_COLUMNS;
+        /* Threads that are equally fast take turns, so the next block is as many further on as there are threads. */
+        linear_block_columns(l, g, &rows, first, count, column, column + share->threads * BLOCK_COLUMNS);
     }
     share->base += across * down;
 }
 
-static void linear(const Step *s, int64_t rows, int64_t *cursor, char *scratch) {
+static void linear(const Step *s, int64_t rows, int64_t threads, int64_t *cursor, char *scratch) {
     LinearShape l = linear_shape(s);
     RowGroup all = {{s->weight[0], s->weight[1], s->weight[2]}, 0, rows};
-    Share share = {cursor, 0, 0, scratch};
+    Share share = {cursor, 0, 0, threads, scratch};
     take(&share);
     linear_group(&l, &all, &share);
 }
@@ -234,11 +240,11 @@ static int64_t expert_of(const Step *s, int64_t t) {
 }
 
 /* Every thread sorts the rows by expert for itself: far cheaper than waiting for one that does. */
-static void expert_linear(const Step *s, int64_t rows, int64_t *cursor, char *scratch) {
+static void expert_linear(const Step *s, int64_t rows, int64_t threads, int64_t *cursor, char *scratch) {
     LinearShape l = linear_shape(s);
     const Matrix *experts = s->weight[0];
     int32_t *numbers = (int32_t *)scratch;
-    Share share = {cursor, 0, 0, scratch + padded(rows * 4)};
+    Share share = {cursor, 0, 0, threads, scratch + padded(rows * 4)};
     take(&share);
     for (int64_t expert = 0; expert < s->p[4]; expert++) {
         RowGroup group = {experts[expert], numbers, 0};

@@ -12,6 +12,7 @@ static inline int32_t lane_sum(__m256i v) {
     return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
 }
 
+#define BLOCK_WORKSPACE 0 /* bytes of scratch that a block of products takes */
 #define PAIR_ROWS 3      /* rows of 16 bits per tile: 12 accumulators of the 16 registers */
 #define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
 

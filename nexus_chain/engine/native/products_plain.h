@@ -24,9 +24,10 @@ static void product(const int8_t *const *x, const int32_t *start, int64_t rows, 
 }
 
 static void product_block(const int8_t *const *x, const int32_t *start, int64_t rows, const int8_t *w, int64_t ldw,
-                          int64_t columns, int64_t k, int32_t *out, uint8_t *workspace) {
-    (void)workspace;
-    product(x, start, rows, w, ldw, columns, k, out, BLOCK_COLUMNS);
+                          int64_t columns, int64_t k, int32_t *out, int64_t ldo, uint8_t *workspace,
+                          const int8_t *next) {
+    (void)workspace, (void)next;
+    product(x, start, rows, w, ldw, columns, k, out, ldo);
 }
 
 #endif

@@ -91,12 +91,12 @@ static inline __m128i lane_sums(__m512i a, __m512i b, __m512i c, __m512i d) {
 /* The same for `words` times four bytes of BLOCK_COLUMNS turned columns. */
 #define DEFINE_TURNED_TILE(ROWS)                                                                       \
     static void turned_tile_##ROWS(const int8_t *const *x, const uint8_t *turned, int64_t from, int64_t words, \
-                                   const int32_t *start, int32_t *out) {                               \
+                                   const int32_t *start, int32_t *out, int64_t ldo) {                  \
         __m512i sum[ROWS][4];                                                                          \
         _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++)                                         \
             _Pragma("GCC unroll 4") for (int n = 0; n < 4; n++)                                        \
                 sum[r][n] = start ? _mm512_set1_epi32(start[r])                                        \
-                                  : _mm512_loadu_si512(out + r * BLOCK_COLUMNS + n * 16);             \
+                                  : _mm512_loadu_si512(out + r * ldo + n * 16);                       \
         const int8_t *row[ROWS];                                                                       \
         _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) row[r] = x[r] + from;                   \
         for (int64_t i = 0; i < words; i++) {                                                          \
@@ -112,7 +112,7 @@ static inline __m128i lane_sums(__m512i a, __m512i b, __m512i c, __m512i d) {
         }                                                                                              \
         _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++)                                         \
             _Pragma("GCC unroll 4") for (int n = 0; n < 4; n++)                                        \
-                _mm512_storeu_si512(out + r * BLOCK_COLUMNS + n * 16, sum[r][n]);                     \
+                _mm512_storeu_si512(out + r * ldo + n * 16, sum[r][n]);                               \
     }
 
 #define FOR_TILE_ROWS(define) define(1) define(2) define(3) define(4) define(5) define(6)
@@ -132,14 +132,14 @@ static inline void tile(int64_t rows, const int8_t *const *x, const int8_t *cons
 }
 
 static inline void turned_tile(int64_t rows, const int8_t *const *x, const uint8_t *turned, int64_t from,
-                               int64_t words, const int32_t *start, int32_t *out) {
+                               int64_t words, const int32_t *start, int32_t *out, int64_t ldo) {
     switch (rows) {
-        case 1: turned_tile_1(x, turned, from, words, start, out); break;
-        case 2: turned_tile_2(x, turned, from, words, start, out); break;
-        case 3: turned_tile_3(x, turned, from, words, start, out); break;
-        case 4: turned_tile_4(x, turned, from, words, start, out); break;
-        case 5: turned_tile_5(x, turned, from, words, start, out); break;
-        default: turned_tile_6(x, turned, from, words, start, out); break;
+        case 1: turned_tile_1(x, turned, from, words, start, out, ldo); break;
+        case 2: turned_tile_2(x, turned, from, words, start, out, ldo); break;
+        case 3: turned_tile_3(x, turned, from, words, start, out, ldo); break;
+        case 4: turned_tile_4(x, turned, from, words, start, out, ldo); break;
+        case 5: turned_tile_5(x, turned, from, words, start, out, ldo); break;
+        default: turned_tile_6(x, turned, from, words, start, out, ldo); break;
     }
 }
 
@@ -199,36 +199,38 @@ static void turn(const int8_t *w, int64_t ldw, int64_t columns, int64_t from, in
     }
 }
 
-/* Bytes [from, to) of columns [first, last) begin their way into the second-level cache. */
-static inline void fetch_columns(const int8_t *w, int64_t ldw, int64_t from, int64_t to, int64_t first, int64_t last) {
+/* The first bytes of columns [first, last) begin their way into the second-level cache. */
+static inline void fetch_columns(const int8_t *w, int64_t ldw, int64_t bytes, int64_t first, int64_t last) {
     for (int64_t n = first; n < last; n++)
-        for (int64_t c = from; c < to; c += 64) __builtin_prefetch(w + n * ldw + c, 0, 2);
+        for (int64_t c = 0; c < bytes; c += 64) __builtin_prefetch(w + n * ldw + c, 0, 2);
 }
 
 static void product_turned(const int8_t *const *x, const int32_t *start, int64_t rows, const int8_t *w, int64_t ldw,
-                           int64_t columns, int64_t k, int32_t *out, uint8_t *turned) {
+                           int64_t columns, int64_t k, int32_t *out, int64_t ldo, uint8_t *turned, const int8_t *next) {
     const int64_t whole = k & ~(int64_t)63, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     for (int64_t c = 0; c < whole; c += TURNED_DEPTH) {
         const int64_t to = whole - c < TURNED_DEPTH ? whole : c + TURNED_DEPTH;
-        const int64_t ahead = whole - to < TURNED_DEPTH ? whole : to + TURNED_DEPTH;
+        const int8_t *ahead = to < whole ? w + to : next;
+        const int64_t length = to == whole || whole - to > TURNED_DEPTH ? TURNED_DEPTH : whole - to;
         turn(w, ldw, columns, c, to, turned);
         for (int64_t r = 0, i = 0; r < rows; r += TILE_ROWS, i++) {
-            fetch_columns(w, ldw, to, ahead, columns * i / tiles, columns * (i + 1) / tiles);
+            if (ahead) fetch_columns(ahead, ldw, length, columns * i / tiles, columns * (i + 1) / tiles);
             turned_tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r, turned, c, (to - c) / 4, c ? 0 : start + r,
-                        out + r * BLOCK_COLUMNS);
+                        out + r * ldo, ldo);
         }
     }
-    if (whole < k) product_part(x, whole ? 0 : start, rows, w, ldw, columns, whole, k, out, BLOCK_COLUMNS);
+    if (whole < k) product_part(x, whole ? 0 : start, rows, w, ldw, columns, whole, k, out, ldo);
 }
 
-/* As `product`, for at most BLOCK_COLUMNS columns and an out of that row stride.
- * workspace: BLOCK_WORKSPACE bytes, aligned to 64. */
+/* As `product`, for at most BLOCK_COLUMNS columns and an out with room for as many.
+ * workspace: BLOCK_WORKSPACE bytes, aligned to 64. next: columns that are likely to be asked for next, or null. */
 static void product_block(const int8_t *const *x, const int32_t *start, int64_t rows, const int8_t *w, int64_t ldw,
-                          int64_t columns, int64_t k, int32_t *out, uint8_t *workspace) {
+                          int64_t columns, int64_t k, int32_t *out, int64_t ldo, uint8_t *workspace,
+                          const int8_t *next) {
     if (rows < TURNED_ROWS) {
-        product(x, start, rows, w, ldw, columns, k, out, BLOCK_COLUMNS);
+        product(x, start, rows, w, ldw, columns, k, out, ldo);
     } else {
-        product_turned(x, start, rows, w, ldw, columns, k, out, workspace);
+        product_turned(x, start, rows, w, ldw, columns, k, out, ldo, workspace, next);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "steps.h"
 
 #define ROW_BLOCK 16
+#define LAYOUT_BLOCK 64 /* rows of steps that write them side by side: threads keep to their own cache lines */
 #define SPINS 4000 /* some microseconds: longer than a fair wait, far shorter than a time slice */
 
 /* A barrier that soon gives its core away. OpenMP's own spins for a whole time slice, which on a
@@ -54,11 +55,17 @@ static int64_t largest_scratch(const Step *steps, int64_t count, const Batch *b)
     return padded(bytes);
 }
 
+static int64_t most_rows(const Step *steps, int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++)
+        if (steps[i].kind == VALUE_LAYOUT || steps[i].kind == ROW_LAYOUT || steps[i].kind == APPEND) return LAYOUT_BLOCK;
+    return ROW_BLOCK;
+}
+
 /* Steps [first, last) form a chain: each block of rows runs through all of them while it is hot. */
 static void run_chain(const Step *steps, int64_t first, int64_t last, const Batch *b, int64_t *cursor) {
-    const int64_t rows = rows_of(steps + first, b);
+    const int64_t rows = rows_of(steps + first, b), most = most_rows(steps, first, last);
     int64_t block = (rows + b->threads - 1) / b->threads, item;
-    block = block > ROW_BLOCK ? ROW_BLOCK : (block < 1 ? 1 : block);
+    block = block > most ? most : (block < 1 ? 1 : block);
     while ((item = __atomic_fetch_add(cursor, 1, __ATOMIC_RELAXED)) * block < rows) {
         int64_t end = (item + 1) * block < rows ? (item + 1) * block : rows;
         for (int64_t t = item * block; t < end; t++)
@@ -71,9 +78,9 @@ static void run_steps(const Step *steps, int64_t count, const Batch *b, Gate *ga
         int64_t end = i + 1;
         if (steps[i].barrier) meet(gate);
         if (steps[i].kind == LINEAR) {
-            linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
+            linear(steps + i, rows_of(steps + i, b), b->threads, cursors + i, scratch);
         } else if (steps[i].kind == EXPERT_LINEAR) {
-            expert_linear(steps + i, rows_of(steps + i, b), cursors + i, scratch);
+            expert_linear(steps + i, rows_of(steps + i, b), b->threads, cursors + i, scratch);
         } else if (steps[i].kind == ATTENTION) {
             attention(steps + i, b, cursors + i, scratch);
         } else if (steps[i].kind == PREFIX_MEAN) {
