@@ -12,6 +12,7 @@ from node.state import (
     Effect,
     Event,
     NodeState,
+    RowsDiscarded,
     RowsReceived,
     RowsRecovered,
     SessionForgotten,
@@ -22,7 +23,7 @@ from node.state import (
 from node.write_ahead_log import WriteAheadLog
 
 #: Found out again after a restart, from the rows on disk and the clock.
-_NOT_LOGGED = (RowsReceived, RowsRecovered, TimePassed)
+_NOT_LOGGED = (RowsReceived, RowsDiscarded, RowsRecovered, TimePassed)
 
 
 class Ledger:

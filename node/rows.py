@@ -65,11 +65,18 @@ class RowStore:
         except FileNotFoundError:
             return 0
 
+    def truncate(self, order: bytes, length: int) -> None:
+        """Keep the first ``length`` rows of an order."""
+        try:
+            os.truncate(self._path(order), length * self._row_bytes)
+        except OSError as error:
+            raise self._missing(order) from error
+
     def trim(self, order: bytes) -> int:
         """Cut off a row that a crash left half written; returns the length."""
         length = self.length(order)
         if length:
-            os.truncate(self._path(order), length * self._row_bytes)
+            self.truncate(order, length)
         return length
 
     def sync(self, order: bytes) -> None:

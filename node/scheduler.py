@@ -33,6 +33,9 @@ class SegmentEngine(Protocol):
     def forward(self, batch: Sequence[tuple[Any, Tensor]]) -> list[Tensor]:
         """Rows of several sequences in, their outputs out."""
 
+    def rewind(self, state: Any, length: int) -> None:
+        """Let a sequence go on at an earlier position."""
+
 
 @dataclass(eq=False)
 class _Work:

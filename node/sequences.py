@@ -59,13 +59,29 @@ class Sequence:
         self._outputs.append(outputs)
         self.length += len(rows)
 
+    def can_rewind(self, length: int) -> bool:
+        """Whether positions from ``length`` on can be dropped: not after a root over them was asked for."""
+        return length >= self._rows_in.hashed and self._count_out(length) >= self._rows_out.hashed
+
+    def rewind(self, length: int, engine: SegmentEngine) -> None:
+        """Drop positions from ``length`` on."""
+        engine.rewind(self.state, length)
+        self._outputs = [self.outputs(0, length)]
+        self._rows_in.cut(length)
+        self._rows_out.cut(self._count_out(length))
+        self.length = length
+
+    def _count_out(self, length: int) -> int:
+        """Rows out of ``length`` positions, at the prompt's end or after it; prompt and sampled tokens in the last."""
+        return length + 1 if self._is_last else length
+
     def in_root(self, to: int) -> bytes:
         """Root of the rows in for positions [0, to)."""
         return self._rows_in.root(to)
 
     def out_root(self, to: int) -> bytes:
         """Root of the rows out for [0, to); in the last segment of the prompt and all sampled tokens, to + 1."""
-        return self._rows_out.root(to + 1 if self._is_last else to)
+        return self._rows_out.root(self._count_out(to))
 
     def first_output(self, start: int) -> int:
         """Position of the first row or token that positions from ``start`` on give."""
@@ -87,14 +103,28 @@ class _GrowingRoot:
         self._tree = tree
         self._pending: list[Tensor] = []
 
+    @property
+    def hashed(self) -> int:
+        """Rows that roots were asked for: they cannot be taken back."""
+        return len(self._tree)
+
     def append(self, rows: Tensor) -> None:
         self._pending.append(rows)
 
+    def cut(self, length: int) -> None:
+        """Keep the first ``length`` rows, ``hashed`` at least."""
+        self._pending = [rows[: length - self.hashed] for rows in self._joined()]
+
     def root(self, to: int) -> bytes:
-        if self._pending:
-            self._tree.append(torch.cat(self._pending))
-            self._pending.clear()
+        for rows in self._joined():
+            fresh = max(0, to - self.hashed)
+            self._tree.append(rows[:fresh])
+            self._pending = [rows[fresh:]]
         return self._tree.root(to)
+
+    def _joined(self) -> list[Tensor]:
+        """All pending rows as one tensor, or none."""
+        return [torch.cat(self._pending)] if self._pending else []
 
 
 class SequenceCache:
@@ -146,6 +176,10 @@ class SequenceCache:
             self.drop(sequence.digest)
             raise
         return outputs
+
+    def rewind(self, sequence: Sequence, length: int) -> None:
+        """Drop positions from ``length`` on of a sequence that ``can_rewind``."""
+        sequence.rewind(length, self._engine)
 
     def drop(self, order: bytes) -> None:
         """Forget a sequence; it is rebuilt when it is needed again."""

@@ -34,6 +34,7 @@ from node.errors import (
     BusyError,
     ModelNotServedError,
     NotAuthorisedError,
+    PositionError,
     PromptError,
     RowsConflictError,
     StoppingError,
@@ -51,6 +52,7 @@ from node.state import (
     OrderState,
     PredecessorKept,
     ReceiptSigned,
+    RowsDiscarded,
     RowsReceived,
     SignedReceipt,
     VoucherReceived,
@@ -157,14 +159,17 @@ class Serving:
 
     # -------------------------------------------------------------------- rows
 
-    def forward(self, digest: bytes, start: int, rows: Tensor) -> tuple[int, Tensor]:
+    def forward(self, digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> tuple[int, Tensor]:
         """Rows i32[t] or i32[t, width] of positions from ``start`` on; what they gave, and its first position.
 
-        Rows that were sent before are answered from what they gave then, and not billed again.
+        Rows that were sent before are answered from what they gave then, and not billed again. With ``discard``
+        they are dropped first, and not billed at all.
         """
         known = self._ledger.state.order(digest)
         with self._sequences.use(known) as sequence:
             self._touched[digest] = time.monotonic()
+            if discard:
+                self._discard(sequence, digest, start)
             known = self._ledger.state.order(digest)
             first = sequence.first_output(start)
             again = max(0, min(known.length - start, len(rows)))
@@ -189,6 +194,17 @@ class Serving:
 
         self._ledger.dispatch(event, record)
         return self._sequences.compute(sequence, rows)
+
+    def _discard(self, sequence: Sequence, digest: bytes, start: int) -> None:
+        """Drop an order's rows from ``start`` on, on disk and in memory; harmless when there are none."""
+        if self._ledger.state.order(digest).length <= start:
+            return
+        if not sequence.can_rewind(start):
+            raise PositionError(
+                f"a receipt was asked for that covers positions from {start} on", advice="Open a new order."
+            )
+        self._ledger.dispatch(RowsDiscarded(digest, start), lambda: self._rows.truncate(digest, start))
+        self._sequences.rewind(sequence, start)
 
     def _check_same(self, known: OrderState, start: int, rows: Tensor) -> None:
         if not torch.equal(self._rows.read(known.digest, start, start + len(rows)), rows):
@@ -224,7 +240,10 @@ class Serving:
     def close_chunk(
         self, digest: bytes, from_position: int, to_position: int, handed: tuple[SignedText, ...]
     ) -> SignedText:
-        """This node's receipt for [from, to), after checking what vouches for its rows in."""
+        """This node's receipt for [from, to), after checking what vouches for its rows in.
+
+        Rows beyond ``to_position`` were guesses at what follows: the chunk's end drops them.
+        """
         known = self._ledger.state.order(digest)
         with self._sequences.use(known) as sequence:
             self._touched[digest] = time.monotonic()
@@ -233,6 +252,7 @@ class Serving:
             signed = known.receipt_up_to(to_position)
             if signed is None:
                 check_chunk(known, from_position, to_position)
+                self._discard(sequence, digest, to_position)
                 signed = self._sign_chunk(sequence, known, to_position, handed)
         return signed.json, signed.signature
 

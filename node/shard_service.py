@@ -114,7 +114,9 @@ class ShardService(ShardServicer):
                     self._serving.require_access(request.order_digest, _access(context))
                     allowed = request.order_digest
                 rows = _rows(request, width)
-                start, outputs = self._serving.forward(request.order_digest, request.from_position, rows)
+                start, outputs = self._serving.forward(
+                    request.order_digest, request.from_position, rows, discard=request.discard
+                )
                 yield wire.RowsOut(from_position=start, count=len(outputs), rows=_bytes(outputs))
 
     def CloseChunk(self, request: wire.CloseChunkRequest, context: grpc.ServicerContext) -> wire.SignedDocument:

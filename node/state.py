@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from nexus_chain.market.documents import CHUNK_POSITIONS
+from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION
 from nexus_chain.market.errors import StaleVoucherError
 from nexus_chain.market.vouchers import require_rise
 from node.errors import (
+    BusyError,
     NotPrepaidError,
     OrderConflictError,
     PositionError,
@@ -86,7 +87,7 @@ class OrderState:
     """One order in this node's segment.
 
     ``length`` positions were accepted, the first ``closed`` of them have receipts; ``limit`` is the
-    most it can have. ``prompt`` holds the token ids (int32 little endian) where they are needed.
+    most it can have. ``discarded`` counts rows that were computed and dropped again since the node started. ``prompt`` holds the token ids (int32 little endian) where they are needed.
     """
 
     digest: bytes
@@ -99,6 +100,7 @@ class OrderState:
     wei_per_token: int
     limit: int
     length: int = 0
+    discarded: int = 0
     receipts: tuple[SignedReceipt, ...] = ()
     predecessors: tuple[Predecessor, ...] = ()
 
@@ -194,6 +196,14 @@ class RowsReceived:
 
 
 @dataclass(frozen=True)
+class RowsDiscarded:
+    """The client drops the rows from ``start`` on: guesses at what comes next that were wrong."""
+
+    order: bytes
+    start: int
+
+
+@dataclass(frozen=True)
 class RowsRecovered:
     """After a restart: so many rows of an order are on the disk."""
 
@@ -247,6 +257,7 @@ Event = (
     | OrderReceived
     | VoucherReceived
     | RowsReceived
+    | RowsDiscarded
     | RowsRecovered
     | PredecessorKept
     | ReceiptSigned
@@ -316,6 +327,8 @@ def transition(state: NodeState, event: Event) -> Outcome:
             return _voucher_received(state, event), ()
         case RowsReceived():
             return _rows_received(state, event), ()
+        case RowsDiscarded():
+            return _rows_discarded(state, event), ()
         case RowsRecovered():
             return _rows_recovered(state, event), ()
         case PredecessorKept():
@@ -423,6 +436,31 @@ def _require_prepaid(session: SessionState, positions: int, wei_per_token: int) 
             advice="Send a voucher that prepays the next chunk.",
         )
     return computed
+
+
+def _rows_discarded(state: NodeState, event: RowsDiscarded) -> NodeState:
+    order = state.order(event.order)
+    session = state.session(order.session)
+    count = order.length - event.start
+    if count <= 0:
+        return state
+    # INVARIANT: what a receipt vouches for stays, and so does the prompt that opened the order.
+    if event.start < max(order.closed, order.prompt_length):
+        raise PositionError(
+            f"positions from {event.start} on cannot be dropped: receipts or the prompt cover the first "
+            f"{max(order.closed, order.prompt_length)}",
+            advice="Open a new order for other rows.",
+        )
+    # INVARIANT: dropped rows were computed without pay, so an order gets only so many of them.
+    discarded = order.discarded + count
+    if discarded > DISCARDS_PER_POSITION * order.limit:
+        raise BusyError(
+            f"{discarded} rows of this order would be dropped, more than {DISCARDS_PER_POSITION} for each of its "
+            f"{order.limit} positions",
+            advice="Send only rows that are certain.",
+        )
+    state = _with_session(state, replace(session, computed=session.computed - count * order.wei_per_token))
+    return _with_order(state, replace(order, length=event.start, discarded=discarded))
 
 
 def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:

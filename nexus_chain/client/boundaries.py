@@ -63,8 +63,7 @@ class Boundaries:
         """
         if segment == self.segments - 1:
             return self._accept_tokens(start, count, out, node)
-        if out.dtype != torch.int32 or out.shape != (count, self.width):
-            raise _bad_shape(node, segment, start, f"{count} rows of width {self.width}", out)
+        self.check(segment, start, count, out, node)
         known = self._rows[segment]
         overlap = max(0, min(len(known) - start, count))
         if overlap and not torch.equal(torch.stack(known[start : start + overlap]), out[:overlap]):
@@ -76,19 +75,31 @@ class Boundaries:
             known += fresh.unbind(0)
         return []
 
-    def _accept_tokens(self, start: int, count: int, out: Tensor, node: str) -> list[int]:
-        first = max(start, self.prompt_length - 1)  # the first of these positions that samples
-        sampled = max(0, start + count - first)
+    def check(self, segment: int, start: int, count: int, out: Tensor, node: str) -> None:
+        """Raise BadRowsError unless ``out`` can be what ``segment`` gives for positions [start, start + count)."""
+        if segment < self.segments - 1:
+            if out.dtype != torch.int32 or out.shape != (count, self.width):
+                raise _bad_shape(node, segment, start, f"{count} rows of width {self.width}", out)
+            return
+        sampled = max(0, start + count - self._first_sampled(start))
         if out.dtype != torch.int32 or out.shape != (sampled,):
-            raise _bad_shape(node, self.segments - 1, start, f"{sampled} sampled tokens", out)
-        values: list[int] = out.tolist()
+            raise _bad_shape(node, segment, start, f"{sampled} sampled tokens", out)
         # Fed on, it would be the first segment's node that refuses it, and gets the blame.
-        if any(not 0 <= token < self.vocab for token in values):
+        if any(not 0 <= token < self.vocab for token in out.tolist()):
             raise BadRowsError(
                 f"node {node} sampled a token that the model does not have at position {start}",
                 advice="Another node takes over where there is one; do not use this one.",
             )
-        known = self.tokens[first + 1 : first + 1 + sampled]
+
+    def _first_sampled(self, start: int) -> int:
+        """The first position at or after ``start`` that samples a token."""
+        return max(start, self.prompt_length - 1)
+
+    def _accept_tokens(self, start: int, count: int, out: Tensor, node: str) -> list[int]:
+        self.check(self.segments - 1, start, count, out, node)
+        first = self._first_sampled(start)
+        values: list[int] = out.tolist()
+        known = self.tokens[first + 1 : first + 1 + len(values)]
         for offset, (before, now) in enumerate(zip(known, values, strict=False)):
             if before != now:
                 raise _mismatch(node, self.segments - 1, first + offset)

@@ -20,12 +20,16 @@ ORDER_SECONDS = 600
 
 @dataclass(frozen=True)
 class AskOptions:
-    """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order."""
+    """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order.
+
+    ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
+    """
 
     max_tokens: int = 64
     temperature: float = 0.0
     seed: bytes | None = None
     max_wei: int | None = None
+    drafting: bool = True
 
     @property
     def sampling(self) -> Sampling:

@@ -69,8 +69,11 @@ class ShardPeer(Protocol):
         of an answer knows the order.
         """
 
-    def forward(self, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
-        """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out."""
+    def forward(self, order_digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> Tensor:
+        """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out.
+
+        ``discard``: the node drops what it holds from ``start`` on and has signed no receipt for.
+        """
 
     def close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]

@@ -4,7 +4,8 @@ The client drives every segment itself (a star, not a chain), so it sees every b
 each chunk (the prompt, then at most 32 positions):
 
 1. sign one voucher that prepays the chunk for every segment and hand it over
-2. feed position after position through the segments; the last one samples the next token
+2. feed position after position through the segments; the last one samples the next token. Guesses
+   at the tokens after it (``drafts``) go along, and what was wrong of them is dropped again
 3. sign the TokenFeed for segment 0, then collect the receipts in segment order, each segment
    being shown its predecessor's
 4. check every receipt completely; only then comes the next chunk's voucher
@@ -21,13 +22,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
+import torch
+from torch import Tensor
+
 from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
+from nexus_chain.client.drafts import Drafts
 from nexus_chain.client.errors import NodeError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedFeed, SignedOrder, SignedReceipt
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
 from nexus_chain.client.store import ClientStore
-from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, TokenFeed, sign, sign_digest
+from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION, Domain, TokenFeed, sign, sign_digest
+from nexus_chain.market.pricing import billed_positions
 
 BLOCK_BYTES = 2 << 20
 """Rows per message stay below this, half of gRPC's default limit."""
@@ -65,12 +71,16 @@ class FailoverEvent:
 
 @dataclass
 class Slot:
-    """The node that serves one segment now. ``billed``: positions its receipts cover."""
+    """The node that serves one segment now.
+
+    ``billed``: positions its receipts cover. ``ahead``: it holds rows beyond those that count, of wrong drafts.
+    """
 
     segment: int
     contact: NodeContact
     peer: ShardPeer | None = None
     billed: int = 0
+    ahead: bool = False
     failed: list[str] = field(default_factory=list)
 
 
@@ -92,7 +102,9 @@ class Pipeline:
         reserve: Reserve,
         on_failover: Callable[[FailoverEvent], None] = lambda event: None,
         vocab: int = LARGEST_TOKEN + 1,
+        drafting: bool = True,
     ) -> None:
+        """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token."""
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
@@ -102,6 +114,8 @@ class Pipeline:
         self._slots = [Slot(segment, contact) for segment, contact in enumerate(contacts)]
         self._domain, self._key, self._purse, self._store = domain, session_key, purse, store
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
+        self._drafts = Drafts() if drafting else None
+        self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
         self._chunk_stop = len(prompt)
         self._latest: dict[tuple[int, int], SignedReceipt] = {}  # by segment and position
@@ -134,16 +148,13 @@ class Pipeline:
 
     def _chunk(self, positions: int, end_tokens: frozenset[int]) -> Iterator[int]:
         """Prepay ``positions`` positions, feed them until the answer ends, collect the receipts."""
-        start = self._closed
-        self._chunk_stop = start + positions
+        self._chunk_stop = self._closed + positions
         self._prepay(positions)
-        stop = start
-        while stop < self._chunk_stop and not self._finished(end_tokens):
-            stop = max(stop + 1, self.seen.prompt_length)
-            for token in self._feed(self._fed, stop):
-                self._store.add_token(self.digest, len(self.seen.tokens) - 1, token)
-                yield token
-        self._collect(stop)
+        while self._fed < self._chunk_stop and not self._finished(end_tokens):
+            fresh = self._round(end_tokens)
+            self._store.add_tokens(self.digest, len(self.seen.tokens) - len(fresh), fresh)
+            yield from fresh
+        self._collect(self._fed)
 
     @property
     def _fed(self) -> int:
@@ -151,6 +162,60 @@ class Pipeline:
         return self.seen.received(len(self._slots) - 1)
 
     # ----------------------------------------------------------------- feeding
+
+    def _round(self, end_tokens: frozenset[int]) -> list[int]:
+        """The prompt, or the last token with a draft of what follows; returns the newly sampled tokens."""
+        start = self._fed
+        draft = self._draft(start)
+        if draft:
+            return self._feed_draft(start, draft, end_tokens)
+        return self._feed(start, max(start + 1, self.seen.prompt_length))
+
+    def _draft(self, start: int) -> list[int]:
+        """Guesses at the tokens after position ``start``, within the chunk and what nodes put up with."""
+        waste = DISCARDS_PER_POSITION * billed_positions(self.seen.prompt_length, self.order.max_tokens)
+        most = min(self._chunk_stop - start - 1, waste - self._wasted - CHUNK_POSITIONS)
+        # Where a node failed in the middle of a round, the segments before it are ahead of the others.
+        level = all(self.seen.received(slot.segment) == start for slot in self._slots)
+        if self._drafts is None or most < 1 or not level or start < self.seen.prompt_length:
+            return []
+        return self._drafts.propose(self.seen.tokens, most)
+
+    def _feed_draft(self, start: int, draft: Sequence[int], end_tokens: frozenset[int]) -> list[int]:
+        """Position ``start`` and a draft through all segments; the tokens sampled as far as the draft was right.
+
+        No tokens when a node failed: it is replaced, and the position is fed again.
+        """
+        outputs: list[Tensor] = []
+        rows = torch.tensor([self.seen.tokens[start], *draft], dtype=torch.int32)
+        count = len(rows)
+        for slot in self._slots:
+            try:
+                rows = self._try_rows(slot, start, rows)
+            except NodeError as error:
+                self._replace(slot, error)
+                return []
+            outputs.append(rows)
+        sampled: list[int] = rows.tolist()
+        right = 0
+        while right < len(draft) and sampled[right] == draft[right] and sampled[right] not in end_tokens:
+            right += 1
+        if self._drafts is not None:
+            self._drafts.judge(len(draft), right)
+        self._wasted += len(draft) - right
+        fresh: list[int] = []
+        for slot, out in zip(self._slots, outputs, strict=True):
+            fresh = self.seen.accept(slot.segment, start, right + 1, out[: right + 1], slot.contact.address)
+            slot.ahead = right + 1 < count
+        return fresh
+
+    def _try_rows(self, slot: Slot, start: int, rows: Tensor) -> Tensor:
+        """Rows that may turn out wrong through one segment."""
+        peer = slot.peer or self._attach(slot)
+        out = peer.forward(self.digest, start, rows, discard=slot.ahead)
+        slot.ahead = True  # until it is known how many of them count
+        self.seen.check(slot.segment, start, len(rows), out, slot.contact.address)
+        return out
 
     def _feed(self, start: int, stop: int) -> list[int]:
         """Positions [start, stop) through all segments; returns the newly sampled tokens."""
@@ -165,7 +230,10 @@ class Pipeline:
         fresh: list[int] = []
         for begin in range(start, stop, block):
             end = min(begin + block, stop)
-            out = peer.forward(self.digest, begin, self.seen.inputs(slot.segment, begin, end))
+            new = begin == self.seen.received(slot.segment)
+            rows = self.seen.inputs(slot.segment, begin, end)
+            out = peer.forward(self.digest, begin, rows, discard=new and slot.ahead)
+            slot.ahead = slot.ahead and not new
             fresh += self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)
         return fresh
 
@@ -236,6 +304,7 @@ class Pipeline:
     def _attach(self, slot: Slot) -> ShardPeer:
         """Connect the slot's node, open the order there and bring it to where the answer is."""
         peer = self._dial(slot.contact)
+        slot.ahead = False
         try:
             voucher = self._purse.prepay({slot.contact.address: self._outstanding(slot)})
             order = (self.order, self._signature)
@@ -249,7 +318,9 @@ class Pipeline:
                 self._rows(slot, peer, start, self._closed)
                 self._close_chunk(slot, peer, self._closed)
                 start = self._closed
-            self._rows(slot, peer, start, self.seen.received(slot.segment))
+            received = self.seen.received(slot.segment)
+            self._rows(slot, peer, start, received)
+            slot.ahead = held > received
         except BaseException:
             peer.close()
             raise

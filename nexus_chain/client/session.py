@@ -275,6 +275,7 @@ class Asking:
                 reserve=reserve,
                 on_failover=self._on_failover,
                 vocab=self._session.files.program.shape.vocab,
+                drafting=request.options.drafting,
             )
             program = self._session.files.program
             stream = AnswerStream(pipeline, self._session.files.codec, silent=program.is_encoder)

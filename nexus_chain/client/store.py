@@ -251,10 +251,11 @@ class ClientStore:
             )
             db.executemany("INSERT INTO tokens VALUES (?,?,?)", [(digest, i, t) for i, t in enumerate(prompt)])
 
-    def add_token(self, digest: bytes, position: int, token: int) -> None:
-        """Remember a sampled token at its position, before it is shown."""
+    def add_tokens(self, digest: bytes, position: int, tokens: Sequence[int]) -> None:
+        """Remember sampled tokens from a position on, before they are shown."""
         with self._write() as db:
-            db.execute("INSERT INTO tokens VALUES (?,?,?)", (digest, position, token))
+            rows = [(digest, position + offset, token) for offset, token in enumerate(tokens)]
+            db.executemany("INSERT INTO tokens VALUES (?,?,?)", rows)
 
     def add_receipt(self, receipt: Receipt, signature: bytes) -> None:
         """Remember a checked receipt; the same one again changes nothing."""

@@ -108,6 +108,14 @@ class Engine:
             described.advance()
         return [self._joined(found) for found in pieces]
 
+    def rewind(self, state: SegmentState, length: int) -> None:
+        """Let a sequence go on at position ``length``, as if nothing after it had been fed."""
+        if not 0 <= length <= state.length:
+            raise StateMismatchError(
+                f"A sequence of {state.length} positions cannot go back to {length}", advice="Open a new sequence."
+            )
+        state.length = length
+
     def evaluate(
         self, rows: Tensor, prompt_length: int, sampling: Sampling, names: Collection[str]
     ) -> dict[str, Tensor]:

@@ -118,6 +118,11 @@ class StreamedEngine:
             raise
         return rows
 
+    def rewind(self, state: StreamedState, length: int) -> None:
+        """As :meth:`Engine.rewind`."""
+        for layer, own in enumerate(state.layers):
+            self._engine(layer).rewind(own, length)
+
     def _run(self, layer: int, states: Sequence[StreamedState], rows: Sequence[Tensor]) -> list[Tensor]:
         self._pages.check_unchanged()
         self._fetch(layer).result()

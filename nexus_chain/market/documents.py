@@ -27,6 +27,7 @@ from nexus_chain.market.eip712 import (
 
 __all__ = [
     "CHUNK_POSITIONS",
+    "DISCARDS_PER_POSITION",
     "MAX_LINES",
     "Ask",
     "Document",
@@ -49,6 +50,8 @@ __all__ = [
 
 #: Positions per chunk after the prompt: one receipt, one prepaid voucher each.
 CHUNK_POSITIONS = 32
+#: Rows that a client may have dropped again, for every position of an order: drafts of what comes next.
+DISCARDS_PER_POSITION = 2
 #: Lines per session, as the contract enforces it.
 MAX_LINES = 32
 

@@ -136,12 +136,14 @@ class GrpcPeer:
         )
         return self._call(lambda: self._stub.OpenOrder(request, timeout=self._answer_seconds)).length
 
-    def forward(self, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
+    def forward(self, order_digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> Tensor:
         """See ShardPeer."""
         if self._stream is None:
             self._stream = _RowStream(self._stub, self._metadata(order_digest))
         data = rows.contiguous().numpy().astype("<i4", copy=False).tobytes()
-        request = wire.RowsIn(order_digest=order_digest, from_position=start, count=len(rows), rows=data)
+        request = wire.RowsIn(
+            order_digest=order_digest, from_position=start, count=len(rows), rows=data, discard=discard
+        )
         stream = self._stream
         reply = self._call(lambda: stream.exchange(request, self._answer_seconds))
         return self._tensor(reply, start)

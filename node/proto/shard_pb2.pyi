@@ -65,16 +65,18 @@ class OpenOrderReply(_message.Message):
     def __init__(self, order_digest: _Optional[bytes] = ..., length: _Optional[int] = ...) -> None: ...
 
 class RowsIn(_message.Message):
-    __slots__ = ("order_digest", "from_position", "count", "rows")
+    __slots__ = ("order_digest", "from_position", "count", "rows", "discard")
     ORDER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     FROM_POSITION_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_FIELD_NUMBER: _ClassVar[int]
     order_digest: bytes
     from_position: int
     count: int
     rows: bytes
-    def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., count: _Optional[int] = ..., rows: _Optional[bytes] = ...) -> None: ...
+    discard: bool
+    def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., count: _Optional[int] = ..., rows: _Optional[bytes] = ..., discard: _Optional[bool] = ...) -> None: ...
 
 class RowsOut(_message.Message):
     __slots__ = ("from_position", "count", "rows")

@@ -30,7 +30,7 @@ def filled(path: Path) -> ClientStore:
 def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     store = filled(tmp_path / "c.sqlite")
     store.set_session_state(SESSION, OPEN)
-    store.add_token(DIGEST, 2, 9)
+    store.add_tokens(DIGEST, 2, [9])
     store.add_receipt(RECEIPT, b"r")
     store.add_receipt(RECEIPT, b"r")
     store.add_feed(FEED, b"f")

@@ -70,7 +70,10 @@ class ToyOrder:
 
 @dataclass
 class ToyNode:
-    """A node's lasting state. ``dies_after``: forwarded messages before it is gone (None: never)."""
+    """A node's lasting state. ``dies_after``: forwarded messages before it is gone (None: never).
+
+    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back.
+    """
 
     key: bytes
     layers: tuple[int, int]
@@ -84,6 +87,8 @@ class ToyNode:
     paid: int = 0
     computed: int = 0
     dials: int = 0
+    rounds: int = 0
+    dropped: int = 0
 
     @property
     def address(self) -> str:
@@ -127,11 +132,14 @@ class ToyPeer:
         self.pay(voucher)
         return len(self.node.orders[digest].rows)
 
-    def forward(self, order_digest: bytes, start: int, rows: Tensor) -> Tensor:
+    def forward(self, order_digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> Tensor:
         node, state = self.node, self.node.orders[order_digest]
         if node.dies_after is not None:
             node.dies_after -= 1
             self._alive()
+        node.rounds += 1
+        if discard:
+            self._drop(state, start)
         for offset, row in enumerate(rows):
             position = start + offset
             if position < len(state.rows):
@@ -161,12 +169,20 @@ class ToyPeer:
         if stop in state.receipts:
             return state.receipts[stop]
         assert start == state.closed
-        assert stop == len(state.rows)
+        assert stop <= len(state.rows)
+        self._drop(state, stop)
         receipt = self._receipt(state, order_digest, start, stop, predecessors)
         assert not predecessors or predecessors[0][0].to_position == stop
         signed = receipt, sign(receipt, self.node.key, DOMAIN)
         state.closed, state.receipts[stop] = stop, signed
         return signed
+
+    def _drop(self, state: ToyOrder, start: int) -> None:
+        dropped = max(0, len(state.rows) - start)
+        assert start >= max(state.closed, state.prompt_length) or not dropped
+        self.node.computed -= dropped * self.node.ask
+        self.node.dropped += dropped
+        del state.rows[start:]
 
     def _receipt(
         self,
