@@ -86,8 +86,9 @@ class Predecessor:
 class OrderState:
     """One order in this node's segment.
 
-    ``length`` positions were accepted, the first ``closed`` of them have receipts; ``limit`` is the
-    most it can have. ``discarded`` counts rows that were computed and dropped again since the node started. ``prompt`` holds the token ids (int32 little endian) where they are needed.
+    ``length`` positions were accepted, the first ``closed`` of them have receipts; ``limit`` is the most it
+    can have. ``discarded`` counts rows that were computed and dropped again since the node started.
+    ``prompt`` holds the token ids (int32 little endian) where they are needed.
     """
 
     digest: bytes

@@ -34,7 +34,7 @@ def ask(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Sampling seed; the same one gives the same text.")] = None,
     max_wei: MaxWeiOption = None,
-    drafts: Annotated[bool, typer.Option(help="Guess the next tokens: fewer rounds through the nodes, same text.")] = True,
+    drafts: Annotated[bool, typer.Option(help="Guess what comes next: fewer rounds, same text.")] = True,
     out: Annotated[Path | None, typer.Option(help="Where to keep the answer [default: NEXUS_HOME/answers].")] = None,
     json: JsonFlag = False,
 ) -> None:

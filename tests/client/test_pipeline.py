@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.store import ClientStore, LineRecord, SessionRecord
 from nexus_chain.commitments.tensor import commit
-from nexus_chain.market.documents import Ask, Order, address_of, sign
+from nexus_chain.market.documents import DISCARDS_PER_POSITION, Ask, Order, address_of, sign
 
 SESSION = bytes([7]) * 32
 SESSION_KEY = bytes([3]) * 32
@@ -259,3 +261,81 @@ def test_a_token_that_is_none_is_the_fault_of_who_sampled_it(
     run = network.pipeline([5, 6], 3)
     assert list(run.run()) == expected_tokens([5, 6], 3, 2)
     assert [(event.segment, event.failed) for event in run.failovers] == [(1, network.nodes[1].address)]
+
+
+# -------------------------------------------------------------------------- drafts
+
+
+class Oracle:
+    """Drafts of the true tokens, each wrong with a chance."""
+
+    def __init__(self, truth: Sequence[int], wrong: float, seed: int) -> None:
+        self._truth, self._wrong, self._random = truth, wrong, random.Random(seed)
+        self.judged: list[tuple[int, int]] = []
+
+    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+        count = self._random.randint(0, min(most, 12))
+        drafts = (list(self._truth) + [1] * 12)[len(tokens) : len(tokens) + count]
+        return [(one + 1) % VOCABULARY if self._random.random() < self._wrong else one for one in drafts]
+
+    def judge(self, proposed: int, right: int) -> None:
+        self.judged.append((proposed, right))
+
+
+def drafted(network: Network, prompt: list[int], count: int, wrong: float, seed: int = 1) -> tuple[Pipeline, Oracle]:
+    run = network.pipeline(prompt, count)
+    oracle = Oracle(prompt + expected_tokens(prompt, count, network.segments), wrong, seed)
+    run._drafts = oracle  # type: ignore[assignment]
+    return run, oracle
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3])
+@pytest.mark.parametrize("wrong", [0.0, 0.3, 1.0])
+def test_drafts_change_the_number_of_rounds_and_nothing_else(tmp_path: Path, segments: int, wrong: float) -> None:
+    network = Network(tmp_path, segments)
+    prompt = [5, 6, 7, 8]
+    run, oracle = drafted(network, prompt, 70, wrong)
+    assert list(run.run()) == expected_tokens(prompt, 70, segments)
+    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [
+        (0, 4), (4, 36), (36, 68), (68, 73),
+    ]  # fmt: skip
+    waste = sum(proposed - right for proposed, right in oracle.judged)
+    for node in network.nodes:
+        assert network.store.lines(SESSION)[node.address].used == 730 == node.computed
+        assert node.dropped == waste
+    assert list(network.store.order(run.digest).tokens) == run.seen.tokens
+    rounds = network.nodes[0].rounds
+    assert rounds < 40 if wrong == 0.0 else rounds <= 70
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1), st.integers(2, 40), st.integers(0, 1), st.integers(0, 20))
+@settings(deadline=None, max_examples=40)
+def test_a_node_that_dies_in_the_middle_of_a_draft_is_replaced(
+    seed: int, wrong: float, count: int, segment: int, dies_after: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        network = Network(Path(folder))
+        network.nodes[segment].dies_after = dies_after
+        run, _ = drafted(network, [5, 6], count, wrong, seed)
+        assert list(run.run()) == expected_tokens([5, 6], count, 2)
+        served = [node for node in network.by_address.values() if node.orders]
+        assert all(node.computed <= node.paid for node in served)
+        assert max(r.to_position for r, _ in run.receipts) == 2 + count - 1
+
+
+def test_a_draft_does_not_go_past_an_end_token(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    prompt = [5, 6, 7, 8]
+    truth = expected_tokens(prompt, 60, 2)
+    end = truth.index(truth[20])
+    run, _ = drafted(network, prompt, 60, wrong=0.0)
+    assert list(run.run(frozenset({truth[20]}))) == truth[: end + 1]
+    assert max(r.to_position for r, _ in run.receipts) == 4 + end
+    assert all(node.computed == (4 + end) * 10 for node in network.nodes)
+
+
+def test_wrong_drafts_stop_before_a_node_refuses_them(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    run, _ = drafted(network, [5, 6], 30, wrong=1.0)
+    assert list(run.run()) == expected_tokens([5, 6], 30, 2)
+    assert all(0 < node.dropped <= DISCARDS_PER_POSITION * 31 for node in network.nodes)

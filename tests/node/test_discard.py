@@ -1,0 +1,117 @@
+"""Drafts at a node: rows that turn out wrong are dropped, unbilled, and leave no trace in a receipt."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from workplace import PRICE, PROMPT, SESSION, Answer, LocalNode, whole_answer
+
+from nexus_chain.commitments.tensor import commit
+from nexus_chain.market.documents import DISCARDS_PER_POSITION, Receipt
+from node.errors import BusyError, PositionError, PredecessorError, RowsConflictError
+
+
+def decode_with_drafts(answer: Answer, rounds: int, wrong: int, right: int = 0) -> None:
+    """Feed the last token with ``right`` drafts that come true and ``wrong`` ones that do not, and drop those."""
+    truth, discard = whole_answer(answer.prompt, 40), False
+    for _ in range(rounds):
+        start = len(answer.sequence()) - 1
+        count = len(answer.tokens)
+        draft = truth[count : count + right] + [(truth[count + right] + 1) % 600] * wrong
+        rows = torch.tensor([answer.sequence()[-1], *draft], dtype=torch.int32)
+        for node in answer.nodes:
+            _, rows = node.core.serving.forward(answer.digest, start, rows, discard=discard)
+        answer.tokens += rows.tolist()[: right + 1]
+        discard = bool(wrong)
+
+
+def test_wrong_drafts_change_neither_tokens_nor_roots_nor_the_bill(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(32)
+    decode_with_drafts(answer, rounds=4, wrong=2, right=2)
+    fed = len(answer.sequence()) - 1
+    receipts = [Receipt.from_json(text) for text, _ in answer.close(fed)]
+    assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+    assert receipts[0].in_root == commit(torch.tensor(answer.sequence()[:fed], dtype=torch.int32), answer.order.salt)
+    assert receipts[1].out_root == commit(torch.tensor(answer.sequence(), dtype=torch.int32), answer.order.salt)
+    assert receipts[0].out_root == receipts[1].in_root
+    for node in nodes:
+        assert node.core.ledger.state.session(SESSION).computed == fed * PRICE
+        assert node.core.rows.length(answer.digest) == fed
+    answer.decode(2)
+    assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+
+
+def test_a_chunks_end_drops_what_was_fed_beyond_it(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(10)
+    decode_with_drafts(answer, rounds=1, wrong=3)
+    answer.close(len(PROMPT) + 1)
+    for node in nodes:
+        known = node.core.ledger.state.order(answer.digest)
+        assert (known.length, known.closed, known.discarded) == (6, 6, 3)
+        assert node.core.rows.length(answer.digest) == 6
+    answer.decode(3)
+    assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+
+
+def test_a_restart_between_a_draft_and_its_end_loses_nothing(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(20)
+    decode_with_drafts(answer, rounds=2, wrong=2)
+    for node in nodes:
+        node.restart()
+        assert node.core.ledger.state.order(answer.digest).length == len(PROMPT) + 4
+    start = len(answer.sequence()) - 1
+    rows = torch.tensor([answer.sequence()[-1]], dtype=torch.int32)
+    for node in nodes:
+        _, rows = node.core.serving.forward(answer.digest, start, rows, discard=True)
+    answer.tokens += rows.tolist()
+    answer.close(start + 1)
+    assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+
+
+def test_other_rows_than_before_need_the_word(answer: Answer) -> None:
+    answer.begin()
+    answer.pay(10)
+    decode_with_drafts(answer, rounds=1, wrong=1)
+    with pytest.raises(RowsConflictError):
+        answer.feed(len(PROMPT) + 1, [answer.tokens[-1]])
+
+
+def test_the_prompt_and_what_is_receipted_stay(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(10)
+    answer.decode(3)
+    answer.close(len(PROMPT) + 2)
+    before = nodes[0].core.ledger.state
+    for start in (0, len(PROMPT) - 1, len(PROMPT), len(PROMPT) + 1):
+        with pytest.raises(PositionError):
+            nodes[0].core.serving.forward(answer.digest, start, torch.tensor([1], dtype=torch.int32), discard=True)
+    assert nodes[0].core.ledger.state is before
+
+
+def test_nobody_has_rows_computed_for_nothing_without_end(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(32)
+    node, start = nodes[0], len(PROMPT)
+    rows = torch.tensor([answer.tokens[-1], *[7] * 30], dtype=torch.int32)
+    limit = node.core.ledger.state.order(answer.digest).limit
+    for _ in range(DISCARDS_PER_POSITION * limit // 31 + 1):
+        node.core.serving.forward(answer.digest, start, rows, discard=True)
+    with pytest.raises(BusyError):
+        node.core.serving.forward(answer.digest, start, rows, discard=True)
+    known = node.core.ledger.state.order(answer.digest)
+    assert DISCARDS_PER_POSITION * limit - 31 < known.discarded <= DISCARDS_PER_POSITION * limit
+    assert known.length == start + 31
+
+
+def test_rows_whose_root_was_asked_for_are_not_taken_back(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.begin()
+    answer.pay(10)
+    answer.decode(2)
+    with pytest.raises(PredecessorError):
+        nodes[0].core.serving.close_chunk(answer.digest, len(PROMPT), len(PROMPT) + 2, ())
+    with pytest.raises(PositionError):
+        nodes[0].core.serving.forward(answer.digest, len(PROMPT), torch.tensor([1], dtype=torch.int32), discard=True)
+    answer.close(len(PROMPT) + 2)
