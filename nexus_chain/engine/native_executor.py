@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import mmap
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -31,6 +33,7 @@ from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
 from nexus_chain.program.model import TORCH_DTYPES
 
 ALIGNMENT = 64
+HUGE_PAGE = 2 << 20
 MATRIX_KINDS = frozenset({"linear", "expert_linear"})
 SINGLE_THREAD_BYTES = 16 << 20  # weights times rows below which waiting for a second thread costs more than it helps
 
@@ -156,7 +159,14 @@ class NativeExecutor:
 
 
 def _allocate(buffer: Buffer, rows: int) -> Tensor:
-    return torch.empty(-(-buffer.row_bytes * rows // ALIGNMENT) * ALIGNMENT, dtype=torch.uint8)
+    """Uninitialised bytes; large buffers in huge pages, since touching thousands of small ones first takes long."""
+    size = -(-buffer.row_bytes * rows // ALIGNMENT) * ALIGNMENT
+    if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(size, dtype=torch.uint8)
+    memory = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.uint8)
 
 
 def _layer_pointers(state: SegmentState) -> ctypes.Array[LayerPointers]:

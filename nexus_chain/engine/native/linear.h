@@ -128,8 +128,11 @@ static int64_t row_block_bytes(const LinearShape *l, int64_t rows) {
 /* Rows [first, first + count) of a group, plane by plane. */
 static void gather_rows(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, RowBlock *b) {
     const int8_t *x = l->step->in[0];
-    for (int64_t i = 0; i < count * l->planes; i++) {
+    for (int64_t i = 0; i < count * l->planes; i++)
         b->row[i] = x + (row_number(g, first + i / l->planes) * l->planes + i % l->planes) * l->width;
+    for (int64_t i = 0; i < count * l->planes; i++) {
+        /* Other cores wrote many of the rows: as many lines as possible should be on their way at once. */
+        for (int64_t c = 0; i + 2 < count * l->planes && c < l->width; c += 64) __builtin_prefetch(b->row[i + 2] + c, 0, 2);
         b->start[i] = product_start(b->row[i], l->width);
     }
 }
