@@ -20,6 +20,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from nexus_chain.program.checkpoint import weight_files
+
 CARD = """\
 # {name}
 
@@ -76,7 +78,7 @@ def facts(folder: Path, training: dict[str, Any], metrics: dict[str, Any]) -> di
         "vocab": run["vocab_size"],
         "context": run["context"],
         "parameters": training["parameters"],
-        "size_mb": (folder / "model.safetensors").stat().st_size / 1e6,
+        "size_mb": sum((folder / name).stat().st_size for name in weight_files(folder)) / 1e6,
         "python": data["python"],
         "train_files": data["training"]["files"],
         "train_tokens": data["training"]["tokens"],

@@ -1,13 +1,15 @@
 """The manifest of a model version: the files it consists of, each with its CID.
 
 The registry keeps the manifest's CID, so whoever knows a version's id can fetch the checkpoint and
-the tokenizer from any source of blocks and know that they are the published ones.
+the tokenizer from any source of blocks and know that they are the published ones. A sharded
+checkpoint is listed file by file: its index, every shard that this names, and no other weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 from nexus_chain.certificates.block_store import BlockSource, BlockStore, fetch_file
@@ -20,10 +22,12 @@ from nexus_chain.certificates.canonical import (
     require_semver,
 )
 from nexus_chain.certificates.errors import BlockTamperedError, TrainedFolderError
+from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE, weight_files
+from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.recipe import RECIPE_FILE
 
 FORMAT = "nexus.manifest.v1"
-CHECKPOINT_FILES = ("config.json", "model.safetensors")
+CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE)
 MAX_DOCUMENT_BYTES = 64 << 20
@@ -46,6 +50,11 @@ class FileReference:
     def store(cls, data: bytes, store: BlockStore) -> FileReference:
         """Keep a file in ``store`` and refer to it."""
         return cls(str(store.add_bytes(data)), "0x" + sha256(data).hexdigest(), len(data))
+
+    @classmethod
+    def store_path(cls, path: Path, store: BlockStore) -> FileReference:
+        """Keep the file at ``path``, which may be larger than memory, and refer to it."""
+        return cls(str(store.add_path(path)), file_sha256(path), path.stat().st_size)
 
     def fetch(self, source: BlockSource) -> bytes:
         """The file's verified bytes."""
@@ -70,7 +79,8 @@ class Manifest:
     def __post_init__(self) -> None:
         require(self.format == FORMAT, "manifest.format", f"must be {FORMAT}")
         require_semver(self.version, "manifest.version")
-        missing = [name for name in (*CHECKPOINT_FILES, TOKENIZER_FILE) if name not in self.files]
+        weights = INDEX_FILE if INDEX_FILE in self.files else SINGLE_FILE
+        missing = [name for name in (CONFIG_FILE, weights, TOKENIZER_FILE) if name not in self.files]
         require(not missing, "manifest.files", f"lacks {missing}")
         odd = [name for name in self.files if "/" in name or "\\" in name or name.startswith(".")]
         require(not odd, "manifest.files", f"has names that are no plain file names: {odd}")
@@ -79,9 +89,9 @@ class Manifest:
     def of_folder(cls, folder: Path, name: str, version: str, store: BlockStore) -> Manifest:
         """Store the files of a Hugging Face folder and list them."""
         files = {}
-        for file in (*CHECKPOINT_FILES, TOKENIZER_FILE, *OPTIONAL_FILES):
+        for file in (CONFIG_FILE, *weights_of(folder), TOKENIZER_FILE, *OPTIONAL_FILES):
             if (folder / file).is_file():
-                files[file] = FileReference.store((folder / file).read_bytes(), store)
+                files[file] = FileReference.store_path(folder / file, store)
             elif file not in OPTIONAL_FILES:
                 raise TrainedFolderError(f"{folder} has no {file}", advice="Give the folder of a trained model")
         return cls(name, version, files)
@@ -96,7 +106,46 @@ class Manifest:
         return str(store.add_bytes(canonical_bytes(self)))
 
     def fetch_files(self, source: BlockSource, folder: Path) -> None:
-        """Bring every file into ``folder``, verified."""
+        """Bring every file into ``folder``, verified. Raises TrainedFolderError as ``weights_of`` does."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, reference in self.files.items():
             (folder / name).write_bytes(reference.fetch(source))
+        weights_of(folder)
+
+
+def weights_of(folder: Path) -> tuple[str, ...]:
+    """Names of the files with a checkpoint's weights, as ``weight_files`` gives them.
+
+    Raises TrainedFolderError where one is missing, or where a file of weights lies beside a sharded
+    checkpoint that its index does not name: readers would disagree about which weights are meant.
+    """
+    try:
+        names = weight_files(folder)
+    except CheckpointLayoutError as cause:
+        raise TrainedFolderError(
+            cause.message, advice="Give the folder of a trained model, with every shard that its index names"
+        ) from cause
+    stray = {path.name for path in folder.glob("*.safetensors")}.difference(names)
+    if INDEX_FILE in names and stray:
+        raise TrainedFolderError(
+            f"{min(stray)} is in the folder, but {INDEX_FILE} does not name it",
+            advice="Remove it, or save the model again so that the index names every shard",
+        )
+    return names
+
+
+def weights_sha256(digests: Mapping[str, str]) -> str:
+    """One SHA-256 for a checkpoint's weights, from those of its files (0x hex by name).
+
+    That of a single file is its own; that of several is over the lines of ``sha256sum``, by name.
+    """
+    if set(digests) == {SINGLE_FILE}:
+        return digests[SINGLE_FILE]
+    lines = "".join(f"{digest[2:]}  {name}\n" for name, digest in sorted(digests.items()))
+    return "0x" + sha256(lines.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """0x hex of a file that may be larger than memory."""
+    with path.open("rb") as file:
+        return "0x" + file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,6 @@ import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tokenizers import Tokenizer
 
 from nexus_chain.certificates.held_out import HeldOutSample, LogitModel, Measurement, measure
 from nexus_chain.certificates.listing import DataListing
-from nexus_chain.certificates.manifest import TOKENIZER_FILE
+from nexus_chain.certificates.manifest import TOKENIZER_FILE, file_sha256, weights_of, weights_sha256
 from nexus_chain.certificates.publication import (
     LISTING_FILE,
     METRICS_FILE,
@@ -74,7 +73,7 @@ def _record(folder: Path, bits: ActivationBits, integer: Measurement, real: Meas
     return {
         "activation_bits": asdict(bits),
         "agreements": agreements,
-        "checkpoint_sha256": "0x" + sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        "checkpoint_sha256": weights_sha256({name: file_sha256(folder / name) for name in weights_of(folder)}),
         "hits_float32": sum(real.hits),
         "hits_integer": sum(integer.hits),
         "perplexity_float32": real.perplexity,

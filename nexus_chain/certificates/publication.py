@@ -13,7 +13,6 @@ training script) and, from ``scripts/certify_model.py``, ``data.json`` (the data
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from nexus_chain.certificates.certificate import (
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import TrainedFolderError
 from nexus_chain.certificates.listing import DataListing, corpus_hash
-from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest
+from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest, weights_of, weights_sha256
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
@@ -62,6 +61,7 @@ class Publication:
         """
         bits = ActivationBits(**_bits_of(folder))
         manifest = Manifest.of_folder(folder, name or folder.resolve().name, version, store)
+        _require_measured(folder, manifest)
         model = import_checkpoint(folder, widths=bits)
         return cls(
             folder,
@@ -149,11 +149,6 @@ class Publication:
         )
 
     def _metrics(self, metrics: dict[str, Any]) -> CertifiedMetrics:
-        checkpoint = "0x" + sha256(_read(self.folder, "model.safetensors")).hexdigest()
-        if metrics["checkpoint_sha256"] != checkpoint:
-            raise TrainedFolderError(
-                f"{METRICS_FILE} was measured on another checkpoint", advice="Run scripts/certify_model.py again"
-            )
         return CertifiedMetrics(
             sample=self.sample_cid,
             window=metrics["window"],
@@ -176,6 +171,16 @@ def require_trained_on(listing: DataListing, data: dict[str, Any]) -> None:
                 f"the {side} files listed are not those that {TRAINING_FILE} names",
                 advice="List it with the training script and on the Python version that made the model",
             )
+
+
+def _require_measured(folder: Path, manifest: Manifest) -> None:
+    """Raise TrainedFolderError unless the metrics are those of the weights that ``manifest`` lists."""
+    weights = weights_sha256({name: manifest.files[name].sha256 for name in weights_of(folder)})
+    if _read_json(folder, METRICS_FILE).get("checkpoint_sha256") != weights:
+        raise TrainedFolderError(
+            f"{METRICS_FILE} was measured on another checkpoint: a file of weights has changed since",
+            advice="Restore the file, or run scripts/certify_model.py again",
+        )
 
 
 def _training(record: dict[str, Any]) -> CertifiedTraining:

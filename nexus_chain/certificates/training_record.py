@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from nexus_chain.certificates.certificate import Certificate, CertifiedTraining
 from nexus_chain.certificates.errors import TrainedFolderError
 from nexus_chain.json_text import parse_json
+from nexus_chain.program.checkpoint import Checkpoint
 
 _REQUIRED = ("seed", "steps", "batch", "context", "warmup", "weight_decay")
 _SHAPE = {  # name in the record: name in config.json
@@ -40,7 +39,7 @@ def check_training(certificate: Certificate, folder: Path) -> str:
     run = training.run
     seen = run["steps"] * run["batch"] * run["context"]
     _require(seen == training.tokens_seen, f"{training.tokens_seen} tokens seen, the run makes {int(seen)}")
-    held = _parameters(folder)
+    held = Checkpoint(folder).parameters()
     _require(held == training.parameters, f"the checkpoint has {held} parameters, the record {training.parameters}")
     return f"{int(run['steps'])} steps from seed {int(run['seed'])}, {training.parameters} parameters"
 
@@ -68,21 +67,6 @@ def _config(folder: Path) -> dict[str, Any]:
         raise _finding("config.json is not JSON") from error
     _require(isinstance(config, dict), "config.json is no JSON object")
     return dict(config)
-
-
-def _parameters(folder: Path) -> int:
-    """Number of stored weights; a tied head is not stored twice."""
-    total = 0
-    try:
-        with safe_open(folder / "model.safetensors", framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (not a dict)
-                count = 1
-                for size in tensors.get_slice(name).get_shape():
-                    count *= size
-                total += count
-    except SafetensorError as error:
-        raise _finding(f"model.safetensors cannot be read ({error})") from error
-    return total
 
 
 def _finding(problem: str) -> TrainedFolderError:

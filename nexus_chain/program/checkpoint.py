@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ class Checkpoint:
         """Whether a tensor of this name is in the checkpoint."""
         return name in self._files
 
+    def parameters(self) -> int:
+        """Number of stored weights; a tied head is not stored twice."""
+        total = 0
+        for path in sorted(set(self._files.values())):
+            with _opened(path) as source:
+                total += sum(prod(source.get_slice(name).get_shape()) for name in source.keys())  # noqa: SIM118
+        return total
+
     def _require_layout(self, name: str, shape: tuple[int, ...]) -> None:
         with _opened(self._files[name]) as source:
             view = source.get_slice(name)
@@ -140,43 +149,76 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _tensor_files(folder: Path) -> dict[str, Path]:
-    """Which file holds which tensor."""
+def weight_files(folder: Path) -> tuple[str, ...]:
+    """Names of the files that hold a checkpoint's weights: the single one, or the index and its shards by name.
+
+    No tensor is read. Raises :class:`CheckpointLayoutError` where there are none or a shard is missing.
+    """
     if (folder / INDEX_FILE).is_file():
-        return _indexed_files(folder)
-    path = folder / SINGLE_FILE
-    if not path.is_file():
+        return (INDEX_FILE, *sorted(set(_weight_map(folder).values())))
+    if not (folder / SINGLE_FILE).is_file():
         raise CheckpointLayoutError(
             f"{folder} has neither {SINGLE_FILE} nor {INDEX_FILE}",
             advice="Save the model with save_pretrained; pickled .bin weights are not read.",
         )
-    with _opened(path) as source:
-        return dict.fromkeys(source.keys(), path)
+    return (SINGLE_FILE,)
 
 
-def _indexed_files(folder: Path) -> dict[str, Path]:
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether every file of weights is there; none is opened."""
+    try:
+        return bool(weight_files(folder))
+    except CheckpointLayoutError:
+        return False
+
+
+def _tensor_files(folder: Path) -> dict[str, Path]:
+    """Which file holds which tensor."""
+    first, *shards = weight_files(folder)
+    if not shards:
+        with _opened(folder / first) as source:
+            return dict.fromkeys(source.keys(), folder / first)
+    files = {name: folder / shard for name, shard in _weight_map(folder).items()}
+    _check_shards(files)
+    return files
+
+
+def _weight_map(folder: Path) -> dict[str, str]:
+    """Which shard holds which tensor, as the index says; every shard is in the folder, and there is one."""
     try:
         index = parse_json((folder / INDEX_FILE).read_bytes())["weight_map"]
-        files = {str(name): folder / str(file) for name, file in index.items()}
+        shards = {str(name): str(shard) for name, shard in index.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise CheckpointLayoutError(
             f"{INDEX_FILE} has no weight map ({cause!r})", advice="Download the index of the checkpoint again."
         ) from cause
+    if not shards:
+        raise CheckpointLayoutError(f"{INDEX_FILE} names no tensor", advice=DOWNLOAD_AGAIN)
+    for shard in sorted(set(shards.values())):
+        if Path(shard).name != shard or not (folder / shard).is_file():
+            raise CheckpointLayoutError(
+                f"{INDEX_FILE} names {shard}, which is not in the folder", advice="Download the missing shard."
+            )
+    return shards
+
+
+def _check_shards(files: Mapping[str, Path]) -> None:
+    """Raise unless every shard holds the tensors that the index (``files``) puts there, and no others."""
+    unnamed: list[tuple[str, Path]] = []
     for path in sorted(set(files.values())):
-        _check_shard(path, folder, {name for name, file in files.items() if file == path})
-    return files
-
-
-def _check_shard(path: Path, folder: Path, names: set[str]) -> None:
-    if path.parent != folder or not path.is_file():
-        raise CheckpointLayoutError(
-            f"{INDEX_FILE} names {path.name}, which is not in the folder", advice="Download the missing shard."
-        )
-    with _opened(path) as source:
-        held = set(source.keys())
-    if absent := sorted(names - held):
+        names = {name for name, file in files.items() if file == path}
+        with _opened(path) as source:
+            held = set(source.keys())
+        if absent := sorted(names - held):
+            raise TensorMismatchError(
+                f"{_listed(absent)} missing from {path.name}, where {INDEX_FILE} says it is", advice=DOWNLOAD_AGAIN
+            )
+        unnamed += [(name, path) for name in sorted(held - names)]
+    if unnamed:
+        name, path = unnamed[0]
         raise TensorMismatchError(
-            f"{_listed(absent)} missing from {path.name}, where {INDEX_FILE} says it is", advice=DOWNLOAD_AGAIN
+            f"{_listed([name])} in {path.name}, where {INDEX_FILE} does not put it",
+            advice="Save the model again, so that its index names every tensor.",
         )
 
 

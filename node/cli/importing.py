@@ -16,7 +16,6 @@ from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.staging import staged
 
-CHECKPOINT_FILE = "model.safetensors"
 METRICS_FILE = "metrics.json"
 
 

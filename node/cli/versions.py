@@ -10,8 +10,9 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.client.errors import ModelFilesError
 from nexus_chain.client.model_files import TOKENIZER_FILE, ModelFiles, find_model_files, folders_in
+from nexus_chain.program.checkpoint import holds_checkpoint
 from nexus_chain.program.model import PROGRAM_FILE
-from node.cli.importing import CHECKPOINT_FILE, import_folder
+from node.cli.importing import import_folder
 from node.cli.output import hex_id, spinner
 from node.cli.settings import Settings
 
@@ -47,7 +48,7 @@ def _files(settings: Settings, version: bytes, record: ModelVersion) -> ModelFil
 def _checkpoints(settings: Settings, record: ModelVersion) -> Iterator[Path]:
     """Hugging Face folders with the version's tokenizer and without a program yet."""
     for folder in folders_in(places(settings)):
-        complete = (folder / CHECKPOINT_FILE).is_file() and (folder / TOKENIZER_FILE).is_file()
+        complete = (folder / TOKENIZER_FILE).is_file() and holds_checkpoint(folder)
         imported = (folder / PROGRAM_FILE).is_file()
         if complete and not imported and ModelFiles(folder).tokenizer_hash == record.tokenizer_hash:
             yield folder

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "certificates"))
 
 from kubo_rpc_server import start  # noqa: E402
+from sharded_checkpoint import flip_a_weight, shard_name, sharded_twin  # noqa: E402
 from tiny_publication import HELD_OUT, TRAINING, FloatModel, train  # noqa: E402
 
 from nexus_chain.certificates.block_store import BlockStore  # noqa: E402
@@ -116,6 +117,60 @@ def test_pins_wait_for_the_daemon(publisher: Nexus, place: tuple[Path, str], tmp
         server.wait()
 
 
+def test_a_sharded_checkpoint_is_published_and_audited_like_its_single_file(
+    publisher: Nexus, place: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = sharded_twin(place[0] / "tiny", tmp_path / "sharded")
+    roots = publisher("model", "import", place[0] / "tiny", "--out", tmp_path / "imported", "--json").json
+    server, address = start(tmp_path / "port")
+    try:
+        arguments = ("model", "publish", folder, "--version", "4.0.0", "--json")
+        published = publisher(*arguments, "--ipfs", address)
+        assert (published.code, published.json["pinned"]) == (0, True), published.err
+        cid = published.json["certificate_cid"]
+        shutil.move(place[0] / "blocks", tmp_path / "blocks")  # the daemon alone has every shard
+        audited = publisher("audit", cid, "--ipfs", address, "--json")
+    finally:
+        shutil.move(tmp_path / "blocks", place[0] / "blocks")
+        server.terminate()
+        server.wait()
+    assert audited.json["passed"], audited.json
+    (model,) = (m for m in publisher("models", "--json").json["models"] if m["certificate_cid"] == cid)
+    assert (model["weights_root"], model["program_root"]) == (roots["weights_root"], roots["program_root"])
+
+
+def _missing(folder: Path) -> None:
+    (folder / shard_name(3, 3)).unlink()
+
+
+def _extra(folder: Path) -> None:
+    shutil.copyfile(folder / shard_name(1, 3), folder / "extra.safetensors")
+
+
+def _tampered(folder: Path) -> None:
+    flip_a_weight(folder / shard_name(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_missing, f"names {shard_name(3, 3)}, which is not in the folder"),
+        (_extra, "extra.safetensors is in the folder, but"),
+        (_tampered, "a file of weights has changed since"),
+    ],
+)
+def test_a_spoilt_sharded_checkpoint_is_refused_before_anything_is_registered(
+    publisher: Nexus, place: tuple[Path, str], tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    folder = sharded_twin(place[0] / "tiny", tmp_path / "sharded")
+    before = publisher("models", "--json").json
+    spoil(folder)
+    refused = publisher("model", "publish", folder, "--version", "4.1.0", "--json")
+    assert (refused.code, refused.json["error"]["type"]) == (1, "TrainedFolderError")
+    assert message in refused.json["error"]["message"]
+    assert publisher("models", "--json").json == before
+
+
 def test_unmeasured_folder_is_not_published(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
     train(tmp_path)
     printed = publisher("model", "publish", tmp_path, "--json")
@@ -140,11 +195,12 @@ def test_a_model_measured_past_the_gate_is_published_only_when_wanted(
     assert publisher(*arguments, "--beyond-gate").code == 0
 
 
-def test_checkpoint_is_imported_when_first_needed(publisher: Nexus, place: tuple[Path, str]) -> None:
+def test_checkpoint_is_imported_when_first_needed(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = place
-    shutil.rmtree(folder / "models")
-    printed = publisher("--model-dir", folder / "tiny", "ask", "def f(", "--direct", "--max-tokens", 2, "--json")
-    assert printed.code == 1
-    assert printed.json["error"]["type"] == "NoNodeForLayersError"
-    (kept,) = (folder / "models").iterdir()
-    assert (kept / "program.json").is_file()
+    for checkpoint in (folder / "tiny", sharded_twin(folder / "tiny", tmp_path / "sharded")):
+        shutil.rmtree(folder / "models")
+        printed = publisher("--model-dir", checkpoint, "ask", "def f(", "--direct", "--max-tokens", 2, "--json")
+        assert printed.code == 1
+        assert printed.json["error"]["type"] == "NoNodeForLayersError"
+        (kept,) = (folder / "models").iterdir()
+        assert (kept / "program.json").is_file()

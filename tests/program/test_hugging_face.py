@@ -295,6 +295,21 @@ def test_a_shard_without_the_tensor_its_index_promises_is_refused(folder: Path) 
     assert f"Tensor {LINEAR} is missing from" in refusal(folder, TensorMismatchError)
 
 
+def test_a_tensor_that_the_index_does_not_name_is_refused(folder: Path) -> None:
+    """One file would be refused for it, so its shards are too; also for a second copy of a tensor."""
+    index = sharded(folder)
+    edited = {**load_file(folder / "two.safetensors"), LINEAR: load_file(folder / index["weight_map"][LINEAR])[LINEAR]}
+    assert index["weight_map"][LINEAR] == "one.safetensors"
+    save_file(edited, folder / "two.safetensors")
+    assert f"Tensor {LINEAR} is in two.safetensors, where" in refusal(folder, TensorMismatchError)
+
+
+def test_an_index_of_nothing_is_refused(folder: Path) -> None:
+    sharded(folder)
+    (folder / f"{FILE}.index.json").write_text('{"weight_map": {}}')
+    assert "names no tensor" in refusal(folder, CheckpointLayoutError)
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"weight_map": 3}'])
 def test_a_broken_index_is_refused(folder: Path, text: str) -> None:
     sharded(folder)
