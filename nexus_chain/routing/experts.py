@@ -1,7 +1,7 @@
 """Which experts of a mixture stay in memory: those that tokens use most. Names and numbers only.
 
 An expert is all weights named ``layers.L.mlp.experts.E.*``. What is measured is how often each was
-chosen (a histogram by layer); what is not resident is read from disk when a token wants it.
+chosen (a histogram by layer, see ``expert_uses``); what is not resident is read from disk when a token wants it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ The last three may be left out; ``disk`` is read per second. A histogram is {"LA
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ def read_histogram(path: Path) -> Histogram:
         raise PlanInputError(
             f"{path} is no histogram of experts ({error})", advice='Write {"0": [uses of expert 0, of expert 1, ...]}.'
         ) from error
+
+
+def write_histogram(uses: Histogram, path: Path) -> None:
+    """Write what ``read_histogram`` reads."""
+    path.write_text(json.dumps({str(layer): list(row) for layer, row in sorted(uses.items())}) + "\n")
 
 
 def _read(path: Path) -> Any:

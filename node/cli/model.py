@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli import experts as expert_commands
 from node.cli import shards as shard_commands
 from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
@@ -21,6 +22,7 @@ app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_ar
 app.command("inspect")(shard_commands.inspect)
 app.command("verify")(shard_commands.verify)
 app.command("plan")(shard_commands.plan)
+app.command("expert-uses")(expert_commands.expert_uses)
 CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a trained Hugging Face checkpoint.")]
 GATE_PER_CENT = 0.5
 GateOption = Annotated[

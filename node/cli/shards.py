@@ -207,7 +207,7 @@ def plan(
     nodes: Annotated[Path, typer.Option(help="JSON list of nodes: id, memory, measured tokens per second.")],
     positions: ContextOption = 0,
     sessions: SessionsOption = 1,
-    expert_uses: Annotated[Path | None, typer.Option(help="JSON histogram of expert uses by layer.")] = None,
+    expert_uses: Annotated[Path | None, typer.Option(help="Histogram that `nexus model expert-uses` wrote.")] = None,
     coverage: Annotated[float, typer.Option(help="Share of uses whose experts stay in memory.")] = 0.95,
     resident: Annotated[Path | None, typer.Option(help="Write the resident experts' weights there.")] = None,
     json: JsonFlag = False,
