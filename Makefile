@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup build demo test test-python test-forge test-ape check format bench \
+.PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         bench-trace bench-llama-cpp bench-serving \
         fuzz-operators symbolic vectors generate clean
@@ -24,6 +24,9 @@ build: setup ## Compile the contracts
 
 demo: build ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
 	@python scripts/demo.py
+
+demo-embeddings: build ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
+	@python scripts/demo_embeddings.py
 
 test: test-forge test-ape test-python ## Every test
 

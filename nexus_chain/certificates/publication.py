@@ -2,7 +2,8 @@
 
 A trained folder holds the Hugging Face checkpoint and tokenizer, ``training.json`` (written by the
 training script) and, from ``scripts/certify_model.py``, ``data.json`` (the data listing),
-``held_out.json.gz`` (the sample) and ``metrics.json``. Nothing is measured here.
+``held_out.json.gz`` (the sample) and ``metrics.json``. Nothing is measured here. A checkpoint without
+these records can be released without a certificate (``Release``).
 
     publication = Publication.prepare(folder, store, "1.0.0")
     version_id = ...register publication.manifest_cid and publication.commitment on-chain...
@@ -28,10 +29,11 @@ from nexus_chain.certificates.certificate import (
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import TrainedFolderError
 from nexus_chain.certificates.listing import DataListing, corpus_hash
-from nexus_chain.certificates.manifest import TOKENIZER_FILE, Manifest, weights_of, weights_sha256
+from nexus_chain.certificates.manifest import TOKENIZER_FILE, FileReference, Manifest, weights_of, weights_sha256
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program.recipe import RECIPE_FILE
 
 LISTING_FILE = "data.json"
 SAMPLE_FILE = "held_out.json.gz"
@@ -41,15 +43,48 @@ NO_PARENT = bytes(32)
 
 
 @dataclass(frozen=True)
-class Publication:
-    """A trained folder whose files are in the block store and whose roots are known."""
+class Release:
+    """A model version's files, in the block store, and its roots: what the registry is told.
+
+    By itself it is a version without a certificate: whose weights these are is known, not where they come from.
+    """
 
     folder: Path
     manifest: Manifest
     manifest_cid: str
     model: IntegerModel
     commitment: ModelCommitment
-    activation_bits: ActivationBits
+    recipe: Recipe
+
+    @classmethod
+    def of(
+        cls, folder: Path, model: IntegerModel, recipe: Recipe, store: BlockStore, version: str, name: str | None = None
+    ) -> Release:
+        """Keep the checkpoint's files in ``store``, with the ``recipe`` that made ``model`` of them.
+
+        Raises TrainedFolderError where a file is missing.
+        """
+        listed = Manifest.of_folder(folder, name or folder.resolve().name, version, store)
+        chosen = FileReference.store(recipe.to_json().encode(), store)
+        manifest = replace(listed, files={**listed.files, RECIPE_FILE: chosen})
+        return cls(folder, manifest, manifest.store(store), model, ModelCommitment.of(model), recipe)
+
+    @property
+    def tokenizer_sha256(self) -> bytes:
+        """SHA-256 of tokenizer.json, as the model registry keeps it."""
+        return bytes.fromhex(self.manifest.files[TOKENIZER_FILE].sha256[2:])
+
+    @property
+    def cids(self) -> tuple[Cid, ...]:
+        """Every file that is needed to make the model again: what to pin."""
+        files = (file.cid for file in self.manifest.files.values())
+        return tuple(Cid.parse(cid) for cid in (self.manifest_cid, *files))
+
+
+@dataclass(frozen=True)
+class Publication(Release):
+    """A trained and measured folder: a release that can be certified."""
+
     listing_cid: str
     sample_cid: str
 
@@ -62,22 +97,18 @@ class Publication:
         bits = ActivationBits(**_bits_of(folder))
         manifest = Manifest.of_folder(folder, name or folder.resolve().name, version, store)
         _require_measured(folder, manifest)
-        model = import_checkpoint(folder, widths=bits)
+        recipe = replace(Recipe.of_folder(folder), widths=bits)
+        model = import_checkpoint(folder, recipe=recipe)
         return cls(
             folder,
             manifest,
             manifest.store(store),
             model,
             ModelCommitment.of(model),
-            bits,
+            recipe,
             str(store.add_bytes(_read(folder, LISTING_FILE))),
             str(store.add_bytes(_read(folder, SAMPLE_FILE))),
         )
-
-    @property
-    def tokenizer_sha256(self) -> bytes:
-        """SHA-256 of tokenizer.json, as the model registry keeps it."""
-        return bytes.fromhex(self.manifest.files[TOKENIZER_FILE].sha256[2:])
 
     @property
     def relative_increase(self) -> float:
@@ -91,15 +122,9 @@ class Publication:
         return float(found)
 
     @property
-    def recipe(self) -> Recipe:
-        """The choices of the import: what the folder records, with the widths that were measured."""
-        return replace(Recipe.of_folder(self.folder), widths=self.activation_bits)
-
-    @property
     def cids(self) -> tuple[Cid, ...]:
         """Every file that an auditor needs beside the certificate itself: what to pin."""
-        files = (file.cid for file in self.manifest.files.values())
-        return tuple(Cid.parse(cid) for cid in (self.manifest_cid, self.listing_cid, self.sample_cid, *files))
+        return (*super().cids, Cid.parse(self.listing_cid), Cid.parse(self.sample_cid))
 
     def certificate(self, publisher: str, model_version: bytes, parent: bytes = NO_PARENT) -> Certificate:
         """The unsigned certificate of the version registered as ``model_version`` by ``publisher``."""
@@ -130,7 +155,7 @@ class Publication:
             program_root=_hex(self.commitment.program_root),
             tokenizer_sha256=_hex(self.tokenizer_sha256),
             manifest=self.manifest_cid,
-            activation_bits=asdict(self.activation_bits),
+            activation_bits=asdict(self.recipe.widths),
         )
 
     def _data(self, data: dict[str, Any]) -> CertifiedData:
@@ -202,7 +227,8 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        advice = "Train a model first" if name == TRAINING_FILE else "Run scripts/certify_model.py on the folder"
+        measure = "Run scripts/certify_model.py on the folder, or publish it --uncertified"
+        advice = "Train a model first" if name == TRAINING_FILE else measure
         raise TrainedFolderError(f"{folder} has no readable {name}", advice=advice) from error
 
 

@@ -46,24 +46,42 @@ def import_folder(checkpoint: Path, folder: Path) -> Imported:
 
     Raises the importer's errors and ModelFilesError.
     """
-    recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
-    model = import_checkpoint(checkpoint, recipe=recipe)
-    keep(model, recipe, checkpoint, folder)
-    return Imported(model, recipe)
+    found = unmeasured(checkpoint)
+    keep(found.model, found.recipe, checkpoint, folder)
+    return found
 
 
 def import_measured(checkpoint: Path, folder: Path, measuring: Measuring) -> Imported:
     """Import ``checkpoint`` with the choices that it records or that meet the gate, and keep it in ``folder``.
 
-    A model that does not generate text has no perplexity and is imported unmeasured. Raises the
-    importer's errors, ModelFilesError and QualityError; past the gate nothing is kept, unless wanted.
+    Raises what ``measured`` raises, and ModelFilesError; past the gate nothing is kept, unless wanted.
+    """
+    found = measured(checkpoint, measuring)
+    keep(found.model, found.recipe, checkpoint, folder)
+    return found
+
+
+def unmeasured(checkpoint: Path) -> Imported:
+    """``checkpoint`` with the choices that it records, else the defaults; nothing is kept.
+
+    Raises the importer's errors and ModelFilesError.
+    """
+    recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
+    return Imported(import_checkpoint(checkpoint, recipe=recipe), recipe)
+
+
+def measured(checkpoint: Path, measuring: Measuring) -> Imported:
+    """``checkpoint`` with the choices that it records or that meet the gate; nothing is kept.
+
+    A model that does not generate text has no perplexity and is not measured. Raises the importer's
+    errors and QualityError, also past the gate, unless that is wanted.
     """
     from nexus_chain.quality import choose_recipe, require_within
     from nexus_chain.quality.calibration import calibration_windows
 
     source = Checkpoint(checkpoint)
     if not architecture(source.config).endswith("ForCausalLM"):
-        return import_folder(checkpoint, folder)
+        return unmeasured(checkpoint)
     recorded = recorded_recipe(checkpoint)
     windows = calibration_windows(checkpoint, source.config, measuring.text)
     choice = choose_recipe(
@@ -71,7 +89,6 @@ def import_measured(checkpoint: Path, folder: Path, measuring: Measuring) -> Imp
     )
     if not measuring.beyond_gate:
         require_within(choice.comparison.relative_increase, measuring.gate)
-    keep(choice.model, choice.recipe, checkpoint, folder)
     return Imported(choice.model, choice.recipe, choice.comparison.figures())
 
 

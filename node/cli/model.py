@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from node.cli import experts as expert_commands
+from node.cli import publishing
 from node.cli import shards as shard_commands
 from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
-from node.cli.settings import JsonFlag, Settings, settings_of
-
-if TYPE_CHECKING:
-    from nexus_chain.certificates.kubo import Pinner
-    from nexus_chain.certificates.publication import Publication
-    from nexus_chain.chain.contracts import Contracts
-    from nexus_chain.chain.model_registry import ModelVersion
+from node.cli.publishing import GATE_PER_CENT, BeyondGateFlag, GateOption
+from node.cli.settings import JsonFlag, settings_of
 
 app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_args_is_help=True, rich_markup_mode=None)
 app.command("inspect")(shard_commands.inspect)
 app.command("verify")(shard_commands.verify)
 app.command("plan")(shard_commands.plan)
 app.command("expert-uses")(expert_commands.expert_uses)
-CheckpointArgument = Annotated[Path, typer.Argument(help="Folder of a trained Hugging Face checkpoint.")]
-GATE_PER_CENT = 0.5
-GateOption = Annotated[
-    float, typer.Option(min=0.0, help="Largest increase of perplexity against float32, in per cent.")
-]
-BeyondGateFlag = Annotated[bool, typer.Option("--beyond-gate", help="Go on even if the increase is past the gate.")]
+app.command("publish")(publishing.publish)
+app.command("pin")(publishing.pin)
 
 
 @app.command("import")
@@ -105,96 +97,6 @@ def shard(
     table("Shards", ("layers", "size", "file"), shown)
 
 
-@app.command("publish")
-def publish(
-    context: typer.Context,
-    checkpoint: CheckpointArgument,
-    version: Annotated[str, typer.Option(help="Semantic version, such as 1.0.0.")] = "1.0.0",
-    price: Annotated[int, typer.Option(min=0, help="Suggested wei per token over all layers.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name in the certificate [default: the folder's].")] = None,
-    parent: Annotated[str | None, typer.Option(help="Version this one came from, its id or the beginning.")] = None,
-    ipfs: Annotated[str | None, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon to pin to as well.")] = None,
-    gate: GateOption = GATE_PER_CENT,
-    beyond_gate: BeyondGateFlag = False,
-    json: JsonFlag = False,
-) -> None:
-    """Prove, register and certify a trained model; its files go into the block store.
-
-    The folder needs the records that scripts/train_model.py and scripts/certify_model.py write.
-    """
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.publication import Publication
-    from nexus_chain.disputes.caps import check_caps
-    from nexus_chain.program.overflow import prove_no_overflow
-    from nexus_chain.quality import require_within
-    from nexus_chain.quality.calibration import require_vocabulary
-    from node.cli.importing import keep
-    from node.cli.versions import choose_version
-
-    settings = settings_of(context)
-    contracts = settings.wallet_chain
-    store = BlockStore(settings.home.prepare().blocks)
-    pinner = _pinner(settings, ipfs) if ipfs else None  # a bad address is refused before anything is paid for
-    with spinner("Importing and hashing", quiet=json):
-        publication = Publication.prepare(checkpoint, store, version, name)
-    require_vocabulary(checkpoint, publication.model.program.shape.vocab)
-    if not beyond_gate:
-        require_within(publication.relative_increase, gate / 100)
-    with spinner("Proving that no operation overflows", quiet=json):
-        proof = prove_no_overflow(publication.model.program)
-        check_caps(publication.model.program)
-    before = choose_version(settings, parent) if parent else bytes(32)
-    with spinner("Registering", quiet=json):
-        version_id, published_gas = _register(
-            contracts, settings.wallet.address, _stated(publication, version, price, before)
-        )
-        signed = publication.certificate(settings.wallet.address, version_id, before).sign(settings.wallet)
-        cid = store.add_bytes(signed.to_bytes())
-        anchored = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
-    keep(publication.model, publication.recipe, checkpoint, settings.home.models / version_id.hex()[:16])
-    pinned = pinner.pin_all([cid, *publication.cids]) if pinner else None
-    document = {
-        "model_version": hex_id(version_id),
-        "certificate_cid": str(cid),
-        "manifest_cid": publication.manifest_cid,
-        "overflow_bits": proof.bits,
-        "gas": {"publish": published_gas, "anchor": anchored.gas},
-        "pinned": pinned,
-    }
-    if json:
-        emit_json(document)
-        return
-    result(hex_id(version_id))
-    note(f"Certificate {cid}; the largest intermediate needs {proof.bits} bits. Audit it with `nexus audit {cid}`.")
-    if pinned is False:
-        note("The IPFS daemon did not take everything; the block store keeps it. Try again with `nexus model pin`.")
-
-
-@app.command("pin")
-def pin(
-    context: typer.Context,
-    ipfs: Annotated[str, typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon, such as /ip4/127.0.0.1/tcp/5001.")],
-    json: JsonFlag = False,
-) -> None:
-    """Offer everything again that an IPFS daemon did not take; exit code 1 while something waits."""
-    from nexus_chain.certificates.kubo import PinQueue
-
-    settings = settings_of(context)
-    pinned = _pinner(settings, ipfs).retry()
-    waiting = PinQueue(settings.home.pins).waiting()
-    if json:
-        left = [{"cid": str(entry.cid), "attempts": entry.attempts, "problem": entry.problem} for entry in waiting]
-        emit_json({"pinned": [str(cid) for cid in pinned], "waiting": left})
-    else:
-        for cid in pinned:
-            result(str(cid))
-        note(f"{len(pinned)} pinned, {len(waiting)} waiting.")
-        for entry in waiting:
-            note(f"{entry.cid}: {entry.problem}")
-    if waiting:
-        raise typer.Exit(1)
-
-
 def _told(quality: dict[str, float] | None) -> str:
     """What an import loses, in words."""
     if quality is None:
@@ -204,37 +106,3 @@ def _told(quality: dict[str, float] | None) -> str:
         f"({quality['relative_increase']:+.3%}); the same best token in {quality['top1_agreement']:.2%} of "
         f"{quality['tokens']} predictions."
     )
-
-
-def _register(contracts: Contracts, publisher: str, stated: ModelVersion) -> tuple[bytes, int]:
-    """(version id, gas); goes on after a crash between registering and anchoring, where gas is 0."""
-    version = contracts.models.id_of(publisher, stated)
-    if contracts.models.publisher_of(version) and contracts.certificates.certificate(version) is None:
-        return version, 0
-    version, mined = contracts.models.publish(stated)
-    return version, mined.gas
-
-
-def _stated(publication: Publication, version: str, price: int, parent: bytes) -> ModelVersion:
-    from nexus_chain.chain.model_registry import ModelVersion, SemVer
-
-    major, minor, patch = (int(part) for part in version.split("."))
-    return ModelVersion(
-        publication.commitment.weights_root,
-        publication.commitment.program_root,
-        publication.tokenizer_sha256,
-        price,
-        publication.model.program.shape.layers,
-        SemVer(major, minor, patch),
-        publication.manifest_cid,
-        parent,
-    )
-
-
-def _pinner(settings: Settings, address: str) -> Pinner:
-    """What pins files of this home's block store to the daemon at ``address``. Raises IpfsDaemonError."""
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
-
-    home = settings.home.prepare()
-    return Pinner(BlockStore(home.blocks), PinQueue(home.pins), KuboDaemon(address))

@@ -20,6 +20,7 @@ from sharded_checkpoint import flip_a_weight, shard_name, sharded_twin  # noqa: 
 from tiny_publication import HELD_OUT, TRAINING, FloatModel, train  # noqa: E402
 
 from nexus_chain.certificates.block_store import BlockStore  # noqa: E402
+from nexus_chain.certificates.manifest import Manifest  # noqa: E402
 from nexus_chain.certificates.measurement import measure_folder  # noqa: E402
 from nexus_chain.certificates.publication import Publication  # noqa: E402
 from nexus_chain.chain.contracts import Contracts  # noqa: E402
@@ -27,7 +28,9 @@ from nexus_chain.chain.deployer import ArtefactCreator, deploy  # noqa: E402
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil  # noqa: E402
 from nexus_chain.chain.wallet import Wallet  # noqa: E402
 from nexus_chain.client.model_files import ModelFiles  # noqa: E402
-from node.cli.model import _stated  # noqa: E402
+from nexus_chain.program import Recipe, import_checkpoint  # noqa: E402
+from nexus_chain.program.smoothing import groups  # noqa: E402
+from node.cli.publishing import stated  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None
     # A crash between registering and anchoring: the second run only anchors.
     contracts = Contracts.connect(place[1], folder / "deployments" / "31337.json", Wallet.from_hex(DEVELOPMENT_KEYS[2]))
     publication = Publication.prepare(folder / "tiny", BlockStore(folder / "blocks"), "1.3.0")
-    contracts.models.publish(_stated(publication, "1.3.0", 7, bytes(32)))
+    contracts.models.publish(stated(publication, "1.3.0", 7, bytes(32)))
     resumed = publisher("model", "publish", folder / "tiny", "--version", "1.3.0", "--price", 7, "--json")
     assert (resumed.code, resumed.json["gas"]["publish"]) == (0, 0)
     assert publisher("audit", resumed.json["certificate_cid"], "--json").json["passed"]
@@ -176,6 +179,47 @@ def test_unmeasured_folder_is_not_published(publisher: Nexus, place: tuple[Path,
     printed = publisher("model", "publish", tmp_path, "--json")
     assert printed.code == 1
     assert printed.json["error"]["type"] == "TrainedFolderError"
+    assert "--uncertified" in printed.json["error"]["advice"]
+
+
+def test_a_checkpoint_of_others_is_published_without_a_certificate(
+    publisher: Nexus, place: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = sharded_twin(place[0] / "tiny", tmp_path / "sharded")
+    for record in ("training.json", "data.json", "held_out.json.gz", "metrics.json"):
+        (folder / record).unlink()
+    arguments = ("model", "publish", folder, "--version", "5.0.0", "--uncertified")
+    published = publisher(*arguments, "--json")
+    assert (published.code, published.json["certificate_cid"], published.json["gas"]["anchor"]) == (0, None, 0)
+    (model,) = (m for m in publisher("models", "--json").json["models"] if m["version"] == "5.0.0")
+    assert (model["id"], model["certificate_cid"]) == (published.json["model_version"], None)
+
+    manifest = Manifest.fetch(BlockStore(place[0] / "blocks"), published.json["manifest_cid"])
+    manifest.fetch_files(BlockStore(place[0] / "blocks"), tmp_path / "fetched")
+    again = publisher("model", "import", tmp_path / "fetched", "--out", tmp_path / "again", "--unmeasured", "--json")
+    for name in ("weights_root", "program_root"):
+        assert again.json[name] == model[name], "what the manifest lists makes the registered version"
+    kept = place[0] / "models" / published.json["model_version"][2:18]
+    assert (kept / "recipe.json").read_bytes() == (tmp_path / "fetched" / "recipe.json").read_bytes()
+
+    told = publisher(*arguments)
+    assert (told.code, told.out.strip()) == (0, model["id"]), "publishing it again changes nothing"
+    assert "cannot be audited" in told.err
+
+
+def test_a_checkpoint_of_others_is_measured_against_the_gate(
+    publisher: Nexus, place: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "spoilt"
+    shutil.copytree(ROOT / "nexus_chain/models/python-stdlib", folder, ignore=shutil.ignore_patterns("metrics.json"))
+    spoilt = {"2.value": (20, -20) * (groups(import_checkpoint(folder).program.shape)["2.value"] // 2)}
+    (folder / "recipe.json").write_text(Recipe(smoothing=spoilt).to_json())
+    arguments = ("model", "publish", folder, "--version", "5.1.0", "--uncertified", "--json")
+    before = publisher("models", "--json").json
+    refused = publisher(*arguments)
+    assert (refused.code, refused.json["error"]["type"]) == (1, "QualityGateError")
+    assert publisher("models", "--json").json == before
+    assert publisher(*arguments, "--beyond-gate").code == 0
 
 
 def test_a_model_measured_past_the_gate_is_published_only_when_wanted(
