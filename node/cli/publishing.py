@@ -57,11 +57,13 @@ def publish(
     A certificate needs the records that scripts/train_model.py and scripts/certify_model.py write.
     """
     from nexus_chain.certificates.block_store import BlockStore
+    from nexus_chain.certificates.canonical import require_semver
     from nexus_chain.disputes.caps import check_caps
     from nexus_chain.program.overflow import prove_no_overflow
     from node.cli.importing import Measuring, keep
     from node.cli.versions import choose_version
 
+    require_semver(version, "version")  # before minutes of measuring
     settings = settings_of(context)
     contracts = settings.wallet_chain
     store = BlockStore(settings.home.prepare().blocks)

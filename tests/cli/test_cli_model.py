@@ -202,6 +202,9 @@ def test_a_checkpoint_of_others_is_published_without_a_certificate(
     kept = place[0] / "models" / published.json["model_version"][2:18]
     assert (kept / "recipe.json").read_bytes() == (tmp_path / "fetched" / "recipe.json").read_bytes()
 
+    odd = publisher("model", "publish", tmp_path / "absent", "--version", "5.0", "--uncertified", "--json")
+    assert "must be a version like 1.2.3" in odd.json["error"]["message"], "said before the folder is read"
+
     told = publisher(*arguments)
     assert (told.code, told.out.strip()) == (0, model["id"]), "publishing it again changes nothing"
     assert "cannot be audited" in told.err
