@@ -7,14 +7,14 @@ bad disk can pass off other bytes. Blocks are immutable: two processes may share
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import BlockError, BlockMissingError, BlockStoreError
-from nexus_chain.certificates.unixfs import blocks_of, children, read_file
+from nexus_chain.certificates.unixfs import blocks_of, children, read_chunks, read_file
 
 
 class BlockSource(Protocol):
@@ -127,3 +127,8 @@ def copy_file(source: BlockSource, root: Cid, store: BlockStore) -> None:
 def fetch_file(source: BlockSource, cid: str | Cid, limit: int = 1 << 32) -> bytes:
     """The verified bytes of a file of at most ``limit`` bytes."""
     return read_file(source.get, Cid.parse(cid) if isinstance(cid, str) else cid, limit)
+
+
+def fetch_chunks(source: BlockSource, cid: str | Cid, limit: int | None = None) -> Iterator[bytes]:
+    """As ``fetch_file`` piece by piece, for files that may be larger than memory."""
+    return read_chunks(source.get, Cid.parse(cid) if isinstance(cid, str) else cid, limit)

@@ -13,19 +13,19 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import ipfshttpclient
 from ipfshttpclient import exceptions as ipfs
 
-from nexus_chain.certificates.block_store import BlockStore, fetch_file
+from nexus_chain.certificates.block_store import BlockStore, fetch_chunks
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.errors import BlockMissingError, BlockStoreError, IpfsDaemonError, PinMismatchError
 
 _TIMEOUT_SECONDS = 30
 _BASE32 = {"cid-base": "base32"}  # js-ipfs answers in base58 otherwise
+_AS_WE_DO = {"pin": True, "raw-leaves": True, "cid-version": 1}
 _FIND_TIMEOUT = "2s"  # a daemon looks for a missing block for ever unless told otherwise
 
 
@@ -42,11 +42,10 @@ class KuboDaemon:
                 f"{address!r} is not a daemon's multiaddress ({error})", advice="Write it like /ip4/127.0.0.1/tcp/5001"
             ) from error
 
-    def add(self, data: bytes) -> Cid:
-        """Add and pin a file; returns the CID that the daemon reports."""
+    def add(self, chunks: Iterable[bytes]) -> Cid:
+        """Add and pin a file, sent piece by piece; returns the CID that the daemon reports."""
         with self._answers("add"):
-            answer = self._client.add(BytesIO(data), raw_leaves=True, cid_version=1, opts=dict(_BASE32))
-        return Cid.parse(str(answer["Hash"]))
+            return Cid.parse(str(self._client.add_bytes(chunks, opts={**_AS_WE_DO, **_BASE32})))
 
     def is_pinned(self, cid: Cid) -> bool:
         """Whether the daemon holds a recursive pin of ``cid``."""
@@ -149,9 +148,10 @@ class Pinner:
         Raises BlockMissingError when the store lacks the file and PinMismatchError when the daemon
         computes another address (it chunks differently; its pin would not keep our blocks).
         """
-        data = fetch_file(self._store, cid)
+        for _ in fetch_chunks(self._store, cid):
+            pass  # read once before anything is sent: what the store lacks is not the daemon's fault
         try:
-            reported = self._daemon.add(data)
+            reported = self._daemon.add(fetch_chunks(self._store, cid))
         except (IpfsDaemonError, BlockMissingError) as error:
             self._queue.note_failure(cid, error.message)
             return False

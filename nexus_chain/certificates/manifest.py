@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from nexus_chain.certificates.block_store import BlockSource, BlockStore, fetch_file
+from nexus_chain.certificates.block_store import BlockSource, BlockStore, fetch_chunks, fetch_file
 from nexus_chain.certificates.canonical import (
     canonical_bytes,
     read_canonical,
@@ -56,15 +56,26 @@ class FileReference:
         """Keep the file at ``path``, which may be larger than memory, and refer to it."""
         return cls(str(store.add_path(path)), file_sha256(path), path.stat().st_size)
 
-    def fetch(self, source: BlockSource) -> bytes:
-        """The file's verified bytes."""
-        data = fetch_file(source, self.cid, limit=max(self.size, 1))
-        if len(data) != self.size or "0x" + sha256(data).hexdigest() != self.sha256:
+    def fetch(self, source: BlockSource, path: Path) -> None:
+        """Bring the file, which may be larger than memory, to ``path``; nothing is there unless it is verified."""
+        try:
+            self._write(source, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _write(self, source: BlockSource, path: Path) -> None:
+        digest, size = sha256(), 0
+        with path.open("wb") as file:
+            for chunk in fetch_chunks(source, self.cid, limit=self.size):
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        if size != self.size or "0x" + digest.hexdigest() != self.sha256:
             raise BlockTamperedError(
                 f"the file at {self.cid} has another size or SHA-256 than its reference",
                 advice="Do not use it: the document that refers to it contradicts itself",
             )
-        return data
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ class Manifest:
         """Bring every file into ``folder``, verified. Raises TrainedFolderError as ``weights_of`` does."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, reference in self.files.items():
-            (folder / name).write_bytes(reference.fetch(source))
+            reference.fetch(source, folder / name)
         weights_of(folder)
 
 

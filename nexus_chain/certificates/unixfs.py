@@ -1,7 +1,8 @@
 """Files as IPFS blocks, bit for bit as Kubo's ``ipfs add --cid-version=1 --raw-leaves`` makes them.
 
 256 KiB chunks are raw leaves; up to 174 links make a dag-pb node, balanced (all leaves at the
-same depth); a file of one chunk is that leaf alone. ``blocks_of`` streams, so size is no limit.
+same depth); a file of one chunk is that leaf alone. ``blocks_of`` and ``read_chunks`` stream, so size
+is no limit.
 """
 
 from __future__ import annotations
@@ -62,14 +63,23 @@ def cid_of(data: bytes, chunk_bytes: int = CHUNK_BYTES) -> Cid:
 
 
 def read_file(get: Callable[[Cid], bytes], root: Cid, limit: int = 1 << 32) -> bytes:
-    """The bytes of the file at ``root``; ``get`` returns a block's bytes, which are verified here.
+    """The bytes of the file at ``root``. Raises as ``read_chunks`` does."""
+    return b"".join(read_chunks(get, root, limit))
+
+
+def read_chunks(get: Callable[[Cid], bytes], root: Cid, limit: int | None = None) -> Iterator[bytes]:
+    """The file at ``root`` piece by piece; ``get`` returns a block's bytes, which are verified here.
 
     Raises BlockTamperedError where they do not fit their address, CidFormatError where a block is
-    no UnixFS file, its sizes are wrong or it is larger than ``limit`` bytes.
+    no UnixFS file, its sizes are wrong or it is larger than ``limit`` bytes. The pieces before that
+    are the file's.
     """
-    out = bytearray()
-    _append_file(get, root, out, limit, MAX_DEPTH)
-    return bytes(out)
+    given = 0
+    for chunk in _leaves(get, root, MAX_DEPTH):
+        given += len(chunk)
+        if limit is not None and given > limit:
+            raise CidFormatError(f"{root} is larger than {limit} bytes", advice="Raise the limit if that is expected")
+        yield chunk
 
 
 def children(cid: Cid, data: bytes) -> list[tuple[Cid, int]]:
@@ -96,20 +106,21 @@ def _close(pending: list[list[_Link]], depth: int) -> Iterator[Block]:
     yield from _attach(pending, depth + 1, _Link(node.cid, sum(link.file_bytes for link in links), total))
 
 
-def _append_file(get: Callable[[Cid], bytes], cid: Cid, out: bytearray, limit: int, depth: int) -> None:
+def _leaves(get: Callable[[Cid], bytes], cid: Cid, depth: int) -> Iterator[bytes]:
+    """The raw leaves below ``cid``, in order; at most ``depth`` nodes above each."""
     data = cid.check(get(cid))
     if cid.codec == RAW:
-        out += data
+        yield data
     elif depth == 0:
         raise CidFormatError(f"{cid} is nested too deeply", advice="Ask for another file: no importer writes this")
     else:
         for child, size in _decode_node(data):
-            before = len(out)
-            _append_file(get, child, out, limit, depth - 1)
-            if len(out) - before != size:
+            left = size
+            for leaf in _leaves(get, child, depth - 1):
+                left -= len(leaf)
+                yield leaf
+            if left != 0:
                 raise CidFormatError(f"{cid} states {size} bytes for {child}", advice="Ask for another file")
-    if len(out) > limit:
-        raise CidFormatError(f"{cid} is larger than {limit} bytes", advice="Raise the limit if that is expected")
 
 
 def _varint(value: int) -> bytes:

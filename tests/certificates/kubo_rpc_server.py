@@ -56,12 +56,12 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        out = b""
+        out = bytearray()
         while length := int(self.rfile.readline(), 16):
             out += self.rfile.read(length)
             self.rfile.readline()
         self.rfile.readline()
-        return out
+        return bytes(out)
 
     def _answer(self, data: bytes, status: int = 200) -> None:
         self.send_response(status)

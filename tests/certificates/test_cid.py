@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nexus_chain.certificates.cid import DAG_PB, RAW, Cid
 from nexus_chain.certificates.errors import BlockTamperedError, CidFormatError
-from nexus_chain.certificates.unixfs import blocks_of, children, cid_of, read_file
+from nexus_chain.certificates.unixfs import _encode_node, _Link, blocks_of, children, cid_of, read_chunks, read_file
 
 VECTORS = [json.loads(line) for line in (Path(__file__).parents[1] / "vectors" / "cid.jsonl").read_text().splitlines()]
 
@@ -36,6 +36,9 @@ def test_file_comes_back_from_its_blocks(data: bytes, chunk: int) -> None:
     blocks = {block.cid: block.data for block in blocks_of(io.BytesIO(data), chunk)}
     root = cid_of(data, chunk)
     assert read_file(blocks.__getitem__, root) == data
+    pieces = list(read_chunks(blocks.__getitem__, root))
+    assert b"".join(pieces) == data
+    assert all(len(piece) <= chunk for piece in pieces)
     reached = {root}
     for cid in list(reached):
         reached |= {child for child, _ in children(cid, blocks[cid])}
@@ -102,3 +105,14 @@ def test_file_over_the_limit_is_refused() -> None:
     blocks = {block.cid: block.data for block in blocks_of(io.BytesIO(data), 1000)}
     with pytest.raises(CidFormatError, match="larger than 4999"):
         read_file(blocks.__getitem__, cid_of(data, 1000), limit=4999)
+    assert read_file(blocks.__getitem__, cid_of(data, 1000), limit=5000) == data
+
+
+def test_a_file_that_lies_about_its_parts_is_refused() -> None:
+    first, second = Cid.of(b"one"), Cid.of(b"second")
+    node = _encode_node([_Link(first, 3, 3), _Link(second, 5, 6)])
+    blocks = {first: b"one", second: b"second", Cid.of(node, DAG_PB): node}
+    pieces = read_chunks(blocks.__getitem__, Cid.of(node, DAG_PB))
+    assert [next(pieces), next(pieces)] == [b"one", b"second"]
+    with pytest.raises(CidFormatError, match=f"states 5 bytes for {second}"):
+        next(pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def test_pinned_file_can_be_fetched_from_the_daemon(
     assert daemon.is_pinned(cid)
     assert fetch_file(daemon, cid) == data
     assert queue.waiting() == []
+
+
+def test_pinning_holds_a_few_blocks_of_a_file_at_a_time(address: str, store: BlockStore, queue: PinQueue) -> None:
+    data = bytes(24 << 20)  # one block over and over: shards of real models are larger than memory
+    cid = store.add_bytes(data)
+    tracemalloc.start()
+    try:
+        assert Pinner(store, queue, KuboDaemon(address)).pin(cid)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert fetch_file(KuboDaemon(address), cid) == data
 
 
 def test_daemon_without_the_block_says_so(address: str) -> None:

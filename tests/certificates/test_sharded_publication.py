@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -17,7 +18,12 @@ from tiny_publication import Published, publish
 from nexus_chain.certificates.audit import audit
 from nexus_chain.certificates.block_store import BlockStore, copy_file
 from nexus_chain.certificates.cid import Cid
-from nexus_chain.certificates.errors import CertificateFormatError, TrainedFolderError
+from nexus_chain.certificates.errors import (
+    BlockTamperedError,
+    CertificateFormatError,
+    CidFormatError,
+    TrainedFolderError,
+)
 from nexus_chain.certificates.manifest import FileReference, Manifest, weights_sha256
 from nexus_chain.certificates.publication import Publication
 from nexus_chain.program.checkpoint import Checkpoint
@@ -127,6 +133,33 @@ def test_step_7_a_damaged_shard(twin: Published, tmp_path: Path) -> None:
     (path,) = tmp_path.rglob(cid)
     flip_a_weight(path)
     assert_fails_at(run(replace(twin, store=store)), 7, f"the bytes received for {cid} hash to")
+
+
+def test_a_shard_larger_than_memory_is_kept_and_fetched(tmp_path: Path) -> None:
+    (tmp_path / "shard").write_bytes(bytes(40 << 20))
+    store = BlockStore(tmp_path / "blocks")
+    tracemalloc.start()
+    try:
+        FileReference.store_path(tmp_path / "shard", store).fetch(store, tmp_path / "fetched")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "fetched").read_bytes() == bytes(40 << 20)
+
+
+def test_a_file_that_is_not_its_reference_is_not_left_behind(tmp_path: Path) -> None:
+    store = BlockStore(tmp_path / "blocks")
+    kept = FileReference.store(b"weights" * 50_000, store)
+    for wrong, error in (
+        (replace(kept, sha256="0x" + "ab" * 32), BlockTamperedError),
+        (replace(kept, size=kept.size + 1), BlockTamperedError),
+        (replace(kept, size=kept.size - 1), CidFormatError),
+    ):
+        with pytest.raises(error):
+            wrong.fetch(store, tmp_path / "fetched")
+        assert not (tmp_path / "fetched").exists()
+    kept.fetch(store, tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == b"weights" * 50_000
 
 
 def test_step_8_another_shard_in_due_form(twin: Published, folder: Path) -> None:
