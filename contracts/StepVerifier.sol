@@ -52,6 +52,7 @@ contract StepVerifier is IStepVerifier, StepReader {
     }
 
     /// @inheritdoc IStepVerifier
+    // slither-disable-next-line incorrect-return
     function convicts(
         Subject calldata subject,
         Claim calldata claim,

@@ -12,19 +12,20 @@ import {Step} from "./operators/Step.sol";
 /// @notice The second piece of {StepVerifier}: which tensors a trace has, those that no op of the segment puts out, and
 /// the score rows posted beside it.
 /// @dev Together they would not fit the limit of a contract's code. This one has no state either, and whoever calls it
-/// directly learns the same.
+/// directly learns the same. It inherits the interface because {StepVerifier} hands calls on as they came: the compiler
+/// keeps both to the same selectors and return types.
 // Casts: numbers come from u32 fields.
 // forge-lint: disable-next-item(unsafe-typecast)
-contract TraceVerifier is StepReader {
+contract TraceVerifier is IStepVerifier, StepReader {
     uint8 private constant I32 = 3;
 
-    /// @notice See {IStepVerifier-segment}.
+    /// @inheritdoc IStepVerifier
     function segment(
         bytes32 programRoot,
         uint16 layerStart,
         uint16 layerEnd,
         uint16 layers,
-        IStepVerifier.Boundary calldata boundary
+        Boundary calldata boundary
     )
         external
         pure
@@ -37,9 +38,9 @@ contract TraceVerifier is StepReader {
         } else {
             // INVARIANT: the program's last op. A place at the end of a tree has siblings on its left only, so a proof
             // for it in a tree of any size leads to the last leaf of the real one.
-            IStepVerifier.Descriptors memory end = boundary.end;
+            Descriptors memory end = boundary.end;
             if (end.data.length != 1 || end.first != end.size - 1) {
-                revert IStepVerifier.StepVerifier_BadWitness("boundary");
+                revert StepVerifier_BadWitness("boundary");
             }
             Descriptor.prove(programRoot, end);
             (, last) = Descriptor.numbersOf(Descriptor.parse(end.data[0], 1, 1));
@@ -48,11 +49,11 @@ contract TraceVerifier is StepReader {
         tensorCount = uint32(last - firstNumber + 1);
     }
 
-    /// @notice See {IStepVerifier-layout}.
+    /// @inheritdoc IStepVerifier
     function layout(
-        IStepVerifier.Subject calldata subject,
+        Subject calldata subject,
         uint32 tensorIndex,
-        IStepVerifier.Descriptors calldata descriptor
+        Descriptors calldata descriptor
     )
         external
         pure
@@ -62,20 +63,21 @@ contract TraceVerifier is StepReader {
         return (tensor.dtype, StepOpenings.shapeOf(tensor), StepOpenings.leavesOf(tensor));
     }
 
-    /// @notice See {IStepVerifier-convicts}: of the tensors that no op of the segment puts out.
+    /// @inheritdoc IStepVerifier
+    /// @dev Of the tensors that no op of the segment puts out; {StepVerifier} answers for all others.
     function convicts(
-        IStepVerifier.Subject calldata subject,
-        IStepVerifier.Claim calldata claim,
+        Subject calldata subject,
+        Claim calldata claim,
         bytes calldata witness
     )
         external
         view
         returns (bool)
     {
-        IStepVerifier.Witness memory given = abi.decode(witness, (IStepVerifier.Witness));
+        Witness memory given = abi.decode(witness, (Witness));
         if (_isSequence(subject, claim.tensorIndex)) return _sequenceIsWrong(subject, claim, given);
         if (claim.tensorIndex != 0) {
-            revert IStepVerifier.StepVerifier_NoSuchTensor(claim.tensorIndex, subject.tensorCount);
+            revert StepVerifier_NoSuchTensor(claim.tensorIndex, subject.tensorCount);
         }
         // INVARIANT: a node vouches for rows that exist. Where its values came from is the link game's question,
         // but a leaf that cannot be opened would shield every op that reads it.
@@ -83,12 +85,12 @@ contract TraceVerifier is StepReader {
         return malformed;
     }
 
-    /// @notice See {IStepVerifier-scoreRoot}.
+    /// @inheritdoc IStepVerifier
     function scoreRoot(
-        IStepVerifier.Subject calldata subject,
-        IStepVerifier.Claim calldata claim,
+        Subject calldata subject,
+        Claim calldata claim,
         uint32 element,
-        IStepVerifier.Descriptors calldata descriptor,
+        Descriptors calldata descriptor,
         bytes calldata records,
         bytes calldata scores
     )
@@ -102,10 +104,10 @@ contract TraceVerifier is StepReader {
         return Attention.scoreRoot(Attention.rowOf(step), records, scores);
     }
 
-    /// @notice See {IStepVerifier-convictsScores}.
+    /// @inheritdoc IStepVerifier
     function convictsScores(
-        IStepVerifier.Subject calldata subject,
-        IStepVerifier.Claim calldata claim,
+        Subject calldata subject,
+        Claim calldata claim,
         uint32 element,
         bytes32 root,
         bytes calldata witness
@@ -114,52 +116,44 @@ contract TraceVerifier is StepReader {
         view
         returns (bool)
     {
-        IStepVerifier.ScoreWitness memory given = abi.decode(witness, (IStepVerifier.ScoreWitness));
+        ScoreWitness memory given = abi.decode(witness, (ScoreWitness));
         Step.Data memory step;
         step.subject = subject;
         _readAttention(step, claim, element, given.descriptor);
         Attention.Row memory row = Attention.rowOf(step);
         Attention.checkLeaves(row, root, given);
-        if (given.part == IStepVerifier.ScorePart.Sum) {
+        if (given.part == ScorePart.Sum) {
             (bool short, int256 claimed) = _claimed(step, claim, given.leaf, element);
             return short || claimed != Attention.sum(row, given.records);
         }
         _openInputs(step, given.openings);
         _openWeights(step, given.openings);
-        if (given.part == IStepVerifier.ScorePart.Score) return Attention.scoreIsWrong(step, row, given);
+        if (given.part == ScorePart.Score) return Attention.scoreIsWrong(step, row, given);
         return Attention.blockIsWrong(step, row, given);
     }
 
     function _readAttention(
         Step.Data memory step,
-        IStepVerifier.Claim memory claim,
+        Claim memory claim,
         uint32 element,
-        IStepVerifier.Descriptors memory descriptor
+        Descriptors memory descriptor
     )
         private
         pure
     {
         _readOp(step, claim.tensorIndex, descriptor);
-        if (step.op.kind != Descriptor.ATTENTION) revert IStepVerifier.StepVerifier_WrongKind(step.op.kind);
+        if (step.op.kind != Descriptor.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
         Descriptor.Tensor memory tensor = Step.disputed(step);
         uint256 each = StepOpenings.leafElements(tensor);
         step.element = uint256(claim.leafIndex) * each + element;
         if (element >= each || step.element >= StepOpenings.elementsOf(tensor)) {
-            revert IStepVerifier.StepVerifier_BadWitness("element");
+            revert StepVerifier_BadWitness("element");
         }
     }
 
     /// @dev Number of the last tensor before `layer`, proven by two neighbours in the program.
-    function _cut(
-        bytes32 programRoot,
-        uint16 layer,
-        IStepVerifier.Descriptors memory ends
-    )
-        private
-        pure
-        returns (uint256 last)
-    {
-        if (ends.data.length != 2) revert IStepVerifier.StepVerifier_BadWitness("boundary");
+    function _cut(bytes32 programRoot, uint16 layer, Descriptors memory ends) private pure returns (uint256 last) {
+        if (ends.data.length != 2) revert StepVerifier_BadWitness("boundary");
         Descriptor.prove(programRoot, ends);
         Descriptor.Op memory before = Descriptor.parse(ends.data[0], 1, 1);
         Descriptor.Op memory behind = Descriptor.parse(ends.data[1], 1, 1);
@@ -168,21 +162,21 @@ contract TraceVerifier is StepReader {
         (first,) = Descriptor.numbersOf(behind);
         // INVARIANT: layers ascend in a valid program, so exactly one pair of neighbours lies on both sides.
         if (before.layer >= layer || behind.layer < layer || first != last + 1) {
-            revert IStepVerifier.StepVerifier_BadWitness("boundary");
+            revert StepVerifier_BadWitness("boundary");
         }
     }
 
     /// @dev The sequence is the prompt, then the sampled tokens.
     function _sequenceIsWrong(
-        IStepVerifier.Subject memory subject,
-        IStepVerifier.Claim memory claim,
-        IStepVerifier.Witness memory given
+        Subject memory subject,
+        Claim memory claim,
+        Witness memory given
     )
         private
         view
         returns (bool)
     {
-        if (given.openings.length != 1) revert IStepVerifier.StepVerifier_BadWitness("openings");
+        if (given.openings.length != 1) revert StepVerifier_BadWitness("openings");
         (bool short, uint256 place, int256 claimed) =
             _read(_row(subject.positions + 1), claim, given.leaf, given.element);
         if (short) return true;
@@ -200,9 +194,9 @@ contract TraceVerifier is StepReader {
     }
 
     function _tensor(
-        IStepVerifier.Subject memory subject,
+        Subject memory subject,
         uint32 tensorIndex,
-        IStepVerifier.Descriptors memory descriptor
+        Descriptors memory descriptor
     )
         private
         pure
@@ -210,7 +204,7 @@ contract TraceVerifier is StepReader {
     {
         // INVARIANT: only tensors that the trace has.
         if (tensorIndex >= subject.tensorCount) {
-            revert IStepVerifier.StepVerifier_NoSuchTensor(tensorIndex, subject.tensorCount);
+            revert StepVerifier_NoSuchTensor(tensorIndex, subject.tensorCount);
         }
         if (_isSequence(subject, tensorIndex)) return _row(uint256(subject.positions) + 1);
         if (tensorIndex == 0 && subject.firstNumber == 0) return _row(subject.positions);
@@ -220,7 +214,7 @@ contract TraceVerifier is StepReader {
         for (uint256 i = 0; i < op.inputs; ++i) {
             if (op.tensors[i].number == subject.firstNumber) return op.tensors[i];
         }
-        revert IStepVerifier.StepVerifier_BadWitness("input");
+        revert StepVerifier_BadWitness("input");
     }
 
     /// @dev Tokens: i32[count].

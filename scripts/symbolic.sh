@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
-pins=(halmos==0.3.3 slither-analyzer==0.11.6)
+pins=(halmos==0.3.3 cvc5==1.4.2 slither-analyzer==0.11.6)
 environment=build/symbolic-venv
 
 if [ "$(cat "$environment/.pins" 2>/dev/null)" != "${pins[*]}" ]; then

@@ -90,21 +90,74 @@ contract FixedPointProofs is Test {
         }
     }
 
-    /// @dev Narrower than the program: a and b below 2^8 instead of 2^31.
-    function check_q16Mantissa(uint8 a, uint8 b) public pure {
-        vm.assume(a >= 1 && b >= 1);
+    /// @dev All a and b in [1, 2^31): the mantissa depends on the shifted numbers alone (`check_q16OfShiftedNumbers`), and
+    /// these lie in [2^30, 2^31).
+    function check_q16Mantissa(uint32 a, uint32 b) public pure {
+        vm.assume(a >= 2 ** 30 && a < 2 ** 31 && b >= 2 ** 30 && b < 2 ** 31);
         (int256 m, int256 e) = FixedPoint.q16(int256(uint256(a)), int256(uint256(b)));
         assertTrue(m >= 2 ** 15 && m < 2 ** 16);
-        assertTrue(e >= -24 && e <= -8);
+        assertTrue(e == -16 || e == -15);
     }
 
-    /// @dev Narrower than the program: every x, but of the row maxima only powers of two and their predecessors.
-    function check_quantiseStaysWithinLevels8(int64 x, uint8 maximum) public pure {
-        _assertQuantised(x, maximum, 127);
+    function check_q16OfShiftedNumbers(uint32 a, uint32 b) public pure {
+        vm.assume(a >= 1 && a < 2 ** 31 && b >= 1 && b < 2 ** 31);
+        (int256 m, int256 e) = FixedPoint.q16(int256(uint256(a)), int256(uint256(b)));
+        (uint256 na, uint256 nb) = (31 - FixedPoint.bl(int256(uint256(a))), 31 - FixedPoint.bl(int256(uint256(b))));
+        uint256 shiftedA = uint256(a) << na;
+        uint256 shiftedB = uint256(b) << nb;
+        assertTrue(shiftedA >= 2 ** 30 && shiftedA < 2 ** 31 && shiftedB >= 2 ** 30 && shiftedB < 2 ** 31);
+        (int256 shiftedM, int256 shiftedE) = FixedPoint.q16(int256(shiftedA), int256(shiftedB));
+        assertEq(m, shiftedM);
+        assertEq(e, shiftedE + int256(nb) - int256(na));
     }
 
-    function check_quantiseStaysWithinLevels15(int64 x, uint8 maximum) public pure {
-        _assertQuantised(x, maximum, 16_383);
+    /// @dev For every x and every row maximum in [1, 2^31), Q stays within its levels. Four statements: Q rounds
+    /// clamp(x) * inverse, with a shift that the bit length of the maximum gives; that is |clamp(x)| * inverse rounded with
+    /// the sign of x; this product is at most levels << shift; what is rounded from such a product stays within the levels.
+    function check_quantiseRoundsAProduct(int64 x, uint32 a, uint16 levels) public pure {
+        for (uint256 bits = 1; bits <= 31; ++bits) {
+            if (a >> (bits - 1) != 1) continue;
+            int256 maximum = int256(uint256(a));
+            int256 y = FixedPoint.quantise(x, maximum, int256(uint256(levels)));
+            int256 inv = _inverse(maximum, int256(uint256(levels)), 16 + bits);
+            unchecked {
+                int256 product = FixedPoint.clamp(x, -maximum, maximum) * inv;
+                assertEq(y, (product + int256(1 << (15 + bits))) >> (16 + bits));
+            }
+            return;
+        }
+    }
+
+    function check_signOfAProduct(int64 x, uint64 inv, uint8 bits) public pure {
+        vm.assume(bits >= 1 && bits <= 31);
+        uint256 shift = 16 + uint256(bits);
+        unchecked {
+            int256 product = int256(x) * int256(uint256(inv));
+            int256 magnitude = (x < 0 ? -int256(x) : int256(x)) * int256(uint256(inv));
+            assertEq((product + int256(1 << (shift - 1))) >> shift, _rounded(magnitude, x < 0, shift));
+        }
+    }
+
+    /// @custom:halmos --solver-command "build/symbolic-venv/bin/python scripts/solve_as_integers.py"
+    function check_productIsAtMostTheLevels(uint256 x, uint256 a, bool wide) public pure {
+        for (uint256 bits = 1; bits <= 31; ++bits) {
+            if (a < 1 << (bits - 1) || a >= 1 << bits) continue;
+            vm.assume(x <= a);
+            int256 levels = wide ? int256(16_383) : int256(127);
+            unchecked {
+                uint256 product = x * uint256(_inverse(int256(a), levels, 16 + bits));
+                assertLe(product, uint256(levels << (16 + bits)));
+            }
+            return;
+        }
+    }
+
+    function check_roundedProductStaysWithinLevels(int256 product, uint8 bits, uint16 levels, bool negative) public pure {
+        vm.assume(bits >= 1 && bits <= 31);
+        uint256 shift = 16 + uint256(bits);
+        vm.assume(product >= 0 && product <= int256(uint256(levels)) << shift);
+        int256 y = _rounded(product, negative, shift);
+        assertTrue(-int256(uint256(levels)) <= y && y <= int256(uint256(levels)));
     }
 
     /// @dev Narrower than the program: each x below 2^6, and the neighbours of the squares of all powers of two.
@@ -126,14 +179,14 @@ contract FixedPointProofs is Test {
         assertGt((y + 1) * (y + 1), x);
     }
 
-    function _assertQuantised(int64 x, uint8 maximum, int256 levels) private pure {
-        for (uint8 i = 1; i <= 31; ++i) {
-            if (maximum == i) _assertWithin(FixedPoint.quantise(x, int256(1 << i) - 1, levels), levels);
-            if (maximum == 32 + i) _assertWithin(FixedPoint.quantise(x, int256(1 << (i - 1)), levels), levels);
-        }
+    function _inverse(int256 a, int256 levels, uint256 shift) private pure returns (int256) {
+        return (levels << shift) / a;
     }
 
-    function _assertWithin(int256 y, int256 levels) private pure {
-        assertTrue(-levels <= y && y <= levels);
+    function _rounded(int256 product, bool negative, uint256 shift) private pure returns (int256) {
+        unchecked {
+            int256 half = int256(1 << (shift - 1));
+            return (negative ? half - product : half + product) >> shift;
+        }
     }
 }
