@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import grpc
-
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.errors import NexusError
 from node.chain_view import ChainView
@@ -28,7 +26,8 @@ from node.registration import announce, require_registered
 from node.serving import Identity
 from node.settle import Settler
 from node.shard import load_shard, shard_engine
-from node.shard_service import start_server
+from node.shard_server import ShardServer
+from node.shard_service import ShardService
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class RunningNode:
     settler: Settler
     defence: Defence
     _contracts: Contracts
-    _server: grpc.Server
+    _server: ShardServer
     _roots: threading.Event
 
     @classmethod
@@ -82,7 +81,7 @@ class RunningNode:
             configuration.data, identity, model, engine, view, contracts.domain, terms, configuration.orders
         )
         try:
-            server, bound = start_server(core.serving, keys.tls, host, port)
+            server = ShardServer(lambda: ShardService(core.serving), keys.tls, host, port)
         except BaseException:
             core.close()
             raise
@@ -105,7 +104,9 @@ class RunningNode:
             view,
             interval=defence_interval(contracts, configuration),
         )
-        node = cls(configuration, address, model, bound, core, settler, defence, contracts, server, threading.Event())
+        node = cls(
+            configuration, address, model, server.port, core, settler, defence, contracts, server, threading.Event()
+        )
         node._begin()
         return node
 
@@ -141,7 +142,7 @@ class RunningNode:
     def stop(self) -> None:
         """Let open chunks end, take no more, post what was earned and the log's root, close the files."""
         self.core.serving.drain(self.configuration.drain)
-        self._server.stop(_GRACE).wait()
+        self._server.stop(_GRACE)
         self._roots.set()
         self.settler.stop()
         self.defence.stop()

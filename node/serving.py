@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -314,8 +313,11 @@ class Serving:
             size = len(self._receipts)
             return known.receipts, self._receipts.root(size), size
 
-    def boundary_rows(self, digest: bytes, at: int, signature: bytes) -> Iterator[tuple[int, Tensor]]:
-        """The rows in of an order, for its session key alone: (first position, rows) in position order."""
+    def boundary_rows(self, digest: bytes, at: int, signature: bytes, start: int = 0) -> Tensor:
+        """Rows in of an order from ``start`` on, for its session key alone: as many as fit a message, none at the end.
+
+        ``signature`` is over ``rows_request_digest`` for ``at``, Unix seconds.
+        """
         known = self._ledger.state.order(digest)
         wanted = rows_request_digest(digest, bytes.fromhex(self.identity.address[2:]), at)
         self._require_session_key(known, wanted, signature, "read this order's rows")
@@ -324,10 +326,8 @@ class Serving:
         if not self.model.serves(Order.from_json(known.order), known.segment):
             raise ModelNotServedError("the order's rows are of another layer range", advice="Ask the node's operator.")
         block = max(1, _BLOCK_BYTES // (4 * (self.model.input_width or 1)))
-        return (
-            (start, self._rows.read(digest, start, min(start + block, known.length)))
-            for start in range(0, known.length, block)
-        )
+        start = min(start, known.length)
+        return self._rows.read(digest, start, min(start + block, known.length))
 
     def _require_session_key(self, known: OrderState, wanted: bytes, signature: bytes, what: str) -> None:
         try:

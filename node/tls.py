@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from node.errors import DataFolderError
 
-#: The certificate's name; clients use it as the target name, because the key is what they pin.
+#: The certificate's name. Nobody relies on it: the key is what clients pin.
 TLS_NAME = "nexus-node"
 _VALID_DAYS = 3650
 _KEY_FILE = "tls.key"
@@ -28,15 +29,26 @@ _CERTIFICATE_FILE = "tls.crt"
 
 @dataclass(frozen=True)
 class TlsIdentity:
-    """Private key and certificate, both PEM."""
+    """A certificate (PEM) and the folder that holds it and its private key."""
 
-    private_key: bytes
+    folder: Path
     certificate: bytes
 
     @property
     def key_hash(self) -> bytes:
         """SHA-256 of the certificate's public key (SubjectPublicKeyInfo, DER): 32 bytes."""
         return spki_hash(self.certificate)
+
+    def server_context(self) -> ssl.SSLContext:
+        """What a server shows and speaks: TLS 1.3, nothing older. Raises DataFolderError."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0  # nobody resumes a session
+        try:
+            context.load_cert_chain(self.folder / _CERTIFICATE_FILE, self.folder / _KEY_FILE)
+        except OSError as error:
+            raise _unusable(self.folder, type(error).__name__) from error
+        return context
 
     def __repr__(self) -> str:
         return f"TlsIdentity({self.key_hash.hex()})"
@@ -48,8 +60,8 @@ class TlsIdentity:
         if not certificate_path.exists():
             cls._create(key_path, certificate_path)
         try:
-            identity = cls(key_path.read_bytes(), certificate_path.read_bytes())
-            key = serialization.load_pem_private_key(identity.private_key, None)
+            identity = cls(folder, certificate_path.read_bytes())
+            key = serialization.load_pem_private_key(key_path.read_bytes(), None)
             certified = x509.load_pem_x509_certificate(identity.certificate).public_key()
             matches = _spki(key.public_key()) == _spki(certified)
         except (OSError, ValueError, TypeError) as error:

@@ -62,7 +62,7 @@ from nexus_chain.program.sampling import Sampling
 from node.cli.output import ether
 from node.configuration import NodeConfiguration
 from node.identity import NodeKeys
-from node.proto.grpc_peer import dial
+from node.proto.tls_peer import dial
 
 FOLDER = ROOT / "build" / "demo"
 CHECKPOINT = ROOT / "nexus_chain" / "models" / "python-stdlib"

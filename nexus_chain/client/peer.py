@@ -1,7 +1,7 @@
 """What the client needs from a shard node, and what the chain says about one.
 
-``ShardPeer`` is the client's side of ``node/proto/shard.proto`` in plain types; the gRPC channel
-that implements it is ``node.proto.grpc_peer``, so that this package knows no transport.
+``ShardPeer`` is the client's side of ``node/proto/shard.proto`` in plain types; the connection
+that implements it is ``node.proto.tls_peer``, so that this package knows no transport.
 """
 
 from __future__ import annotations
@@ -69,19 +69,25 @@ class ShardPeer(Protocol):
         of an answer knows the order.
         """
 
-    def forward(self, order_digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> Tensor:
+    def forward(
+        self,
+        order_digest: bytes,
+        start: int,
+        rows: Tensor,
+        *,
+        discard: bool = False,
+        voucher: SignedVoucher | None = None,
+    ) -> Tensor:
         """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out.
 
-        ``discard``: the node drops what it holds from ``start`` on and has signed no receipt for.
+        ``discard``: the node drops what it holds from ``start`` on and has signed no receipt for. ``voucher`` is a
+        newer one, which the node takes before the rows.
         """
 
     def close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> SignedReceipt:
         """End the chunk [start, stop); returns the node's receipt, unchecked."""
-
-    def pay(self, voucher: SignedVoucher) -> None:
-        """Hand over a newer voucher."""
 
     def close(self) -> None:
         """Drop the connection. Never raises."""

@@ -3,7 +3,7 @@
 The client drives every segment itself (a star, not a chain), so it sees every boundary row. For
 each chunk (the prompt, then at most 32 positions):
 
-1. sign one voucher that prepays the chunk for every segment and hand it over
+1. sign one voucher that prepays the chunk for every segment; it goes along with the first rows
 2. feed position after position through the segments; the last one samples the next token. Guesses
    at the tokens after it (``drafts``) go along, and what was wrong of them is dropped again
 3. sign the TokenFeed for segment 0, then collect the receipts in segment order, each segment
@@ -28,7 +28,15 @@ from torch import Tensor
 from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
 from nexus_chain.client.drafts import Drafts
 from nexus_chain.client.errors import NodeError, NodeUnreachableError, NoSpareError
-from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedFeed, SignedOrder, SignedReceipt
+from nexus_chain.client.peer import (
+    Dial,
+    NodeContact,
+    ShardPeer,
+    SignedFeed,
+    SignedOrder,
+    SignedReceipt,
+    SignedVoucher,
+)
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
 from nexus_chain.client.store import ClientStore
@@ -36,7 +44,7 @@ from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION,
 from nexus_chain.market.pricing import billed_positions
 
 BLOCK_BYTES = 2 << 20
-"""Rows per message stay below this, half of gRPC's default limit."""
+"""Rows per message stay below this, half of what a message may have."""
 
 RECONNECTS = 2
 """How often a node is tried again when it cannot be reached and nobody else serves its segment."""
@@ -74,6 +82,7 @@ class Slot:
     """The node that serves one segment now.
 
     ``billed``: positions its receipts cover. ``ahead``: it holds rows beyond those that count, of wrong drafts.
+    ``voucher``: prepays the chunk, and is not handed over yet.
     """
 
     segment: int
@@ -81,6 +90,7 @@ class Slot:
     peer: ShardPeer | None = None
     billed: int = 0
     ahead: bool = False
+    voucher: SignedVoucher | None = None
     failed: list[str] = field(default_factory=list)
 
 
@@ -212,7 +222,8 @@ class Pipeline:
     def _try_rows(self, slot: Slot, start: int, rows: Tensor) -> Tensor:
         """Rows that may turn out wrong through one segment."""
         peer = slot.peer or self._attach(slot)
-        out = peer.forward(self.digest, start, rows, discard=slot.ahead)
+        out = peer.forward(self.digest, start, rows, discard=slot.ahead, voucher=slot.voucher)
+        slot.voucher = None
         slot.ahead = True  # until it is known how many of them count
         self.seen.check(slot.segment, start, len(rows), out, slot.contact.address)
         return out
@@ -232,7 +243,8 @@ class Pipeline:
             end = min(begin + block, stop)
             new = begin == self.seen.received(slot.segment)
             rows = self.seen.inputs(slot.segment, begin, end)
-            out = peer.forward(self.digest, begin, rows, discard=new and slot.ahead)
+            out = peer.forward(self.digest, begin, rows, discard=new and slot.ahead, voucher=slot.voucher)
+            slot.voucher = None
             slot.ahead = slot.ahead and not new
             fresh += self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)
         return fresh
@@ -243,15 +255,14 @@ class Pipeline:
         return self.order.asks[segment].wei_per_token * positions
 
     def _prepay(self, positions: int) -> None:
-        """One voucher for all segments of the chunk; connected nodes get it now, others when they are opened."""
+        """One voucher for all segments of the chunk, handed over with their next rows."""
         amounts: dict[str, int] = {}
         for slot in self._slots:
             due = self._price(slot.segment, positions)
             amounts[slot.contact.address] = amounts.get(slot.contact.address, 0) + due
         voucher = self._purse.prepay(amounts)
         for slot in self._slots:
-            if slot.peer is not None:
-                self._on(slot, lambda peer: peer.pay(voucher))
+            slot.voucher = voucher
 
     # ---------------------------------------------------------------- receipts
 
@@ -304,7 +315,7 @@ class Pipeline:
     def _attach(self, slot: Slot) -> ShardPeer:
         """Connect the slot's node, open the order there and bring it to where the answer is."""
         peer = self._dial(slot.contact)
-        slot.ahead = False
+        slot.ahead, slot.voucher = False, None  # the order comes with a voucher of its own
         try:
             voucher = self._purse.prepay({slot.contact.address: self._outstanding(slot)})
             order = (self.order, self._signature)

@@ -20,7 +20,7 @@ def nodes(
     from nexus_chain.client.network import ProbedNode, probe_nodes
     from nexus_chain.routing.registry_view import discover_nodes
     from node.cli.versions import choose_version, versions_of
-    from node.proto.grpc_peer import dial
+    from node.proto.tls_peer import dial
 
     chain = settings_of(context).chain
     wanted = [choose_version(settings_of(context), model)] if model else [v for v, _ in versions_of(chain)]

@@ -11,8 +11,6 @@ from node.proto import shard_pb2
 
 #: Seconds by which the clocks of a client and a node may differ when private rows are asked for.
 CLOCK_TOLERANCE = 300
-#: Metadata of ``Forward`` and ``CloseChunk``: the session key's signature over ``access_digest``.
-ACCESS = "nexus-access-bin"
 #: Bytes of the random challenge of ``Describe``.
 CHALLENGE_BYTES = 32
 
@@ -39,7 +37,7 @@ def rows_request_digest(order_digest: bytes, node: bytes, time: int) -> bytes:
 
 
 def access_digest(order_digest: bytes, node: bytes) -> bytes:
-    """The 32 bytes the session key signs to feed an order at ``node`` (20-byte address), in metadata ACCESS.
+    """The 32 bytes the session key signs to feed an order at ``node`` (20-byte address).
 
     Every node of an answer knows its order: without this one of them could feed another in the client's name.
     """

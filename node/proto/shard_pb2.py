@@ -24,39 +24,39 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16node/proto/shard.proto\x12\x0enexus.shard.v1\"1\n\x0eSignedDocument\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"$\n\x0f\x44\x65scribeRequest\x12\x11\n\tchallenge\x18\x01 \x01(\x0c\"\xbe\x01\n\x0fNodeDescription\x12\x0c\n\x04node\x18\x01 \x01(\x0c\x12\x15\n\rmodel_version\x18\x02 \x01(\x0c\x12\x13\n\x0blayer_start\x18\x03 \x01(\r\x12\x11\n\tlayer_end\x18\x04 \x01(\r\x12\x15\n\rwei_per_token\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x06 \x01(\r\x12\x15\n\ractive_orders\x18\x07 \x01(\r\x12\x0c\n\x04time\x18\x08 \x01(\x04\x12\x11\n\tsignature\x18\t \x01(\x0c\"\xb1\x01\n\x10OpenOrderRequest\x12-\n\x05order\x18\x01 \x01(\x0b\x32\x1e.nexus.shard.v1.SignedDocument\x12\x0f\n\x07segment\x18\x02 \x01(\r\x12\x15\n\rprompt_length\x18\x03 \x01(\r\x12\x15\n\rprompt_tokens\x18\x04 \x03(\r\x12/\n\x07voucher\x18\x05 \x01(\x0b\x32\x1e.nexus.shard.v1.SignedDocument\"6\n\x0eOpenOrderReply\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"c\n\x06RowsIn\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x15\n\rfrom_position\x18\x02 \x01(\r\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\x12\x0f\n\x07\x64iscard\x18\x05 \x01(\x08\"=\n\x07RowsOut\x12\x15\n\rfrom_position\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\x0c\"\x8b\x01\n\x11\x43loseChunkRequest\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x15\n\rfrom_position\x18\x02 \x01(\r\x12\x13\n\x0bto_position\x18\x03 \x01(\r\x12\x34\n\x0cpredecessors\x18\x04 \x03(\x0b\x32\x1e.nexus.shard.v1.SignedDocument\"=\n\nPayRequest\x12/\n\x07voucher\x18\x01 \x01(\x0b\x32\x1e.nexus.shard.v1.SignedDocument\"\"\n\x08PayReply\x12\x16\n\x0e\x63umulative_wei\x18\x01 \x01(\t\"L\n\x13\x42oundaryRowsRequest\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04time\x18\x02 \x01(\x04\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\'\n\x0fReceiptsRequest\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\"x\n\rReceiptsReply\x12\x30\n\x08receipts\x18\x01 \x03(\x0b\x32\x1e.nexus.shard.v1.SignedDocument\x12\x11\n\tlog_index\x18\x02 \x03(\x04\x12\x10\n\x08log_root\x18\x03 \x01(\x0c\x12\x10\n\x08log_size\x18\x04 \x01(\x04\x32\x8d\x04\n\x05Shard\x12L\n\x08\x44\x65scribe\x12\x1f.nexus.shard.v1.DescribeRequest\x1a\x1f.nexus.shard.v1.NodeDescription\x12M\n\tOpenOrder\x12 .nexus.shard.v1.OpenOrderRequest\x1a\x1e.nexus.shard.v1.OpenOrderReply\x12>\n\x07\x46orward\x12\x16.nexus.shard.v1.RowsIn\x1a\x17.nexus.shard.v1.RowsOut(\x01\x30\x01\x12O\n\nCloseChunk\x12!.nexus.shard.v1.CloseChunkRequest\x1a\x1e.nexus.shard.v1.SignedDocument\x12;\n\x03Pay\x12\x1a.nexus.shard.v1.PayRequest\x1a\x18.nexus.shard.v1.PayReply\x12M\n\x0c\x42oundaryRows\x12#.nexus.shard.v1.BoundaryRowsRequest\x1a\x16.nexus.shard.v1.RowsIn0\x01\x12J\n\x08Receipts\x12\x1f.nexus.shard.v1.ReceiptsRequest\x1a\x1d.nexus.shard.v1.ReceiptsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16node/proto/shard.proto\x12\x0enexus.shard.v2\"\xf0\x02\n\x04\x43\x61ll\x12\x0e\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0c\x12\x0e\n\x06number\x18\x0f \x01(\r\x12\x33\n\x08\x64\x65scribe\x18\x02 \x01(\x0b\x32\x1f.nexus.shard.v2.DescribeRequestH\x00\x12\x36\n\nopen_order\x18\x03 \x01(\x0b\x32 .nexus.shard.v2.OpenOrderRequestH\x00\x12&\n\x04rows\x18\x04 \x01(\x0b\x32\x16.nexus.shard.v2.RowsInH\x00\x12\x38\n\x0b\x63lose_chunk\x18\x05 \x01(\x0b\x32!.nexus.shard.v2.CloseChunkRequestH\x00\x12<\n\rboundary_rows\x18\x06 \x01(\x0b\x32#.nexus.shard.v2.BoundaryRowsRequestH\x00\x12\x33\n\x08receipts\x18\x07 \x01(\x0b\x32\x1f.nexus.shard.v2.ReceiptsRequestH\x00\x42\x06\n\x04kind\"\xf5\x02\n\x06\x41nswer\x12\x0e\n\x06number\x18\x0f \x01(\r\x12*\n\x07refusal\x18\x01 \x01(\x0b\x32\x17.nexus.shard.v2.RefusalH\x00\x12\x36\n\x0b\x64\x65scription\x18\x02 \x01(\x0b\x32\x1f.nexus.shard.v2.NodeDescriptionH\x00\x12/\n\x05order\x18\x03 \x01(\x0b\x32\x1e.nexus.shard.v2.OpenOrderReplyH\x00\x12\'\n\x04rows\x18\x04 \x01(\x0b\x32\x17.nexus.shard.v2.RowsOutH\x00\x12\x31\n\x07receipt\x18\x05 \x01(\x0b\x32\x1e.nexus.shard.v2.SignedDocumentH\x00\x12/\n\rboundary_rows\x18\x06 \x01(\x0b\x32\x16.nexus.shard.v2.RowsInH\x00\x12\x31\n\x08receipts\x18\x07 \x01(\x0b\x32\x1d.nexus.shard.v2.ReceiptsReplyH\x00\x42\x06\n\x04kind\"7\n\x07Refusal\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x61way\x18\x03 \x01(\x08\"1\n\x0eSignedDocument\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"$\n\x0f\x44\x65scribeRequest\x12\x11\n\tchallenge\x18\x01 \x01(\x0c\"\xbe\x01\n\x0fNodeDescription\x12\x0c\n\x04node\x18\x01 \x01(\x0c\x12\x15\n\rmodel_version\x18\x02 \x01(\x0c\x12\x13\n\x0blayer_start\x18\x03 \x01(\r\x12\x11\n\tlayer_end\x18\x04 \x01(\r\x12\x15\n\rwei_per_token\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x06 \x01(\r\x12\x15\n\ractive_orders\x18\x07 \x01(\r\x12\x0c\n\x04time\x18\x08 \x01(\x04\x12\x11\n\tsignature\x18\t \x01(\x0c\"\xb1\x01\n\x10OpenOrderRequest\x12-\n\x05order\x18\x01 \x01(\x0b\x32\x1e.nexus.shard.v2.SignedDocument\x12\x0f\n\x07segment\x18\x02 \x01(\r\x12\x15\n\rprompt_length\x18\x03 \x01(\r\x12\x15\n\rprompt_tokens\x18\x04 \x03(\r\x12/\n\x07voucher\x18\x05 \x01(\x0b\x32\x1e.nexus.shard.v2.SignedDocument\"6\n\x0eOpenOrderReply\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"\x94\x01\n\x06RowsIn\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x15\n\rfrom_position\x18\x02 \x01(\r\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\x12\x0f\n\x07\x64iscard\x18\x05 \x01(\x08\x12/\n\x07voucher\x18\x06 \x01(\x0b\x32\x1e.nexus.shard.v2.SignedDocument\"=\n\x07RowsOut\x12\x15\n\rfrom_position\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\x0c\"\x8b\x01\n\x11\x43loseChunkRequest\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x15\n\rfrom_position\x18\x02 \x01(\r\x12\x13\n\x0bto_position\x18\x03 \x01(\r\x12\x34\n\x0cpredecessors\x18\x04 \x03(\x0b\x32\x1e.nexus.shard.v2.SignedDocument\"c\n\x13\x42oundaryRowsRequest\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04time\x18\x02 \x01(\x04\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x15\n\rfrom_position\x18\x04 \x01(\r\"\'\n\x0fReceiptsRequest\x12\x14\n\x0corder_digest\x18\x01 \x01(\x0c\"x\n\rReceiptsReply\x12\x30\n\x08receipts\x18\x01 \x03(\x0b\x32\x1e.nexus.shard.v2.SignedDocument\x12\x11\n\tlog_index\x18\x02 \x03(\x04\x12\x10\n\x08log_root\x18\x03 \x01(\x0c\x12\x10\n\x08log_size\x18\x04 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'node.proto.shard_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIGNEDDOCUMENT']._serialized_start=42
-  _globals['_SIGNEDDOCUMENT']._serialized_end=91
-  _globals['_DESCRIBEREQUEST']._serialized_start=93
-  _globals['_DESCRIBEREQUEST']._serialized_end=129
-  _globals['_NODEDESCRIPTION']._serialized_start=132
-  _globals['_NODEDESCRIPTION']._serialized_end=322
-  _globals['_OPENORDERREQUEST']._serialized_start=325
-  _globals['_OPENORDERREQUEST']._serialized_end=502
-  _globals['_OPENORDERREPLY']._serialized_start=504
-  _globals['_OPENORDERREPLY']._serialized_end=558
-  _globals['_ROWSIN']._serialized_start=560
-  _globals['_ROWSIN']._serialized_end=659
-  _globals['_ROWSOUT']._serialized_start=661
-  _globals['_ROWSOUT']._serialized_end=722
-  _globals['_CLOSECHUNKREQUEST']._serialized_start=725
-  _globals['_CLOSECHUNKREQUEST']._serialized_end=864
-  _globals['_PAYREQUEST']._serialized_start=866
-  _globals['_PAYREQUEST']._serialized_end=927
-  _globals['_PAYREPLY']._serialized_start=929
-  _globals['_PAYREPLY']._serialized_end=963
-  _globals['_BOUNDARYROWSREQUEST']._serialized_start=965
-  _globals['_BOUNDARYROWSREQUEST']._serialized_end=1041
-  _globals['_RECEIPTSREQUEST']._serialized_start=1043
-  _globals['_RECEIPTSREQUEST']._serialized_end=1082
-  _globals['_RECEIPTSREPLY']._serialized_start=1084
-  _globals['_RECEIPTSREPLY']._serialized_end=1204
-  _globals['_SHARD']._serialized_start=1207
-  _globals['_SHARD']._serialized_end=1732
+  _globals['_CALL']._serialized_start=43
+  _globals['_CALL']._serialized_end=411
+  _globals['_ANSWER']._serialized_start=414
+  _globals['_ANSWER']._serialized_end=787
+  _globals['_REFUSAL']._serialized_start=789
+  _globals['_REFUSAL']._serialized_end=844
+  _globals['_SIGNEDDOCUMENT']._serialized_start=846
+  _globals['_SIGNEDDOCUMENT']._serialized_end=895
+  _globals['_DESCRIBEREQUEST']._serialized_start=897
+  _globals['_DESCRIBEREQUEST']._serialized_end=933
+  _globals['_NODEDESCRIPTION']._serialized_start=936
+  _globals['_NODEDESCRIPTION']._serialized_end=1126
+  _globals['_OPENORDERREQUEST']._serialized_start=1129
+  _globals['_OPENORDERREQUEST']._serialized_end=1306
+  _globals['_OPENORDERREPLY']._serialized_start=1308
+  _globals['_OPENORDERREPLY']._serialized_end=1362
+  _globals['_ROWSIN']._serialized_start=1365
+  _globals['_ROWSIN']._serialized_end=1513
+  _globals['_ROWSOUT']._serialized_start=1515
+  _globals['_ROWSOUT']._serialized_end=1576
+  _globals['_CLOSECHUNKREQUEST']._serialized_start=1579
+  _globals['_CLOSECHUNKREQUEST']._serialized_end=1718
+  _globals['_BOUNDARYROWSREQUEST']._serialized_start=1720
+  _globals['_BOUNDARYROWSREQUEST']._serialized_end=1819
+  _globals['_RECEIPTSREQUEST']._serialized_start=1821
+  _globals['_RECEIPTSREQUEST']._serialized_end=1860
+  _globals['_RECEIPTSREPLY']._serialized_start=1862
+  _globals['_RECEIPTSREPLY']._serialized_end=1982
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,56 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Call(_message.Message):
+    __slots__ = ("access", "number", "describe", "open_order", "rows", "close_chunk", "boundary_rows", "receipts")
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DESCRIBE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ORDER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    BOUNDARY_ROWS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    access: bytes
+    number: int
+    describe: DescribeRequest
+    open_order: OpenOrderRequest
+    rows: RowsIn
+    close_chunk: CloseChunkRequest
+    boundary_rows: BoundaryRowsRequest
+    receipts: ReceiptsRequest
+    def __init__(self, access: _Optional[bytes] = ..., number: _Optional[int] = ..., describe: _Optional[_Union[DescribeRequest, _Mapping[str, object]]] = ..., open_order: _Optional[_Union[OpenOrderRequest, _Mapping[str, object]]] = ..., rows: _Optional[_Union[RowsIn, _Mapping[str, object]]] = ..., close_chunk: _Optional[_Union[CloseChunkRequest, _Mapping[str, object]]] = ..., boundary_rows: _Optional[_Union[BoundaryRowsRequest, _Mapping[str, object]]] = ..., receipts: _Optional[_Union[ReceiptsRequest, _Mapping[str, object]]] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("number", "refusal", "description", "order", "rows", "receipt", "boundary_rows", "receipts")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    BOUNDARY_ROWS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    refusal: Refusal
+    description: NodeDescription
+    order: OpenOrderReply
+    rows: RowsOut
+    receipt: SignedDocument
+    boundary_rows: RowsIn
+    receipts: ReceiptsReply
+    def __init__(self, number: _Optional[int] = ..., refusal: _Optional[_Union[Refusal, _Mapping[str, object]]] = ..., description: _Optional[_Union[NodeDescription, _Mapping[str, object]]] = ..., order: _Optional[_Union[OpenOrderReply, _Mapping[str, object]]] = ..., rows: _Optional[_Union[RowsOut, _Mapping[str, object]]] = ..., receipt: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., boundary_rows: _Optional[_Union[RowsIn, _Mapping[str, object]]] = ..., receipts: _Optional[_Union[ReceiptsReply, _Mapping[str, object]]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("error", "message", "away")
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    AWAY_FIELD_NUMBER: _ClassVar[int]
+    error: str
+    message: str
+    away: bool
+    def __init__(self, error: _Optional[str] = ..., message: _Optional[str] = ..., away: _Optional[bool] = ...) -> None: ...
+
 class SignedDocument(_message.Message):
     __slots__ = ("json", "signature")
     JSON_FIELD_NUMBER: _ClassVar[int]
@@ -65,18 +115,20 @@ class OpenOrderReply(_message.Message):
     def __init__(self, order_digest: _Optional[bytes] = ..., length: _Optional[int] = ...) -> None: ...
 
 class RowsIn(_message.Message):
-    __slots__ = ("order_digest", "from_position", "count", "rows", "discard")
+    __slots__ = ("order_digest", "from_position", "count", "rows", "discard", "voucher")
     ORDER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     FROM_POSITION_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DISCARD_FIELD_NUMBER: _ClassVar[int]
+    VOUCHER_FIELD_NUMBER: _ClassVar[int]
     order_digest: bytes
     from_position: int
     count: int
     rows: bytes
     discard: bool
-    def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., count: _Optional[int] = ..., rows: _Optional[bytes] = ..., discard: _Optional[bool] = ...) -> None: ...
+    voucher: SignedDocument
+    def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., count: _Optional[int] = ..., rows: _Optional[bytes] = ..., discard: _Optional[bool] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
 
 class RowsOut(_message.Message):
     __slots__ = ("from_position", "count", "rows")
@@ -100,27 +152,17 @@ class CloseChunkRequest(_message.Message):
     predecessors: _containers.RepeatedCompositeFieldContainer[SignedDocument]
     def __init__(self, order_digest: _Optional[bytes] = ..., from_position: _Optional[int] = ..., to_position: _Optional[int] = ..., predecessors: _Optional[_Iterable[_Union[SignedDocument, _Mapping[str, object]]]] = ...) -> None: ...
 
-class PayRequest(_message.Message):
-    __slots__ = ("voucher",)
-    VOUCHER_FIELD_NUMBER: _ClassVar[int]
-    voucher: SignedDocument
-    def __init__(self, voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
-
-class PayReply(_message.Message):
-    __slots__ = ("cumulative_wei",)
-    CUMULATIVE_WEI_FIELD_NUMBER: _ClassVar[int]
-    cumulative_wei: str
-    def __init__(self, cumulative_wei: _Optional[str] = ...) -> None: ...
-
 class BoundaryRowsRequest(_message.Message):
-    __slots__ = ("order_digest", "time", "signature")
+    __slots__ = ("order_digest", "time", "signature", "from_position")
     ORDER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    FROM_POSITION_FIELD_NUMBER: _ClassVar[int]
     order_digest: bytes
     time: int
     signature: bytes
-    def __init__(self, order_digest: _Optional[bytes] = ..., time: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    from_position: int
+    def __init__(self, order_digest: _Optional[bytes] = ..., time: _Optional[int] = ..., signature: _Optional[bytes] = ..., from_position: _Optional[int] = ...) -> None: ...
 
 class ReceiptsRequest(_message.Message):
     __slots__ = ("order_digest",)

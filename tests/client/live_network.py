@@ -31,7 +31,7 @@ from nexus_chain.commitments.weights import ModelCommitment  # noqa: E402
 from nexus_chain.engine.fast import Engine  # noqa: E402
 from nexus_chain.program import IntegerModel, ModelShape, random_model  # noqa: E402
 from nexus_chain.program.sampling import Sampling  # noqa: E402
-from node.proto.grpc_peer import dial  # noqa: E402
+from node.proto.tls_peer import dial  # noqa: E402
 
 SHAPE = ModelShape(layers=3, width=64, heads=4, kv_heads=2, head_dim=16, ffn=96, vocab=300, context=200)
 SPLIT = ((0, 1), (1, 3))

@@ -25,7 +25,7 @@ from nexus_chain.market.errors import OrderExpiredError, PriceError
 from nexus_chain.market.settlement import settled
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.errors import NoNodeForLayersError
-from node.proto.grpc_peer import dial
+from node.proto.tls_peer import dial
 
 PROMPT = "def fib(n):"
 

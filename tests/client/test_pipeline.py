@@ -6,6 +6,7 @@ import random
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -253,8 +254,8 @@ def test_a_token_that_is_none_is_the_fault_of_who_sampled_it(
     network = Network(tmp_path)
     honest = ToyPeer.forward
 
-    def forward(peer: ToyPeer, order_digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> Tensor:
-        out = honest(peer, order_digest, start, rows, discard=discard)
+    def forward(peer: ToyPeer, order_digest: bytes, start: int, rows: Tensor, **more: Any) -> Tensor:
+        out = honest(peer, order_digest, start, rows, **more)
         return torch.full_like(out, token) if peer.node is network.nodes[1] else out
 
     monkeypatch.setattr(ToyPeer, "forward", forward)

@@ -132,8 +132,18 @@ class ToyPeer:
         self.pay(voucher)
         return len(self.node.orders[digest].rows)
 
-    def forward(self, order_digest: bytes, start: int, rows: Tensor, *, discard: bool = False) -> Tensor:
+    def forward(
+        self,
+        order_digest: bytes,
+        start: int,
+        rows: Tensor,
+        *,
+        discard: bool = False,
+        voucher: SignedVoucher | None = None,
+    ) -> Tensor:
         node, state = self.node, self.node.orders[order_digest]
+        if voucher is not None:
+            self.pay(voucher)
         if node.dies_after is not None:
             node.dies_after -= 1
             self._alive()

@@ -19,7 +19,7 @@ from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, require_signer
 from node.proto import shard_pb2 as wire
 from node.proto.digests import rows_request_digest
-from node.proto.grpc_peer import GrpcPeer, dial
+from node.proto.tls_peer import TlsPeer, dial
 
 CAP = 1000 * PRICE
 
@@ -50,7 +50,7 @@ def pair(net: Network) -> Iterator[list[NodeProcess]]:
 
 
 class Client:
-    """Drives one order over gRPC."""
+    """Drives one order over TLS."""
 
     def __init__(self, net: Network, nodes: list[NodeProcess], max_tokens: int = 40) -> None:
         self.net, self.nodes, self.domain = net, nodes, net.deployment.domain
@@ -64,7 +64,8 @@ class Client:
         self.tokens: list[int] = []
         self.paid = 0
         self.closed = 0
-        self.peers: list[GrpcPeer] = []
+        self.peers: list[TlsPeer] = []
+        self.next_voucher: tuple[Voucher, bytes] | None = None
 
     @property
     def sequence(self) -> list[int]:
@@ -87,14 +88,14 @@ class Client:
         ]
 
     def pay(self, positions: int) -> None:
-        voucher = self.voucher(self.paid + positions)
-        for peer in self.peers:
-            peer.pay(voucher)
+        """Prepay so many positions with the next rows."""
+        self.next_voucher = self.voucher(self.paid + positions)
 
     def feed(self, start: int, tokens: list[int]) -> list[int]:
         rows = torch.tensor(tokens, dtype=torch.int32)
         for peer in self.peers:
-            rows = peer.forward(self.digest, start, rows)
+            rows = peer.forward(self.digest, start, rows, voucher=self.next_voucher)
+        self.next_voucher = None
         return rows.tolist()
 
     def decode(self, positions: int) -> None:
@@ -166,7 +167,7 @@ def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
     client.decode(13)
     client.close(len(PROMPT) + 20)
     assert client.tokens == whole_answer(PROMPT, 21)
-    reply = client.peers[1]._stub.Receipts(wire.ReceiptsRequest(order_digest=client.digest))
+    reply = client.peers[1].receipts(client.digest)
     assert [Receipt.from_json(one.json).to_position for one in reply.receipts] == [5, 25]
     assert reply.log_size > max(reply.log_index)
 
@@ -176,8 +177,10 @@ def test_kept_rows_are_given_to_the_session_key(client: Client, pair: list[NodeP
     at = int(time.time())
     digest = rows_request_digest(client.digest, bytes.fromhex(pair[0].address[2:]), at)
     request = wire.BoundaryRowsRequest(order_digest=client.digest, time=at, signature=client.key.sign_digest(digest))
-    (rows,) = client.peers[0]._stub.BoundaryRows(request)
-    assert rows.rows == torch.tensor(PROMPT, dtype=torch.int32).numpy().tobytes()
+    kept = torch.tensor(PROMPT, dtype=torch.int32).numpy().tobytes()
+    assert client.peers[0].boundary_rows(request).rows == kept
+    request.from_position = 2
+    assert client.peers[0].boundary_rows(request).rows == kept[8:]
 
 
 def test_refusals_carry_their_name_and_advice(client: Client) -> None:
@@ -212,9 +215,6 @@ def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Cl
             with pytest.raises(NodeRefusedError) as refusal:
                 call()
             assert refusal.value.error_name == "NotAuthorisedError"
-            if other._stream is not None:
-                other._stream.end()
-                other._stream = None
     other.close()
     client.tokens += client.feed(0, PROMPT)
     client.close(len(PROMPT))
@@ -224,8 +224,9 @@ def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:
     client.begin()
     stranger = Wallet.ephemeral()
     document, _ = client.voucher(10)
+    rows, forged = torch.tensor([7], dtype=torch.int32), (document, stranger.sign(document, client.domain))
     with pytest.raises(NodeRefusedError) as refusal:
-        client.peers[0].pay((document, stranger.sign(document, client.domain)))
+        client.peers[0].forward(client.digest, len(PROMPT), rows, voucher=forged)
     assert refusal.value.error_name == "WrongSignerError"
 
 

@@ -2,63 +2,178 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from workplace import PROMPT, Answer, LocalNode
 
-from node import shard_service
+from nexus_chain.client.errors import NodeRefusedError, NodeUnreachableError
+from nexus_chain.client.peer import NodeContact
+from node import shard_server
+from node.errors import PortInUseError
 from node.proto import shard_pb2 as wire
-from node.proto.shard_pb2_grpc import ShardStub
-from node.shard_service import start_server
+from node.proto.digests import access_digest
+from node.proto.frames import Frames
+from node.proto.tls_peer import TlsPeer
+from node.shard_server import ShardServer
+from node.shard_service import ShardService
 from node.tls import TlsIdentity
 
 
 @pytest.fixture
-def stub(nodes: list[LocalNode], tmp_path: Path) -> Iterator[ShardStub]:
-    """A stranger's connection to the first node."""
-    tls = TlsIdentity.open(tmp_path)
-    server, port = start_server(nodes[0].core.serving, tls, "127.0.0.1", 0)
-    options = [("grpc.ssl_target_name_override", "nexus-node")]
-    with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(tls.certificate), options) as channel:
-        yield ShardStub(channel)
-    server.stop(0).wait()
+def tls(tmp_path: Path) -> TlsIdentity:
+    return TlsIdentity.open(tmp_path)
 
 
-def test_streams_that_say_nothing_are_ended(stub: ShardStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_service, "FIRST_ROWS_SECONDS", 0.3)
+@pytest.fixture
+def server(nodes: list[LocalNode], tls: TlsIdentity) -> Iterator[ShardServer]:
+    """The first node's port."""
+    made = ShardServer(lambda: ShardService(nodes[0].core.serving), tls, "127.0.0.1", 0)
+    yield made
+    made.stop(0)
 
-    def silence() -> Iterator[wire.RowsIn]:
-        time.sleep(8)
-        yield wire.RowsIn()
 
-    started = time.monotonic()
-    with pytest.raises(grpc.RpcError) as refusal:
-        next(stub.Forward(silence()))
-    assert refusal.value.code() == grpc.StatusCode.CANCELLED
-    assert time.monotonic() - started < 5
+def reached(server: ShardServer, tls: TlsIdentity) -> TlsPeer:
+    address = "0x" + "22" * 20
+    return TlsPeer(NodeContact(address, f"127.0.0.1:{server.port}", tls.key_hash, "0x" + "33" * 20, 0, 1, 5))
+
+
+def encrypted(server: ShardServer, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = version
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), 10))
+
+
+def ends(connection: socket.socket) -> bool:
+    """Whether the node hangs up within five seconds."""
+    connection.settimeout(5)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_who_says_nothing_is_hung_up_on(server: ShardServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_server, "FIRST_SECONDS", 0.3)
+    monkeypatch.setattr(shard_server, "FRAME_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", server.port)) as unencrypted:
+        assert ends(unencrypted)
+    with encrypted(server) as quiet:
+        assert ends(quiet)
+    with encrypted(server) as slow:
+        slow.sendall(b"\x00\x00\x01\x00half of a message")
+        assert ends(slow)
+
+
+def test_a_message_in_drops_does_not_hold_the_thread(server: ShardServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_server, "FRAME_SECONDS", 0.5)
+    with encrypted(server) as dripping:
+        dripping.sendall(b"\x00\x00\x10\x00")
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() < started + 10:
+                dripping.sendall(b"\x00")
+                time.sleep(0.02)
+        assert time.monotonic() < started + 10
+
+
+def test_what_is_no_frame_no_call_or_no_tls_ends_the_connection(server: ShardServer) -> None:
+    for said in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x03\xff\xff\xff", b"\x00\x40\x00\x01" + bytes(100)):
+        with encrypted(server) as confused:
+            confused.sendall(said)
+            assert ends(confused)
+    with socket.create_connection(("127.0.0.1", server.port)) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        plain.settimeout(5)
+        while plain.recv(100):
+            pass
+    with pytest.raises(ssl.SSLError, match="protocol version"):
+        encrypted(server, ssl.TLSVersion.TLSv1_2)
+
+
+def test_a_call_that_asks_for_nothing_is_refused_and_the_connection_goes_on(
+    server: ShardServer, tls: TlsIdentity
+) -> None:
+    peer = reached(server, tls)
+    for _ in range(2):
+        with pytest.raises(NodeRefusedError) as refusal:
+            peer._ask(wire.Call(), "rows")
+        assert refusal.value.error_name == "MalformedRequestError"
+    peer.close()
+
+
+def test_connections_are_bounded_and_places_come_free(
+    server: ShardServer, tls: TlsIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_server, "CONNECTIONS", 2)
+    first, second = encrypted(server), encrypted(server)
+    with pytest.raises(NodeUnreachableError):
+        reached(server, tls)
+    first.close()
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            reached(server, tls).close()
+            break
+        except NodeUnreachableError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    second.close()
+
+
+def test_a_stopped_server_hangs_up_and_frees_its_port(server: ShardServer, tls: TlsIdentity) -> None:
+    with encrypted(server) as waiting:
+        with pytest.raises(PortInUseError):
+            ShardServer(lambda: ShardService(None), tls, "127.0.0.1", server.port)  # type: ignore[arg-type]
+        server.stop(1)
+        assert ends(waiting)
+    again = ShardServer(lambda: ShardService(None), tls, "127.0.0.1", server.port)  # type: ignore[arg-type]
+    again.stop(0)
 
 
 @pytest.mark.parametrize("tokens", [300_000, 5_000_000])
-def test_a_prompt_beyond_the_context_is_refused_unread(stub: ShardStub, answer: Answer, tokens: int) -> None:
+def test_a_prompt_beyond_the_context_is_refused_unread(
+    server: ShardServer, tls: TlsIdentity, answer: Answer, tokens: int
+) -> None:
     application = answer.application(0)
     request = wire.OpenOrderRequest(
         order=wire.SignedDocument(json=application.order.to_json(), signature=application.signature),
         prompt_length=len(PROMPT),
         prompt_tokens=[1] * tokens,
     )
-    with pytest.raises(grpc.RpcError) as refusal:
-        stub.OpenOrder(request, timeout=30)
-    assert refusal.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
-    assert "prompt has more than" in refusal.value.details() or "larger than max" in refusal.value.details()
+    peer = reached(server, tls)
+    with pytest.raises((NodeRefusedError, NodeUnreachableError), match=r"prompt has more than|a message of"):
+        peer._ask(wire.Call(open_order=request), "order")
+    peer.close()
 
 
-def test_a_document_that_is_too_long_is_refused_unread(stub: ShardStub) -> None:
-    request = wire.PayRequest(voucher=wire.SignedDocument(json="[" * 4_000_000, signature=bytes(65)))
-    with pytest.raises(grpc.RpcError) as refusal:
-        stub.Pay(request, timeout=30)
-    assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "characters" in refusal.value.details()
+def test_a_document_that_is_too_long_is_refused_unread(
+    server: ShardServer, tls: TlsIdentity, answer: Answer, nodes: list[LocalNode]
+) -> None:
+    answer.open()
+    access = answer.user.sign_digest(access_digest(answer.digest, bytes.fromhex(nodes[0].wallet.address[2:])))
+    voucher = wire.SignedDocument(json="[" * 4_000_000, signature=bytes(65))
+    rows = wire.RowsIn(order_digest=answer.digest, count=1, rows=bytes(4), voucher=voucher)
+    peer = reached(server, tls)
+    with pytest.raises(NodeRefusedError, match="characters"):
+        peer._ask(wire.Call(rows=rows, access=access), "rows")
+    peer.close()
+
+
+def test_two_messages_in_one_piece_are_two(server: ShardServer) -> None:
+    with encrypted(server) as connection:
+        one = wire.Call(number=7, receipts=wire.ReceiptsRequest(order_digest=bytes(32))).SerializeToString()
+        frame = len(one).to_bytes(4, "big") + one
+        connection.sendall(frame + frame)
+        frames = Frames(connection)
+        for _ in range(2):
+            answer = wire.Answer.FromString(frames.receive(5, 5))
+            assert (answer.number, answer.refusal.error) == (7, "UnknownOrderError")

@@ -2,106 +2,166 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 import torch
 
-from nexus_chain.client.errors import NodeError, NodeRefusedError, NodeUnreachableError, TlsKeyMismatchError
+from nexus_chain.client.errors import (
+    BadRowsError,
+    NodeError,
+    NodeRefusedError,
+    NodeUnreachableError,
+    TlsKeyMismatchError,
+)
 from nexus_chain.client.peer import NodeContact
-from node.proto import grpc_peer
 from node.proto import shard_pb2 as wire
-from node.proto.grpc_peer import GrpcPeer, pinned_certificate
-from node.proto.shard_pb2_grpc import ShardServicer, add_ShardServicer_to_server
+from node.proto.frames import Frames
+from node.proto.tls_peer import TlsPeer, dial
 from node.tls import TlsIdentity
+
+ROWS = torch.zeros(1, dtype=torch.int32)
 
 
 def contact(endpoint: str, key_hash: bytes = bytes(32)) -> NodeContact:
     return NodeContact("0x" + "22" * 20, endpoint, key_hash, "0x" + "33" * 20, 0, 1, 5)
 
 
-class Hostile(ShardServicer):
-    """Says what it is told to say, and more rows than it was asked for."""
+class Hostile:
+    """Takes one connection and answers each call with what ``say`` gives, in one piece."""
 
-    def __init__(self) -> None:
-        self.description = wire.NodeDescription()
-        self.sent = 0
-        self.silent = False
+    def __init__(self, tls: TlsIdentity) -> None:
+        self.say: Callable[[wire.Call], list[wire.Answer] | bytes] = lambda call: []
+        self._context, self._listener = tls.server_context(), socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
 
-    def Describe(self, request: Any, context: Any) -> wire.NodeDescription:
-        return self.description
+    def _serve(self) -> None:
+        try:
+            with self._context.wrap_socket(self._listener.accept()[0], server_side=True) as connection:
+                frames = Frames(connection)
+                while True:
+                    call = wire.Call.FromString(frames.receive(60, 60))
+                    said = self.say(call)
+                    if isinstance(said, bytes):
+                        connection.sendall(said)
+                    else:
+                        for answer in said:
+                            frames.send(answer.SerializeToString(), 60)
+        except (OSError, EOFError):
+            pass  # the client has seen enough
 
-    def Pay(self, request: Any, context: grpc.ServicerContext) -> wire.PayReply:
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no\x1b[2J\x07" + "x" * 4000)
-
-    def Forward(self, requests: Iterator[wire.RowsIn], context: grpc.ServicerContext) -> Iterator[wire.RowsOut]:
-        next(requests)
-        while self.silent and context.is_active():
-            time.sleep(0.05)
-        while context.is_active() and self.sent < 500:
-            self.sent += 1
-            yield wire.RowsOut(from_position=0, count=1, rows=bytes(4 * 250_000))
+    def close(self) -> None:
+        self._listener.close()
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Iterator[tuple[Hostile, GrpcPeer]]:
-    tls, servicer = TlsIdentity.open(tmp_path), Hostile()
-    server = grpc.server(ThreadPoolExecutor(4))
-    add_ShardServicer_to_server(servicer, server)
-    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(tls.private_key, tls.certificate)]))
-    server.start()
-    peer = GrpcPeer(contact(f"127.0.0.1:{port}", tls.key_hash))
-    yield servicer, peer
+def hostile(tmp_path: Path) -> Iterator[tuple[Hostile, TlsPeer]]:
+    tls = TlsIdentity.open(tmp_path)
+    node = Hostile(tls)
+    peer = TlsPeer(contact(f"127.0.0.1:{node.port}", tls.key_hash), answer_seconds=5)
+    yield node, peer
     peer.close()
-    server.stop(0).wait()
+    node.close()
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:99999", "127.0.0.1:-1", "nowhere", "", ":::", "a\x00b:1", "\udcff:80"])
 def test_an_endpoint_that_is_none_is_a_node_that_cannot_be_reached(endpoint: str) -> None:
     with pytest.raises(NodeUnreachableError):
-        pinned_certificate(contact(endpoint), timeout=1)
+        dial(contact(endpoint))
 
 
-def test_a_certificate_that_cannot_be_read_is_not_the_registered_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    monkeypatch.setattr(grpc_peer.ssl, "get_server_certificate", lambda *_, **__: broken)
+def test_another_key_than_the_registered_one_is_not_talked_to(tmp_path: Path) -> None:
+    heard: list[wire.Call] = []
+    node = Hostile(TlsIdentity.open(tmp_path))
+    node.say = lambda call: heard.append(call) or []
     with pytest.raises(TlsKeyMismatchError):
-        pinned_certificate(contact("127.0.0.1:1"))
+        dial(contact(f"127.0.0.1:{node.port}", bytes(32)))
+    node.close()
+    assert heard == []
 
 
 @pytest.mark.parametrize("price", ["-1", "1" + "0" * 100, "ten", "1" * 5000])
-def test_a_description_that_cannot_be_hashed_is_refused(hostile: tuple[Hostile, GrpcPeer], price: str) -> None:
-    servicer, peer = hostile
-    servicer.description = wire.NodeDescription(wei_per_token=price, signature=bytes(65))
+def test_a_description_that_cannot_be_hashed_is_refused(hostile: tuple[Hostile, TlsPeer], price: str) -> None:
+    node, peer = hostile
+    description = wire.NodeDescription(wei_per_token=price, signature=bytes(65))
+    node.say = lambda call: [wire.Answer(number=call.number, description=description)]
     with pytest.raises(NodeRefusedError):
         peer.describe()
 
 
-def test_rows_that_nobody_asked_for_are_not_kept(hostile: tuple[Hostile, GrpcPeer]) -> None:
-    servicer, peer = hostile
-    peer.forward(bytes(32), 0, torch.zeros(1, dtype=torch.int32))
-    time.sleep(1)
-    assert servicer.sent < 100
-    with pytest.raises(NodeError):
-        peer.forward(bytes(32), 1, torch.zeros(1, dtype=torch.int32))
+def test_rows_that_nobody_asked_for_are_not_taken_for_the_next_answer(hostile: tuple[Hostile, TlsPeer]) -> None:
+    node, peer = hostile
+    rows = wire.RowsOut(from_position=0, count=1, rows=bytes(4))
+    node.say = lambda call: [wire.Answer(number=call.number + more, rows=rows) for more in range(3)]
+    assert peer.forward(bytes(32), 0, ROWS).tolist() == [0]
+    with pytest.raises(BadRowsError):
+        peer.forward(bytes(32), 1, ROWS)
 
 
-def test_a_node_that_says_nothing_is_given_up(hostile: tuple[Hostile, GrpcPeer]) -> None:
-    servicer, first = hostile
-    servicer.silent = True
-    peer = GrpcPeer(first.contact, answer_seconds=0.2)
+def test_answers_to_earlier_calls_are_dropped_for_as_long_as_an_answer_may_take(
+    hostile: tuple[Hostile, TlsPeer],
+) -> None:
+    node, peer = hostile
+    rows = wire.RowsOut(from_position=0, count=1, rows=bytes(4))
+    node.say = lambda call: [wire.Answer(number=0, rows=rows), wire.Answer(number=call.number, rows=rows)]
+    assert peer.forward(bytes(32), 0, ROWS).tolist() == [0]
+    impatient = TlsPeer.__new__(TlsPeer)
+    impatient.__dict__.update(peer.__dict__, _answer_seconds=0.5)
+    node.say = lambda call: [wire.Answer(number=0, rows=rows)] * 3
     with pytest.raises(NodeUnreachableError, match="no answer within"):
-        peer.forward(bytes(32), 0, torch.zeros(1, dtype=torch.int32))
-    peer.close()
+        impatient.forward(bytes(32), 0, ROWS)
 
 
-def test_a_refusal_cannot_drive_the_terminal(hostile: tuple[Hostile, GrpcPeer]) -> None:
-    with pytest.raises(NodeRefusedError) as refusal:
-        hostile[1]._call(lambda: hostile[1]._stub.Pay(wire.PayRequest(), timeout=5))
-    assert refusal.value.message.isprintable()
-    assert len(refusal.value.message) < 1000
+@pytest.mark.parametrize(
+    "said",
+    [b"\xff\xff\xff\xff" + bytes(100), b"\x00\x00\x00\x03\xff\xff\xff", b"\x00\x00\x00\x00"],
+    ids=["too long", "no message", "empty"],
+)
+def test_what_is_no_answer_is_the_nodes_fault(hostile: tuple[Hostile, TlsPeer], said: bytes) -> None:
+    node, peer = hostile
+    peer._answer_seconds = 1
+    node.say = lambda call: said
+    with pytest.raises(NodeError):
+        peer.forward(bytes(32), 0, ROWS)
+
+
+def test_an_answer_to_another_question_is_refused(hostile: tuple[Hostile, TlsPeer]) -> None:
+    node, peer = hostile
+    node.say = lambda call: [wire.Answer(number=call.number, order=wire.OpenOrderReply())]
+    with pytest.raises(NodeRefusedError, match="another question"):
+        peer.forward(bytes(32), 0, ROWS)
+
+
+def test_a_node_that_says_nothing_is_given_up(hostile: tuple[Hostile, TlsPeer]) -> None:
+    _, peer = hostile
+    peer._answer_seconds = 0.2
+    with pytest.raises(NodeUnreachableError, match="no answer within"):
+        peer.forward(bytes(32), 0, ROWS)
+    started = time.monotonic()
+    with pytest.raises(NodeUnreachableError):
+        peer.forward(bytes(32), 0, ROWS)
+    assert time.monotonic() - started < 0.2  # the connection is closed: a late answer has nowhere to go
+
+
+def test_a_refusal_cannot_drive_the_terminal(hostile: tuple[Hostile, TlsPeer]) -> None:
+    node, peer = hostile
+    refusal = wire.Refusal(error="\x1b[2J", message="no\x1b[2J\x07" + "x" * 4000)
+    node.say = lambda call: [wire.Answer(number=call.number, refusal=refusal)]
+    with pytest.raises(NodeRefusedError) as refused:
+        peer.forward(bytes(32), 0, ROWS)
+    assert refused.value.message.isprintable()
+    assert refused.value.error_name.isprintable()
+    assert len(refused.value.message) < 1000
+
+
+def test_a_node_that_is_away_is_one_that_cannot_be_reached(hostile: tuple[Hostile, TlsPeer]) -> None:
+    node, peer = hostile
+    refusal = wire.Refusal(error="StoppingError", message="shutting down", away=True)
+    node.say = lambda call: [wire.Answer(number=call.number, refusal=refusal)]
+    with pytest.raises(NodeUnreachableError, match="shutting down"):
+        peer.forward(bytes(32), 0, ROWS)

@@ -370,8 +370,10 @@ def test_boundary_rows_are_for_the_session_key_only(answer: Answer, nodes: list[
     answer.begin()
     node, at = nodes[0], nodes[0].facts.time
     digest = rows_request_digest(answer.digest, bytes.fromhex(node.wallet.address[2:]), at)
-    (start, rows), *rest = node.core.serving.boundary_rows(answer.digest, at, answer.user.sign_digest(digest))
-    assert (start, rows.tolist(), rest) == (0, PROMPT, [])
+    signature = answer.user.sign_digest(digest)
+    assert node.core.serving.boundary_rows(answer.digest, at, signature).tolist() == PROMPT
+    for start in (2, len(PROMPT), 1000):
+        assert node.core.serving.boundary_rows(answer.digest, at, signature, start).tolist() == PROMPT[start:]
     with pytest.raises(NotAuthorisedError):
         node.core.serving.boundary_rows(answer.digest, at, Wallet.ephemeral().sign_digest(digest))
     old = rows_request_digest(answer.digest, bytes.fromhex(node.wallet.address[2:]), at - 1000)

@@ -1,0 +1,80 @@
+"""Whole messages over one connected socket: a length of four bytes, big endian, then the message.
+
+Why not gRPC: one exchange through Python's gRPC takes 270 microseconds on the machine where a frame over
+TLS takes 30, and an answer of a small model is hundreds of exchanges. Both ends of ``shard.proto`` use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+
+LARGEST_FRAME = 4 << 20
+"""Bytes of a message at most. Anybody may send one, before any payment and on every connection at once."""
+_LENGTH = struct.Struct(">I")
+_READ_BYTES = 1 << 16
+
+
+class FrameTooLongError(ConnectionError):
+    """Raised for a message beyond LARGEST_FRAME, which is not read."""
+
+
+class Frames:
+    """One end of a connection. One thread at a time sends and receives; any thread may hang up."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._held = bytearray()
+
+    def send(self, message: bytes, seconds: float) -> None:
+        """Raises TimeoutError when the other side does not take it in time, OSError when it is gone."""
+        if len(message) > LARGEST_FRAME:
+            raise FrameTooLongError(f"a message of {len(message)} bytes, more than {LARGEST_FRAME}")
+        self._socket.settimeout(seconds)
+        self._socket.sendall(_LENGTH.pack(len(message)) + message)
+
+    def receive(self, first: float, whole: float) -> bytes:
+        """The next message: at most ``first`` seconds until it begins and ``whole`` from there to its end.
+
+        Raises TimeoutError, EOFError when the other side hung up before it began, FrameTooLongError,
+        OSError for a connection that breaks.
+        """
+        if not self._held and not self._read(first):
+            raise EOFError("the other side hung up")
+        deadline = time.monotonic() + whole
+        self._fill(_LENGTH.size, deadline)
+        (size,) = _LENGTH.unpack_from(self._held)
+        if size > LARGEST_FRAME:
+            raise FrameTooLongError(f"a message of {size} bytes, more than {LARGEST_FRAME}")
+        end = _LENGTH.size + size
+        self._fill(end, deadline)
+        message = bytes(memoryview(self._held)[_LENGTH.size : end])
+        del self._held[:end]
+        return message
+
+    def _fill(self, size: int, deadline: float) -> None:
+        while len(self._held) < size:
+            if not self._read(deadline - time.monotonic()):
+                raise ConnectionError("the other side hung up in the middle of a message")
+
+    def _read(self, seconds: float) -> bool:
+        """Take what is there, waiting for something; False when the other side hung up."""
+        if seconds <= 0:
+            raise TimeoutError("the message is late")
+        self._socket.settimeout(seconds)
+        data = self._socket.recv(_READ_BYTES)
+        self._held += data
+        return bool(data)
+
+    def hang_up(self) -> None:
+        """End the connection; whoever waits for a message stops waiting. Never raises."""
+        # Not SSLSocket's own: for a moment it would let a thread that sends do so unencrypted.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the socket back. Never raises. Not while another thread receives."""
+        self.hang_up()
+        self._socket.close()
