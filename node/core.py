@@ -66,6 +66,7 @@ class Core:
         self.scheduler.stop()
         self.ledger.close()
         self.receipts.close()
+        self.rows.close()
 
 
 def recover_rows(ledger: Ledger, rows: RowStore, model: ServedModel) -> None:

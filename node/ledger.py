@@ -18,12 +18,15 @@ from node.state import (
     SessionForgotten,
     Terms,
     TimePassed,
+    VoucherReceived,
     transition,
 )
 from node.write_ahead_log import WriteAheadLog
 
 #: Found out again after a restart, from the rows on disk and the clock.
 _NOT_LOGGED = (RowsReceived, RowsDiscarded, RowsRecovered, TimePassed)
+#: What a power cut may take until the next receipt: at worst the pay for one chunk, and the client has it too.
+_UNHURRIED = (VoucherReceived,)
 
 
 class Ledger:
@@ -58,7 +61,20 @@ class Ledger:
                 orders = [one.digest for one in self._state.orders.values() if one.session == event.session]
                 self._log.forget(event.session, orders)
             elif after is not self._state and not self._reader and not isinstance(event, _NOT_LOGGED):
-                self._log.append(event)
+                self._log.append(event, durable=not isinstance(event, _UNHURRIED))
+            self._state = after
+        return effects
+
+    def dispatch_together(self, *events: Event) -> tuple[Effect, ...]:
+        """As ``dispatch``, for logged events of which the disk has all or none."""
+        with self._lock:
+            after: NodeState = self._state
+            effects: tuple[Effect, ...] = ()
+            for event in events:
+                after, more = transition(after, event)
+                effects += more
+            if not self._reader:
+                self._log.append(*events)
             self._state = after
         return effects
 

@@ -8,6 +8,10 @@ row is written before it counts. Writes survive the process at once and a power 
 from __future__ import annotations
 
 import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +22,48 @@ from node.errors import DataFolderError
 
 _SUFFIX = ".rows"
 _ELEMENT = np.dtype("<i4")
+#: Files that stay open, those of the orders served last: opening one costs as much as a small model's layer.
+_MOST_OPEN = 128
 
 
 class RowStore:
-    """Rows in ``folder``; ``width`` elements each, None for tokens."""
+    """Rows in ``folder``; ``width`` elements each, None for tokens. Any thread may call."""
 
     def __init__(self, folder: Path, width: int | None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._width = folder, width
         self._row_bytes = (width or 1) * _ELEMENT.itemsize
         self._listed: set[bytes] = set()
+        self._lock = threading.Lock()
+        self._files: OrderedDict[bytes, int] = OrderedDict()  # descriptors, the least recently used first
+
+    @contextmanager
+    def _open(self, order: bytes, *, create: bool = False) -> Iterator[int]:
+        """The descriptor of an order's file, which stays open for the next time. Raises OSError."""
+        with self._lock:
+            descriptor = self._files.pop(order, None)
+            if descriptor is None:
+                flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0)
+                descriptor = os.open(self._path(order), flags, 0o600)
+            self._files[order] = descriptor
+            if len(self._files) > _MOST_OPEN:
+                os.close(self._files.popitem(last=False)[1])
+            yield descriptor
+
+    def close(self) -> None:
+        """Give all descriptors back; they are opened again when needed."""
+        with self._lock:
+            while self._files:
+                os.close(self._files.popitem()[1])
 
     def append(self, order: bytes, rows: Tensor) -> None:
         """Append ``rows`` i32[t] or i32[t, width]."""
         data = np.ascontiguousarray(rows.numpy(), dtype=_ELEMENT)
         try:
-            descriptor = os.open(self._path(order), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "ab", buffering=0) as file:
-                size = file.tell()
-                if file.write(data.data) != data.nbytes:
-                    file.truncate(size)
+            with self._open(order, create=True) as descriptor:
+                size = os.fstat(descriptor).st_size
+                if os.write(descriptor, data.data) != data.nbytes:
+                    os.ftruncate(descriptor, size)
                     raise OSError("disk full")
         except OSError as error:
             raise DataFolderError(
@@ -46,14 +72,13 @@ class RowStore:
 
     def read(self, order: bytes, start: int, stop: int) -> Tensor:
         """Rows [start, stop): i32[t] or i32[t, width]. Raises DataFolderError when they are not all there."""
-        count = (stop - start) * self._row_bytes // _ELEMENT.itemsize
+        size = (stop - start) * self._row_bytes
         try:
-            with self._path(order).open("rb") as file:
-                file.seek(start * self._row_bytes)
-                data = file.read(count * _ELEMENT.itemsize)
+            with self._open(order) as descriptor:
+                data = os.pread(descriptor, size, start * self._row_bytes)
         except OSError as error:
             raise self._missing(order) from error
-        if len(data) != count * _ELEMENT.itemsize:
+        if len(data) != size:
             raise self._missing(order)
         rows = torch.from_numpy(np.frombuffer(data, _ELEMENT).astype(np.int32))
         return rows if self._width is None else rows.reshape(-1, self._width)
@@ -61,14 +86,16 @@ class RowStore:
     def length(self, order: bytes) -> int:
         """Whole rows kept for an order; 0 when there are none."""
         try:
-            return self._path(order).stat().st_size // self._row_bytes
+            with self._open(order) as descriptor:
+                return os.fstat(descriptor).st_size // self._row_bytes
         except FileNotFoundError:
             return 0
 
     def truncate(self, order: bytes, length: int) -> None:
         """Keep the first ``length`` rows of an order."""
         try:
-            os.truncate(self._path(order), length * self._row_bytes)
+            with self._open(order) as descriptor:
+                os.ftruncate(descriptor, length * self._row_bytes)
         except OSError as error:
             raise self._missing(order) from error
 
@@ -81,15 +108,21 @@ class RowStore:
 
     def sync(self, order: bytes) -> None:
         """Return when the order's rows survive a power cut."""
-        _sync(self._path(order))
+        with self._open(order) as descriptor:
+            own = os.dup(descriptor)  # other orders go on meanwhile
+        _sync(own)
         if order not in self._listed:
             # A new file also has to be in its folder's list for good; once.
-            _sync(self._folder)
+            _sync(os.open(self._folder, os.O_RDONLY))
             self._listed.add(order)
 
     def delete(self, order: bytes) -> None:
         """Forget an order's rows; harmless when there are none."""
-        self._path(order).unlink(missing_ok=True)
+        with self._lock:
+            self._path(order).unlink(missing_ok=True)
+            descriptor = self._files.pop(order, None)
+            if descriptor is not None:
+                os.close(descriptor)
         self._listed.discard(order)
 
     def _path(self, order: bytes) -> Path:
@@ -102,8 +135,8 @@ class RowStore:
         )
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(descriptor: int) -> None:
+    """Sync and close."""
     try:
         os.fsync(descriptor)
     finally:

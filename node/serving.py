@@ -1,6 +1,6 @@
 """What a node does for its clients: orders, rows, chunks, vouchers. Knows no sockets and no wire format.
 
-The order of things matters more than anything else here. A voucher is on disk before it buys
+The order of things matters more than anything else here. A voucher is written down before it buys
 rows; rows are on disk before they are computed; a receipt is on disk before it leaves; and the
 rows behind it are on disk for good before it is signed.
 """
@@ -276,12 +276,13 @@ class Serving:
             )
         with self.stopwatch.measure("disk"):
             self._rows.sync(known.digest)
-        # INVARIANT: what answers a link game is on disk before the receipt that can be asked about exists.
-        for text, handed_signature in handed if predecessors else ():
-            self._write(PredecessorKept(known.digest, to_position, text, handed_signature))
+        # INVARIANT: what answers a link game is on disk with the receipt that can be asked about, or neither is.
+        kept = [PredecessorKept(known.digest, to_position, *signed) for signed in handed if predecessors]
         # Receipts are numbered by one and counted by the other: no other receipt may come between.
         with self._log_lock:
-            self.log_receipts(self._write(event))
+            with self.stopwatch.measure("disk"):
+                effects = self._ledger.dispatch_together(*kept, event)
+            self.log_receipts(effects)
         return self._ledger.state.order(known.digest).receipts[-1]
 
     def _receipt(self, known: OrderState, chunk: Chunk, out_root: bytes, predecessors: tuple[bytes, ...]) -> Receipt:

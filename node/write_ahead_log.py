@@ -1,6 +1,7 @@
 """The write-ahead log: every event that changed the state, in order, in one SQLite file.
 
-Appending returns after the disk has it (``synchronous=FULL``); the state changes after that.
+Appending returns after the disk has it for good, except where a power cut may take the latest events; the
+state changes after that.
 Replaying the log through ``state.transition`` gives the state that was lost. It knows how to
 write an event down, not what one means.
 """
@@ -52,21 +53,34 @@ class EventLog(Generic[EventT]):
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
+            self._synced = True
             # Prompts are private: what is forgotten is overwritten, not just marked free.
             self._database.execute("PRAGMA secure_delete=ON")
             self._database.execute(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 
-    def append(self, event: EventT) -> None:
-        """Write ``event`` down; it survives a power cut once this returns."""
-        row = (type(event).__name__, encode(event))
+    def append(self, *events: EventT, durable: bool = True) -> None:
+        """Write ``events`` down, all or none of them.
+
+        They survive the process once this returns, and a power cut when they are ``durable`` or a later event was.
+        """
+        rows = [(type(event).__name__, encode(event)) for event in events]
         try:
-            self._database.execute("INSERT INTO event (kind, body) VALUES (?, ?)", row)
+            self._sync_every_commit(durable)
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany("INSERT INTO event (kind, body) VALUES (?, ?)", rows)
         except sqlite3.DatabaseError as error:
             raise WriteAheadLogError(
                 f"{self._path} could not be written ({error})", advice="Free space on the disk, then start again."
             ) from error
+
+    def _sync_every_commit(self, wanted: bool) -> None:
+        """In WAL mode a commit that is synced takes those before it along."""
+        if wanted != self._synced:
+            self._database.execute(f"PRAGMA synchronous={'FULL' if wanted else 'NORMAL'}")
+            self._synced = wanted
 
     def events(self) -> Iterator[EventT]:
         """Every event in the order of writing. Raises WriteAheadLogError for one it cannot read."""
@@ -101,6 +115,7 @@ class WriteAheadLog(EventLog[Event]):
         """Delete what was written about a session and its orders, prompts included; receipts leave their places."""
         names = [("0x" + order.hex(),) for order in orders]
         try:
+            self._sync_every_commit(True)
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.execute(_FORGET_SESSION, ("0x" + session.hex(),))
