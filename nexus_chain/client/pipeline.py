@@ -106,7 +106,8 @@ class Pipeline:
         drafting: bool = True,
         draft_table: DraftTable | None = None,
     ) -> None:
-        """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token."""
+        """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token; they come
+        from the text, and from ``draft_table``."""
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
