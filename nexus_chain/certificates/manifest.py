@@ -22,6 +22,7 @@ from nexus_chain.certificates.canonical import (
     require_semver,
 )
 from nexus_chain.certificates.errors import BlockTamperedError, TrainedFolderError
+from nexus_chain.client.draft_table import DRAFTS_FILE
 from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE, weight_files
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.recipe import RECIPE_FILE
@@ -29,7 +30,7 @@ from nexus_chain.program.recipe import RECIPE_FILE
 FORMAT = "nexus.manifest.v1"
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
-OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE)
+OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE, DRAFTS_FILE)
 MAX_DOCUMENT_BYTES = 64 << 20
 
 
@@ -128,7 +129,8 @@ def weights_of(folder: Path) -> tuple[str, ...]:
     """Names of the files with a checkpoint's weights, as ``weight_files`` gives them.
 
     Raises TrainedFolderError where one is missing, or where a file of weights lies beside a sharded
-    checkpoint that its index does not name: readers would disagree about which weights are meant.
+    checkpoint that its index does not name: readers would disagree about which weights are meant. A draft
+    table holds no weights.
     """
     try:
         names = weight_files(folder)
@@ -136,7 +138,7 @@ def weights_of(folder: Path) -> tuple[str, ...]:
         raise TrainedFolderError(
             cause.message, advice="Give the folder of a trained model, with every shard that its index names"
         ) from cause
-    stray = {path.name for path in folder.glob("*.safetensors")}.difference(names)
+    stray = {path.name for path in folder.glob("*.safetensors")}.difference(names, (DRAFTS_FILE,))
     if INDEX_FILE in names and stray:
         raise TrainedFolderError(
             f"{min(stray)} is in the folder, but {INDEX_FILE} does not name it",

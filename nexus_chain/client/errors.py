@@ -17,6 +17,7 @@ NexusError
     ├── SessionStateError            no such session here, or not in the right state
     ├── ClientStoreError             the local database cannot be used
     ├── ModelFilesError              model or tokenizer files missing or not the registered ones
+    ├── DraftTableError              a draft table that cannot be made, read or used
     ├── ProofFileError               an answer file that cannot be read
     └── ReputationFileError          the watcher's book about nodes cannot be read or written
 """
@@ -84,6 +85,10 @@ class ClientStoreError(ClientError):
 
 class ModelFilesError(ClientError):
     """Model or tokenizer files are missing, or are not those the chain registers."""
+
+
+class DraftTableError(ClientError):
+    """A draft table cannot be made of this text, or its file is damaged or belongs to another model."""
 
 
 class ProofFileError(ClientError):

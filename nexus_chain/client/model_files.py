@@ -7,13 +7,15 @@ three are checked against the chain: a wrong tokenizer would ask another questio
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from nexus_chain.chain.model_registry import ModelVersion
-from nexus_chain.client.errors import ModelFilesError, PromptTooLongError
+from nexus_chain.client.draft_table import DRAFTS_FILE, DraftTable
+from nexus_chain.client.errors import DraftTableError, ModelFilesError, PromptTooLongError
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.text import TextCodec
 from nexus_chain.commitments.weights import ModelCommitment, program_root
@@ -22,10 +24,12 @@ from nexus_chain.program.model import PROGRAM_FILE
 
 TOKENIZER_FILE = "tokenizer.json"
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A folder with ``tokenizer.json``, ``program.json`` and perhaps ``weights.safetensors``."""
+    """A folder with ``tokenizer.json``, ``program.json``, perhaps ``weights.safetensors``, ``drafts.safetensors``."""
 
     folder: Path
 
@@ -41,6 +45,21 @@ class ModelFiles:
     def tokenizer_hash(self) -> bytes:
         """SHA-256 of the tokenizer file."""
         return hashlib.sha256((self.folder / TOKENIZER_FILE).read_bytes()).digest()
+
+    @cached_property
+    def draft_table(self) -> DraftTable | None:
+        """What drafts of answers are taken from, if the folder has such a table.
+
+        One that is damaged or another model's is left aside with a warning: the answer is the same without it.
+        """
+        path = self.folder / DRAFTS_FILE
+        if not path.is_file():
+            return None
+        try:
+            return DraftTable.read(path, self.tokenizer_hash, self.program.shape.vocab)
+        except DraftTableError as error:
+            log.warning("Answering without a draft table: %s", error)
+            return None
 
     def prompt_of(self, text: str, max_tokens: int) -> list[int]:
         """Token ids of a prompt that leaves room for ``max_tokens``. Raises PromptTooLongError."""

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
+from nexus_chain.client.draft_table import DraftTable
 from nexus_chain.client.drafts import Drafts
 from nexus_chain.client.errors import NodeError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import (
@@ -113,8 +114,10 @@ class Pipeline:
         on_failover: Callable[[FailoverEvent], None] = lambda event: None,
         vocab: int = LARGEST_TOKEN + 1,
         drafting: bool = True,
+        draft_table: DraftTable | None = None,
     ) -> None:
-        """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token."""
+        """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token; they come
+        from the text, and from ``draft_table``."""
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
@@ -124,7 +127,7 @@ class Pipeline:
         self._slots = [Slot(segment, contact) for segment, contact in enumerate(contacts)]
         self._domain, self._key, self._purse, self._store = domain, session_key, purse, store
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
-        self._drafts = Drafts() if drafting else None
+        self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
         self._chunk_stop = len(prompt)

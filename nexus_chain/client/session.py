@@ -276,6 +276,7 @@ class Asking:
                 on_failover=self._on_failover,
                 vocab=self._session.files.program.shape.vocab,
                 drafting=request.options.drafting,
+                draft_table=self._session.files.draft_table if request.options.drafting else None,
             )
             program = self._session.files.program
             stream = AnswerStream(pipeline, self._session.files.codec, silent=program.is_encoder)

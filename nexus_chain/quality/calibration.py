@@ -63,7 +63,7 @@ def _texts(checkpoint: Path, text: Path | None) -> Iterable[str]:
         return [_read(text)]
     if (sample := checkpoint / SAMPLE_FILE).is_file():
         return [held.text for held in HeldOutSample.from_bytes(sample.read_bytes()).texts]
-    return _documentation()
+    return documentation()
 
 
 def _read(path: Path) -> str:
@@ -73,7 +73,7 @@ def _read(path: Path) -> str:
         raise CalibrationError(f"{path} cannot be read as text ({cause})", advice="Give a UTF-8 text file.") from cause
 
 
-def _documentation() -> Iterator[str]:
+def documentation() -> Iterator[str]:
     """The docstrings of some modules of the standard library, one text a module."""
     for name in DOCUMENTED:
         module = importlib.import_module(name)

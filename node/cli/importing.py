@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nexus_chain.client.draft_table import DRAFTS_FILE
 from nexus_chain.client.errors import ModelFilesError
 from nexus_chain.client.model_files import TOKENIZER_FILE
 from nexus_chain.json_text import parse_json
@@ -118,7 +119,7 @@ def _measured_widths(checkpoint: Path) -> ActivationBits | None:
 
 
 def keep(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
-    """Write the integer model, its recipe and the checkpoint's tokenizer: all of them or none.
+    """Write the integer model, its recipe, the checkpoint's tokenizer and draft table, if any: all of them or none.
 
     Raises ModelFilesError, ModelFolderError and CalibrationError.
     """
@@ -132,3 +133,5 @@ def keep(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) ->
         model.save(part)
         (part / RECIPE_FILE).write_text(recipe.to_json())
         shutil.copyfile(tokenizer, part / TOKENIZER_FILE)
+        if (table := checkpoint / DRAFTS_FILE).is_file():
+            shutil.copyfile(table, part / DRAFTS_FILE)

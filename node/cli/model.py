@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from node.cli import drafts as draft_commands
 from node.cli import experts as expert_commands
 from node.cli import publishing
 from node.cli import shards as shard_commands
@@ -19,6 +20,7 @@ app.command("inspect")(shard_commands.inspect)
 app.command("verify")(shard_commands.verify)
 app.command("plan")(shard_commands.plan)
 app.command("expert-uses")(expert_commands.expert_uses)
+app.command("draft-table")(draft_commands.draft_table)
 app.command("publish")(publishing.publish)
 app.command("pin")(publishing.pin)
 
@@ -41,7 +43,7 @@ def import_model(
     """Turn a checkpoint into an integer model: program.json, weights.safetensors, recipe.json, tokenizer.json.
 
     Its perplexity is compared with that of float32; outliers are smoothed and rows widened until it is
-    within the gate. Past the gate nothing is kept.
+    within the gate. Past the gate nothing is kept. A draft table in the checkpoint's folder comes along.
     """
     from nexus_chain.commitments.weights import ModelCommitment
     from node.cli.checkpoints import checkpoint_folder

@@ -26,6 +26,7 @@ from nexus_chain.certificates.errors import (
 )
 from nexus_chain.certificates.manifest import FileReference, Manifest, weights_sha256
 from nexus_chain.certificates.publication import Publication
+from nexus_chain.client.draft_table import DRAFTS_FILE
 from nexus_chain.program.checkpoint import Checkpoint
 
 SHARDS = [shard_name(number, 3) for number in (1, 2, 3)]
@@ -106,6 +107,15 @@ def test_a_missing_shard_is_not_published(folder: Path) -> None:
 def test_an_extra_shard_is_not_published(folder: Path, extra: str) -> None:
     shutil.copyfile(folder / SHARDS[0], folder / extra)
     refused(folder, f"{extra} is in the folder, but {INDEX} does not name it. Remove it")
+
+
+def test_a_draft_table_beside_the_shards_is_published_with_them(folder: Path) -> None:
+    (folder / DRAFTS_FILE).write_bytes(b"a table")
+    store = BlockStore(folder.parent / "blocks")
+    publication = Publication.prepare(folder, store, "1.0.0")
+    reference = publication.manifest.files[DRAFTS_FILE]
+    assert reference == FileReference.store(b"a table", store)
+    assert Cid.parse(reference.cid) in publication.cids, "pinned"
 
 
 def changed_files(twin: Published, change: Callable[[dict[str, FileReference]], None]) -> Published:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
-
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_chain.client.drafts import LONGEST, LONGEST_PAUSE, PATTERNS, Drafts
+from nexus_chain.client.draft_table import CERTAIN, DraftTable, context_keys
+from nexus_chain.client.drafts import LONGEST, PRIOR, REPEATED, WORTH, Drafts
+
+
+def table(entries: dict[tuple[int, ...], int], confidence: int = CERTAIN) -> DraftTable:
+    """What follows each context, with one confidence for all."""
+    keyed = sorted((context_keys(context)[-1], token) for context, token in entries.items())
+    return DraftTable(
+        np.array([key for key, _ in keyed], np.uint32),
+        np.array([token for _, token in keyed], np.uint16),
+        np.full(len(keyed), confidence, np.uint8),
+    )
 
 
 def test_what_followed_before_is_guessed_again() -> None:
     assert Drafts().propose([1, 2, 3, 4, 5, 6, 1, 2], 3) == [3, 4, 5]
 
 
-def test_the_longer_pattern_decides() -> None:
+def test_the_longer_context_decides() -> None:
     tokens = [1, 2, 3, 7, 0, 2, 3, 8, 1, 2, 3]
     assert Drafts().propose(tokens, 1) == [7]
 
@@ -23,48 +33,76 @@ def test_a_draft_goes_on_past_the_end_as_it_began() -> None:
     assert Drafts().propose([9, 4, 5, 4, 5, 4, 5], 4) == [4, 5, 4, 5]
 
 
-def test_without_a_pattern_there_is_no_draft() -> None:
+def test_without_a_context_there_is_no_draft() -> None:
     drafts = Drafts()
     assert drafts.propose([1, 2, 3, 4, 5], 8) == []
     assert drafts.propose([1, 2, 3, 4, 5, 1], 8) == []
 
 
-def test_drafts_grow_while_they_come_true() -> None:
-    drafts, lengths = Drafts(), []
-    tokens = [1, 2, 3] * 20
-    for _ in range(4):
-        draft = drafts.propose(tokens, 100)
+def test_the_table_speaks_where_the_text_is_new() -> None:
+    assert Drafts(table({(7, 8): 9, (9,): 10})).propose([1, 7, 8], 5) == [9, 10]
+    assert Drafts(table({(8,): 9})).propose([], 5) == []
+
+
+def test_the_longer_context_decides_between_text_and_table_and_the_text_between_equals() -> None:
+    tokens = [1, 2, 3, 4, 5, 1, 2]
+    assert Drafts(table({(2,): 8})).propose(tokens, 1) == [3]
+    assert Drafts(table({(1, 2): 8})).propose(tokens, 1) == [3]
+    assert Drafts(table({(5, 1, 2): 8})).propose(tokens, 1) == [8]
+
+
+def test_a_draft_ends_where_it_is_hardly_ever_reached() -> None:
+    half = round(CERTAIN / 2)
+    assert (half / CERTAIN) ** 4 < WORTH < (half / CERTAIN) ** 3
+    assert Drafts(table({(1,): 1}, half)).propose([1], 20) == [1, 1, 1]
+    assert Drafts(table({(1,): 1})).propose([1], 100) == [1] * LONGEST
+
+
+def test_a_draft_is_as_long_as_drafts_were_right() -> None:
+    drafts, lengths = Drafts(table({(1,): 1}, round(0.9 * CERTAIN))), []
+    for right in (25, 0, 0, 0, 1, 1, 1, 31):
+        draft = drafts.propose([1], 100)
         lengths.append(len(draft))
-        drafts.judge(len(draft), len(draft))
-    assert lengths == [4, 8, LONGEST, LONGEST]
+        drafts.judge(len(draft), min(right, len(draft)))
+    assert lengths == [25, 31, 31, 19, 13, 10, 9, 7]
 
 
-def test_wrong_drafts_pause_longer_and_longer_and_one_right_ends_that() -> None:
-    drafts, tokens, asked = Drafts(), [1, 2, 3] * 20, []
-    for round_ in range(200):
+def test_drafts_that_are_always_wrong_are_given_up_and_a_guess_that_was_right_brings_them_back() -> None:
+    drafts, fed = Drafts(table({(token,): 0 for token in range(1, 500)})), 0
+    tokens = [1]
+    for token in range(2, 300):
         draft = drafts.propose(tokens, 100)
-        if draft:
-            asked.append(round_)
-            drafts.judge(len(draft), 0)
-    gaps = [b - a for a, b in itertools.pairwise(asked)]
-    assert gaps == sorted(gaps)
-    assert (gaps[0], gaps[-1]) == (1, LONGEST_PAUSE // 2 + 1)
-    while not (draft := drafts.propose(tokens, 100)):
-        pass
-    drafts.judge(len(draft), 1)
-    assert drafts.propose(tokens, 100)
+        drafts.judge(len(draft), 0)
+        fed += len(draft)
+        tokens.append(token)
+    assert fed <= 3 * PRIOR * 10
+    assert drafts.propose(tokens, 100) == []
+    resumed = next(round_ for round_ in range(100) if drafts.propose([*tokens, *[0] * (round_ + 1)], 100))
+    assert resumed < 20
 
 
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 20), st.data())
+def test_trust_is_right_over_expected() -> None:
+    drafts = Drafts(table({(1,): 1}))
+    assert drafts.trust == 1.0
+    assert len(drafts.propose([1], 3)) == 3
+    drafts.judge(3, 1)  # one right, one wrong, and the third never came to be judged
+    right, expected = (PRIOR * 0.95 + 1) * 0.95, (PRIOR * 0.95 + 1) * 0.95 + 1
+    assert drafts.trust == right / expected
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 40), st.data())
 @settings(deadline=None)
-def test_a_draft_repeats_what_stood_behind_a_pattern(tokens: list[int], most: int, data: st.DataObject) -> None:
+def test_a_draft_repeats_what_stood_behind_the_longest_context(
+    tokens: list[int], most: int, data: st.DataObject
+) -> None:
     grown, drafts = tokens[:1], Drafts()
     while len(grown) < len(tokens):
         grown = tokens[: len(grown) + data.draw(st.integers(1, 5))]
         draft = drafts.propose(grown, most)
         assert len(draft) <= min(most, LONGEST)
         if draft:
-            size = next(s for s in PATTERNS if any(grown[i : i + s] == grown[-s:] for i in range(len(grown) - s)))
+            sizes = range(len(REPEATED), 1, -1)
+            size = next(s for s in sizes if any(grown[i : i + s] == grown[-s:] for i in range(len(grown) - s)))
             places = [i + size for i in range(len(grown) - size) if grown[i : i + size] == grown[-size:]]
             assert draft[0] == grown[places[-1]]
             drafts.judge(len(draft), data.draw(st.integers(0, len(draft))))
