@@ -11,6 +11,7 @@ and defaults, in this order.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
@@ -42,6 +43,9 @@ from node.watch.command import watch
 from node.write_ahead_log import WriteAheadLog
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread of the node that looks at the chain may hold up one with rows in hand."""
 
 Text = Annotated[str | None, typer.Option()]
 Number = Annotated[int | None, typer.Option()]
@@ -111,7 +115,9 @@ def start(context: typer.Context) -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    sys.setswitchinterval(SWITCH_SECONDS)
     with RunningNode.serving(configuration, NodeKeys.open(configuration)) as node:
+        gc.freeze()  # what was built by now stays: collections in the middle of an answer need not look at it
         model = node.model
         host, _ = configuration.listen_address
         typer.echo(

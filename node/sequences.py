@@ -169,7 +169,7 @@ class SequenceCache:
     def compute(self, sequence: Sequence, rows: Tensor) -> Tensor:
         """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
         try:
-            outputs = self._scheduler.submit(sequence.state, rows).result()
+            outputs = self._scheduler.compute(sequence.state, rows)
             sequence.record(rows, outputs)
         except BaseException:
             # Cache and roots may be at different positions now: the next use rebuilds them.

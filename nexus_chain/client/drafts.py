@@ -35,6 +35,8 @@ class Drafts:
     def __init__(self, table: DraftTable | None = None) -> None:
         """``table``: what the model usually says; without one the answer's own text is all there is."""
         self._table = table
+        if table:
+            table.get(0)  # the first look-up costs milliseconds: now, not in the middle of the answer
         self._after: dict[int, int] = {}  # by key of a context: what followed its last occurrence
         self._looked_at = 0
         self._right = self._expected = PRIOR

@@ -68,7 +68,7 @@ class Engine:
         check_weight_ranges(specs, self._weights)
         if self.device != "cpu":
             self._weights = {name: tensor.to(self.device) for name, tensor in self._weights.items()}
-        self._threads = threads or torch.get_num_threads()
+        self.threads: int = threads or torch.get_num_threads()
         self._kernel_weights: KernelWeights | None = None
         if self.backend == "native":
             self._kernel_weights = KernelWeights(self.ops, self._weights)
@@ -145,7 +145,7 @@ class Engine:
 
     def _build(self, keep: Collection[str]) -> NativeExecutor | TorchExecutor:
         if self._kernel_weights is not None:
-            return NativeExecutor(self.ops, self._source, self._kernel_weights, keep, self._threads)
+            return NativeExecutor(self.ops, self._source, self._kernel_weights, keep, self.threads)
         return TorchExecutor(self.ops, self._weights, keep, exact_product(self.device))
 
     def _joined(self, pieces: list[Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from nexus_chain.engine.backends import Backend
@@ -91,7 +92,8 @@ class StreamedEngine:
         end = program.shape.layers if layer_end is None else layer_end
         self.plan: StreamPlan = plan_streaming(program, layer_start, end, limit, resident, pages.margin)
         self._program, self._weights, self._pages = program, weights, pages
-        self._first, self._threads, self._backend = layer_start, threads, backend
+        self.threads: int = threads or torch.get_num_threads()
+        self._first, self._backend = layer_start, backend
         self._engines: dict[int, Engine] = {}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="tile-stream")
         self._fetched: dict[int, Future[None]] = {}
@@ -142,7 +144,7 @@ class StreamedEngine:
         if layer not in self._engines:
             number = self._first + layer
             self._engines[layer] = Engine(
-                self._program, self._weights, number, number + 1, threads=self._threads, backend=self._backend
+                self._program, self._weights, number, number + 1, threads=self.threads, backend=self._backend
             )
         return self._engines[layer]
 

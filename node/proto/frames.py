@@ -7,7 +7,9 @@ TLS takes 30, and an answer of a small model is hundreds of exchanges. Both ends
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import ssl
 import struct
 import time
 
@@ -24,8 +26,13 @@ class FrameTooLongError(ConnectionError):
 class Frames:
     """One end of a connection. One thread at a time sends and receives; any thread may hang up."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, busy: float = 0.0) -> None:
+        """``busy``: seconds that a reader keeps looking before it sleeps, where there is another processor to work on.
+
+        To wake a sleeping thread takes about as long as a layer of a small model.
+        """
         self._socket = connection
+        self._busy = busy if (os.cpu_count() or 1) > 1 else 0.0
         self._held = bytearray()
 
     def send(self, message: bytes, seconds: float) -> None:
@@ -63,10 +70,21 @@ class Frames:
         """Take what is there, waiting for something; False when the other side hung up."""
         if seconds <= 0:
             raise TimeoutError("the message is late")
-        self._socket.settimeout(seconds)
-        data = self._socket.recv(_READ_BYTES)
+        data = self._look(min(self._busy, seconds)) if self._busy else None
+        if data is None:
+            self._socket.settimeout(seconds)
+            data = self._socket.recv(_READ_BYTES)
         self._held += data
         return bool(data)
+
+    def _look(self, seconds: float) -> bytes | None:
+        """What comes within ``seconds``, without sleeping; None when nothing does."""
+        self._socket.settimeout(0)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+                return self._socket.recv(_READ_BYTES)
+        return None
 
     def hang_up(self) -> None:
         """End the connection; whoever waits for a message stops waiting. Never raises."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from node.stopwatch import Stopwatch
 class WatchedEngine:
     """A real engine that notes its batches, and can be held or made to fail."""
 
-    def __init__(self, start: int = 0, end: int = 3) -> None:
+    def __init__(self, start: int = 0, end: int = 3, threads: int = 1) -> None:
+        self.threads = threads
         self.engine = Engine(MODEL.program, MODEL.weights, start, end, threads=1, backend="torch")
         self.batches: list[list[int]] = []
         self.gate = threading.Event()
@@ -51,39 +53,55 @@ def alone(rows: Tensor, prompt: int) -> Tensor:
     return engine.forward([(engine.open(prompt), rows)])[0]
 
 
-def submit_together(
-    engine: WatchedEngine, scheduler: Scheduler, works: list[tuple[Any, Tensor]]
-) -> list[Future[Tensor]]:
-    """Submit while the engine is held, so that all end up in the same rounds."""
+@pytest.fixture(params=[1, 2], ids=["runs where it is called", "has a thread of its own"])
+def engine(request: pytest.FixtureRequest) -> WatchedEngine:
+    return WatchedEngine(threads=request.param)
+
+
+@pytest.fixture
+def callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def compute_together(
+    engine: WatchedEngine, scheduler: Scheduler, callers: ThreadPoolExecutor, works: list[tuple[Any, Tensor]]
+) -> list[Tensor]:
+    """Ask while the engine is held, so that all end up in the same rounds."""
     engine.gate.clear()
     engine.entered.clear()
-    first = scheduler.submit(engine.open(1), tokens(1, 0))
+    first = callers.submit(scheduler.compute, engine.open(1), tokens(1, 0))
     assert engine.entered.wait(10)
-    futures = [scheduler.submit(state, rows) for state, rows in works]
+    futures = []
+    for state, rows in works:
+        futures.append(callers.submit(scheduler.compute, state, rows))
+        while len(scheduler._waiting) <= len(futures):
+            time.sleep(0.001)
     engine.gate.set()
     first.result(20)
-    return futures
+    return [future.result(20) for future in futures]
 
 
-def test_waiting_orders_share_a_batch_and_get_what_they_get_alone() -> None:
-    engine = WatchedEngine()
+def test_waiting_orders_share_a_batch_and_get_what_they_get_alone(
+    engine: WatchedEngine, callers: ThreadPoolExecutor
+) -> None:
     scheduler = Scheduler(engine, Stopwatch())
     lengths = (1, 4, 9)
     works = [(engine.open(length), tokens(length, length)) for length in lengths]
-    futures = submit_together(engine, scheduler, works)
-    for future, length in zip(futures, lengths, strict=True):
-        assert torch.equal(future.result(20), alone(tokens(length, length), length))
+    for output, length in zip(compute_together(engine, scheduler, callers, works), lengths, strict=True):
+        assert torch.equal(output, alone(tokens(length, length), length))
     assert engine.batches == [[1], [1, 4, 9]]
     scheduler.stop()
 
 
-def test_long_prompt_is_cut_into_slices_and_does_not_hold_up_the_others() -> None:
-    engine = WatchedEngine()
+def test_long_prompt_is_cut_into_slices_and_does_not_hold_up_the_others(
+    engine: WatchedEngine, callers: ThreadPoolExecutor
+) -> None:
     scheduler = Scheduler(engine, Stopwatch(), batch_rows=8)
     works = [(engine.open(30), tokens(30, 1)), (engine.open(2), tokens(2, 2))]
-    long, short = submit_together(engine, scheduler, works)
-    assert torch.equal(long.result(20), alone(tokens(30, 1), 30))
-    assert torch.equal(short.result(20), alone(tokens(2, 2), 2))
+    long, short = compute_together(engine, scheduler, callers, works)
+    assert torch.equal(long, alone(tokens(30, 1), 30))
+    assert torch.equal(short, alone(tokens(2, 2), 2))
     assert engine.batches == [[1], [2, 6], [8], [8], [8]]
     scheduler.stop()
 
@@ -91,40 +109,67 @@ def test_long_prompt_is_cut_into_slices_and_does_not_hold_up_the_others() -> Non
 def test_residual_rows_of_slices_come_back_in_one_piece() -> None:
     engine = WatchedEngine(0, 1)
     scheduler = Scheduler(engine, Stopwatch(), batch_rows=4)
-    rows = scheduler.submit(engine.open(10), tokens(10, 3)).result(20)
+    rows = scheduler.compute(engine.open(10), tokens(10, 3))
     whole = WatchedEngine(0, 1)
     assert torch.equal(rows, whole.forward([(whole.open(10), tokens(10, 3))])[0])
     scheduler.stop()
 
 
-def test_rows_that_must_stay_together_do() -> None:
-    engine = WatchedEngine()
+def test_rows_that_must_stay_together_do(engine: WatchedEngine, callers: ThreadPoolExecutor) -> None:
     scheduler = Scheduler(engine, Stopwatch(), batch_rows=8, whole=True)
     works = [(engine.open(length), tokens(length, length)) for length in (30, 2, 5)]
-    for future, length in zip(submit_together(engine, scheduler, works), (30, 2, 5), strict=True):
-        assert torch.equal(future.result(20), alone(tokens(length, length), length))
+    for output, length in zip(compute_together(engine, scheduler, callers, works), (30, 2, 5), strict=True):
+        assert torch.equal(output, alone(tokens(length, length), length))
     assert engine.batches == [[1], [2, 5], [30]]
     scheduler.stop()
 
 
-def test_failing_batch_fails_its_orders_and_not_the_scheduler() -> None:
-    engine = WatchedEngine()
+def test_failing_batch_fails_its_orders_and_not_the_scheduler(
+    engine: WatchedEngine, callers: ThreadPoolExecutor
+) -> None:
     scheduler = Scheduler(engine, Stopwatch())
     engine.fails = True
-    with pytest.raises(RuntimeError, match="broken"):
-        scheduler.submit(engine.open(2), tokens(2, 1)).result(20)
+    futures = [callers.submit(scheduler.compute, engine.open(2), tokens(2, seed)) for seed in range(4)]
+    for future in futures:
+        with pytest.raises(RuntimeError, match="broken"):
+            future.result(20)
     engine.fails = False
-    assert torch.equal(scheduler.submit(engine.open(2), tokens(2, 1)).result(20), alone(tokens(2, 1), 2))
+    assert torch.equal(scheduler.compute(engine.open(2), tokens(2, 1)), alone(tokens(2, 1), 2))
     scheduler.stop()
 
 
-def test_stopping_finishes_what_was_submitted_and_takes_no_more() -> None:
-    engine = WatchedEngine()
+def test_one_thread_at_a_time_has_the_engine(engine: WatchedEngine, callers: ThreadPoolExecutor) -> None:
+    scheduler = Scheduler(engine, Stopwatch())
+    inside: list[int] = []
+    forward = engine.engine.forward
+
+    def watched(batch: Sequence[tuple[Any, Tensor]]) -> list[Tensor]:
+        inside.append(1)
+        assert sum(inside) == 1
+        time.sleep(0.002)
+        try:
+            return forward(batch)
+        finally:
+            inside.pop()
+
+    engine.engine.forward = watched  # type: ignore[method-assign]
+    futures = [callers.submit(scheduler.compute, engine.open(3), tokens(3, seed)) for seed in range(40)]
+    for seed, future in enumerate(futures):
+        assert torch.equal(future.result(20), alone(tokens(3, seed), 3))
+    scheduler.stop()
+
+
+def test_stopping_finishes_what_was_taken_and_takes_no_more(engine: WatchedEngine, callers: ThreadPoolExecutor) -> None:
     stopwatch = Stopwatch()
     scheduler = Scheduler(engine, stopwatch)
-    futures = [scheduler.submit(engine.open(3), tokens(3, seed)) for seed in range(3)]
-    scheduler.stop()
-    assert all(future.done() for future in futures)
+    engine.gate.clear()
+    futures = [callers.submit(scheduler.compute, engine.open(3), tokens(3, seed)) for seed in range(3)]
+    while len(scheduler._waiting) < len(futures):
+        time.sleep(0.001)
+    stopping = callers.submit(scheduler.stop)
+    engine.gate.set()
+    stopping.result(20)
+    assert sum(len(future.result(20)) for future in futures) == 3
     assert stopwatch.forward > 0
     with pytest.raises(StoppingError):
-        scheduler.submit(engine.open(1), tokens(1, 1))
+        scheduler.compute(engine.open(1), tokens(1, 1))
