@@ -259,6 +259,14 @@ static inline int64_t gumbel(uint32_t v, uint32_t k0, uint32_t k1, const int32_t
     return ((40LL << 24) - log2_fixed(e > 1 ? e : 1, table)) >> 8; /* no table may make it take a negative's log */
 }
 
+/* The largest element's index in x[from, to), the first of equal ones. Two passes: a maximum is vector code, its place is not. */
+static int64_t first_largest(const int32_t *restrict x, int64_t from, int64_t to) {
+    int32_t best = x[from];
+    for (int64_t i = from + 1; i < to; i++) best = x[i] > best ? x[i] : best;
+    while (x[from] != best) from++;
+    return from;
+}
+
 static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t vocabulary = s->p[0], block = s->p[1], blocks = (vocabulary + block - 1) / block;
     for (int64_t t = from; t < to; t++) {
@@ -266,10 +274,11 @@ static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t t
         const int64_t beta = b->sampling[3 * t];
         const uint32_t k0 = (uint32_t)b->sampling[3 * t + 1], k1 = (uint32_t)b->sampling[3 * t + 2];
         for (int64_t n = 0; n < blocks; n++) {
-            int64_t best = INT64_MIN, index = 0, end = (n + 1) * block;
-            for (int64_t v = n * block; v < (end < vocabulary ? end : vocabulary); v++) {
-                int64_t key = logits[v];
-                if (beta) key = saturate(round_shift(key * beta, 12)) + gumbel((uint32_t)v, k0, k1, s->weight[0]);
+            const int64_t end = (n + 1) * block < vocabulary ? (n + 1) * block : vocabulary;
+            int64_t best = INT64_MIN, index = 0;
+            if (!beta) index = first_largest(logits, n * block, end), best = logits[index];
+            for (int64_t v = n * block; beta && v < end; v++) {
+                int64_t key = saturate(round_shift((int64_t)logits[v] * beta, 12)) + gumbel((uint32_t)v, k0, k1, s->weight[0]);
                 if (key > best) best = key, index = v;
             }
             ((int64_t *)s->out[0])[t * blocks + n] = best;
