@@ -41,7 +41,8 @@ class Recipe:
 
     ``widths`` are those of every layer; ``wider`` names inputs that have 15 bits all the same, such as
     "3.attention_input". ``smoothing`` holds an exponent per channel of a group, such as "3.mlp": the
-    channel is multiplied by that power of two where it is made and divided by it where it is read.
+    channel is multiplied by that power of two where it is made and divided by it where it is read. What
+    groups a decoder has is said in ``smoothing.py``.
     """
 
     widths: ActivationBits = ActivationBits()

@@ -3,6 +3,10 @@
 A channel with activations up to ``a``, read by weights up to ``w``, is multiplied by the power of two
 nearest to sqrt(w / a): then both use the int8 range alike. Queries and keys share a pair of channels
 the same way. A group's median channel stays as it is, for products keep their fraction bits.
+
+Every expert's hidden channels are a group of their own, with activations of the rows that choose the expert.
+Of one that fewer than :data:`LEAST_ROWS` rows choose these say little, yet other texts may choose it often: its
+activations are what it would make of every row of the text.
 """
 
 from __future__ import annotations
@@ -15,7 +19,10 @@ from torch import Tensor
 
 from nexus_chain.program.descriptors import ModelShape
 from nexus_chain.program.recipe import LARGEST_EXPONENT
-from nexus_chain.quality.float_model import FloatModel, Observer
+from nexus_chain.program.smoothing import feed_forwards, hidden_group
+from nexus_chain.quality.float_model import FloatModel, Observer, down_projection
+
+LEAST_ROWS = 32  # rows whose largest magnitudes tell one channel of an expert from another
 
 
 @dataclass
@@ -24,27 +31,28 @@ class Largest:
 
     shown: Callable[[Tensor], Tensor] = torch.abs
     seen: Tensor | None = None
+    rows: int = 0
 
     def __call__(self, rows: Tensor) -> None:
         largest = self.shown(rows).amax(dim=0).double()
         self.seen = largest if self.seen is None else torch.maximum(self.seen, largest)
+        self.rows += len(rows)
 
 
 def smoothing(model: FloatModel, shape: ModelShape, windows: Sequence[Tensor]) -> dict[str, tuple[int, ...]]:
-    """The smoothing of every group of a decoder (see ``program/smoothing.py``).
-
-    Experts are left alone: few texts make each of them speak.
-    """
+    """The smoothing of every group of a decoder (see ``program/smoothing.py``)."""
     inputs: dict[str, Largest] = {}
     outputs: dict[str, Largest] = {}
     for layer in range(shape.layers):
         block = f"model.layers.{layer}"
-        if not shape.experts:
-            inputs[f"{block}.mlp.down_proj"] = Largest()
+        inputs.update({down_projection(layer, expert): Largest() for expert in feed_forwards(shape)})
         outputs[f"{block}.self_attn.v_proj"] = Largest()
         for name in _rotated(block, shape):
             outputs[name] = Largest(_pairs(shape))
     model.observe(windows, dict[str, Observer](inputs), dict[str, Observer](outputs))
+    if rare := {name: Largest() for name, largest in inputs.items() if shape.experts and largest.rows < LEAST_ROWS}:
+        model.observe(windows, dict[str, Observer](rare), {}, routed=False)
+        inputs.update(rare)
     found: dict[str, tuple[int, ...]] = {}
     for layer in range(shape.layers):
         found.update(_layer(model, shape, layer, inputs, outputs))
@@ -66,9 +74,10 @@ def _layer(
         f"{layer}.value": balance(_seen(outputs[f"{block}.self_attn.v_proj"]), read),
         f"{layer}.rotary": balance(keys.flatten(), queries.flatten()),
     }
-    for name, largest in inputs.items():
-        if name.startswith(f"{block}.mlp"):
-            found[f"{layer}.mlp"] = balance(_seen(largest), model.weight(name).abs().amax(dim=0).double())
+    for expert in feed_forwards(shape):
+        down = down_projection(layer, expert)
+        read = model.weight(down).abs().amax(dim=0).double()
+        found[hidden_group(layer, expert)] = balance(_seen(inputs[down]), read)
     return found
 
 

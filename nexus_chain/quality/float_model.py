@@ -1,9 +1,16 @@
-"""The float model of a checkpoint, as ``transformers`` runs it: logits, and what its channels carry."""
+"""The float model of a checkpoint, as ``transformers`` runs it: logits, and what its channels carry.
+
+``transformers`` holds the experts of a layer in one module. Here the down projection of each has a name of its
+own all the same (see :func:`down_projection`), and can be observed and read like any module.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +20,13 @@ from torch import Tensor
 from nexus_chain.quality.errors import FloatModelError
 
 Observer = Callable[[Tensor], None]  # is given rows float32[T, channels]
+_InputHook = Callable[[Any, tuple[Tensor, ...]], None]  # is given a module and what it is called with
+_EXPERT = re.compile(r"(.+\.experts)\.(\d+)\.down_proj")
+
+
+def down_projection(layer: int, expert: int | None) -> str:
+    """Name of the down projection of an expert, or of a dense decoder's layer (None)."""
+    return f"model.layers.{layer}.mlp.{'' if expert is None else f'experts.{expert}.'}down_proj"
 
 
 class FloatModel:
@@ -40,23 +54,33 @@ class FloatModel:
 
     def weight(self, name: str) -> Tensor:
         """A module's weight, float32."""
-        found: Tensor = self._model.get_submodule(name).weight.detach()
-        return found
+        expert = _EXPERT.fullmatch(name)
+        module = self._model.get_submodule(expert[1] if expert else name)
+        found: Tensor = module.down_proj[int(expert[2])] if expert else module.weight
+        return found.detach()
 
     def observe(
-        self, windows: Sequence[Tensor], inputs: Mapping[str, Observer], outputs: Mapping[str, Observer]
+        self,
+        windows: Sequence[Tensor],
+        inputs: Mapping[str, Observer],
+        outputs: Mapping[str, Observer],
+        *,
+        routed: bool = True,
     ) -> None:
-        """Run the windows (i64[n + 1]) and show observers the input or output rows of the modules they name."""
-        with self._hooks(inputs, outputs):
+        """Run the windows (i64[n + 1]) and show observers the input or output rows of the modules they name.
+
+        Of an expert they see the rows that choose it; with ``routed`` false what it would make of every row.
+        """
+        with self._hooks(inputs, outputs, routed):
             for window in windows:
                 self.logits(window[:-1])
 
     @contextmanager
-    def _hooks(self, inputs: Mapping[str, Observer], outputs: Mapping[str, Observer]) -> Iterator[None]:
+    def _hooks(self, inputs: Mapping[str, Observer], outputs: Mapping[str, Observer], routed: bool) -> Iterator[None]:
         handles: list[Any] = []
         try:
-            for name, observer in inputs.items():
-                handles.append(self._model.get_submodule(name).register_forward_pre_hook(_before(observer)))
+            for name, hook in _input_hooks(inputs, routed).items():
+                handles.append(self._model.get_submodule(name).register_forward_pre_hook(hook))
             for name, observer in outputs.items():
                 handles.append(self._model.get_submodule(name).register_forward_hook(_after(observer)))
             yield
@@ -65,7 +89,35 @@ class FloatModel:
                 handle.remove()
 
 
-def _before(observer: Observer) -> Callable[[Any, tuple[Tensor, ...]], None]:
+@dataclass(frozen=True)
+class _ExpertHook:
+    """Shows observers, by number of an expert, the hidden rows that its down projection reads."""
+
+    observers: Mapping[int, Observer]
+    routed: bool
+
+    def __call__(self, module: Any, given: tuple[Tensor, ...]) -> None:
+        rows, chosen = given[:2]  # float32[T, width], experts i64[T, slots]
+        for expert, observer in self.observers.items():
+            shown = rows[(chosen == expert).any(dim=1)] if self.routed else rows
+            if len(shown):
+                gate, up = (shown @ module.gate_up_proj[expert].T).chunk(2, dim=1)
+                observer(module.act_fn(gate) * up)
+
+
+def _input_hooks(inputs: Mapping[str, Observer], routed: bool) -> dict[str, _InputHook]:
+    """Hooks by module; the observers of a layer's experts share one."""
+    experts: defaultdict[str, dict[int, Observer]] = defaultdict(dict)
+    hooks: dict[str, _InputHook] = {}
+    for name, observer in inputs.items():
+        if expert := _EXPERT.fullmatch(name):
+            experts[expert[1]][int(expert[2])] = observer
+        else:
+            hooks[name] = _before(observer)
+    return hooks | {name: _ExpertHook(observers, routed) for name, observers in experts.items()}
+
+
+def _before(observer: Observer) -> _InputHook:
     return lambda _, given: observer(given[0][0])
 
 

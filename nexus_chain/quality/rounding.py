@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor
 from nexus_chain.program.descriptors import ModelShape
 from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.recipe import Recipe
-from nexus_chain.program.smoothing import Smoothing
-from nexus_chain.quality.float_model import FloatModel, Observer
+from nexus_chain.program.smoothing import Smoothing, feed_forwards
+from nexus_chain.quality.float_model import FloatModel, Observer, down_projection
 
 
 @dataclass
@@ -34,38 +35,43 @@ class RoundingError:
         self.error += float((((made / step).round() * step - made) * seen).square().sum())
         self.size += float((made * seen).square().sum())
 
-    @property
-    def relative(self) -> float:
-        """Error in units of the rows' size."""
-        return self.error / self.size if self.size else 0.0
+
+def relative_error(*errors: RoundingError) -> float:
+    """What rows lose in units of their size; several where each expert has rows of its own."""
+    size = sum(rows.size for rows in errors)
+    return sum(rows.error for rows in errors) / size if size else 0.0
 
 
 def rounding_order(model: FloatModel, shape: ModelShape, recipe: Recipe, windows: Sequence[Tensor]) -> list[str]:
     """Names of the rows that have 8 bits under ``recipe`` ("3.mlp_input"), those that lose most first."""
-    errors: dict[str, tuple[str, RoundingError]] = {}
+    errors: defaultdict[str, list[RoundingError]] = defaultdict(list)
+    inputs: dict[str, Observer] = {}
+    smoothing = Smoothing(shape, recipe)
     for layer in range(shape.layers):
-        for family, (module, error) in _rows(model, Smoothing(shape, recipe), layer).items():
+        for family, module, error in _rows(model, smoothing, layer):
             name = f"{layer}.{family}"
             if getattr(recipe.widths, family) == 8 and name not in recipe.wider:
-                errors[name] = module, error
-    model.observe(windows, dict[str, Observer](errors.values()), {})
-    return sorted(errors, key=lambda name: (-errors[name][1].relative, name))
+                errors[name].append(error)
+                inputs[module] = error
+    model.observe(windows, inputs, {})
+    return sorted(errors, key=lambda name: (-relative_error(*errors[name]), name))
 
 
-def _rows(model: FloatModel, smoothing: Smoothing, layer: int) -> dict[str, tuple[str, RoundingError]]:
-    """Rows by family: the module they enter in the float model, and their error to be; not those of single experts."""
+def _rows(model: FloatModel, smoothing: Smoothing, layer: int) -> Iterator[tuple[str, str, RoundingError]]:
+    """Rows of a layer: their family, the module they enter in the float model, their error to be.
+
+    The hidden rows of all experts are one family, for one width holds for all of them.
+    """
     block, ones = f"model.layers.{layer}", torch.ones(smoothing.shape.width, dtype=torch.float64)
 
     def column_norms(module: str) -> Tensor:
-        return model.weight(f"{block}.{module}").double().square().sum(dim=0).sqrt()
+        return model.weight(module).double().square().sum(dim=0).sqrt()
 
     # Rows that enter a norm are rounded before its gain is applied, which is part of the weights.
-    found = {
-        family: (f"{block}.{norm}", RoundingError(ones, model.weight(f"{block}.{norm}").double()))
-        for family, norm in (("attention_input", "input_layernorm"), ("mlp_input", "post_attention_layernorm"))
-    }
-    read = [("attention_output", "self_attn.o_proj", "output"), ("down", "mlp.down_proj", "down")]
-    for family, module, name in read[:1] if smoothing.shape.experts else read:
-        error = RoundingError(1 / smoothing.read(layer, name), column_norms(module))
-        found[family] = f"{block}.{module}", error
-    return found
+    for family, norm in (("attention_input", "input_layernorm"), ("mlp_input", "post_attention_layernorm")):
+        yield family, f"{block}.{norm}", RoundingError(ones, model.weight(f"{block}.{norm}").double())
+    output = f"{block}.self_attn.o_proj"
+    yield "attention_output", output, RoundingError(1 / smoothing.read(layer, "output"), column_norms(output))
+    for expert in feed_forwards(smoothing.shape):
+        down = down_projection(layer, expert)
+        yield "down", down, RoundingError(1 / smoothing.read(layer, "down", expert), column_norms(down))

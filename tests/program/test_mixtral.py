@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import IntegerModel, Sampling, import_checkpoint, prove_no_overflow
-from nexus_chain.program.errors import CheckpointLayoutError, NonFiniteWeightError, TensorMismatchError
+from nexus_chain.program.blocks import down_chunks
+from nexus_chain.program.errors import CheckpointLayoutError, NonFiniteWeightError, RecipeError, TensorMismatchError
 from nexus_chain.program.recipe import Recipe
 
 EXPERT = "model.layers.1.block_sparse_moe.experts.2.w3.weight"
@@ -105,13 +106,41 @@ def test_every_expert_is_a_set_of_weights_of_its_own(tmp_path: Path) -> None:
     assert changed == ["layers.1.mlp.experts.2.up.weight"]
 
 
-def test_smoothing_divides_every_expert_alike(tmp_path: Path) -> None:
+def test_smoothing_divides_every_expert_by_itself(tmp_path: Path) -> None:
     """In exact arithmetic nothing changes; here rows change their rounding and logits stay close."""
     expected = float_logits(mixtral(tmp_path))
-    exponents = tuple(channel % 2 for channel in range(160))
-    model = import_checkpoint(tmp_path, recipe=Recipe(smoothing={"0.mlp": exponents}, wider=("1.mlp_input",)))
+    smoothing = {f"0.experts.{expert}": tuple((channel + expert) % 2 for channel in range(160)) for expert in range(4)}
+    model = import_checkpoint(tmp_path, recipe=Recipe(smoothing=smoothing, wider=("1.mlp_input",)))
     assert_close(expected, traced(model)["head.logits"].double() / 4096)
     assert {op.params["bits"] for op in model.program.ops if op.name.startswith("layers.1.mlp.slots.0.gate")} == {15}
+
+
+@pytest.mark.parametrize("variant", ["two_of_four", "chunked_down"])
+def test_an_experts_exponents_are_in_its_own_rows_and_columns(tmp_path: Path, variant: str) -> None:
+    original = checkpoint(tmp_path, "mixtral", **VARIANTS[variant])
+    plain = import_checkpoint(tmp_path)
+    ffn, generator = plain.program.shape.ffn, torch.Generator().manual_seed(6)
+    exponents = torch.randint(-3, 4, (ffn,), generator=generator)
+    recipe = Recipe(smoothing={"0.experts.1": tuple(exponents.tolist())})
+    smoothed = import_checkpoint(tmp_path, recipe=recipe)
+    assert smoothed.program == plain.program
+    prefix = "layers.0.mlp.experts.1"
+    changed = [name for name, tensor in plain.weights.items() if not torch.equal(smoothed.weights[name], tensor)]
+    assert {name.split(".down.")[0] for name in changed} == {f"{prefix}.up.scale", prefix}
+    before, after = (model.weights[f"{prefix}.up.scale"] for model in (plain, smoothed))
+    assert torch.equal(after, before + torch.stack([torch.zeros(ffn), exponents], dim=1).int())
+    wanted = original.model.layers[0].mlp.experts.down_proj[1].detach().double() / torch.exp2(exponents.double())
+    for number, (start, stop) in enumerate(down_chunks(ffn)):
+        rows = smoothed.weights[f"{prefix}.down.{number}.weight"].double()
+        part = wanted[:, start:stop]
+        assert torch.equal(rows, (part / part.abs().amax(dim=1, keepdim=True) * 127).round())
+
+
+def test_exponents_shared_by_experts_are_refused(tmp_path: Path) -> None:
+    mixtral(tmp_path)
+    for group in ("0.mlp", "0.experts.4", "2.experts.0"):
+        with pytest.raises(RecipeError, match=f"no channels named {group}"):
+            import_checkpoint(tmp_path, recipe=Recipe(smoothing={group: (0,) * 160}))
 
 
 @pytest.mark.parametrize(

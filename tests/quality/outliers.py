@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nexus_chain.program import ModelShape
+from nexus_chain.program.families.experts import MATRICES
 
 FILE = "model.safetensors"
 CHANNELS = 4  # of every group that outliers are planted in
@@ -28,11 +29,20 @@ def _factors(size: int, generator: torch.Generator, repeat: int = 1) -> Tensor:
     return factors.flatten()
 
 
+def _feed_forwards(block: str, shape: ModelShape) -> list[dict[str, str]]:
+    """Names of the matrices "gate", "up" and "down" of the layer's block, or of each of its experts."""
+    if not shape.experts:
+        return [{name: f"{block}.mlp.{name}_proj.weight" for name in MATRICES}]
+    experts = [f"{block}.block_sparse_moe.experts.{expert}" for expert in range(shape.experts)]
+    return [{name: f"{expert}.{matrix}.weight" for name, matrix in MATRICES.items()} for expert in experts]
+
+
 def mlp(tensors: dict[str, Tensor], block: str, shape: ModelShape, generator: torch.Generator) -> None:
-    """Channels between the up and the down projection."""
-    factors = _factors(shape.ffn, generator)
-    tensors[f"{block}.mlp.up_proj.weight"] *= factors[:, None]
-    tensors[f"{block}.mlp.down_proj.weight"] /= factors
+    """Channels between the up and the down projection, other ones in every expert."""
+    for names in _feed_forwards(block, shape):
+        factors = _factors(shape.ffn, generator)
+        tensors[names["up"]] *= factors[:, None]
+        tensors[names["down"]] /= factors
 
 
 def values(tensors: dict[str, Tensor], block: str, shape: ModelShape, generator: torch.Generator) -> None:
@@ -54,14 +64,14 @@ def keys(tensors: dict[str, Tensor], block: str, shape: ModelShape, generator: t
 
 def gains(tensors: dict[str, Tensor], block: str, shape: ModelShape, generator: torch.Generator) -> None:
     """Channels of the norms, read by the matrices after them."""
-    for norm, readers in (
-        ("input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
-        ("post_attention_layernorm", ("mlp.gate_proj", "mlp.up_proj")),
-    ):
+    attention = [f"{block}.self_attn.{name}_proj.weight" for name in "qkv"]
+    hidden = [names[name] for names in _feed_forwards(block, shape) for name in ("gate", "up")]
+    routers = [f"{block}.block_sparse_moe.gate.weight"] if shape.experts else []
+    for norm, readers in (("input_layernorm", attention), ("post_attention_layernorm", hidden + routers)):
         factors = _factors(shape.width, generator)
         tensors[f"{block}.{norm}.weight"] *= factors
         for reader in readers:
-            tensors[f"{block}.{reader}.weight"] /= factors
+            tensors[reader] /= factors
 
 
 PLANTS: Mapping[str, tuple[Plant, ...]] = {

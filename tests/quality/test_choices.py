@@ -15,7 +15,7 @@ from nexus_chain.program.smoothing import groups
 from nexus_chain.quality import Comparison, FloatModel, FloatModelError, QualityGateError, require_within, selection
 from nexus_chain.quality.balance import balance, smoothing
 from nexus_chain.quality.calibration import TOKENS
-from nexus_chain.quality.rounding import RoundingError, rounding_order
+from nexus_chain.quality.rounding import RoundingError, relative_error, rounding_order
 
 WINDOWS = [torch.randint(0, SIZES["vocab_size"], (33,), generator=torch.Generator().manual_seed(2))]
 WIDENED = ("attention_input", "attention_output", "mlp_input")
@@ -35,9 +35,7 @@ def test_every_group_of_a_decoder_is_smoothed(tmp_path: Path, family: str) -> No
     checkpoint(tmp_path, family, head_dim=16)
     model = import_checkpoint(tmp_path)
     found = smoothing(FloatModel(tmp_path), model.program.shape, WINDOWS)
-    sizes = groups(model.program.shape)
-    expected = {group: size for group, size in sizes.items() if family != "mixtral" or not group.endswith("mlp")}
-    assert {group: len(exponents) for group, exponents in found.items()} == expected
+    assert {group: len(exponents) for group, exponents in found.items()} == groups(model.program.shape)
     assert any(any(exponents) for exponents in found.values())
 
 
@@ -55,11 +53,27 @@ def test_rows_with_an_outlier_are_widened_first(tmp_path: Path) -> None:
     assert "0.attention_output" not in order
 
 
-def test_rows_of_single_experts_are_not_ordered(tmp_path: Path) -> None:
-    checkpoint(tmp_path, "mixtral")
+def test_hidden_rows_of_all_experts_are_widened_together(tmp_path: Path) -> None:
+    model = checkpoint(tmp_path, "mixtral", num_local_experts=3)
+    with torch.no_grad():
+        experts = model.model.layers[1].mlp.experts
+        experts.gate_up_proj[2, SIZES["intermediate_size"] + 3] *= 500
+        experts.down_proj[2, :, 3] /= 500
+    model.save_pretrained(tmp_path)
     shape = import_checkpoint(tmp_path).program.shape
     order = rounding_order(FloatModel(tmp_path), shape, Recipe(ActivationBits(8, 8, 8, 8, 8)), WINDOWS)
-    assert set(order) == {f"{layer}.{name}" for layer in range(2) for name in WIDENED}
+    assert order[0] == "1.down"
+    assert sorted(order) == [f"{layer}.{name}" for layer in range(2) for name in (*WIDENED[:2], "down", "mlp_input")]
+    narrow = rounding_order(FloatModel(tmp_path), shape, Recipe(), WINDOWS)
+    assert sorted(narrow) == [f"{layer}.{name}" for layer in range(2) for name in WIDENED]
+
+
+def test_what_experts_lose_is_weighed_by_the_size_of_their_rows() -> None:
+    ones = torch.ones(2, dtype=torch.float64)
+    large, small, silent = (RoundingError(ones, ones, error, size) for error, size in ((3.0, 9.0), (1.0, 1.0), (0, 0)))
+    assert relative_error(large, small) == 0.4
+    assert relative_error(large, silent) == 3 / 9
+    assert relative_error(silent) == 0.0
 
 
 def test_smoothed_rows_are_rounded_as_they_will_be() -> None:
@@ -69,7 +83,7 @@ def test_smoothed_rows_are_rounded_as_they_will_be() -> None:
     for error in (plain, smoothed):
         error(rows)
     assert plain.size == pytest.approx(smoothed.size)
-    assert smoothed.relative < plain.relative / 2 or plain.error > smoothed.error
+    assert relative_error(smoothed) < relative_error(plain) / 2 or plain.error > smoothed.error
 
 
 class Stage:

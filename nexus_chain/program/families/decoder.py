@@ -71,7 +71,7 @@ class _Importer:
         _, layer, _, _, _, name, *chunk = op.name.split(".")
         for expert in range(op.params["experts"]):
             source = self.expert_tensors.matrix(int(layer), expert, name)
-            folded = self._mlp_folded(source, int(layer), name, chunk, LEVELS[op.params["bits"]])
+            folded = self._mlp_folded(source, int(layer), name, chunk, LEVELS[op.params["bits"]], expert)
             names = op.weights[2 * expert : 2 * expert + 2]
             self.weights.update(matrix_weights(self.checkpoint, op, names, folded))
 
@@ -107,12 +107,20 @@ class _Importer:
         factor = made * self._query_factor if scored else made
         return Folded(source, self._norm_unit(levels), self._gain(layer, "attention"), factor)
 
-    def _mlp_folded(self, source: MatrixSource, layer: int, name: str, chunk: Sequence[str], levels: int) -> Folded:
+    def _mlp_folded(
+        self,
+        source: MatrixSource,
+        layer: int,
+        name: str,
+        chunk: Sequence[str],
+        levels: int,
+        expert: int | None = None,
+    ) -> Folded:
         if name == "down":
             start, stop = list(down_chunks(self.shape.ffn))[int(chunk[0])]
-            read = self.smoothing.read(layer, name)[start:stop]
+            read = self.smoothing.read(layer, name, expert)[start:stop]
             return Folded(source, 2.0**-ACTIVATION_FRACTION / levels, read, columns=(start, stop))
-        made = self.smoothing.made(layer, name)
+        made = self.smoothing.made(layer, name, expert)
         return Folded(source, self._norm_unit(levels), self._gain(layer, "mlp"), made)
 
     def _gain(self, layer: int, family: str) -> Tensor:
