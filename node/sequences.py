@@ -89,7 +89,7 @@ class Sequence:
 
     def outputs(self, start: int, stop: int) -> Tensor:
         """What positions [start, stop) gave, once more."""
-        self._outputs = [torch.cat(self._outputs)]
+        self._outputs = _joined(self._outputs)
         if not self._is_last:
             return self._outputs[0][start:stop]
         skipped = self.prompt_length - 1
@@ -113,18 +113,19 @@ class _GrowingRoot:
 
     def cut(self, length: int) -> None:
         """Keep the first ``length`` rows, ``hashed`` at least."""
-        self._pending = [rows[: length - self.hashed] for rows in self._joined()]
+        self._pending = [rows[: length - self.hashed] for rows in _joined(self._pending)]
 
     def root(self, to: int) -> bytes:
-        for rows in self._joined():
+        for rows in _joined(self._pending):
             fresh = max(0, to - self.hashed)
             self._tree.append(rows[:fresh])
             self._pending = [rows[fresh:]]
         return self._tree.root(to)
 
-    def _joined(self) -> list[Tensor]:
-        """All pending rows as one tensor, or none."""
-        return [torch.cat(self._pending)] if self._pending else []
+
+def _joined(pieces: list[Tensor]) -> list[Tensor]:
+    """All of them as one tensor, or none."""
+    return [torch.cat(pieces)] if len(pieces) > 1 else pieces
 
 
 class SequenceCache:

@@ -216,6 +216,8 @@ class Serving:
         if not self.model.is_first:
             return
         tokens_within(rows, self.model.vocab)
+        if start >= known.prompt_length:
+            return
         prompt = torch.frombuffer(bytearray(known.prompt), dtype=torch.int32)[start : start + len(rows)]
         if not torch.equal(rows[: len(prompt)], prompt):
             raise PromptError("these are not the prompt's tokens", advice="Feed the prompt that was ordered.")

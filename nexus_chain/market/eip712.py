@@ -45,6 +45,12 @@ def checksum(address: str) -> ChecksumAddress:
     """The checksummed spelling of a 20-byte hex address. Raises DocumentFormatError."""
     if not isinstance(address, str) or not _ADDRESS.match(address):
         raise DocumentFormatError(f"{address!r} is not an address", advice="Write 0x and 40 hexadecimal digits.")
+    return _checksummed(address)
+
+
+@lru_cache(4096)
+def _checksummed(address: str) -> ChecksumAddress:
+    """The same few addresses stand in every document of a session, and each one costs a hash."""
     return to_checksum_address(address)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +50,7 @@ def ask(
         with spinner("Looking for nodes", quiet=json):
             wanted = model if direct else session
             asking = begin(settings, client, text, options, direct=direct, wanted=wanted, encoder=False, quiet=json)
+        gc.freeze()  # what was imported stays: no collection in the middle of the answer looks through it
         try:
             for piece in asking:
                 if not json:
