@@ -3,9 +3,9 @@
 A local chain, the published model, two ``nexus-node`` processes with one engine thread each, and a client that
 signs, pays and checks receipts. Each round asks for the same answer through the nodes and from an engine
 with one thread in this process, one after the other; figures are medians over rounds, of decoding after
-the first token. Writes ``build/bench/serving.json``: ``{nodes,engine}_tokens_per_second``, ``ratio``, ``bar``.
+the first token. The client drafts, as ``nexus ask`` does; the engine decodes token by token. Writes ``build/bench/serving.json``: ``{nodes,engine}_tokens_per_second``, ``ratio``, ``bar``.
 
-    python scripts/bench_serving.py [--tokens 128] [--rounds 3]
+    python scripts/bench_serving.py [--tokens 128] [--rounds 9]
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def run(tokens: int, rounds: int) -> dict[str, list[float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     torch.set_num_threads(1)
     try:
