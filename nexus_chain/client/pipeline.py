@@ -51,6 +51,9 @@ RECONNECTS = 2
 """How often a node is tried again when it cannot be reached and nobody else serves its segment."""
 RECONNECT_SECONDS = 1.0
 
+QUIET_SECONDS = 200.0
+"""A connection that was quiet for longer, as nobody asked for the next token, is made anew: nodes hang up on it."""
+
 T = TypeVar("T")
 
 
@@ -84,7 +87,7 @@ class Slot:
 
     ``billed``: positions its receipts cover. ``sent``: positions whose rows it was sent, and may have computed.
     ``ahead``: it holds rows beyond those that count, of wrong drafts.
-    ``voucher``: prepays the chunk, and is not handed over yet.
+    ``voucher``: prepays the chunk, and is not handed over yet. ``asked``: when it was last needed, monotonic seconds.
     """
 
     segment: int
@@ -94,6 +97,7 @@ class Slot:
     sent: int = 0
     ahead: bool = False
     voucher: SignedVoucher | None = None
+    asked: float = 0.0
     failed: list[str] = field(default_factory=list)
 
 
@@ -227,7 +231,7 @@ class Pipeline:
 
     def _try_rows(self, slot: Slot, start: int, rows: Tensor) -> Tensor:
         """Rows that may turn out wrong through one segment."""
-        peer = slot.peer or self._attach(slot)
+        peer = self._peer(slot)
         slot.sent = max(slot.sent, start + len(rows))
         out = peer.forward(self.digest, start, rows, discard=slot.ahead, voucher=slot.voucher)
         slot.voucher = None
@@ -316,9 +320,17 @@ class Pipeline:
         """Do ``work`` with the slot's node; when the node fails, replace it and do it again."""
         while True:
             try:
-                return work(slot.peer or self._attach(slot))
+                return work(self._peer(slot))
             except NodeError as error:
                 self._replace(slot, error)
+
+    def _peer(self, slot: Slot) -> ShardPeer:
+        """The slot's node, connected."""
+        if time.monotonic() - slot.asked > QUIET_SECONDS:
+            self._drop(slot)
+        peer = slot.peer or self._attach(slot)
+        slot.asked = time.monotonic()
+        return peer
 
     def _attach(self, slot: Slot) -> ShardPeer:
         """Connect the slot's node, open the order there and bring it to where the answer is."""
