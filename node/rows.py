@@ -50,6 +50,11 @@ class RowStore:
                 os.close(self._files.popitem(last=False)[1])
             yield descriptor
 
+    def _own(self, order: bytes) -> int:
+        """A descriptor for the caller to close: for what takes long, while other orders go on. Raises OSError."""
+        with self._open(order) as descriptor:
+            return os.dup(descriptor)
+
     def close(self) -> None:
         """Give all descriptors back; they are opened again when needed."""
         with self._lock:
@@ -72,15 +77,18 @@ class RowStore:
 
     def read(self, order: bytes, start: int, stop: int) -> Tensor:
         """Rows [start, stop): i32[t] or i32[t, width]. Raises DataFolderError when they are not all there."""
-        size = (stop - start) * self._row_bytes
+        data = np.empty((stop - start) * self._row_bytes // _ELEMENT.itemsize, _ELEMENT)
         try:
-            with self._open(order) as descriptor:
-                data = os.pread(descriptor, size, start * self._row_bytes)
+            descriptor = self._own(order)
+            try:
+                whole = _read(descriptor, data.view(np.uint8).data, start * self._row_bytes)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise self._missing(order) from error
-        if len(data) != size:
+        if not whole:
             raise self._missing(order)
-        rows = torch.from_numpy(np.frombuffer(data, _ELEMENT).astype(np.int32))
+        rows = torch.from_numpy(data.astype(np.int32, copy=False))
         return rows if self._width is None else rows.reshape(-1, self._width)
 
     def length(self, order: bytes) -> int:
@@ -102,15 +110,13 @@ class RowStore:
     def trim(self, order: bytes) -> int:
         """Cut off a row that a crash left half written; returns the length."""
         length = self.length(order)
-        if length:
+        if length or self._path(order).exists():
             self.truncate(order, length)
         return length
 
     def sync(self, order: bytes) -> None:
         """Return when the order's rows survive a power cut."""
-        with self._open(order) as descriptor:
-            own = os.dup(descriptor)  # other orders go on meanwhile
-        _sync(own)
+        _sync(self._own(order))
         if order not in self._listed:
             # A new file also has to be in its folder's list for good; once.
             _sync(os.open(self._folder, os.O_RDONLY))
@@ -133,6 +139,17 @@ class RowStore:
             f"rows of order 0x{order.hex()} are missing in {self._folder}",
             advice="Restore the folder from a backup: without them a dispute about this order cannot be answered.",
         )
+
+
+def _read(descriptor: int, into: memoryview, offset: int) -> bool:
+    """Fill ``into`` from ``offset`` on, in as many steps as the system makes of it; False where the file ends first."""
+    done = 0
+    while done < len(into):
+        count = os.preadv(descriptor, [into[done:]], offset + done)
+        if not count:
+            return False
+        done += count
+    return True
 
 
 def _sync(descriptor: int) -> None:

@@ -49,7 +49,7 @@ class _Work:
     rows: Tensor
     done: int = 0
     outputs: list[Tensor] = field(default_factory=list)
-    error: Exception | None = None
+    error: BaseException | None = None
 
     @property
     def left(self) -> int:
@@ -77,8 +77,9 @@ class Scheduler:
     ) -> None:
         """``whole``: the rows of a ``compute`` go through the engine together, however many they are."""
         self._engine, self._stopwatch, self._batch_rows, self._whole = engine, stopwatch, batch_rows, whole
-        self._turn, self._lock = threading.Lock(), threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: list[_Work] = []
+        self._lent = False  # some thread has the engine
         self._stopping = False
         # An engine of several threads has them wait for whoever calls it: always the same one, then, or every
         # connection would get threads of its own. One of one thread runs where it is called: no hand-over.
@@ -87,48 +88,59 @@ class Scheduler:
     def compute(self, state: Any, rows: Tensor) -> Tensor:
         """Feed ``rows`` to a sequence; their outputs. Raises StoppingError, and what the engine raises."""
         work = _Work(state, rows)
-        with self._lock:
+        with self._changed:
             if self._stopping:
                 raise StoppingError("the node is shutting down", advice="Continue on another node.")
             self._waiting.append(work)
-        if self._thread is None:
-            self._finish(work)
-        else:
-            self._thread.submit(self._finish, work).result()
+            if self._thread is not None:
+                self._thread.submit(self._finish, work)
+                self._changed.wait_for(lambda: work.over)
+        self._finish(work)
         return work.result()
 
     def stop(self) -> None:
         """Take no more, and wait until what was taken is through."""
-        with self._lock:
+        with self._changed:
             self._stopping, left = True, list(self._waiting)
-        for work in left:
-            self._finish(work)
         if self._thread is not None:
             self._thread.shutdown()
+        for work in left:
+            self._finish(work)
 
     def _finish(self, work: _Work) -> None:
-        with self._turn:
+        """Return when ``work`` is over, which somebody else may have seen to, or else this thread does."""
+        with self._changed:
+            # INVARIANT: who is through goes on at once, however much is left to do for whoever has the engine.
+            self._changed.wait_for(lambda: work.over or not self._lent)
+            if work.over:
+                return
+            self._lent = True
+        try:
             while not work.over:
                 self._compute_batch(self._next_batch())
+        finally:
+            with self._changed:
+                self._lent = False
+                self._changed.notify_all()
 
     def _compute_batch(self, batch: Sequence[tuple[_Work, Tensor]]) -> None:
         try:
             with self._stopwatch.measure("forward"):
                 outputs = self._engine.forward([(work.state, rows) for work, rows in batch])
-        except Exception as error:  # noqa: BLE001 (whatever the engine raises belongs to these orders)
+            for (work, rows), output in zip(batch, outputs, strict=True):
+                work.outputs.append(output)
+                work.done += len(rows)
+        except BaseException as error:  # noqa: BLE001 (whatever the engine raises belongs to these orders)
             # A batch that failed may have moved any of its sequences: all have to be rebuilt.
             for work, _ in batch:
                 work.error = error
-        else:
-            for (work, rows), output in zip(batch, outputs, strict=True):
-                work.done += len(rows)
-                work.outputs.append(output)
-        with self._lock:
+        with self._changed:
             self._waiting = [work for work in self._waiting if not work.over]
+            self._changed.notify_all()
 
     def _next_batch(self) -> list[tuple[_Work, Tensor]]:
         """Slices within the row budget, shortest first."""
-        with self._lock:
+        with self._changed:
             waiting = sorted(self._waiting, key=lambda work: work.left)
         batch: list[tuple[_Work, Tensor]] = []
         budget = self._batch_rows

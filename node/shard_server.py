@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -24,7 +25,8 @@ from node.tls import TlsIdentity
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 256
-"""Connections at once; more are closed as they come. Each one has a thread."""
+"""Connections at once, each with a thread. Where there are more, the stranger that came first makes room; where there
+is no stranger, they are closed as they come."""
 FIRST_SECONDS = 20.0
 """What a stranger gets for its handshake, and to send its next call."""
 IDLE_SECONDS = 300.0
@@ -45,14 +47,26 @@ class Conversation(Protocol):
         """Answer a call. Never raises."""
 
 
+@dataclass
+class _Connection:
+    """One that is open; ``leaving`` once it was hung up on to make room."""
+
+    socket: ssl.SSLSocket
+    frames: Frames
+    conversation: Conversation
+    leaving: bool = False
+    thread: threading.Thread = field(init=False)
+
+
 class ShardServer:
     """Listens on host:port (0: any free one) from construction on. Raises PortInUseError."""
 
     def __init__(self, converse: Callable[[], Conversation], tls: TlsIdentity, host: str, port: int) -> None:
         self._converse, self._context = converse, tls.server_context()
         self._lock = threading.Lock()
-        self._open: dict[Frames, threading.Thread] = {}
+        self._open: dict[Frames, _Connection] = {}  # in the order in which they came
         self._at_work = 0
+        self._stopping = False
         try:
             self._listener = _listen(host, port)
         except OSError as error:
@@ -65,16 +79,18 @@ class ShardServer:
 
     def stop(self, seconds: float) -> None:
         """Take no connection any more, wait up to ``seconds`` for calls under way, then end all."""
+        with self._lock:
+            self._stopping = True
         self._shut(self._listener)
         deadline = time.monotonic() + seconds
         while self._at_work and time.monotonic() < deadline:
             time.sleep(0.01)
         with self._lock:
-            left = list(self._open.items())
-        for frames, _ in left:
-            frames.hang_up()
-        for _, thread in left:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            left = list(self._open.values())
+            for one in left:
+                one.frames.hang_up()
+        for one in left:
+            one.thread.join(max(0.0, deadline - time.monotonic()))
 
     @staticmethod
     def _shut(listener: socket.socket) -> None:
@@ -87,13 +103,18 @@ class ShardServer:
             try:
                 raw, _ = self._listener.accept()
             except OSError as error:
-                if self._listener.fileno() < 0:
-                    return  # stopped
+                if self._stopping:
+                    return
                 # Out of descriptors, or the caller is gone already: the node goes on with those it has.
                 log.warning("a connection could not be taken (%s)", error)
                 time.sleep(0.05)
                 continue
-            self._begin(raw)
+            try:
+                self._begin(raw)
+            except Exception:
+                # Whatever a stranger brought about: the port stays open.
+                log.exception("a connection could not be begun")
+                raw.close()
 
     def _begin(self, raw: socket.socket) -> None:
         try:
@@ -101,48 +122,69 @@ class ShardServer:
         except OSError:
             raw.close()  # gone already
             return
-        frames = Frames(connection)
-        thread = threading.Thread(target=self._serve, args=(connection, frames), name="connection", daemon=True)
-        # INVARIANT: strangers cost a bounded number of threads.
+        one = _Connection(connection, Frames(connection), self._converse())
+        one.thread = threading.Thread(target=self._serve, args=(one,), name="connection", daemon=True)
         with self._lock:
-            room = len(self._open) < CONNECTIONS
-            if room:
-                self._open[frames] = thread
-        if room:
-            thread.start()
-        else:
-            frames.close()
+            begun = self._make_room() and self._started(one)
+        if not begun:
+            one.frames.close()
 
-    def _serve(self, connection: ssl.SSLSocket, frames: Frames) -> None:
+    def _make_room(self) -> bool:
+        """Whether there is a place for one more connection. With the lock held."""
+        if self._stopping or len(self._open) < CONNECTIONS:
+            return not self._stopping
+        # INVARIANT: strangers cost a bounded number of threads, also those that have not noticed yet that they leave.
+        if len(self._open) >= 2 * CONNECTIONS:
+            return False
+        # INVARIANT: who showed nothing cannot keep out others, whatever it says to be waited for.
+        for one in self._open.values():
+            if not one.leaving and not one.conversation.trusted:
+                one.leaving = True
+                one.frames.hang_up()
+                return True
+        return False
+
+    def _started(self, one: _Connection) -> bool:
+        """Start a connection's thread; False where the system gives none. With the lock held."""
+        self._open[one.frames] = one
+        try:
+            one.thread.start()
+        except RuntimeError as error:
+            del self._open[one.frames]
+            log.warning("a connection could not be taken (%s)", error)
+            return False
+        return True
+
+    def _serve(self, one: _Connection) -> None:
         """One connection from handshake to end."""
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.settimeout(FIRST_SECONDS)
-            connection.do_handshake()
-            self._answer_all(frames)
+            one.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.socket.settimeout(FIRST_SECONDS)
+            one.socket.do_handshake()
+            while True:
+                self._answer_next(one.frames, one.conversation)
         except (OSError, EOFError):
             pass  # hung up, late, or not speaking TLS: nothing to tell it
         except Exception:
             log.exception("a connection failed")
         finally:
             with self._lock:
-                self._open.pop(frames, None)
-            frames.close()
+                self._open.pop(one.frames, None)
+            one.frames.close()
 
-    def _answer_all(self, frames: Frames) -> None:
-        conversation = self._converse()
-        while True:
-            message = frames.receive(IDLE_SECONDS if conversation.trusted else FIRST_SECONDS, FRAME_SECONDS)
+    def _answer_next(self, frames: Frames, conversation: Conversation) -> None:
+        """One call. A message may take thirty times its length once it is read: nothing of it stays for the next."""
+        message = frames.receive(IDLE_SECONDS if conversation.trusted else FIRST_SECONDS, FRAME_SECONDS)
+        with self._lock:
+            self._at_work += 1
+        try:
+            call = _call(message)
+            answer = conversation.answer(call)
+            answer.number = call.number
+            frames.send(answer.SerializeToString(), FRAME_SECONDS)
+        finally:
             with self._lock:
-                self._at_work += 1
-            try:
-                call = _call(message)
-                answer = conversation.answer(call)
-                answer.number = call.number
-                frames.send(answer.SerializeToString(), FRAME_SECONDS)
-            finally:
-                with self._lock:
-                    self._at_work -= 1
+                self._at_work -= 1
 
 
 def _call(message: bytes) -> wire.Call:

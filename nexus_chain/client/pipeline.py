@@ -51,6 +51,9 @@ RECONNECTS = 2
 """How often a node is tried again when it cannot be reached and nobody else serves its segment."""
 RECONNECT_SECONDS = 1.0
 
+QUIET_SECONDS = 200.0
+"""A connection that was quiet for longer, as nobody asked for the next token, is made anew: nodes hang up on it."""
+
 T = TypeVar("T")
 
 
@@ -82,16 +85,19 @@ class FailoverEvent:
 class Slot:
     """The node that serves one segment now.
 
-    ``billed``: positions its receipts cover. ``ahead``: it holds rows beyond those that count, of wrong drafts.
-    ``voucher``: prepays the chunk, and is not handed over yet.
+    ``billed``: positions its receipts cover. ``sent``: positions whose rows it was sent, and may have computed.
+    ``ahead``: it holds rows beyond those that count, of wrong drafts.
+    ``voucher``: prepays the chunk, and is not handed over yet. ``asked``: when it was last needed, monotonic seconds.
     """
 
     segment: int
     contact: NodeContact
     peer: ShardPeer | None = None
     billed: int = 0
+    sent: int = 0
     ahead: bool = False
     voucher: SignedVoucher | None = None
+    asked: float = 0.0
     failed: list[str] = field(default_factory=list)
 
 
@@ -152,7 +158,8 @@ class Pipeline:
         finally:
             for slot in self._slots:
                 self._drop(slot)
-                if slot.billed < self.seen.received(slot.segment):
+                # Rows whose answer never came count as well: the node wants them paid before it computes others.
+                if slot.billed < slot.sent:
                     self._purse.write_off(slot.contact.address)
 
     def _finished(self, end_tokens: frozenset[int]) -> bool:
@@ -224,7 +231,8 @@ class Pipeline:
 
     def _try_rows(self, slot: Slot, start: int, rows: Tensor) -> Tensor:
         """Rows that may turn out wrong through one segment."""
-        peer = slot.peer or self._attach(slot)
+        peer = self._peer(slot)
+        slot.sent = max(slot.sent, start + len(rows))
         out = peer.forward(self.digest, start, rows, discard=slot.ahead, voucher=slot.voucher)
         slot.voucher = None
         slot.ahead = True  # until it is known how many of them count
@@ -246,6 +254,7 @@ class Pipeline:
             end = min(begin + block, stop)
             new = begin == self.seen.received(slot.segment)
             rows = self.seen.inputs(slot.segment, begin, end)
+            slot.sent = max(slot.sent, end)
             out = peer.forward(self.digest, begin, rows, discard=new and slot.ahead, voucher=slot.voucher)
             slot.voucher = None
             slot.ahead = slot.ahead and not new
@@ -286,7 +295,7 @@ class Pipeline:
         check_receipt(signed, expected, slot.contact, self.seen, self._domain)
         self._store.add_receipt(*signed)
         self._purse.use(slot.contact.address, signed[0].price)
-        slot.billed = stop
+        slot.billed = slot.sent = stop  # the chunk's end drops what is beyond
         self.receipts.append(signed)
         self._latest[slot.segment, stop] = signed
 
@@ -311,9 +320,17 @@ class Pipeline:
         """Do ``work`` with the slot's node; when the node fails, replace it and do it again."""
         while True:
             try:
-                return work(slot.peer or self._attach(slot))
+                return work(self._peer(slot))
             except NodeError as error:
                 self._replace(slot, error)
+
+    def _peer(self, slot: Slot) -> ShardPeer:
+        """The slot's node, connected."""
+        if time.monotonic() - slot.asked > QUIET_SECONDS:
+            self._drop(slot)
+        peer = slot.peer or self._attach(slot)
+        slot.asked = time.monotonic()
+        return peer
 
     def _attach(self, slot: Slot) -> ShardPeer:
         """Connect the slot's node, open the order there and bring it to where the answer is."""
@@ -334,7 +351,8 @@ class Pipeline:
                 start = self._closed
             received = self.seen.received(slot.segment)
             self._rows(slot, peer, start, received)
-            slot.ahead = held > received
+            # A prompt whose answer was lost is sent again, not dropped: it is the same.
+            slot.ahead = held > received >= self.seen.prompt_length
         except BaseException:
             peer.close()
             raise
@@ -353,7 +371,7 @@ class Pipeline:
         spare = self._reserve.spare(slot.segment, slot.failed)
         if spare is not None:
             self._purse.write_off(failed.address)
-            slot.contact, slot.billed = spare, 0
+            slot.contact, slot.billed, slot.sent = spare, 0, 0
         elif isinstance(error, NodeUnreachableError) and slot.failed.count(failed.address) <= RECONNECTS:
             time.sleep(RECONNECT_SECONDS)
         else:

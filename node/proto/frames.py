@@ -36,11 +36,18 @@ class Frames:
         self._held = bytearray()
 
     def send(self, message: bytes, seconds: float) -> None:
-        """Raises TimeoutError when the other side does not take it in time, OSError when it is gone."""
+        """Raises TimeoutError when the other side does not take it in time, OSError when it is gone.
+
+        What is interrupted is the connection's end: a message after half of one would be taken for its rest.
+        """
         if len(message) > LARGEST_FRAME:
             raise FrameTooLongError(f"a message of {len(message)} bytes, more than {LARGEST_FRAME}")
         self._socket.settimeout(seconds)
-        self._socket.sendall(_LENGTH.pack(len(message)) + message)
+        try:
+            self._socket.sendall(_LENGTH.pack(len(message)) + message)
+        except BaseException:
+            self.hang_up()
+            raise
 
     def receive(self, first: float, whole: float) -> bytes:
         """The next message: at most ``first`` seconds until it begins and ``whole`` from there to its end.

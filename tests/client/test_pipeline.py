@@ -16,7 +16,7 @@ from torch import Tensor
 from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, expected_tokens
 
 from nexus_chain.client import pipeline as pipeline_module
-from nexus_chain.client.errors import CapTooLowError, NoSpareError
+from nexus_chain.client.errors import CapTooLowError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import NodeContact
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.purse import SessionPurse
@@ -245,6 +245,91 @@ def test_interrupt_from_the_keyboard_leaves_nothing_unreceipted(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         stream.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
     assert max(r.to_position for r, _ in run.receipts) == 41
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, node: ToyNode, after: int) -> None:
+    """A keypress while an answer of ``node`` is on its way: it has computed the rows."""
+    honest, left = ToyPeer.forward, [after]
+
+    def forward(peer: ToyPeer, *given: Any, **more: Any) -> Tensor:
+        out = honest(peer, *given, **more)
+        if peer.node is node:
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+        return out
+
+    monkeypatch.setattr(ToyPeer, "forward", forward)
+
+
+@pytest.mark.parametrize("segment", [0, 1])
+@pytest.mark.parametrize("after", [1, 2, 20, 33, 34, 40])
+def test_an_interrupt_in_the_middle_of_an_exchange_leaves_the_session_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segment: int, after: int
+) -> None:
+    network = Network(tmp_path, spares=0)
+    with monkeypatch.context() as patch:
+        interrupted(patch, network.nodes[segment], after)
+        with pytest.raises(KeyboardInterrupt):
+            list(network.pipeline([4, 4], 60).run())
+    for node in network.nodes:
+        line = network.store.lines(SESSION)[node.address]
+        assert node.computed <= line.used
+        # Where a chunk was under way there are receipts for all of it: what is prepaid and not used carries over.
+        assert after in (1, 2, 34) or line.used == node.computed
+    assert list(network.pipeline([5, 6, 7], 40).run()) == expected_tokens([5, 6, 7], 40, 2)
+
+
+def test_a_node_that_never_answers_is_not_thought_to_have_computed_nothing(tmp_path: Path) -> None:
+    network = Network(tmp_path, spares=0)
+    honest = ToyPeer.forward
+    with pytest.MonkeyPatch.context() as patch:
+
+        def forward(peer: ToyPeer, *given: Any, **more: Any) -> Tensor:
+            honest(peer, *given, **more)
+            raise NodeUnreachableError("no answer", advice="Wait.")
+
+        patch.setattr(ToyPeer, "forward", forward)
+        with pytest.raises(NoSpareError):
+            list(network.pipeline([4, 4], 60).run())
+    assert list(network.pipeline([5, 6, 7], 40).run()) == expected_tokens([5, 6, 7], 40, 2)
+
+
+def test_a_pause_of_the_reader_is_not_the_nodes_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node hangs up on a quiet connection: what was open before the pause is not used after it."""
+    network = Network(tmp_path)
+    run = network.pipeline([4, 4], 60)
+    stream = run.run()
+    received = [next(stream) for _ in range(40)]
+    dials = [node.dials for node in network.nodes]
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_module, "QUIET_SECONDS", -1.0)
+        received.append(next(stream))
+    assert received + list(stream) == expected_tokens([4, 4], 60, 2)
+    assert [node.dials for node in network.nodes] == [before + 1 for before in dials]
+    assert run.failovers == []
+    assert all(node.computed == 610 for node in network.nodes)
+
+
+@pytest.mark.parametrize("segment", [0, 1])
+@pytest.mark.parametrize("lost", [1, 2, 20, 34])
+def test_an_answer_that_is_lost_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segment: int, lost: int
+) -> None:
+    network = Network(tmp_path, spares=0)
+    honest, left = ToyPeer.forward, [lost]
+
+    def forward(peer: ToyPeer, *given: Any, **more: Any) -> Tensor:
+        out = honest(peer, *given, **more)
+        left[0] -= peer.node is network.nodes[segment]
+        if left[0] == 0:
+            left[0] = -1
+            raise NodeUnreachableError("the connection broke", advice="Dial again.")
+        return out
+
+    monkeypatch.setattr(ToyPeer, "forward", forward)
+    assert list(network.pipeline([4, 4], 60).run()) == expected_tokens([4, 4], 60, 2)
+    assert all(node.computed == 610 for node in network.nodes)
 
 
 @pytest.mark.parametrize("token", [-1, 101, 2**31 - 1])

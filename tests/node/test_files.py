@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nexus_chain.chain.wallet import Wallet
 from node import configuration
+from node import rows as rows_module
 from node.configuration import NodeConfiguration
 from node.data_folder import exclusive, is_busy
 from node.errors import ConfigurationError, DataFolderBusyError, DataFolderError, WriteAheadLogError
@@ -68,6 +72,7 @@ def test_rows_are_read_as_they_were_written(tmp_path: Path, width: int | None) -
     store.sync(ORDER)
     assert store.length(ORDER) == 9
     assert torch.equal(store.read(ORDER, 2, 8), rows[2:8])
+    assert torch.equal(store.read(ORDER, 9, 9), rows[9:])
     assert torch.equal(RowStore(tmp_path, width).read(ORDER, 0, 9), rows)
 
 
@@ -79,6 +84,68 @@ def test_row_left_half_written_by_a_crash_is_cut_off(tmp_path: Path) -> None:
     assert store.trim(ORDER) == 3
     store.append(ORDER, torch.zeros(1, 4, dtype=torch.int32))
     assert store.read(ORDER, 2, 4).tolist() == [[1] * 4, [0] * 4]
+
+
+def test_first_row_left_half_written_is_cut_off_too(tmp_path: Path) -> None:
+    (tmp_path / (ORDER.hex() + ".rows")).write_bytes(b"torn")
+    store = RowStore(tmp_path, 4)
+    assert store.trim(ORDER) == 0
+    rows = torch.arange(8, dtype=torch.int32).reshape(2, 4)
+    store.append(ORDER, rows)
+    assert torch.equal(store.read(ORDER, 0, 2), rows)
+
+
+def test_rows_are_read_whole_where_the_system_gives_less_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux reads at most 2 GiB at once: a long order of a wide model has more."""
+    store = RowStore(tmp_path, 4)
+    rows = torch.arange(40, dtype=torch.int32).reshape(10, 4)
+    store.append(ORDER, rows)
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda at, into, offset: preadv(at, [into[0][:7]], offset))
+    assert torch.equal(store.read(ORDER, 1, 10), rows[1:])
+    with pytest.raises(DataFolderError):
+        store.read(ORDER, 1, 11)
+
+
+def test_a_long_read_does_not_hold_up_other_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RowStore(tmp_path, None)
+    store.append(ORDER, torch.ones(3, dtype=torch.int32))
+    entered, gate, preadv = threading.Event(), threading.Event(), os.preadv
+
+    def held(at: int, into: list[memoryview], offset: int) -> int:
+        entered.set()
+        assert gate.wait(20)
+        return preadv(at, into, offset)
+
+    monkeypatch.setattr(os, "preadv", held)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(store.read, ORDER, 0, 3)
+        assert entered.wait(10)
+        try:
+            other = threading.Thread(target=store.append, args=(bytes(32), torch.ones(1, dtype=torch.int32)))
+            other.start()
+            other.join(5)
+            assert not other.is_alive()
+            store.delete(ORDER)
+        finally:
+            gate.set()
+        assert reading.result(10).tolist() == [1, 1, 1]
+
+
+def test_more_orders_than_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "_MOST_OPEN", 2)
+    store = RowStore(tmp_path, None)
+    orders = [bytes([n]) * 32 for n in range(5)]
+    for turn in range(3):
+        for n, order in enumerate(orders):
+            store.append(order, torch.tensor([10 * n + turn], dtype=torch.int32))
+            assert len(store._files) <= 2
+    for n, order in enumerate(orders):
+        assert store.read(order, 0, 3).tolist() == [10 * n, 10 * n + 1, 10 * n + 2]
+    store.close()
+    assert store.length(orders[0]) == 3
 
 
 def test_missing_rows_are_said_to_be_missing(tmp_path: Path) -> None:

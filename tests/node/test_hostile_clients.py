@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from workplace import PROMPT, Answer, LocalNode
 
 from nexus_chain.client.errors import NodeRefusedError, NodeUnreachableError
@@ -110,11 +113,37 @@ def test_a_call_that_asks_for_nothing_is_refused_and_the_connection_goes_on(
     peer.close()
 
 
+def opened(server: ShardServer, tls: TlsIdentity, answer: Answer) -> TlsPeer:
+    """A connection over which the session's owner feeds its order's prompt."""
+    application = answer.application(0)
+    peer = reached(server, tls)
+    peer.contact = replace(peer.contact, address=answer.nodes[0].wallet.address)
+    order = (application.order, application.signature)
+    peer.open_order(order, 0, len(PROMPT), PROMPT, answer.voucher(25), answer.user.sign_digest)
+    peer.forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+    return peer
+
+
+def test_strangers_cannot_keep_all_places(
+    server: ShardServer, tls: TlsIdentity, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_server, "CONNECTIONS", 3)
+    owner = opened(server, tls, answer)
+    with encrypted(server) as first, encrypted(server) as second, encrypted(server) as third:
+        assert ends(first)
+        reached(server, tls).close()
+        assert ends(second)
+        owner.forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+        third.sendall(b"\x00\x00\x00\x00")
+        assert third.recv(1)
+    owner.close()
+
+
 def test_connections_are_bounded_and_places_come_free(
-    server: ShardServer, tls: TlsIdentity, monkeypatch: pytest.MonkeyPatch
+    server: ShardServer, tls: TlsIdentity, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_server, "CONNECTIONS", 2)
-    first, second = encrypted(server), encrypted(server)
+    first, second = opened(server, tls, answer), opened(server, tls, answer)
     with pytest.raises(NodeUnreachableError):
         reached(server, tls)
     first.close()
@@ -127,6 +156,80 @@ def test_connections_are_bounded_and_places_come_free(
             assert time.monotonic() < deadline
             time.sleep(0.05)
     second.close()
+
+
+def test_strangers_cost_a_bounded_number_of_threads(
+    nodes: list[LocalNode], tls: TlsIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those whose place was given away while a call of theirs is under way."""
+    monkeypatch.setattr(shard_server, "CONNECTIONS", 2)
+    gate = threading.Event()
+
+    class Stuck(ShardService):
+        def answer(self, call: wire.Call) -> wire.Answer:
+            gate.wait(20)
+            return super().answer(call)
+
+    server = ShardServer(lambda: Stuck(nodes[0].core.serving), tls, "127.0.0.1", 0)
+    held = []
+    try:
+        for _ in range(12):
+            with contextlib.suppress(OSError):
+                held.append(encrypted(server))
+                held[-1].sendall(b"\x00\x00\x00\x00")
+        assert len(server._open) <= 4
+    finally:
+        gate.set()
+        for connection in held:
+            connection.close()
+        server.stop(5)
+
+
+def test_a_connection_that_gets_no_thread_is_not_the_end_of_the_port(
+    server: ShardServer, tls: TlsIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(NodeUnreachableError):
+            reached(server, tls)
+    reached(server, tls).close()
+
+
+def test_a_connection_that_comes_while_the_server_stops_is_hung_up_on(server: ShardServer) -> None:
+    ours, theirs = socket.socketpair()
+    server.stop(1)
+    server._begin(theirs)
+    with ours:
+        assert ends(ours)
+    assert not server._open
+
+
+def test_what_was_answered_takes_no_memory(server: ShardServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of 4 MiB is 100 MB once it is read, and a stranger may be quiet after it."""
+    begun, ended = [], []
+
+    class Message(bytes):
+        def __del__(self) -> None:
+            ended.append(len(self))
+
+    receive = Frames.receive
+
+    def watched(frames: Frames, first: float, whole: float) -> bytes:
+        begun.append(len(ended))
+        return Message(receive(frames, first, whole))
+
+    monkeypatch.setattr(Frames, "receive", watched)
+    with encrypted(server) as stranger:
+        for turn in range(3):
+            stranger.sendall(b"\x00\x00\x00\x00")
+            assert stranger.recv(1)
+            deadline = time.monotonic() + 5
+            while len(begun) < turn + 2 and time.monotonic() < deadline:
+                time.sleep(0.001)
+    assert begun == [0, 1, 2, 3]
 
 
 def test_a_stopped_server_hangs_up_and_frees_its_port(server: ShardServer, tls: TlsIdentity) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -115,6 +116,51 @@ def test_answers_to_earlier_calls_are_dropped_for_as_long_as_an_answer_may_take(
     node.say = lambda call: [wire.Answer(number=0, rows=rows)] * 3
     with pytest.raises(NodeUnreachableError, match="no answer within"):
         impatient.forward(bytes(32), 0, ROWS)
+
+
+@pytest.mark.parametrize("where", ["recv", "_look"])
+def test_an_answer_given_up_for_a_keypress_is_not_the_next_one(
+    hostile: tuple[Hostile, TlsPeer], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    node, peer = hostile
+    node.say = lambda call: [
+        wire.Answer(number=call.number, rows=wire.RowsOut(from_position=0, count=1, rows=bytes([call.number, 0, 0, 0])))
+    ]
+
+    owner = ssl.SSLSocket if where == "recv" else Frames
+    honest = getattr(owner, where)
+
+    def pressed(*given: object) -> object:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return honest(*given)  # the node's own
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, where, pressed)
+        with pytest.raises(KeyboardInterrupt):
+            peer.forward(bytes(32), 0, ROWS)
+    assert peer.forward(bytes(32), 0, ROWS).tolist() == [2]
+
+
+def test_after_half_a_call_there_is_no_other_on_that_connection(
+    hostile: tuple[Hostile, TlsPeer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node would take the next one for its rest."""
+    _, peer = hostile
+    sendall = ssl.SSLSocket.sendall
+
+    def pressed(connection: ssl.SSLSocket, data: bytes) -> None:
+        sendall(connection, data[:10])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ssl.SSLSocket, "sendall", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            peer.forward(bytes(32), 0, ROWS)
+    started = time.monotonic()
+    with pytest.raises(NodeUnreachableError, match="broke the connection"):
+        peer.forward(bytes(32), 0, ROWS)
+    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ class WatchedEngine:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
-        self.fails = False
+        self.raises: BaseException | None = None
+        self.tickets: threading.Semaphore | None = None  # batches that may be computed
 
     def open(self, prompt_length: int, sampling: Any = None, capacity: int = 60) -> Any:
         return self.engine.open(prompt_length, Sampling(), capacity)
@@ -39,8 +40,9 @@ class WatchedEngine:
         self.entered.set()
         assert self.gate.wait(20)
         self.batches.append([len(rows) for _, rows in batch])
-        if self.fails:
-            raise RuntimeError("broken engine")
+        assert self.tickets is None or self.tickets.acquire(timeout=20)
+        if self.raises is not None:
+            raise self.raises
         return self.engine.forward(batch)
 
 
@@ -106,6 +108,47 @@ def test_long_prompt_is_cut_into_slices_and_does_not_hold_up_the_others(
     scheduler.stop()
 
 
+def test_whoever_is_through_does_not_wait_for_the_long_prompt_beside_it(
+    engine: WatchedEngine, callers: ThreadPoolExecutor
+) -> None:
+    scheduler = Scheduler(engine, Stopwatch(), batch_rows=8)
+    engine.gate.clear()
+    long = callers.submit(scheduler.compute, engine.open(40), tokens(40, 1))
+    assert engine.entered.wait(10)
+    short = callers.submit(scheduler.compute, engine.open(2), tokens(2, 2))
+    while len(scheduler._waiting) < 2:
+        time.sleep(0.001)
+    engine.tickets = threading.Semaphore(2)  # the slice that is computed, and the batch with both
+    engine.gate.set()
+    assert torch.equal(short.result(5), alone(tokens(2, 2), 2))
+    assert not long.done()
+    engine.tickets.release(100)
+    assert torch.equal(long.result(20), alone(tokens(40, 1), 40))
+    scheduler.stop()
+
+
+def test_what_the_engine_raises_reaches_all_in_the_batch_and_leaves_nothing_behind(
+    engine: WatchedEngine, callers: ThreadPoolExecutor
+) -> None:
+    class Panic(BaseException):
+        pass
+
+    scheduler = Scheduler(engine, Stopwatch())
+    engine.gate.clear()
+    engine.raises = Panic()
+    futures = [callers.submit(scheduler.compute, engine.open(2), tokens(2, seed)) for seed in range(3)]
+    while len(scheduler._waiting) < len(futures):
+        time.sleep(0.001)
+    engine.gate.set()
+    for future in futures:
+        with pytest.raises(Panic):
+            future.result(5)
+    engine.raises = None
+    assert torch.equal(scheduler.compute(engine.open(2), tokens(2, 1)), alone(tokens(2, 1), 2))
+    assert engine.batches[-1] == [2]
+    scheduler.stop()
+
+
 def test_residual_rows_of_slices_come_back_in_one_piece() -> None:
     engine = WatchedEngine(0, 1)
     scheduler = Scheduler(engine, Stopwatch(), batch_rows=4)
@@ -128,12 +171,12 @@ def test_failing_batch_fails_its_orders_and_not_the_scheduler(
     engine: WatchedEngine, callers: ThreadPoolExecutor
 ) -> None:
     scheduler = Scheduler(engine, Stopwatch())
-    engine.fails = True
+    engine.raises = RuntimeError("broken engine")
     futures = [callers.submit(scheduler.compute, engine.open(2), tokens(2, seed)) for seed in range(4)]
     for future in futures:
         with pytest.raises(RuntimeError, match="broken"):
             future.result(20)
-    engine.fails = False
+    engine.raises = None
     assert torch.equal(scheduler.compute(engine.open(2), tokens(2, 1)), alone(tokens(2, 1), 2))
     scheduler.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from nexus_chain.market.errors import (
     VoucherOverCapError,
     WrongSignerError,
 )
+from node.data_folder import events_path
 from node.errors import (
     BusyError,
     DataFolderError,
@@ -533,3 +535,28 @@ def test_an_order_whose_rows_are_lost_is_not_continued(answer: Answer, nodes: li
     with pytest.raises(DataFolderError):
         node.core.serving.forward(answer.digest, 5, torch.tensor([1], dtype=torch.int32))
     assert len(path.read_bytes()) == 12
+
+
+def test_a_voucher_that_a_power_cut_took_is_handed_over_again(answer: Answer, nodes: list[LocalNode]) -> None:
+    """Vouchers wait for the next receipt to be on disk for good; rows may be there before."""
+    answer.begin()
+    answer.pay(32)
+    answer.decode(5)
+    for node in nodes:
+        node.core.close()
+        with sqlite3.connect(events_path(node.folder)) as log:
+            log.execute(
+                "DELETE FROM event WHERE number = (SELECT MAX(number) FROM event WHERE kind = 'VoucherReceived')"
+            )
+        node.core = node._open()
+        session = node.core.ledger.state.session(SESSION)
+        assert session.computed == 10 * PRICE > session.cumulative == 5 * PRICE
+    with pytest.raises(NotPrepaidError):
+        answer.decode(1)
+    assert answer.open() == [10, 10]
+    answer.decode(27)
+    answer.close(37)
+    assert answer.tokens == whole_answer(PROMPT, 33)
+    for node in nodes:
+        session = node.core.ledger.state.session(SESSION)
+        assert session.computed == 37 * PRICE == session.cumulative
