@@ -3,7 +3,8 @@
 A local chain, the published model, two ``nexus-node`` processes with one engine thread each, and a client that
 signs, pays and checks receipts. Each round asks for the same answer through the nodes and from an engine
 with one thread in this process, one after the other; figures are medians over rounds, of decoding after
-the first token. The client drafts, as ``nexus ask`` does; the engine decodes token by token. Writes ``build/bench/serving.json``: ``{nodes,engine}_tokens_per_second``, ``ratio``, ``bar``.
+the first token. The client drafts, as ``nexus ask`` does; the engine decodes token by token.
+Writes ``build/bench/serving.json``: ``{nodes,engine}_tokens_per_second``, ``ratio``, ``bar``.
 
     python scripts/bench_serving.py [--tokens 128] [--rounds 9]
 """
