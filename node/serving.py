@@ -230,11 +230,12 @@ class Serving:
                 advice="Send all of the prompt's rows in one message, and none after them.",
             )
 
-    def require_access(self, digest: bytes, signature: bytes) -> None:
-        """Raise NotAuthorisedError unless ``signature`` is the session key's leave to feed this order here."""
+    def require_access(self, digest: bytes, signature: bytes) -> bytes:
+        """The order's session; NotAuthorisedError unless ``signature`` is its key's leave to feed the order here."""
         known = self._ledger.state.order(digest)
         wanted = access_digest(digest, bytes.fromhex(self.identity.address[2:]))
         self._require_session_key(known, wanted, signature, "feed this order")
+        return known.session
 
     # ------------------------------------------------------------------ chunks
 

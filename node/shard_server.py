@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,8 +26,10 @@ from node.tls import TlsIdentity
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 256
-"""Connections at once, each with a thread. Where there are more, the stranger that came first makes room; where there
-is no stranger, they are closed as they come."""
+"""Connections at once, each with a thread. Where there are more, the stranger that came first makes room, else the
+first connection of a session that has more than PLACES; where there is neither, they are closed as they come."""
+PLACES = 8
+"""Connections of one session that do not have to make room for others. The client here uses one."""
 FIRST_SECONDS = 20.0
 """What a stranger gets for its handshake, and to send its next call."""
 IDLE_SECONDS = 300.0
@@ -40,8 +43,8 @@ class Conversation(Protocol):
     """One connection's calls, in order."""
 
     @property
-    def trusted(self) -> bool:
-        """Whether the other side may be quiet for long."""
+    def session(self) -> bytes | None:
+        """The session whose owner is on the other side, who may be quiet for long; None for a stranger."""
 
     def answer(self, call: wire.Call) -> wire.Answer:
         """Answer a call. Never raises."""
@@ -136,13 +139,20 @@ class ShardServer:
         # INVARIANT: strangers cost a bounded number of threads, also those that have not noticed yet that they leave.
         if len(self._open) >= 2 * CONNECTIONS:
             return False
-        # INVARIANT: who showed nothing cannot keep out others, whatever it says to be waited for.
-        for one in self._open.values():
-            if not one.leaving and not one.conversation.trusted:
-                one.leaving = True
-                one.frames.hang_up()
-                return True
-        return False
+        one = self._least_entitled()
+        if one is None:
+            return False
+        one.leaving = True
+        one.frames.hang_up()
+        return True
+
+    def _least_entitled(self) -> _Connection | None:
+        """INVARIANT: neither who showed nothing nor one session can keep out others, whatever it says."""
+        staying = [(one, one.conversation.session) for one in self._open.values() if not one.leaving]
+        places = Counter(session for _, session in staying)
+        strangers = (one for one, session in staying if session is None)
+        crowding = (one for one, session in staying if session is not None and places[session] > PLACES)
+        return next(strangers, None) or next(crowding, None)
 
     def _started(self, one: _Connection) -> bool:
         """Start a connection's thread; False where the system gives none. With the lock held."""
@@ -174,7 +184,7 @@ class ShardServer:
 
     def _answer_next(self, frames: Frames, conversation: Conversation) -> None:
         """One call. A message may take thirty times its length once it is read: nothing of it stays for the next."""
-        message = frames.receive(IDLE_SECONDS if conversation.trusted else FIRST_SECONDS, FRAME_SECONDS)
+        message = frames.receive(FIRST_SECONDS if conversation.session is None else IDLE_SECONDS, FRAME_SECONDS)
         with self._lock:
             self._at_work += 1
         try:

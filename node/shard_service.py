@@ -38,11 +38,8 @@ class ShardService:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._allowed: tuple[bytes, bytes] | None = None  # the order and the leave that were checked last
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the session's owner is on the other side."""
-        return self._allowed is not None
+        self.session: bytes | None = None
+        """The session whose owner is on the other side; None for a stranger."""
 
     def answer(self, call: wire.Call) -> wire.Answer:
         """Answer a call; an error becomes a Refusal."""
@@ -78,7 +75,7 @@ class ShardService:
 
     def _require_access(self, order_digest: bytes, access: bytes) -> None:
         if self._allowed != (order_digest, access):
-            self._serving.require_access(order_digest, access)
+            self.session = self._serving.require_access(order_digest, access)
             self._allowed = order_digest, access
 
     def _describe(self, request: wire.DescribeRequest) -> wire.NodeDescription:

@@ -158,6 +158,21 @@ def test_connections_are_bounded_and_places_come_free(
     second.close()
 
 
+def test_one_session_cannot_hold_all_places(
+    server: ShardServer, tls: TlsIdentity, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_server, "CONNECTIONS", 3)
+    monkeypatch.setattr(shard_server, "PLACES", 2)
+    crowd = [opened(server, tls, answer) for _ in range(3)]
+    stranger = reached(server, tls)  # in the place of the one that came first
+    with pytest.raises(NodeUnreachableError):
+        crowd[0]._ask(wire.Call(), "rows")
+    for peer in (*crowd[1:], stranger):
+        with pytest.raises(NodeRefusedError):
+            peer._ask(wire.Call(), "rows")
+        peer.close()
+
+
 def test_strangers_cost_a_bounded_number_of_threads(
     nodes: list[LocalNode], tls: TlsIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
