@@ -140,6 +140,8 @@ class ClientStore:
         """One transaction; all or nothing. Threads take turns."""
         with self._lock:
             try:
+                if self._db.in_transaction:  # of a write that a keypress cut off before its end
+                    self._db.execute("ROLLBACK")
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._db

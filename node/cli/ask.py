@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +28,9 @@ DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer 
 SessionOption = Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")]
 ModelOption = Annotated[str | None, typer.Option(help="Model version for --direct [default: newest here].")]
 MaxWeiOption = Annotated[int | None, typer.Option(min=1, help="Refuse when the answer could cost more.")]
+
+
+_STOPPED = "\n[stopped; what was computed is receipted and kept]"
 
 
 def ask(
@@ -52,17 +60,15 @@ def ask(
             asking = begin(settings, client, text, options, direct=direct, wanted=wanted, encoder=False, quiet=json)
         gc.freeze()  # what was imported stays: no collection in the middle of the answer looks through it
         try:
-            for piece in asking:
-                if not json:
-                    print(piece, end="", flush=True)
+            _show(iter(asking), quiet=json)
         except KeyboardInterrupt:
-            note("\n[stopped; what was computed is receipted and kept]")
+            note(_STOPPED)
         answer = asking.answer
-        closing = client.close_direct(answer) if direct else None
+        closed = client.close_direct(answer) if direct else None
     path = answer.proof.save(out or settings.home.answers / f"{answer.order_digest.hex()[:16]}.json")
     if json:
         document = {**answer.to_dict(), "answer_file": str(path)}
-        document["transactions"] += [vars(closing)] if closing else []
+        document["transactions"] += [vars(closed)] if closed else []
         emit_json(document)
         return
     print()
@@ -74,6 +80,41 @@ def ask(
         f"{len(answer.tokens)} tokens, {answer.tokens_per_second:.1f} a second; cost {ether(answer.cost_wei)} "
         f"in session {hex_id(answer.session)[:12]}\nanswer kept in {path}; check it with `nexus verify {path}`"
     )
+
+
+def _show(pieces: Iterator[str], *, quiet: bool) -> None:
+    """Print the answer as it comes, until it ends or the user has enough of it."""
+    with first_interrupt_noted() as enough, closing(pieces):  # type: ignore[type-var]  # a generator
+        for piece in pieces:
+            if not quiet:
+                print(piece, end="", flush=True)
+            if enough.is_set():
+                note(_STOPPED)
+                return
+
+
+@contextmanager
+def first_interrupt_noted() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event the first time, and interrupts the second.
+
+    Between two tokens everything is paid, written down and answered; in the middle of that an interrupt costs a
+    connection, or the last token's place in the store.
+    """
+    enough = threading.Event()
+
+    def noted(number: int, frame: FrameType | None) -> None:
+        if enough.is_set():
+            raise KeyboardInterrupt
+        enough.set()
+
+    if threading.current_thread() is not threading.main_thread():  # no signals there
+        yield enough
+        return
+    before = signal.signal(signal.SIGINT, noted)
+    try:
+        yield enough
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def begin(

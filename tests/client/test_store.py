@@ -53,6 +53,15 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_write_that_was_cut_off_before_its_end_leaves_nothing_and_blocks_nothing(tmp_path: Path) -> None:
+    store = filled(tmp_path / "c.sqlite")
+    store._db.execute("BEGIN IMMEDIATE")
+    store._db.execute("DELETE FROM tokens")
+    store.add_tokens(DIGEST, 2, [9])
+    assert store.order(DIGEST).tokens == (7, 8, 9)
+    store.close()
+
+
 def test_half_a_session_is_never_stored(tmp_path: Path) -> None:
     store = ClientStore(tmp_path / "c.sqlite")
     with pytest.raises(ClientStoreError):
