@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Core:
-    """A node's ledger, logs, engine thread and service. ``close`` it before its folder is used again."""
+    """A node's ledger, logs, engine and service. ``close`` it before its folder is used again."""
 
     ledger: Ledger
     rows: RowStore

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nexus_chain.client.draft_table import LONGEST_CONTEXT, DraftTable, context_keys
+from nexus_chain.market.documents import CHUNK_POSITIONS
 
-LONGEST = 31
+LONGEST = CHUNK_POSITIONS - 1
 """Tokens of a draft: with the certain one before them a chunk."""
 WORTH = 0.07
 """Least chance of a guess to be reached and right for which a row is fed; measured, where rounds at 1.2 or 0.7 ms and

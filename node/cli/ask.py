@@ -30,9 +30,6 @@ ModelOption = Annotated[str | None, typer.Option(help="Model version for --direc
 MaxWeiOption = Annotated[int | None, typer.Option(min=1, help="Refuse when the answer could cost more.")]
 
 
-_STOPPED = "\n[stopped; what was computed is receipted and kept]"
-
-
 def ask(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="The text to continue; - reads standard input.")],
@@ -62,7 +59,7 @@ def ask(
         try:
             _show(iter(asking), quiet=json)
         except KeyboardInterrupt:
-            note(_STOPPED)
+            note("\n[stopped; what was computed is receipted and kept]")
         answer = asking.answer
         closed = client.close_direct(answer) if direct else None
     path = answer.proof.save(out or settings.home.answers / f"{answer.order_digest.hex()[:16]}.json")
@@ -83,14 +80,13 @@ def ask(
 
 
 def _show(pieces: Iterator[str], *, quiet: bool) -> None:
-    """Print the answer as it comes, until it ends or the user has enough of it."""
+    """Print the answer as it comes. Raises KeyboardInterrupt once it has ended because the user had enough."""
     with first_interrupt_noted() as enough, closing(pieces):  # type: ignore[type-var]  # a generator
         for piece in pieces:
             if not quiet:
                 print(piece, end="", flush=True)
             if enough.is_set():
-                note(_STOPPED)
-                return
+                raise KeyboardInterrupt
 
 
 @contextmanager

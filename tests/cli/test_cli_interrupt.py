@@ -37,6 +37,7 @@ def test_a_pressed_answer_ends_after_its_piece_and_is_closed(capsys: pytest.Capt
         finally:
             closed.append(True)
 
-    _show(answer(), quiet=False)
+    with pytest.raises(KeyboardInterrupt):
+        _show(answer(), quiet=False)
     assert capsys.readouterr().out == "one two "
     assert closed == [True]

@@ -188,10 +188,9 @@ def test_a_node_that_says_nothing_is_given_up(hostile: tuple[Hostile, TlsPeer]) 
     peer._answer_seconds = 0.2
     with pytest.raises(NodeUnreachableError, match="no answer within"):
         peer.forward(bytes(32), 0, ROWS)
-    started = time.monotonic()
-    with pytest.raises(NodeUnreachableError):
+    # The connection is closed: a late answer has nowhere to go.
+    with pytest.raises(NodeUnreachableError, match="broke the connection"):
         peer.forward(bytes(32), 0, ROWS)
-    assert time.monotonic() - started < 0.2  # the connection is closed: a late answer has nowhere to go
 
 
 def test_a_refusal_cannot_drive_the_terminal(hostile: tuple[Hostile, TlsPeer]) -> None:
