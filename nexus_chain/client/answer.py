@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nexus_chain.chain.transactions import Mined
-from nexus_chain.client.pipeline import FailoverEvent, Pipeline
+from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.proof import InferenceProof
+from nexus_chain.client.slot import FailoverEvent
 from nexus_chain.client.text import TextCodec
 
 

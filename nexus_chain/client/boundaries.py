@@ -31,16 +31,10 @@ class Boundaries:
         self.segments = segments
         self.prompt_length = len(prompt)
         self.width, self.vocab = width, vocab
-        self._salt = salt
-        self._tokens = RowTree(None, salt)
-        self.tokens: list[int] = []
-        self._trees = [RowTree(width, salt) for _ in range(segments - 1)]
+        self.tokens = list(prompt)
         self._rows: list[list[Tensor]] = [[] for _ in range(segments - 1)]
-        self._add_tokens(list(prompt))
-
-    def _add_tokens(self, tokens: list[int]) -> None:
-        self._tokens.append(torch.tensor(tokens, dtype=torch.int32))
-        self.tokens += tokens
+        self._token_tree = RowTree(None, salt)
+        self._trees = [RowTree(width, salt) for _ in range(segments - 1)]
 
     def inputs(self, segment: int, start: int, stop: int) -> Tensor:
         """Rows that ``segment`` takes in for positions [start, stop): i32[t] tokens or i32[t, width]."""
@@ -70,9 +64,7 @@ class Boundaries:
             same = (torch.stack(known[start : start + overlap]) == out[:overlap]).all(dim=1)
             raise _mismatch(node, segment, start + int((~same).nonzero()[0]))
         fresh = out[overlap:]
-        if len(fresh):
-            self._trees[segment].append(fresh)
-            known += fresh.unbind(0)
+        known += fresh.unbind(0)
         return []
 
     def check(self, segment: int, start: int, count: int, out: Tensor, node: str) -> None:
@@ -104,17 +96,26 @@ class Boundaries:
             if before != now:
                 raise _mismatch(node, self.segments - 1, first + offset)
         fresh = values[len(known) :]
-        if fresh:
-            self._add_tokens(fresh)
+        self.tokens += fresh
         return fresh
+
+    def hash_new(self) -> None:
+        """Hash what was accepted since, as roots want it: cheaper now, while nodes are at work, than when they wait."""
+        if tokens := self.tokens[len(self._token_tree) :]:
+            self._token_tree.append(torch.tensor(tokens, dtype=torch.int32))
+        for tree, rows in zip(self._trees, self._rows, strict=True):
+            if fresh := rows[len(tree) :]:
+                tree.append(torch.stack(fresh))
 
     def in_root(self, segment: int, to: int) -> bytes:
         """Root over the rows that ``segment`` took in for positions [0, to)."""
-        return self._tokens.root(to) if segment == 0 else self._trees[segment - 1].root(to)
+        self.hash_new()
+        return self._token_tree.root(to) if segment == 0 else self._trees[segment - 1].root(to)
 
     def out_root(self, segment: int, to: int) -> bytes:
         """Root over what ``segment`` put out for positions [0, to); the last one: prompt and sampled, to + 1."""
-        return self._tokens.root(to + 1) if segment == self.segments - 1 else self._trees[segment].root(to)
+        self.hash_new()
+        return self._token_tree.root(to + 1) if segment == self.segments - 1 else self._trees[segment].root(to)
 
     def leaves(self) -> tuple[tuple[bytes, ...], ...]:
         """Leaf hashes of every inner boundary: with them a wrong row can be found inside a chunk later."""

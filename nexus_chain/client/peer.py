@@ -84,10 +84,29 @@ class ShardPeer(Protocol):
         newer one, which the node takes before the rows.
         """
 
+    def begin_forward(
+        self,
+        order_digest: bytes,
+        start: int,
+        rows: Tensor,
+        *,
+        discard: bool = False,
+        voucher: SignedVoucher | None = None,
+    ) -> Callable[[], Tensor]:
+        """As ``forward``, without waiting for the node; what is returned does that.
+
+        Its answer has to be taken before this peer is asked anything else, or it is lost.
+        """
+
     def close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> SignedReceipt:
         """End the chunk [start, stop); returns the node's receipt, unchecked."""
+
+    def begin_close_chunk(
+        self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
+    ) -> Callable[[], SignedReceipt]:
+        """As ``close_chunk``, without waiting; see ``begin_forward``."""
 
     def close(self) -> None:
         """Drop the connection. Never raises."""

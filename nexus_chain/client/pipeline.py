@@ -8,9 +8,12 @@ each chunk (the prompt, then at most 32 positions):
    at the tokens after it (``drafts``) go along, and what was wrong of them is dropped again
 3. sign the TokenFeed for segment 0, then collect the receipts in segment order, each segment
    being shown its predecessor's
-4. check every receipt completely; only then comes the next chunk's voucher
+4. check every receipt completely; only then is the next chunk's voucher handed over
 
-When a node fails in any of these steps, ``Failover`` puts another in its place and the step is
+While a node is at work, the client does what does not decide about the next message: it tells the tokens to its
+reader, writes receipts down, and signs the voucher that it will hand over if the last receipt is good.
+
+When a node fails in any of these steps, another is put in its place and the step is
 repeated: integer programs make the bits the same.
 """
 
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -28,7 +31,7 @@ from torch import Tensor
 from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
 from nexus_chain.client.draft_table import DraftTable
 from nexus_chain.client.drafts import Drafts
-from nexus_chain.client.errors import NodeError, NodeUnreachableError, NoSpareError
+from nexus_chain.client.errors import CapTooLowError, NodeError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import (
     Dial,
     NodeContact,
@@ -40,6 +43,7 @@ from nexus_chain.client.peer import (
 )
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
+from nexus_chain.client.slot import FailoverEvent, Round, Slot
 from nexus_chain.client.store import ClientStore
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION, Domain, TokenFeed, sign, sign_digest
 from nexus_chain.market.pricing import billed_positions
@@ -65,40 +69,6 @@ class Reserve(Protocol):
 
     def fund(self, node: NodeContact, wei: int) -> None:
         """Make sure the session's cap for ``node`` allows ``wei`` more; may send a transaction."""
-
-
-@dataclass(frozen=True)
-class FailoverEvent:
-    """A node was replaced. The spare replays ``position`` positions and must give the same bits for them.
-
-    ``spare`` is ``failed`` itself when nobody else serves the segment and it is tried again.
-    """
-
-    segment: int
-    failed: str
-    spare: str
-    position: int
-    reason: str
-
-
-@dataclass
-class Slot:
-    """The node that serves one segment now.
-
-    ``billed``: positions its receipts cover. ``sent``: positions whose rows it was sent, and may have computed.
-    ``ahead``: it holds rows beyond those that count, of wrong drafts.
-    ``voucher``: prepays the chunk, and is not handed over yet. ``asked``: when it was last needed, monotonic seconds.
-    """
-
-    segment: int
-    contact: NodeContact
-    peer: ShardPeer | None = None
-    billed: int = 0
-    sent: int = 0
-    ahead: bool = False
-    voucher: SignedVoucher | None = None
-    asked: float = 0.0
-    failed: list[str] = field(default_factory=list)
 
 
 class Pipeline:
@@ -136,7 +106,10 @@ class Pipeline:
         self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
-        self._chunk_stop = len(prompt)
+        self._chunk_stop = len(prompt)  # positions prepaid
+        self._put_off: list[Callable[[], None]] = []  # what is to be written down
+        self._signed: SignedVoucher | None = None  # for the next chunk, and not handed to anybody yet
+        self._proposed: tuple[int, list[int]] | None = None  # a draft, and the position it follows
         self._latest: dict[tuple[int, int], SignedReceipt] = {}  # by segment and position
 
     def run(self, end_tokens: frozenset[int] = frozenset()) -> Iterator[int]:
@@ -147,34 +120,55 @@ class Pipeline:
         is used up.
         """
         try:
-            yield from self._chunk(len(self.seen.tokens), end_tokens)
-            while not self._finished(end_tokens):
-                left = self.order.max_tokens - (len(self.seen.tokens) - self.seen.prompt_length)
-                yield from self._chunk(min(CHUNK_POSITIONS, left), end_tokens)
+            yield from self._answer(end_tokens)
         except (GeneratorExit, KeyboardInterrupt):
             if self._fed > self._closed:
                 self._collect(self._fed)
             raise
         finally:
+            self._catch_up()
             for slot in self._slots:
                 self._drop(slot)
                 # Rows whose answer never came count as well: the node wants them paid before it computes others.
                 if slot.billed < slot.sent:
                     self._purse.write_off(slot.contact.address)
 
+    def _answer(self, end_tokens: frozenset[int]) -> Iterator[int]:
+        """The prompt, then chunk after chunk; what is sampled is kept before it is told."""
+        self._prepay(self._chunk_stop)
+        fresh = self._feed(0, self._chunk_stop)
+        while not self._finished(end_tokens):
+            if self._fed == self._chunk_stop:
+                yield from self._kept(fresh)
+                fresh = []
+                self._collect(self._fed, min(CHUNK_POSITIONS, self._tokens_left))
+            begun = self._begin()
+            yield from self._kept(fresh)
+            fresh = self._finish(begun, end_tokens)
+        yield from self._kept(fresh)
+        self._collect(self._fed)
+
+    def _kept(self, fresh: list[int]) -> list[int]:
+        """``fresh``, written down; and what else waited for a node to be at work."""
+        if fresh:
+            self._store.add_tokens(self.digest, len(self.seen.tokens) - len(fresh), fresh)
+        self.seen.hash_new()
+        self._catch_up()
+        return fresh
+
+    def _catch_up(self) -> None:
+        """Write down what was put off until a node is at work. Harmless when it is cut off and done again."""
+        while self._put_off:
+            self._put_off[0]()
+            del self._put_off[0]
+
+    @property
+    def _tokens_left(self) -> int:
+        return self.order.max_tokens - (len(self.seen.tokens) - self.seen.prompt_length)
+
     def _finished(self, end_tokens: frozenset[int]) -> bool:
         sampled = self.seen.tokens[self.seen.prompt_length :]
-        return len(sampled) >= self.order.max_tokens or (bool(sampled) and sampled[-1] in end_tokens)
-
-    def _chunk(self, positions: int, end_tokens: frozenset[int]) -> Iterator[int]:
-        """Prepay ``positions`` positions, feed them until the answer ends, collect the receipts."""
-        self._chunk_stop = self._closed + positions
-        self._prepay(positions)
-        while self._fed < self._chunk_stop and not self._finished(end_tokens):
-            fresh = self._round(end_tokens)
-            self._store.add_tokens(self.digest, len(self.seen.tokens) - len(fresh), fresh)
-            yield from fresh
-        self._collect(self._fed)
+        return self._tokens_left <= 0 or (bool(sampled) and sampled[-1] in end_tokens)
 
     @property
     def _fed(self) -> int:
@@ -183,61 +177,88 @@ class Pipeline:
 
     # ----------------------------------------------------------------- feeding
 
-    def _round(self, end_tokens: frozenset[int]) -> list[int]:
-        """The prompt, or the last token with a draft of what follows; returns the newly sampled tokens."""
-        start = self._fed
-        draft = self._draft(start)
-        if draft:
-            return self._feed_draft(start, draft, end_tokens)
-        return self._feed(start, max(start + 1, self.seen.prompt_length))
+    def _begin(self) -> Round | None:
+        """The last token and a draft of what follows, on their way to the first segment where it is connected.
 
-    def _draft(self, start: int) -> list[int]:
+        None where a node failed in the middle of feeding, and the segments before it are ahead of the others.
+        """
+        start = self._fed
+        if any(self.seen.received(slot.segment) != start for slot in self._slots):
+            return None
+        draft = self._draft(start, self._chunk_stop)
+        begun = Round(start, draft, torch.tensor([self.seen.tokens[start], *draft], dtype=torch.int32))
+        if self._connected(self._slots[0]):
+            self._send(begun)
+        return begun
+
+    def _draft(self, start: int, chunk_stop: int) -> list[int]:
         """Guesses at the tokens after position ``start``, within the chunk and what nodes put up with."""
+        if self._proposed is not None and self._proposed[0] == start:
+            return self._proposed[1]
         waste = DISCARDS_PER_POSITION * billed_positions(self.seen.prompt_length, self.order.max_tokens)
-        most = min(self._chunk_stop - start - 1, waste - self._wasted - CHUNK_POSITIONS)
-        # Where a node failed in the middle of a round, the segments before it are ahead of the others.
-        level = all(self.seen.received(slot.segment) == start for slot in self._slots)
-        if self._drafts is None or most < 1 or not level or start < self.seen.prompt_length:
+        most = min(chunk_stop - start - 1, waste - self._wasted - CHUNK_POSITIONS)
+        if self._drafts is None or most < 1:
             return []
         return self._drafts.propose(self.seen.tokens, most)
 
-    def _feed_draft(self, start: int, draft: Sequence[int], end_tokens: frozenset[int]) -> list[int]:
-        """Position ``start`` and a draft through all segments; the tokens sampled as far as the draft was right.
+    def _finish(self, begun: Round | None, end_tokens: frozenset[int]) -> list[int]:
+        """A round through all segments; the tokens sampled as far as its draft was right.
 
         No tokens when a node failed: it is replaced, and the position is fed again.
         """
-        outputs: list[Tensor] = []
-        rows = torch.tensor([self.seen.tokens[start], *draft], dtype=torch.int32)
-        count = len(rows)
-        for slot in self._slots:
-            try:
-                rows = self._try_rows(slot, start, rows)
-            except NodeError as error:
-                self._replace(slot, error)
-                return []
-            outputs.append(rows)
-        sampled: list[int] = rows.tolist()
+        if begun is None:
+            return self._feed(self._fed, self._fed + 1)
+        while begun.failure is None and len(begun.outputs) < len(self._slots):
+            if begun.answer is None:
+                self._send(begun)
+            else:
+                self._receive(begun, begun.answer)
+        if begun.failure is not None:
+            self._wasted += len(begun.draft) + 1
+            self._replace(*begun.failure)
+            return []
+        return self._judged(begun, end_tokens)
+
+    def _send(self, begun: Round) -> None:
+        """Hand the rows of a round to the next segment."""
+        slot = self._slots[len(begun.outputs)]
+        try:
+            peer = self._peer(slot)
+            slot.sent = max(slot.sent, begun.start + len(begun.rows))
+            begun.answer = peer.begin_forward(
+                self.digest, begun.start, begun.rows, discard=slot.ahead, voucher=slot.voucher
+            )
+            slot.voucher = None
+            slot.ahead = True  # until it is known how many of them count
+        except NodeError as error:
+            begun.failure = slot, error
+
+    def _receive(self, begun: Round, answer: Callable[[], Tensor]) -> None:
+        """Take what the segment at work makes of the rows of a round."""
+        slot = self._slots[len(begun.outputs)]
+        try:
+            out = answer()
+            self.seen.check(slot.segment, begun.start, len(begun.rows), out, slot.contact.address)
+        except NodeError as error:
+            begun.failure = slot, error
+            return
+        begun.outputs.append(out)
+        begun.rows, begun.answer = out, None
+
+    def _judged(self, begun: Round, end_tokens: frozenset[int]) -> list[int]:
+        """Accept the outputs of a round as far as its draft was right; the tokens sampled."""
+        draft, sampled = begun.draft, begun.outputs[-1].tolist()
         right = 0
         while right < len(draft) and sampled[right] == draft[right] and sampled[right] not in end_tokens:
             right += 1
-        if self._drafts is not None:
+        if self._drafts is not None and draft:
             self._drafts.judge(len(draft), right)
         self._wasted += len(draft) - right
         fresh: list[int] = []
-        for slot, out in zip(self._slots, outputs, strict=True):
-            fresh = self.seen.accept(slot.segment, start, right + 1, out[: right + 1], slot.contact.address)
-            slot.ahead = right + 1 < count
+        for slot, out in zip(self._slots, begun.outputs, strict=True):
+            fresh = self.seen.accept(slot.segment, begun.start, right + 1, out[: right + 1], slot.contact.address)
+            slot.ahead = right < len(draft)
         return fresh
-
-    def _try_rows(self, slot: Slot, start: int, rows: Tensor) -> Tensor:
-        """Rows that may turn out wrong through one segment."""
-        peer = self._peer(slot)
-        slot.sent = max(slot.sent, start + len(rows))
-        out = peer.forward(self.digest, start, rows, discard=slot.ahead, voucher=slot.voucher)
-        slot.voucher = None
-        slot.ahead = True  # until it is known how many of them count
-        self.seen.check(slot.segment, start, len(rows), out, slot.contact.address)
-        return out
 
     def _feed(self, start: int, stop: int) -> list[int]:
         """Positions [start, stop) through all segments; returns the newly sampled tokens."""
@@ -266,35 +287,54 @@ class Pipeline:
     def _price(self, segment: int, positions: int) -> int:
         return self.order.asks[segment].wei_per_token * positions
 
-    def _prepay(self, positions: int) -> None:
-        """One voucher for all segments of the chunk, handed over with their next rows."""
-        amounts: dict[str, int] = {}
-        for slot in self._slots:
-            due = self._price(slot.segment, positions)
-            amounts[slot.contact.address] = amounts.get(slot.contact.address, 0) + due
-        voucher = self._purse.prepay(amounts)
+    def _prepay(self, stop: int) -> None:
+        """Let all segments go on to position ``stop``, with one voucher that is handed over with their next rows."""
+        voucher = self._signed or self._purse.sign(self._due(stop))
+        self._purse.keep(voucher)
+        self._signed, self._chunk_stop = None, stop
         for slot in self._slots:
             slot.voucher = voucher
 
+    def _due(self, stop: int) -> dict[str, int]:
+        """What each node will have computed at position ``stop`` and has not billed yet, wei."""
+        amounts: dict[str, int] = {}
+        self._catch_up()
+        for slot in self._slots:
+            due = self._price(slot.segment, stop - slot.billed)
+            amounts[slot.contact.address] = amounts.get(slot.contact.address, 0) + due
+        return amounts
+
     # ---------------------------------------------------------------- receipts
 
-    def _collect(self, stop: int) -> None:
-        """Close the chunk at ``stop`` on every segment, in order, and check what comes back."""
+    def _collect(self, stop: int, more: int = 0) -> None:
+        """Close the chunk at ``stop`` on every segment, in order, and check what comes back; then prepay ``more``."""
         for slot in self._slots:
-            self._on(slot, partial(self._close_chunk, slot, stop=stop))
+            last = slot is self._slots[-1]
+            meanwhile = partial(self._look_ahead, stop + more) if more and last else self._catch_up
+            self._on(slot, partial(self._close_chunk, slot, stop=stop, meanwhile=meanwhile))
         self._closed = stop
+        if more:
+            self._prepay(stop + more)
 
-    def _close_chunk(self, slot: Slot, peer: ShardPeer, stop: int) -> None:
+    def _look_ahead(self, stop: int) -> None:
+        """Get ready for the chunk that ends at ``stop``, without knowing yet whether it will be prepaid."""
+        with suppress(CapTooLowError):  # told when all receipts are there
+            self._signed = self._purse.sign(self._due(stop))
+        start = self._fed
+        self._proposed = start, self._draft(start, stop)
+
+    def _close_chunk(self, slot: Slot, peer: ShardPeer, stop: int, meanwhile: Callable[[], None]) -> None:
         if slot.billed == stop:
             return
         handed = self._predecessors(slot.segment, stop)
+        answer = peer.begin_close_chunk(self.digest, slot.billed, stop, handed)
         digests = tuple(document.digest(self._domain) for document, _ in handed)
-        signed = peer.close_chunk(self.digest, slot.billed, stop, handed)
+        meanwhile()
+        signed = answer()
         ask = self.order.asks[slot.segment].wei_per_token
         expected = ExpectedReceipt(self.digest, slot.segment, slot.billed, stop, ask, digests)
         check_receipt(signed, expected, slot.contact, self.seen, self._domain)
-        self._store.add_receipt(*signed)
-        self._purse.use(slot.contact.address, signed[0].price)
+        self._put_off.append(partial(self._store.add_receipt, *signed))
         slot.billed = slot.sent = stop  # the chunk's end drops what is beyond
         self.receipts.append(signed)
         self._latest[slot.segment, stop] = signed
@@ -310,7 +350,7 @@ class Pipeline:
                 return [signed]
         feed = TokenFeed(self.digest, stop, self.seen.in_root(0, stop))
         signed = (feed, sign(feed, self._key, self._domain))
-        self._store.add_feed(*signed)
+        self._put_off.append(partial(self._store.add_feed, *signed))
         self.feeds.append(signed)
         return [signed]
 
@@ -326,18 +366,22 @@ class Pipeline:
 
     def _peer(self, slot: Slot) -> ShardPeer:
         """The slot's node, connected."""
-        if time.monotonic() - slot.asked > QUIET_SECONDS:
+        if not self._connected(slot):
             self._drop(slot)
         peer = slot.peer or self._attach(slot)
         slot.asked = time.monotonic()
         return peer
+
+    def _connected(self, slot: Slot) -> bool:
+        return slot.peer is not None and time.monotonic() - slot.asked <= QUIET_SECONDS
 
     def _attach(self, slot: Slot) -> ShardPeer:
         """Connect the slot's node, open the order there and bring it to where the answer is."""
         peer = self._dial(slot.contact)
         slot.ahead, slot.voucher = False, None  # the order comes with a voucher of its own
         try:
-            voucher = self._purse.prepay({slot.contact.address: self._outstanding(slot)})
+            voucher = self._purse.sign({slot.contact.address: self._due(self._chunk_stop)[slot.contact.address]})
+            self._purse.keep(voucher)
             order = (self.order, self._signature)
             prompt = self.seen.tokens[: self.seen.prompt_length]
             needs_prompt = slot.segment in (0, len(self._slots) - 1)
@@ -347,7 +391,7 @@ class Pipeline:
             start = min(held, slot.billed)
             if slot.billed < self._closed:
                 self._rows(slot, peer, start, self._closed)
-                self._close_chunk(slot, peer, self._closed)
+                self._close_chunk(slot, peer, self._closed, self._catch_up)
                 start = self._closed
             received = self.seen.received(slot.segment)
             self._rows(slot, peer, start, received)
@@ -359,13 +403,11 @@ class Pipeline:
         slot.peer = peer
         return peer
 
-    def _outstanding(self, slot: Slot) -> int:
-        """What the slot's node will have billed at the end of this chunk and has not billed yet, wei."""
-        return self._price(slot.segment, self._chunk_stop - slot.billed)
-
     def _replace(self, slot: Slot, error: NodeError) -> None:
         """Put the next spare into ``slot``, or the same node again; raise NoSpareError when neither is left."""
         self._drop(slot)
+        self._catch_up()
+        self._signed = None  # it promises to the node that failed
         failed = slot.contact
         slot.failed.append(failed.address)
         spare = self._reserve.spare(slot.segment, slot.failed)

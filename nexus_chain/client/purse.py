@@ -36,8 +36,8 @@ class SessionPurse:
         line = self.line(node)
         return max(0, line.used + wei - spendable(line))
 
-    def prepay(self, amounts: Mapping[str, int]) -> SignedVoucher:
-        """A voucher that lets each node bill ``amounts[node]`` wei more than it has used.
+    def sign(self, amounts: Mapping[str, int]) -> SignedVoucher:
+        """A voucher that lets each node bill ``amounts[node]`` wei more than it has used; ``keep`` it before use.
 
         Every line of the session is in it, so that anyone can post it for all. Raises CapTooLowError.
         """
@@ -57,13 +57,11 @@ class SessionPurse:
         last = self._store.last_voucher(self._session)
         if last is not None and last[0] == voucher:
             return last
-        signature = sign(voucher, self._key, self._domain)
-        self._store.add_voucher(voucher, signature)
-        return voucher, signature
+        return voucher, sign(voucher, self._key, self._domain)
 
-    def use(self, node: str, wei: int) -> None:
-        """Note that ``node`` may bill ``wei`` more by now."""
-        self._store.set_used(self._session, node, self.line(node).used + wei)
+    def keep(self, voucher: SignedVoucher) -> None:
+        """Remember a voucher and what it promises, before anybody else sees it."""
+        self._store.add_voucher(*voucher)
 
     def write_off(self, node: str) -> None:
         """Count all that was promised to a failed node as used: what it computed is not known."""

@@ -27,11 +27,12 @@ from nexus_chain.client.model_files import ModelFiles
 from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions, build_order, make_quote
 from nexus_chain.client.peer import Dial, NodeContact
-from nexus_chain.client.pipeline import FailoverEvent, Pipeline
+from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
+from nexus_chain.client.slot import FailoverEvent
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote

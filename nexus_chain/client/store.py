@@ -223,11 +223,16 @@ class ClientStore:
             db.execute("UPDATE lines SET used = ? WHERE session = ? AND node = ?", (str(used), session, node))
 
     def add_voucher(self, voucher: Voucher, signature: bytes) -> None:
-        """Remember a voucher before anybody else sees it, and what it promises."""
+        """Remember a voucher before anybody else sees it, and what it promises; the last one again changes nothing."""
         with self._write() as db:
+            last = db.execute(
+                "SELECT number, json FROM vouchers WHERE session = ? ORDER BY number DESC LIMIT 1",
+                (voucher.session,),
+            ).fetchone() or (0, "")
+            if last[1] == voucher.to_json():
+                return
             db.execute(
-                "INSERT INTO vouchers SELECT ?, COALESCE(MAX(number), 0) + 1, ?, ? FROM vouchers WHERE session = ?",
-                (voucher.session, voucher.to_json(), signature, voucher.session),
+                "INSERT INTO vouchers VALUES (?,?,?,?)", (voucher.session, last[0] + 1, voucher.to_json(), signature)
             )
             for line in voucher.lines:
                 db.execute(
@@ -260,10 +265,15 @@ class ClientStore:
             db.executemany("INSERT INTO tokens VALUES (?,?,?)", rows)
 
     def add_receipt(self, receipt: Receipt, signature: bytes) -> None:
-        """Remember a checked receipt; the same one again changes nothing."""
+        """Remember a checked receipt, and that its node used what it bills; the same one again changes nothing."""
         key = (receipt.order_digest, receipt.node, receipt.segment, receipt.to_position)
+        line = "session = (SELECT session FROM orders WHERE digest = ?) AND node = ?"
         with self._write() as db:
-            db.execute("INSERT OR IGNORE INTO receipts VALUES (?,?,?,?,?,?)", (*key, receipt.to_json(), signature))
+            row = (*key, receipt.to_json(), signature)
+            if not db.execute("INSERT OR IGNORE INTO receipts VALUES (?,?,?,?,?,?)", row).rowcount:
+                return
+            for (used,) in db.execute(f"SELECT used FROM lines WHERE {line}", key[:2]).fetchall():
+                db.execute(f"UPDATE lines SET used = ? WHERE {line}", (str(int(used) + receipt.price), *key[:2]))
 
     def add_feed(self, feed: TokenFeed, signature: bytes) -> None:
         """Remember a token feed before a node sees it."""

@@ -21,8 +21,8 @@ from node.cli.settings import JsonFlag, Settings, settings_of
 if TYPE_CHECKING:
     from nexus_chain.client.client import Client
     from nexus_chain.client.order import AskOptions
-    from nexus_chain.client.pipeline import FailoverEvent
     from nexus_chain.client.session import Asking
+    from nexus_chain.client.slot import FailoverEvent
 
 DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")]
 SessionOption = Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")]

@@ -12,7 +12,9 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -161,6 +163,18 @@ class TlsPeer:
         voucher: SignedVoucher | None = None,
     ) -> Tensor:
         """See ShardPeer."""
+        return self.begin_forward(order_digest, start, rows, discard=discard, voucher=voucher)()
+
+    def begin_forward(
+        self,
+        order_digest: bytes,
+        start: int,
+        rows: Tensor,
+        *,
+        discard: bool = False,
+        voucher: SignedVoucher | None = None,
+    ) -> Callable[[], Tensor]:
+        """See ShardPeer."""
         request = wire.RowsIn(
             order_digest=order_digest,
             from_position=start,
@@ -169,8 +183,8 @@ class TlsPeer:
             discard=discard,
             voucher=None if voucher is None else _document(voucher),
         )
-        call = wire.Call(access=self._leave(order_digest), rows=request)
-        return self._tensor(self._ask(call, "rows").rows, start)
+        answer = self._begin(wire.Call(access=self._leave(order_digest), rows=request), "rows", self._answer_seconds)
+        return lambda: self._tensor(answer().rows, start)
 
     def _tensor(self, reply: wire.RowsOut, start: int) -> Tensor:
         """The reply's rows as i32[count, width], or tokens i32[count] when there is one element each."""
@@ -193,6 +207,12 @@ class TlsPeer:
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> SignedReceipt:
         """See ShardPeer."""
+        return self.begin_close_chunk(order_digest, start, stop, predecessors)()
+
+    def begin_close_chunk(
+        self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
+    ) -> Callable[[], SignedReceipt]:
+        """See ShardPeer."""
         request = wire.CloseChunkRequest(
             order_digest=order_digest,
             from_position=start,
@@ -200,7 +220,10 @@ class TlsPeer:
             predecessors=[_document(document) for document in predecessors],
         )
         call = wire.Call(access=self._leave(order_digest), close_chunk=request)
-        reply = self._ask(call, "receipt").receipt
+        answer = self._begin(call, "receipt", self._answer_seconds)
+        return lambda: self._signed_receipt(answer().receipt)
+
+    def _signed_receipt(self, reply: wire.SignedDocument) -> SignedReceipt:
         try:
             return Receipt.from_json(reply.json), reply.signature
         except MarketError as error:
@@ -234,30 +257,43 @@ class TlsPeer:
 
     def _ask(self, call: wire.Call, kind: str, seconds: float | None = None) -> wire.Answer:
         """The answer to ``call``, which is of that ``kind``. Raises NodeUnreachableError, NodeRefusedError."""
-        limit = self._answer_seconds if seconds is None else seconds
-        try:
-            answer = self._exchange(call, limit)
-        except TimeoutError as error:
-            raise self._broken(f"gave no answer within {limit:.0f} s") from error
-        except (OSError, EOFError, DecodeError) as error:
-            raise self._broken(f"at {self.contact.endpoint} broke the connection ({error})") from error
+        return self._begin(call, kind, self._answer_seconds if seconds is None else seconds)()
+
+    def _begin(self, call: wire.Call, kind: str, seconds: float) -> Callable[[], wire.Answer]:
+        """Send ``call``; what is returned waits for its answer, ``seconds`` from then on. Both raise as ``_ask``."""
+        self._number += 1
+        call.number = self._number
+        with self._breaking(seconds):
+            self._frames.send(call.SerializeToString(), seconds)
+        return partial(self._answer, call.number, kind, seconds)
+
+    def _answer(self, number: int, kind: str, seconds: float) -> wire.Answer:
+        with self._breaking(seconds):
+            answer = self._receive(number, seconds)
         if answer.WhichOneof("kind") == "refusal":
             raise self._told(answer.refusal)
         if answer.WhichOneof("kind") != kind:
             raise self._refused("answers another question than it was asked")
         return answer
 
-    def _exchange(self, call: wire.Call, seconds: float) -> wire.Answer:
-        """Call and answer. What answers an earlier call, which was given up for a keypress, is dropped."""
-        self._number += 1
-        call.number = self._number
+    def _receive(self, number: int, seconds: float) -> wire.Answer:
+        """The answer with ``number``. What answers an earlier call, which was given up for a keypress, is dropped."""
         deadline = time.monotonic() + seconds
-        self._frames.send(call.SerializeToString(), seconds)
         while True:
             left = deadline - time.monotonic()
             answer = wire.Answer.FromString(self._frames.receive(left, left))
-            if answer.number >= self._number:
+            if answer.number >= number:
                 return answer
+
+    @contextmanager
+    def _breaking(self, seconds: float) -> Iterator[None]:
+        """What goes wrong on the way is the connection's end."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise self._broken(f"gave no answer within {seconds:.0f} s") from error
+        except (OSError, EOFError, DecodeError) as error:
+            raise self._broken(f"at {self.contact.endpoint} broke the connection ({error})") from error
 
     def _broken(self, what: str) -> NodeUnreachableError:
         # What comes late would be taken for the next answer.

@@ -6,13 +6,14 @@ gives the same bits exactly when it was fed the same rows. Receipts and vouchers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from nexus_chain.client.errors import NodeRefusedError, NodeUnreachableError
+from nexus_chain.client.errors import NodeError, NodeRefusedError, NodeUnreachableError
 from nexus_chain.client.peer import (
     NodeContact,
     PeerStatus,
@@ -28,6 +29,8 @@ from nexus_chain.market.documents import Domain, Order, Receipt, address_of, req
 WIDTH = 3
 VOCABULARY = 101
 DOMAIN = Domain(31337, "0x" + "11" * 20)
+
+T = TypeVar("T")
 
 
 def segment_rows(segment: int, inputs: Tensor) -> Tensor:
@@ -171,6 +174,14 @@ class ToyPeer:
             out = segment_tokens(inputs, state.prompt_length)[first:stop]
         return out + 1 if node.lies else out
 
+    def begin_forward(self, order_digest: bytes, start: int, rows: Tensor, **more: Any) -> Callable[[], Tensor]:
+        return _at_work(lambda: self.forward(order_digest, start, rows, **more))
+
+    def begin_close_chunk(
+        self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
+    ) -> Callable[[], SignedReceipt]:
+        return _at_work(lambda: self.close_chunk(order_digest, start, stop, predecessors))
+
     def close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> SignedReceipt:
@@ -232,3 +243,17 @@ class ToyPeer:
 
     def close(self) -> None:
         pass
+
+
+def _at_work(work: Callable[[], T]) -> Callable[[], T]:
+    """Do it at once; what goes wrong is told when the answer is taken."""
+    try:
+        done = work()
+    except NodeError as error:
+        failure = error
+
+        def fail() -> T:
+            raise failure
+
+        return fail
+    return lambda: done

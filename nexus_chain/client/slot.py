@@ -1,0 +1,61 @@
+"""Who serves each segment of an answer now, and what is on its way there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from nexus_chain.client.errors import NodeError
+from nexus_chain.client.peer import NodeContact, ShardPeer, SignedVoucher
+
+
+@dataclass(frozen=True)
+class FailoverEvent:
+    """A node was replaced. The spare replays ``position`` positions and must give the same bits for them.
+
+    ``spare`` is ``failed`` itself when nobody else serves the segment and it is tried again.
+    """
+
+    segment: int
+    failed: str
+    spare: str
+    position: int
+    reason: str
+
+
+@dataclass(eq=False)
+class Slot:
+    """The node that serves one segment now.
+
+    ``billed``: positions its receipts cover. ``sent``: positions whose rows it was sent, and may have computed.
+    ``ahead``: it holds rows beyond those that count, of wrong drafts.
+    ``voucher``: prepays the chunk, and is not handed over yet. ``asked``: when it was last needed, monotonic seconds.
+    """
+
+    segment: int
+    contact: NodeContact
+    peer: ShardPeer | None = None
+    billed: int = 0
+    sent: int = 0
+    ahead: bool = False
+    voucher: SignedVoucher | None = None
+    asked: float = 0.0
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Round:
+    """Position ``start`` and a draft of what follows it, on their way through the segments.
+
+    ``rows``: what the next segment gets. ``outputs``: of the segments that are through. ``answer`` waits for that of
+    the segment at work, None where none is. ``failure``: who ended the round, and how.
+    """
+
+    start: int
+    draft: Sequence[int]
+    rows: Tensor
+    outputs: list[Tensor] = field(default_factory=list)
+    answer: Callable[[], Tensor] | None = None
+    failure: tuple[Slot, NodeError] | None = None
