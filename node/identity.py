@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eth_utils.crypto import keccak
-
 from nexus_chain.chain.wallet import Wallet, read_password
+from nexus_chain.keccak import keccak256
 from node.configuration import NodeConfiguration
 from node.tls import TlsIdentity
 
-_RECEIPT_KEY_TAG = keccak(b"nexus.receipt-key.v1")
+_RECEIPT_KEY_TAG = keccak256(b"nexus.receipt-key.v1")
 
 
 @dataclass(frozen=True)
@@ -38,4 +37,4 @@ class NodeKeys:
 
 def receipt_key_of(wallet: Wallet) -> Wallet:
     """The receipt key that belongs to a wallet: the hash of a signature that is asked for nowhere else."""
-    return Wallet(keccak(_RECEIPT_KEY_TAG + wallet.sign_digest(_RECEIPT_KEY_TAG)))
+    return Wallet(keccak256(_RECEIPT_KEY_TAG + wallet.sign_digest(_RECEIPT_KEY_TAG)))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class RowStore:
         self._folder, self._width = folder, width
         self._row_bytes = (width or 1) * _ELEMENT.itemsize
         self._listed: set[bytes] = set()
+        self._writes: Counter[bytes] = Counter()  # how often an order's rows have changed
+        self._synced: dict[bytes, int] = {}  # how often they had when they were last synced
         self._lock = threading.Lock()
         self._files: OrderedDict[bytes, int] = OrderedDict()  # descriptors, the least recently used first
 
@@ -66,6 +68,7 @@ class RowStore:
         data = np.ascontiguousarray(rows.numpy(), dtype=_ELEMENT)
         try:
             with self._open(order, create=True) as descriptor:
+                self._writes[order] += 1
                 size = os.fstat(descriptor).st_size
                 if os.write(descriptor, data.data) != data.nbytes:
                     os.ftruncate(descriptor, size)
@@ -103,6 +106,7 @@ class RowStore:
         """Keep the first ``length`` rows of an order."""
         try:
             with self._open(order) as descriptor:
+                self._writes[order] += 1
                 os.ftruncate(descriptor, length * self._row_bytes)
         except OSError as error:
             raise self._missing(order) from error
@@ -116,11 +120,15 @@ class RowStore:
 
     def sync(self, order: bytes) -> None:
         """Return when the order's rows survive a power cut."""
-        _sync(self._own(order))
+        writes = self._writes[order]
+        if self._synced.get(order) == writes:
+            return
+        _sync(self._own(order), os.fdatasync)
         if order not in self._listed:
             # A new file also has to be in its folder's list for good; once.
-            _sync(os.open(self._folder, os.O_RDONLY))
+            _sync(os.open(self._folder, os.O_RDONLY), os.fsync)
             self._listed.add(order)
+        self._synced[order] = writes
 
     def delete(self, order: bytes) -> None:
         """Forget an order's rows; harmless when there are none."""
@@ -129,6 +137,8 @@ class RowStore:
             descriptor = self._files.pop(order, None)
             if descriptor is not None:
                 os.close(descriptor)
+            self._writes.pop(order, None)
+            self._synced.pop(order, None)
         self._listed.discard(order)
 
     def _path(self, order: bytes) -> Path:
@@ -152,9 +162,9 @@ def _read(descriptor: int, into: memoryview, offset: int) -> bool:
     return True
 
 
-def _sync(descriptor: int) -> None:
-    """Sync and close."""
+def _sync(descriptor: int, sync: Callable[[int], None]) -> None:
+    """Sync and close. ``fdatasync`` is enough for a file's rows: their number goes with them, its times may not."""
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)

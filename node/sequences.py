@@ -66,7 +66,7 @@ class Sequence:
     def rewind(self, length: int, engine: SegmentEngine) -> None:
         """Drop positions from ``length`` on."""
         engine.rewind(self.state, length)
-        self._outputs = [self.outputs(0, length)]
+        _cut(self._outputs, length - (self.prompt_length - 1 if self._is_last else 0))
         self._rows_in.cut(length)
         self._rows_out.cut(self._count_out(length))
         self.length = length
@@ -113,7 +113,7 @@ class _GrowingRoot:
 
     def cut(self, length: int) -> None:
         """Keep the first ``length`` rows, ``hashed`` at least."""
-        self._pending = [rows[: length - self.hashed] for rows in _joined(self._pending)]
+        _cut(self._pending, length - self.hashed)
 
     def root(self, to: int) -> bytes:
         for rows in _joined(self._pending):
@@ -121,6 +121,16 @@ class _GrowingRoot:
             self._tree.append(rows[:fresh])
             self._pending = [rows[fresh:]]
         return self._tree.root(to)
+
+
+def _cut(pieces: list[Tensor], length: int) -> None:
+    """Keep the first ``length`` rows of all."""
+    surplus = sum(len(piece) for piece in pieces) - length
+    while surplus > 0:
+        last = pieces.pop()
+        if len(last) > surplus:
+            pieces.append(last[:-surplus])
+        surplus -= len(last)
 
 
 def _joined(pieces: list[Tensor]) -> list[Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.receipt_log import ReceiptLog
-from nexus_chain.market.documents import Domain, Order, Receipt, Voucher, recover_digest
+from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, Order, Receipt, Voucher, recover_digest
 from nexus_chain.market.errors import BadSignatureError, VoucherOverCapError
 from nexus_chain.market.pricing import billed_positions
 from node.admission import (
@@ -238,6 +238,13 @@ class Serving:
         return known.session
 
     # ------------------------------------------------------------------ chunks
+
+    def sync_full_chunk(self, digest: bytes) -> None:
+        """Where no more rows fit an order's chunk, its end comes next: have the rows on disk for good by then."""
+        known = self._ledger.state.order(digest)
+        if known.length in (known.limit, known.closed + CHUNK_POSITIONS):
+            with self.stopwatch.measure("disk"):
+                self._rows.sync(digest)
 
     def close_chunk(
         self, digest: bytes, from_position: int, to_position: int, handed: tuple[SignedText, ...]

@@ -49,6 +49,9 @@ class Conversation(Protocol):
     def answer(self, call: wire.Call) -> wire.Answer:
         """Answer a call. Never raises."""
 
+    def afterwards(self) -> None:
+        """Do what could wait until the last answer was on its way. Never raises."""
+
 
 @dataclass
 class _Connection:
@@ -192,6 +195,7 @@ class ShardServer:
             answer = conversation.answer(call)
             answer.number = call.number
             frames.send(answer.SerializeToString(), FRAME_SECONDS)
+            conversation.afterwards()
         finally:
             with self._lock:
                 self._at_work -= 1

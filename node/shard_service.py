@@ -40,6 +40,7 @@ class ShardService:
         self._allowed: tuple[bytes, bytes] | None = None  # the order and the leave that were checked last
         self.session: bytes | None = None
         """The session whose owner is on the other side; None for a stranger."""
+        self._fed = b""  # the order that has new rows
 
     def answer(self, call: wire.Call) -> wire.Answer:
         """Answer a call; an error becomes a Refusal."""
@@ -52,6 +53,15 @@ class ShardService:
             log.exception("a call failed")
             name = type(error).__name__ if isinstance(error, NexusError) else ""
             return wire.Answer(refusal=wire.Refusal(error=name, message=_FAILED))
+
+    def afterwards(self) -> None:
+        """What a chunk's end would have to wait for: the disk."""
+        order, self._fed = self._fed, b""
+        try:
+            if order:
+                self._serving.sync_full_chunk(order)
+        except Exception:
+            log.exception("rows could not be synced")  # and the chunk's end will say so
 
     def _answered(self, call: wire.Call) -> wire.Answer:
         match call.WhichOneof("kind"):
@@ -114,6 +124,7 @@ class ShardService:
         start, outputs = self._serving.forward(
             request.order_digest, request.from_position, rows, discard=request.discard
         )
+        self._fed = request.order_digest
         return wire.RowsOut(from_position=start, count=len(outputs), rows=_bytes(outputs))
 
     def _close_chunk(self, request: wire.CloseChunkRequest) -> wire.SignedDocument:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
-from eth_utils.crypto import keccak
-
 from nexus_chain.certificates.canonical import (
     canonical_bytes,
     read_canonical,
@@ -23,6 +21,7 @@ from nexus_chain.certificates.canonical import (
 )
 from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.unixfs import cid_of
+from nexus_chain.keccak import keccak256
 from nexus_chain.market.eip712 import recover_digest
 
 FORMAT = "nexus.certificate.v1"
@@ -194,4 +193,4 @@ class SignedCertificate:
 
 def _eip191(digest: bytes) -> bytes:
     """What wallets sign for a 32-byte message: nobody can be tricked into signing a transaction."""
-    return keccak(b"\x19Ethereum Signed Message:\n32" + digest)
+    return keccak256(b"\x19Ethereum Signed Message:\n32" + digest)

@@ -8,11 +8,11 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
 from nexus_chain.chain.bound import ChainEvent, PullPayments
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import Mined
+from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import Document, Order, Receipt, TokenFeed, checksum
 
 
@@ -205,7 +205,7 @@ class DisputeGame(PullPayments):
 
 def commitment_of(receipt_digest: bytes, challenger: str, salt: bytes) -> bytes:
     """What is committed before an opening: it hides which receipt is accused."""
-    return keccak(encode(["bytes32", "address", "bytes32"], [receipt_digest, checksum(challenger), salt]))
+    return keccak256(encode(["bytes32", "address", "bytes32"], [receipt_digest, checksum(challenger), salt]))
 
 
 def abi_values(document: Document) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import torch
+from coincurve import PrivateKey
 from torch import Tensor
 
 from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
@@ -101,7 +102,7 @@ class Pipeline:
         self.feeds: list[SignedFeed] = []
         self.failovers: list[FailoverEvent] = []
         self._slots = [Slot(segment, contact) for segment, contact in enumerate(contacts)]
-        self._domain, self._key, self._purse, self._store = domain, session_key, purse, store
+        self._domain, self._key, self._purse, self._store = domain, PrivateKey(session_key), purse, store
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
         self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong

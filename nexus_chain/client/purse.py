@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from coincurve import PrivateKey
+
 from nexus_chain.client.errors import CapTooLowError
 from nexus_chain.client.peer import SignedVoucher
 from nexus_chain.client.store import ClientStore, LineRecord
@@ -25,7 +27,8 @@ class SessionPurse:
     """Signs the cumulative vouchers of one session with its key."""
 
     def __init__(self, store: ClientStore, session: bytes, key: bytes, domain: Domain) -> None:
-        self._store, self._session, self._key, self._domain = store, session, key, domain
+        self._store, self._session, self._domain = store, session, domain
+        self._key = PrivateKey(key)  # once: making it takes longer than signing with it
 
     def line(self, node: str) -> LineRecord:
         """The node's line; all zero when it has none."""

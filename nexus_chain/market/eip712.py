@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Self
 import coincurve
 from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from nexus_chain.json_text import parse_json
+from nexus_chain.keccak import keccak256
 from nexus_chain.market.errors import BadSignatureError, DocumentFormatError, WrongSignerError
 
 Word = Callable[[Any], bytes]
@@ -37,7 +37,7 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _BYTES32 = re.compile(r"0x[0-9a-f]{64}\Z")
 _DEEPEST = 3  # object, list, object: no document nests deeper
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)\Z")
-_DOMAIN_TYPEHASH = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+_DOMAIN_TYPEHASH = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
 
 @lru_cache(maxsize=4096)
@@ -69,10 +69,10 @@ class Domain:
     @cached_property
     def separator(self) -> bytes:
         """The 32-byte EIP-712 domain separator."""
-        return keccak(
+        return keccak256(
             _DOMAIN_TYPEHASH
-            + keccak(text=self.name)
-            + keccak(text=self.version)
+            + keccak256(self.name.encode())
+            + keccak256(self.version.encode())
             + self.chain_id.to_bytes(32, "big")
             + bytes(12)
             + bytes.fromhex(self.verifying_contract[2:])
@@ -156,11 +156,11 @@ class Document:
     def struct_hash(self) -> bytes:
         """EIP-712 ``hashStruct``, 32 bytes."""
         typehash, encoders = _encoders(type(self))
-        return keccak(typehash + b"".join([encode(getattr(self, attribute)) for attribute, encode in encoders]))
+        return keccak256(typehash + b"".join([encode(getattr(self, attribute)) for attribute, encode in encoders]))
 
     def digest(self, domain: Domain) -> bytes:
         """The 32 bytes that are signed: keccak(0x1901 || domain separator || struct hash)."""
-        return keccak(b"\x19\x01" + domain.separator + self.struct_hash())
+        return keccak256(b"\x19\x01" + domain.separator + self.struct_hash())
 
     def to_typed_data(self, domain: Domain) -> dict[str, Any]:
         """The full message for wallets that sign by ``eth_signTypedData_v4``."""
@@ -263,7 +263,7 @@ def _word(document: type[Document], kind: str) -> Word:
     """The function that turns a checked value of EIP-712 type ``kind`` into its 32-byte word."""
     if kind.endswith("[]"):
         item = _word(document, kind[:-2])
-        return lambda values: keccak(b"".join([item(value) for value in values]))
+        return lambda values: keccak256(b"".join([item(value) for value in values]))
     if kind in document.MEMBERS:
         return lambda value: value.struct_hash()
     if kind == "address":
@@ -281,7 +281,7 @@ def _encoders(document: type[Document]) -> tuple[bytes, tuple[tuple[str, Word], 
     found = _ENCODERS.get(document)
     if found is None:
         words = tuple((field.attribute, _word(document, field.type)) for field in document.FIELDS)
-        found = _ENCODERS[document] = keccak(text=document.encode_type()), words
+        found = _ENCODERS[document] = keccak256(document.encode_type().encode()), words
     return found
 
 
@@ -295,7 +295,7 @@ def address_of(key: bytes | coincurve.PrivateKey) -> ChecksumAddress:
 
 
 def _address(public: coincurve.PublicKey) -> ChecksumAddress:
-    return checksum("0x" + keccak(public.format(compressed=False)[1:])[12:].hex())
+    return checksum("0x" + keccak256(public.format(compressed=False)[1:])[12:].hex())
 
 
 def sign_digest(digest: bytes, key: bytes | coincurve.PrivateKey) -> bytes:

@@ -5,8 +5,7 @@ None is worth anything to a contract.
 
 from __future__ import annotations
 
-from eth_utils.crypto import keccak
-
+from nexus_chain.keccak import keccak256
 from node.proto import shard_pb2
 
 #: Seconds by which the clocks of a client and a node may differ when private rows are asked for.
@@ -17,7 +16,7 @@ CHALLENGE_BYTES = 32
 
 def description_digest(description: shard_pb2.NodeDescription, challenge: bytes) -> bytes:
     """The 32 bytes a node's receipt key signs: keccak of a tag, the challenge, and fixed-width fields."""
-    return keccak(
+    return keccak256(
         b"nexus.describe.v1"
         + challenge
         + description.node
@@ -33,7 +32,7 @@ def description_digest(description: shard_pb2.NodeDescription, challenge: bytes)
 
 def rows_request_digest(order_digest: bytes, node: bytes, time: int) -> bytes:
     """The 32 bytes the session key signs to read an order's rows from ``node`` (20-byte address)."""
-    return keccak(b"nexus.rows.v1" + order_digest + node + time.to_bytes(8, "big"))
+    return keccak256(b"nexus.rows.v1" + order_digest + node + time.to_bytes(8, "big"))
 
 
 def access_digest(order_digest: bytes, node: bytes) -> bytes:
@@ -41,7 +40,7 @@ def access_digest(order_digest: bytes, node: bytes) -> bytes:
 
     Every node of an answer knows its order: without this one of them could feed another in the client's name.
     """
-    return keccak(b"nexus.access.v1" + order_digest + node)
+    return keccak256(b"nexus.access.v1" + order_digest + node)
 
 
 def log_entry(json: str, signature: bytes) -> bytes:

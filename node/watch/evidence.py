@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from eth_utils.crypto import keccak
 from torch import Tensor
 
 from nexus_chain.chain.dispute_game import GameOpening
@@ -19,6 +18,7 @@ from nexus_chain.disputes.trace import Sequence, Trace
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
+from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import Receipt, TokenFeed, require_signer
 from nexus_chain.market.receipts import check_receipt
 from nexus_chain.program import IntegerModel
@@ -88,7 +88,7 @@ def identity_of(proof: InferenceProof) -> bytes:
     """
     receipts = sorted(receipt.digest(proof.domain) for receipt, _ in proof.receipts)
     feeds = sorted(feed.digest(proof.domain) for feed, _ in proof.feeds)
-    return keccak(repr((proof.order_digest, proof.prompt_length, proof.tokens, receipts, feeds)).encode())
+    return keccak256(repr((proof.order_digest, proof.prompt_length, proof.tokens, receipts, feeds)).encode())
 
 
 def judge(proof: InferenceProof, model: IntegerModel) -> Judgement:
@@ -127,7 +127,7 @@ def _handed(proof: InferenceProof, receipt: Receipt) -> set[bytes]:
 def claim_of(receipt: Receipt) -> bytes:
     """What a receipt vouches for without its output: two with one claim and two outputs are an equivocation."""
     place = receipt.segment.to_bytes(2, "big") + receipt.to_position.to_bytes(4, "big")
-    return keccak(receipt.order_digest + bytes.fromhex(receipt.node[2:]) + place + receipt.in_root)
+    return keccak256(receipt.order_digest + bytes.fromhex(receipt.node[2:]) + place + receipt.in_root)
 
 
 @dataclass(frozen=True)
