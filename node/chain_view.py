@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
+from web3.types import BlockData
+
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.transactions import chain_errors
 from node.errors import PredecessorError, SessionNotOpenError
 from node.state import SessionObserved
 
@@ -66,10 +69,16 @@ class ChainView:
         """The chain's time, from this machine's clock and how far a block was ever seen ahead of it."""
         return int(time.time() + self._ahead)
 
-    def look_at_clock(self) -> int:
-        """Read the latest block's time; returns ``now()``."""
-        stamp = self._contracts.market.now()
+    def head(self) -> BlockData:
+        """The latest block, whose time is noted for ``now``."""
+        with chain_errors(self._contracts.web3):
+            block = self._contracts.web3.eth.get_block("latest")
         with self._lock:
             # A quiet chain's last block is old, so only being ahead says anything.
-            self._ahead = max(self._ahead, stamp - time.time())
+            self._ahead = max(self._ahead, block["timestamp"] - time.time())
+        return block
+
+    def look_at_clock(self) -> int:
+        """Read the latest block's time; returns ``now()``."""
+        self.head()
         return self.now()

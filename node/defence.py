@@ -13,10 +13,10 @@ import threading
 from dataclasses import dataclass
 
 import torch
+from hexbytes import HexBytes
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.commitments.tensor_block import TensorBlock
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.operators.attention import block_ranges
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: Blocks looked at again every round: a re-organisation may put another game where one was seen.
 _REORGANISED_BLOCKS = 64
+#: Looks for games up to one and the same head: an RPC server may tell of a block before it tells of its events.
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Defence:
         self._model = PublishedModel(block.program, block.weights)
         self._interval = interval
         self._first_block = self._next_block = contracts.deployment.block
+        self._head: HexBytes | None = None
+        self._looks = 0  # for games up to that head
         self._games: dict[int, bytes] = {}
         self._running: set[int] = set()
         self._traced: tuple[bytes, Trace, list[bytes]] | None = None
@@ -95,9 +99,17 @@ class Defence:
                 log.exception("disputes could not be looked at")
 
     def round(self) -> list[str]:
-        """Answer every game that waits for this node; what was done, in words."""
-        self._find_games()
-        now, said = self._view.look_at_clock(), []
+        """Answer every game that waits for this node; what was done, in words.
+
+        Where there is no game, and the chain has not moved for some rounds, looking is one request.
+        """
+        head = self._view.head()
+        if head["hash"] != self._head:
+            self._head, self._looks = head["hash"], 0
+        if self._looks < _LOOKS:
+            self._find_games(head["number"])
+            self._looks += 1
+        now, said = self._view.now(), list[str]()
         for number, receipt in self._by_urgency():
             try:
                 said += self._advance(number, receipt, now)
@@ -108,9 +120,7 @@ class Defence:
             log.warning(line)
         return said
 
-    def _find_games(self) -> None:
-        with chain_errors(self._contracts.web3):
-            head = self._contracts.web3.eth.block_number
+    def _find_games(self, head: int) -> None:
         self._read_games(max(self._first_block, min(self._next_block, head + 1) - _REORGANISED_BLOCKS), head)
         # INVARIANT: the registry counts this node's open games. More than are known here: a verdict was taken back by
         # a re-organisation, or the RPC server had been ahead of its events. Then they are looked for from the start.

@@ -11,6 +11,7 @@ import threading
 from dataclasses import fields
 from typing import Protocol
 
+from hexbytes import HexBytes
 from web3.exceptions import BlockNotFound
 from web3.types import BlockData
 
@@ -65,6 +66,7 @@ class Settler:
         self._ledger, self._view, self._kept = ledger, view, kept
         self._interval, self._withdraw_above = interval, withdraw_above
         self._last: BlockData | None = None
+        self._settled_at: HexBytes | None = None  # the head of the last round that did all it had to
         self._vanished: set[bytes] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="settle", daemon=True)
@@ -91,20 +93,28 @@ class Settler:
                 log.exception("settling has to wait")
 
     def round(self) -> list[str]:
-        """Look at the chain, do all that is due, withdraw; returns what was done, in words."""
-        now = self._view.look_at_clock()
-        self._observe()
-        done = self._carry_out(self._ledger.dispatch(TimePassed(now)))
-        return done + self._withdraw()
+        """Look at the chain, do all that is due, withdraw; returns what was done, in words.
+
+        Where the chain has not moved since the last round, looking is one request.
+        """
+        head = self._view.head()
+        moved = head["hash"] != self._settled_at
+        if moved:
+            self._observe(head)
+        done = self._carry_out(self._ledger.dispatch(TimePassed(self._view.now())))
+        if moved or done:
+            done += self._withdraw()
+        self._settled_at = head["hash"]
+        return done
 
     def post_all(self) -> list[str]:
         """Post every voucher worth more than what the market holds: before the node sleeps."""
-        self._observe()
+        self._observe(self._view.head())
         return self._carry_out(unposted(self._ledger.state))
 
     def close_all(self) -> list[str]:
         """Close every line that earned something, so that it can be settled after the challenge window."""
-        self._observe()
+        self._observe(self._view.head())
         lines = [
             CloseLine(session.session)
             for session in self._ledger.state.sessions.values()
@@ -114,10 +124,8 @@ class Settler:
 
     # ---------------------------------------------------------------- observing
 
-    def _observe(self) -> None:
+    def _observe(self, head: BlockData) -> None:
         """Read again every session that changed on the chain since the last look; after a reorganisation, all."""
-        with chain_errors(self._contracts.web3):
-            head = self._contracts.web3.eth.get_block("latest")
         known, last = self._ledger.state.sessions, self._last
         if last is None or not self._still_there(last):
             changed = set(known)

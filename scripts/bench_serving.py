@@ -40,6 +40,7 @@ from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel
+from node.configuration import NodeConfiguration
 
 FOLDER = ROOT / "build" / "bench-serving"
 REPORT = ROOT / "build" / "bench" / "serving.json"
@@ -64,7 +65,11 @@ def publish(chain: LocalChain) -> tuple[bytes, Path, list[str]]:
 def start(chain: LocalChain, deployment: Path, version: bytes, blocks: list[str]) -> list[ShardProcess]:
     """Two nodes, one for each shard, staked and serving."""
     nodes = [
-        ShardProcess(f"node {number}", FOLDER / f"node-{number}", shard_settings(chain, deployment, block, version, 1))
+        ShardProcess(
+            f"node {number}",
+            FOLDER / f"node-{number}",
+            shard_settings(chain, deployment, block, version, 1, settle_seconds=NodeConfiguration.settle_interval),
+        )
         for number, block in enumerate(blocks)
     ]
     for node in nodes:

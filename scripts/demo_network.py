@@ -114,7 +114,9 @@ class ShardProcess:
         self.process = None
 
 
-def shard_settings(chain: LocalChain, deployment: Path, block: str, version: bytes, price_wei: int) -> list[str]:
+def shard_settings(
+    chain: LocalChain, deployment: Path, block: str, version: bytes, price_wei: int, settle_seconds: float = 0.5
+) -> list[str]:
     """``nexus-node``'s settings for one shard of a version on a local chain; one engine thread."""
     return [
         "--rpc-url", chain.rpc_url,
@@ -124,7 +126,7 @@ def shard_settings(chain: LocalChain, deployment: Path, block: str, version: byt
         "--model-version", "0x" + version.hex(),
         "--price", str(price_wei),
         "--threads", "1",
-        "--settle-interval", "0.5",
+        "--settle-interval", str(settle_seconds),
         "--withdraw-above", "0",
     ]  # fmt: skip
 

@@ -89,8 +89,10 @@ class Frames:
         self._socket.settimeout(0)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            try:
                 return self._socket.recv(_READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                os.sched_yield()  # the node may be waiting for this very processor
         return None
 
     def hang_up(self) -> None:
