@@ -187,7 +187,10 @@ class ShardServer:
 
     def _answer_next(self, frames: Frames, conversation: Conversation) -> None:
         """One call. A message may take thirty times its length once it is read: nothing of it stays for the next."""
-        message = frames.receive(FIRST_SECONDS if conversation.session is None else IDLE_SECONDS, FRAME_SECONDS)
+        owner = conversation.session is not None
+        # In the middle of an answer the next call comes soon; who is at work for others has a better use for the time.
+        soon = owner and not self._at_work
+        message = frames.receive(IDLE_SECONDS if owner else FIRST_SECONDS, FRAME_SECONDS, soon=soon)
         with self._lock:
             self._at_work += 1
         try:

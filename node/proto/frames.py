@@ -15,6 +15,9 @@ import time
 
 LARGEST_FRAME = 4 << 20
 """Bytes of a message at most. Anybody may send one, before any payment and on every connection at once."""
+LOOK_SECONDS = 0.003
+"""How long a reader who expects a message soon keeps looking for it before it sleeps: longer than the other nodes of an
+answer take over a small model's layers. To wake a sleeping thread takes about as long as one of those."""
 _LENGTH = struct.Struct(">I")
 _READ_BYTES = 1 << 16
 
@@ -26,13 +29,9 @@ class FrameTooLongError(ConnectionError):
 class Frames:
     """One end of a connection. One thread at a time sends and receives; any thread may hang up."""
 
-    def __init__(self, connection: socket.socket, busy: float = 0.0) -> None:
-        """``busy``: seconds that a reader keeps looking before it sleeps, where there is another processor to work on.
-
-        To wake a sleeping thread takes about as long as a layer of a small model.
-        """
+    def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._busy = busy if (os.cpu_count() or 1) > 1 else 0.0
+        self._look = 0.0
         self._held = bytearray()
 
     def send(self, message: bytes, seconds: float) -> None:
@@ -49,12 +48,14 @@ class Frames:
             self.hang_up()
             raise
 
-    def receive(self, first: float, whole: float) -> bytes:
+    def receive(self, first: float, whole: float, *, soon: bool = False) -> bytes:
         """The next message: at most ``first`` seconds until it begins and ``whole`` from there to its end.
 
+        Where it is expected ``soon``, and there is another processor to work on, it is looked for before sleeping.
         Raises TimeoutError, EOFError when the other side hung up before it began, FrameTooLongError,
         OSError for a connection that breaks.
         """
+        self._look = LOOK_SECONDS if soon and (os.cpu_count() or 1) > 1 else 0.0
         if not self._held and not self._read(first):
             raise EOFError("the other side hung up")
         deadline = time.monotonic() + whole
@@ -77,14 +78,14 @@ class Frames:
         """Take what is there, waiting for something; False when the other side hung up."""
         if seconds <= 0:
             raise TimeoutError("the message is late")
-        data = self._look(min(self._busy, seconds)) if self._busy else None
+        data = self._looked_for(min(self._look, seconds)) if self._look else None
         if data is None:
             self._socket.settimeout(seconds)
             data = self._socket.recv(_READ_BYTES)
         self._held += data
         return bool(data)
 
-    def _look(self, seconds: float) -> bytes | None:
+    def _looked_for(self, seconds: float) -> bytes | None:
         """What comes within ``seconds``, without sleeping; None when nothing does."""
         self._socket.settimeout(0)
         until = time.monotonic() + seconds
@@ -92,7 +93,7 @@ class Frames:
             try:
                 return self._socket.recv(_READ_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError):
-                os.sched_yield()  # the node may be waiting for this very processor
+                os.sched_yield()  # the other side may be waiting for this very processor
         return None
 
     def hang_up(self) -> None:

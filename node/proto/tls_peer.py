@@ -50,8 +50,6 @@ CONNECT_SECONDS = 5.0
 DESCRIBE_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
 """Longest wait for one answer; a prefill of a long prompt is one answer."""
-BUSY_SECONDS = 0.002
-"""How long the client keeps looking for an answer before it sleeps: longer than a small model's layers take."""
 _LONGEST_REASON = 500
 """Characters that are shown of what a node says for itself."""
 _OTHER_NODE = "Another node takes over where there is one; see `nexus nodes`."
@@ -114,7 +112,7 @@ class TlsPeer:
     def __init__(self, contact: NodeContact, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.contact = contact
         self._answer_seconds = answer_seconds
-        self._frames = Frames(_connected(contact), BUSY_SECONDS)
+        self._frames = Frames(_connected(contact))
         self._sign: SignDigest | None = None
         self._access: dict[bytes, bytes] = {}
         self._prompt_length = 0
@@ -281,7 +279,7 @@ class TlsPeer:
         deadline = time.monotonic() + seconds
         while True:
             left = deadline - time.monotonic()
-            answer = wire.Answer.FromString(self._frames.receive(left, left))
+            answer = wire.Answer.FromString(self._frames.receive(left, left, soon=True))
             if answer.number >= number:
                 return answer
 

@@ -232,9 +232,9 @@ def test_what_was_answered_takes_no_memory(server: ShardServer, monkeypatch: pyt
 
     receive = Frames.receive
 
-    def watched(frames: Frames, first: float, whole: float) -> bytes:
+    def watched(frames: Frames, first: float, whole: float, *, soon: bool) -> bytes:
         begun.append(len(ended))
-        return Message(receive(frames, first, whole))
+        return Message(receive(frames, first, whole, soon=soon))
 
     monkeypatch.setattr(Frames, "receive", watched)
     with encrypted(server) as stranger:

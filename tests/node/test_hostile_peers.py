@@ -118,7 +118,7 @@ def test_answers_to_earlier_calls_are_dropped_for_as_long_as_an_answer_may_take(
         impatient.forward(bytes(32), 0, ROWS)
 
 
-@pytest.mark.parametrize("where", ["recv", "_look"])
+@pytest.mark.parametrize("where", ["recv", "_looked_for"])
 def test_an_answer_given_up_for_a_keypress_is_not_the_next_one(
     hostile: tuple[Hostile, TlsPeer], monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
