@@ -66,9 +66,10 @@ class Sequence:
     def rewind(self, length: int, engine: SegmentEngine) -> None:
         """Drop positions from ``length`` on."""
         engine.rewind(self.state, length)
-        _cut(self._outputs, length - (self.prompt_length - 1 if self._is_last else 0))
-        self._rows_in.cut(length)
-        self._rows_out.cut(self._count_out(length))
+        surplus = self.length - length  # of rows in, and of what they gave: a prompt is never cut
+        _cut(self._outputs, surplus)
+        self._rows_in.cut(surplus)
+        self._rows_out.cut(surplus)
         self.length = length
 
     def _count_out(self, length: int) -> int:
@@ -111,9 +112,9 @@ class _GrowingRoot:
     def append(self, rows: Tensor) -> None:
         self._pending.append(rows)
 
-    def cut(self, length: int) -> None:
-        """Keep the first ``length`` rows, ``hashed`` at least."""
-        _cut(self._pending, length - self.hashed)
+    def cut(self, surplus: int) -> None:
+        """Drop the last ``surplus`` rows, which are not ``hashed``."""
+        _cut(self._pending, surplus)
 
     def root(self, to: int) -> bytes:
         for rows in _joined(self._pending):
@@ -123,14 +124,14 @@ class _GrowingRoot:
         return self._tree.root(to)
 
 
-def _cut(pieces: list[Tensor], length: int) -> None:
-    """Keep the first ``length`` rows of all."""
-    surplus = sum(len(piece) for piece in pieces) - length
+def _cut(pieces: list[Tensor], surplus: int) -> None:
+    """Drop the last ``surplus`` rows."""
     while surplus > 0:
         last = pieces.pop()
-        if len(last) > surplus:
+        count = last.shape[0]
+        if count > surplus:
             pieces.append(last[:-surplus])
-        surplus -= len(last)
+        surplus -= count
 
 
 def _joined(pieces: list[Tensor]) -> list[Tensor]:

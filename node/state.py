@@ -8,8 +8,9 @@ shell around the core has to do next; each of them may be done twice without har
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+from immutables import Map
 
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION
 from nexus_chain.market.errors import StaleVoucherError
@@ -117,11 +118,15 @@ class OrderState:
 
 @dataclass(frozen=True)
 class NodeState:
-    """Everything a restarted node has to know. ``receipts`` counts all it ever signed."""
+    """Everything a restarted node has to know. ``receipts`` counts all it ever signed.
+
+    The maps share what did not change with those of the state before: a step costs the same with a hundred
+    thousand orders as with one.
+    """
 
     terms: Terms
-    sessions: Mapping[bytes, SessionState] = field(default_factory=dict)
-    orders: Mapping[bytes, OrderState] = field(default_factory=dict)
+    sessions: Map[bytes, SessionState] = field(default_factory=Map)
+    orders: Map[bytes, OrderState] = field(default_factory=Map)
     receipts: int = 0
 
     def session(self, session: bytes) -> SessionState:
@@ -345,11 +350,11 @@ def transition(state: NodeState, event: Event) -> Outcome:
 
 
 def _with_session(state: NodeState, session: SessionState) -> NodeState:
-    return replace(state, sessions={**state.sessions, session.session: session})
+    return NodeState(state.terms, state.sessions.set(session.session, session), state.orders, state.receipts)
 
 
 def _with_order(state: NodeState, order: OrderState) -> NodeState:
-    return replace(state, orders={**state.orders, order.digest: order})
+    return NodeState(state.terms, state.sessions, state.orders.set(order.digest, order), state.receipts)
 
 
 def _session_observed(state: NodeState, event: SessionObserved) -> NodeState:
@@ -556,6 +561,10 @@ def unposted(state: NodeState) -> tuple[PostVoucher, ...]:
 
 
 def _session_forgotten(state: NodeState, event: SessionForgotten) -> NodeState:
-    sessions = {key: value for key, value in state.sessions.items() if key != event.session}
-    orders = {key: value for key, value in state.orders.items() if value.session != event.session}
+    sessions, orders = state.sessions, state.orders
+    if event.session in sessions:
+        sessions = sessions.delete(event.session)
+    for order in state.orders.values():
+        if order.session == event.session:
+            orders = orders.delete(order.digest)
     return replace(state, sessions=sessions, orders=orders)

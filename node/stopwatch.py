@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 
@@ -22,13 +21,26 @@ class Stopwatch:
     disk: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    @contextmanager
-    def measure(self, kind: str) -> Iterator[None]:
+    def measure(self, kind: str) -> AbstractContextManager[None]:
         """Add the time the block takes to ``kind``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - start
-            with self._lock:
-                setattr(self, kind, getattr(self, kind) + spent)
+        return _Measured(self, kind)
+
+    def add(self, kind: str, seconds: float) -> None:
+        """Add to what was spent on ``kind``."""
+        with self._lock:
+            setattr(self, kind, getattr(self, kind) + seconds)
+
+
+class _Measured(AbstractContextManager[None]):
+    """A block. A class, as it is entered several times for one token, and a generator costs twice as much."""
+
+    __slots__ = ("_kind", "_start", "_stopwatch")
+
+    def __init__(self, stopwatch: Stopwatch, kind: str) -> None:
+        self._stopwatch, self._kind = stopwatch, kind
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopwatch.add(self._kind, time.perf_counter() - self._start)
