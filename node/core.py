@@ -64,6 +64,7 @@ class Core:
     def close(self) -> None:
         """Finish what the engine has, then close the files."""
         self.scheduler.stop()
+        self.serving.log_waiting()
         self.ledger.close()
         self.receipts.close()
         self.rows.close()

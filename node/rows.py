@@ -12,6 +12,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,14 @@ _ELEMENT = np.dtype("<i4")
 _MOST_OPEN = 128
 
 
+@dataclass
+class _File:
+    """An open file and its bytes, which nobody else changes."""
+
+    descriptor: int
+    size: int
+
+
 class RowStore:
     """Rows in ``folder``; ``width`` elements each, None for tokens. Any thread may call."""
 
@@ -37,42 +46,44 @@ class RowStore:
         self._writes: Counter[bytes] = Counter()  # how often an order's rows have changed
         self._synced: dict[bytes, int] = {}  # how often they had when they were last synced
         self._lock = threading.Lock()
-        self._files: OrderedDict[bytes, int] = OrderedDict()  # descriptors, the least recently used first
+        self._files: OrderedDict[bytes, _File] = OrderedDict()  # open ones, the least recently used first
 
     @contextmanager
-    def _open(self, order: bytes, *, create: bool = False) -> Iterator[int]:
-        """The descriptor of an order's file, which stays open for the next time. Raises OSError."""
+    def _open(self, order: bytes, *, create: bool = False) -> Iterator[_File]:
+        """An order's file, which stays open for the next time. Raises OSError."""
         with self._lock:
-            descriptor = self._files.pop(order, None)
-            if descriptor is None:
+            file = self._files.get(order)
+            if file is None:
                 flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0)
                 descriptor = os.open(self._path(order), flags, 0o600)
-            self._files[order] = descriptor
-            if len(self._files) > _MOST_OPEN:
-                os.close(self._files.popitem(last=False)[1])
-            yield descriptor
+                file = self._files[order] = _File(descriptor, os.fstat(descriptor).st_size)
+                if len(self._files) > _MOST_OPEN:
+                    os.close(self._files.popitem(last=False)[1].descriptor)
+            else:
+                self._files.move_to_end(order)
+            yield file
 
     def _own(self, order: bytes) -> int:
         """A descriptor for the caller to close: for what takes long, while other orders go on. Raises OSError."""
-        with self._open(order) as descriptor:
-            return os.dup(descriptor)
+        with self._open(order) as file:
+            return os.dup(file.descriptor)
 
     def close(self) -> None:
         """Give all descriptors back; they are opened again when needed."""
         with self._lock:
             while self._files:
-                os.close(self._files.popitem()[1])
+                os.close(self._files.popitem()[1].descriptor)
 
     def append(self, order: bytes, rows: Tensor) -> None:
         """Append ``rows`` i32[t] or i32[t, width]."""
         data = np.ascontiguousarray(rows.numpy(), dtype=_ELEMENT)
         try:
-            with self._open(order, create=True) as descriptor:
+            with self._open(order, create=True) as file:
                 self._writes[order] += 1
-                size = os.fstat(descriptor).st_size
-                if os.write(descriptor, data.data) != data.nbytes:
-                    os.ftruncate(descriptor, size)
+                if os.write(file.descriptor, data.data) != data.nbytes:
+                    os.ftruncate(file.descriptor, file.size)
                     raise OSError("disk full")
+                file.size += data.nbytes
         except OSError as error:
             raise DataFolderError(
                 f"rows could not be kept in {self._folder} ({error})", advice="Free space on the disk."
@@ -97,17 +108,18 @@ class RowStore:
     def length(self, order: bytes) -> int:
         """Whole rows kept for an order; 0 when there are none."""
         try:
-            with self._open(order) as descriptor:
-                return os.fstat(descriptor).st_size // self._row_bytes
+            with self._open(order) as file:
+                return file.size // self._row_bytes
         except FileNotFoundError:
             return 0
 
     def truncate(self, order: bytes, length: int) -> None:
         """Keep the first ``length`` rows of an order."""
         try:
-            with self._open(order) as descriptor:
+            with self._open(order) as file:
                 self._writes[order] += 1
-                os.ftruncate(descriptor, length * self._row_bytes)
+                os.ftruncate(file.descriptor, length * self._row_bytes)
+                file.size = length * self._row_bytes
         except OSError as error:
             raise self._missing(order) from error
 
@@ -134,9 +146,9 @@ class RowStore:
         """Forget an order's rows; harmless when there are none."""
         with self._lock:
             self._path(order).unlink(missing_ok=True)
-            descriptor = self._files.pop(order, None)
-            if descriptor is not None:
-                os.close(descriptor)
+            file = self._files.pop(order, None)
+            if file is not None:
+                os.close(file.descriptor)
             self._writes.pop(order, None)
             self._synced.pop(order, None)
         self._listed.discard(order)

@@ -129,6 +129,7 @@ class RunningNode:
 
     def _quietly_post_root(self) -> None:
         try:
+            self.core.serving.log_waiting()
             said = post_root(self._contracts, self.address, self.core.receipts)
         except NexusError as error:
             log.warning("the receipt log's root was not posted: %s", error)

@@ -94,6 +94,7 @@ class Serving:
         self._ledger, self._rows, self._receipts = ledger, rows, receipts
         self._sequences, self._facts = sequences, facts
         self._log_lock = threading.RLock()
+        self._unlogged: tuple[Effect, ...] = ()  # receipts that were signed and are not in the log yet
         self._stopping = False
         self._touched: dict[bytes, float] = {}
 
@@ -239,9 +240,11 @@ class Serving:
 
     # ------------------------------------------------------------------ chunks
 
-    def sync_full_chunk(self, digest: bytes) -> None:
-        """Where no more rows fit an order's chunk, its end comes next: have the rows on disk for good by then."""
+    def afterwards(self, digest: bytes) -> None:
+        """What can wait until an answer about an order is on its way, so that the next one need not wait for it."""
+        self.log_waiting()
         known = self._ledger.state.order(digest)
+        # Where no more rows fit the chunk, its end comes next, and wants them on the disk for good.
         if known.length in (known.limit, known.closed + CHUNK_POSITIONS):
             with self.stopwatch.measure("disk"):
                 self._rows.sync(digest)
@@ -289,10 +292,8 @@ class Serving:
         # INVARIANT: what answers a link game is on disk with the receipt that can be asked about, or neither is.
         kept = [PredecessorKept(known.digest, to_position, *signed) for signed in handed if predecessors]
         # Receipts are numbered by one and counted by the other: no other receipt may come between.
-        with self._log_lock:
-            with self.stopwatch.measure("disk"):
-                effects = self._ledger.dispatch_together(*kept, event)
-            self.log_receipts(effects)
+        with self._log_lock, self.stopwatch.measure("disk"):
+            self._unlogged += self._ledger.dispatch_together(*kept, event)
         return self._ledger.state.order(known.digest).receipts[-1]
 
     def _receipt(self, known: OrderState, chunk: Chunk, out_root: bytes, predecessors: tuple[bytes, ...]) -> Receipt:
@@ -308,6 +309,12 @@ class Serving:
             price=known.wei_per_token * (chunk.to_position - chunk.from_position),
         )
 
+    def log_waiting(self) -> None:
+        """Append what was signed since to the log, in its order."""
+        with self._log_lock:
+            self.log_receipts(self._unlogged)
+            self._unlogged = ()
+
     def log_receipts(self, effects: tuple[Effect, ...]) -> None:
         """Append receipts to the log, each once: also those that a crash kept from it."""
         with self._log_lock, self.stopwatch.measure("disk"):
@@ -321,6 +328,7 @@ class Serving:
         """An order's receipts (their numbers are places in the log), the log's root and its size."""
         known = self._ledger.state.order(digest)
         with self._log_lock:
+            self.log_waiting()
             size = len(self._receipts)
             return known.receipts, self._receipts.root(size), size
 

@@ -40,7 +40,7 @@ class ShardService:
         self._allowed: tuple[bytes, bytes] | None = None  # the order and the leave that were checked last
         self.session: bytes | None = None
         """The session whose owner is on the other side; None for a stranger."""
-        self._fed = b""  # the order that has new rows
+        self._order = b""  # the one that the last call was about
 
     def answer(self, call: wire.Call) -> wire.Answer:
         """Answer a call; an error becomes a Refusal."""
@@ -55,13 +55,13 @@ class ShardService:
             return wire.Answer(refusal=wire.Refusal(error=name, message=_FAILED))
 
     def afterwards(self) -> None:
-        """What a chunk's end would have to wait for: the disk."""
-        order, self._fed = self._fed, b""
+        """See Conversation. What fails here fails again, and is told, when its result is needed."""
+        order, self._order = self._order, b""
         try:
             if order:
-                self._serving.sync_full_chunk(order)
+                self._serving.afterwards(order)
         except Exception:
-            log.exception("rows could not be synced")  # and the chunk's end will say so
+            log.exception("after an answer")
 
     def _answered(self, call: wire.Call) -> wire.Answer:
         match call.WhichOneof("kind"):
@@ -124,7 +124,7 @@ class ShardService:
         start, outputs = self._serving.forward(
             request.order_digest, request.from_position, rows, discard=request.discard
         )
-        self._fed = request.order_digest
+        self._order = request.order_digest
         return wire.RowsOut(from_position=start, count=len(outputs), rows=_bytes(outputs))
 
     def _close_chunk(self, request: wire.CloseChunkRequest) -> wire.SignedDocument:
@@ -132,6 +132,7 @@ class ShardService:
         text, signature = self._serving.close_chunk(
             request.order_digest, request.from_position, request.to_position, handed
         )
+        self._order = request.order_digest
         return wire.SignedDocument(json=text, signature=signature)
 
     def _boundary_rows(self, request: wire.BoundaryRowsRequest) -> wire.RowsIn:

@@ -357,6 +357,11 @@ def _with_order(state: NodeState, order: OrderState) -> NodeState:
     return NodeState(state.terms, state.sessions, state.orders.set(order.digest, order), state.receipts)
 
 
+def _with_both(state: NodeState, session: SessionState, order: OrderState) -> NodeState:
+    sessions, orders = state.sessions.set(session.session, session), state.orders.set(order.digest, order)
+    return NodeState(state.terms, sessions, orders, state.receipts)
+
+
 def _session_observed(state: NodeState, event: SessionObserved) -> NodeState:
     known = state.sessions.get(event.session)
     facts = {name: getattr(event, name) for name in ("expiry", "end", "closing", "cap", "posted", "settled")}
@@ -428,8 +433,7 @@ def _rows_received(state: NodeState, event: RowsReceived) -> NodeState:
         raise SessionNotOpenError("the session is closing or has expired", advice="Open a new session.")
     # INVARIANT: only what a voucher covers is computed; a node can lose the receipts of one chunk, never its pay.
     computed = _require_prepaid(session, event.count, order.wei_per_token)
-    state = _with_session(state, replace(session, computed=computed))
-    return _with_order(state, replace(order, length=stop))
+    return _with_both(state, replace(session, computed=computed), replace(order, length=stop))
 
 
 def _require_prepaid(session: SessionState, positions: int, wei_per_token: int) -> int:
@@ -465,8 +469,8 @@ def _rows_discarded(state: NodeState, event: RowsDiscarded) -> NodeState:
             f"{order.limit} positions",
             advice="Send only rows that are certain.",
         )
-    state = _with_session(state, replace(session, computed=session.computed - count * order.wei_per_token))
-    return _with_order(state, replace(order, length=event.start, discarded=discarded))
+    unpaid = replace(session, computed=session.computed - count * order.wei_per_token)
+    return _with_both(state, unpaid, replace(order, length=event.start, discarded=discarded))
 
 
 def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:
@@ -474,8 +478,7 @@ def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:
     order = state.order(event.order)
     session = state.session(order.session)
     more = (event.length - order.length) * order.wei_per_token
-    state = _with_session(state, replace(session, computed=session.computed + more))
-    return _with_order(state, replace(order, length=event.length))
+    return _with_both(state, replace(session, computed=session.computed + more), replace(order, length=event.length))
 
 
 def _predecessor_kept(state: NodeState, event: PredecessorKept) -> NodeState:

@@ -509,10 +509,15 @@ def test_receipts_of_orders_side_by_side_are_all_logged_in_their_places(
             replace(one.application(0), prompt=torch.tensor(PROMPT, dtype=torch.int32)), None, b""
         )
         node.core.serving.forward(one.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
-    first = threading.Thread(target=node.core.serving.close_chunk, args=(answers[0].digest, 0, 5, ()))
+
+    def end_chunk(one: Answer) -> None:
+        node.core.serving.close_chunk(one.digest, 0, 5, ())
+        node.core.serving.afterwards(one.digest)
+
+    first = threading.Thread(target=end_chunk, args=answers[:1])
     first.start()
     waiting.wait(5)
-    second = threading.Thread(target=node.core.serving.close_chunk, args=(answers[1].digest, 0, 5, ()))
+    second = threading.Thread(target=end_chunk, args=answers[1:])
     second.start()
     second.join(1)
     held.set()

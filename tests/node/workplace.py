@@ -175,6 +175,7 @@ class Answer:
         handed, receipts = self.handed(to), []
         for node in self.nodes:
             receipt = node.core.serving.close_chunk(self.digest, self.closed, to, handed)
+            node.core.serving.afterwards(self.digest)
             receipts.append(receipt)
             handed = (receipt,)
         self.closed = to
