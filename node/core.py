@@ -49,7 +49,9 @@ class Core:
     ) -> Core:
         """Recover the node in ``folder`` (a new one where it is empty). Raises DataFolderError."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ledger = Ledger(WriteAheadLog(events_path(folder)), terms)
+        log = WriteAheadLog(events_path(folder))
+        log.make_room()
+        ledger = Ledger(log, terms)
         rows = RowStore(rows_path(folder), model.input_width)
         # The write-ahead log has every receipt for good before this log gets it, and fills it up again.
         receipts = ReceiptLog(receipts_path(folder), synchronous="NORMAL")

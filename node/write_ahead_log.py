@@ -72,9 +72,7 @@ class EventLog(Generic[EventT]):
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.executemany("INSERT INTO event (kind, body) VALUES (?, ?)", rows)
         except sqlite3.DatabaseError as error:
-            raise WriteAheadLogError(
-                f"{self._path} could not be written ({error})", advice="Free space on the disk, then start again."
-            ) from error
+            raise self._unwritable(error) from error
 
     def _sync_every_commit(self, wanted: bool) -> None:
         """In WAL mode a commit that is synced takes those before it along."""
@@ -101,6 +99,11 @@ class EventLog(Generic[EventT]):
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(f"event {number} is not a {kind}") from error
 
+    def _unwritable(self, error: sqlite3.DatabaseError) -> WriteAheadLogError:
+        return WriteAheadLogError(
+            f"{self._path} could not be written ({error})", advice="Free space on the disk, then start again."
+        )
+
     def _damaged(self, what: str) -> WriteAheadLogError:
         return WriteAheadLogError(f"{self._path} is damaged ({what})", advice="Restore the data folder from a backup.")
 
@@ -110,6 +113,25 @@ class WriteAheadLog(EventLog[Event]):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _KINDS)
+
+    def make_room(self) -> None:
+        """Write SQLite's log, the file beside the database, once at the length at which it starts anew.
+
+        A commit that makes a file longer waits for its length as well: a third of what a receipt waits for the disk.
+        """
+        try:
+            pages, size = (
+                self._database.execute(f"PRAGMA {setting}").fetchone()[0]
+                for setting in ("wal_autocheckpoint", "page_size")
+            )
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute("CREATE TABLE room (bytes BLOB)")
+                self._database.execute("INSERT INTO room VALUES (zeroblob(?))", (pages * size,))
+                self._database.execute("DROP TABLE room")
+            self._database.execute("PRAGMA wal_checkpoint(RESTART)")
+        except sqlite3.DatabaseError as error:
+            raise self._unwritable(error) from error
 
     def forget(self, session: bytes, orders: Sequence[bytes]) -> None:
         """Delete what was written about a session and its orders, prompts included; receipts leave their places."""
@@ -124,9 +146,7 @@ class WriteAheadLog(EventLog[Event]):
             # The log beside the database holds old pages until it is folded in.
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.DatabaseError as error:
-            raise WriteAheadLogError(
-                f"{self._path} could not be written ({error})", advice="Free space on the disk, then start again."
-            ) from error
+            raise self._unwritable(error) from error
 
 
 def encode(event: Any) -> str:
