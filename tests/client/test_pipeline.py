@@ -295,6 +295,34 @@ def test_a_node_that_never_answers_is_not_thought_to_have_computed_nothing(tmp_p
     assert list(network.pipeline([5, 6, 7], 40).run()) == expected_tokens([5, 6, 7], 40, 2)
 
 
+def test_the_first_segment_has_its_next_rows_before_the_reader_has_the_tokens(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    stream = network.pipeline([4, 4], 20).run()
+    received = [next(stream)]
+    for _ in range(12):  # within the chunk after the prompt's
+        received.append(next(stream))
+        assert [node.rounds for node in network.nodes] == [len(received) + 1, len(received)]
+        assert list(network.store.order(network.store.order_digests()[0]).tokens) == [4, 4, *received]
+    stream.close()
+    for node in network.nodes:
+        assert network.store.lines(SESSION)[node.address].used == node.computed == (2 + len(received) - 1) * 10
+
+
+@pytest.mark.parametrize("chunk", [0, 1])
+def test_a_voucher_that_was_signed_ahead_is_not_kept_when_the_last_receipt_is_wrong(tmp_path: Path, chunk: int) -> None:
+    network = Network(tmp_path, spares=0)
+    stream = network.pipeline([4, 4], 90).run()
+    received = [next(stream)]
+    if chunk:
+        received.append(next(stream))
+    network.nodes[1].forges = "price"
+    before = network.store.last_voucher(SESSION)
+    with pytest.raises(NoSpareError):
+        list(stream)
+    assert network.store.last_voucher(SESSION) == before
+    assert [node.paid for node in network.nodes] == [(2, 34)[chunk] * 10] * 2
+
+
 def test_a_pause_of_the_reader_is_not_the_nodes_fault(tmp_path: Path) -> None:
     """A node hangs up on a quiet connection: what was open before the pause is not used after it."""
     network = Network(tmp_path)

@@ -34,7 +34,8 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     store.add_receipt(RECEIPT, b"r")
     store.add_receipt(RECEIPT, b"r")
     store.add_feed(FEED, b"f")
-    for amount in (2**65, 2**66):
+    assert store.lines(SESSION)[NODE].used == RECEIPT.price
+    for amount in (2**65, 2**66, 2**66):
         store.add_voucher(Voucher(SESSION, (Line(NODE, amount),)), b"v")
     store.set_used(SESSION, NODE, 5)
     store.finish_order(DIGEST, DONE)
@@ -51,6 +52,14 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     assert again.order_digests() == again.order_digests(SESSION) == [DIGEST]
     store.close()
     again.close()
+
+
+def test_a_voucher_is_numbered_once(tmp_path: Path) -> None:
+    store = filled(tmp_path / "c.sqlite")
+    for amount in (5, 7, 7):
+        store.add_voucher(Voucher(SESSION, (Line(NODE, amount),)), b"v")
+    assert store._read("SELECT number FROM vouchers") == [(1,), (2,)]
+    store.close()
 
 
 def test_a_write_that_was_cut_off_before_its_end_leaves_nothing_and_blocks_nothing(tmp_path: Path) -> None:

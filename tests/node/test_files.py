@@ -60,7 +60,62 @@ def test_log_that_is_no_database_is_refused(tmp_path: Path) -> None:
         WriteAheadLog(tmp_path / "log")
 
 
+def test_log_with_room_does_not_grow_with_an_event(tmp_path: Path) -> None:
+    log = WriteAheadLog(tmp_path / "log")
+    log.make_room()
+    beside = tmp_path / "log-wal"
+    size = beside.stat().st_size
+    assert size > 4_000_000
+    for n in range(5):
+        log.append(SessionForgotten(bytes([n])))
+        assert beside.stat().st_size == size
+    log.close()
+    again = WriteAheadLog(tmp_path / "log")
+    again.make_room()
+    assert list(again.events()) == [SessionForgotten(bytes([n])) for n in range(5)]
+    assert (tmp_path / "log").stat().st_size < 2 * size
+
+
 # --------------------------------------------------------------------------- rows
+
+
+def test_rows_are_synced_once_for_each_time_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, synced, sync = RowStore(tmp_path, None), [], os.fdatasync
+
+    def counted(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
+    store.append(ORDER, torch.tensor([1, 2, 3], dtype=torch.int32))
+    for changed, count in ((None, 1), (lambda: store.truncate(ORDER, 2), 2), (store.close, 2)):
+        if changed:
+            changed()
+        store.sync(ORDER)
+        store.sync(ORDER)
+        assert len(synced) == count
+    store.append(ORDER, torch.tensor([4], dtype=torch.int32))
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (_ for _ in ()).throw(OSError("no")))
+    for _ in range(2):  # what failed was not done
+        with pytest.raises(OSError, match="no"):
+            store.sync(ORDER)
+    # After a restart nobody knows what a power cut would leave.
+    monkeypatch.setattr(os, "fdatasync", counted)
+    RowStore(tmp_path, None).sync(ORDER)
+    assert len(synced) == 3
+
+
+def test_length_is_right_after_files_were_closed_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "_MOST_OPEN", 2)
+    store = RowStore(tmp_path, 2)
+    for turn in range(1, 4):
+        for n in range(5):
+            store.append(bytes([n]) * 32, torch.full((n + 1, 2), turn, dtype=torch.int32))
+        assert [store.length(bytes([n]) * 32) for n in range(5)] == [turn * (n + 1) for n in range(5)]
+    store.truncate(bytes([4]) * 32, 7)
+    store.delete(bytes([3]) * 32)
+    assert [store.length(bytes([n]) * 32) for n in (3, 4)] == [0, 7]
+    assert store.read(bytes([4]) * 32, 4, 7).tolist() == [[1, 1], [2, 2], [2, 2]]
 
 
 @pytest.mark.parametrize("width", [None, 1, 7])

@@ -487,6 +487,24 @@ def test_an_order_is_not_rebuilt_for_nothing_without_end(nodes: list[LocalNode],
         ask_again(3)
 
 
+def test_what_waited_for_an_answer_to_be_on_its_way(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer.begin()
+    answer.pay(32)
+    answer.decode(31)
+    serving, log, rows = (getattr(answer.nodes[0].core, name) for name in ("serving", "receipts", "rows"))
+    synced: list[bytes] = []
+    monkeypatch.setattr(rows, "sync", synced.append)
+    serving.afterwards(answer.digest)
+    assert synced == []  # another row fits the chunk
+    answer.decode(1)
+    serving.afterwards(answer.digest)
+    assert synced == [answer.digest]
+    serving.close_chunk(answer.digest, 5, 37, answer.handed(37))
+    assert len(log) == 1
+    # Whoever asks is told of both, whether the log had its turn or not.
+    assert serving.receipts(answer.digest)[2] == 2 == len(log)
+
+
 def test_receipts_of_orders_side_by_side_are_all_logged_in_their_places(
     nodes: list[LocalNode], user: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from web3.exceptions import BlockNotFound
 from nexus_chain.chain.errors import ContractRevertedError, TransactionError
 from nexus_chain.market.documents import Domain, Line, Voucher, address_of, sign
 from node.chain_view import ChainView
+from node.defence import Defence
 from node.errors import SessionNotOpenError
 from node.ledger import Ledger
 from node.settle import Settler
@@ -38,6 +39,7 @@ class Chain:
     time: int = 100
     down: bool = False
     looks: int = 0
+    asked: list[str] = field(default_factory=list)
 
     # ---- as ChainView
 
@@ -68,10 +70,12 @@ class Chain:
             raise BlockNotFound(f"no block {at}")
         return {"number": at, "hash": self.blocks[at]}
 
-    def events(self, name: str, first: int, last: int) -> Iterator[Any]:
+    def events(self, name: str, first: int, last: int, where: Any = None) -> Iterator[Any]:
+        self.asked.append(name)
         return iter(())
 
     def balance_of(self, payee: str) -> int:
+        self.asked.append("balance")
         return 0
 
     def post(self, voucher: Voucher, signature: bytes) -> None:
@@ -148,3 +152,34 @@ def test_a_session_opened_again_with_another_key_is_served_no_more(
     chain.blocks = chain.blocks[:1]
     settler.round()
     assert ledger.state.sessions[SESSIONS[0]].closing
+
+
+def test_a_look_at_a_quiet_chain_is_one_request_and_what_is_due_is_done(chain: Chain, settler: Settler) -> None:
+    settler.round()
+    settler.round()
+    chain.asked.clear()
+    looks = chain.looks
+    settler.round()
+    assert (chain.asked, chain.looks) == ([], looks + 1)
+    # Time alone makes vouchers due.
+    chain.time = 1000
+    settler.round()
+    assert chain.posted == SESSIONS
+    chain.blocks.append(b"two")
+    chain.asked.clear()
+    settler.round()
+    assert "balance" in chain.asked
+
+
+def test_games_are_looked_for_some_times_up_to_the_same_head(chain: Chain, ledger: Ledger) -> None:
+    nodes = SimpleNamespace(node=lambda address: SimpleNamespace(open_games=0))
+    contracts = SimpleNamespace(deployment=SimpleNamespace(block=0), nodes=nodes)
+    identity = SimpleNamespace(address=NODE)
+    block = SimpleNamespace(program=None, weights=None)
+    defence = Defence(contracts, chain, identity, ledger, None, block, cast(ChainView, chain))  # type: ignore[arg-type]
+    for _ in range(6):
+        defence.round()
+    assert chain.asked == ["GameOpened"] * 3
+    chain.blocks.append(b"two")
+    defence.round()
+    assert chain.asked == ["GameOpened"] * 4
