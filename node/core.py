@@ -66,10 +66,12 @@ class Core:
     def close(self) -> None:
         """Finish what the engine has, then close the files."""
         self.scheduler.stop()
-        self.serving.log_waiting()
-        self.ledger.close()
-        self.receipts.close()
-        self.rows.close()
+        try:
+            self.serving.log_waiting()
+        finally:
+            self.ledger.close()
+            self.receipts.close()
+            self.rows.close()
 
 
 def recover_rows(ledger: Ledger, rows: RowStore, model: ServedModel) -> None:

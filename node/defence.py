@@ -142,6 +142,8 @@ class Defence:
         game = self._disputes.game_of(number)
         if game is None or game.state.final:
             del self._games[number]
+            if game is None:
+                self._looks = 0  # the RPC server is behind, or a re-organisation took it: it may come back
             ended = game is not None and number in self._running
             self._running.discard(number)
             return [f"game {number} is over: {game.state.name.lower()}", *self._withdraw()] if game and ended else []

@@ -44,6 +44,7 @@ class RowStore:
         self._row_bytes = (width or 1) * _ELEMENT.itemsize
         self._listed: set[bytes] = set()
         self._writes: Counter[bytes] = Counter()  # how often an order's rows have changed
+        self._lost: set[bytes] = set()  # orders that a sync has failed for
         self._synced: dict[bytes, int] = {}  # how often they had when they were last synced
         self._lock = threading.Lock()
         self._files: OrderedDict[bytes, _File] = OrderedDict()  # open ones, the least recently used first
@@ -131,15 +132,25 @@ class RowStore:
         return length
 
     def sync(self, order: bytes) -> None:
-        """Return when the order's rows survive a power cut."""
+        """Return when the order's rows survive a power cut. Raises DataFolderError, from the first failure on."""
         writes = self._writes[order]
         if self._synced.get(order) == writes:
             return
-        _sync(self._own(order), os.fdatasync)
-        if order not in self._listed:
-            # A new file also has to be in its folder's list for good; once.
-            _sync(os.open(self._folder, os.O_RDONLY), os.fsync)
-            self._listed.add(order)
+        try:
+            # INVARIANT: the system tells once that it lost something; asked again, it says that all is well.
+            if order in self._lost:
+                raise OSError("writing failed before")
+            _sync(self._own(order), os.fdatasync)
+            if order not in self._listed:
+                # A new file also has to be in its folder's list for good; once.
+                _sync(os.open(self._folder, os.O_RDONLY), os.fsync)
+                self._listed.add(order)
+        except OSError as error:
+            self._lost.add(order)
+            raise DataFolderError(
+                f"rows of order 0x{order.hex()} are not on the disk for good ({error})",
+                advice="Look at the disk; the order cannot go on here.",
+            ) from error
         self._synced[order] = writes
 
     def delete(self, order: bytes) -> None:
@@ -151,6 +162,7 @@ class RowStore:
                 os.close(file.descriptor)
             self._writes.pop(order, None)
             self._synced.pop(order, None)
+            self._lost.discard(order)
         self._listed.discard(order)
 
     def _path(self, order: bytes) -> Path:

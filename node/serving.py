@@ -380,6 +380,7 @@ class Serving:
         """Delete what is kept of orders that nobody can dispute any more."""
         with self._log_lock:
             # Afterwards nobody could fill this log up again.
+            self.log_waiting()
             self._receipts.sync()
         for digest in orders:
             self._sequences.forget(digest)

@@ -33,8 +33,8 @@ class Boundaries:
         self.width, self.vocab = width, vocab
         self.tokens = list(prompt)
         self._rows: list[list[Tensor]] = [[] for _ in range(segments - 1)]
-        self._token_tree = RowTree(None, salt)
-        self._trees = [RowTree(width, salt) for _ in range(segments - 1)]
+        self._salt = salt
+        self.hash_anew()
 
     def inputs(self, segment: int, start: int, stop: int) -> Tensor:
         """Rows that ``segment`` takes in for positions [start, stop): i32[t] tokens or i32[t, width]."""
@@ -98,6 +98,11 @@ class Boundaries:
         fresh = values[len(known) :]
         self.tokens += fresh
         return fresh
+
+    def hash_anew(self) -> None:
+        """Forget all hashes: an interrupt may have left half of some."""
+        self._token_tree = RowTree(None, self._salt)
+        self._trees = [RowTree(self.width, self._salt) for _ in self._rows]
 
     def hash_new(self) -> None:
         """Hash what was accepted since, as roots want it: cheaper now, while nodes are at work, than when they wait."""

@@ -98,7 +98,6 @@ class Pipeline:
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
-        self.receipts: list[SignedReceipt] = []
         self.feeds: list[SignedFeed] = []
         self.failovers: list[FailoverEvent] = []
         self._slots = [Slot(segment, contact) for segment, contact in enumerate(contacts)]
@@ -111,6 +110,7 @@ class Pipeline:
         self._put_off: list[Callable[[], None]] = []  # what is to be written down
         self._signed: SignedVoucher | None = None  # for the next chunk, and not handed to anybody yet
         self._proposed: tuple[int, list[int]] | None = None  # a draft, and the position it follows
+        self._receipts: dict[tuple[str, int, int], SignedReceipt] = {}  # by node, segment and position
         self._latest: dict[tuple[int, int], SignedReceipt] = {}  # by segment and position
 
     def run(self, end_tokens: frozenset[int] = frozenset()) -> Iterator[int]:
@@ -123,16 +123,34 @@ class Pipeline:
         try:
             yield from self._answer(end_tokens)
         except (GeneratorExit, KeyboardInterrupt):
-            if self._fed > self._closed:
-                self._collect(self._fed)
+            self._end_early()
             raise
         finally:
-            self._catch_up()
-            for slot in self._slots:
-                self._drop(slot)
-                # Rows whose answer never came count as well: the node wants them paid before it computes others.
-                if slot.billed < slot.sent:
-                    self._purse.write_off(slot.contact.address)
+            try:
+                self._catch_up()
+            finally:
+                self._leave()
+
+    @property
+    def receipts(self) -> list[SignedReceipt]:
+        """The checked receipts of all nodes, those that were replaced included."""
+        return list(self._receipts.values())
+
+    def _end_early(self) -> None:
+        """Have receipts for all that was fed, and its tokens written down, wherever an interrupt came."""
+        self.seen.hash_anew()
+        sampled = self.seen.tokens[self.seen.prompt_length :]
+        self._store.add_tokens(self.digest, self.seen.prompt_length, sampled)
+        if self._fed > self._closed:
+            self._collect(self._fed)
+
+    def _leave(self) -> None:
+        for slot in self._slots:
+            self._drop(slot)
+            # Rows whose answer never came count as well: the node wants them paid before it computes others. And so
+            # does what could not be written down.
+            if slot.billed < slot.sent or self._put_off:
+                self._purse.write_off(slot.contact.address)
 
     def _answer(self, end_tokens: frozenset[int]) -> Iterator[int]:
         """The prompt, then chunk after chunk; what is sampled is kept before it is told."""
@@ -148,6 +166,7 @@ class Pipeline:
             fresh = self._finish(begun, end_tokens)
         yield from self._kept(fresh)
         self._collect(self._fed)
+        self._catch_up()
 
     def _kept(self, fresh: list[int]) -> list[int]:
         """``fresh``, written down; and what else waited for a node to be at work."""
@@ -335,10 +354,10 @@ class Pipeline:
         ask = self.order.asks[slot.segment].wei_per_token
         expected = ExpectedReceipt(self.digest, slot.segment, slot.billed, stop, ask, digests)
         check_receipt(signed, expected, slot.contact, self.seen, self._domain)
+        self._latest[slot.segment, stop] = signed
+        self._receipts[slot.contact.address, slot.segment, stop] = signed
         self._put_off.append(partial(self._store.add_receipt, *signed))
         slot.billed = slot.sent = stop  # the chunk's end drops what is beyond
-        self.receipts.append(signed)
-        self._latest[slot.segment, stop] = signed
 
     def _predecessors(self, segment: int, stop: int) -> list[SignedReceipt | SignedFeed]:
         """What vouches for the rows that ``segment`` took in; nothing but the order for the prompt."""
@@ -408,7 +427,8 @@ class Pipeline:
         """Put the next spare into ``slot``, or the same node again; raise NoSpareError when neither is left."""
         self._drop(slot)
         self._catch_up()
-        self._signed = None  # it promises to the node that failed
+        # The one promises to the node that failed, the other does not know what the failure wasted.
+        self._signed = self._proposed = None
         failed = slot.contact
         slot.failed.append(failed.address)
         spare = self._reserve.spare(slot.segment, slot.failed)

@@ -259,10 +259,10 @@ class ClientStore:
             db.executemany("INSERT INTO tokens VALUES (?,?,?)", [(digest, i, t) for i, t in enumerate(prompt)])
 
     def add_tokens(self, digest: bytes, position: int, tokens: Sequence[int]) -> None:
-        """Remember sampled tokens from a position on, before they are shown."""
+        """Remember sampled tokens from a position on, before they are shown; those that are known stay."""
         with self._write() as db:
             rows = [(digest, position + offset, token) for offset, token in enumerate(tokens)]
-            db.executemany("INSERT INTO tokens VALUES (?,?,?)", rows)
+            db.executemany("INSERT OR IGNORE INTO tokens VALUES (?,?,?)", rows)
 
     def add_receipt(self, receipt: Receipt, signature: bytes) -> None:
         """Remember a checked receipt, and that its node used what it bills; the same one again changes nothing."""
@@ -276,7 +276,7 @@ class ClientStore:
                 db.execute(f"UPDATE lines SET used = ? WHERE {line}", (str(int(used) + receipt.price), *key[:2]))
 
     def add_feed(self, feed: TokenFeed, signature: bytes) -> None:
-        """Remember a token feed before a node sees it."""
+        """Remember a token feed that a node was shown."""
         with self._write() as db:
             db.execute(
                 "INSERT OR IGNORE INTO feeds VALUES (?,?,?,?)",

@@ -58,6 +58,8 @@ class Frames:
         self._look = LOOK_SECONDS if soon and (os.cpu_count() or 1) > 1 else 0.0
         if not self._held and not self._read(first):
             raise EOFError("the other side hung up")
+        # INVARIANT: a message is looked for once, however slowly it comes: nobody buys a processor with single bytes.
+        self._look = 0.0
         deadline = time.monotonic() + whole
         self._fill(_LENGTH.size, deadline)
         (size,) = _LENGTH.unpack_from(self._held)

@@ -247,6 +247,30 @@ def test_what_was_answered_takes_no_memory(server: ShardServer, monkeypatch: pyt
     assert begun == [0, 1, 2, 3]
 
 
+def test_a_message_is_looked_for_once_however_slowly_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or single bytes would buy all processors for as long as a message may take."""
+    looks, look = [], Frames._looked_for
+
+    def counted(frames: Frames, seconds: float) -> bytes | None:
+        looks.append(seconds)
+        return look(frames, seconds)
+
+    monkeypatch.setattr(Frames, "_looked_for", counted)
+    here, there = socket.socketpair()
+    with here, there:
+
+        def drip() -> None:
+            for byte in b"\x00\x00\x00\x04abcd":
+                there.sendall(bytes([byte]))
+                time.sleep(0.01)
+
+        slow = threading.Thread(target=drip)
+        slow.start()
+        assert Frames(here).receive(5, 5, soon=True) == b"abcd"
+        slow.join()
+    assert len(looks) == 1
+
+
 def test_a_stopped_server_hangs_up_and_frees_its_port(server: ShardServer, tls: TlsIdentity) -> None:
     with encrypted(server) as waiting:
         with pytest.raises(PortInUseError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from dataclasses import replace
@@ -503,6 +504,32 @@ def test_what_waited_for_an_answer_to_be_on_its_way(answer: Answer, monkeypatch:
     assert len(log) == 1
     # Whoever asks is told of both, whether the log had its turn or not.
     assert serving.receipts(answer.digest)[2] == 2 == len(log)
+
+
+def test_rows_that_the_disk_lost_are_never_receipted(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer.begin()
+    answer.pay(32)
+    answer.decode(32)
+    serving, sync = answer.nodes[0].core.serving, os.fdatasync
+
+    def broken(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fdatasync", sync)  # the system tells of a loss once
+        raise OSError("I/O error")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(DataFolderError, match="I/O error"):
+        serving.afterwards(answer.digest)
+    with pytest.raises(DataFolderError, match="failed before"):
+        serving.close_chunk(answer.digest, 5, 37, answer.handed(37))
+
+
+def test_a_session_is_not_forgotten_before_its_receipts_are_logged(answer: Answer, nodes: list[LocalNode]) -> None:
+    answer.open()
+    answer.feed(0, PROMPT)
+    node = nodes[0]
+    node.core.serving.close_chunk(answer.digest, 0, len(PROMPT), ())
+    node.core.serving.forget((answer.digest,))
+    assert len(node.core.receipts) == 1
 
 
 def test_receipts_of_orders_side_by_side_are_all_logged_in_their_places(
