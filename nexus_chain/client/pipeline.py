@@ -338,6 +338,7 @@ class Pipeline:
 
     def _look_ahead(self, stop: int) -> None:
         """Get ready for the chunk that ends at ``stop``, without knowing yet whether it will be prepaid."""
+        self._signed = None
         with suppress(CapTooLowError):  # told when all receipts are there
             self._signed = self._purse.sign(self._due(stop))
         start = self._fed
@@ -427,8 +428,7 @@ class Pipeline:
         """Put the next spare into ``slot``, or the same node again; raise NoSpareError when neither is left."""
         self._drop(slot)
         self._catch_up()
-        # The one promises to the node that failed, the other does not know what the failure wasted.
-        self._signed = self._proposed = None
+        self._proposed = None  # it does not know what the failure wasted
         failed = slot.contact
         slot.failed.append(failed.address)
         spare = self._reserve.spare(slot.segment, slot.failed)
