@@ -98,15 +98,10 @@ class ShardPeer(Protocol):
         Its answer has to be taken before this peer is asked anything else, or it is lost.
         """
 
-    def close_chunk(
-        self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
-    ) -> SignedReceipt:
-        """End the chunk [start, stop); returns the node's receipt, unchecked."""
-
     def begin_close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> Callable[[], SignedReceipt]:
-        """As ``close_chunk``, without waiting; see ``begin_forward``."""
+        """End the chunk [start, stop); what is returned waits for the receipt, unchecked. See ``begin_forward``."""
 
     def close(self) -> None:
         """Drop the connection. Never raises."""

@@ -201,12 +201,6 @@ class TlsPeer:
             )
         return values if tokens else values.reshape(reply.count, -1)
 
-    def close_chunk(
-        self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
-    ) -> SignedReceipt:
-        """See ShardPeer."""
-        return self.begin_close_chunk(order_digest, start, stop, predecessors)()
-
     def begin_close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> Callable[[], SignedReceipt]:

@@ -180,9 +180,9 @@ class ToyPeer:
     def begin_close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> Callable[[], SignedReceipt]:
-        return _at_work(lambda: self.close_chunk(order_digest, start, stop, predecessors))
+        return _at_work(lambda: self._close_chunk(order_digest, start, stop, predecessors))
 
-    def close_chunk(
+    def _close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> SignedReceipt:
         self._alive()

@@ -110,7 +110,7 @@ class Client:
             handed = [(feed, self.key.sign(feed, self.domain))]
         receipts = []
         for peer in self.peers:
-            signed = peer.close_chunk(self.digest, self.closed, to, handed)  # type: ignore[arg-type]
+            signed = peer.begin_close_chunk(self.digest, self.closed, to, handed)()  # type: ignore[arg-type]
             require_signer(signed[0], signed[1], self.domain, peer.contact.receipt_key)
             receipts.append(signed[0])
             handed = [signed]
@@ -189,7 +189,7 @@ def test_refusals_carry_their_name_and_advice(client: Client) -> None:
         client.decode(1)
     assert refusal.value.error_name == "NotPrepaidError"
     with pytest.raises(NodeRefusedError) as refusal:
-        client.peers[0].close_chunk(bytes(32), 0, 5, [])
+        client.peers[0].begin_close_chunk(bytes(32), 0, 5, [])()
     assert refusal.value.error_name == "UnknownOrderError"
 
 
@@ -206,7 +206,7 @@ def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Cl
     other = dial(client.nodes[0].contact)
     calls = (
         lambda: other.forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32)),
-        lambda: other.close_chunk(client.digest, 0, 5, []),
+        lambda: other.begin_close_chunk(client.digest, 0, 5, [])(),
     )
     for signer in (None, Wallet.ephemeral()):
         if signer is not None:
