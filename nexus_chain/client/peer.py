@@ -69,21 +69,6 @@ class ShardPeer(Protocol):
         of an answer knows the order.
         """
 
-    def forward(
-        self,
-        order_digest: bytes,
-        start: int,
-        rows: Tensor,
-        *,
-        discard: bool = False,
-        voucher: SignedVoucher | None = None,
-    ) -> Tensor:
-        """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out.
-
-        ``discard``: the node drops what it holds from ``start`` on and has signed no receipt for. ``voucher`` is a
-        newer one, which the node takes before the rows.
-        """
-
     def begin_forward(
         self,
         order_digest: bytes,
@@ -93,15 +78,19 @@ class ShardPeer(Protocol):
         discard: bool = False,
         voucher: SignedVoucher | None = None,
     ) -> Callable[[], Tensor]:
-        """As ``forward``, without waiting for the node; what is returned does that.
+        """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out.
 
-        Its answer has to be taken before this peer is asked anything else, or it is lost.
+        ``discard``: the node drops what it holds from ``start`` on and has signed no receipt for. ``voucher`` is a
+        newer one, which the node takes before the rows.
+
+        The node is at work when this returns; what is returned waits for its answer, which has to be taken before
+        this peer is asked anything else, or it is lost.
         """
 
     def begin_close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> Callable[[], SignedReceipt]:
-        """End the chunk [start, stop); what is returned waits for the receipt, unchecked. See ``begin_forward``."""
+        """End the chunk [start, stop); what is returned waits for the node's receipt and does not check it."""
 
     def close(self) -> None:
         """Drop the connection. Never raises."""

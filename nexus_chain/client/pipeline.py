@@ -296,7 +296,7 @@ class Pipeline:
             new = begin == self.seen.received(slot.segment)
             rows = self.seen.inputs(slot.segment, begin, end)
             slot.sent = max(slot.sent, end)
-            out = peer.forward(self.digest, begin, rows, discard=new and slot.ahead, voucher=slot.voucher)
+            out = peer.begin_forward(self.digest, begin, rows, discard=new and slot.ahead, voucher=slot.voucher)()
             slot.voucher = None
             slot.ahead = slot.ahead and not new
             fresh += self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)

@@ -151,18 +151,6 @@ class TlsPeer:
         )
         return self._ask(wire.Call(open_order=request), "order").order.length
 
-    def forward(
-        self,
-        order_digest: bytes,
-        start: int,
-        rows: Tensor,
-        *,
-        discard: bool = False,
-        voucher: SignedVoucher | None = None,
-    ) -> Tensor:
-        """See ShardPeer."""
-        return self.begin_forward(order_digest, start, rows, discard=discard, voucher=voucher)()
-
     def begin_forward(
         self,
         order_digest: bytes,

@@ -94,7 +94,7 @@ class Client:
     def feed(self, start: int, tokens: list[int]) -> list[int]:
         rows = torch.tensor(tokens, dtype=torch.int32)
         for peer in self.peers:
-            rows = peer.forward(self.digest, start, rows, voucher=self.next_voucher)
+            rows = peer.begin_forward(self.digest, start, rows, voucher=self.next_voucher)()
         self.next_voucher = None
         return rows.tolist()
 
@@ -196,7 +196,7 @@ def test_refusals_carry_their_name_and_advice(client: Client) -> None:
 def test_messages_that_make_no_sense_are_refused(client: Client) -> None:
     client.connect()
     with pytest.raises(NodeRefusedError) as refusal:
-        client.peers[1].forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+        client.peers[1].begin_forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
     assert refusal.value.error_name == "MalformedRequestError"
 
 
@@ -205,7 +205,7 @@ def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Cl
     order, voucher = (client.order, client.key.sign(client.order, client.domain)), client.voucher(len(PROMPT))
     other = dial(client.nodes[0].contact)
     calls = (
-        lambda: other.forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32)),
+        lambda: other.begin_forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))(),
         lambda: other.begin_close_chunk(client.digest, 0, 5, [])(),
     )
     for signer in (None, Wallet.ephemeral()):
@@ -226,7 +226,7 @@ def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:
     document, _ = client.voucher(10)
     rows, forged = torch.tensor([7], dtype=torch.int32), (document, stranger.sign(document, client.domain))
     with pytest.raises(NodeRefusedError) as refusal:
-        client.peers[0].forward(client.digest, len(PROMPT), rows, voucher=forged)
+        client.peers[0].begin_forward(client.digest, len(PROMPT), rows, voucher=forged)()
     assert refusal.value.error_name == "WrongSignerError"
 
 

@@ -120,7 +120,7 @@ def opened(server: ShardServer, tls: TlsIdentity, answer: Answer) -> TlsPeer:
     peer.contact = replace(peer.contact, address=answer.nodes[0].wallet.address)
     order = (application.order, application.signature)
     peer.open_order(order, 0, len(PROMPT), PROMPT, answer.voucher(25), answer.user.sign_digest)
-    peer.forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+    peer.begin_forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
     return peer
 
 
@@ -133,7 +133,7 @@ def test_strangers_cannot_keep_all_places(
         assert ends(first)
         reached(server, tls).close()
         assert ends(second)
-        owner.forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))
+        owner.begin_forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
         third.sendall(b"\x00\x00\x00\x00")
         assert third.recv(1)
     owner.close()

@@ -99,9 +99,9 @@ def test_rows_that_nobody_asked_for_are_not_taken_for_the_next_answer(hostile: t
     node, peer = hostile
     rows = wire.RowsOut(from_position=0, count=1, rows=bytes(4))
     node.say = lambda call: [wire.Answer(number=call.number + more, rows=rows) for more in range(3)]
-    assert peer.forward(bytes(32), 0, ROWS).tolist() == [0]
+    assert peer.begin_forward(bytes(32), 0, ROWS)().tolist() == [0]
     with pytest.raises(BadRowsError):
-        peer.forward(bytes(32), 1, ROWS)
+        peer.begin_forward(bytes(32), 1, ROWS)()
 
 
 def test_answers_to_earlier_calls_are_dropped_for_as_long_as_an_answer_may_take(
@@ -110,12 +110,12 @@ def test_answers_to_earlier_calls_are_dropped_for_as_long_as_an_answer_may_take(
     node, peer = hostile
     rows = wire.RowsOut(from_position=0, count=1, rows=bytes(4))
     node.say = lambda call: [wire.Answer(number=0, rows=rows), wire.Answer(number=call.number, rows=rows)]
-    assert peer.forward(bytes(32), 0, ROWS).tolist() == [0]
+    assert peer.begin_forward(bytes(32), 0, ROWS)().tolist() == [0]
     impatient = TlsPeer.__new__(TlsPeer)
     impatient.__dict__.update(peer.__dict__, _answer_seconds=0.5)
     node.say = lambda call: [wire.Answer(number=0, rows=rows)] * 3
     with pytest.raises(NodeUnreachableError, match="no answer within"):
-        impatient.forward(bytes(32), 0, ROWS)
+        impatient.begin_forward(bytes(32), 0, ROWS)()
 
 
 @pytest.mark.parametrize("where", ["recv", "_looked_for"])
@@ -138,8 +138,8 @@ def test_an_answer_given_up_for_a_keypress_is_not_the_next_one(
     with monkeypatch.context() as patch:
         patch.setattr(owner, where, pressed)
         with pytest.raises(KeyboardInterrupt):
-            peer.forward(bytes(32), 0, ROWS)
-    assert peer.forward(bytes(32), 0, ROWS).tolist() == [2]
+            peer.begin_forward(bytes(32), 0, ROWS)()
+    assert peer.begin_forward(bytes(32), 0, ROWS)().tolist() == [2]
 
 
 def test_after_half_a_call_there_is_no_other_on_that_connection(
@@ -156,10 +156,10 @@ def test_after_half_a_call_there_is_no_other_on_that_connection(
     with monkeypatch.context() as patch:
         patch.setattr(ssl.SSLSocket, "sendall", pressed)
         with pytest.raises(KeyboardInterrupt):
-            peer.forward(bytes(32), 0, ROWS)
+            peer.begin_forward(bytes(32), 0, ROWS)()
     started = time.monotonic()
     with pytest.raises(NodeUnreachableError, match="broke the connection"):
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
     assert time.monotonic() - started < 1
 
 
@@ -173,24 +173,24 @@ def test_what_is_no_answer_is_the_nodes_fault(hostile: tuple[Hostile, TlsPeer], 
     peer._answer_seconds = 1
     node.say = lambda call: said
     with pytest.raises(NodeError):
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
 
 
 def test_an_answer_to_another_question_is_refused(hostile: tuple[Hostile, TlsPeer]) -> None:
     node, peer = hostile
     node.say = lambda call: [wire.Answer(number=call.number, order=wire.OpenOrderReply())]
     with pytest.raises(NodeRefusedError, match="another question"):
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
 
 
 def test_a_node_that_says_nothing_is_given_up(hostile: tuple[Hostile, TlsPeer]) -> None:
     _, peer = hostile
     peer._answer_seconds = 0.2
     with pytest.raises(NodeUnreachableError, match="no answer within"):
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
     # The connection is closed: a late answer has nowhere to go.
     with pytest.raises(NodeUnreachableError, match="broke the connection"):
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
 
 
 def test_a_refusal_cannot_drive_the_terminal(hostile: tuple[Hostile, TlsPeer]) -> None:
@@ -198,7 +198,7 @@ def test_a_refusal_cannot_drive_the_terminal(hostile: tuple[Hostile, TlsPeer]) -
     refusal = wire.Refusal(error="\x1b[2J", message="no\x1b[2J\x07" + "x" * 4000)
     node.say = lambda call: [wire.Answer(number=call.number, refusal=refusal)]
     with pytest.raises(NodeRefusedError) as refused:
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
     assert refused.value.message.isprintable()
     assert refused.value.error_name.isprintable()
     assert len(refused.value.message) < 1000
@@ -209,4 +209,4 @@ def test_a_node_that_is_away_is_one_that_cannot_be_reached(hostile: tuple[Hostil
     refusal = wire.Refusal(error="StoppingError", message="shutting down", away=True)
     node.say = lambda call: [wire.Answer(number=call.number, refusal=refusal)]
     with pytest.raises(NodeUnreachableError, match="shutting down"):
-        peer.forward(bytes(32), 0, ROWS)
+        peer.begin_forward(bytes(32), 0, ROWS)()
