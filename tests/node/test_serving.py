@@ -489,17 +489,23 @@ def test_an_order_is_not_rebuilt_for_nothing_without_end(nodes: list[LocalNode],
 
 
 def test_what_waited_for_an_answer_to_be_on_its_way(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer.begin()
-    answer.pay(32)
-    answer.decode(31)
     serving, log, rows = (getattr(answer.nodes[0].core, name) for name in ("serving", "receipts", "rows"))
     synced: list[bytes] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "sync", synced.append)
+        answer.open()
+        answer.tokens += answer.feed(0, answer.prompt).tolist()
+        serving.afterwards(answer.digest)
+        assert len(synced) == 1  # the prompt's chunk has no other rows
+    answer.close(len(answer.prompt))
     monkeypatch.setattr(rows, "sync", synced.append)
+    answer.pay(32)
+    answer.decode(31)
     serving.afterwards(answer.digest)
-    assert synced == []  # another row fits the chunk
+    assert len(synced) == 1  # another row fits the chunk
     answer.decode(1)
     serving.afterwards(answer.digest)
-    assert synced == [answer.digest]
+    assert synced == [answer.digest] * 2
     serving.close_chunk(answer.digest, 5, 37, answer.handed(37))
     assert len(log) == 1
     # Whoever asks is told of both, whether the log had its turn or not.
