@@ -244,7 +244,7 @@ class Serving:
         """What can wait until an answer about an order is on its way, so that the next one need not wait for it."""
         self.log_waiting()
         known = self._ledger.state.order(digest)
-        # After the prompt, and where no more rows fit the chunk, its end comes next: it wants them on the disk for good.
+        # After the prompt, or where no more rows fit the chunk, its end comes next and wants them on the disk for good.
         if known.length in (known.prompt_length, known.limit, known.closed + CHUNK_POSITIONS):
             with self.stopwatch.measure("disk"):
                 self._rows.sync(digest)
