@@ -7,6 +7,7 @@ row is written before it counts. Writes survive the process at once and a power 
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import Counter, OrderedDict
@@ -140,13 +141,14 @@ class RowStore:
             # INVARIANT: the system tells once that it lost something; asked again, it says that all is well.
             if order in self._lost:
                 raise OSError("writing failed before")
-            _sync(self._own(order), os.fdatasync)
+            _sync(self._own(order), getattr(os, "fdatasync", os.fsync))  # macOS has but one
             if order not in self._listed:
                 # A new file also has to be in its folder's list for good; once.
                 _sync(os.open(self._folder, os.O_RDONLY), os.fsync)
                 self._listed.add(order)
         except OSError as error:
-            self._lost.add(order)
+            if error.errno not in (errno.EMFILE, errno.ENFILE):  # nothing was asked of the disk yet
+                self._lost.add(order)
             raise DataFolderError(
                 f"rows of order 0x{order.hex()} are not on the disk for good ({error})",
                 advice="Look at the disk; the order cannot go on here.",

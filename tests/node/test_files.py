@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -101,9 +102,18 @@ def test_rows_are_synced_once_for_each_time_they_changed(tmp_path: Path, monkeyp
             store.sync(ORDER)
         monkeypatch.setattr(os, "fdatasync", counted)  # the system tells of a loss once
     assert len(synced) == 2
+    # Where no file could be opened, nothing was lost.
+    other = bytes([6]) * 32
+    store.append(other, torch.tensor([1], dtype=torch.int32))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", lambda descriptor: (_ for _ in ()).throw(OSError(errno.EMFILE, "too many files")))
+        with pytest.raises(DataFolderError, match="too many"):
+            store.sync(other)
+    store.sync(other)
+    assert len(synced) == 3
     # After a restart nobody knows what a power cut would leave.
     RowStore(tmp_path, None).sync(ORDER)
-    assert len(synced) == 3
+    assert len(synced) == 4
 
 
 def test_length_is_right_after_files_were_closed_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
