@@ -342,11 +342,16 @@ def transition(state: NodeState, event: Event) -> Outcome:
         case ReceiptSigned():
             return _receipt_signed(state, event)
         case TimePassed():
-            return state, tuple(due for session in state.sessions.values() for due in _due(state, session, event.now))
+            return state, tuple(due for session in _in_order(state) for due in _due(state, session, event.now))
         case SessionForgotten():
             return _session_forgotten(state, event), ()
         case ReceiptForgotten():
             return replace(state, receipts=state.receipts + 1), ()
+
+
+def _in_order(state: NodeState) -> list[SessionState]:
+    """The sessions, in the same order in every process: a map of these has another one each time."""
+    return sorted(state.sessions.values(), key=lambda session: session.session)
 
 
 def _with_session(state: NodeState, session: SessionState) -> NodeState:
@@ -549,7 +554,7 @@ def _due_after_end(state: NodeState, session: SessionState, now: int) -> tuple[E
         return tuple(due)
     # INVARIANT: input rows are kept until nobody can dispute them.
     if now > session.end + state.terms.rows_kept:
-        orders = tuple(order.digest for order in state.orders.values() if order.session == session.session)
+        orders = tuple(sorted(order.digest for order in state.orders.values() if order.session == session.session))
         return (ForgetSession(session.session, orders),)
     return ()
 
@@ -558,7 +563,7 @@ def unposted(state: NodeState) -> tuple[PostVoucher, ...]:
     """The vouchers worth more than what the market holds: what a node posts before it sleeps."""
     return tuple(
         PostVoucher(session.session, session.voucher, session.voucher_signature)
-        for session in state.sessions.values()
+        for session in _in_order(state)
         if session.cumulative > session.posted and not session.settled
     )
 
