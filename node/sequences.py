@@ -61,7 +61,7 @@ class Sequence:
 
     def can_rewind(self, length: int) -> bool:
         """Whether positions from ``length`` on can be dropped: not after a root over them was asked for."""
-        return length >= self._rows_in.hashed and self._count_out(length) >= self._rows_out.hashed
+        return length >= self._rows_in.promised and self._count_out(length) >= self._rows_out.promised
 
     def rewind(self, length: int, engine: SegmentEngine) -> None:
         """Drop positions from ``length`` on."""
@@ -76,13 +76,15 @@ class Sequence:
         """Rows out of ``length`` positions, at the prompt's end or after it; prompt and sampled tokens in the last."""
         return length + 1 if self._is_last else length
 
-    def in_root(self, to: int) -> bytes:
-        """Root of the rows in for positions [0, to)."""
-        return self._rows_in.root(to)
+    def hash(self) -> None:
+        """Hash what was recorded since."""
+        self._rows_in.hash()
+        self._rows_out.hash()
 
-    def out_root(self, to: int) -> bytes:
-        """Root of the rows out for [0, to); in the last segment of the prompt and all sampled tokens, to + 1."""
-        return self._rows_out.root(self._count_out(to))
+    def roots(self, to: int) -> tuple[bytes, bytes]:
+        """Roots of the rows in and out for positions [0, to); out of the last segment come the prompt and all sampled
+        tokens, to + 1."""
+        return self._rows_in.root(to), self._rows_out.root(self._count_out(to))
 
     def first_output(self, start: int) -> int:
         """Position of the first row or token that positions from ``start`` on give."""
@@ -98,29 +100,31 @@ class Sequence:
 
 
 class _GrowingRoot:
-    """A row tree that hashes what was appended when a root is asked for: a chunk at once, not row by row."""
+    """A row tree that hashes what was appended when there is time for it, at last when a root is asked for."""
 
     def __init__(self, tree: RowTree) -> None:
         self._tree = tree
         self._pending: list[Tensor] = []
-
-    @property
-    def hashed(self) -> int:
+        self.promised = 0
         """Rows that roots were asked for: they cannot be taken back."""
-        return len(self._tree)
 
     def append(self, rows: Tensor) -> None:
         self._pending.append(rows)
 
     def cut(self, surplus: int) -> None:
-        """Drop the last ``surplus`` rows, which are not ``hashed``."""
-        _cut(self._pending, surplus)
+        """Drop the last ``surplus`` rows, which are not ``promised``."""
+        hashed = max(0, surplus - sum(len(rows) for rows in self._pending))
+        _cut(self._pending, surplus - hashed)
+        self._tree.cut(len(self._tree) - hashed)
+
+    def hash(self) -> None:
+        for rows in _joined(self._pending):
+            self._tree.append(rows)
+        self._pending.clear()
 
     def root(self, to: int) -> bytes:
-        for rows in _joined(self._pending):
-            fresh = max(0, to - self.hashed)
-            self._tree.append(rows[:fresh])
-            self._pending = [rows[fresh:]]
+        self.hash()
+        self.promised = max(self.promised, to)
         return self._tree.root(to)
 
 
@@ -180,14 +184,35 @@ class SequenceCache:
 
     def compute(self, sequence: Sequence, rows: Tensor) -> Tensor:
         """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
-        try:
+        with self._whole(sequence):
             outputs = self._scheduler.compute(sequence.state, rows)
             sequence.record(rows, outputs)
+        return outputs
+
+    def roots(self, sequence: Sequence, to: int) -> tuple[bytes, bytes]:
+        """See ``Sequence.roots``."""
+        with self._whole(sequence):
+            return sequence.roots(to)
+
+    def hash_ahead(self, order: bytes) -> None:
+        """Hash what an order has computed since, before its roots are asked for; nothing if it is not in memory."""
+        with self._lock:
+            sequence = self._live.get(order)
+        if sequence is not None and sequence.lock.acquire(blocking=False):
+            try:
+                with self._whole(sequence):
+                    sequence.hash()
+            finally:
+                sequence.lock.release()
+
+    @contextmanager
+    def _whole(self, sequence: Sequence) -> Iterator[None]:
+        """INVARIANT: cache and roots are at one position, or the sequence is dropped: the next use rebuilds it."""
+        try:
+            yield
         except BaseException:
-            # Cache and roots may be at different positions now: the next use rebuilds them.
             self.drop(sequence.digest)
             raise
-        return outputs
 
     def rewind(self, sequence: Sequence, length: int) -> None:
         """Drop positions from ``length`` on of a sequence that ``can_rewind``."""

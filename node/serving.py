@@ -243,6 +243,8 @@ class Serving:
     def afterwards(self, digest: bytes) -> None:
         """What can wait until an answer about an order is on its way, so that the next one need not wait for it."""
         self.log_waiting()
+        with self.stopwatch.measure("commitments"):
+            self._sequences.hash_ahead(digest)
         known = self._ledger.state.order(digest)
         # After the prompt, or where no more rows fit the chunk, its end comes next and wants them on the disk for good.
         if known.length in (known.prompt_length, known.limit, known.closed + CHUNK_POSITIONS):
@@ -272,8 +274,8 @@ class Serving:
         self, sequence: Sequence, known: OrderState, to_position: int, handed: tuple[SignedText, ...]
     ) -> SignedReceipt:
         with self.stopwatch.measure("commitments"):
-            chunk = Chunk(known.closed, to_position, sequence.in_root(to_position))
-            out_root = sequence.out_root(to_position)
+            in_root, out_root = self._sequences.roots(sequence, to_position)
+            chunk = Chunk(known.closed, to_position, in_root)
         with self.stopwatch.measure("signatures"):
             signer = self._ledger.state.session(known.session).signer
             predecessors = check_predecessors(chunk, known, sequence.order, handed, signer, self._facts, self.domain)

@@ -19,6 +19,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from node.errors import PortInUseError
+from node.processors import is_neighbour, make_way
 from node.proto import shard_pb2 as wire
 from node.proto.frames import Frames
 from node.tls import TlsIdentity
@@ -55,11 +56,12 @@ class Conversation(Protocol):
 
 @dataclass
 class _Connection:
-    """One that is open; ``leaving`` once it was hung up on to make room."""
+    """One that is open. ``neighbour``: with this machine itself; ``leaving``: it was hung up on to make room."""
 
     socket: ssl.SSLSocket
     frames: Frames
     conversation: Conversation
+    neighbour: bool = False
     leaving: bool = False
     thread: threading.Thread = field(init=False)
 
@@ -174,8 +176,9 @@ class ShardServer:
             one.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             one.socket.settimeout(FIRST_SECONDS)
             one.socket.do_handshake()
+            one.neighbour = is_neighbour(one.socket)
             while True:
-                self._answer_next(one.frames, one.conversation)
+                self._answer_next(one)
         except (OSError, EOFError):
             pass  # hung up, late, or not speaking TLS: nothing to tell it
         except Exception:
@@ -185,20 +188,22 @@ class ShardServer:
                 self._open.pop(one.frames, None)
             one.frames.close()
 
-    def _answer_next(self, frames: Frames, conversation: Conversation) -> None:
+    def _answer_next(self, one: _Connection) -> None:
         """One call. A message may take thirty times its length once it is read: nothing of it stays for the next."""
-        owner = conversation.session is not None
+        owner = one.conversation.session is not None
         # In the middle of an answer the next call comes soon; who is at work for others has a better use for the time.
         soon = owner and not self._at_work
-        message = frames.receive(IDLE_SECONDS if owner else FIRST_SECONDS, FRAME_SECONDS, soon=soon)
+        message = one.frames.receive(IDLE_SECONDS if owner else FIRST_SECONDS, FRAME_SECONDS, soon=soon)
+        if soon and one.neighbour:
+            make_way(one.socket)
         with self._lock:
             self._at_work += 1
         try:
             call = _call(message)
-            answer = conversation.answer(call)
+            answer = one.conversation.answer(call)
             answer.number = call.number
-            frames.send(answer.SerializeToString(), FRAME_SECONDS)
-            conversation.afterwards()
+            one.frames.send(answer.SerializeToString(), FRAME_SECONDS)
+            one.conversation.afterwards()
         finally:
             with self._lock:
                 self._at_work -= 1

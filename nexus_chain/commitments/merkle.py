@@ -40,7 +40,7 @@ def leaf_hashes(data: bytes | memoryview, leaf_bytes: int) -> list[bytes]:
 
 
 class MerkleTree:
-    """An append-only tree that keeps every perfect subtree, so that any prefix has a cheap root.
+    """A tree that grows and keeps every perfect subtree, so that any prefix has a cheap root.
 
     Appending costs one hash a leaf on average, ``root(size)`` about log2(size), and a proof
     about log2(size) hashes too. Memory: two digests a leaf.
@@ -68,6 +68,12 @@ class MerkleTree:
             ready = range(2 * len(above), len(below) - 1, 2)
             above.extend([sha256(b"\x01" + below[i] + below[i + 1]).digest() for i in ready])
             level += 1
+
+    def cut(self, size: int) -> None:
+        """Forget the leaves from ``size`` on and every subtree with one of them. Raises ProofError beyond the end."""
+        self._checked(size)
+        for level, roots in enumerate(self._levels):
+            del roots[size >> level :]
 
     def root(self, size: int | None = None, tail: bytes | None = None) -> bytes:
         """Root over the first ``size`` leaves (all by default), followed by ``tail`` if given.

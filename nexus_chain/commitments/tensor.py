@@ -161,15 +161,27 @@ class RowTree:
             data = memoryview(bytes(self._short[done : len(self._short) // size * size]))
         self._tree.extend(leaf_hashes(data, self._layout.leaf_bytes))
 
+    def cut(self, to: int) -> None:
+        """Forget all but the first ``to`` rows."""
+        full, _ = self._leaves(to)
+        self._tree.cut(full * self._layout.leaves_per_row)
+        if self._layout.rows_per_leaf > 1:
+            del self._short[to * self._layout.row_bytes :]
+        self._rows = to
+
     def root(self, to: int | None = None) -> bytes:
         """Tensor root of the first ``to`` rows (all by default)."""
         to = self._rows if to is None else to
-        if not 0 <= to <= self._rows:
-            raise CommittedShapeError(f"{self._rows} rows exist, not {to}", advice="Append the missing rows first")
-        full, left = divmod(to, self._layout.rows_per_leaf)
+        full, left = self._leaves(to)
         tail = leaf_hash(self._partial_leaf(full, left)) if left else None
         tree = self._tree.root(full * self._layout.leaves_per_row, tail)
         return tensor_root(self._dtype, (to, *self._tail_shape), tree, self._salt)
+
+    def _leaves(self, to: int) -> tuple[int, int]:
+        """Full groups of rows that make a leaf in the first ``to`` rows, and the rows left; CommittedShapeError."""
+        if not 0 <= to <= self._rows:
+            raise CommittedShapeError(f"{self._rows} rows exist, not {to}", advice="Append the missing rows first")
+        return divmod(to, self._layout.rows_per_leaf)
 
     def _partial_leaf(self, leaf: int, rows: int) -> bytes:
         start = leaf * self._layout.leaf_bytes

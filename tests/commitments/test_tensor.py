@@ -147,6 +147,31 @@ def test_growing_tensor_has_the_root_of_every_prefix(width: int | None, chunks: 
         assert tree.root(to) == commit(whole[:to], SALT)
 
 
+@given(
+    width=st.sampled_from([None, 1, 3, 64, 100, 256, 300, 4096]),
+    steps=st.lists(st.tuples(st.integers(min_value=0, max_value=9), st.integers(min_value=0, max_value=9)), max_size=8),
+)
+def test_rows_that_were_cut_leave_no_trace_in_a_root(width: int | None, steps: list[tuple[int, int]]) -> None:
+    """Append some rows, cut some of all there are, and so on: as if only those that stayed had ever come."""
+    tree, kept = RowTree(width, SALT), random_tensor("i32", (0,) if width is None else (0, width))
+    for seed, (more, fewer) in enumerate(steps):
+        rows = random_tensor("i32", (more,) if width is None else (more, width), seed)
+        tree.append(rows)
+        kept = torch.cat([kept, rows])[: max(0, len(kept) + more - fewer)]
+        tree.cut(len(kept))
+        assert len(tree) == len(kept)
+        assert tree.root() == commit(kept, SALT)
+
+
+@pytest.mark.parametrize("to", [-1, 4])
+def test_a_cut_is_within_the_rows(to: int) -> None:
+    tree = RowTree(256, SALT)
+    tree.append(random_tensor("i32", (3, 256)))
+    with pytest.raises(CommittedShapeError):
+        tree.cut(to)
+    assert len(tree) == 3
+
+
 def test_growing_tensor_refuses_other_rows() -> None:
     tree = RowTree(8, SALT)
     for rows in (

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from workplace import PRICE, PROMPT, SESSION, Answer, LocalNode, whole_answer
 
-from nexus_chain.commitments.tensor import commit
+from nexus_chain.commitments.tensor import RowTree, commit
 from nexus_chain.market.documents import DISCARDS_PER_POSITION, Receipt
 from node.errors import BusyError, PositionError, PredecessorError, RowsConflictError
 
 
-def decode_with_drafts(answer: Answer, rounds: int, wrong: int, right: int = 0) -> None:
-    """Feed the last token with ``right`` drafts that come true and ``wrong`` ones that do not, and drop those."""
+def decode_with_drafts(
+    answer: Answer, rounds: int, wrong: int, right: int = 0, *, between: Callable[[LocalNode], None] = lambda node: None
+) -> None:
+    """Feed the last token with ``right`` drafts that come true and ``wrong`` ones that do not, and drop those.
+
+    ``between`` happens at a node after every call.
+    """
     truth, discard = whole_answer(answer.prompt, 40), False
     for _ in range(rounds):
         start = len(answer.sequence()) - 1
@@ -21,6 +28,7 @@ def decode_with_drafts(answer: Answer, rounds: int, wrong: int, right: int = 0) 
         rows = torch.tensor([answer.sequence()[-1], *draft], dtype=torch.int32)
         for node in answer.nodes:
             _, rows = node.core.serving.forward(answer.digest, start, rows, discard=discard)
+            between(node)
         answer.tokens += rows.tolist()[: right + 1]
         discard = bool(wrong)
 
@@ -40,6 +48,44 @@ def test_wrong_drafts_change_neither_tokens_nor_roots_nor_the_bill(answer: Answe
         assert node.core.rows.length(answer.digest) == fed
     answer.decode(2)
     assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+
+
+def test_wrong_drafts_that_were_hashed_between_two_calls_leave_no_trace_in_a_root(answer: Answer) -> None:
+    answer.begin()
+    answer.pay(32)
+    decode_with_drafts(
+        answer, rounds=4, wrong=2, right=1, between=lambda node: node.core.serving.afterwards(answer.digest)
+    )
+    fed = len(answer.sequence()) - 1
+    receipts = [Receipt.from_json(text) for text, _ in answer.close(fed)]
+    assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+    assert receipts[0].in_root == commit(torch.tensor(answer.sequence()[:fed], dtype=torch.int32), answer.order.salt)
+    assert receipts[1].out_root == commit(torch.tensor(answer.sequence(), dtype=torch.int32), answer.order.salt)
+    inner = answer.nodes[1].core.rows.read(answer.digest, 0, fed)
+    assert receipts[0].out_root == receipts[1].in_root == commit(inner, answer.order.salt)
+
+
+def test_hashing_that_fails_between_two_calls_costs_a_rebuild_and_no_wrong_root(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer.begin()
+    answer.pay(32)
+    decode_with_drafts(answer, rounds=2, wrong=0, right=1)
+
+    def half_appended(tree: RowTree, rows: torch.Tensor) -> None:
+        append(tree, rows[:1])
+        raise MemoryError
+
+    append = RowTree.append
+    monkeypatch.setattr(RowTree, "append", half_appended)
+    for node in answer.nodes:
+        with pytest.raises(MemoryError):
+            node.core.serving.afterwards(answer.digest)
+    monkeypatch.undo()
+    fed = len(answer.sequence()) - 1
+    receipts = [Receipt.from_json(text) for text, _ in answer.close(fed)]
+    assert receipts[0].in_root == commit(torch.tensor(answer.sequence()[:fed], dtype=torch.int32), answer.order.salt)
+    assert receipts[1].out_root == commit(torch.tensor(answer.sequence(), dtype=torch.int32), answer.order.salt)
 
 
 def test_a_chunks_end_drops_what_was_fed_beyond_it(answer: Answer, nodes: list[LocalNode]) -> None:
