@@ -11,8 +11,7 @@ import errno
 import os
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,25 +49,24 @@ class RowStore:
         self._lock = threading.Lock()
         self._files: OrderedDict[bytes, _File] = OrderedDict()  # open ones, the least recently used first
 
-    @contextmanager
-    def _open(self, order: bytes, *, create: bool = False) -> Iterator[_File]:
-        """An order's file, which stays open for the next time. Raises OSError."""
-        with self._lock:
-            file = self._files.get(order)
-            if file is None:
-                flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0)
-                descriptor = os.open(self._path(order), flags, 0o600)
-                file = self._files[order] = _File(descriptor, os.fstat(descriptor).st_size)
-                if len(self._files) > _MOST_OPEN:
-                    os.close(self._files.popitem(last=False)[1].descriptor)
-            else:
-                self._files.move_to_end(order)
-            yield file
+    def _file(self, order: bytes, *, create: bool = False) -> _File:
+        """An order's file, which stays open for the next time. With the lock held, also while it is used, or another
+        order's may take its descriptor. Raises OSError."""
+        file = self._files.get(order)
+        if file is None:
+            flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0)
+            descriptor = os.open(self._path(order), flags, 0o600)
+            file = self._files[order] = _File(descriptor, os.fstat(descriptor).st_size)
+            if len(self._files) > _MOST_OPEN:
+                os.close(self._files.popitem(last=False)[1].descriptor)
+        else:
+            self._files.move_to_end(order)
+        return file
 
     def _own(self, order: bytes) -> int:
         """A descriptor for the caller to close: for what takes long, while other orders go on. Raises OSError."""
-        with self._open(order) as file:
-            return os.dup(file.descriptor)
+        with self._lock:
+            return os.dup(self._file(order).descriptor)
 
     def close(self) -> None:
         """Give all descriptors back; they are opened again when needed."""
@@ -80,7 +78,8 @@ class RowStore:
         """Append ``rows`` i32[t] or i32[t, width]."""
         data = np.ascontiguousarray(rows.numpy(), dtype=_ELEMENT)
         try:
-            with self._open(order, create=True) as file:
+            with self._lock:
+                file = self._file(order, create=True)
                 self._writes[order] += 1
                 if os.write(file.descriptor, data.data) != data.nbytes:
                     os.ftruncate(file.descriptor, file.size)
@@ -110,15 +109,16 @@ class RowStore:
     def length(self, order: bytes) -> int:
         """Whole rows kept for an order; 0 when there are none."""
         try:
-            with self._open(order) as file:
-                return file.size // self._row_bytes
+            with self._lock:
+                return self._file(order).size // self._row_bytes
         except FileNotFoundError:
             return 0
 
     def truncate(self, order: bytes, length: int) -> None:
         """Keep the first ``length`` rows of an order."""
         try:
-            with self._open(order) as file:
+            with self._lock:
+                file = self._file(order)
                 self._writes[order] += 1
                 os.ftruncate(file.descriptor, length * self._row_bytes)
                 file.size = length * self._row_bytes

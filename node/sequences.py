@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ from node.state import OrderState
 
 #: How often all of an order is computed again without pay because memory was needed for others.
 MOST_REBUILDS = 8
+
+T = TypeVar("T")
 
 
 class Sequence:
@@ -113,9 +115,9 @@ class _GrowingRoot:
 
     def cut(self, surplus: int) -> None:
         """Drop the last ``surplus`` rows, which are not ``promised``."""
-        hashed = max(0, surplus - sum(len(rows) for rows in self._pending))
-        _cut(self._pending, surplus - hashed)
-        self._tree.cut(len(self._tree) - hashed)
+        hashed = surplus - _cut(self._pending, surplus)
+        if hashed:
+            self._tree.cut(len(self._tree) - hashed)
 
     def hash(self) -> None:
         for rows in _joined(self._pending):
@@ -128,14 +130,17 @@ class _GrowingRoot:
         return self._tree.root(to)
 
 
-def _cut(pieces: list[Tensor], surplus: int) -> None:
-    """Drop the last ``surplus`` rows."""
-    while surplus > 0:
+def _cut(pieces: list[Tensor], surplus: int) -> int:
+    """Drop the last ``surplus`` rows, or as many as there are; how many were dropped."""
+    left = surplus
+    while left and pieces:
         last = pieces.pop()
         count = last.shape[0]
-        if count > surplus:
-            pieces.append(last[:-surplus])
-        surplus -= count
+        if count > left:
+            pieces.append(last[:-left])
+            return surplus
+        left -= count
+    return surplus - left
 
 
 def _joined(pieces: list[Tensor]) -> list[Tensor]:
@@ -184,15 +189,17 @@ class SequenceCache:
 
     def compute(self, sequence: Sequence, rows: Tensor) -> Tensor:
         """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
-        with self._whole(sequence):
+
+        def computed() -> Tensor:
             outputs = self._scheduler.compute(sequence.state, rows)
             sequence.record(rows, outputs)
-        return outputs
+            return outputs
+
+        return self._whole(sequence, computed)
 
     def roots(self, sequence: Sequence, to: int) -> tuple[bytes, bytes]:
         """See ``Sequence.roots``."""
-        with self._whole(sequence):
-            return sequence.roots(to)
+        return self._whole(sequence, lambda: sequence.roots(to))
 
     def hash_ahead(self, order: bytes) -> None:
         """Hash what an order has computed since, before its roots are asked for; nothing if it is not in memory."""
@@ -200,16 +207,14 @@ class SequenceCache:
             sequence = self._live.get(order)
         if sequence is not None and sequence.lock.acquire(blocking=False):
             try:
-                with self._whole(sequence):
-                    sequence.hash()
+                self._whole(sequence, sequence.hash)
             finally:
                 sequence.lock.release()
 
-    @contextmanager
-    def _whole(self, sequence: Sequence) -> Iterator[None]:
+    def _whole(self, sequence: Sequence, work: Callable[[], T]) -> T:
         """INVARIANT: cache and roots are at one position, or the sequence is dropped: the next use rebuilds it."""
         try:
-            yield
+            return work()
         except BaseException:
             self.drop(sequence.digest)
             raise
