@@ -246,8 +246,10 @@ class Serving:
         with self.stopwatch.measure("commitments"):
             self._sequences.hash_ahead(digest)
         known = self._ledger.state.order(digest)
-        # After the prompt, or where no more rows fit the chunk, its end comes next and wants them on the disk for good.
-        if known.length in (known.prompt_length, known.limit, known.closed + CHUNK_POSITIONS):
+        # Where no more rows fit the chunk, its end comes next and wants them on the disk for good: a long prompt at once.
+        full = (known.closed or known.prompt_length) + CHUNK_POSITIONS
+        long = known.prompt_length > CHUNK_POSITIONS
+        if known.length in (known.limit, full) or (long and known.length == known.prompt_length):
             with self.stopwatch.measure("disk"):
                 self._rows.sync(digest)
 

@@ -1,7 +1,7 @@
 """One answer: rows through the segments, tokens out, a receipt from each segment per chunk.
 
 The client drives every segment itself (a star, not a chain), so it sees every boundary row. For
-each chunk (the prompt, then at most 32 positions):
+each chunk (at most 32 positions, the prompt before the first of them):
 
 1. sign one voucher that prepays the chunk for every segment; it goes along with the first rows
 2. feed position after position through the segments; the last one samples the next token. Guesses
@@ -106,7 +106,7 @@ class Pipeline:
         self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
-        self._chunk_stop = len(prompt)  # positions prepaid
+        self._chunk_stop = len(prompt) + min(CHUNK_POSITIONS, self.order.max_tokens - 1)  # positions prepaid
         self._put_off: list[Callable[[], None]] = []  # what is to be written down
         self._signed: SignedVoucher | None = None  # for the next chunk, and not handed to anybody yet
         self._proposed: tuple[int, list[int]] | None = None  # a draft, and the position it follows
@@ -155,7 +155,7 @@ class Pipeline:
     def _answer(self, end_tokens: frozenset[int]) -> Iterator[int]:
         """The prompt, then chunk after chunk; what is sampled is kept before it is told."""
         self._prepay(self._chunk_stop)
-        fresh = self._feed(0, self._chunk_stop)
+        fresh = self._feed(0, self.seen.prompt_length)
         while not self._finished(end_tokens):
             if self._fed == self._chunk_stop:
                 yield from self._kept(fresh)

@@ -496,7 +496,7 @@ def test_what_waited_for_an_answer_to_be_on_its_way(answer: Answer, monkeypatch:
         answer.open()
         answer.tokens += answer.feed(0, answer.prompt).tolist()
         serving.afterwards(answer.digest)
-        assert len(synced) == 1  # the prompt's chunk has no other rows
+        assert len(synced) == 1  # of the chunk so far, the prompt's
     answer.close(len(answer.prompt))
     monkeypatch.setattr(rows, "sync", synced.append)
     answer.pay(32)
@@ -510,6 +510,27 @@ def test_what_waited_for_an_answer_to_be_on_its_way(answer: Answer, monkeypatch:
     assert len(log) == 1
     # Whoever asks is told of both, whether the log had its turn or not.
     assert serving.receipts(answer.digest)[2] == 2 == len(log)
+
+
+def test_the_first_chunk_is_full_with_the_prompt_and_32_positions(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving, rows = answer.nodes[0].core.serving, answer.nodes[0].core.rows
+    answer.open()
+    answer.pay(len(answer.prompt) + 32)
+    answer.tokens += answer.feed(0, answer.prompt).tolist()
+    answer.decode(31)
+    synced: list[bytes] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "sync", synced.append)
+        serving.afterwards(answer.digest)
+        assert not synced  # another row fits the chunk
+        answer.decode(1)
+        serving.afterwards(answer.digest)
+        assert synced == [answer.digest]
+    receipts = [Receipt.from_json(text) for text, _ in answer.close(37)]
+    assert [(receipt.from_position, receipt.to_position) for receipt in receipts] == [(0, 37)] * 2
+    assert answer.tokens == whole_answer(answer.prompt, 33)
 
 
 def test_rows_that_the_disk_lost_are_never_receipted(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
