@@ -246,10 +246,11 @@ class Serving:
         with self.stopwatch.measure("commitments"):
             self._sequences.hash_ahead(digest)
         known = self._ledger.state.order(digest)
-        # Where no more rows fit the chunk, its end comes next and wants them on the disk for good: a long prompt at once.
+        # Where no more rows fit the chunk, its end comes next and wants them on the disk for good. A long prompt's rows
+        # are many: they go there while the next segments compute.
         full = (known.closed or known.prompt_length) + CHUNK_POSITIONS
-        long = known.prompt_length > CHUNK_POSITIONS
-        if known.length in (known.limit, full) or (long and known.length == known.prompt_length):
+        long_prompt = known.length == known.prompt_length > CHUNK_POSITIONS
+        if known.length in (known.limit, full) or long_prompt:
             with self.stopwatch.measure("disk"):
                 self._rows.sync(digest)
 

@@ -97,7 +97,11 @@ def test_answer_receipts_and_money(tmp_path: Path, segments: int) -> None:
     run = network.pipeline(prompt, 70)
     assert list(run.run()) == expected_tokens(prompt, 70, segments)
     # 4 + 69 positions are fed: chunks of 4 + 32, 32 and 5, each with a receipt of every segment
-    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [(0, 36), (36, 68), (68, 73)]
+    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [
+        (0, 36),
+        (36, 68),
+        (68, 73),
+    ]
     for node in network.nodes:
         line = network.store.lines(SESSION)[node.address]
         assert line.used == 730 == node.computed
@@ -404,7 +408,11 @@ def test_drafts_change_the_number_of_rounds_and_nothing_else(tmp_path: Path, seg
     prompt = [5, 6, 7, 8]
     run, oracle = drafted(network, prompt, 70, wrong)
     assert list(run.run()) == expected_tokens(prompt, 70, segments)
-    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [(0, 36), (36, 68), (68, 73)]
+    assert [(r.from_position, r.to_position) for r, _ in run.receipts if r.segment == 0] == [
+        (0, 36),
+        (36, 68),
+        (68, 73),
+    ]
     waste = sum(proposed - right for proposed, right in oracle.judged)
     for node in network.nodes:
         assert network.store.lines(SESSION)[node.address].used == 730 == node.computed

@@ -142,6 +142,33 @@ def test_an_answer_given_up_for_a_keypress_is_not_the_next_one(
     assert peer.begin_forward(bytes(32), 0, ROWS)().tolist() == [2]
 
 
+def test_half_a_record_is_waited_for_and_a_closed_connection_is_the_nodes_failure(
+    hostile: tuple[Hostile, TlsPeer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, peer = hostile
+    node.say = lambda call: [
+        wire.Answer(number=call.number, rows=wire.RowsOut(from_position=0, count=1, rows=bytes([7, 0, 0, 0])))
+    ]
+    honest = ssl.SSLSocket.recv
+    tries: list[int] = []
+
+    def first_half(connection: ssl.SSLSocket, size: int) -> bytes:
+        if threading.current_thread() is threading.main_thread():
+            tries.append(size)
+            if len(tries) == 1:
+                raise ssl.SSLWantReadError
+        return honest(connection, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ssl.SSLSocket, "recv", first_half)
+        assert peer.begin_forward(bytes(32), 0, ROWS)().tolist() == [7]
+    assert len(tries) > 1
+    answer = peer.begin_forward(bytes(32), 0, ROWS)
+    peer.close()
+    with pytest.raises(NodeUnreachableError, match="broke the connection"):
+        answer()
+
+
 def test_after_half_a_call_there_is_no_other_on_that_connection(
     hostile: tuple[Hostile, TlsPeer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

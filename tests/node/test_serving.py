@@ -496,16 +496,16 @@ def test_what_waited_for_an_answer_to_be_on_its_way(answer: Answer, monkeypatch:
         answer.open()
         answer.tokens += answer.feed(0, answer.prompt).tolist()
         serving.afterwards(answer.digest)
-        assert len(synced) == 1  # of the chunk so far, the prompt's
+        assert not synced  # other rows fit the prompt's chunk
     answer.close(len(answer.prompt))
     monkeypatch.setattr(rows, "sync", synced.append)
     answer.pay(32)
     answer.decode(31)
     serving.afterwards(answer.digest)
-    assert len(synced) == 1  # another row fits the chunk
+    assert not synced  # another row fits the chunk
     answer.decode(1)
     serving.afterwards(answer.digest)
-    assert synced == [answer.digest] * 2
+    assert synced == [answer.digest]
     serving.close_chunk(answer.digest, 5, 37, answer.handed(37))
     assert len(log) == 1
     # Whoever asks is told of both, whether the log had its turn or not.
@@ -531,6 +531,19 @@ def test_the_first_chunk_is_full_with_the_prompt_and_32_positions(
     receipts = [Receipt.from_json(text) for text, _ in answer.close(37)]
     assert [(receipt.from_position, receipt.to_position) for receipt in receipts] == [(0, 37)] * 2
     assert answer.tokens == whole_answer(answer.prompt, 33)
+
+
+def test_a_long_prompts_rows_go_to_the_disk_while_others_compute(
+    nodes: list[LocalNode], user: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = list(range(33))
+    answer = Answer(nodes, user, make_order(user, prompt, max_tokens=20), prompt)
+    synced: list[bytes] = []
+    monkeypatch.setattr(nodes[0].core.rows, "sync", synced.append)
+    answer.open()
+    answer.feed(0, prompt)
+    nodes[0].core.serving.afterwards(answer.digest)
+    assert synced == [answer.digest]
 
 
 def test_rows_that_the_disk_lost_are_never_receipted(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
