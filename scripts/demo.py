@@ -73,7 +73,7 @@ SETTLE_WAIT_SECONDS = 40.0
 DIRECT_PROMPT = 'def read_lines(path):\n    """Return the lines of a file."""\n    with open(path) as f:\n'
 SESSION_PROMPT = "import os\nimport re\nimport sys\n\ndef main():\n    parser = argparse."
 FAILOVER_PROMPT = "def read_config(path):\n    with open(path) as f:\n"
-KILL_AFTER_PIECES = 20
+KILL_AFTER_PIECES = 40  # in the second chunk
 DISPUTED_PROMPT = "class Queue:\n    def __init__(self):\n"
 WATCH_SECONDS = 240
 
