@@ -216,21 +216,19 @@ class SequenceCache:
         try:
             return work()
         except BaseException:
-            self.drop(sequence.digest)
+            with self._lock:
+                if self._live.get(sequence.digest) is sequence:
+                    del self._live[sequence.digest]
             raise
 
     def rewind(self, sequence: Sequence, length: int) -> None:
         """Drop positions from ``length`` on of a sequence that ``can_rewind``."""
-        sequence.rewind(length, self._engine)
-
-    def drop(self, order: bytes) -> None:
-        """Forget a sequence; it is rebuilt when it is needed again."""
-        with self._lock:
-            self._live.pop(order, None)
+        self._whole(sequence, lambda: sequence.rewind(length, self._engine))
 
     def forget(self, order: bytes) -> None:
         """Drop a sequence for good."""
-        self.drop(order)
+        with self._lock:
+            self._live.pop(order, None)
         self._rebuilt.pop(order, None)
 
     def _count_rebuild(self, order: bytes, positions: int, kept: int) -> None:

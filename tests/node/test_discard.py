@@ -88,6 +88,37 @@ def test_hashing_that_fails_between_two_calls_costs_a_rebuild_and_no_wrong_root(
     assert receipts[1].out_root == commit(torch.tensor(answer.sequence(), dtype=torch.int32), answer.order.salt)
 
 
+@pytest.mark.parametrize("fails_after", [0, 1])
+def test_a_rewind_that_fails_in_the_middle_costs_a_rebuild_and_no_wrong_root(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, fails_after: int
+) -> None:
+    """``fails_after``: trees that were cut before the one that could not be."""
+    answer.begin()
+    answer.pay(32)
+    decode_with_drafts(answer, rounds=1, wrong=2, between=lambda node: node.core.serving.afterwards(answer.digest))
+    serving, cuts, cut = answer.nodes[0].core.serving, [], RowTree.cut
+
+    def failing(tree: RowTree, to: int) -> None:
+        if len(cuts) == fails_after:
+            raise MemoryError
+        cuts.append(to)
+        cut(tree, to)
+
+    start = len(answer.sequence()) - 1
+    row = torch.tensor([answer.sequence()[-1]], dtype=torch.int32)
+    with monkeypatch.context() as patch:
+        patch.setattr(RowTree, "cut", failing)
+        with pytest.raises(MemoryError):
+            serving.forward(answer.digest, start, row, discard=True)
+    for node in answer.nodes:
+        _, row = node.core.serving.forward(answer.digest, start, row, discard=True)
+    answer.tokens += row.tolist()
+    receipts = [Receipt.from_json(text) for text, _ in answer.close(start + 1)]
+    inner = answer.nodes[1].core.rows.read(answer.digest, 0, start + 1)
+    assert receipts[0].out_root == receipts[1].in_root == commit(inner, answer.order.salt)
+    assert answer.tokens == whole_answer(PROMPT, len(answer.tokens))
+
+
 def test_a_chunks_end_drops_what_was_fed_beyond_it(answer: Answer, nodes: list[LocalNode]) -> None:
     answer.begin()
     answer.pay(10)
