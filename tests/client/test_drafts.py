@@ -53,18 +53,18 @@ def test_the_longer_context_decides_between_text_and_table_and_the_text_between_
 
 def test_a_draft_ends_where_it_is_hardly_ever_reached() -> None:
     half = round(CERTAIN / 2)
-    assert (half / CERTAIN) ** 4 < WORTH < (half / CERTAIN) ** 3
-    assert Drafts(table({(1,): 1}, half)).propose([1], 20) == [1, 1, 1]
+    assert (half / CERTAIN) ** 5 < WORTH < (half / CERTAIN) ** 4
+    assert Drafts(table({(1,): 1}, half)).propose([1], 20) == [1, 1, 1, 1]
     assert Drafts(table({(1,): 1})).propose([1], 100) == [1] * LONGEST
 
 
 def test_a_draft_is_as_long_as_drafts_were_right() -> None:
-    drafts, lengths = Drafts(table({(1,): 1}, round(0.9 * CERTAIN))), []
+    drafts, lengths = Drafts(table({(1,): 1}, round(0.85 * CERTAIN))), []
     for right in (25, 0, 0, 0, 1, 1, 1, 31):
         draft = drafts.propose([1], 100)
         lengths.append(len(draft))
         drafts.judge(len(draft), min(right, len(draft)))
-    assert lengths == [25, 31, 31, 19, 13, 10, 9, 7]
+    assert lengths == [19, 31, 31, 20, 14, 11, 9, 8]
 
 
 def test_drafts_that_are_always_wrong_are_given_up_and_a_guess_that_was_right_brings_them_back() -> None:
