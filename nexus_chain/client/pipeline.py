@@ -153,7 +153,7 @@ class Pipeline:
                 self._purse.write_off(slot.contact.address)
 
     def _answer(self, end_tokens: frozenset[int]) -> Iterator[int]:
-        """The prompt, then chunk after chunk; what is sampled is kept before it is told."""
+        """Chunk after chunk, the prompt first; what is sampled is kept before it is told."""
         self._prepay(self._chunk_stop)
         fresh = self._feed(0, self.seen.prompt_length)
         while not self._finished(end_tokens):
