@@ -271,6 +271,32 @@ def test_a_message_is_looked_for_once_however_slowly_it_comes(monkeypatch: pytes
     assert len(looks) == 1
 
 
+@pytest.mark.parametrize(("session", "neighbour"), [(b"session", True), (b"session", False), (None, True)])
+def test_a_node_makes_way_for_a_sessions_owner_on_its_own_machine(
+    tls: TlsIdentity, monkeypatch: pytest.MonkeyPatch, session: bytes | None, neighbour: bool
+) -> None:
+    class Conversation:
+        def __init__(self) -> None:
+            self.session = session
+
+        def answer(self, call: wire.Call) -> wire.Answer:
+            return wire.Answer()
+
+        def afterwards(self) -> None:
+            pass
+
+    made_way: list[socket.socket] = []
+    monkeypatch.setattr(shard_server, "make_way", made_way.append)
+    monkeypatch.setattr(shard_server, "is_neighbour", lambda connection: neighbour)
+    server = ShardServer(Conversation, tls, "127.0.0.1", 0)
+    with encrypted(server) as client:
+        for _ in range(2):
+            client.sendall(b"\x00\x00\x00\x00")
+            assert client.recv(1)
+    server.stop(1)
+    assert len(made_way) == (2 if session and neighbour else 0)
+
+
 def test_a_stopped_server_hangs_up_and_frees_its_port(server: ShardServer, tls: TlsIdentity) -> None:
     with encrypted(server) as waiting:
         with pytest.raises(PortInUseError):
