@@ -80,6 +80,11 @@ def _single_inputs(world: RandomWorld, op: Op, source: torch.Generator) -> Itera
             yield f"{name} {fill}", {**made, name: values(made[name], source)}
 
 
+def _distinct(program: Program) -> list[Op]:
+    """One op of every kind, parameters and rows."""
+    return list({(op.kind, *op.params.items(), op.outputs[0].shape): op for op in program.ops}.values())
+
+
 def hostile_tensors(seed: int) -> None:
     """Every op of a small program with every kind in it: hostile weights times hostile inputs."""
     world, source = RandomWorld(seed), torch.Generator().manual_seed(seed)
@@ -87,7 +92,7 @@ def hostile_tensors(seed: int) -> None:
     for fill in (None, *FILLS):
         world.weights = {name: FILLS[fill](tensor, source) for name, tensor in noise.items()} if fill else noise
         executors = [kind(world.program, world.weights) for kind in (NativeOps, TorchOps)]
-        for op in (op for op in world.program.ops if op.weights or not fill):
+        for op in (op for op in _distinct(world.program) if op.weights or not fill):
             alone = () if fill else _single_inputs(world, op, source)
             for inputs, given in chain(_inputs(world, op, source), alone):
                 _say(case=f"{op.name}: weights {fill or 'noise'}, inputs {inputs}")
