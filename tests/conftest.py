@@ -1,4 +1,4 @@
-"""Settings for every test: time on a busy machine decides nothing."""
+"""Settings for every test: time on a busy machine decides nothing, so no assertion is about time (see ``waiting``)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,6 @@ from nexus_chain.engine.products import exact_product
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.program import Op, Program
 from nexus_chain.program.model import check_weight_ranges, check_weights
-from nexus_chain.program.primitives import SATURATION
 from nexus_chain.program.sampling import Sampling
 
 CHUNK_ROWS = 512  # rows run together: bounds the activations held, and costs no speed
@@ -126,7 +125,7 @@ class Engine:
         return self._run(self._build(names), rows, described)
 
     def _run(self, executor: NativeExecutor | TorchExecutor, rows: Tensor, batch: Batch) -> dict[str, Tensor]:
-        found = executor.run(rows.clamp(min=-SATURATION).to(self.device), batch)
+        found = executor.run(rows.to(self.device), batch)
         return {name: tensor.cpu() for name, tensor in found.items()}
 
     def logits(self, tokens: Tensor) -> Tensor:

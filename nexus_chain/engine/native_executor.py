@@ -30,7 +30,7 @@ from nexus_chain.engine.native_plan import (
     plan_steps,
 )
 from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
-from nexus_chain.program.model import TORCH_DTYPES
+from nexus_chain.program.model import TORCH_DTYPES, read_weight
 
 ALIGNMENT = 64
 HUGE_PAGE = 2 << 20
@@ -42,7 +42,7 @@ class KernelWeights:
     """Weights as the kernels read them: in place, and the tables of experts' matrices."""
 
     def __init__(self, ops: Sequence[Op], weights: Mapping[str, Tensor]) -> None:
-        self._tensors = {name: _readable(weights[name]) for op in ops for name in op.weights}
+        self._tensors = {name: _readable(name, weights[name]) for op in ops for name in op.weights}
         self._tables: dict[tuple[str, ...], ctypes.Array[MatrixPointers]] = {}
         for op in ops:
             if op.kind == "expert_linear":
@@ -61,8 +61,9 @@ class KernelWeights:
         return table
 
 
-def _readable(tensor: Tensor) -> Tensor:
-    """The tensor itself; a copy only if it is not dense or not aligned to its elements."""
+def _readable(name: str, tensor: Tensor) -> Tensor:
+    """The tensor itself; a copy only if it is out of range, not dense or not aligned to its elements."""
+    tensor = read_weight(name, tensor)
     aligned = tensor.data_ptr() % tensor.element_size() == 0
     return tensor if tensor.is_contiguous() and aligned else tensor.clone(memory_format=torch.contiguous_format)
 

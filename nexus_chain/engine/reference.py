@@ -144,9 +144,8 @@ def evaluate_row(
 ) -> tuple[Tensor, ...]:
     """The row of every output of ``op`` at ``position``, from the rows [0, position] of its inputs.
 
-    Unlike an executor it takes any bit pattern, as a step check must. ``rows`` are int64, the last
-    of each list belongs to ``position`` (to the last position of all for an attention in both
-    directions); ``sequence`` is (prompt length, sampling).
+    ``rows`` are int64, any bit pattern of their type; the last of each list belongs to ``position`` (to
+    the last position of all for an attention in both directions); ``sequence`` is (prompt length, sampling).
     """
     entered = len(rows[op.inputs[0]]) if op.params.get("window") == BOTH_DIRECTIONS else position + 1
     state = ReferenceState(*sequence, capacity=entered, rows=rows, length=position, entered=entered)
@@ -157,7 +156,7 @@ def _read_weight(name: str, weights: Mapping[str, Tensor]) -> Tensor:
     """A weight as int64, normalised as ``OPERATORS.md`` says."""
     wide = weights[name].to(torch.int64)
     if name.endswith(".scale"):
-        return torch.stack([_mantissa(wide[:, 0]), _exponent(wide[:, 1])], dim=1)
+        return torch.stack([fixed.read_mantissa(wide[:, 0]), fixed.read_exponent(wide[:, 1])], dim=1)
     if name == "tables.exp2":
         return wide.clamp(0, fixed.EXP2_ONE)
     if name == "tables.log2":
@@ -165,18 +164,6 @@ def _read_weight(name: str, weights: Mapping[str, Tensor]) -> Tensor:
     if name == PHI_NAME:
         return wide.clamp(0, fixed.PHI_ONE)
     return fixed.sat(wide)
-
-
-def _largest(row: Tensor) -> Tensor:
-    return row.clamp(1, fixed.SATURATION)
-
-
-def _mantissa(row: Tensor) -> Tensor:
-    return row.clamp(0, fixed.MANTISSA_MAX)
-
-
-def _exponent(row: Tensor) -> Tensor:
-    return row.clamp(-fixed.EXPONENT_LIMIT, fixed.EXPONENT_LIMIT)
 
 
 def _row_maximum(row: Tensor) -> Tensor:
@@ -198,24 +185,24 @@ def _row_max(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tens
 
 
 def _row_squares(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
-    largest = _largest(state.latest(op.inputs[1]))
+    largest = fixed.read_maximum(state.latest(op.inputs[1]))
     inside = torch.minimum(torch.maximum(_columns(op, state), -largest), largest)
     return ((inside >> fixed.square_shift(largest)).square().sum(),)
 
 
 def _norm_scale(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
-    largest = _largest(state.latest(op.inputs[0]))
+    largest = fixed.read_maximum(state.latest(op.inputs[0]))
     squares = state.latest(op.inputs[1]).clamp(0, fixed.SQUARES_MAX)
     return fixed.norm_scale(largest, squares, op.params["epsilon"])
 
 
 def _row_scale(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
-    return fixed.scale16(_largest(state.latest(op.inputs[0])))
+    return fixed.scale16(fixed.read_maximum(state.latest(op.inputs[0])))
 
 
 def _quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     bits = op.params["bits"]
-    q = fixed.quantise(_columns(op, state), _largest(state.latest(op.inputs[1])), fixed.LEVELS[bits])
+    q = fixed.quantise(_columns(op, state), fixed.read_maximum(state.latest(op.inputs[1])), fixed.LEVELS[bits])
     return (torch.stack(fixed.planes(q)) if bits == 15 else q,)
 
 
@@ -225,8 +212,8 @@ def _product(op: Op, state: ReferenceState, weight: Tensor, scale: Tensor) -> Te
     row = 128 * q[0] + q[1] if op.params["bits"] == 15 else q
     sums = (weight * row).sum(dim=1)
     mantissas, exponents = scale.unbind(dim=1)
-    shift = -(_exponent(e) + exponents + op.params["fraction"] + 12)
-    return fixed.sat(fixed.rs(fixed.rs(sums * _mantissa(m), 12) * mantissas, shift))
+    shift = -(fixed.read_exponent(e) + exponents + op.params["fraction"] + 12)
+    return fixed.sat(fixed.rs(fixed.rs(sums * fixed.read_mantissa(m), 12) * mantissas, shift))
 
 
 def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
@@ -273,7 +260,7 @@ def _attention(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Te
         k, k_m, k_e, v, v_max = (tensor[:, head // group] for tensor in history)
         scores = _scores(op, (q[head], q_m[head], q_e[head]), k, k_m, k_e)
         weight = fixed.exp2n(scores.max() - scores, weights[0])
-        heads.append(_mix_blocks(weight, v, _largest(v_max), start, op.params["block"]))
+        heads.append(_mix_blocks(weight, v, fixed.read_maximum(v_max), start, op.params["block"]))
     return (torch.cat(heads),)
 
 
@@ -281,9 +268,9 @@ def _scores(op: Op, query: tuple[Tensor, Tensor, Tensor], k: Tensor, k_m: Tensor
     """Scores of one query head against keys i64[J, D], in log2 units, Q15; i64[J]."""
     q, m, e = query
     sums = (k * q).sum(dim=1)
-    scale = fixed.rs(_mantissa(m) * op.params["scale"], 16)
-    shift = 11 - _exponent(e) - _exponent(k_e)
-    return fixed.sat(fixed.rs(fixed.rs(sums * scale, 12) * _mantissa(k_m), shift))
+    scale = fixed.rs(fixed.read_mantissa(m) * op.params["scale"], 16)
+    shift = 11 - fixed.read_exponent(e) - fixed.read_exponent(k_e)
+    return fixed.sat(fixed.rs(fixed.rs(sums * scale, 12) * fixed.read_mantissa(k_m), shift))
 
 
 def _mix_blocks(weight: Tensor, v: Tensor, v_max: Tensor, start: int, block: int) -> Tensor:
@@ -332,7 +319,7 @@ def _first_largest(values: Tensor) -> tuple[Tensor, int]:
 
 
 def _sample(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
-    best = state.latest(op.inputs[0]).clamp(-(2**40), 2**40)
+    best = fixed.read_best(state.latest(op.inputs[0]))
     return (state.latest(op.inputs[1])[_first_largest(best)[1]],)
 
 

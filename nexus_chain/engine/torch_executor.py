@@ -18,6 +18,7 @@ from nexus_chain.engine.products import Product, exact_product
 from nexus_chain.program import SAMPLED, Op
 from nexus_chain.program import primitives as fx
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS
+from nexus_chain.program.model import read_weight
 
 QUERY_ROWS = 64  # positions attended together: bounds the temporary scores
 FLOAT_EXACT = 1 << 24  # integers up to here are exact in float32
@@ -49,7 +50,8 @@ class TorchExecutor:
     def __init__(
         self, ops: Sequence[Op], weights: Mapping[str, Tensor], keep: Collection[str], product: Product | None = None
     ) -> None:
-        self._ops, self._weights, self._keep = tuple(ops), weights, frozenset(keep)
+        self._ops, self._keep = tuple(ops), frozenset(keep)
+        self._weights = {name: read_weight(name, weights[name]) for op in ops for name in op.weights}
         self._product = product or exact_product()
         self._attention = {op.name: n for n, op in enumerate(o for o in ops if o.kind == "attention")}
         self._last_use = {name: number for number, op in enumerate(ops) for name in op.inputs}
@@ -86,8 +88,17 @@ def _embed(call: Call) -> tuple[Tensor, ...]:
     return (fx.sat(rows).to(torch.int32),)
 
 
+def _rows(call: Call, number: int) -> Tensor:
+    """Input ``number``, an i32 tensor of rows, as every op reads it; int64."""
+    return fx.sat(call.inputs[number].to(torch.int64))
+
+
+def _maxima(call: Call, number: int) -> Tensor:
+    return fx.read_maximum(call.inputs[number].to(torch.int64))
+
+
 def _columns(call: Call) -> Tensor:
-    return call.inputs[0][:, call.param("start") : call.param("stop")].to(torch.int64)
+    return fx.sat(call.inputs[0][:, call.param("start") : call.param("stop")].to(torch.int64))
 
 
 def _row_max(call: Call) -> tuple[Tensor, ...]:
@@ -95,23 +106,24 @@ def _row_max(call: Call) -> tuple[Tensor, ...]:
 
 
 def _row_squares(call: Call) -> tuple[Tensor, ...]:
-    reduced = _columns(call) >> fx.square_shift(call.inputs[1].to(torch.int64))[:, None]
+    largest = _maxima(call, 1)[:, None]
+    reduced = torch.minimum(torch.maximum(_columns(call), -largest), largest) >> fx.square_shift(largest)
     return ((reduced * reduced).sum(dim=1),)
 
 
 def _norm_scale(call: Call) -> tuple[Tensor, ...]:
-    m, e = fx.norm_scale(call.inputs[0].to(torch.int64), call.inputs[1], call.param("epsilon"))
+    m, e = fx.norm_scale(_maxima(call, 0), call.inputs[1].clamp(0, fx.SQUARES_MAX), call.param("epsilon"))
     return m.to(torch.int32), e.to(torch.int32)
 
 
 def _row_scale(call: Call) -> tuple[Tensor, ...]:
-    m, e = fx.scale16(call.inputs[0].to(torch.int64))
+    m, e = fx.scale16(_maxima(call, 0))
     return m.to(torch.int32), e.to(torch.int32)
 
 
 def _quantise(call: Call) -> tuple[Tensor, ...]:
     bits = call.param("bits")
-    q = fx.quantise(_columns(call), call.inputs[1].to(torch.int64)[:, None], fx.LEVELS[bits])
+    q = fx.quantise(_columns(call), _maxima(call, 1)[:, None], fx.LEVELS[bits])
     if bits == 15:
         q = torch.stack(fx.planes(q), dim=1)
     return (q.to(torch.int8),)
@@ -124,8 +136,8 @@ def _matrix_product(call: Call, chosen: Tensor | slice, weight: Tensor, scale: T
     total = call.product(q.reshape(-1, q.shape[-1]), weight).to(torch.int64)
     if call.param("bits") == 15:
         total = 128 * total[0::2] + total[1::2]
-    shift = -(e.to(torch.int64)[:, None] + scale[:, 1] + call.param("fraction") + 12)
-    return fx.sat(fx.rs(fx.rs(total * m[:, None], 12) * scale[:, 0], shift))
+    shift = -(fx.read_exponent(e).to(torch.int64)[:, None] + scale[:, 1] + call.param("fraction") + 12)
+    return fx.sat(fx.rs(fx.rs(total * fx.read_mantissa(m)[:, None], 12) * scale[:, 0], shift))
 
 
 def _linear(call: Call) -> tuple[Tensor, ...]:
@@ -133,12 +145,12 @@ def _linear(call: Call) -> tuple[Tensor, ...]:
     if call.param("bias"):
         y = fx.sat(y + fx.sat(call.weights[2].to(torch.int64)))
     if call.param("residual"):
-        y = fx.sat(y + call.inputs[3])
+        y = fx.sat(y + _rows(call, 3))
     return (y.to(torch.int32),)
 
 
 def _by_head(call: Call) -> Tensor:
-    return call.inputs[0].view(-1, call.param("heads"), call.param("head_dim")).to(torch.int64)
+    return _rows(call, 0).view(-1, call.param("heads"), call.param("head_dim"))
 
 
 def _rope_quantise(call: Call) -> tuple[Tensor, ...]:
@@ -166,7 +178,7 @@ def _value_layout(call: Call) -> tuple[Tensor, ...]:
 
 
 def _silu_product(call: Call) -> tuple[Tensor, ...]:
-    g, u = call.inputs[0].to(torch.int64), call.inputs[1].to(torch.int64)
+    g, u = _rows(call, 0), _rows(call, 1)
     sigmoid = fx.sigmoid(g, call.weights[0].to(torch.int64))
     y = fx.rs(fx.rs(g * sigmoid, 23) * u, 12)
     return (fx.sat(y).to(torch.int32),)
@@ -174,12 +186,12 @@ def _silu_product(call: Call) -> tuple[Tensor, ...]:
 
 def _position_embed(call: Call) -> tuple[Tensor, ...]:
     placed = call.weights[0][call.batch.positions.to(torch.int64)].to(torch.int64) << call.param("shift")
-    return (fx.sat(call.inputs[0] + placed).to(torch.int32),)
+    return (fx.sat(_rows(call, 0) + placed).to(torch.int32),)
 
 
 def _normalise(call: Call) -> tuple[Tensor, ...]:
-    x, size = call.inputs[0], call.param("size")
-    y = x.view(len(x), call.param("groups"), size).to(torch.int64)
+    x, size = _rows(call, 0), call.param("size")
+    y = x.view(len(x), call.param("groups"), size)
     if call.param("centred"):
         y = fx.sat(y - y.sum(dim=-1, keepdim=True) // size)
     largest = y.abs().amax(dim=-1, keepdim=True).clamp(min=1)
@@ -193,7 +205,7 @@ def _normalise(call: Call) -> tuple[Tensor, ...]:
 
 
 def _gelu(call: Call) -> tuple[Tensor, ...]:
-    return (fx.gelu(call.inputs[0].to(torch.int64), call.weights[0].to(torch.int64)).to(torch.int32),)
+    return (fx.gelu(_rows(call, 0), call.weights[0].to(torch.int64)).to(torch.int32),)
 
 
 def _row_layout(call: Call) -> tuple[Tensor, ...]:
@@ -201,21 +213,21 @@ def _row_layout(call: Call) -> tuple[Tensor, ...]:
 
 
 def _prefix_mean(call: Call) -> tuple[Tensor, ...]:
-    columns = call.inputs[0].to(torch.int64)
+    columns = _rows(call, 0)
     parts = [columns[:, part.first : part.first + part.count].cumsum(dim=1) for part in call.batch.sequences]
     means = [part // torch.arange(1, part.shape[1] + 1, device=part.device) for part in parts]
     return (torch.cat(means, dim=1).t().to(torch.int32).contiguous(),)
 
 
 def _attend_sequence(call: Call, part: SequenceRows, number: int) -> Tensor:
-    """Append the new keys and values of one sequence, then attend its new positions; i32[count, H * D]."""
+    """Append one sequence's new keys and values, scales as they are read, then attend; i32[count, H * D]."""
     rows, start, end = slice(part.first, part.first + part.count), part.state.length, part.state.length + part.count
     cache, (k, km, ke, values, magnitudes) = part.state.caches[number], call.inputs[3:]
     cache.keys[:, start:end] = k[rows].transpose(0, 1)
-    cache.mantissas[:, start:end] = km[rows].t()
-    cache.exponents[:, start:end] = ke[rows].t()
+    cache.mantissas[:, start:end] = fx.read_mantissa(km[rows].t())
+    cache.exponents[:, start:end] = fx.read_exponent(ke[rows].t())
     cache.values[:, :, start:end] = values[:, :, rows]
-    cache.magnitudes[:, start:end] = magnitudes[:, rows]
+    cache.magnitudes[:, start:end] = fx.read_maximum(magnitudes[:, rows])
     pieces = []
     for first in range(part.first, part.first + part.count, QUERY_ROWS):
         count = min(QUERY_ROWS, part.first + part.count - first)
@@ -246,8 +258,8 @@ def _attend_rows(call: Call, part: SequenceRows, number: int, first: int, count:
     allowed = _allowed(positions, end, window)
     q, qm, qe = (_grouped(x[rows], groups) for x in call.inputs[:3])
     dots = _exact_matmul(q, cache.keys[:, :end].transpose(1, 2), 127 * 127 * size)
-    qs = fx.rs(qm.to(torch.int64) * call.param("scale"), 16)
-    shift = 11 - qe.to(torch.int64)[..., None] - cache.exponents[:, None, :end].to(torch.int64)
+    qs = fx.rs(fx.read_mantissa(qm).to(torch.int64) * call.param("scale"), 16)
+    shift = 11 - fx.read_exponent(qe).to(torch.int64)[..., None] - cache.exponents[:, None, :end].to(torch.int64)
     scores = fx.rs(dots * qs[..., None], 12) * cache.mantissas[:, None, :end].to(torch.int64)
     scores = fx.sat(fx.rs(scores, shift))
     top = scores.masked_fill(~allowed, -(1 << 62)).amax(dim=-1, keepdim=True)
@@ -286,10 +298,10 @@ def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Ten
 
 def _sampling_keys(call: Call) -> Tensor:
     """What the argmax is taken of: the logits, or scaled logits plus noise; int64[n, V]."""
-    logits_of = call.inputs[0]
+    logits_of = _rows(call, 0)
     entries, table = torch.arange(call.param("vocab"), device=logits_of.device), call.weights[0].to(torch.int64)
     rows = []
-    for logits, (beta, key0, key1) in zip(logits_of.to(torch.int64), call.batch.sampling.tolist(), strict=True):
+    for logits, (beta, key0, key1) in zip(logits_of, call.batch.sampling.tolist(), strict=True):
         noisy = fx.sat(fx.rs(logits * beta, 12)) + fx.gumbel(entries, key0, key1, table) if beta else logits
         rows.append(noisy)
     return torch.stack(rows) if rows else torch.zeros(0, len(entries), dtype=torch.int64, device=logits_of.device)
@@ -309,14 +321,14 @@ def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
 
 
 def _sample(call: Call) -> tuple[Tensor, ...]:
-    best, index = call.inputs
+    best, index = fx.read_best(call.inputs[0]), call.inputs[1]
     blocks = torch.arange(best.shape[1], device=best.device)
     chosen = torch.where(best == best.amax(dim=1, keepdim=True), blocks, len(blocks)).amin(dim=1)
     return (index.gather(1, chosen[:, None])[:, 0],)
 
 
 def _route(call: Call) -> tuple[Tensor, ...]:
-    ordered, experts = torch.sort(call.inputs[0].to(torch.int64), dim=1, descending=True, stable=True)
+    ordered, experts = torch.sort(_rows(call, 0), dim=1, descending=True, stable=True)
     top = ordered[:, : call.param("slots")]
     power = fx.exp2n(top[:, :1] - top, call.weights[0].to(torch.int64))
     total = power.sum(dim=1, keepdim=True).clamp(min=1)
@@ -333,7 +345,7 @@ def _expert_linear(call: Call) -> tuple[Tensor, ...]:
         y[rows] = _matrix_product(call, rows, *call.weights[2 * number : 2 * number + 2])
     if call.param("combine"):
         gate = call.inputs[4][:, slot : slot + 1].to(torch.int64).clamp(0, fx.GATE_ONE)
-        y = fx.sat(call.inputs[5] + fx.rs(y * gate, 16))
+        y = fx.sat(_rows(call, 5) + fx.rs(y * gate, 16))
     return (y.to(torch.int32),)
 
 

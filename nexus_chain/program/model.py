@@ -94,10 +94,23 @@ def check_weights(specs: tuple[TensorSpec, ...], weights: Mapping[str, Tensor]) 
             )
 
 
+def read_weight(name: str, tensor: Tensor) -> Tensor:
+    """A weight as ops read it, whatever its bits: the tensor itself where they are in the ranges of its name.
+
+    Leaves out what every op does for itself: saturating biases and gains.
+    """
+    ranges = _ranges(name)
+    if not ranges:
+        return tensor
+    low, high = (torch.tensor(bounds, dtype=tensor.dtype, device=tensor.device) for bounds in zip(*ranges, strict=True))
+    read = torch.minimum(torch.maximum(tensor, low), high)
+    return tensor if torch.equal(read, tensor) else read
+
+
 def check_weight_ranges(specs: tuple[TensorSpec, ...], weights: Mapping[str, Tensor]) -> None:
     """Raise :class:`TensorMismatchError` where normalising a read would change a weight.
 
-    After this an executor may read tables and scales as they are.
+    Honest weights never do; :func:`read_weight` is what such others would be read as.
     """
     for spec in specs:
         for column, (low, high) in enumerate(_ranges(spec.name)):

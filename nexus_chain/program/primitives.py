@@ -17,6 +17,7 @@ SQUARES_MAX = 2**61 - 1
 EXP2_ONE = 2**23
 PHI_ONE = 2**23
 LOG2_ONE = 2**24
+BEST_LIMIT = 2**40
 GATE_ONE = 2**16  # an expert's whole share of a row
 LEVELS = {8: 127, 15: 16383}
 ATTENTION_LEVELS = 16256
@@ -33,6 +34,26 @@ def rs(x: Tensor, shift: Tensor | int) -> Tensor:
 def sat(x: Tensor) -> Tensor:
     """Clamp to [-(2^31 - 1), 2^31 - 1]."""
     return x.clamp(-SATURATION, SATURATION)
+
+
+def read_maximum(x: Tensor) -> Tensor:
+    """A row maximum as ops read it: any bits become a divisor."""
+    return x.clamp(1, SATURATION)
+
+
+def read_mantissa(x: Tensor) -> Tensor:
+    """A mantissa as ops read it."""
+    return x.clamp(0, MANTISSA_MAX)
+
+
+def read_exponent(x: Tensor) -> Tensor:
+    """An exponent as ops read it."""
+    return x.clamp(-EXPONENT_LIMIT, EXPONENT_LIMIT)
+
+
+def read_best(x: Tensor) -> Tensor:
+    """The largest key of a block of the vocabulary as ``sample`` reads it."""
+    return x.clamp(-BEST_LIMIT, BEST_LIMIT)
 
 
 def bit_length(x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlparse
 
 from nexus_chain.certificates.unixfs import CHUNK_BYTES, blocks_of
 
-_START_SECONDS = 60
+_START_SECONDS = 240
 BLOCKS: dict[str, bytes] = {}
 PINS: set[str] = set()
 

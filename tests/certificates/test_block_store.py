@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from waiting import wait_until
 
 from nexus_chain.certificates.block_store import BlockStore, FirstOf, copy_file, fetch_file
 from nexus_chain.certificates.cid import Cid
@@ -102,9 +102,7 @@ def test_kill_while_writing_leaves_no_partial_block(tmp_path: Path) -> None:
         "while True:\n    store.add_bytes(os.urandom(300_000))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(root)])
-    deadline = time.monotonic() + 60
-    while len(block_names(root)) < 30 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(block_names(root)) >= 30)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     store, names = BlockStore(root), block_names(root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from waiting import WAIT
 from web3.types import RPCEndpoint
 
 from nexus_chain.chain.errors import TransactionError
@@ -37,6 +38,7 @@ def test_the_next_transaction_takes_the_place_of_a_stuck_one(chain: LocalChain) 
     request(chain, "evm_mine")
     assert eth.get_transaction_count(wallet.address, "latest") == 0, "too cheap by now"
     request(chain, "evm_setAutomine", True)
+    sender.timeout = WAIT
     mined = sender.transfer(TO, 2)
     assert eth.get_transaction(mined.receipt["transactionHash"])["nonce"] == 0
     assert eth.get_balance(chain.web3.to_checksum_address(TO)) == 2
@@ -50,5 +52,6 @@ def test_a_transaction_that_was_mined_after_all_is_not_replaced(chain: LocalChai
         sender.transfer(TO, 1)
     request(chain, "evm_mine")
     request(chain, "evm_setAutomine", True)
+    sender.timeout = WAIT
     sender.transfer(TO, 2)
     assert chain.web3.eth.get_balance(chain.web3.to_checksum_address(TO)) == 3

@@ -6,11 +6,12 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from waiting import WAIT
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
@@ -118,7 +119,7 @@ class NodeProcess:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One command, to its end."""
-        return subprocess.run(self.command(*words), cwd=ROOT, capture_output=True, text=True, timeout=120)
+        return subprocess.run(self.command(*words), cwd=ROOT, capture_output=True, text=True, timeout=WAIT)
 
     def start(self) -> str:
         """Start the daemon and wait until it serves; the line that says so."""
@@ -146,7 +147,7 @@ class NodeProcess:
 
     def _reap(self) -> str:
         assert self.process is not None
-        said, _ = self.process.communicate(timeout=60)
+        said, _ = self.process.communicate(timeout=WAIT)
         self.code = self.process.returncode
         self.process = None
         return said
@@ -156,11 +157,3 @@ class NodeProcess:
         record = self.network.user.nodes.node(self.address)
         layers = (self.start_layer, self.end_layer)
         return NodeContact(self.address, record.endpoint, record.tls_key_hash, record.receipt_key, *layers, PRICE)
-
-
-def wait_until(holds: object, seconds: float = 30.0) -> None:
-    """Wait until ``holds()`` is true."""
-    deadline = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from network import PRICE, Network, NodeProcess, network, wait_until
+from network import PRICE, Network, NodeProcess, network
+from waiting import wait_until
 from workplace import PROMPT, make_order, whole_answer
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.errors import NodeRefusedError, NodeUnreachableError
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, require_signer
+from nexus_chain.market.settlement import settled
 from node.proto import shard_pb2 as wire
 from node.proto.digests import rows_request_digest
 from node.proto.tls_peer import TlsPeer, dial
@@ -248,8 +250,7 @@ def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
     net: Network, client: Client, pair: list[NodeProcess]
 ) -> None:
     client.begin()
-    market, vault = net.user.market, net.user.vault.address
-    before = market.balance_of(vault)
+    market = net.user.market
     net.user.market.close(client.session)
     for node in pair:
         wait_until(lambda node=node: market.line_of(client.session, node.address).cumulative == 5 * PRICE)
@@ -257,7 +258,8 @@ def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
     for node in pair:
         wait_until(lambda node=node: market.line_of(client.session, node.address).settled)
         wait_until(lambda node=node: market.balance_of(node.address) == 0)
-    assert market.balance_of(vault) - before == 2 * (5 * PRICE // 10)
+    sums = settled(net.user, session=client.session)
+    assert (sums.lines, sums.to_vault) == (2, 2 * (5 * PRICE // 10))
 
 
 # --------------------------------------------------------------------- bad starts

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from waiting import WAIT, wait_until
 from workplace import MODEL
 
 from nexus_chain.engine.fast import Engine
@@ -38,9 +39,9 @@ class WatchedEngine:
 
     def forward(self, batch: Sequence[tuple[Any, Tensor]]) -> list[Tensor]:
         self.entered.set()
-        assert self.gate.wait(20)
+        assert self.gate.wait(WAIT)
         self.batches.append([len(rows) for _, rows in batch])
-        assert self.tickets is None or self.tickets.acquire(timeout=20)
+        assert self.tickets is None or self.tickets.acquire(timeout=WAIT)
         if self.raises is not None:
             raise self.raises
         return self.engine.forward(batch)
@@ -73,15 +74,14 @@ def compute_together(
     engine.gate.clear()
     engine.entered.clear()
     first = callers.submit(scheduler.compute, engine.open(1), tokens(1, 0))
-    assert engine.entered.wait(10)
+    assert engine.entered.wait(WAIT)
     futures = []
     for state, rows in works:
         futures.append(callers.submit(scheduler.compute, state, rows))
-        while len(scheduler._waiting) <= len(futures):
-            time.sleep(0.001)
+        wait_until(lambda: len(scheduler._waiting) > len(futures), pause=0.001)
     engine.gate.set()
-    first.result(20)
-    return [future.result(20) for future in futures]
+    first.result(WAIT)
+    return [future.result(WAIT) for future in futures]
 
 
 def test_waiting_orders_share_a_batch_and_get_what_they_get_alone(
@@ -114,16 +114,15 @@ def test_whoever_is_through_does_not_wait_for_the_long_prompt_beside_it(
     scheduler = Scheduler(engine, Stopwatch(), batch_rows=8)
     engine.gate.clear()
     long = callers.submit(scheduler.compute, engine.open(40), tokens(40, 1))
-    assert engine.entered.wait(10)
+    assert engine.entered.wait(WAIT)
     short = callers.submit(scheduler.compute, engine.open(2), tokens(2, 2))
-    while len(scheduler._waiting) < 2:
-        time.sleep(0.001)
+    wait_until(lambda: len(scheduler._waiting) == 2, pause=0.001)
     engine.tickets = threading.Semaphore(2)  # the slice that is computed, and the batch with both
     engine.gate.set()
-    assert torch.equal(short.result(5), alone(tokens(2, 2), 2))
+    assert torch.equal(short.result(WAIT), alone(tokens(2, 2), 2))
     assert not long.done()
     engine.tickets.release(100)
-    assert torch.equal(long.result(20), alone(tokens(40, 1), 40))
+    assert torch.equal(long.result(WAIT), alone(tokens(40, 1), 40))
     scheduler.stop()
 
 
@@ -137,12 +136,11 @@ def test_what_the_engine_raises_reaches_all_in_the_batch_and_leaves_nothing_behi
     engine.gate.clear()
     engine.raises = Panic()
     futures = [callers.submit(scheduler.compute, engine.open(2), tokens(2, seed)) for seed in range(3)]
-    while len(scheduler._waiting) < len(futures):
-        time.sleep(0.001)
+    wait_until(lambda: len(scheduler._waiting) == len(futures), pause=0.001)
     engine.gate.set()
     for future in futures:
         with pytest.raises(Panic):
-            future.result(5)
+            future.result(WAIT)
     engine.raises = None
     assert torch.equal(scheduler.compute(engine.open(2), tokens(2, 1)), alone(tokens(2, 1), 2))
     assert engine.batches[-1] == [2]
@@ -175,7 +173,7 @@ def test_failing_batch_fails_its_orders_and_not_the_scheduler(
     futures = [callers.submit(scheduler.compute, engine.open(2), tokens(2, seed)) for seed in range(4)]
     for future in futures:
         with pytest.raises(RuntimeError, match="broken"):
-            future.result(20)
+            future.result(WAIT)
     engine.raises = None
     assert torch.equal(scheduler.compute(engine.open(2), tokens(2, 1)), alone(tokens(2, 1), 2))
     scheduler.stop()
@@ -198,7 +196,7 @@ def test_one_thread_at_a_time_has_the_engine(engine: WatchedEngine, callers: Thr
     engine.engine.forward = watched  # type: ignore[method-assign]
     futures = [callers.submit(scheduler.compute, engine.open(3), tokens(3, seed)) for seed in range(40)]
     for seed, future in enumerate(futures):
-        assert torch.equal(future.result(20), alone(tokens(3, seed), 3))
+        assert torch.equal(future.result(WAIT), alone(tokens(3, seed), 3))
     scheduler.stop()
 
 
@@ -207,12 +205,11 @@ def test_stopping_finishes_what_was_taken_and_takes_no_more(engine: WatchedEngin
     scheduler = Scheduler(engine, stopwatch)
     engine.gate.clear()
     futures = [callers.submit(scheduler.compute, engine.open(3), tokens(3, seed)) for seed in range(3)]
-    while len(scheduler._waiting) < len(futures):
-        time.sleep(0.001)
+    wait_until(lambda: len(scheduler._waiting) == len(futures), pause=0.001)
     stopping = callers.submit(scheduler.stop)
     engine.gate.set()
-    stopping.result(20)
-    assert sum(len(future.result(20)) for future in futures) == 3
+    stopping.result(WAIT)
+    assert sum(len(future.result(WAIT)) for future in futures) == 3
     assert stopwatch.forward > 0
     with pytest.raises(StoppingError):
         scheduler.compute(engine.open(1), tokens(1, 1))

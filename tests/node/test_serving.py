@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from waiting import WAIT
 from workplace import CAP, DOMAIN, PRICE, PROMPT, SESSION, Answer, LocalNode, make_order, whole_answer
 
 from nexus_chain.chain.wallet import Wallet
@@ -403,13 +404,13 @@ def test_shutdown_finishes_the_open_chunk_and_begins_no_other(answer: Answer, no
     answer.pay(20)
     answer.decode(2)
     for node in nodes:
-        drained = threading.Thread(target=node.core.serving.drain, args=(10.0,))
+        drained = threading.Thread(target=node.core.serving.drain, args=(2 * WAIT,))
         drained.start()
         node.drained = drained  # type: ignore[attr-defined]
     answer.decode(3)
     answer.close(10)
     for node in nodes:
-        node.drained.join(timeout=5)  # type: ignore[attr-defined]
+        node.drained.join(timeout=WAIT)  # type: ignore[attr-defined]
         assert not node.drained.is_alive()  # type: ignore[attr-defined]
     with pytest.raises(StoppingError):
         answer.decode(1)

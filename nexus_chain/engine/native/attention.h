@@ -304,9 +304,9 @@ static void attend(const AttentionShape *a, const AttentionItem *w, char *scratc
         const int64_t head = head_row(a, w, r);
         int64_t from, to;
         allowed_keys(a, w, r, &from, &to);
-        int64_t qs = round_shift((int64_t)((const int32_t *)s->in[1])[head] * a->scale, 16);
-        b.total[r] = softmax_weights(b.scores + r * w->length, from, to, qs, ((const int32_t *)s->in[2])[head], km, ke,
-                                     s->weight[0]);
+        const int64_t qs = round_shift(read_mantissa(((const int32_t *)s->in[1])[head]) * a->scale, 16);
+        const int64_t qe = read_exponent(((const int32_t *)s->in[2])[head]);
+        b.total[r] = softmax_weights(b.scores + r * w->length, from, to, qs, qe, km, ke, s->weight[0]);
     }
     memset(b.out, 0, (size_t)(rows * a->size * 8));
     for (int64_t start = 0; start < w->length;) {

@@ -5,6 +5,7 @@
 #ifndef NEXUS_ENCODER_H
 #define NEXUS_ENCODER_H
 
+#include "fixed_point.h"
 #include "steps.h"
 
 #define MEAN_COLUMNS 64
@@ -16,7 +17,7 @@ static void mean_columns(const int32_t *restrict x, int64_t stride, int64_t coun
     int64_t sums[MEAN_COLUMNS] = {0};
     for (int64_t t = 0; t < count; t++)
         for (int64_t i = 0; i < columns; i++) {
-            sums[i] += x[i * stride + t];
+            sums[i] += read_element(x[i * stride + t]);
             out[t * width + i] = (int32_t)__builtin_floor((double)sums[i] / (double)(t + 1));
         }
 }

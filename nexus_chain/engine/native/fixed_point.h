@@ -21,6 +21,15 @@ static inline int64_t saturate(int64_t x) {
     return x < -SATURATION ? -SATURATION : x;
 }
 
+static inline int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : (x > high ? high : x); }
+
+/* What every kernel makes of the bits that it finds, so that it takes any: "reads are normalised" in
+ * nexus_chain/program/OPERATORS.md. Elements of rows, row maxima, mantissas and exponents. */
+static inline int32_t read_element(int32_t x) { return x < -INT32_MAX ? -INT32_MAX : x; }
+static inline int32_t read_maximum(int32_t a) { return a < 1 ? 1 : a; }
+static inline int32_t read_mantissa(int32_t m) { return (int32_t)clamp(m, 0, 65535); }
+static inline int32_t read_exponent(int32_t e) { return (int32_t)clamp(e, -128, 128); }
+
 /* Number of bits of x >= 0; 0 for 0. */
 static inline int64_t bit_length(int64_t x) { return x ? 64 - __builtin_clzll((uint64_t)x) : 0; }
 

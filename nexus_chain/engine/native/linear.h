@@ -164,15 +164,15 @@ static const int32_t *gate_of(const Step *s, int64_t t) {
 }
 
 static void apply_gate(int64_t *value, int64_t count, int64_t gate) {
-    gate = gate < 0 ? 0 : (gate > 65536 ? 65536 : gate);
+    gate = clamp(gate, 0, 65536);
     for (int64_t i = 0; i < count; i++) value[i] = round_shift(value[i] * gate, 16);
 }
 
 /* Output row t, columns [n, n + count): accumulators to saturated integers. */
 static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, int64_t t, int64_t n, int64_t count) {
     const Step *s = l->step;
-    const int64_t m = ((const int32_t *)s->in[1])[t];
-    const int64_t shift = -(((const int32_t *)s->in[2])[t] + l->fraction + 12);
+    const int64_t m = read_mantissa(((const int32_t *)s->in[1])[t]);
+    const int64_t shift = -(read_exponent(((const int32_t *)s->in[2])[t]) + l->fraction + 12);
     const int32_t *restrict scale = w->scale + 2 * n;
     const int32_t *restrict bias = w->bias ? w->bias + n : 0;
     const int32_t *restrict residual = s->in[3] ? (const int32_t *)s->in[3] + t * l->columns + n : 0;
@@ -187,7 +187,7 @@ static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, i
         for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + saturate(bias[i]));
     if (gate_of(s, t)) apply_gate(value, count, *gate_of(s, t));
     if (residual)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + residual[i]);
+        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + read_element(residual[i]));
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
 }
 
@@ -238,8 +238,7 @@ static void linear(const Step *s, int64_t rows, int64_t threads, int64_t *cursor
 }
 
 static int64_t expert_of(const Step *s, int64_t t) {
-    const int64_t expert = ((const int32_t *)s->in[4])[t * s->p[5] + s->p[6]];
-    return expert < 0 ? 0 : (expert >= s->p[4] ? s->p[4] - 1 : expert);
+    return clamp(((const int32_t *)s->in[4])[t * s->p[5] + s->p[6]], 0, s->p[4] - 1);
 }
 
 /* Every thread sorts the rows by expert for itself: far cheaper than waiting for one that does. */

@@ -8,6 +8,8 @@
 #include "fixed_point.h"
 #include "steps.h"
 
+#define MOST_SQUARES (((int64_t)1 << 61) - 1) /* what the sum of squares of a row is read as, at most */
+
 static inline int64_t square_shift(int64_t largest) {
     int64_t h = bit_length(largest) - 23;
     return h > 0 ? h : 0;
@@ -28,7 +30,7 @@ static inline int64_t floor_quotient(int64_t a, int64_t b) { return a / b - (a %
 
 static int64_t floor_mean(const int32_t *restrict x, int64_t n) {
     int64_t sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += x[i];
+    for (int64_t i = 0; i < n; i++) sum += read_element(x[i]);
     return floor_quotient(sum, n);
 }
 
@@ -38,7 +40,7 @@ static void normalise_group(const int32_t *restrict x, int64_t n, int centred, i
     const int64_t mean = centred ? floor_mean(x, n) : 0;
     int32_t largest = 1;
     for (int64_t i = 0; i < n; i++) {
-        int32_t y = (int32_t)saturate(x[i] - mean), a = y < 0 ? -y : y;
+        int32_t y = (int32_t)saturate(read_element(x[i]) - mean), a = y < 0 ? -y : y;
         out[i] = y;
         largest = a > largest ? a : largest;
     }

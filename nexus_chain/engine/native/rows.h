@@ -16,17 +16,16 @@ static void embed(const Step *s, int64_t from, int64_t to) {
     const int64_t vocabulary = s->p[0], width = s->p[1], shift = s->p[2];
     for (int64_t t = from; t < to; t++) {
         int64_t token = ((const int32_t *)s->in[0])[t];
-        token = token < 0 ? 0 : (token >= vocabulary ? vocabulary - 1 : token);
-        const int16_t *restrict source = (const int16_t *)s->weight[0] + token * width;
+        const int16_t *restrict source = (const int16_t *)s->weight[0] + clamp(token, 0, vocabulary - 1) * width;
         int32_t *restrict out = (int32_t *)s->out[0] + t * width;
         for (int64_t i = 0; i < width; i++) out[i] = (int32_t)saturate((int64_t)source[i] << shift);
     }
 }
 
-static int64_t largest_magnitude(const int32_t *restrict x, int64_t n) {
+static int32_t largest_magnitude(const int32_t *restrict x, int64_t n) {
     int32_t largest = 1;
     for (int64_t i = 0; i < n; i++) {
-        int32_t a = x[i] < 0 ? -x[i] : x[i];
+        int32_t y = read_element(x[i]), a = y < 0 ? -y : y;
         largest = a > largest ? a : largest;
     }
     return largest;
@@ -35,42 +34,52 @@ static int64_t largest_magnitude(const int32_t *restrict x, int64_t n) {
 static void row_max(const Step *s, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++)
         ((int32_t *)s->out[0])[t] =
-            (int32_t)largest_magnitude((const int32_t *)s->in[0] + t * s->p[0] + s->p[1], s->p[2] - s->p[1]);
+            largest_magnitude((const int32_t *)s->in[0] + t * s->p[0] + s->p[1], s->p[2] - s->p[1]);
+}
+
+/* x moved to [-a, a]; short of types wider than its own, so that loops over it vectorise well. */
+static inline int32_t inside(int32_t x, int32_t a) {
+    x = x < -a ? -a : x;
+    return x > a ? a : x;
 }
 
 static void row_squares(const Step *s, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++) {
         const int32_t *restrict x = (const int32_t *)s->in[0] + t * s->p[0];
-        const int h = (int)square_shift(((const int32_t *)s->in[1])[t]);
+        const int32_t a = read_maximum(((const int32_t *)s->in[1])[t]);
+        const int h = (int)square_shift(a);
         int64_t sum = 0;
-        for (int64_t i = s->p[1]; i < s->p[2]; i++) sum += (int64_t)(x[i] >> h) * (x[i] >> h);
+        for (int64_t i = s->p[1]; i < s->p[2]; i++) {
+            const int32_t y = inside(x[i], a) >> h;
+            sum += (int64_t)y * y;
+        }
         ((int64_t *)s->out[0])[t] = sum;
     }
 }
 
 static void norm_scale(const Step *s, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++) {
-        norm_scale_of(((const int32_t *)s->in[0])[t], ((const int64_t *)s->in[1])[t], s->p[0],
-                      (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
+        norm_scale_of(read_maximum(((const int32_t *)s->in[0])[t]), clamp(((const int64_t *)s->in[1])[t], 0, MOST_SQUARES),
+                      s->p[0], (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
     }
 }
 
 static void row_scale(const Step *s, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++)
-        scale16(((const int32_t *)s->in[0])[t], (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
+        scale16(read_maximum(((const int32_t *)s->in[0])[t]), (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
 }
 
-/* out[i] = round(x[i] * 127 / a) */
-static void quantise8(const int32_t *restrict x, int64_t n, int64_t a, int8_t *restrict out) {
+/* out[i] = round(x[i] * 127 / a), a >= 1 */
+static void quantise8(const int32_t *restrict x, int64_t n, int32_t a, int8_t *restrict out) {
     int64_t shift, inverse = quantiser(a, 127, &shift), half = (int64_t)1 << (shift - 1);
-    for (int64_t i = 0; i < n; i++) out[i] = (int8_t)((x[i] * inverse + half) >> shift);
+    for (int64_t i = 0; i < n; i++) out[i] = (int8_t)((inside(x[i], a) * inverse + half) >> shift);
 }
 
 /* The same with 16383, as planes q >> 7 and q & 127. */
-static void quantise15(const int32_t *restrict x, int64_t n, int64_t a, int8_t *restrict high, int8_t *restrict low) {
+static void quantise15(const int32_t *restrict x, int64_t n, int32_t a, int8_t *restrict high, int8_t *restrict low) {
     int64_t shift, inverse = quantiser(a, 16383, &shift), half = (int64_t)1 << (shift - 1);
     for (int64_t i = 0; i < n; i++) {
-        int32_t q = (int32_t)((x[i] * inverse + half) >> shift);
+        int32_t q = (int32_t)((inside(x[i], a) * inverse + half) >> shift);
         high[i] = (int8_t)(q >> 7);
         low[i] = (int8_t)(q & 127);
     }
@@ -80,7 +89,7 @@ static void quantise(const Step *s, int64_t from, int64_t to) {
     const int64_t n = s->p[2] - s->p[1];
     for (int64_t t = from; t < to; t++) {
         const int32_t *x = (const int32_t *)s->in[0] + t * s->p[0] + s->p[1];
-        const int64_t a = ((const int32_t *)s->in[1])[t];
+        const int32_t a = read_maximum(((const int32_t *)s->in[1])[t]);
         int8_t *out = s->out[0];
         if (s->p[3] == 8) {
             quantise8(x, n, a, out + t * n);
@@ -99,13 +108,14 @@ static void rope_quantise(const Step *s, const Batch *b, int64_t from, int64_t t
             const int64_t row = t * heads + h;
             const int32_t *restrict x = (const int32_t *)s->in[0] + row * size;
             for (int64_t i = 0; i < half; i++) {
-                int64_t cosine = wave[i], sine = wave[half + i];
-                turned[i] = (int32_t)saturate(round_shift(x[i] * cosine - x[half + i] * sine, 15));
-                turned[half + i] = (int32_t)saturate(round_shift(x[half + i] * cosine + x[i] * sine, 15));
+                const int64_t cosine = wave[i], sine = wave[half + i];
+                const int32_t first = read_element(x[i]), second = read_element(x[half + i]);
+                turned[i] = (int32_t)saturate(round_shift(first * cosine - second * sine, 15));
+                turned[half + i] = (int32_t)saturate(round_shift(second * cosine + first * sine, 15));
             }
-            int64_t a = largest_magnitude(turned, size);
+            int32_t a = largest_magnitude(turned, size);
             quantise8(turned, size, a, (int8_t *)s->out[0] + row * size);
-            ((int32_t *)s->out[1])[row] = (int32_t)a;
+            ((int32_t *)s->out[1])[row] = a;
             scale16(a, (int32_t *)s->out[2] + row, (int32_t *)s->out[3] + row);
         }
     }
@@ -115,9 +125,9 @@ static void value_quantise(const Step *s, int64_t from, int64_t to) {
     const int64_t size = s->p[1];
     for (int64_t row = from * s->p[0]; row < to * s->p[0]; row++) {
         const int32_t *x = (const int32_t *)s->in[0] + row * size;
-        int64_t a = largest_magnitude(x, size);
+        int32_t a = largest_magnitude(x, size);
         quantise8(x, size, a, (int8_t *)s->out[0] + row * size);
-        ((int32_t *)s->out[1])[row] = (int32_t)a;
+        ((int32_t *)s->out[1])[row] = a;
     }
 }
 
@@ -140,7 +150,7 @@ static const Sequence *sequence_of(const Batch *b, int64_t row) {
     return b->sequence + low;
 }
 
-/* Keys and values of the new positions go into their sequence's cache. */
+/* Keys and values of the new positions go into their sequence's cache, scales as attention reads them. */
 static void append(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t heads = s->p[1], size = s->p[2], rows = b->rows;
     for (int64_t t = from; t < to; t++) {
@@ -150,11 +160,11 @@ static void append(const Step *s, const Batch *b, int64_t from, int64_t to) {
         for (int64_t g = 0; g < heads; g++) {
             const int64_t head = t * heads + g, slot = g * capacity + j;
             memcpy(cache->keys + slot * size, (const int8_t *)s->in[0] + head * size, (size_t)size);
-            cache->mantissas[slot] = ((const int32_t *)s->in[1])[head];
-            cache->exponents[slot] = ((const int32_t *)s->in[2])[head];
+            cache->mantissas[slot] = read_mantissa(((const int32_t *)s->in[1])[head]);
+            cache->exponents[slot] = read_exponent(((const int32_t *)s->in[2])[head]);
             for (int64_t i = 0; i < size; i++)
                 cache->values[(g * size + i) * capacity + j] = ((const int8_t *)s->in[3])[(g * size + i) * rows + t];
-            cache->magnitudes[slot] = ((const int32_t *)s->in[4])[g * rows + t];
+            cache->magnitudes[slot] = read_maximum(((const int32_t *)s->in[4])[g * rows + t]);
         }
     }
 }
@@ -168,7 +178,7 @@ static void silu_tile(const int32_t *restrict gate, const int32_t *restrict up, 
                       const int32_t *restrict table) {
     int32_t power[SILU_TILE], above[SILU_TILE];
     for (int64_t i = 0; i < n; i++) {
-        int64_t g = gate[i], magnitude = g < 0 ? -g : g;
+        int64_t g = read_element(gate[i]), magnitude = g < 0 ? -g : g;
         power[i] = exponent_cut((magnitude * 23637 + 1024) >> 11);
     }
     exp2_negative(power, n, table);
@@ -179,8 +189,8 @@ static void silu_tile(const int32_t *restrict gate, const int32_t *restrict up, 
     for (int64_t i = 0; i < n; i++)
         above[i] = (int32_t)((double)above[i] * 8388608.0 / (double)((1 << 23) + power[i]));
     for (int64_t i = 0; i < n; i++) {
-        int64_t y = ((int64_t)gate[i] * above[i] + (1 << 22)) >> 23;
-        out[i] = (int32_t)saturate((y * up[i] + 2048) >> 12);
+        int64_t y = ((int64_t)read_element(gate[i]) * above[i] + (1 << 22)) >> 23;
+        out[i] = (int32_t)saturate((y * read_element(up[i]) + 2048) >> 12);
     }
 }
 
@@ -196,12 +206,13 @@ static void gelu(const Step *s, int64_t from, int64_t to) {
     const int32_t *restrict x = (const int32_t *)s->in[0], *restrict table = s->weight[0];
     int32_t *restrict out = s->out[0];
     for (int64_t i = from * s->p[0]; i < to * s->p[0]; i++) {
-        int32_t a = x[i] < 0 ? -x[i] : x[i];
+        const int32_t y = read_element(x[i]);
+        int32_t a = y < 0 ? -y : y;
         a = a > 1 << 15 ? 1 << 15 : a;
         const int32_t k = a >> 6 < 511 ? a >> 6 : 511, r = a - (k << 6); /* r is 64 at the end of the table */
         int32_t p = table[k] + (((table[k + 1] - table[k]) * r + 32) >> 6);
-        p = x[i] < 0 ? (1 << 23) - p : p;
-        out[i] = (int32_t)saturate(((int64_t)x[i] * p + (1 << 22)) >> 23);
+        p = y < 0 ? (1 << 23) - p : p;
+        out[i] = (int32_t)saturate(((int64_t)y * p + (1 << 22)) >> 23);
     }
 }
 
@@ -213,7 +224,7 @@ static void choose_experts(const int32_t *restrict logits, int64_t experts, int6
     for (int64_t slot = 0; slot < slots; slot++) {
         int64_t best = -1;
         for (int64_t x = 0; x < experts; x++)
-            if (!(taken >> x & 1) && (best < 0 || logits[x] > logits[best])) best = x;
+            if (!(taken >> x & 1) && (best < 0 || read_element(logits[x]) > read_element(logits[best]))) best = x;
         taken |= (uint64_t)1 << best;
         index[slot] = (int32_t)best;
     }
@@ -227,7 +238,8 @@ static void route(const Step *s, int64_t from, int64_t to) {
         int32_t power[ROUTE_SLOTS];
         int64_t total = 0;
         choose_experts(logits, experts, slots, index);
-        for (int64_t i = 0; i < slots; i++) power[i] = exponent_cut((int64_t)logits[index[0]] - logits[index[i]]);
+        for (int64_t i = 0; i < slots; i++)
+            power[i] = exponent_cut((int64_t)read_element(logits[index[0]]) - read_element(logits[index[i]]));
         exp2_negative(power, slots, s->weight[0]);
         for (int64_t i = 0; i < slots; i++) total += power[i];
         total = total > 1 ? total : 1;
@@ -261,9 +273,9 @@ static inline int64_t gumbel(uint32_t v, uint32_t k0, uint32_t k1, const int32_t
 
 /* The largest element's index in x[from, to), the first of equal ones. Two passes: a maximum is vector code, its place is not. */
 static int64_t first_largest(const int32_t *restrict x, int64_t from, int64_t to) {
-    int32_t best = x[from];
-    for (int64_t i = from + 1; i < to; i++) best = x[i] > best ? x[i] : best;
-    while (x[from] != best) from++;
+    int32_t best = -INT32_MAX;
+    for (int64_t i = from; i < to; i++) best = x[i] > best ? x[i] : best;
+    while (read_element(x[from]) != best) from++;
     return from;
 }
 
@@ -276,9 +288,10 @@ static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t t
         for (int64_t n = 0; n < blocks; n++) {
             const int64_t end = (n + 1) * block < vocabulary ? (n + 1) * block : vocabulary;
             int64_t best = INT64_MIN, index = 0;
-            if (!beta) index = first_largest(logits, n * block, end), best = logits[index];
+            if (!beta) index = first_largest(logits, n * block, end), best = read_element(logits[index]);
             for (int64_t v = n * block; beta && v < end; v++) {
-                int64_t key = saturate(round_shift((int64_t)logits[v] * beta, 12)) + gumbel((uint32_t)v, k0, k1, s->weight[0]);
+                int64_t key = saturate(round_shift(read_element(logits[v]) * beta, 12));
+                key += gumbel((uint32_t)v, k0, k1, s->weight[0]);
                 if (key > best) best = key, index = v;
             }
             ((int64_t *)s->out[0])[t * blocks + n] = best;
@@ -287,13 +300,15 @@ static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t t
     }
 }
 
+static inline int64_t read_best(int64_t key) { return clamp(key, -((int64_t)1 << 40), (int64_t)1 << 40); }
+
 static void sample(const Step *s, int64_t from, int64_t to) {
     const int64_t blocks = s->p[0];
     for (int64_t t = from; t < to; t++) {
         const int64_t *best = (const int64_t *)s->in[0] + t * blocks;
         int64_t chosen = 0;
         for (int64_t n = 1; n < blocks; n++)
-            if (best[n] > best[chosen]) chosen = n;
+            if (read_best(best[n]) > read_best(best[chosen])) chosen = n;
         ((int32_t *)s->out[0])[t] = ((const int32_t *)s->in[1])[t * blocks + chosen];
     }
 }
@@ -304,7 +319,7 @@ static void position_embed(const Step *s, const Batch *b, int64_t from, int64_t 
         const int16_t *restrict table = (const int16_t *)s->weight[0] + b->positions[t] * width;
         const int32_t *restrict x = (const int32_t *)s->in[0] + t * width;
         int32_t *restrict out = (int32_t *)s->out[0] + t * width;
-        for (int64_t i = 0; i < width; i++) out[i] = (int32_t)saturate(x[i] + ((int64_t)table[i] << shift));
+        for (int64_t i = 0; i < width; i++) out[i] = (int32_t)saturate(read_element(x[i]) + ((int64_t)table[i] << shift));
     }
 }
 
