@@ -95,6 +95,8 @@ def _shape_problem(program: Program) -> str:
     shape = program.shape
     if len(shape.windows) not in (0, shape.layers) or any(window < 0 for window in shape.windows):
         return f"{len(shape.windows)} windows of {shape.layers} layers, the least {min(shape.windows, default=0)}"
+    if shape.rms_eps >= 1:
+        return f"its norms add {shape.rms_eps} to what they divide by"
     if shape.heads % shape.kv_heads or shape.head_dim % 2:
         return f"{shape.heads} heads of {shape.head_dim} columns cannot share {shape.kv_heads} key heads"
     if not 0 <= shape.experts <= MAX_EXPERTS or not 0 <= shape.experts_per_token <= min(MAX_SLOTS, shape.experts):
