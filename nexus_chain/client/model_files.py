@@ -20,7 +20,9 @@ from nexus_chain.client.order import AskOptions
 from nexus_chain.client.text import TextCodec
 from nexus_chain.commitments.weights import ModelCommitment, program_root
 from nexus_chain.program import IntegerModel, Program
+from nexus_chain.program.errors import ProgramFormatError
 from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.reproduction import read_program
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -39,7 +41,8 @@ class ModelFiles:
 
     @cached_property
     def program(self) -> Program:
-        return Program.from_json((self.folder / PROGRAM_FILE).read_text())
+        """The program, judged as a whole: nobody orders or accuses on a hostile one. Raises ProgramError."""
+        return read_program((self.folder / PROGRAM_FILE).read_text())
 
     @cached_property
     def tokenizer_hash(self) -> bytes:
@@ -88,7 +91,13 @@ class ModelFiles:
         """Whether tokenizer and program are the registered ones (weights are checked when used)."""
         if not all((self.folder / name).is_file() for name in (TOKENIZER_FILE, PROGRAM_FILE)):
             return False
-        return self.tokenizer_hash == version.tokenizer_hash and program_root(self.program) == version.program_root
+        if self.tokenizer_hash != version.tokenizer_hash:
+            return False
+        try:
+            found = Program.from_json((self.folder / PROGRAM_FILE).read_text())
+        except ProgramFormatError:
+            return False  # another model's, and damaged: the next folder may hold this version
+        return program_root(found) == version.program_root
 
     def model(self, version: ModelVersion) -> IntegerModel:
         """The weights, checked against the version's root. Raises ModelFilesError."""

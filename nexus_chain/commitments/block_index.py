@@ -23,6 +23,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import Program, TensorSpec
 from nexus_chain.program.descriptors import DTYPE_BYTES
+from nexus_chain.program.reproduction import require_reproducible
 
 FORMAT = "nexus.tensor-block.v2"
 
@@ -52,7 +53,10 @@ class BlockIndex:
 
     @classmethod
     def read(cls, path: Path) -> BlockIndex:
-        """Raises TensorBlockError when the file is missing or is not an index of this format."""
+        """Raises TensorBlockError when the file is missing or is not an index of this format.
+
+        Raises UnreproducibleProgramError for a program that nobody may serve.
+        """
         try:
             data = parse_json(path.read_bytes())
             if data["format"] != FORMAT:
@@ -69,6 +73,7 @@ class BlockIndex:
             raise TensorBlockError(f"{path} is missing", advice=FETCH_AGAIN) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NexusError) as error:
             raise TensorBlockError(f"{path} is not a block index ({error})", advice=FETCH_AGAIN) from error
+        require_reproducible(index.program)
         return index
 
     def to_json(self) -> str:

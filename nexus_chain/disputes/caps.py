@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes.errors import ProgramTooLargeError
+from nexus_chain.disputes.move_sizes import Move, largest_moves
 from nexus_chain.disputes.trace_layout import TraceLayout
 from nexus_chain.program import Program
 from nexus_chain.program.descriptors import LONGEST_CONTEXT
 
+MOST_CALLDATA = 131_072
+"""Bytes of a transaction that nodes of an Ethereum chain take in."""
+MOST_GAS = 16_777_216
+"""Gas that one transaction may use since Fusaka (EIP-7825)."""
 MOST_TENSORS = 2_048
 """Tensors of one segment's trace."""
 LONGEST_LEAF = 65_536
@@ -49,6 +54,18 @@ def _check_segment(layout: TraceLayout) -> None:
         )
     for tensor in layout.tensors:
         _check_leaf(tensor.name, tensor.dtype, tensor.shape)
+    for move in largest_moves(layout):
+        _check_move(move)
+
+
+def _check_move(move: Move) -> None:
+    """INVARIANT: whoever has to move can: no honest node is late, and no liar safe, for want of room."""
+    if move.calldata > MOST_CALLDATA or move.gas > MOST_GAS:
+        raise ProgramTooLargeError(
+            f"{move.name} about {move.tensor} can take {move.calldata} bytes and {move.gas} gas; a transaction "
+            f"carries {MOST_CALLDATA} bytes and {MOST_GAS} gas",
+            advice=_REFUSED,
+        )
 
 
 def _check_leaf(name: str, dtype: str, shape: tuple[int, ...]) -> None:

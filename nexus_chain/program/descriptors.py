@@ -25,6 +25,7 @@ POSITIONS = -1
 SAMPLED = -2
 TOKENS = "tokens"
 LONGEST_CONTEXT = 16_384  # positions that a dispute can be about
+LARGEST_SIZE = 2**31  # what no field of a shape reaches
 BOTH_DIRECTIONS = -1  # window of an attention that sees every position
 
 DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
@@ -231,6 +232,8 @@ class Program:
     def validate(self) -> None:
         """Raise :class:`ProgramFormatError` unless names resolve, layouts follow from parameters, layers ascend."""
         seen, layer = {TOKENS}, 0
+        if len(self.weight_specs) != len(self.weights):
+            raise ProgramFormatError("A weight has two specs of one name", advice="Import the model again.")
         for op in self.ops:
             problem = _problem_of(op, seen, self.weight_specs, layer) or self._layout_problem(op)
             if problem:
@@ -344,7 +347,24 @@ def _op_from(data: Mapping[str, Any]) -> Op:
 
 
 def _shape_from(data: Mapping[str, Any]) -> ModelShape:
-    return ModelShape(**{**data, "windows": tuple(int(window) for window in data.get("windows", ()))})
+    shape = ModelShape(**{**data, "windows": tuple(data.get("windows", ()))})
+    for item in fields(shape):
+        _check_size(item.name, item.type, getattr(shape, item.name))
+    return shape
+
+
+def _check_size(name: str, kind: Any, value: Any) -> None:
+    """Raise ValueError unless a field of a shape has its type, and a value that some network could have."""
+    if kind == "bool" and type(value) is bool:
+        return
+    if kind == "float" and type(value) in (int, float) and 0 <= value < float("inf"):
+        return
+    least = 0 if name.startswith("experts") else 1
+    if kind == "int" and type(value) is int and least <= value < LARGEST_SIZE:
+        return
+    if kind == "tuple[int, ...]" and all(type(size) is int and abs(size) < LARGEST_SIZE for size in value):
+        return
+    raise ValueError(f"{name} of its shape is {value!r}")
 
 
 def _program_from(data: Mapping[str, Any]) -> Program:

@@ -11,6 +11,7 @@ NexusError
     ├── ModelFolderError           an integer model could not be written
     ├── SamplingError              sampling parameters outside their range
     ├── ProgramFormatError         a program or integer model on disk is not well formed
+    ├── UnreproducibleProgramError a program that no builder makes of its own shape and widths
     └── OverflowProofError         a descriptor lets an intermediate leave 64 bits
 """
 
@@ -57,6 +58,10 @@ class SamplingError(ProgramError):
 
 class ProgramFormatError(ProgramError):
     """A program or an integer model is not well formed."""
+
+
+class UnreproducibleProgramError(ProgramError):
+    """A program differs from what the builders make of its shape; the message names the first op."""
 
 
 class OverflowProofError(ProgramError):

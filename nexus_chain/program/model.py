@@ -19,6 +19,7 @@ from nexus_chain.program.descriptors import Program, TensorSpec
 from nexus_chain.program.errors import ModelFolderError, ProgramFormatError, TensorMismatchError
 from nexus_chain.program.layouts import PHI_NAME
 from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
+from nexus_chain.program.reproduction import read_program
 
 PROGRAM_FILE = "program.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -56,14 +57,17 @@ class IntegerModel:
 
     @classmethod
     def load(cls, folder: str | Path) -> IntegerModel:
-        """Read what :meth:`save` wrote; weights are memory-mapped."""
+        """Read what :meth:`save` wrote; weights are memory-mapped.
+
+        Raises :class:`ProgramFormatError`, :class:`UnreproducibleProgramError`, :class:`TensorMismatchError`.
+        """
         folder = Path(folder)
         missing = [name for name in (PROGRAM_FILE, WEIGHTS_FILE) if not (folder / name).is_file()]
         if missing:
             raise ProgramFormatError(
                 f"{folder} has no {missing[0]}", advice="Point to a folder written by `nexus model import`."
             )
-        program = Program.from_json((folder / PROGRAM_FILE).read_bytes())
+        program = read_program((folder / PROGRAM_FILE).read_bytes())
         return cls(program, _read_weights(folder / WEIGHTS_FILE))
 
 

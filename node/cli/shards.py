@@ -231,9 +231,9 @@ def plan(
 
 def _program_at(place: Path) -> Program:
     from nexus_chain.commitments.block_index import BlockIndex, index_path
-    from nexus_chain.program import Program
     from nexus_chain.program.errors import ProgramFormatError
     from nexus_chain.program.model import PROGRAM_FILE
+    from nexus_chain.program.reproduction import read_program
 
     if not place.is_dir():
         return BlockIndex.read(index_path(place)).program
@@ -241,7 +241,7 @@ def _program_at(place: Path) -> Program:
         raise ProgramFormatError(
             f"{place} has no {PROGRAM_FILE}", advice="Point to a folder written by `nexus model import`."
         )
-    return Program.from_json((place / PROGRAM_FILE).read_bytes())
+    return read_program((place / PROGRAM_FILE).read_bytes())
 
 
 def plan_document(found: ShardPlan) -> dict[str, Any]:
