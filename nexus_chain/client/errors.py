@@ -8,6 +8,7 @@ NexusError
     │   ├── TlsKeyMismatchError      somebody else answers under the node's address
     │   ├── BadRowsError             rows of the wrong shape or position
     │   ├── BadReceiptError          a receipt that does not describe what the node sent
+    │   ├── NodeUnfitError           its line is closed or its stake is leaving: nothing binds it to what it signs
     │   └── ReplayMismatchError      a spare computed other bits than the node it replaces
     ├── NoSpareError                 every node that could serve a segment has failed
     ├── PromptTooLongError           prompt and answer do not fit the model's context
@@ -61,6 +62,10 @@ class BadReceiptError(NodeError):
 
 class ReplayMismatchError(NodeError):
     """A spare, fed with the same input rows, gave other rows than the node it replaces."""
+
+
+class NodeUnfitError(NodeError):
+    """The node closed its line of the session, or was convicted, or takes its stake out."""
 
 
 class NoSpareError(ClientError):

@@ -92,9 +92,11 @@ class Pipeline:
         vocab: int = LARGEST_TOKEN + 1,
         drafting: bool = True,
         draft_table: DraftTable | None = None,
+        before_chunk: Callable[[NodeContact], NodeError | None] = lambda contact: None,
     ) -> None:
         """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token; they come
-        from the text, and from ``draft_table``."""
+        from the text, and from ``draft_table``. ``before_chunk`` says why a node must not get another chunk, if so:
+        it is replaced as if it had failed."""
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
@@ -103,6 +105,7 @@ class Pipeline:
         self._slots = [Slot(segment, contact) for segment, contact in enumerate(contacts)]
         self._domain, self._key, self._purse, self._store = domain, PrivateKey(session_key), purse, store
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
+        self._before_chunk = before_chunk
         self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
@@ -309,11 +312,19 @@ class Pipeline:
 
     def _prepay(self, stop: int) -> None:
         """Let all segments go on to position ``stop``, with one voucher that is handed over with their next rows."""
+        self._replace_unfit()
         voucher = self._signed or self._purse.sign(self._due(stop))
         self._purse.keep(voucher)
         self._signed, self._chunk_stop = None, stop
         for slot in self._slots:
             slot.voucher = voucher
+
+    def _replace_unfit(self) -> None:
+        """Put spares in place of nodes that must not get another chunk."""
+        for slot in self._slots:
+            while (reason := self._before_chunk(slot.contact)) is not None:
+                self._replace(slot, reason)
+                self._signed = None  # it promises to the node that left
 
     def _due(self, stop: int) -> dict[str, int]:
         """What each node will have computed at position ``stop`` and has not billed yet, wei."""
