@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nexus_chain.chain.errors import ChainError
 from nexus_chain.chain.line_facts import SessionFacts
@@ -28,7 +28,7 @@ class LineWatch:
         """Reads once. Raises what ``read`` does."""
         self._read = read
         self._aside: threading.Thread | None = None
-        self._take()
+        self.refresh()
 
     @property
     def facts(self) -> SessionFacts:
@@ -41,13 +41,15 @@ class LineWatch:
         Raises SessionStateError when the session's own time is over, and the chain's errors when it does not answer
         for longer than facts may be old.
         """
-        facts = self._fresh()
-        if facts.ended:
-            raise SessionStateError(
-                f"the session {facts.ended} while the answer was under way",
-                advice="What was computed is receipted and kept; open another session to ask again.",
-            )
+        self._bring_up_to_date()
+        self._require_session()
         return self.unfit(contact.address)
+
+    def fit_spare(self, candidates: Iterable[NodeContact]) -> NodeContact | None:
+        """The first candidate that may be sent work, as the chain says now. Raises as ``before_chunk``."""
+        self.refresh()
+        self._require_session()
+        return next((contact for contact in candidates if self.unfit(contact.address) is None), None)
 
     def unfit(self, node: str) -> NodeUnfitError | None:
         """Why a node must not be sent work, as far as the chain said so; None too for nodes that nobody asked about."""
@@ -56,24 +58,31 @@ class LineWatch:
             return None
         return NodeUnfitError(f"node {node} {reason}", advice="Another node may take its place.")
 
-    def _fresh(self) -> SessionFacts:
+    def refresh(self) -> None:
+        """Ask the chain now. Raises the chain's errors."""
+        asked = time.monotonic()
+        self._known = self._read(), asked
+
+    def _require_session(self) -> None:
+        if self.facts.ended:
+            raise SessionStateError(
+                f"the session {self.facts.ended} while the answer was under way",
+                advice="What was computed is receipted and kept; open another session to ask again.",
+            )
+
+    def _bring_up_to_date(self) -> None:
         facts, taken = self._known
         oldest = min(OLDEST_SECONDS, facts.window / 4)
         age = time.monotonic() - taken
         if age > oldest:
-            self._take()
+            self.refresh()
         elif age > REFRESHED_AFTER * oldest and (self._aside is None or not self._aside.is_alive()):
             self._aside = threading.Thread(target=self._take_quietly, name="nexus-lines", daemon=True)
             self._aside.start()
-        return self.facts
-
-    def _take(self) -> None:
-        asked = time.monotonic()
-        self._known = self._read(), asked
 
     def _take_quietly(self) -> None:
         """Ask aside: a failure only leaves the facts as old as they are."""
         try:
-            self._take()
+            self.refresh()
         except ChainError:
             return

@@ -102,11 +102,9 @@ class ChainReserve:
         self.transactions: list[Transaction] = []
 
     def spare(self, segment: int, failed: Sequence[str]) -> NodeContact | None:
-        """The first candidate of the segment that has not failed, and whose line and stake are in order."""
-        for candidate in self._route.segments[segment]:
-            if candidate.address not in failed and self._watch.unfit(candidate.address) is None:
-                return candidate
-        return None
+        """The first candidate of the segment that has not failed, and whose line and stake are in order by now."""
+        left = [candidate for candidate in self._route.segments[segment] if candidate.address not in failed]
+        return self._watch.fit_spare(left) if left else None
 
     def fund(self, node: NodeContact, wei: int) -> None:
         """Raise the node's cap where it does not suffice. Raises CapTooLowError beyond the limit."""
@@ -156,7 +154,8 @@ class Session:
         """``text`` with a route over nodes whose lines are open and whose stakes cover the order."""
         operators = options.operators or self.around.store.operators(self.id)
         nodes = self.around.nodes(self.record.model_version, operators)
-        facts = read_session(self.around.contracts, self.id, [node.node_id for node in nodes])
+        asked = dict.fromkeys([*(node.node_id for node in nodes), *self.around.store.lines(self.id)])
+        facts = read_session(self.around.contracts, self.id, list(asked))
         if facts.session.end:
             self._set_state(CLOSED)
             raise SessionStateError(
@@ -194,7 +193,7 @@ class Session:
         try:
             return route_over(nodes, self.files.program, able)
         except NoNodeForLayersError:
-            for node in filter(facts.nodes.__contains__, lines):
+            for node in lines:
                 if reason := facts.unfit(node):
                     raise SessionStateError(
                         f"node {node} {reason}, and no other that session 0x{self.id.hex()} has money for can serve",
