@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from live_network import PRICE, STAKE, LiveNetwork, live_network
@@ -122,25 +121,6 @@ def test_a_line_closed_under_way_is_noticed_before_the_next_chunk(
     assert verify_proof(answer.proof, live.model).passed
 
 
-def test_a_stake_on_its_way_out_serves_neither_first_nor_as_a_spare(tmp_path: Path) -> None:
-    with live_network(tmp_path) as own:
-        client = own.client()
-        session, _ = client.open_session(own.version, own.files, tokens=300)
-        front, back = primaries(client, session)
-        asking = session.ask(PROMPT, AskOptions(max_tokens=60))
-        pieces = iter(asking)
-        next(pieces)
-        contracts_of(own, others(own, 0, front)).nodes.request_unbond()
-        next(process for process in own.nodes[0] if process.address == front).kill()
-        with pytest.raises(NoSpareError, match="segment 0"):
-            for _ in pieces:
-                pass
-        contracts_of(own, back).nodes.request_unbond()
-        own.start_all()
-        with pytest.raises(SessionStateError, match=f"node {back} is taking its stake out"):
-            session.ask(PROMPT, AskOptions(max_tokens=4))
-
-
 def test_a_session_that_another_program_closed_is_refused_and_stopped(
     live: LiveNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,3 +214,22 @@ def test_only_operators_that_were_named_ever_hear_of_the_order(live: LiveNetwork
     with pytest.raises(NoNodeForLayersError, match="among the 1 operators"):
         client.ask_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=4, operators=named[1:2]))
     assert spoken == set(named)
+
+
+def test_a_stake_on_its_way_out_serves_neither_first_nor_as_a_spare(live: LiveNetwork) -> None:
+    """Last, because nobody can undo it."""
+    client = live.client()
+    session, _ = client.open_session(live.version, live.files, tokens=300)
+    front, back = primaries(client, session)
+    asking = session.ask(PROMPT, AskOptions(max_tokens=60))
+    pieces = iter(asking)
+    next(pieces)
+    contracts_of(live, others(live, 0, front)).nodes.request_unbond()
+    next(process for process in live.nodes[0] if process.address == front).kill()
+    with pytest.raises(NoSpareError, match="segment 0"):
+        for _ in pieces:
+            pass
+    contracts_of(live, back).nodes.request_unbond()
+    live.start_all()
+    with pytest.raises(SessionStateError, match=f"node {back} is taking its stake out"):
+        session.ask(PROMPT, AskOptions(max_tokens=4))
