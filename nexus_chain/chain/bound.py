@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from eth_typing import ABIEvent
 from eth_utils.abi import event_abi_to_log_topic
 from hexbytes import HexBytes
 from web3 import Web3
@@ -77,7 +78,7 @@ class BoundContract:
         Keep to ``BLOCKS_PER_QUERY`` blocks.
         """
         wanted = (entry for entry in abi(self.CONTRACT) if entry["type"] == "event" and entry["name"] in names)
-        shapes: dict[HexBytes, Any] = {HexBytes(event_abi_to_log_topic(entry)): entry for entry in wanted}
+        shapes = {HexBytes(event_abi_to_log_topic(cast(ABIEvent, entry))): cast(ABIEvent, entry) for entry in wanted}
         with chain_errors(self.web3):
             logs = self.web3.eth.get_logs(
                 {"address": self.address, "topics": [list(shapes)], "fromBlock": from_block, "toBlock": to_block}
