@@ -338,6 +338,7 @@ class Asking:
                 vocab=self._session.files.program.shape.vocab,
                 drafting=request.options.drafting,
                 draft_table=self._session.files.draft_table if request.options.drafting else None,
+                receipted=request.options.receipted,
                 before_chunk=watch.before_chunk,
             )
             program = self._session.files.program
