@@ -19,6 +19,7 @@ NexusError
     │   ├── PositionError         rows or a chunk out of place
     │   ├── RowsConflictError     other rows for positions that were served
     │   ├── PredecessorError      a chunk whose input nobody vouches for
+    │   ├── CreditError           a replay that is to be free, for a receipt that does not say so
     │   ├── NotAuthorisedError    private rows, asked for without the session key
     │   └── BusyError             as many orders as this node takes
     ├── GameDataError             what a dispute's next move needs is not there
@@ -100,6 +101,10 @@ class RowsConflictError(ServingError):
 
 class PredecessorError(ServingError):
     """Raised when a chunk's input rows are not vouched for by an allotted predecessor."""
+
+
+class CreditError(ServingError):
+    """Raised when the receipt shown for a free replay is not another node's over the same rows."""
 
 
 class NotAuthorisedError(ServingError):

@@ -106,12 +106,15 @@ class ShardService:
         return description
 
     def _open_order(self, request: wire.OpenOrderRequest) -> wire.OpenOrderReply:
+        _require(len(request.prompt_tree) == 32, "the prompt's tree root has not 32 bytes")
         application = Application(
             order=Order.from_json(request.order.json),
             signature=request.order.signature,
             segment=request.segment,
             prompt_length=request.prompt_length,
             prompt=_prompt(request, self._serving.model.context),
+            prompt_tree=request.prompt_tree,
+            credit=(request.credit.json, request.credit.signature) if request.HasField("credit") else None,
         )
         voucher = Voucher.from_json(request.voucher.json) if request.HasField("voucher") else None
         digest, length = self._serving.open_order(application, voucher, request.voucher.signature)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class InferenceProof:
     ``tokens`` are the prompt's ``prompt_length`` ids and then the sampled ones; ``signer`` is the
     session key's address; ``receipt_keys`` maps each node to the key registered for it when the
     answer was given. ``leaves[s]`` are the leaf hashes of the rows that segment s put out (inner
-    boundaries only, may be empty): they locate a wrong row inside a chunk.
+    boundaries only, may be empty): they locate a wrong row inside a chunk. ``disputed`` are receipts that the client
+    refused and that their nodes signed: nobody was paid for them, and they can convict.
     """
 
     domain: Domain
@@ -44,6 +45,7 @@ class InferenceProof:
     feeds: tuple[SignedFeed, ...]
     receipt_keys: Mapping[str, str]
     leaves: tuple[tuple[bytes, ...], ...] = ()
+    disputed: tuple[SignedReceipt, ...] = ()
 
     @property
     def order_digest(self) -> bytes:
@@ -53,6 +55,11 @@ class InferenceProof:
     def cost_wei(self) -> int:
         """What the receipts bill."""
         return sum(receipt.price for receipt, _ in self.receipts)
+
+    @property
+    def with_disputed(self) -> InferenceProof:
+        """The same with the refused receipts among the others: what a watcher judges."""
+        return replace(self, receipts=self.receipts + self.disputed, disputed=())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON value; documents in their canonical form, bytes as 0x hex."""
@@ -68,6 +75,7 @@ class InferenceProof:
             "feeds": [_signed(*signed) for signed in self.feeds],
             "receiptKeys": dict(self.receipt_keys),
             "leaves": [[leaf.hex() for leaf in boundary] for boundary in self.leaves],
+            "disputed": [_signed(*signed) for signed in self.disputed],
         }
 
     @classmethod
@@ -87,6 +95,8 @@ class InferenceProof:
                 tuple((TokenFeed.from_dict(f["document"]), _bytes(f["signature"])) for f in data["feeds"]),
                 {checksum(node): checksum(key) for node, key in data["receiptKeys"].items()},
                 tuple(tuple(bytes.fromhex(leaf) for leaf in boundary) for boundary in data["leaves"]),
+                # Absent in files that were written before refused receipts were kept.
+                tuple((Receipt.from_dict(r["document"]), _bytes(r["signature"])) for r in data.get("disputed", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, DocumentFormatError) as error:
             raise ProofFileError(
@@ -136,8 +146,9 @@ def generate_proof(
         record.tokens,
         record.receipts,
         record.feeds,
-        {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts}},
+        {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts + record.disputed}},
         leaves,
+        record.disputed,
     )
 
 

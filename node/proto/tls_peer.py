@@ -139,6 +139,9 @@ class TlsPeer:
         prompt: Sequence[int],
         voucher: SignedVoucher,
         sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
+        credit: SignedReceipt | None = None,
     ) -> int:
         """See ShardPeer."""
         self._sign, self._prompt_length = sign_digest, prompt_length
@@ -148,6 +151,8 @@ class TlsPeer:
             prompt_length=prompt_length,
             prompt_tokens=prompt,
             voucher=_document(voucher),
+            prompt_tree=prompt_tree,
+            credit=None if credit is None else _document(credit),
         )
         return self._ask(wire.Call(open_order=request), "order").order.length
 
