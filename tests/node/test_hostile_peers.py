@@ -20,6 +20,7 @@ from nexus_chain.client.errors import (
     TlsKeyMismatchError,
 )
 from nexus_chain.client.peer import NodeContact
+from node.proto import frames
 from node.proto import shard_pb2 as wire
 from node.proto.frames import Frames
 from node.proto.tls_peer import TlsPeer, dial
@@ -160,6 +161,7 @@ def test_half_a_record_is_waited_for_and_a_closed_connection_is_the_nodes_failur
         return honest(connection, size)
 
     with monkeypatch.context() as patch:
+        patch.setattr(frames, "LOOK_SECONDS", WAIT)  # half a record is only met while an answer is looked for
         patch.setattr(ssl.SSLSocket, "recv", first_half)
         assert peer.begin_forward(bytes(32), 0, ROWS)().tolist() == [7]
     assert len(tries) > 1
