@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         bench-trace bench-llama-cpp bench-serving \
-        fuzz-operators symbolic vectors generate clean
+        fuzz-operators fuzz-programs symbolic vectors generate clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ bench-trace: build ## Memory beside the weights for defending 2 048 positions
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
+
+fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
+	python scripts/fuzz_programs.py
 
 symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each in an environment of its own
 	scripts/symbolic.sh

@@ -22,9 +22,11 @@ from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.engine.errors import MemoryLimitError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.streaming import StreamedEngine
-from nexus_chain.program import overflow
+from nexus_chain.program import IntegerModel, overflow
+from nexus_chain.program.errors import UnreproducibleProgramError
 from nexus_chain.program.sampling import Sampling
 from node import configuration as settings
+from node.cli.shards import verified
 from node.configuration import NodeConfiguration
 from node.errors import ConfigurationError, RegistrationError
 from node.shard import load_shard, prove_once, resident_weights, shard_engine
@@ -190,3 +192,25 @@ def test_proof_is_made_again_for_other_code(tmp_path: Path, monkeypatch: pytest.
 def test_version_registered_with_other_layers_is_not_served(configuration: NodeConfiguration) -> None:
     with pytest.raises(RegistrationError, match="registered with 4 layers and its program has 3"):
         load_shard(chain(Registered(layers=4)), configuration)
+
+
+def test_a_program_that_no_builder_makes_is_not_served(configuration: NodeConfiguration, tmp_path: Path) -> None:
+    """Its roots, its bytes and each of its ops are right: it is wired to convict whoever serves it."""
+    at = max(i for i, op in enumerate(MODEL.program.ops) if op.layer == 0)
+    unread = replace(
+        MODEL.program.ops[at], name="unread", outputs=(replace(MODEL.program.ops[at].outputs[0], name="unread.output"),)
+    )
+    ops = (*MODEL.program.ops[: at + 1], unread, *MODEL.program.ops[at + 1 :])
+    hostile = IntegerModel(replace(MODEL.program, ops=ops), MODEL.weights)
+    hostile.program.validate()
+    commitment = ModelCommitment.of(hostile)
+    path = tmp_path / "hostile.safetensors"
+    write_tensor_block(hostile, path, 1, 3, commitment)
+    version = chain(Registered(commitment.weights_root, commitment.program_root))
+    with pytest.raises(UnreproducibleProgramError, match=r"op unread stands where they have layers\.1"):
+        load_shard(version, replace(configuration, block=path))
+    with pytest.raises(UnreproducibleProgramError):
+        verified(path, commitment.weights_root, commitment.program_root)
+    hostile.save(tmp_path / "whole")
+    with pytest.raises(UnreproducibleProgramError):
+        verified(tmp_path / "whole", commitment.weights_root, commitment.program_root)
