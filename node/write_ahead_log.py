@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -162,6 +162,8 @@ def decode(kind: str, body: str, kinds: Mapping[str, type[Any]] = _KINDS) -> Any
     data = json.loads(body)
     values = {}
     for entry in fields(event_type):
+        if entry.name not in data and entry.default is not MISSING:
+            continue  # a field that the program did not know when it wrote this
         value = data.pop(entry.name)
         values[entry.name] = bytes.fromhex(value.removeprefix("0x")) if entry.type == "bytes" else value
     if data:
