@@ -23,8 +23,6 @@ COMMITMENT_LIFE = 3_600 - 300
 GAME_GAS = 12_000_000
 #: Gas of a commitment and of the transaction that shows two signatures, with room.
 SHOW_GAS = 1_000_000
-#: So many seconds before its last moment a game is opened without cover rather than not at all.
-LAST_CHANCE = 600
 #: For so many blocks after its end a case is looked at again: a re-organisation may take the verdict back.
 CONFIRMATIONS = 64
 
@@ -408,9 +406,9 @@ def _before_game(case: Case, facts: Facts, budget: Budget, state: WatchState) ->
     refusal = budget.refusal(facts.bond, GAME_GAS * facts.gas_price, state.spending_beside(case, facts.gas_price))
     if refusal:
         return Wait(refusal)
-    last_chance = facts.leaving or facts.now > facts.session_end - LAST_CHANCE
-    if not facts.covered and not last_chance:
-        return Wait("as many games about the node are open as are covered; waiting for one of them to end")
+    # INVARIANT: a game without cover can lose half its bond to a node that convicts itself: only where no other is left.
+    if not facts.covered and not facts.leaving:
+        return Wait("as many games about the node are open as are covered; waiting for one to end")
     return _committed(facts, Open(only_covered=facts.covered))
 
 

@@ -349,7 +349,7 @@ class Watcher:
         opening, bond = self._evidence_of(case).opening(case.salt, only_covered=move.only_covered), self._bond()
         number, mined = self._disputes.open_step(opening, bond=bond)
         self.book.write(GameFound(case.key, number, bond))
-        how = "" if move.only_covered else ", not covered, as this is the last chance"
+        how = "" if move.only_covered else ", not covered, as the node's stake is about to leave"
         return self._mined(case, f"open game {number}{how}", mined)
 
     def _show(self, case: Case) -> list[str]:
