@@ -406,7 +406,7 @@ def _before_game(case: Case, facts: Facts, budget: Budget, state: WatchState) ->
     refusal = budget.refusal(facts.bond, GAME_GAS * facts.gas_price, state.spending_beside(case, facts.gas_price))
     if refusal:
         return Wait(refusal)
-    # INVARIANT: a game without cover can lose half its bond to a node that convicts itself: only where no other is left.
+    # INVARIANT: without cover half the bond is lost to a node that convicts itself: only where there is no other way.
     if not facts.covered and not facts.leaving:
         return Wait("as many games about the node are open as are covered; waiting for one to end")
     return _committed(facts, Open(only_covered=facts.covered))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_chain.chain.bound import ChainEvent
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.disputes import challenger, defender
@@ -46,6 +47,13 @@ class Player:
                 raise GameDataError(
                     f"game {number} asks {game.state.name} of the challenger", advice="Update this program."
                 )
+
+    def signed_trace(self, evidence: Evidence) -> tuple[bytes, bytes] | None:
+        """Root and signature of the trace that the node posted; None where the transaction does not show them."""
+        posting = self._posting("TracePosted", {"receipt": evidence.digest})
+        signature = self._disputes.trace_signature(posting.transaction)
+        root = trace_root([bytes(entry) for entry in posting.arguments["tensorRoots"]])
+        return (root, signature) if signature is not None else None
 
     def _leaf(self, evidence: Evidence, game: GameRecord) -> int:
         hashes = self._rows(evidence, game)
@@ -102,9 +110,12 @@ class Player:
         return bytes(self._posted("BytesPosted", where)["data"])
 
     def _posted(self, event: str, where: dict[str, Any]) -> dict[str, Any]:
+        return self._posting(event, where).arguments
+
+    def _posting(self, event: str, where: dict[str, Any]) -> ChainEvent:
         # The first posting binds the node; there is none after it.
         for found in self._disputes.events(event, self._from_block, where=where):
-            return found.arguments
+            return found
         raise self._missing(event)
 
     @staticmethod

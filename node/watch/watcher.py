@@ -16,6 +16,7 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
+from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.client.model_files import find_model_files
 from nexus_chain.client.peer import SignedReceipt
@@ -24,6 +25,7 @@ from nexus_chain.client.reputation_file import save_reputation
 from nexus_chain.client.verify import AuditLevel
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
+from nexus_chain.market.documents import Trace as TraceDocument
 from nexus_chain.market.documents import require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
@@ -52,6 +54,7 @@ from node.watch.cases import (
     ReceiptJudged,
     Show,
     Timeout,
+    TraceSeen,
     Void,
     Wait,
     key_of,
@@ -246,7 +249,7 @@ class Watcher:
                 other,
             )
         )
-        return [f"{receipt.node} signed a wrong result for positions up to {receipt.to_position}: {kind}"]
+        return [f"{receipt.node} is accused for positions up to {receipt.to_position}: {kind}"]
 
     def _model(self, version: bytes) -> IntegerModel:
         if version not in self._models:
@@ -263,7 +266,13 @@ class Watcher:
             self.book.write(GameFound(case.key, number, game.bond or case.bond))
             case = self.book.state.cases[case.key]
         move = next_move(case, self._facts(case, number, game), self._settings.budget, self.book.state)
-        return self._make(case, number, game, move)
+        try:
+            return self._make(case, number, game, move)
+        except TransactionError as error:
+            # INVARIANT: what a transaction cost counts, also where somebody saw to it that it failed.
+            if error.fee:
+                self.book.write(MoveMined(case.key, "failed", "", 0, error.fee))
+            raise
 
     def _look_back(self, case: Case) -> list[str]:
         """Take a case up again whose verdict is no longer on the chain."""
@@ -293,24 +302,32 @@ class Watcher:
         return (ours[-1], self._disputes.game_of(ours[-1])) if ours else (0, None)
 
     def _facts(self, case: Case, number: int, game: GameRecord | None) -> Facts:
-        disputes, commitment = self._disputes, commitment_of(case.receipt, self._address, case.salt)
-        record, now = self._contracts.nodes.node(case.node), self._view.look_at_clock()
+        disputes, record = self._disputes, self._contracts.nodes.node(case.node)
+        # A move made now lands in a block that is later than the latest one, on a quiet chain too.
+        now = max(self._view.look_at_clock(), self._contracts.market.now() + 1)
         ours = game is not None and not game.state.final and not game.nodes_turn
         return Facts(
-            # A move made now lands in a block that is later than the latest one, on a quiet chain too.
-            now=max(now, self._contracts.market.now() + 1),
+            now=now,
             convicted=record.convicted,
             # Two signatures do not depend on a session, nor on the chain's still knowing it.
             session_end=self._view.session_end(case.session) if case.kind == STEP else 0,
-            committed_at=disputes.committed_at(self._address, commitment),
+            committed_at=disputes.committed_at(self._address, self._commitment(case)),
             bond=self._bond(),
             gas_price=self._gas_price(),
             leaving=record.unbondable_after != 0,
-            gone=record.stake == 0,
+            gone=record.stake == 0 or 0 < record.unbondable_after < now,
             covered=disputes.covered_now(case.node),
             top_up=disputes.top_up(number) if ours else 0,
             game=game,
         )
+
+    def _commitment(self, case: Case) -> bytes:
+        """What is committed for a case: to the receipt, or to the first of two traces."""
+        digest = case.receipt
+        if case.kind == CONTRADICTION:
+            root, _ = self.book.state.traces[case.receipt]
+            digest = TraceDocument(case.receipt, root).digest(self._contracts.domain)
+        return commitment_of(digest, self._address, case.salt)
 
     def _bond(self) -> int:
         """What an opening brings: the base fee grows by an eighth a block at most."""
@@ -325,8 +342,7 @@ class Watcher:
                 self._evidence.pop(case.key, None)
                 return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
             case Commit():
-                commitment = commitment_of(case.receipt, self._address, case.salt)
-                return self._mined(case, "commit", self._disputes.commit(commitment))
+                return self._mined(case, "commit", self._disputes.commit(self._commitment(case)))
             case Open():
                 return self._open(case, move)
             case Show():
@@ -365,12 +381,24 @@ class Watcher:
     def _play(self, case: Case, number: int, game: GameRecord | None, move: Play) -> list[str]:
         if game is None:
             return []
+        said = self._note_trace(case)
         try:
-            return self._mined(case, *self._player.play(number, game, self._evidence_of(case), move.top_up))
+            return said + self._mined(case, *self._player.play(number, game, self._evidence_of(case), move.top_up))
         except NothingToDisputeError as error:
             log.error("game %d cannot be won: %s", number, error)
             self.book.write(CaseEnded(case.key, f"{GIVEN_UP}: the node's trace is right", self._head()))
-            return [f"{case.node}: its published trace is right"]
+            return [*said, f"{case.node}: its published trace is right"]
+
+    def _note_trace(self, case: Case) -> list[str]:
+        """Remember the trace that the node posted; accuse it where it posted another one before a re-organisation."""
+        evidence, known = self._evidence_of(case), self.book.state.traces.get(case.receipt)
+        posted = self._player.signed_trace(evidence)
+        if posted is None or (known is not None and known[0] == posted[0]):
+            return []
+        if known is None:
+            self.book.write(TraceSeen(case.receipt, *posted))
+            return []
+        return self._accuse(evidence.proof, evidence.signed, CONTRADICTION, b"".join(posted))
 
     def _mined(self, case: Case, move: str, mined: Mined) -> list[str]:
         self.book.write(MoveMined(case.key, move, mined.hash, mined.gas, mined.fee))

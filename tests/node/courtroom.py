@@ -144,10 +144,10 @@ class Courtroom:
         prompt, keys = len(posted.sequence.prompt), {receipts[0][0].node: self.key.address}
         return InferenceProof(self.user.domain, *order, self.signer.address, prompt, tokens, receipts, (), keys)
 
-    def defence(self, order: Order, receipt: Receipt, posted: StoredTrace) -> Cornered:
+    def defence(self, order: Order, receipt: Receipt, posted: StoredTrace, traces: str = "traces") -> Cornered:
         known: Any = SimpleNamespace(weights=self.model.weights)
         identity = Identity(self.node.sender.wallet.address, self.key)  # type: ignore[union-attr]
-        return Cornered(self.node, identity, posted, Disputed(known, order, receipt), self.folder / "traces")
+        return Cornered(self.node, identity, posted, Disputed(known, order, receipt), self.folder / traces)
 
     def watcher(self, level: AuditLevel = FULL, budget: Budget = RICH) -> Watcher:
         settings = WatchSettings(

@@ -74,7 +74,7 @@ def test_two_outputs_for_one_input_convict_in_one_transaction(court: Courtroom) 
     assert (case["kind"], case["node"], case["game"]) == ("equivocation", signed[0].node, 0)
     assert case["outcome"] == "convicted elsewhere", "no game was needed"
     (shown,) = court.finder.disputes.events("Equivocated", where={"node": signed[0].node})
-    assert shown.arguments["committer"] == court.finder.sender.wallet.address
+    assert shown.arguments["finder"] == court.finder.sender.wallet.address
     assert shown.arguments["reward"] > 0
     assert court.user.nodes.node(signed[0].node).stake == 0
     watcher.close()
@@ -336,6 +336,27 @@ def test_a_restarted_watcher_looks_back_as_well(court: Courtroom) -> None:
     assert again.report()["cases"][0]["outcome"] == "convicted"
     assert court.user.nodes.is_convicted(signed[0].node)
     again.close()
+
+
+def test_a_second_trace_of_one_receipt_convicts_in_one_transaction(court: Courtroom) -> None:
+    """The first one disappeared in a re-organisation; the watcher had seen its signature."""
+    lie = with_lie(court.right_trace(9, 4), "sequence", -1)
+    first, second = (with_lie(lie, f"layers.{layer}.mlp.hidden", 5) for layer in (0, 1))
+    order = court.order(lie)
+    signed = court.receipt(order[0], lie)
+    watcher, _ = court.accuse(court.proof(order, lie, signed))
+    before = court.request("evm_snapshot")
+    court.play(watcher, court.defence(order[0], signed[0], first), until=GameState.ROWS)
+    court.request("evm_revert", before)
+    for _ in range(8):
+        watcher.round()
+        court.chain.advance(1)
+        court.defence(order[0], signed[0], second, "other").round()
+    cases = {case["kind"]: case["outcome"] for case in watcher.report()["cases"]}
+    assert cases == {"step": "void", "contradiction": "convicted elsewhere"}
+    (shown,) = court.finder.disputes.events("Equivocated", where={"node": signed[0].node})
+    assert shown.arguments["finder"] == court.finder.sender.wallet.address
+    watcher.close()
 
 
 def test_an_rpc_server_that_is_away_does_not_end_the_defence(court: Courtroom) -> None:

@@ -283,7 +283,7 @@ def test_a_liar_is_found_convicted_and_slashed(
     for honest in (spare, *live.nodes[1]):
         assert user.node(honest.address).stake == int(STAKE)
     (verdict,) = list(court.disputes.events("NodeConvicted", where={"node": liar.address}))
-    assert 0 < verdict.arguments["reward"] <= stake // 2
+    assert 0 < verdict.arguments["bounty"] < verdict.arguments["refund"] <= stake // 2
 
     live.net.chain.advance(4000)
     market = live.net.user.market
