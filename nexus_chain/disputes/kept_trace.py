@@ -66,8 +66,6 @@ class KeptTrace(Trace):
                 if number in kept:
                     starts[number] = file.tell()
                     file.write(tensor_bytes(tensor))
-            file.flush()
-            os.fsync(file.fileno())
         draft = folder / f".{_INDEX}"
         draft.write_text(_written(roots, starts))
         draft.replace(folder / _INDEX)
