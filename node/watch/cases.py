@@ -264,7 +264,7 @@ class Facts:
     ``committed_at``: 0 when there is no usable commitment. ``session_end``: no game is opened after it.
     ``leaving``: the node asked for its stake back; ``gone``: it has none any more. ``covered``: gas of a game opened
     now is paid back when the node is convicted. ``bond``: wei that an opening needs; ``top_up``: that the next pick
-    brings; ``gas_price``: wei, for the budget.
+    must bring, ``margin``: more of it, should the base fee rise meanwhile; ``gas_price``: wei, for the budget.
     """
 
     now: int
@@ -277,6 +277,7 @@ class Facts:
     gone: bool = False
     covered: bool = True
     top_up: int = 0
+    margin: int = 0
     game: GameRecord | None = None
 
 
@@ -381,11 +382,13 @@ def _in_game(case: Case, game: GameRecord, facts: Facts, budget: Budget, state: 
     if game.nodes_turn:
         return Wait(f"the node answers {game.state.name}", game.deadline + 1)
     # INVARIANT: a bond grows within the budget only, also where the game is lost without: the base fee may fall again.
-    spending = state.spending_beside(case, facts.gas_price)
-    refusal = budget.bond_refusal(facts.top_up, replace(spending, locked=spending.locked + game.bond))
-    if refusal and game.state in _PICKS:
-        return Wait(refusal)
-    return Play(game.state, 0 if refusal else facts.top_up)
+    beside = state.spending_beside(case, facts.gas_price)
+    spending, refusal = replace(beside, locked=beside.locked + game.bond), ""
+    for wei in (facts.top_up + facts.margin, facts.top_up):
+        refusal = budget.bond_refusal(wei, spending)
+        if not refusal:
+            return Play(game.state, wei)
+    return Wait(refusal) if game.state in _PICKS else Play(game.state)
 
 
 def _to_show(case: Case, facts: Facts, budget: Budget, state: WatchState) -> Move:

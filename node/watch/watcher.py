@@ -305,7 +305,7 @@ class Watcher:
         disputes, record = self._disputes, self._contracts.nodes.node(case.node)
         # A move made now lands in a block that is later than the latest one, on a quiet chain too.
         now = max(self._view.look_at_clock(), self._contracts.market.now() + 1)
-        ours = game is not None and not game.state.final and not game.nodes_turn
+        top_up, margin = self._top_up(number, game)
         return Facts(
             now=now,
             convicted=record.convicted,
@@ -317,9 +317,19 @@ class Watcher:
             leaving=record.unbondable_after != 0,
             gone=record.stake == 0 or 0 < record.unbondable_after < now,
             covered=disputes.covered_now(case.node),
-            top_up=disputes.top_up(number) if ours else 0,
+            top_up=top_up,
+            margin=margin,
             game=game,
         )
+
+    def _top_up(self, number: int, game: GameRecord | None) -> tuple[int, int]:
+        """Wei that our next pick must bring, and that it had better bring beside."""
+        if game is None or game.state.final or game.nodes_turn:
+            return 0, 0
+        needed, bond = self._disputes.top_up(number), self._disputes.bond_now()
+        # A block or two later the bond may be too small, which would cost the gas of a refused pick.
+        short = game.bond + needed < bond * 9 // 8
+        return needed, bond * 5 // 4 - game.bond - needed if short else 0
 
     def _commitment(self, case: Case) -> bytes:
         """What is committed for a case: to the receipt, or to the first of two traces."""

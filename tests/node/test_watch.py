@@ -234,6 +234,8 @@ def test_a_pick_raises_the_bond_within_the_budget(state: GameState) -> None:
     assert isinstance(refused, Wait)
     assert refused.reason.startswith("the budget for bonds is used up: 25 wei more beside 100 wei in open games")
     assert isinstance(move(facts, Budget(164, 0), after(*lost(10), OPENED)), Wait), "lost ones count here too"
+    assert move(replace(facts, margin=9), Budget(134, 0)) == Play(state, top_up=34)
+    assert move(replace(facts, margin=9), Budget(133, 0)) == Play(state, top_up=25)
 
 
 def test_a_verdict_needs_no_more_bond() -> None:
