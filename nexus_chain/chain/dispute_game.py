@@ -8,10 +8,12 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from eth_abi.abi import encode
+from eth_typing import HexStr
+from web3.exceptions import Web3Exception
 
 from nexus_chain.chain.bound import ChainEvent, PullPayments
 from nexus_chain.chain.errors import ContractRevertedError
-from nexus_chain.chain.transactions import Mined
+from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import Document, Order, Receipt, checksum
 
@@ -179,6 +181,16 @@ class DisputeGame(PullPayments):
         return self._send("void", game)
 
     # ------------------------------------------------------------------- views
+
+    def trace_signature(self, transaction: str) -> bytes | None:
+        """The node's signature in a ``postTrace`` transaction; None where another contract passed that call on."""
+        with chain_errors(self.web3):
+            data = self.web3.eth.get_transaction(HexStr(transaction))["input"]
+        try:
+            function, arguments = self._contract.decode_function_input(data)
+        except (ValueError, Web3Exception):
+            return None
+        return bytes(arguments["signature"]) if function.fn_name == "postTrace" else None
 
     def game_of(self, game: int) -> GameRecord | None:
         """A game as it stands; None when the chain knows none with that number (after a re-organisation)."""
