@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import (
+    AuditOrder,
     Document,
     Domain,
     Order,
@@ -57,13 +58,22 @@ class ChainFacts(Protocol):
 
 @dataclass(frozen=True)
 class Application:
-    """An order as it arrives: ``prompt`` i32[prompt_length], or empty where this segment needs none."""
+    """An order as it arrives: ``prompt`` i32[prompt_length], or empty where this segment needs none.
+
+    With ``audit`` it is that which is ordered, about the order: one receipt's rows once more.
+    """
 
     order: Order
     signature: bytes
     segment: int
     prompt_length: int
     prompt: Tensor
+    audit: AuditOrder | None = None
+    audit_signature: bytes = b""
+
+    def digest(self, domain: Domain) -> bytes:
+        """What the node's sequence is known by."""
+        return (self.audit or self.order).digest(domain)
 
 
 def admit(application: Application, model: ServedModel, session: SessionObserved, domain: Domain, now: int) -> None:

@@ -19,6 +19,7 @@ NexusError
     │   ├── PositionError         rows or a chunk out of place
     │   ├── RowsConflictError     other rows for positions that were served
     │   ├── PredecessorError      a chunk whose input nobody vouches for
+    │   ├── AuditError            an audit that is not sold here, or about other rows than were sent
     │   ├── NotAuthorisedError    private rows, asked for without the session key
     │   └── BusyError             as many orders as this node takes
     ├── GameDataError             what a dispute's next move needs is not there
@@ -100,6 +101,10 @@ class RowsConflictError(ServingError):
 
 class PredecessorError(ServingError):
     """Raised when a chunk's input rows are not vouched for by an allotted predecessor."""
+
+
+class AuditError(ServingError):
+    """Raised when an audit is not sold here, or is about other rows than those sent."""
 
 
 class NotAuthorisedError(ServingError):

@@ -90,7 +90,8 @@ class OrderState:
 
     ``length`` positions were accepted, the first ``closed`` of them have receipts; ``limit`` is the most it
     can have. ``discarded`` counts rows that were computed and dropped again since the node started.
-    ``prompt`` holds the token ids (int32 little endian) where they are needed.
+    ``prompt`` holds the token ids (int32 little endian) where they are needed. ``audit``: the AuditOrder (JSON) that
+    bought this sequence, whose digest is then ``digest``; empty for an order itself.
     """
 
     digest: bytes
@@ -102,6 +103,7 @@ class OrderState:
     prompt: bytes
     wei_per_token: int
     limit: int
+    audit: str = ""
     length: int = 0
     discarded: int = 0
     receipts: tuple[SignedReceipt, ...] = ()
@@ -171,7 +173,7 @@ class SessionObserved:
 
 @dataclass(frozen=True)
 class OrderReceived:
-    """A signed order that passed every check that needs no state."""
+    """A signed order that passed every check that needs no state; with ``audit``, an AuditOrder about one."""
 
     digest: bytes
     session: bytes
@@ -182,6 +184,7 @@ class OrderReceived:
     prompt: bytes
     wei_per_token: int
     limit: int
+    audit: str = ""
 
 
 @dataclass(frozen=True)
@@ -404,7 +407,8 @@ def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
     if session.closing or session.settled:
         raise SessionNotOpenError("the session is closing", advice="Open a new session.")
     # INVARIANT: an order takes room for months, so only a prepaid prompt opens one.
-    _require_prepaid(session, event.prompt_length, event.wei_per_token)
+    # And of an audit, which is one prefill: all of it.
+    _require_prepaid(session, event.limit if event.audit else event.prompt_length, event.wei_per_token)
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
     return _with_order(state, OrderState(**fields))
 

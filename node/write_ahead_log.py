@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -162,7 +162,7 @@ def decode(kind: str, body: str, kinds: Mapping[str, type[Any]] = _KINDS) -> Any
     data = json.loads(body)
     values = {}
     for entry in fields(event_type):
-        value = data.pop(entry.name)
+        value = data.pop(entry.name) if entry.default is MISSING else data.pop(entry.name, entry.default)
         values[entry.name] = bytes.fromhex(value.removeprefix("0x")) if entry.type == "bytes" else value
     if data:
         raise ValueError(f"unknown fields {sorted(data)}")
