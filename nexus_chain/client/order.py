@@ -23,6 +23,8 @@ class AskOptions:
     """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order.
 
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
+    ``audit_rate``: share of receipts that a second node recomputes afterwards, for pay; ``audit_decoys``: planted
+    audits per audit, where the weights are here; ``audit_budget``: most wei that audits of an order may cost, None: its price.
     """
 
     max_tokens: int = 64
@@ -30,6 +32,9 @@ class AskOptions:
     seed: bytes | None = None
     max_wei: int | None = None
     drafting: bool = True
+    audit_rate: float = 0.02
+    audit_decoys: float = 0.1
+    audit_budget: int | None = None
 
     @property
     def sampling(self) -> Sampling:

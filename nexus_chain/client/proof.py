@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ProofFileError
-from nexus_chain.client.peer import SignedFeed, SignedReceipt
+from nexus_chain.client.peer import SignedAudit, SignedFeed, SignedReceipt
 from nexus_chain.client.store import OrderRecord
 from nexus_chain.json_text import parse_json
-from nexus_chain.market.documents import Document, Domain, Order, Receipt, TokenFeed, checksum
+from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
 
 FORMAT = "nexus.answer.v1"
@@ -31,7 +31,8 @@ class InferenceProof:
     ``tokens`` are the prompt's ``prompt_length`` ids and then the sampled ones; ``signer`` is the
     session key's address; ``receipt_keys`` maps each node to the key registered for it when the
     answer was given. ``leaves[s]`` are the leaf hashes of the rows that segment s put out (inner
-    boundaries only, may be empty): they locate a wrong row inside a chunk.
+    boundaries only, may be empty): they locate a wrong row inside a chunk. ``audits`` are the orders that bought the
+    auditors' receipts, which stand among the others.
     """
 
     domain: Domain
@@ -44,6 +45,7 @@ class InferenceProof:
     feeds: tuple[SignedFeed, ...]
     receipt_keys: Mapping[str, str]
     leaves: tuple[tuple[bytes, ...], ...] = ()
+    audits: tuple[SignedAudit, ...] = ()
 
     @property
     def order_digest(self) -> bytes:
@@ -66,6 +68,7 @@ class InferenceProof:
             "tokens": list(self.tokens),
             "receipts": [_signed(*signed) for signed in self.receipts],
             "feeds": [_signed(*signed) for signed in self.feeds],
+            "audits": [_signed(*signed) for signed in self.audits],
             "receiptKeys": dict(self.receipt_keys),
             "leaves": [[leaf.hex() for leaf in boundary] for boundary in self.leaves],
         }
@@ -87,6 +90,10 @@ class InferenceProof:
                 tuple((TokenFeed.from_dict(f["document"]), _bytes(f["signature"])) for f in data["feeds"]),
                 {checksum(node): checksum(key) for node, key in data["receiptKeys"].items()},
                 tuple(tuple(bytes.fromhex(leaf) for leaf in boundary) for boundary in data["leaves"]),
+                # Absent in files from before audits were sold.
+                audits=tuple(
+                    (AuditOrder.from_dict(a["document"]), _bytes(a["signature"])) for a in data.get("audits", ())
+                ),
             )
         except (KeyError, TypeError, ValueError, AttributeError, DocumentFormatError) as error:
             raise ProofFileError(
@@ -138,6 +145,7 @@ def generate_proof(
         record.feeds,
         {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts}},
         leaves,
+        audits=record.audits,
     )
 
 

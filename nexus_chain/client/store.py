@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ClientStoreError, SessionStateError
-from nexus_chain.market.documents import Order, Receipt, TokenFeed, Voucher
+from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -47,6 +47,15 @@ CREATE TABLE vouchers (
   PRIMARY KEY (session, number));
 """
 
+AUDITS = """
+CREATE TABLE IF NOT EXISTS audits (
+  digest BLOB PRIMARY KEY, order_digest BLOB NOT NULL REFERENCES orders(digest), auditor TEXT NOT NULL,
+  json TEXT NOT NULL, signature BLOB NOT NULL, node TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '',
+  wrong TEXT NOT NULL DEFAULT '') WITHOUT ROWID
+"""  # younger than the schema: also made in files that lack it
+
+AGREED, DIFFERS = "agreed", "differs"
+"""What an audit ended with; nothing while it has not, or where the auditor gave no receipt."""
 OPENING, OPEN, CLOSED, SETTLED = "opening", "open", "closed", "settled"
 """States of a session as this machine knows them; the chain has the last word."""
 RUNNING, DONE, FAILED = "running", "done", "failed"
@@ -92,6 +101,7 @@ class OrderRecord:
     tokens: tuple[int, ...]
     receipts: tuple[tuple[Receipt, bytes], ...]
     feeds: tuple[tuple[TokenFeed, bytes], ...]
+    audits: tuple[tuple[AuditOrder, bytes], ...] = ()
 
 
 class ClientStore:
@@ -124,6 +134,7 @@ class ClientStore:
                     f"{self._path} has format {version}, this program reads {SCHEMA_VERSION}",
                     advice="Use the program version that wrote it, or another --home.",
                 )
+            db.execute(AUDITS)
         # NORMAL survives a killed process; a power cut may cost the last rows, and then the nodes
         # hold newer vouchers than we remember, which cumulative lines make harmless.
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -283,6 +294,29 @@ class ClientStore:
                 (feed.order_digest, feed.to_position, feed.to_json(), signature),
             )
 
+    # ------------------------------------------------------------------ audits
+
+    def add_audit(self, digest: bytes, audit: AuditOrder, signature: bytes) -> None:
+        """Remember a signed audit order before its node sees it."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO audits (digest, order_digest, auditor, json, signature) VALUES (?,?,?,?,?)",
+                (digest, audit.order_digest, audit.node, audit.to_json(), signature),
+            )
+
+    def finish_audit(self, digest: bytes, node: str, outcome: str, wrong: Sequence[str]) -> None:
+        """What came of an audit of ``node``'s receipt (empty: a decoy); ``wrong`` are those the program refutes."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE audits SET node = ?, outcome = ?, wrong = ? WHERE digest = ?",
+                (node, outcome, " ".join(wrong), digest),
+            )
+
+    def audit_outcomes(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
+        """(auditor, node audited, outcome, who was wrong) of every audit of this user that came to an end."""
+        rows = self._read("SELECT auditor, node, outcome, wrong FROM audits WHERE outcome != ''")
+        return [(str(a), str(n), str(o), tuple(str(w).split())) for a, n, o, w in rows]
+
     def finish_order(self, digest: bytes, state: str) -> None:
         """Move an order to DONE or FAILED."""
         with self._write() as db:
@@ -306,6 +340,7 @@ class ClientStore:
         receipts = self._read(
             "SELECT json, signature FROM receipts WHERE order_digest = ? ORDER BY to_position, segment, rowid", digest
         )
+        audits = self._read("SELECT json, signature FROM audits WHERE order_digest = ?", digest)
         feeds = self._read("SELECT json, signature FROM feeds WHERE order_digest = ? ORDER BY to_position", digest)
         return OrderRecord(
             digest,
@@ -317,6 +352,7 @@ class ClientStore:
             tuple(int(str(row[0])) for row in tokens),
             tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in receipts),
             tuple((TokenFeed.from_json(str(j)), _blob(s)) for j, s in feeds),
+            audits=tuple((AuditOrder.from_json(str(j)), _blob(s)) for j, s in audits),
         )
 
 

@@ -24,6 +24,7 @@ class Measurement:
     active_orders: int = 0
     reputation: float = 1.0  # 0 to 1, share of this client's chunks that were served and verified
     online: bool = True
+    audit_wei_per_token: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class ShardNode:
     endpoint: str
     receipt_key: str
     active_orders: int = 0
+    audit_wei_per_token: int = 0  # told by the node itself; 0: it sells none, or was not asked
 
     def measured(self, found: Measurement) -> ShardNode:
         """The same node with a fresh measurement."""
@@ -51,6 +53,7 @@ class ShardNode:
             active_orders=found.active_orders,
             reputation=found.reputation,
             online=found.online,
+            audit_wei_per_token=found.audit_wei_per_token,
         )
 
 

@@ -63,7 +63,13 @@ def usable(proof: InferenceProof, receipt_keys: Mapping[str, str], signer: str) 
         key = receipt_keys.get(receipt.node, receipt.node)
         try:
             check_receipt(
-                receipt, signature, proof.domain, proof.order, receipt_key=key, prompt_length=proof.prompt_length
+                receipt,
+                signature,
+                proof.domain,
+                proof.order,
+                receipt_key=key,
+                prompt_length=proof.prompt_length,
+                audits=[audit for audit, _ in proof.audits],
             )
         except NexusError:
             continue
