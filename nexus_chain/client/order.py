@@ -24,7 +24,8 @@ class AskOptions:
 
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
     ``audit_rate``: share of receipts that a second node recomputes afterwards, for pay; ``audit_decoys``: planted
-    audits per audit, where the weights are here; ``audit_budget``: most wei that audits of an order may cost, None: its price.
+    audits per audit, where the weights are here; ``audit_budget``: most wei that audits of an order may
+    cost, None: its price.
     """
 
     max_tokens: int = 64
