@@ -11,7 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from nexus_chain.commitments.tensor import commit
+from nexus_chain.commitments.tensor import commit, tensor_root
 from nexus_chain.market.documents import (
     AuditOrder,
     Document,
@@ -28,6 +28,7 @@ from nexus_chain.market.orders import OrderTerms, check_order, require_own_ask
 from nexus_chain.market.vouchers import amount_in
 from nexus_chain.program.sampling import Sampling
 from node.errors import (
+    CreditError,
     MalformedRequestError,
     ModelNotServedError,
     PredecessorError,
@@ -60,6 +61,8 @@ class ChainFacts(Protocol):
 class Application:
     """An order as it arrives: ``prompt`` i32[prompt_length], or empty where this segment needs none.
 
+    ``prompt_tree`` is the root of the tree over the prompt's tokens, 32 bytes: with the length it gives the order's
+    promptRoot. ``credit``: the receipt of the node that this one replaces, whose positions are replayed for nothing.
     With ``audit`` it is that which is ordered, about the order: one receipt's rows once more.
     """
 
@@ -68,6 +71,8 @@ class Application:
     segment: int
     prompt_length: int
     prompt: Tensor
+    prompt_tree: bytes
+    credit: SignedText | None = None
     audit: AuditOrder | None = None
     audit_signature: bytes = b""
 
@@ -84,7 +89,7 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
     3. signature, deadline, cover, context, maximum price (``market.orders.check_order``)
     4. the segment is this node's layers at its price or above
     5. the cap covers the prompt
-    6. the prompt is the one ordered
+    6. the prompt's length is that of the prompt ordered, and the prompt, where it is needed, is that one
     7. the sampling parameters are some
     8. an encoder is asked for one token
     """
@@ -108,6 +113,7 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
             f"the prompt alone costs {price} wei and the session holds {session.cap} wei for this node",
             advice="Raise the cap with `allot`, or shorten the prompt.",
         )
+    check_prompt_length(application)
     if model.is_first or model.is_last:
         check_prompt(application, model.vocab)
     Sampling(order.sampling, order.sampling_seed)
@@ -115,6 +121,20 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
         raise OrderOverLimitError(
             f"an encoder answers with one token and the order asks for {order.max_tokens}",
             advice="Set the order's maxTokens to 1.",
+        )
+
+
+def check_prompt_length(application: Application) -> None:
+    """Raise PromptError unless the prompt has the stated length by the order's promptRoot.
+
+    INVARIANT: the length says which positions are sampled, and a game takes the one that opens promptRoot: a node that
+    believed another would sign what the order does not give.
+    """
+    order, tree = application.order, application.prompt_tree
+    if tensor_root("i32", (application.prompt_length,), tree, order.salt) != order.prompt_root:
+        raise PromptError(
+            f"a prompt of {application.prompt_length} tokens does not have the order's promptRoot",
+            advice="Send the prompt's own length and the root of the tree over its tokens.",
         )
 
 
@@ -228,6 +248,49 @@ def _signed_by(document: Document, signature: bytes, signer: str, domain: Domain
             advice="Check the key, the chain id and the market address: all three are part of what is signed.",
         )
     return digest
+
+
+def credit_of(application: Application, node: str, limit: int, facts: ChainFacts, domain: Domain) -> int:
+    """Positions that ``node`` replays for nothing, 0 where no receipt was shown. Raises CreditError.
+
+    1. this order, this segment, positions within it
+    2. another node's, which has a line in the session
+    3. signed by its receipt key
+    """
+    if application.credit is None:
+        return 0
+    text, signature = application.credit
+    try:
+        receipt = Receipt.from_json(text)
+        place = (receipt.order_digest, receipt.segment)
+        if place != (application.order.digest(domain), application.segment) or not 0 < receipt.to_position <= limit:
+            raise _no_credit("it is not for this order and segment")
+        # INVARIANT: a node is never made to replay its own receipt for nothing, nor that of somebody without a line.
+        if receipt.node == node or not facts.is_allotted(application.order.session, receipt.node):
+            raise _no_credit(f"{receipt.node} is no other node of this session")
+        require_signer(receipt, signature, domain, facts.receipt_key(receipt.node))
+    except MarketError as error:
+        raise _no_credit(error.message) from error
+    return receipt.to_position
+
+
+def check_credit(known: OrderState, in_root: bytes, out_root: bytes | None = None) -> None:
+    """Raise CreditError unless the receipt behind an order's credit is over the rows that were computed here.
+
+    ``out_root`` is not compared where it is None.
+    """
+    receipt = Receipt.from_json(known.credit_receipt)
+    if in_root != receipt.in_root:
+        raise _no_credit("other rows were sent here than its node signed for")
+    if out_root not in (None, receipt.out_root):
+        raise _no_credit(f"its node {receipt.node} signed rows that these do not give: dispute it")
+
+
+def _no_credit(why: str) -> CreditError:
+    return CreditError(
+        f"the receipt shown for a free replay is no good: {why}",
+        advice="Show the receipt of the node that failed, or prepay the replay.",
+    )
 
 
 def tokens_within(tokens: Tensor, vocab: int) -> None:

@@ -11,7 +11,7 @@ from nexus_chain.market.documents import AuditOrder, Domain, Receipt, require_si
 from nexus_chain.market.orders import OrderTerms, check_order
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.program.sampling import Sampling
-from node.admission import Application, Chunk, check_prompt
+from node.admission import Application, Chunk, check_prompt, check_prompt_length
 from node.errors import AuditError, ModelNotServedError, OrderConflictError, SessionNotOpenError
 from node.model import ServedModel
 from node.state import OrderReceived, OrderState, SessionObserved
@@ -36,7 +36,7 @@ def admit_audit(
     5. the session key signed the audit, for this order
     6. the segment is this node's layers
     7. positions and price are possible
-    8. the prompt is the one ordered, and the sampling parameters are some
+    8. prompt and prompt length are those ordered, and the sampling parameters are some
     """
     order, audit = application.order, application.audit
     if audit is None or not model.audit_wei_per_token or audit.node != node:
@@ -60,6 +60,7 @@ def admit_audit(
             f"segment {audit.segment} of the order is not this node's layers", advice="Ask a node that serves them."
         )
     _check_bill(application, audit, model, session.cap)
+    check_prompt_length(application)
     if model.is_first or model.is_last:
         check_prompt(application, model.vocab)
     Sampling(order.sampling, order.sampling_seed)

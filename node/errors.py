@@ -19,6 +19,7 @@ NexusError
     │   ├── PositionError         rows or a chunk out of place
     │   ├── RowsConflictError     other rows for positions that were served
     │   ├── PredecessorError      a chunk whose input nobody vouches for
+    │   ├── CreditError           a replay that is to be free, for a receipt that does not say so
     │   ├── AuditError            an audit that is not sold here, or about other rows than were sent
     │   ├── NotAuthorisedError    private rows, asked for without the session key
     │   └── BusyError             as many orders as this node takes
@@ -101,6 +102,10 @@ class RowsConflictError(ServingError):
 
 class PredecessorError(ServingError):
     """Raised when a chunk's input rows are not vouched for by an allotted predecessor."""
+
+
+class CreditError(ServingError):
+    """Raised when the receipt shown for a free replay is not another node's over the same rows."""
 
 
 class AuditError(ServingError):

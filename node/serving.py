@@ -25,7 +25,9 @@ from node.admission import (
     Chunk,
     SignedText,
     admit,
+    check_credit,
     check_predecessors,
+    credit_of,
     tokens_within,
     voucher_amount,
 )
@@ -65,6 +67,8 @@ from node.stopwatch import Stopwatch
 QUIET_SECONDS = 3.0
 #: Orders of one session that wait for their prompt at once.
 MOST_UNFED = 16
+#: Orders of one session that were begun for another node's receipt, and whose first one is not signed.
+MOST_CREDITS = 4
 #: Rows per message of ``BoundaryRows``, bytes.
 _BLOCK_BYTES = 1 << 20
 
@@ -135,6 +139,11 @@ class Serving:
             return audit_received(application, application.audit, self.model, digest)
         order = application.order
         known = self._ledger.state.orders.get(digest)
+        limit = billed_positions(application.prompt_length, order.max_tokens)
+        # Only what an order was opened with counts: the first receipt was priced by it.
+        credit = 0 if known else credit_of(application, self.identity.address, limit, self._facts, self.domain)
+        if credit:
+            self._refuse_unproven(order.session)
         # A middle segment has no use for the prompt, so it keeps none.
         prompt = application.prompt if self.model.is_first or self.model.is_last else application.prompt[:0]
         price = known.wei_per_token if known else order.asks[application.segment].wei_per_token
@@ -147,7 +156,10 @@ class Serving:
             prompt_length=application.prompt_length,
             prompt=prompt.numpy().astype("<i4").tobytes(),
             wei_per_token=price,
-            limit=billed_positions(application.prompt_length, order.max_tokens),
+            limit=limit,
+            credit=credit,
+            credit_receipt=application.credit[0] if credit and application.credit else "",
+            credit_signature=application.credit[1] if credit and application.credit else b"",
         )
 
     def pay(self, voucher: Voucher, signature: bytes) -> int:
@@ -189,12 +201,12 @@ class Serving:
             known = self._ledger.state.order(digest)
             first = sequence.first_output(start)
             again = max(0, min(known.length - start, len(rows)))
-            if not again:
-                return first, self._take(sequence, known, start, rows)
-            self._check_same(known, start, rows[:again])
+            if again:
+                self._check_same(known, start, rows[:again])
             if again < len(rows):
-                self._take(sequence, known, start + again, rows[again:])
-            return first, sequence.outputs(start, start + len(rows))
+                out = self._take(sequence, known, start + again, rows[again:])
+            self._check_free(sequence, known, start + len(rows))
+            return first, sequence.outputs(start, start + len(rows)) if again else out
 
     def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> Tensor:
         """New rows: checked, written down, computed; what they gave."""
@@ -210,6 +222,11 @@ class Serving:
 
         self._ledger.dispatch(event, record)
         return self._sequences.compute(sequence, rows)
+
+    def _check_free(self, sequence: Sequence, known: OrderState, stop: int) -> None:
+        """INVARIANT: what free rows gave is not told before they are those that another node signed for."""
+        if known.credit and not known.receipts and stop >= known.credit:
+            check_credit(known, self._sequences.roots(sequence, known.credit)[0])
 
     def _discard(self, sequence: Sequence, digest: bytes, start: int) -> None:
         """Drop an order's rows from ``start`` on, on disk and in memory; harmless when there are none."""
@@ -264,7 +281,7 @@ class Serving:
         known = self._ledger.state.order(digest)
         # Where no more rows fit the chunk, its end comes next and wants them on the disk for good. A long prompt's rows
         # are many: they go there while the next segments compute.
-        full = (known.closed or known.prompt_length) + CHUNK_POSITIONS
+        full = (known.billed or known.prompt_length) + CHUNK_POSITIONS
         long_prompt = known.length == known.prompt_length > CHUNK_POSITIONS
         if known.length in (known.limit, full) or long_prompt:
             with self.stopwatch.measure("disk"):
@@ -293,8 +310,11 @@ class Serving:
         self, sequence: Sequence, known: OrderState, to_position: int, handed: tuple[SignedText, ...]
     ) -> SignedReceipt:
         with self.stopwatch.measure("commitments"):
+            # INVARIANT: nothing is signed on top of a receipt that is wrong: it convicts whoever signed it.
+            if known.credit and not known.receipts:
+                check_credit(known, *self._sequences.roots(sequence, known.credit))
             in_root, out_root = self._sequences.roots(sequence, to_position)
-            chunk = Chunk(known.closed, to_position, in_root)
+            chunk = Chunk(known.billed, to_position, in_root)
         with self.stopwatch.measure("signatures"):
             signer = self._ledger.state.session(known.session).signer
             if known.audit:
@@ -420,6 +440,18 @@ class Serving:
         if sum(order.session == session and order.length < order.prompt_length for order in known) >= MOST_UNFED:
             raise BusyError(
                 f"{MOST_UNFED} orders of this session wait for their prompt", advice="Feed them, or open a new session."
+            )
+
+    def _refuse_unproven(self, session: bytes) -> None:
+        # INVARIANT: a free replay is work for a receipt that may be made up, so a session gets a few until one is proven.
+        known = self._ledger.state.orders.values()
+        if (
+            sum(order.session == session and bool(order.credit and not order.receipts) for order in known)
+            >= MOST_CREDITS
+        ):
+            raise BusyError(
+                f"{MOST_CREDITS} orders of this session were begun for another node's receipt and have none of this one",
+                advice="Close their chunks, or prepay the replay.",
             )
 
     def _refuse_when_stopping(self) -> None:

@@ -107,12 +107,15 @@ class ShardService:
         return description
 
     def _open_order(self, request: wire.OpenOrderRequest) -> wire.OpenOrderReply:
+        _require(len(request.prompt_tree) == 32, "the prompt's tree root has not 32 bytes")
         application = Application(
             order=Order.from_json(request.order.json),
             signature=request.order.signature,
             segment=request.segment,
             prompt_length=request.prompt_length,
             prompt=_prompt(request, self._serving.model.context),
+            prompt_tree=request.prompt_tree,
+            credit=(request.credit.json, request.credit.signature) if request.HasField("credit") else None,
             audit=AuditOrder.from_json(request.audit.json) if request.HasField("audit") else None,
             audit_signature=request.audit.signature,
         )

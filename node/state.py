@@ -90,8 +90,9 @@ class OrderState:
 
     ``length`` positions were accepted, the first ``closed`` of them have receipts; ``limit`` is the most it
     can have. ``discarded`` counts rows that were computed and dropped again since the node started.
-    ``prompt`` holds the token ids (int32 little endian) where they are needed. ``audit``: the AuditOrder (JSON) that
-    bought this sequence, whose digest is then ``digest``; empty for an order itself.
+    ``prompt`` holds the token ids (int32 little endian) where they are needed. The first ``credit`` positions are
+    free: another node, which this one replaces, signed ``credit_receipt`` (JSON) for them and was paid. ``audit``: the
+    AuditOrder (JSON) that bought this sequence, whose digest is then ``digest``; empty for an order itself.
     """
 
     digest: bytes
@@ -103,6 +104,9 @@ class OrderState:
     prompt: bytes
     wei_per_token: int
     limit: int
+    credit: int = 0
+    credit_receipt: str = ""
+    credit_signature: bytes = b""
     audit: str = ""
     length: int = 0
     discarded: int = 0
@@ -113,6 +117,15 @@ class OrderState:
     def closed(self) -> int:
         """Positions that receipts vouch for."""
         return self.receipts[-1].to_position if self.receipts else 0
+
+    @property
+    def billed(self) -> int:
+        """Positions that were paid for with a receipt, this node's or the one that it was shown."""
+        return self.closed or self.credit
+
+    def price_of(self, start: int, stop: int) -> int:
+        """Wei for positions [start, stop), the free ones left out."""
+        return self.wei_per_token * max(0, stop - max(start, self.credit))
 
     def receipt_up_to(self, to_position: int) -> SignedReceipt | None:
         """The receipt that ends at ``to_position``, if there is one."""
@@ -184,6 +197,9 @@ class OrderReceived:
     prompt: bytes
     wei_per_token: int
     limit: int
+    credit: int = 0
+    credit_receipt: str = ""
+    credit_signature: bytes = b""
     audit: str = ""
 
 
@@ -402,15 +418,22 @@ def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
                 f"this order is open as segment {known.segment} with a prompt of {known.prompt_length} tokens",
                 advice="Open it the same way again, or sign a new order.",
             )
+        # INVARIANT: one credit per order, given before anything is billed.
+        if event.credit not in (0, known.credit):
+            raise OrderConflictError(
+                f"this order is open with {known.credit} free positions, not {event.credit}",
+                advice="Open it the same way again, or sign a new order.",
+            )
         return state
     # INVARIANT: no work is begun in a session that no longer pays.
     if session.closing or session.settled:
         raise SessionNotOpenError("the session is closing", advice="Open a new session.")
-    # INVARIANT: an order takes room for months, so only a prepaid prompt opens one.
-    # And of an audit, which is one prefill: all of it.
-    _require_prepaid(session, event.limit if event.audit else event.prompt_length, event.wei_per_token)
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    return _with_order(state, OrderState(**fields))
+    order = OrderState(**fields)
+    # INVARIANT: an order takes room for months, so only a prepaid prompt opens one, or another node's receipt for it.
+    # And of an audit, which is one prefill, all of it is prepaid.
+    _require_prepaid(session, order, 0, order.limit if order.audit else order.prompt_length)
+    return _with_order(state, order)
 
 
 def _voucher_received(state: NodeState, event: VoucherReceived) -> NodeState:
@@ -443,25 +466,25 @@ def _rows_received(state: NodeState, event: RowsReceived) -> NodeState:
         raise PositionError(
             f"the order ends at position {order.limit}, not {stop}", advice="Sign a new order for more tokens."
         )
-    if order.closed and stop > order.closed + CHUNK_POSITIONS:
+    if order.billed and stop > order.billed + CHUNK_POSITIONS:
         raise PositionError(
-            f"position {stop} is beyond the chunk that began at {order.closed}",
+            f"position {stop} is beyond the chunk that began at {order.billed}",
             advice=f"Close the chunk first: it has at most {CHUNK_POSITIONS} positions.",
         )
     # INVARIANT: nothing is computed when the time to post a voucher for it may be running out.
     if session.closing or session.settled or event.at >= session.expiry:
         raise SessionNotOpenError("the session is closing or has expired", advice="Open a new session.")
     # INVARIANT: only what a voucher covers is computed; a node can lose the receipts of one chunk, never its pay.
-    computed = _require_prepaid(session, event.count, order.wei_per_token)
+    computed = _require_prepaid(session, order, event.start, stop)
     return _with_both(state, _changed(session, computed=computed), _changed(order, length=stop))
 
 
-def _require_prepaid(session: SessionState, positions: int, wei_per_token: int) -> int:
-    """The session's bill with ``positions`` more; NotPrepaidError when the best voucher does not cover it."""
-    computed = session.computed + positions * wei_per_token
+def _require_prepaid(session: SessionState, order: OrderState, start: int, stop: int) -> int:
+    """The session's bill with [start, stop) on it; NotPrepaidError when the best voucher does not cover it."""
+    computed = session.computed + order.price_of(start, stop)
     if computed > session.cumulative:
         raise NotPrepaidError(
-            f"{positions} more positions need a voucher of {computed} wei and the best one held "
+            f"{stop - start} more positions need a voucher of {computed} wei and the best one held "
             f"is for {session.cumulative} wei",
             advice="Send a voucher that prepays the next chunk.",
         )
@@ -475,10 +498,10 @@ def _rows_discarded(state: NodeState, event: RowsDiscarded) -> NodeState:
     if count <= 0:
         return state
     # INVARIANT: what a receipt vouches for stays, and so does the prompt that opened the order.
-    if event.start < max(order.closed, order.prompt_length):
+    if event.start < max(order.billed, order.prompt_length):
         raise PositionError(
             f"positions from {event.start} on cannot be dropped: receipts or the prompt cover the first "
-            f"{max(order.closed, order.prompt_length)}",
+            f"{max(order.billed, order.prompt_length)}",
             advice="Open a new order for other rows.",
         )
     # INVARIANT: dropped rows were computed without pay, so an order gets only so many of them.
@@ -489,7 +512,7 @@ def _rows_discarded(state: NodeState, event: RowsDiscarded) -> NodeState:
             f"{order.limit} positions",
             advice="Send only rows that are certain.",
         )
-    unpaid = _changed(session, computed=session.computed - count * order.wei_per_token)
+    unpaid = _changed(session, computed=session.computed - order.price_of(event.start, order.length))
     return _with_both(state, unpaid, _changed(order, length=event.start, discarded=discarded))
 
 
@@ -497,7 +520,7 @@ def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:
     """Set the length to what the disk holds, and the session's bill with it."""
     order = state.order(event.order)
     session = state.session(order.session)
-    more = (event.length - order.length) * order.wei_per_token
+    more = order.price_of(0, event.length) - order.price_of(0, order.length)
     return _with_both(state, replace(session, computed=session.computed + more), replace(order, length=event.length))
 
 
@@ -525,14 +548,14 @@ def _receipt_signed(state: NodeState, event: ReceiptSigned) -> Outcome:
 
 def check_chunk(order: OrderState, from_position: int, to_position: int) -> None:
     """Raise PositionError unless [from, to) is the next chunk of an order."""
-    if from_position != order.closed:
+    if from_position != order.billed:
         raise PositionError(
-            f"the chunk starts at {from_position} and the last one ended at {order.closed}",
-            advice=f"Close the chunk from {order.closed} on.",
+            f"the chunk starts at {from_position} and the last one ended at {order.billed}",
+            advice=f"Close the chunk from {order.billed} on.",
         )
-    if not order.closed < to_position <= order.length:
+    if not order.billed < to_position <= order.length:
         raise PositionError(
-            f"the chunk would end at {to_position} and positions {order.closed} to {order.length} are open",
+            f"the chunk would end at {to_position} and positions {order.billed} to {order.length} are open",
             advice="Send the rows first, then close the chunk.",
         )
     if to_position < order.prompt_length:

@@ -162,7 +162,9 @@ def decode(kind: str, body: str, kinds: Mapping[str, type[Any]] = _KINDS) -> Any
     data = json.loads(body)
     values = {}
     for entry in fields(event_type):
-        value = data.pop(entry.name) if entry.default is MISSING else data.pop(entry.name, entry.default)
+        if entry.name not in data and entry.default is not MISSING:
+            continue  # a field that the program did not know when it wrote this
+        value = data.pop(entry.name)
         values[entry.name] = bytes.fromhex(value.removeprefix("0x")) if entry.type == "bytes" else value
     if data:
         raise ValueError(f"unknown fields {sorted(data)}")

@@ -31,7 +31,7 @@ from typing import TypeVar
 import torch
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.commitments.tensor import commit
+from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import CHUNK_POSITIONS, Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, import_checkpoint, random_model
@@ -126,7 +126,7 @@ class Bench:
         signature, digest = self.user.sign(order, DOMAIN), order.digest(DOMAIN)
         voucher = self._voucher(PROMPT)
         for segment, core in enumerate(self.nodes):
-            application = Application(order, signature, segment, PROMPT, prompt)
+            application = Application(order, signature, segment, PROMPT, prompt, tensor_tree(prompt).root())
             self.timed(partial(core.serving.open_order, application, *voucher))
         tokens = torch.cat([prompt, self._feed(digest, 0, prompt)])
         closed = self._close(digest, 0, tokens, order)

@@ -26,8 +26,8 @@ from nexus_chain.client.errors import BadReceiptError, NodeError
 from nexus_chain.client.network import contact_of
 from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedOrder, SignedReceipt
 from nexus_chain.client.purse import SessionPurse
-from nexus_chain.client.store import AGREED, DIFFERS, DONE, ClientStore
-from nexus_chain.commitments.tensor import RowTree, commit
+from nexus_chain.client.store import DONE, ClientStore
+from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import AuditOrder, Domain, Receipt, recover, sign, sign_digest
 from nexus_chain.program import IntegerModel
@@ -128,17 +128,18 @@ class AuditBuyer:
         audit = AuditOrder(digest, contact.address, question.segment, question.to, root, price)
         self._fund(contact, price, max(price, min(ahead, AUDITS_AHEAD * price)))
         bought, signature = audit.digest(self.domain), sign(audit, self.key, self.domain)
-        self.store.add_audit(bought, audit, signature)
+        self.store.add_audit(audit, signature)
         voucher = self._purse.sign({contact.address: price})
         self._purse.keep(voucher)
         try:
             peer = self._dial(contact)
             try:
                 prompt = question.prompt if question.segment == 0 or question.is_last else ()
+                tree = tensor_tree(torch.tensor(question.prompt, dtype=torch.int32)).root()
+                leave = partial(sign_digest, key=self.key)
                 peer.open_audit(
-                    question.order, (audit, signature), len(question.prompt), prompt, voucher,
-                    partial(sign_digest, key=self.key),
-                )  # fmt: skip
+                    question.order, (audit, signature), len(question.prompt), prompt, voucher, leave, prompt_tree=tree
+                )
                 signed = self._fed(peer, bought, question, whole=whole)
             finally:
                 peer.close()
@@ -225,7 +226,9 @@ class Auditor:
             return
         agreed = bought.out_root == receipt.out_root
         wrong = () if agreed else self._refuted(question, (receipt, bought))
-        self._buyer.store.finish_audit(bought.predecessors[0], receipt.node, AGREED if agreed else DIFFERS, wrong)
+        if not agreed and not wrong:  # nobody can tell yet: the watcher, or `nexus verify`, will
+            for node in (receipt.node, bought.node):
+                self._buyer.store.count_failure(node)
         yield _audited(bought, receipt.node, agreed, wrong)
 
     def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[Audited]:
@@ -244,16 +247,18 @@ class Auditor:
         wrong = self._refuted(decoy, (bought,))
         if wrong:
             self.wrong_decoys.append(digest)
-        store.finish_audit(bought.predecessors[0], "", DIFFERS if wrong else AGREED, wrong)
         yield _audited(bought, "", not wrong, wrong)
 
     def _refuted(self, question: Question, receipts: Sequence[Receipt]) -> tuple[str, ...]:
-        """Who of several signed a root that the program does not give; nobody where the weights are not here."""
+        """Who of several signed a root that the program does not give, also written down; nobody without the weights."""
         model = self._model()
         if model is None:
             return ()
         right = right_root(question, model)
-        return tuple(receipt.node for receipt in receipts if receipt.out_root != right)
+        wrong = tuple(receipt.node for receipt in receipts if receipt.out_root != right)
+        for node in wrong:
+            self._buyer.store.count_failure(node, invalid=True)
+        return wrong
 
     def _bought(self, question: Question, signers: Collection[str]) -> Receipt | None:
         """An auditor's receipt; None where nobody sells one within the budget."""

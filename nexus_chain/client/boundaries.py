@@ -33,6 +33,7 @@ class Boundaries:
         self.width, self.vocab = width, vocab
         self.tokens = list(prompt)
         self._rows: list[list[Tensor]] = [[] for _ in range(segments - 1)]
+        self._givers: list[list[tuple[int, str]]] = [[] for _ in range(segments)]  # from position on, node
         self._salt = salt
         self.hash_anew()
 
@@ -62,10 +63,50 @@ class Boundaries:
         overlap = max(0, min(len(known) - start, count))
         if overlap and not torch.equal(torch.stack(known[start : start + overlap]), out[:overlap]):
             same = (torch.stack(known[start : start + overlap]) == out[:overlap]).all(dim=1)
-            raise _mismatch(node, segment, start + int((~same).nonzero()[0]))
+            first = int((~same).nonzero()[0])
+            raise _mismatch(node, segment, start + first, out[first])
         fresh = out[overlap:]
+        self._note_giver(segment, len(known), node)
         known += fresh.unbind(0)
         return []
+
+    def _note_giver(self, segment: int, start: int, node: str) -> None:
+        givers = self._givers[segment]
+        if not givers or givers[-1][1] != node:
+            givers.append((start, node))
+
+    def giver(self, segment: int, position: int) -> str:
+        """The node that gave what is known of ``segment`` for ``position``."""
+        return [node for start, node in self._givers[segment] if start <= position][-1]
+
+    def row(self, segment: int, position: int) -> Tensor:
+        """What is known of ``segment`` for ``position``: i32[width], or the sampled token i32[]."""
+        if segment < self.segments - 1:
+            return self._rows[segment][position]
+        return torch.tensor(self.tokens[position + 1], dtype=torch.int32)
+
+    def row_in(self, segment: int, outputs: Tensor, position: int) -> Tensor:
+        """The one for ``position`` of all outputs of ``segment`` from its first position on."""
+        return outputs[position if segment < self.segments - 1 else position - self.prompt_length + 1]
+
+    def first_difference(self, segment: int, outputs: Tensor) -> int | None:
+        """First position for which something else is known than in ``outputs``, all outputs of ``segment``."""
+        start = 0 if segment < self.segments - 1 else self.prompt_length - 1
+        for position in range(start, self.received(segment)):
+            if not torch.equal(self.row(segment, position), self.row_in(segment, outputs, position)):
+                return position
+        return None
+
+    def cut(self, segment: int, position: int) -> None:
+        """Forget what rests on the row that ``segment`` gave for ``position``, the prompt never."""
+        base = max(position, self.prompt_length)
+        del self.tokens[max(position + 1, self.prompt_length) :]
+        for number, rows in enumerate(self._rows):
+            del rows[base if number < segment else position :]
+        for number in range(self.segments):
+            kept = base if number < segment else position
+            self._givers[number] = [(start, node) for start, node in self._givers[number] if start < kept]
+        self.hash_anew()
 
     def check(self, segment: int, start: int, count: int, out: Tensor, node: str) -> None:
         """Raise BadRowsError unless ``out`` can be what ``segment`` gives for positions [start, start + count)."""
@@ -94,8 +135,9 @@ class Boundaries:
         known = self.tokens[first + 1 : first + 1 + len(values)]
         for offset, (before, now) in enumerate(zip(known, values, strict=False)):
             if before != now:
-                raise _mismatch(node, self.segments - 1, first + offset)
+                raise _mismatch(node, self.segments - 1, first + offset, out[offset])
         fresh = values[len(known) :]
+        self._note_giver(self.segments - 1, first + len(known), node)
         self.tokens += fresh
         return fresh
 
@@ -140,8 +182,10 @@ def _bad_shape(node: str, segment: int, start: int, expected: str, out: Tensor) 
     )
 
 
-def _mismatch(node: str, segment: int, position: int) -> ReplayMismatchError:
+def _mismatch(node: str, segment: int, position: int, row: Tensor) -> ReplayMismatchError:
     return ReplayMismatchError(
         f"node {node} computed other bits for segment {segment} at position {position} than the node before it",
         advice="One of the two lied: run `nexus verify` on the answer to see which.",
+        position=position,
+        row=row,
     )

@@ -9,6 +9,8 @@ NexusError
     │   ├── BadRowsError             rows of the wrong shape or position
     │   ├── BadReceiptError          a receipt that does not describe what the node sent
     │   └── ReplayMismatchError      a spare computed other bits than the node it replaces
+    ├── AnswerWrongError             text that was shown rests on rows that a node made up
+    ├── DisagreementError            nodes differ, and nobody is left to tell who is right
     ├── NoSpareError                 every node that could serve a segment has failed
     ├── PromptTooLongError           prompt and answer do not fit the model's context
     ├── PriceLimitError              the quote is above what the user allows
@@ -23,6 +25,8 @@ NexusError
 """
 
 from __future__ import annotations
+
+from torch import Tensor
 
 from nexus_chain.errors import NexusError
 
@@ -56,11 +60,40 @@ class BadRowsError(NodeError):
 
 
 class BadReceiptError(NodeError):
-    """The receipt's signature, order, positions, roots or price are not what they have to be."""
+    """The receipt's signature, order, positions, roots or price are not what they have to be.
+
+    ``is_evidence``: the node did sign it, for this order and segment.
+    """
+
+    def __init__(self, message: str, *, advice: str, is_evidence: bool = False) -> None:
+        super().__init__(message, advice=advice)
+        self.is_evidence = is_evidence
 
 
 class ReplayMismatchError(NodeError):
-    """A spare, fed with the same input rows, gave other rows than the node it replaces."""
+    """A spare, fed with the same input rows, gave another ``row`` for ``position`` than the node it replaces.
+
+    ``row`` is i32[width], or the sampled token i32[]. Which of the two is right is not known.
+    """
+
+    def __init__(self, message: str, *, advice: str, position: int, row: Tensor) -> None:
+        super().__init__(message, advice=advice)
+        self.position, self.row = position, row
+
+
+class AnswerWrongError(ClientError):
+    """The answer cannot go on: a row that a node gave was wrong, or stands against another node's.
+
+    ``token``: number of the first token of the answer that rests on it. ``told``: whether it was shown.
+    """
+
+    def __init__(self, message: str, *, advice: str, token: int, told: bool) -> None:
+        super().__init__(message, advice=advice)
+        self.token, self.told = token, told
+
+
+class DisagreementError(ClientError):
+    """Nodes gave different rows for the same input, and nobody is left who could decide."""
 
 
 class NoSpareError(ClientError):

@@ -64,10 +64,14 @@ class ShardPeer(Protocol):
         prompt: Sequence[int],
         voucher: SignedVoucher,
         sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
+        credit: SignedReceipt | None = None,
     ) -> int:
         """Hand over the order; returns how many positions the node already holds for it.
 
-        ``sign_digest`` signs with the session key that later calls come from the session's owner: every node
+        ``prompt_tree``: root of the tree over the prompt's tokens, 32 bytes. ``credit``: the receipt of the node that
+        this one replaces; what it covers is replayed and not billed. ``sign_digest`` signs with the session key that later calls come from the session's owner: every node
         of an answer knows the order.
         """
 
@@ -79,6 +83,8 @@ class ShardPeer(Protocol):
         prompt: Sequence[int],
         voucher: SignedVoucher,
         sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
     ) -> int:
         """As ``open_order``, for an audit; its rows and its chunk are then named by the audit's digest."""
 

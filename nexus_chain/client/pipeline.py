@@ -14,7 +14,10 @@ While a node is at work, the client does what does not decide about the next mes
 reader, writes receipts down, and signs the voucher that it will hand over if the last receipt is good.
 
 When a node fails in any of these steps, another is put in its place and the step is
-repeated: integer programs make the bits the same.
+repeated: integer programs make the bits the same. It replays for nothing what the node before it
+signed and was paid for. Where its rows differ from those that were known, nobody is blamed before
+it is settled (``referee``); what rests on a wrong row is forgotten and computed again, unless the
+reader was told it.
 """
 
 from __future__ import annotations
@@ -30,9 +33,20 @@ from coincurve import PrivateKey
 from torch import Tensor
 
 from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
+from nexus_chain.client.chunks import chunk_positions
 from nexus_chain.client.draft_table import DraftTable
 from nexus_chain.client.drafts import Drafts
-from nexus_chain.client.errors import CapTooLowError, NodeError, NodeUnreachableError, NoSpareError
+from nexus_chain.client.errors import (
+    AnswerWrongError,
+    BadReceiptError,
+    CapTooLowError,
+    ClientError,
+    DisagreementError,
+    NodeError,
+    NodeUnreachableError,
+    NoSpareError,
+    ReplayMismatchError,
+)
 from nexus_chain.client.peer import (
     Dial,
     NodeContact,
@@ -44,8 +58,10 @@ from nexus_chain.client.peer import (
 )
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
+from nexus_chain.client.referee import Arbitration, Disagreement, Referee
 from nexus_chain.client.slot import FailoverEvent, Round, Slot
 from nexus_chain.client.store import ClientStore
+from nexus_chain.commitments.tensor import tensor_bytes, tensor_tree
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION, Domain, TokenFeed, sign, sign_digest
 from nexus_chain.market.pricing import billed_positions
 
@@ -72,6 +88,10 @@ class Reserve(Protocol):
         """Make sure the session's cap for ``node`` allows ``wei`` more; may send a transaction."""
 
 
+class Rewound(Exception):
+    """Rows were forgotten, and the answer goes on from before them. Never leaves the pipeline."""
+
+
 class Pipeline:
     """Runs one signed order over a route. ``contacts`` has one node per segment, in layer order."""
 
@@ -92,21 +112,30 @@ class Pipeline:
         vocab: int = LARGEST_TOKEN + 1,
         drafting: bool = True,
         draft_table: DraftTable | None = None,
+        referee: Referee | None = None,
+        receipted: bool = False,
     ) -> None:
         """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token; they come
-        from the text, and from ``draft_table``."""
+        from the text, and from ``draft_table``. ``referee``: recomputes rows about which two nodes differ.
+        ``receipted``: yield tokens only once every segment's receipt covers them."""
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
         self.feeds: list[SignedFeed] = []
         self.failovers: list[FailoverEvent] = []
-        self._slots = [Slot(segment, contact) for segment, contact in enumerate(contacts)]
+        self.disagreements: list[Disagreement] = []
+        signed = [store.track(contact.address).signed for contact in contacts]
+        self._slots = [Slot(number, contact, signed=signed[number]) for number, contact in enumerate(contacts)]
         self._domain, self._key, self._purse, self._store = domain, PrivateKey(session_key), purse, store
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
         self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
-        self._chunk_stop = len(prompt) + min(CHUNK_POSITIONS, self.order.max_tokens - 1)  # positions prepaid
+        self._chunk_stop = len(prompt) + min(self._chunk(), self.order.max_tokens - 1)  # positions prepaid
+        self._prompt_tree = tensor_tree(torch.tensor(prompt, dtype=torch.int32)).root()
+        self._arbitration, self._receipted = Arbitration(self.seen, referee), receipted
+        self._stored = len(prompt)  # tokens that are written down
+        self._told = 0  # sampled tokens that the reader has
         self._put_off: list[Callable[[], None]] = []  # what is to be written down
         self._signed: SignedVoucher | None = None  # for the next chunk, and not handed to anybody yet
         self._proposed: tuple[int, list[int]] | None = None  # a draft, and the position it follows
@@ -118,7 +147,8 @@ class Pipeline:
 
         When the iterator is exhausted, closed early or interrupted, every position fed is covered by checked
         receipts. Raises NoSpareError when a segment has nobody left, CapTooLowError when the money
-        is used up.
+        is used up, AnswerWrongError when the answer rests on a row that was wrong and cannot go on,
+        DisagreementError when nodes differ and nobody can tell who is right.
         """
         try:
             yield from self._answer(end_tokens)
@@ -142,7 +172,8 @@ class Pipeline:
         sampled = self.seen.tokens[self.seen.prompt_length :]
         self._store.add_tokens(self.digest, self.seen.prompt_length, sampled)
         if self._fed > self._closed:
-            self._collect(self._fed)
+            with suppress(Rewound):
+                self._collect(self._fed)
 
     def _leave(self) -> None:
         for slot in self._slots:
@@ -155,26 +186,43 @@ class Pipeline:
     def _answer(self, end_tokens: frozenset[int]) -> Iterator[int]:
         """Chunk after chunk, the prompt first; what is sampled is kept before it is told."""
         self._prepay(self._chunk_stop)
-        fresh = self._feed(0, self.seen.prompt_length)
-        while not self._finished(end_tokens):
-            if self._fed == self._chunk_stop:
-                yield from self._kept(fresh)
-                fresh = []
-                self._collect(self._fed, min(CHUNK_POSITIONS, self._tokens_left))
-            begun = self._begin()
-            yield from self._kept(fresh)
-            fresh = self._finish(begun, end_tokens)
-        yield from self._kept(fresh)
-        self._collect(self._fed)
+        while True:
+            try:
+                yield from self._advance(end_tokens)
+                break
+            except Rewound:
+                continue
         self._catch_up()
 
-    def _kept(self, fresh: list[int]) -> list[int]:
-        """``fresh``, written down; and what else waited for a node to be at work."""
-        if fresh:
-            self._store.add_tokens(self.digest, len(self.seen.tokens) - len(fresh), fresh)
+    def _advance(self, end_tokens: frozenset[int]) -> Iterator[int]:
+        """From wherever the answer is to its end."""
+        if self._fed < self.seen.prompt_length:
+            self._feed(0, self.seen.prompt_length)
+        while not self._finished(end_tokens):
+            if self._fed >= self._chunk_stop:
+                yield from self._kept()
+                self._collect(self._fed, more=True)
+            begun = self._begin()
+            yield from self._kept()
+            self._finish(begun, end_tokens)
+        yield from self._kept()
+        self._collect(self._fed)
+        yield from self._kept()
+
+    def _kept(self) -> Iterator[int]:
+        """What the reader may have by now, written down first; and what else waited for a node to be at work."""
+        if fresh := self.seen.tokens[self._stored :]:
+            self._store.add_tokens(self.digest, self._stored, fresh)
+            self._stored += len(fresh)
         self.seen.hash_new()
         self._catch_up()
-        return fresh
+        return self._tell(self._closed + 1 if self._receipted else len(self.seen.tokens))
+
+    def _tell(self, stop: int) -> Iterator[int]:
+        """Tokens before ``stop`` that were not told yet."""
+        while (number := self.seen.prompt_length + self._told) < stop:
+            self._told += 1
+            yield self.seen.tokens[number]
 
     def _catch_up(self) -> None:
         """Write down what was put off until a node is at work. Harmless when it is cut off and done again."""
@@ -221,10 +269,10 @@ class Pipeline:
             return []
         return self._drafts.propose(self.seen.tokens, most)
 
-    def _finish(self, begun: Round | None, end_tokens: frozenset[int]) -> list[int]:
-        """A round through all segments; the tokens sampled as far as its draft was right.
+    def _finish(self, begun: Round | None, end_tokens: frozenset[int]) -> None:
+        """A round through all segments, accepted as far as its draft was right.
 
-        No tokens when a node failed: it is replaced, and the position is fed again.
+        Nothing is accepted when a node failed: it is replaced, and the position is fed again.
         """
         if begun is None:
             return self._feed(self._fed, self._fed + 1)
@@ -235,9 +283,8 @@ class Pipeline:
                 self._receive(begun, begun.answer)
         if begun.failure is not None:
             self._wasted += len(begun.draft) + 1
-            self._replace(*begun.failure)
-            return []
-        return self._judged(begun, end_tokens)
+            return self._replace(*begun.failure)
+        return self._judge(begun, end_tokens)
 
     def _send(self, begun: Round) -> None:
         """Hand the rows of a round to the next segment."""
@@ -265,8 +312,8 @@ class Pipeline:
         begun.outputs.append(out)
         begun.rows, begun.answer = out, None
 
-    def _judged(self, begun: Round, end_tokens: frozenset[int]) -> list[int]:
-        """Accept the outputs of a round as far as its draft was right; the tokens sampled."""
+    def _judge(self, begun: Round, end_tokens: frozenset[int]) -> None:
+        """Accept the outputs of a round as far as its draft was right."""
         draft, sampled = begun.draft, begun.outputs[-1].tolist()
         right = 0
         while right < len(draft) and sampled[right] == draft[right] and sampled[right] not in end_tokens:
@@ -274,33 +321,28 @@ class Pipeline:
         if self._drafts is not None and draft:
             self._drafts.judge(len(draft), right)
         self._wasted += len(draft) - right
-        fresh: list[int] = []
         for slot, out in zip(self._slots, begun.outputs, strict=True):
-            fresh = self.seen.accept(slot.segment, begun.start, right + 1, out[: right + 1], slot.contact.address)
+            self.seen.accept(slot.segment, begun.start, right + 1, out[: right + 1], slot.contact.address)
             slot.ahead = right < len(draft)
-        return fresh
 
-    def _feed(self, start: int, stop: int) -> list[int]:
-        """Positions [start, stop) through all segments; returns the newly sampled tokens."""
-        fresh: list[int] = []
+    def _feed(self, start: int, stop: int) -> None:
+        """Positions [start, stop) through all segments."""
         for slot in self._slots:
-            fresh = self._on(slot, partial(self._rows, slot, start=start, stop=stop))
-        return fresh
+            self._on(slot, partial(self._rows, slot, start=start, stop=stop))
 
-    def _rows(self, slot: Slot, peer: ShardPeer, start: int, stop: int) -> list[int]:
+    def _rows(self, slot: Slot, peer: ShardPeer, start: int, stop: int) -> None:
         """Feed one segment in messages of bounded size."""
         block = max(1, BLOCK_BYTES // (4 * self.seen.width))
-        fresh: list[int] = []
         for begin in range(start, stop, block):
             end = min(begin + block, stop)
-            new = begin == self.seen.received(slot.segment)
+            # A prompt is never dropped: it stays the same.
+            new = self.seen.prompt_length <= begin == self.seen.received(slot.segment)
             rows = self.seen.inputs(slot.segment, begin, end)
             slot.sent = max(slot.sent, end)
             out = peer.begin_forward(self.digest, begin, rows, discard=new and slot.ahead, voucher=slot.voucher)()
             slot.voucher = None
             slot.ahead = slot.ahead and not new
-            fresh += self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)
-        return fresh
+            self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)
 
     # ------------------------------------------------------------------ paying
 
@@ -326,15 +368,27 @@ class Pipeline:
 
     # ---------------------------------------------------------------- receipts
 
-    def _collect(self, stop: int, more: int = 0) -> None:
+    def _collect(self, stop: int, more: bool = False) -> None:
         """Close the chunk at ``stop`` on every segment, in order, and check what comes back; then prepay ``more``."""
+        likely = stop + min(self._chunk(ahead=1), self._tokens_left)
         for slot in self._slots:
             last = slot is self._slots[-1]
-            meanwhile = partial(self._look_ahead, stop + more) if more and last else self._catch_up
-            self._on(slot, partial(self._close_chunk, slot, stop=stop, meanwhile=meanwhile))
+            meanwhile = partial(self._look_ahead, likely) if more and last else self._catch_up
+            if slot.billed < stop:
+                self._on(slot, partial(self._close_chunk, slot, stop=stop, meanwhile=meanwhile))
         self._closed = stop
         if more:
-            self._prepay(stop + more)
+            self._go_on(stop + min(self._chunk(), self._tokens_left), likely)
+
+    def _chunk(self, ahead: int = 0) -> int:
+        """Positions of a chunk that every node of the route may have, once each signed ``ahead`` more."""
+        return min(chunk_positions(slot.signed + ahead) for slot in self._slots)
+
+    def _go_on(self, stop: int, likely: int) -> None:
+        """Prepay to ``stop``; what was made ready for the chunk to ``likely`` is of use only if that is the one."""
+        if stop != likely:
+            self._signed = self._proposed = None
+        self._prepay(stop)
 
     def _look_ahead(self, stop: int) -> None:
         """Get ready for the chunk that ends at ``stop``, without knowing yet whether it will be prepaid."""
@@ -345,7 +399,7 @@ class Pipeline:
         self._proposed = start, self._draft(start, stop)
 
     def _close_chunk(self, slot: Slot, peer: ShardPeer, stop: int, meanwhile: Callable[[], None]) -> None:
-        if slot.billed == stop:
+        if slot.billed == stop:  # a spare whose credit reaches so far
             return
         handed = self._predecessors(slot.segment, stop)
         answer = peer.begin_close_chunk(self.digest, slot.billed, stop, handed)
@@ -354,11 +408,20 @@ class Pipeline:
         signed = answer()
         ask = self.order.asks[slot.segment].wei_per_token
         expected = ExpectedReceipt(self.digest, slot.segment, slot.billed, stop, ask, digests)
-        check_receipt(signed, expected, slot.contact, self.seen, self._domain)
+        self._check(signed, expected, slot.contact)
         self._latest[slot.segment, stop] = signed
         self._receipts[slot.contact.address, slot.segment, stop] = signed
         self._put_off.append(partial(self._store.add_receipt, *signed))
         slot.billed = slot.sent = stop  # the chunk's end drops what is beyond
+        slot.signed += 1
+
+    def _check(self, signed: SignedReceipt, expected: ExpectedReceipt, contact: NodeContact) -> None:
+        try:
+            check_receipt(signed, expected, contact, self.seen, self._domain)
+        except BadReceiptError as error:
+            if error.is_evidence:
+                self._store.add_disputed(*signed)
+            raise
 
     def _predecessors(self, segment: int, stop: int) -> list[SignedReceipt | SignedFeed]:
         """What vouches for the rows that ``segment`` took in; nothing but the order for the prompt."""
@@ -408,16 +471,19 @@ class Pipeline:
             needs_prompt = slot.segment in (0, len(self._slots) - 1)
             tokens = prompt if needs_prompt else ()
             key = partial(sign_digest, key=self._key)
-            held = peer.open_order(order, slot.segment, len(prompt), tokens, voucher, key)
-            start = min(held, slot.billed)
-            if slot.billed < self._closed:
-                self._rows(slot, peer, start, self._closed)
-                self._close_chunk(slot, peer, self._closed, self._catch_up)
-                start = self._closed
+            held = peer.open_order(
+                order,
+                slot.segment,
+                len(prompt),
+                tokens,
+                voucher,
+                key,
+                prompt_tree=self._prompt_tree,
+                credit=slot.credit,
+            )
             received = self.seen.received(slot.segment)
-            self._rows(slot, peer, start, received)
-            # A prompt whose answer was lost is sent again, not dropped: it is the same.
-            slot.ahead = held > received >= self.seen.prompt_length
+            self._rows(slot, peer, min(held, slot.billed), received)
+            slot.ahead = held > max(received, self.seen.prompt_length)
         except BaseException:
             peer.close()
             raise
@@ -429,27 +495,136 @@ class Pipeline:
         self._drop(slot)
         self._catch_up()
         self._proposed = None  # it does not know what the failure wasted
+        if isinstance(error, ReplayMismatchError) and not self._settle(slot, error):
+            self._put_aside(slot, self._undecided(slot))
+        else:
+            self._fail(slot, error)
+
+    def _fail(self, slot: Slot, error: NodeError) -> None:
         failed = slot.contact
         slot.failed.append(failed.address)
-        spare = self._reserve.spare(slot.segment, slot.failed)
+        spare = self._reserve.spare(slot.segment, slot.failed + slot.aside)
+        retried = isinstance(error, NodeUnreachableError) and slot.failed.count(failed.address) <= RECONNECTS
+        if spare is not None or not retried:
+            self._store.count_failure(failed.address)
         if spare is not None:
             self._purse.write_off(failed.address)
-            slot.contact, slot.billed, slot.sent = spare, 0, 0
-        elif isinstance(error, NodeUnreachableError) and slot.failed.count(failed.address) <= RECONNECTS:
+            self._seat(slot, spare)
+        elif retried:
             time.sleep(RECONNECT_SECONDS)
+            self._fund(slot)
         else:
             raise NoSpareError(
                 f"segment {slot.segment} has nobody left to serve it: {error.message}",
                 advice="Ask again later: the tokens so far and their receipts are kept; see `nexus nodes`.",
             ) from error
-        # For the rest of the order at once: one transaction a replacement, not one a chunk.
-        # A chunk on top, as for the first nodes: the voucher prepays whole chunks.
-        longest = self.seen.prompt_length + self.order.max_tokens - 1 + CHUNK_POSITIONS
-        self._reserve.fund(slot.contact, self._price(slot.segment, longest - slot.billed))
         done = self.seen.received(slot.segment)
         event = FailoverEvent(slot.segment, failed.address, slot.contact.address, done, error.message)
         self.failovers.append(event)
         self._on_failover(event)
+
+    def _put_aside(self, slot: Slot, otherwise: ClientError) -> None:
+        """Put a spare into ``slot`` for a node that did nothing that is known to be wrong; raise where there is none."""
+        slot.aside.append(slot.contact.address)
+        spare = self._reserve.spare(slot.segment, slot.failed + slot.aside)
+        if spare is None:
+            raise otherwise
+        if slot.billed < slot.sent:
+            self._purse.write_off(slot.contact.address)
+        self._seat(slot, spare)
+
+    def _seat(self, slot: Slot, spare: NodeContact) -> None:
+        """``spare`` serves the slot from now on; it replays for nothing what the last receipt there covers."""
+        signed = [
+            signed
+            for (segment, _), signed in sorted(self._latest.items())
+            if segment == slot.segment and signed[0].node != spare.address
+        ]
+        slot.contact, slot.credit = spare, signed[-1] if signed else None
+        slot.billed = slot.sent = signed[-1][0].to_position if signed else 0
+        slot.signed, slot.ahead, slot.voucher = self._store.track(spare.address).signed, False, None
+        self._signed = None  # it promises to the node that left
+        self._fund(slot)
+        # Nobody gets a longer chunk than its record allows, but for what other segments have computed already.
+        begun = max(self._closed, self.seen.prompt_length)
+        longest = max(begun + chunk_positions(slot.signed), *(self.seen.received(one.segment) for one in self._slots))
+        self._chunk_stop = min(self._chunk_stop, longest)
+
+    def _fund(self, slot: Slot) -> None:
+        # For the rest of the order at once: one transaction a replacement, not one a chunk.
+        # A chunk on top, as for the first nodes: the voucher prepays whole chunks.
+        longest = self.seen.prompt_length + self.order.max_tokens - 1 + CHUNK_POSITIONS
+        self._reserve.fund(slot.contact, self._price(slot.segment, longest - slot.billed))
+
+    # -------------------------------------------------------------- disagreement
+
+    def _settle(self, slot: Slot, error: ReplayMismatchError) -> bool:
+        """Whether the slot's node is to blame for a replay that differs. Raises Rewound where the known rows were wrong,
+        AnswerWrongError where the reader was told what rests on them."""
+        ruling = self._arbitration.rule(slot.segment, slot.contact.address, error)
+        case = ruling.disagreement
+        self.disagreements.append(case)
+        rows = {case.later: bytes(tensor_bytes(case.later_row)), case.earlier: bytes(tensor_bytes(case.earlier_row))}
+        self._store.add_disagreement(self.digest, case.segment, case.position, rows)
+        for node in case.wrong:
+            self._store.count_failure(node, invalid=True)
+        if ruling.position is None:
+            return ruling.settled
+        self._rewind(slot, ruling.position, case)
+        if case.later in case.wrong and slot.contact.address == case.later:
+            self._fail(slot, error)
+        raise Rewound
+
+    def _undecided(self, slot: Slot) -> DisagreementError:
+        return DisagreementError(
+            f"the nodes that served segment {slot.segment} differ, and nobody is left to tell who is right",
+            advice="Ask again; with the model's weights on this machine it is recomputed.",
+        )
+
+    def _rewind(self, wrong: Slot, position: int, case: Disagreement) -> None:
+        """Forget what rests on the row that ``wrong`` gave for ``position``."""
+        seen, base = self.seen, max(position, self.seen.prompt_length)
+        first = max(position + 1, seen.prompt_length)
+        if seen.prompt_length + self._told > first:
+            raise self._wrong_from(first, case, told=True)
+        stuck = [slot for slot in self._slots if self._is_stuck(slot, wrong, position)]
+        self._wasted += max(0, *(slot.sent for slot in self._slots)) - base
+        seen.cut(wrong.segment, position)
+        self._store.cut_tokens(self.digest, base)
+        self._stored = min(self._stored, len(seen.tokens))
+        self.feeds = [signed for signed in self.feeds if signed[0].to_position <= base]
+        self._latest = {
+            (segment, to): signed
+            for (segment, to), signed in self._latest.items()
+            if to <= (base if segment < wrong.segment else position)
+        }
+        self._signed = self._proposed = None
+        for slot in self._slots:
+            slot.ahead = slot.sent > base
+        for slot in stuck:
+            self._drop(slot)
+            self._put_aside(slot, self._wrong_from(first, case, told=False))
+
+    def _is_stuck(self, slot: Slot, wrong: Slot, position: int) -> bool:
+        """Whether a node has signed, or holds in its prompt, what rests on a row that was wrong: it takes no other."""
+        base = max(position, self.seen.prompt_length)
+        if slot.segment < wrong.segment:
+            return slot.billed > base
+        if slot is wrong:
+            return slot.billed > position
+        return slot.sent > position and position < max(slot.billed, self.seen.prompt_length)
+
+    def _wrong_from(self, first: int, case: Disagreement, told: bool) -> AnswerWrongError:
+        """What is raised about token ``first`` of the sequence."""
+        number = first - self.seen.prompt_length
+        what = "is wrong" if case.wrong else "is not what two other nodes give"
+        shown = "the text is not to be relied on from" if told else "nothing wrong was shown, and nobody can go on at"
+        return AnswerWrongError(
+            f"{shown} token {number}: a row that node {case.earlier} gave for segment {case.segment} {what}",
+            advice="Ask again: the route avoids nodes that failed. Text that waits for its receipts is not taken back.",
+            token=number,
+            told=told,
+        )
 
     def _drop(self, slot: Slot) -> None:
         if slot.peer is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class InferenceProof:
     ``tokens`` are the prompt's ``prompt_length`` ids and then the sampled ones; ``signer`` is the
     session key's address; ``receipt_keys`` maps each node to the key registered for it when the
     answer was given. ``leaves[s]`` are the leaf hashes of the rows that segment s put out (inner
+    boundaries only, may be empty): they locate a wrong row inside a chunk. ``disputed`` are receipts that the client
+    refused and that their nodes signed: nobody was paid for them, and they can convict.
     boundaries only, may be empty): they locate a wrong row inside a chunk. ``audits`` are the orders that bought the
     auditors' receipts, which stand among the others.
     """
@@ -45,6 +47,7 @@ class InferenceProof:
     feeds: tuple[SignedFeed, ...]
     receipt_keys: Mapping[str, str]
     leaves: tuple[tuple[bytes, ...], ...] = ()
+    disputed: tuple[SignedReceipt, ...] = ()
     audits: tuple[SignedAudit, ...] = ()
 
     @property
@@ -55,6 +58,11 @@ class InferenceProof:
     def cost_wei(self) -> int:
         """What the receipts bill."""
         return sum(receipt.price for receipt, _ in self.receipts)
+
+    @property
+    def with_disputed(self) -> InferenceProof:
+        """The same with the refused receipts among the others: what a watcher judges."""
+        return replace(self, receipts=self.receipts + self.disputed, disputed=())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON value; documents in their canonical form, bytes as 0x hex."""
@@ -71,6 +79,7 @@ class InferenceProof:
             "audits": [_signed(*signed) for signed in self.audits],
             "receiptKeys": dict(self.receipt_keys),
             "leaves": [[leaf.hex() for leaf in boundary] for boundary in self.leaves],
+            "disputed": [_signed(*signed) for signed in self.disputed],
         }
 
     @classmethod
@@ -90,6 +99,8 @@ class InferenceProof:
                 tuple((TokenFeed.from_dict(f["document"]), _bytes(f["signature"])) for f in data["feeds"]),
                 {checksum(node): checksum(key) for node, key in data["receiptKeys"].items()},
                 tuple(tuple(bytes.fromhex(leaf) for leaf in boundary) for boundary in data["leaves"]),
+                # Absent in files that were written before refused receipts were kept.
+                tuple((Receipt.from_dict(r["document"]), _bytes(r["signature"])) for r in data.get("disputed", ())),
                 # Absent in files from before audits were sold.
                 audits=tuple(
                     (AuditOrder.from_dict(a["document"]), _bytes(a["signature"])) for a in data.get("audits", ())
@@ -143,8 +154,9 @@ def generate_proof(
         record.tokens,
         record.receipts,
         record.feeds,
-        {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts}},
+        {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts + record.disputed}},
         leaves,
+        record.disputed,
         audits=record.audits,
     )
 

@@ -41,6 +41,7 @@ def check_receipt(
         return BadReceiptError(
             f"the receipt of node {contact.address} for segment {expected.segment} fails step {step}: {what}",
             advice="Nothing more is paid to this node; another one takes over where there is one.",
+            is_evidence=step > 2,
         )
 
     try:

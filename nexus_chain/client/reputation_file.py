@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ReputationFileError
-from nexus_chain.client.store import DIFFERS
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
@@ -50,22 +48,6 @@ def load_reputation(path: Path) -> ReputationBook:
         raise ReputationFileError(
             f"{path} is not a reputation file ({error})", advice="Delete it; the watcher writes it again."
         ) from error
-
-
-def with_audits(book: ReputationBook, outcomes: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> ReputationBook:
-    """``book`` and what this user's own audits say: (auditor, node audited, outcome, who was refuted) each.
-
-    Two that agree served well. Of two that differ nobody is blamed but whom the program refutes; where nobody
-    recomputed it yet, both count as having failed once.
-    """
-    for auditor, node, outcome, wrong in outcomes:
-        differ = outcome == DIFFERS
-        for one in filter(None, (auditor, node)):
-            failed = differ and not wrong
-            book = book.after(
-                one, verified=int(not failed and one not in wrong), failed=int(failed), invalid=int(one in wrong)
-            )
-    return book
 
 
 def _record(entry: Any) -> TrackRecord:

@@ -32,7 +32,7 @@ from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
-from nexus_chain.client.reputation_file import load_reputation, with_audits
+from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.slot import FailoverEvent
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
@@ -57,7 +57,7 @@ class Surroundings:
 
     def nodes(self, version: bytes) -> list[ShardNode]:
         """Active nodes of a version as they answer now, with what this user's watcher found out about them."""
-        book = with_audits(load_reputation(self.home.reputation), self.store.audit_outcomes())
+        book = load_reputation(self.home.reputation)
         return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book)]
 
 

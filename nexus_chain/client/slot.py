@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from nexus_chain.client.errors import NodeError
-from nexus_chain.client.peer import NodeContact, ShardPeer, SignedVoucher
+from nexus_chain.client.peer import NodeContact, ShardPeer, SignedReceipt, SignedVoucher
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class FailoverEvent:
 class Slot:
     """The node that serves one segment now.
 
-    ``billed``: positions its receipts cover. ``sent``: positions whose rows it was sent, and may have computed.
+    ``billed``: positions that its receipts cover, or ``credit``, which is what the node that it replaced signed last.
+    ``signed``: chunks that it signed for this user since it last failed to. ``aside``: nodes whose replay differs from
+    another node's, and nobody knows which is right. ``sent``: positions whose rows it was sent, and may have computed.
     ``ahead``: it holds rows beyond those that count, of wrong drafts.
     ``voucher``: prepays the chunk, and is not handed over yet. ``asked``: when it was last needed, monotonic seconds.
     """
@@ -43,6 +45,9 @@ class Slot:
     voucher: SignedVoucher | None = None
     asked: float = 0.0
     failed: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
+    credit: SignedReceipt | None = None
+    signed: int = 0
 
 
 @dataclass

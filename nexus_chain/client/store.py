@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +47,24 @@ CREATE TABLE vouchers (
   PRIMARY KEY (session, number));
 """
 
-AUDITS = """
-CREATE TABLE IF NOT EXISTS audits (
-  digest BLOB PRIMARY KEY, order_digest BLOB NOT NULL REFERENCES orders(digest), auditor TEXT NOT NULL,
-  json TEXT NOT NULL, signature BLOB NOT NULL, node TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '',
-  wrong TEXT NOT NULL DEFAULT '') WITHOUT ROWID
+EVIDENCE = """
+CREATE TABLE IF NOT EXISTS tracks (
+  node TEXT PRIMARY KEY, signed INTEGER NOT NULL DEFAULT 0, verified INTEGER NOT NULL DEFAULT 0,
+  failed INTEGER NOT NULL DEFAULT 0, invalid INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS disputed (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), json TEXT NOT NULL, signature BLOB NOT NULL,
+  PRIMARY KEY (order_digest, json));
+CREATE TABLE IF NOT EXISTS disagreements (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), segment INTEGER NOT NULL, position INTEGER NOT NULL,
+  node TEXT NOT NULL, row BLOB NOT NULL, PRIMARY KEY (order_digest, segment, position, node));
 """  # younger than the schema: also made in files that lack it
 
-AGREED, DIFFERS = "agreed", "differs"
-"""What an audit ended with; nothing while it has not, or where the auditor gave no receipt."""
+AUDITS = """
+CREATE TABLE IF NOT EXISTS audits (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), json TEXT NOT NULL, signature BLOB NOT NULL,
+  PRIMARY KEY (order_digest, json))
+"""  # younger than the schema: also made in files that lack it
+
 OPENING, OPEN, CLOSED, SETTLED = "opening", "open", "closed", "settled"
 """States of a session as this machine knows them; the chain has the last word."""
 RUNNING, DONE, FAILED = "running", "done", "failed"
@@ -101,6 +110,20 @@ class OrderRecord:
     tokens: tuple[int, ...]
     receipts: tuple[tuple[Receipt, bytes], ...]
     feeds: tuple[tuple[TokenFeed, bytes], ...]
+    disputed: tuple[tuple[Receipt, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeTrack:
+    """What this user had from a node, in chunks: ``signed`` since it last failed to, ``verified`` in all.
+
+    ``failed``: not signed, or signed wrongly. ``invalid``: rows that the program refutes.
+    """
+
+    signed: int = 0
+    verified: int = 0
+    failed: int = 0
+    invalid: int = 0
     audits: tuple[tuple[AuditOrder, bytes], ...] = ()
 
 
@@ -134,6 +157,8 @@ class ClientStore:
                     f"{self._path} has format {version}, this program reads {SCHEMA_VERSION}",
                     advice="Use the program version that wrote it, or another --home.",
                 )
+            for statement in filter(str.strip, EVIDENCE.split(";")):
+                db.execute(statement)
             db.execute(AUDITS)
         # NORMAL survives a killed process; a power cut may cost the last rows, and then the nodes
         # hold newer vouchers than we remember, which cumulative lines make harmless.
@@ -283,6 +308,11 @@ class ClientStore:
             row = (*key, receipt.to_json(), signature)
             if not db.execute("INSERT OR IGNORE INTO receipts VALUES (?,?,?,?,?,?)", row).rowcount:
                 return
+            db.execute(
+                "INSERT INTO tracks (node, signed, verified) VALUES (?,1,1) ON CONFLICT (node) "
+                "DO UPDATE SET signed = signed + 1, verified = verified + 1",
+                (receipt.node,),
+            )
             for (used,) in db.execute(f"SELECT used FROM lines WHERE {line}", key[:2]).fetchall():
                 db.execute(f"UPDATE lines SET used = ? WHERE {line}", (str(int(used) + receipt.price), *key[:2]))
 
@@ -294,28 +324,58 @@ class ClientStore:
                 (feed.order_digest, feed.to_position, feed.to_json(), signature),
             )
 
+    def add_disputed(self, receipt: Receipt, signature: bytes) -> None:
+        """Keep a receipt that its node signed and that does not say what happened: evidence, not a bill."""
+        with self._write() as db:
+            row = (receipt.order_digest, receipt.to_json(), signature)
+            db.execute("INSERT OR IGNORE INTO disputed VALUES (?,?,?)", row)
+
+    def add_disagreement(self, digest: bytes, segment: int, position: int, rows: Mapping[str, bytes]) -> None:
+        """Keep the rows (int32 little endian) that nodes gave for one position of a segment, which differ."""
+        with self._write() as db:
+            values = [(digest, segment, position, node, row) for node, row in rows.items()]
+            db.executemany("INSERT OR IGNORE INTO disagreements VALUES (?,?,?,?,?)", values)
+
+    def disagreements(self, digest: bytes) -> list[tuple[int, int, str, bytes]]:
+        """(segment, position, node, row) of what nodes gave differently for an order."""
+        query = "SELECT segment, position, node, row FROM disagreements WHERE order_digest = ? ORDER BY 1, 2, 3"
+        return [(int(str(s)), int(str(p)), str(n), _blob(r)) for s, p, n, r in self._read(query, digest)]
+
+    def cut_tokens(self, digest: bytes, position: int) -> None:
+        """Forget an order's tokens, and what was signed for them, beyond ``position``: they were not shown."""
+        with self._write() as db:
+            db.execute("DELETE FROM tokens WHERE order_digest = ? AND position > ?", (digest, position))
+            db.execute("DELETE FROM feeds WHERE order_digest = ? AND to_position > ?", (digest, position))
+
+    # ------------------------------------------------------------------- nodes
+
+    def track(self, node: str) -> NodeTrack:
+        """What this user had from a node so far."""
+        rows = self._read("SELECT signed, verified, failed, invalid FROM tracks WHERE node = ?", node)
+        return NodeTrack(*(int(str(count)) for count in rows[0])) if rows else NodeTrack()
+
+    def tracks(self) -> dict[str, NodeTrack]:
+        """The same of all nodes that this user met."""
+        rows = self._read("SELECT node, signed, verified, failed, invalid FROM tracks")
+        return {str(node): NodeTrack(*(int(str(count)) for count in counts)) for node, *counts in rows}
+
+    def count_failure(self, node: str, *, invalid: bool = False) -> None:
+        """A node failed to sign a chunk that it had, or, ``invalid``, gave rows that the program refutes."""
+        column = "invalid" if invalid else "failed"
+        with self._write() as db:
+            db.execute(
+                f"INSERT INTO tracks (node, {column}) VALUES (?,1) "
+                f"ON CONFLICT (node) DO UPDATE SET signed = 0, {column} = {column} + 1",
+                (node,),
+            )
+
     # ------------------------------------------------------------------ audits
 
-    def add_audit(self, digest: bytes, audit: AuditOrder, signature: bytes) -> None:
+    def add_audit(self, audit: AuditOrder, signature: bytes) -> None:
         """Remember a signed audit order before its node sees it."""
         with self._write() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO audits (digest, order_digest, auditor, json, signature) VALUES (?,?,?,?,?)",
-                (digest, audit.order_digest, audit.node, audit.to_json(), signature),
-            )
-
-    def finish_audit(self, digest: bytes, node: str, outcome: str, wrong: Sequence[str]) -> None:
-        """What came of an audit of ``node``'s receipt (empty: a decoy); ``wrong`` are those the program refutes."""
-        with self._write() as db:
-            db.execute(
-                "UPDATE audits SET node = ?, outcome = ?, wrong = ? WHERE digest = ?",
-                (node, outcome, " ".join(wrong), digest),
-            )
-
-    def audit_outcomes(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
-        """(auditor, node audited, outcome, who was wrong) of every audit of this user that came to an end."""
-        rows = self._read("SELECT auditor, node, outcome, wrong FROM audits WHERE outcome != ''")
-        return [(str(a), str(n), str(o), tuple(str(w).split())) for a, n, o, w in rows]
+            row = (audit.order_digest, audit.to_json(), signature)
+            db.execute("INSERT OR IGNORE INTO audits VALUES (?,?,?)", row)
 
     def finish_order(self, digest: bytes, state: str) -> None:
         """Move an order to DONE or FAILED."""
@@ -340,6 +400,7 @@ class ClientStore:
         receipts = self._read(
             "SELECT json, signature FROM receipts WHERE order_digest = ? ORDER BY to_position, segment, rowid", digest
         )
+        disputed = self._read("SELECT json, signature FROM disputed WHERE order_digest = ? ORDER BY json", digest)
         audits = self._read("SELECT json, signature FROM audits WHERE order_digest = ?", digest)
         feeds = self._read("SELECT json, signature FROM feeds WHERE order_digest = ? ORDER BY to_position", digest)
         return OrderRecord(
@@ -352,6 +413,7 @@ class ClientStore:
             tuple(int(str(row[0])) for row in tokens),
             tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in receipts),
             tuple((TokenFeed.from_json(str(j)), _blob(s)) for j, s in feeds),
+            tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in disputed),
             audits=tuple((AuditOrder.from_json(str(j)), _blob(s)) for j, s in audits),
         )
 

@@ -109,6 +109,15 @@ class ReputationBook:
         )
         return replace(self, records={**self.records, node: grown})
 
+    def joined(self, other: ReputationBook) -> ReputationBook:
+        """The book with the chunks of ``other`` added: of what two programs of one user saw."""
+        book = self
+        for node, seen in other.records.items():
+            book = book.after(
+                node, verified=seen.verified, failed=seen.failed, invalid=seen.invalid, convicted=seen.convicted
+            )
+        return book
+
     def pardoned(self, node: str) -> ReputationBook:
         """The book after a re-organisation took a node's conviction back; what was proven otherwise stays."""
         known = self.records.get(node, TrackRecord())

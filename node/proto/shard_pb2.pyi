@@ -95,20 +95,24 @@ class NodeDescription(_message.Message):
     def __init__(self, node: _Optional[bytes] = ..., model_version: _Optional[bytes] = ..., layer_start: _Optional[int] = ..., layer_end: _Optional[int] = ..., wei_per_token: _Optional[str] = ..., context: _Optional[int] = ..., active_orders: _Optional[int] = ..., time: _Optional[int] = ..., audit_wei_per_token: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class OpenOrderRequest(_message.Message):
-    __slots__ = ("order", "segment", "prompt_length", "prompt_tokens", "voucher", "audit")
+    __slots__ = ("order", "segment", "prompt_length", "prompt_tokens", "voucher", "prompt_tree", "credit", "audit")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_LENGTH_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     VOUCHER_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TREE_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     order: SignedDocument
     segment: int
     prompt_length: int
     prompt_tokens: _containers.RepeatedScalarFieldContainer[int]
     voucher: SignedDocument
+    prompt_tree: bytes
+    credit: SignedDocument
     audit: SignedDocument
-    def __init__(self, order: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., segment: _Optional[int] = ..., prompt_length: _Optional[int] = ..., prompt_tokens: _Optional[_Iterable[int]] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., audit: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
+    def __init__(self, order: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., segment: _Optional[int] = ..., prompt_length: _Optional[int] = ..., prompt_tokens: _Optional[_Iterable[int]] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., prompt_tree: _Optional[bytes] = ..., credit: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., audit: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
 
 class OpenOrderReply(_message.Message):
     __slots__ = ("order_digest", "length")

@@ -140,6 +140,9 @@ class TlsPeer:
         prompt: Sequence[int],
         voucher: SignedVoucher,
         sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
+        credit: SignedReceipt | None = None,
     ) -> int:
         """See ShardPeer."""
         self._sign, self._prompt_length = sign_digest, prompt_length
@@ -149,6 +152,8 @@ class TlsPeer:
             prompt_length=prompt_length,
             prompt_tokens=prompt,
             voucher=_document(voucher),
+            prompt_tree=prompt_tree,
+            credit=None if credit is None else _document(credit),
         )
         return self._ask(wire.Call(open_order=request), "order").order.length
 
@@ -160,6 +165,8 @@ class TlsPeer:
         prompt: Sequence[int],
         voucher: SignedVoucher,
         sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
     ) -> int:
         """See ShardPeer."""
         self._sign, self._prompt_length = sign_digest, prompt_length
@@ -169,6 +176,7 @@ class TlsPeer:
             prompt_length=prompt_length,
             prompt_tokens=prompt,
             voucher=_document(voucher),
+            prompt_tree=prompt_tree,
             audit=_document(audit),
         )
         return self._ask(wire.Call(open_order=request), "order").order.length

@@ -13,13 +13,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, expected_tokens
+from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, ToyReferee, expected_tokens
 
 from nexus_chain.client import pipeline as pipeline_module
 from nexus_chain.client.errors import CapTooLowError, NodeUnreachableError, NoSpareError
 from nexus_chain.client.peer import NodeContact
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.referee import Referee
 from nexus_chain.client.store import ClientStore, LineRecord, SessionRecord
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import DISCARDS_PER_POSITION, Ask, Order, address_of, sign
@@ -47,9 +48,9 @@ class ToyReserve:
 
 
 class Network:
-    """Primaries, spares and one session over them, in ``folder``."""
+    """Primaries, spares and one session over them, in ``folder``. ``signed``: chunks that each signed before."""
 
-    def __init__(self, folder: Path, segments: int = 2, spares: int = 1, cap: int = CAP) -> None:
+    def __init__(self, folder: Path, segments: int = 2, spares: int = 1, cap: int = CAP, signed: int = 9) -> None:
         signer = address_of(SESSION_KEY)
         keys = iter(bytes([0] * 30 + [1, i]) for i in range(100))
         self.segments = segments
@@ -62,7 +63,12 @@ class Network:
         self.store.add_session(record, [LineRecord(node.address, cap) for node in self.nodes])
         self.purse = SessionPurse(self.store, SESSION, SESSION_KEY, DOMAIN)
         self.reserve = ToyReserve(self.store, self.spares)
+        self.receipted = False
+        self.referee: Referee | None = None
         self.by_address = {n.address: n for n in [*self.nodes, *(s for group in self.spares.values() for s in group)]}
+        with self.store._write() as db:
+            tracks = [(address, signed, signed) for address in self.by_address]
+            db.executemany("INSERT INTO tracks (node, signed, verified) VALUES (?,?,?)", tracks)
 
     def pipeline(self, prompt: Sequence[int], max_tokens: int, salt: bytes = bytes(32)) -> Pipeline:
         asks = tuple(Ask(i, i + 1, 10) for i in range(self.segments))
@@ -82,6 +88,8 @@ class Network:
             dial=lambda contact: ToyPeer(self.by_address[contact.address]),
             reserve=self.reserve,
             vocab=VOCABULARY,
+            referee=self.referee,
+            receipted=self.receipted,
         )
 
 
@@ -149,8 +157,12 @@ def test_failover_at_any_moment_gives_the_same_tokens(
         assert line.used >= node.computed or node.dies_after is not None
 
 
-@pytest.mark.parametrize("dies_after", [20, 38])  # in the middle of the first chunk, and of the second
-def test_spare_is_funded_and_bills_its_replay(tmp_path: Path, dies_after: int) -> None:
+@pytest.mark.parametrize(
+    ("dies_after", "bills"), [(20, [(0, 34), (34, 41)]), (38, [(34, 41)])]
+)  # in the middle of the first chunk, and of the second
+def test_spare_is_funded_and_bills_what_nobody_signed_before(
+    tmp_path: Path, dies_after: int, bills: list[tuple[int, int]]
+) -> None:
     network = Network(tmp_path)
     network.nodes[1].dies_after = dies_after
     run = network.pipeline([4, 4], 40)
@@ -161,7 +173,8 @@ def test_spare_is_funded_and_bills_its_replay(tmp_path: Path, dies_after: int) -
     assert (event.segment, event.failed, event.spare) == (1, network.nodes[1].address, spare.address)
     assert network.reserve.funded == [spare.address]
     billed = [(r.from_position, r.to_position) for r, _ in run.receipts if r.node == spare.address]
-    assert billed == [(0, 34), (34, 41)]
+    assert billed == bills
+    assert spare.computed == sum(stop - start for start, stop in bills) * spare.ask
 
 
 def test_a_node_that_comes_back_continues_where_it_was(tmp_path: Path) -> None:
@@ -209,7 +222,8 @@ def test_forged_receipt_is_not_paid_for_and_replaced(tmp_path: Path, forged: str
 def test_spare_with_other_bits_is_refused(tmp_path: Path) -> None:
     network = Network(tmp_path, spares=2)
     network.nodes[0].dies_after = 20
-    network.spares[0][0].lies = True
+    network.spares[0][0].lies = 1
+    network.referee = ToyReferee(2, 2)
     run = network.pipeline([4, 4], 40)
     assert list(run.run()) == expected_tokens([4, 4], 40, 2)
     assert [e.spare for e in run.failovers] == [node.address for node in network.spares[0]]

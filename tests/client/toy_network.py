@@ -23,7 +23,7 @@ from nexus_chain.client.peer import (
     SignedReceipt,
     SignedVoucher,
 )
-from nexus_chain.commitments.tensor import RowTree
+from nexus_chain.commitments.tensor import RowTree, tensor_root
 from nexus_chain.market.documents import Domain, Order, Receipt, address_of, require_signer, sign
 
 WIDTH = 3
@@ -59,6 +59,18 @@ def expected_tokens(prompt: Sequence[int], count: int, segments: int) -> list[in
 
 
 @dataclass
+class ToyReferee:
+    """Recomputes with the toy model's arithmetic."""
+
+    segments: int
+    prompt_length: int
+
+    def recompute(self, segment: int, inputs: Tensor) -> Tensor:
+        last = segment == self.segments - 1
+        return segment_tokens(inputs, self.prompt_length) if last else segment_rows(segment, inputs)
+
+
+@dataclass
 class ToyOrder:
     """One order at one node."""
 
@@ -69,13 +81,19 @@ class ToyOrder:
     rows: list[Tensor] = field(default_factory=list)
     closed: int = 0
     receipts: dict[int, SignedReceipt] = field(default_factory=dict)
+    credit: int = 0
+
+    @property
+    def billed(self) -> int:
+        return self.closed or self.credit
 
 
 @dataclass
 class ToyNode:
     """A node's lasting state. ``dies_after``: forwarded messages before it is gone (None: never).
 
-    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back.
+    ``lies`` is added to what it puts out, ``signs``: it does not refuse receipts. ``rounds`` counts messages of rows,
+    ``dropped`` rows that were taken back.
     """
 
     key: bytes
@@ -84,7 +102,8 @@ class ToyNode:
     session_signer: str
     ask: int = 10
     dies_after: int | None = None
-    lies: bool = False
+    lies: int = 0
+    signs: bool = True
     forges: str = ""
     orders: dict[bytes, ToyOrder] = field(default_factory=dict)
     paid: int = 0
@@ -126,14 +145,28 @@ class ToyPeer:
         prompt: Sequence[int],
         voucher: SignedVoucher,
         sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
+        credit: SignedReceipt | None = None,
     ) -> int:
         self._alive()
         require_signer(order[0], order[1], DOMAIN, self.node.session_signer)
         assert bool(prompt) == (segment in (0, self.node.segments - 1))
+        assert tensor_root("i32", (prompt_length,), prompt_tree, order[0].salt) == order[0].prompt_root
         digest = order[0].digest(DOMAIN)
-        self.node.orders.setdefault(digest, ToyOrder(order[0], segment, list(prompt), prompt_length))
+        if digest not in self.node.orders:
+            opened = ToyOrder(order[0], segment, list(prompt), prompt_length)
+            self.node.orders[digest] = opened
+            opened.credit = self._credit(digest, segment, credit) if credit else 0
         self.pay(voucher)
         return len(self.node.orders[digest].rows)
+
+    def _credit(self, digest: bytes, segment: int, credit: SignedReceipt) -> int:
+        receipt, signature = credit
+        assert (receipt.order_digest, receipt.segment) == (digest, segment)
+        assert receipt.node != self.node.address
+        require_signer(receipt, signature, DOMAIN, receipt.node)
+        return receipt.to_position
 
     def forward(
         self,
@@ -160,10 +193,10 @@ class ToyPeer:
                 continue
             assert position == len(state.rows)
             state.rows.append(row)
-            node.computed += node.ask
+            node.computed += node.ask if position >= state.credit else 0
         if node.computed > node.paid:
             raise NodeRefusedError("not prepaid", advice="Pay.", error_name="NotPrepaidError")
-        if state.closed and len(state.rows) > state.closed + 32:
+        if state.billed and len(state.rows) > state.billed + 32:
             raise NodeRefusedError("chunk too long", advice="Close it.", error_name="ChunkOpenError")
         inputs = torch.stack(state.rows)
         if state.segment < node.segments - 1:
@@ -172,7 +205,13 @@ class ToyPeer:
             first = max(start, state.prompt_length - 1) - (state.prompt_length - 1)
             stop = max(0, start + len(rows) - (state.prompt_length - 1))
             out = segment_tokens(inputs, state.prompt_length)[first:stop]
-        return out + 1 if node.lies else out
+        return (
+            out
+            if not node.lies
+            else (out + node.lies) % VOCABULARY
+            if state.segment == node.segments - 1
+            else out + node.lies
+        )
 
     def begin_forward(self, order_digest: bytes, start: int, rows: Tensor, **more: Any) -> Callable[[], Tensor]:
         return _at_work(lambda: self.forward(order_digest, start, rows, **more))
@@ -189,7 +228,9 @@ class ToyPeer:
         state = self.node.orders[order_digest]
         if stop in state.receipts:
             return state.receipts[stop]
-        assert start == state.closed
+        if not self.node.signs:
+            raise NodeRefusedError("I sign nothing", advice="-", error_name="BusyError")
+        assert start == state.billed
         assert stop <= len(state.rows)
         self._drop(state, stop)
         receipt = self._receipt(state, order_digest, start, stop, predecessors)
@@ -200,7 +241,7 @@ class ToyPeer:
 
     def _drop(self, state: ToyOrder, start: int) -> None:
         dropped = max(0, len(state.rows) - start)
-        assert start >= max(state.closed, state.prompt_length) or not dropped
+        assert start >= max(state.billed, state.prompt_length) or not dropped
         self.node.computed -= dropped * self.node.ask
         self.node.dropped += dropped
         del state.rows[start:]

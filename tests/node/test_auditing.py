@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from workplace import DOMAIN, PRICE, PROMPT, SESSION, SPLIT, Answer, LocalNode, linked_nodes, make_order
+from workplace import DOMAIN, PRICE, PROMPT, PROMPT_TREE, SESSION, SPLIT, Answer, LocalNode, linked_nodes, make_order
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
@@ -17,7 +17,7 @@ from nexus_chain.market.documents import AuditOrder, Line, Receipt, Voucher, rec
 from nexus_chain.market.errors import WrongSignerError
 from nexus_chain.program.sampling import Sampling
 from node.admission import Application
-from node.errors import AuditError, ModelNotServedError, NotPrepaidError, OrderConflictError, PositionError
+from node.errors import AuditError, ModelNotServedError, NotPrepaidError, OrderConflictError, PositionError, PromptError
 
 AUDIT_PRICE = 2
 TO = len(PROMPT) + 4
@@ -56,8 +56,9 @@ class Sold:
             audit.segment,
             len(PROMPT),
             prompt,
-            audit,
-            (signer or self.user).sign(audit, DOMAIN),
+            PROMPT_TREE,
+            audit=audit,
+            audit_signature=(signer or self.user).sign(audit, DOMAIN),
         )
 
     def open(self, audit: AuditOrder, paid: int | None = None, signer: Wallet | None = None) -> bytes:
@@ -176,7 +177,7 @@ def test_a_node_does_not_audit_what_it_serves(sold: Sold) -> None:
     auditor, order = sold.auditors[0], sold.answer.order
     voucher = Voucher(SESSION, (Line(auditor.wallet.address, 100 * PRICE),))
     prompt = torch.tensor(PROMPT, dtype=torch.int32)
-    application = Application(order, sold.user.sign(order, DOMAIN), 0, len(PROMPT), prompt)
+    application = Application(order, sold.user.sign(order, DOMAIN), 0, len(PROMPT), prompt, PROMPT_TREE)
     auditor.core.serving.open_order(application, voucher, sold.user.sign(voucher, DOMAIN))
     with pytest.raises(OrderConflictError):
         sold.open(sold.audit(0))
@@ -207,7 +208,14 @@ def test_the_tokens_that_went_in_do_not_tell_what_comes_out(tmp_path: Path) -> N
         voucher = Voucher(SESSION, (Line(audit.node, audit.price),))
         prompt = torch.tensor(PROMPT, dtype=torch.int32)
         application = Application(
-            order, user.sign(order, DOMAIN), 0, len(PROMPT), prompt, audit, user.sign(audit, DOMAIN)
+            order,
+            user.sign(order, DOMAIN),
+            0,
+            len(PROMPT),
+            prompt,
+            PROMPT_TREE,
+            audit=audit,
+            audit_signature=user.sign(audit, DOMAIN),
         )
         serving = auditor.core.serving
         digest, _ = serving.open_order(application, voucher, user.sign(voucher, DOMAIN))
@@ -217,3 +225,10 @@ def test_the_tokens_that_went_in_do_not_tell_what_comes_out(tmp_path: Path) -> N
         right = auditor.engine.forward([(sampled, torch.tensor(altered, dtype=torch.int32))])[0].tolist()
         assert receipt.out_root == commit(torch.tensor([*PROMPT, *right], dtype=torch.int32), order.salt)
         assert right[:3] != altered[len(PROMPT) :]
+
+
+def test_an_auditor_is_told_the_prompts_own_length(sold: Sold) -> None:
+    """An inner segment sees no tokens, and the length decides what a game is about."""
+    application = replace(sold.application(sold.audit(0)), prompt_length=len(PROMPT) - 1)
+    with pytest.raises(PromptError):
+        sold.auditors[0].core.serving.open_order(application, None, b"")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from network import PRICE, Network, NodeProcess, network, wait_until
-from workplace import PROMPT, make_order, whole_answer
+from workplace import PROMPT, PROMPT_TREE, make_order, whole_answer
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.errors import NodeRefusedError, NodeUnreachableError
@@ -83,7 +83,9 @@ class Client:
         signed = (self.order, self.key.sign(self.order, self.domain))
         voucher = self.voucher(len(PROMPT))
         return [
-            peer.open_order(signed, segment, len(PROMPT), PROMPT, voucher, self.key.sign_digest)
+            peer.open_order(
+                signed, segment, len(PROMPT), PROMPT, voucher, self.key.sign_digest, prompt_tree=PROMPT_TREE
+            )
             for segment, peer in enumerate(self.peers)
         ]
 
@@ -210,7 +212,7 @@ def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Cl
     )
     for signer in (None, Wallet.ephemeral()):
         if signer is not None:
-            other.open_order(order, 0, len(PROMPT), PROMPT, voucher, signer.sign_digest)
+            other.open_order(order, 0, len(PROMPT), PROMPT, voucher, signer.sign_digest, prompt_tree=PROMPT_TREE)
         for call in calls:
             with pytest.raises(NodeRefusedError) as refusal:
                 call()

@@ -119,7 +119,9 @@ def opened(server: ShardServer, tls: TlsIdentity, answer: Answer) -> TlsPeer:
     peer = reached(server, tls)
     peer.contact = replace(peer.contact, address=answer.nodes[0].wallet.address)
     order = (application.order, application.signature)
-    peer.open_order(order, 0, len(PROMPT), PROMPT, answer.voucher(25), answer.user.sign_digest)
+    peer.open_order(
+        order, 0, len(PROMPT), PROMPT, answer.voucher(25), answer.user.sign_digest, prompt_tree=application.prompt_tree
+    )
     peer.begin_forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
     return peer
 
@@ -316,6 +318,7 @@ def test_a_prompt_beyond_the_context_is_refused_unread(
         order=wire.SignedDocument(json=application.order.to_json(), signature=application.signature),
         prompt_length=len(PROMPT),
         prompt_tokens=[1] * tokens,
+        prompt_tree=bytes(32),
     )
     peer = reached(server, tls)
     with pytest.raises((NodeRefusedError, NodeUnreachableError), match=r"prompt has more than|a message of"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -54,8 +55,10 @@ def voucher(amount: int, session: bytes = SESSIONS[0], at: int = 0) -> VoucherRe
     return VoucherReceived(session, amount, f"voucher of {amount}", bytes([amount % 256]), at)
 
 
-def order(digest: bytes = ORDERS[0], session: bytes = SESSIONS[0], prompt_length: int = 4) -> OrderReceived:
-    return OrderReceived(digest, session, "{}", b"s", 0, prompt_length, b"", 2, 60)
+def order(
+    digest: bytes = ORDERS[0], session: bytes = SESSIONS[0], prompt_length: int = 4, credit: int = 0
+) -> OrderReceived:
+    return OrderReceived(digest, session, "{}", b"s", 0, prompt_length, b"", 2, 60, credit)
 
 
 def receipt(to: int, digest: bytes = ORDERS[0], start: int = 0) -> ReceiptSigned:
@@ -76,14 +79,16 @@ def due(state: NodeState, now: int) -> tuple[object, ...]:
 def is_open(state: NodeState, event: ReceiptSigned) -> bool:
     """The service signs open positions only."""
     known = state.orders.get(event.order)
-    return known is not None and known.closed < event.to_position <= known.length
+    return known is not None and known.billed < event.to_position <= known.length
 
 
 amounts = st.integers(0, 400)
 events = st.one_of(
     st.builds(observed, st.sampled_from(SESSIONS), closing=st.booleans(), cap=st.integers(200, 400)),
     st.builds(voucher, amounts, st.sampled_from(SESSIONS), st.integers(0, 2000)),
-    st.builds(order, st.sampled_from(ORDERS), st.sampled_from(SESSIONS), st.integers(1, 5)),
+    st.builds(
+        order, st.sampled_from(ORDERS), st.sampled_from(SESSIONS), st.integers(1, 5), st.sampled_from([0, 0, 3, 9])
+    ),
     st.builds(RowsReceived, st.sampled_from(ORDERS), st.integers(0, 40), st.integers(0, 40), st.integers(0, 1100)),
     st.builds(RowsDiscarded, st.sampled_from(ORDERS), st.integers(0, 40)),
     st.builds(receipt, st.integers(1, 40), st.sampled_from(ORDERS)),
@@ -105,7 +110,7 @@ def test_no_history_makes_a_node_compute_more_than_it_was_promised(history: list
             assert state is before
         for session in state.sessions.values():
             mine = [one for one in state.orders.values() if one.session == session.session]
-            assert session.computed == sum(one.length * one.wei_per_token for one in mine)
+            assert session.computed == sum(max(0, one.length - one.credit) * one.wei_per_token for one in mine)
             assert session.computed <= session.cumulative
             known_before = before.sessions.get(session.session)
             assert session.cumulative >= (known_before.cumulative if known_before else 0)
@@ -114,7 +119,8 @@ def test_no_history_makes_a_node_compute_more_than_it_was_promised(history: list
             assert one.closed <= one.length <= one.limit
             assert one.discarded <= DISCARDS_PER_POSITION * one.limit
             known = before.orders.get(one.digest)
-            assert known is None or one.length >= min(known.length, max(known.closed, known.prompt_length))
+            assert known is None or one.length >= min(known.length, max(known.billed, known.prompt_length))
+            assert known is None or one.credit == known.credit
 
 
 @given(st.lists(events, max_size=25))
@@ -144,7 +150,7 @@ def test_replaying_the_log_gives_the_state_that_was_lost(history: list[Event]) -
     st.one_of(
         st.builds(
             OrderReceived, st.binary(), st.binary(), st.text(), st.binary(), st.integers(), st.integers(), st.binary(),
-            st.integers(0, 2**128), st.integers(),
+            st.integers(0, 2**128), st.integers(), st.integers(), st.text(), st.binary(),
         ),
         st.builds(VoucherReceived, st.binary(), st.integers(0, 2**128), st.text(), st.binary(), st.integers()),
         st.builds(ReceiptSigned, st.binary(), st.integers(), st.integers(), st.binary(), st.text(), st.binary()),
@@ -153,6 +159,25 @@ def test_replaying_the_log_gives_the_state_that_was_lost(history: list[Event]) -
 )  # fmt: skip
 def test_an_event_is_read_back_as_it_was_written(event: Event) -> None:
     assert decode(type(event).__name__, encode(event)) == event
+
+
+def test_an_order_that_an_older_program_logged_has_no_free_positions() -> None:
+    written = json.loads(encode(order()))
+    for name in ("credit", "credit_receipt", "credit_signature"):
+        del written[name]
+    assert decode("OrderReceived", json.dumps(written)) == order()
+
+
+def test_free_positions_are_neither_billed_nor_given_later() -> None:
+    state = after(observed(), order(credit=9), RowsReceived(ORDERS[0], 0, 9, 0))
+    assert state.session(SESSIONS[0]).computed == 0
+    with pytest.raises(NotPrepaidError):
+        transition(state, RowsReceived(ORDERS[0], 9, 1, 0))
+    assert transition(state, order())[0] is state
+    with pytest.raises(OrderConflictError):
+        transition(state, order(credit=8))
+    with pytest.raises(OrderConflictError):
+        transition(after(observed(), voucher(8), order()), order(credit=9))
 
 
 def test_vouchers_merge_by_maximum() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.commitments.tensor import commit
+from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, random_model
@@ -34,6 +34,7 @@ SPLIT = ((0, 1), (1, 3))
 PRICE = 5
 CAP = 10_000
 PROMPT = [3, 141, 59, 26, 535]
+PROMPT_TREE = tensor_tree(torch.tensor(PROMPT, dtype=torch.int32)).root()
 TERMS = Terms(rows_kept=180)
 MODEL: IntegerModel = random_model(PRESETS["tiny"], seed=4)
 
@@ -126,7 +127,8 @@ class Answer:
         edge = segment in (0, len(self.nodes) - 1)
         prompt = torch.tensor(self.prompt if edge else [], dtype=torch.int32)
         signature = self.user.sign(self.order, DOMAIN)
-        return Application(self.order, signature, segment, len(self.prompt), prompt)
+        tree = tensor_tree(torch.tensor(self.prompt, dtype=torch.int32)).root()
+        return Application(self.order, signature, segment, len(self.prompt), prompt, tree)
 
     def voucher(self, cumulative: int) -> tuple[Voucher, bytes]:
         document = Voucher(SESSION, tuple(Line(node.wallet.address, cumulative) for node in self.nodes))
