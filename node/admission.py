@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nexus_chain.commitments.tensor import commit, tensor_root
 from nexus_chain.market.documents import (
+    AuditOrder,
     Document,
     Domain,
     Order,
@@ -62,6 +63,7 @@ class Application:
 
     ``prompt_tree`` is the root of the tree over the prompt's tokens, 32 bytes: with the length it gives the order's
     promptRoot. ``credit``: the receipt of the node that this one replaces, whose positions are replayed for nothing.
+    With ``audit`` it is that which is ordered, about the order: one receipt's rows once more.
     """
 
     order: Order
@@ -71,6 +73,12 @@ class Application:
     prompt: Tensor
     prompt_tree: bytes
     credit: SignedText | None = None
+    audit: AuditOrder | None = None
+    audit_signature: bytes = b""
+
+    def digest(self, domain: Domain) -> bytes:
+        """What the node's sequence is known by."""
+        return (self.audit or self.order).digest(domain)
 
 
 def admit(application: Application, model: ServedModel, session: SessionObserved, domain: Domain, now: int) -> None:

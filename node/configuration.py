@@ -29,7 +29,8 @@ class NodeConfiguration:
 
     ``deployment``: addresses file, by default the one of ``chain_id`` in NEXUS_HOME. ``keystore``:
     the wallet, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
+    clients, by default ``listen``. ``price`` and ``audit_price``: wei per token, of an audit 0 where none are sold.
+    ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
     of the shard in memory at once, by default all; ``resident``: file with names of weights that
     stay in memory. ``trace_limit``: most of the disk for traces of disputed receipts. Times in seconds, amounts in wei.
     """
@@ -43,6 +44,7 @@ class NodeConfiguration:
     block: Path | None = None
     model_version: str = ""
     price: int = 0
+    audit_price: int = 0
     listen: str = "127.0.0.1:7070"
     endpoint: str = ""
     threads: int = 0

@@ -69,6 +69,7 @@ def read_settings(
     block: Annotated[Path | None, typer.Option(help="The shard's TensorBlock.")] = None,
     model_version: Annotated[str | None, typer.Option(help="Id of the model version.")] = None,
     price: Annotated[int | None, typer.Option(help="Wei per token.")] = None,
+    audit_price: Annotated[int | None, typer.Option(help="Wei per token of an audit; 0: none are sold.")] = None,
     listen: Annotated[str | None, typer.Option(help="host:port to listen on.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="host:port told to clients; --listen by default.")] = None,
     threads: Annotated[int | None, typer.Option(help="Engine threads; 0: one per core.")] = None,

@@ -20,6 +20,7 @@ NexusError
     │   ├── RowsConflictError     other rows for positions that were served
     │   ├── PredecessorError      a chunk whose input nobody vouches for
     │   ├── CreditError           a replay that is to be free, for a receipt that does not say so
+    │   ├── AuditError            an audit that is not sold here, or about other rows than were sent
     │   ├── NotAuthorisedError    private rows, asked for without the session key
     │   └── BusyError             as many orders as this node takes
     ├── GameDataError             what a dispute's next move needs is not there
@@ -105,6 +106,10 @@ class PredecessorError(ServingError):
 
 class CreditError(ServingError):
     """Raised when the receipt shown for a free replay is not another node's over the same rows."""
+
+
+class AuditError(ServingError):
+    """Raised when an audit is not sold here, or is about other rows than those sent."""
 
 
 class NotAuthorisedError(ServingError):

@@ -13,6 +13,7 @@ class ServedModel:
 
     ``width``: elements of a residual row; ``context``: positions; ``vocab``: token ids. The positions of an
     ``encoder`` see each other: all of a prompt enter at once, and none follow.
+    ``audit_wei_per_token``: the price of an audit, 0 where none is sold.
     """
 
     version: bytes
@@ -24,6 +25,7 @@ class ServedModel:
     vocab: int
     wei_per_token: int
     encoder: bool = False
+    audit_wei_per_token: int = 0
 
     @property
     def is_first(self) -> bool:

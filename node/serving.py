@@ -31,6 +31,7 @@ from node.admission import (
     tokens_within,
     voucher_amount,
 )
+from node.auditing import admit_audit, audit_receipt, audit_received
 from node.errors import (
     BusyError,
     ModelNotServedError,
@@ -54,6 +55,7 @@ from node.state import (
     ReceiptSigned,
     RowsDiscarded,
     RowsReceived,
+    SessionObserved,
     SignedReceipt,
     VoucherReceived,
     check_chunk,
@@ -109,13 +111,13 @@ class Serving:
         Opening a known order again changes nothing and needs no fresh deadline: the answer goes on.
         """
         order = application.order
-        digest = order.digest(self.domain)
+        digest = application.digest(self.domain)
         session = self._facts.session(order.session)
         if digest not in self._ledger.state.orders:
             self._refuse_when_stopping()
             self._refuse_unfed(order.session)
             with self.stopwatch.measure("signatures"):
-                admit(application, self.model, session, self.domain, self._facts.now())
+                self._admit(application, session)
         self._write(session)
         if voucher is not None:
             self.pay(voucher, signature)
@@ -123,7 +125,17 @@ class Serving:
         self._touched[digest] = time.monotonic()
         return digest, self._ledger.state.order(digest).length
 
+    def _admit(self, application: Application, session: SessionObserved) -> None:
+        now, order = self._facts.now(), application.order
+        if application.audit is None:
+            admit(application, self.model, session, self.domain, now)
+            return
+        served = order.digest(self.domain) in self._ledger.state.orders
+        admit_audit(application, self.model, self.identity.address, session, self.domain, now, served=served)
+
     def _order_received(self, application: Application, digest: bytes) -> OrderReceived:
+        if application.audit is not None:
+            return audit_received(application, application.audit, self.model, digest)
         order = application.order
         known = self._ledger.state.orders.get(digest)
         limit = billed_positions(application.prompt_length, order.max_tokens)
@@ -174,8 +186,12 @@ class Serving:
         """Rows i32[t] or i32[t, width] of positions from ``start`` on; what they gave, and its first position.
 
         Rows that were sent before are answered from what they gave then, and not billed again. With ``discard``
-        they are dropped first, and not billed at all.
+        they are dropped first, and not billed at all. Those of an audit give nothing: the client has what they gave.
         """
+        first, outputs = self._forward(digest, start, rows, discard=discard)
+        return first, outputs[:0] if self._ledger.state.order(digest).audit else outputs
+
+    def _forward(self, digest: bytes, start: int, rows: Tensor, *, discard: bool) -> tuple[int, Tensor]:
         known = self._ledger.state.order(digest)
         with self._sequences.use(known) as sequence:
             self._touched[digest] = time.monotonic()
@@ -300,8 +316,14 @@ class Serving:
             chunk = Chunk(known.billed, to_position, in_root)
         with self.stopwatch.measure("signatures"):
             signer = self._ledger.state.session(known.session).signer
-            predecessors = check_predecessors(chunk, known, sequence.order, handed, signer, self._facts, self.domain)
-            receipt = self._receipt(known, chunk, out_root, predecessors)
+            if known.audit:
+                receipt = audit_receipt(known, chunk, out_root)
+                predecessors = receipt.predecessors
+            else:
+                predecessors = check_predecessors(
+                    chunk, known, sequence.order, handed, signer, self._facts, self.domain
+                )
+                receipt = self._receipt(known, chunk, out_root, predecessors)
             digest = receipt.digest(self.domain)
             event = ReceiptSigned(
                 order=known.digest,

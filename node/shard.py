@@ -55,6 +55,7 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
         vocab=shape.vocab,
         wei_per_token=configuration.price,
         encoder=block.program.is_encoder,
+        audit_wei_per_token=configuration.audit_price,
     )
     return block, model
 

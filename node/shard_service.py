@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nexus_chain.chain.errors import ChainError
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import Order, Voucher
+from nexus_chain.market.documents import AuditOrder, Order, Voucher
 from nexus_chain.market.errors import MarketError
 from nexus_chain.program.errors import SamplingError
 from node.admission import Application
@@ -100,6 +100,7 @@ class ShardService:
             context=model.context,
             active_orders=serving.active_orders,
             time=int(time.time()),
+            audit_wei_per_token=str(model.audit_wei_per_token or ""),
         )
         digest = description_digest(description, request.challenge)
         description.signature = serving.identity.receipt_key.sign_digest(digest)
@@ -115,6 +116,8 @@ class ShardService:
             prompt=_prompt(request, self._serving.model.context),
             prompt_tree=request.prompt_tree,
             credit=(request.credit.json, request.credit.signature) if request.HasField("credit") else None,
+            audit=AuditOrder.from_json(request.audit.json) if request.HasField("audit") else None,
+            audit_signature=request.audit.signature,
         )
         voucher = Voucher.from_json(request.voucher.json) if request.HasField("voucher") else None
         digest, length = self._serving.open_order(application, voucher, request.voucher.signature)

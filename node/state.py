@@ -84,7 +84,8 @@ class OrderState:
     ``length`` positions were accepted, the first ``closed`` of them have receipts; ``limit`` is the most it
     can have. ``discarded`` counts rows that were computed and dropped again since the node started.
     ``prompt`` holds the token ids (int32 little endian) where they are needed. The first ``credit`` positions are
-    free: another node, which this one replaces, signed ``credit_receipt`` (JSON) for them and was paid.
+    free: another node, which this one replaces, signed ``credit_receipt`` (JSON) for them and was paid. ``audit``: the
+    AuditOrder (JSON) that bought this sequence, whose digest is then ``digest``; empty for an order itself.
     """
 
     digest: bytes
@@ -99,6 +100,7 @@ class OrderState:
     credit: int = 0
     credit_receipt: str = ""
     credit_signature: bytes = b""
+    audit: str = ""
     length: int = 0
     discarded: int = 0
     receipts: tuple[SignedReceipt, ...] = ()
@@ -177,7 +179,7 @@ class SessionObserved:
 
 @dataclass(frozen=True)
 class OrderReceived:
-    """A signed order that passed every check that needs no state."""
+    """A signed order that passed every check that needs no state; with ``audit``, an AuditOrder about one."""
 
     digest: bytes
     session: bytes
@@ -191,6 +193,7 @@ class OrderReceived:
     credit: int = 0
     credit_receipt: str = ""
     credit_signature: bytes = b""
+    audit: str = ""
 
 
 @dataclass(frozen=True)
@@ -422,7 +425,8 @@ def _order_received(state: NodeState, event: OrderReceived) -> NodeState:
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
     order = OrderState(**fields)
     # INVARIANT: an order takes room for months, so only a prepaid prompt opens one, or another node's receipt for it.
-    _require_prepaid(session, order, 0, order.prompt_length)
+    # And of an audit, which is one prefill, all of it is prepaid.
+    _require_prepaid(session, order, 0, order.limit if order.audit else order.prompt_length)
     return _with_order(state, order)
 
 

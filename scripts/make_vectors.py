@@ -30,6 +30,7 @@ from nexus_chain.commitments.openings import open_rows  # noqa: E402
 from nexus_chain.commitments.tensor import commit  # noqa: E402
 from nexus_chain.market.documents import (  # noqa: E402
     Ask,
+    AuditOrder,
     Document,
     Domain,
     Line,
@@ -114,6 +115,7 @@ def _extremes(*, zero: bool) -> list[Document]:
         TokenFeed(word, uint(32), word),
         Receipt(word, node, uint(16), uint(32), uint(32), word, word, (word,) * (many // 8), uint(128)),
         Voucher(word, (line,) * many),
+        AuditOrder(word, node, uint(16), uint(32), word, uint(128)),
     ]
 
 
@@ -140,6 +142,7 @@ def _random_documents(source: random.Random) -> list[Document]:
         TokenFeed(word(), source.getrandbits(11), word()),
         Receipt(word(), node(), source.getrandbits(3), start, start + count, word(), word(), (word(),), wei()),
         Voucher(word(), lines),
+        AuditOrder(word(), node(), source.getrandbits(3), start + count, word(), wei()),
     ]
 
 

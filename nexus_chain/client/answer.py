@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nexus_chain.chain.transactions import Mined
+from nexus_chain.client.auditing import Audited
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.proof import InferenceProof
 from nexus_chain.client.slot import FailoverEvent
@@ -49,6 +50,7 @@ class Answer:
     failovers: tuple[FailoverEvent, ...]
     proof: InferenceProof
     transactions: tuple[Transaction, ...] = ()
+    audits: tuple[Audited, ...] = ()
     embedding: tuple[int, ...] | None = None  # of an encoder: one number a component, 16 fraction bits
 
     @property
@@ -83,6 +85,7 @@ class Answer:
                 }
                 for receipt, _ in self.proof.receipts
             ],
+            "audits": [{**vars(one), "price": str(one.price)} for one in self.audits],
             "failovers": [vars(event) for event in self.failovers],
             "transactions": [
                 {"call": t.call, "hash": t.hash, "gas": t.gas, "fee_wei": str(t.fee_wei)} for t in self.transactions

@@ -89,7 +89,10 @@ def _probe(node: ShardNode, dial: Dial) -> ProbedNode:
         started = time.monotonic()
         status = peer.describe()
         latency = 1000 * (time.monotonic() - started)
-        return ProbedNode(node.measured(Measurement(latency, status.active_orders, node.reputation)))
+        found = Measurement(
+            latency, status.active_orders, node.reputation, audit_wei_per_token=status.audit_wei_per_token
+        )
+        return ProbedNode(node.measured(found))
     except NodeError as error:
         return _absent(node, error)
     finally:

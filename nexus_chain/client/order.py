@@ -26,6 +26,9 @@ class AskOptions:
     ``receipted``: show text only once receipts cover it. ``value_at_risk``: wei that a wrong answer could cost,
     which the stake of each node has to cover; None: the order's price. ``operators``: addresses of the only nodes
     that may take part, spares included; none named: those of the session, or anybody.
+    ``audit_rate``: share of receipts that a second node recomputes afterwards, for pay; ``audit_decoys``: planted
+    audits per audit, where the weights are here; ``audit_budget``: most wei that audits of an order may
+    cost, None: its price.
     """
 
     max_tokens: int = 64
@@ -36,6 +39,9 @@ class AskOptions:
     receipted: bool = False
     value_at_risk: int | None = None
     operators: tuple[str, ...] = ()
+    audit_rate: float = 0.02
+    audit_decoys: float = 0.1
+    audit_budget: int | None = None
 
     @property
     def sampling(self) -> Sampling:

@@ -12,12 +12,13 @@ from typing import Protocol
 
 from torch import Tensor
 
-from nexus_chain.market.documents import Order, Receipt, TokenFeed, Voucher
+from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
 
 SignedOrder = tuple[Order, bytes]
 SignedVoucher = tuple[Voucher, bytes]
 SignedReceipt = tuple[Receipt, bytes]
 SignedFeed = tuple[TokenFeed, bytes]
+SignedAudit = tuple[AuditOrder, bytes]
 SignDigest = Callable[[bytes], bytes]
 
 
@@ -40,10 +41,11 @@ class NodeContact:
 
 @dataclass(frozen=True)
 class PeerStatus:
-    """A node's own, signed description: longest sequence and orders it works on now."""
+    """A node's own, signed description: longest sequence, orders it works on now, price of an audit (0: none sold)."""
 
     context: int
     active_orders: int
+    audit_wei_per_token: int = 0
 
 
 class ShardPeer(Protocol):
@@ -72,6 +74,19 @@ class ShardPeer(Protocol):
         this one replaces; what it covers is replayed and not billed. ``sign_digest`` signs with the session key that later calls come from the session's owner: every node
         of an answer knows the order.
         """
+
+    def open_audit(
+        self,
+        order: SignedOrder,
+        audit: SignedAudit,
+        prompt_length: int,
+        prompt: Sequence[int],
+        voucher: SignedVoucher,
+        sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
+    ) -> int:
+        """As ``open_order``, for an audit; its rows and its chunk are then named by the audit's digest."""
 
     def begin_forward(
         self,

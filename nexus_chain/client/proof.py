@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ProofFileError
-from nexus_chain.client.peer import SignedFeed, SignedReceipt
+from nexus_chain.client.peer import SignedAudit, SignedFeed, SignedReceipt
 from nexus_chain.client.store import OrderRecord
 from nexus_chain.json_text import parse_json
-from nexus_chain.market.documents import Document, Domain, Order, Receipt, TokenFeed, checksum
+from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
 
 FORMAT = "nexus.answer.v1"
@@ -33,6 +33,8 @@ class InferenceProof:
     answer was given. ``leaves[s]`` are the leaf hashes of the rows that segment s put out (inner
     boundaries only, may be empty): they locate a wrong row inside a chunk. ``disputed`` are receipts that the client
     refused and that their nodes signed: nobody was paid for them, and they can convict.
+    boundaries only, may be empty): they locate a wrong row inside a chunk. ``audits`` are the orders that bought the
+    auditors' receipts, which stand among the others.
     """
 
     domain: Domain
@@ -46,6 +48,7 @@ class InferenceProof:
     receipt_keys: Mapping[str, str]
     leaves: tuple[tuple[bytes, ...], ...] = ()
     disputed: tuple[SignedReceipt, ...] = ()
+    audits: tuple[SignedAudit, ...] = ()
 
     @property
     def order_digest(self) -> bytes:
@@ -73,6 +76,7 @@ class InferenceProof:
             "tokens": list(self.tokens),
             "receipts": [_signed(*signed) for signed in self.receipts],
             "feeds": [_signed(*signed) for signed in self.feeds],
+            "audits": [_signed(*signed) for signed in self.audits],
             "receiptKeys": dict(self.receipt_keys),
             "leaves": [[leaf.hex() for leaf in boundary] for boundary in self.leaves],
             "disputed": [_signed(*signed) for signed in self.disputed],
@@ -97,6 +101,10 @@ class InferenceProof:
                 tuple(tuple(bytes.fromhex(leaf) for leaf in boundary) for boundary in data["leaves"]),
                 # Absent in files that were written before refused receipts were kept.
                 tuple((Receipt.from_dict(r["document"]), _bytes(r["signature"])) for r in data.get("disputed", ())),
+                # Absent in files from before audits were sold.
+                audits=tuple(
+                    (AuditOrder.from_dict(a["document"]), _bytes(a["signature"])) for a in data.get("audits", ())
+                ),
             )
         except (KeyError, TypeError, ValueError, AttributeError, DocumentFormatError) as error:
             raise ProofFileError(
@@ -149,6 +157,7 @@ def generate_proof(
         {node: receipt_key_of(node) for node in {receipt.node for receipt, _ in record.receipts + record.disputed}},
         leaves,
         record.disputed,
+        audits=record.audits,
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from nexus_chain.chain.contracts import Contracts
@@ -24,6 +25,7 @@ from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.chain.line_facts import SessionFacts, read_session
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.answer import Answer, AnswerStream, Transaction
+from nexus_chain.client.auditing import AuditBuyer, Audited, Auditor, AuditPolicy
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.line_watch import LineWatch
@@ -40,6 +42,8 @@ from nexus_chain.client.slot import FailoverEvent
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote
+from nexus_chain.program import IntegerModel
+from nexus_chain.program.model import WEIGHTS_FILE
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.liability import added_value, choose_covered, require_covered, with_exposure
 from nexus_chain.routing.registry_view import ShardNode
@@ -127,6 +131,7 @@ class Session:
     def __init__(self, around: Surroundings, record: SessionRecord, files: ModelFiles) -> None:
         self.around, self.record, self.files = around, record, files
         self._key = load_key(around.home.session_keys, record.signer)
+        self._weights: IntegerModel | None = None
         self.purse = SessionPurse(around.store, record.id, self._key, around.contracts.domain)
 
     @property
@@ -233,6 +238,30 @@ class Session:
         self.around.store.set_cap(self.id, node, cap)
         return mined
 
+    def audit_buyer(self, transactions: list[Transaction]) -> AuditBuyer:
+        """What buys audits in this session; its transactions are added to ``transactions``."""
+
+        def fund(node: NodeContact, wei: int, ahead: int) -> None:
+            if self.purse.shortfall(node.address, wei):
+                missing = self.purse.shortfall(node.address, ahead)
+                mined = self.allot(node.address, self.purse.line(node.address).cap + missing)
+                transactions.append(Transaction.of("allot", mined))
+
+        around = self.around
+        return AuditBuyer(around.contracts.domain, self._key, self.purse, around.store, around.dial, fund)
+
+    def weights(self) -> IntegerModel | None:
+        """The model of this session, or None where its weights are not on this machine."""
+        if self._weights is None and (self.files.folder / WEIGHTS_FILE).is_file():
+            self._weights = self.files.model(self.around.contracts.models.version(self.record.model_version))
+        return self._weights
+
+    def save_evidence(self, digest: bytes) -> Path:
+        """Write the answer file of an order that nobody asked for text: a decoy that convicts its auditor."""
+        contracts, record = self.around.contracts, self.around.store.order(digest)
+        proof = generate_proof(record, self.record.signer, contracts.domain, contracts.nodes.receipt_key_of)
+        return proof.save(self.around.home.answers / f"{digest.hex()[:16]}.json")
+
     def close(self) -> Mined:
         """Start the challenge window; nothing can be asked afterwards."""
         mined = self.around.contracts.market.close(self.id)
@@ -306,6 +335,7 @@ class Asking:
         self._session, self._order, self._request = session, order, request
         self._on_failover = on_failover
         self._answer: Answer | None = None
+        self.audits: list[Audited] = []
         self.transactions: list[Transaction] = []
 
     @property
@@ -347,6 +377,7 @@ class Asking:
             try:
                 yield from stream
                 state = DONE
+                self._audit(pipeline)
             except (GeneratorExit, KeyboardInterrupt):  # stopped by the user: paid for and receipted so far
                 state = DONE
                 raise
@@ -355,6 +386,22 @@ class Asking:
                 self.transactions += reserve.transactions
                 if state == DONE:
                     self._answer = self._finished(pipeline, stream)
+
+    def _audit(self, pipeline: Pipeline) -> None:
+        """Have some of the answer's receipts recomputed by other nodes; see ``client.auditing``."""
+        options, record = self._request.options, self._session.record
+        budget = self._request.offer.total_wei if options.audit_budget is None else options.audit_budget
+        auditor = Auditor(
+            self._session.audit_buyer(self.transactions),
+            AuditPolicy(options.audit_rate, options.audit_decoys, budget),
+            lambda: self._session.around.nodes(record.model_version),
+            self._session.weights,
+            whole=self._session.files.program.is_encoder,
+        )
+        order = pipeline.order, sign(pipeline.order, self._session._key, self._session.around.contracts.domain)
+        self.audits = auditor.after(order, self._request.prompt, pipeline.receipts, pipeline.seen)
+        for digest in auditor.wrong_decoys:
+            self._session.save_evidence(digest)
 
     def _finished(self, pipeline: Pipeline, stream: AnswerStream) -> Answer:
         session, contracts = self._session, self._session.around.contracts
@@ -376,6 +423,7 @@ class Asking:
             failovers=tuple(pipeline.failovers),
             proof=proof,
             transactions=tuple(self.transactions),
+            audits=tuple(self.audits),
             embedding=_embedding(pipeline) if session.files.program.is_encoder else None,
         )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ClientStoreError, SessionStateError
-from nexus_chain.market.documents import Order, Receipt, TokenFeed, Voucher
+from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -61,6 +61,12 @@ CREATE TABLE IF NOT EXISTS disputed (
 CREATE TABLE IF NOT EXISTS disagreements (
   order_digest BLOB NOT NULL REFERENCES orders(digest), segment INTEGER NOT NULL, position INTEGER NOT NULL,
   node TEXT NOT NULL, row BLOB NOT NULL, PRIMARY KEY (order_digest, segment, position, node));
+"""  # younger than the schema: also made in files that lack it
+
+AUDITS = """
+CREATE TABLE IF NOT EXISTS audits (
+  order_digest BLOB NOT NULL REFERENCES orders(digest), json TEXT NOT NULL, signature BLOB NOT NULL,
+  PRIMARY KEY (order_digest, json))
 """  # younger than the schema: also made in files that lack it
 
 OPENING, OPEN, CLOSED, SETTLED = "opening", "open", "closed", "settled"
@@ -122,6 +128,7 @@ class NodeTrack:
     verified: int = 0
     failed: int = 0
     invalid: int = 0
+    audits: tuple[tuple[AuditOrder, bytes], ...] = ()
 
 
 class ClientStore:
@@ -157,6 +164,7 @@ class ClientStore:
             db.execute(SESSION_OPERATORS)
             for statement in filter(str.strip, EVIDENCE.split(";")):
                 db.execute(statement)
+            db.execute(AUDITS)
         # NORMAL survives a killed process; a power cut may cost the last rows, and then the nodes
         # hold newer vouchers than we remember, which cumulative lines make harmless.
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -376,6 +384,14 @@ class ClientStore:
                 (node,),
             )
 
+    # ------------------------------------------------------------------ audits
+
+    def add_audit(self, audit: AuditOrder, signature: bytes) -> None:
+        """Remember a signed audit order before its node sees it."""
+        with self._write() as db:
+            row = (audit.order_digest, audit.to_json(), signature)
+            db.execute("INSERT OR IGNORE INTO audits VALUES (?,?,?)", row)
+
     def finish_order(self, digest: bytes, state: str) -> None:
         """Move an order to DONE or FAILED."""
         with self._write() as db:
@@ -400,6 +416,7 @@ class ClientStore:
             "SELECT json, signature FROM receipts WHERE order_digest = ? ORDER BY to_position, segment, rowid", digest
         )
         disputed = self._read("SELECT json, signature FROM disputed WHERE order_digest = ? ORDER BY json", digest)
+        audits = self._read("SELECT json, signature FROM audits WHERE order_digest = ?", digest)
         feeds = self._read("SELECT json, signature FROM feeds WHERE order_digest = ? ORDER BY to_position", digest)
         return OrderRecord(
             digest,
@@ -412,6 +429,7 @@ class ClientStore:
             tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in receipts),
             tuple((TokenFeed.from_json(str(j)), _blob(s)) for j, s in feeds),
             tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in disputed),
+            audits=tuple((AuditOrder.from_json(str(j)), _blob(s)) for j, s in audits),
         )
 
 

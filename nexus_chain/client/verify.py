@@ -4,7 +4,7 @@
 
 1. order      signed by the session key; its promptRoot is the root of the prompt
 2. receipts   each signed by its node's receipt key, for this order, at the order's price
-3. links      each receipt names its predecessor, whose output root is its input root
+3. links      each receipt names its predecessor, whose output root is its input root, or the audit that bought it
 4. coverage   every segment vouches for every position that was fed
 5. tokens     the last segment's output root is that of the tokens in the file
 6. recompute  one prefill over the tokens gives every receipt's input and output root
@@ -192,7 +192,15 @@ def _check_receipts(proof: InferenceProof, keys: Mapping[str, str]) -> None:
         if receipt.node not in keys:
             raise _Failed(f"no receipt key is known for node {receipt.node}")
         key = keys[receipt.node]
-        check_receipt(receipt, signature, proof.domain, proof.order, receipt_key=key, prompt_length=proof.prompt_length)
+        check_receipt(
+            receipt,
+            signature,
+            proof.domain,
+            proof.order,
+            receipt_key=key,
+            prompt_length=proof.prompt_length,
+            audits=[audit for audit, _ in proof.audits],
+        )
 
 
 def _check_links(proof: InferenceProof) -> None:
@@ -200,7 +208,14 @@ def _check_links(proof: InferenceProof) -> None:
     for feed, signature in proof.feeds:
         require_signer(feed, signature, proof.domain, proof.signer)
         vouching[feed.digest(proof.domain)] = feed
+    # An audit's receipt has no place in the chain: the session key vouches for its rows in.
+    bought = set()
+    for audit, signature in proof.audits:
+        require_signer(audit, signature, proof.domain, proof.signer)
+        bought.add(audit.digest(proof.domain))
     for receipt, _ in proof.receipts:
+        if bought.issuperset(receipt.predecessors) and receipt.predecessors:
+            continue
         if not receipt.predecessors:
             check_prompt(receipt, proof.order, proof.prompt_length)
         for digest in receipt.predecessors:

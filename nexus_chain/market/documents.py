@@ -1,4 +1,4 @@
-"""The signed documents: Ask, Order, TokenFeed, Receipt, Line, Voucher; in disputes Trace and Scores.
+"""The signed documents: Ask, Order, TokenFeed, Receipt, AuditOrder, Line, Voucher; in disputes Trace and Scores.
 
 Frozen dataclasses with one field per EIP-712 member, in the order of the Solidity library
 that hashes the same ones (``tests/vectors/eip712.jsonl`` is checked by both sides). ``from``
@@ -30,6 +30,7 @@ __all__ = [
     "DISCARDS_PER_POSITION",
     "MAX_LINES",
     "Ask",
+    "AuditOrder",
     "Document",
     "Domain",
     "Line",
@@ -130,7 +131,8 @@ class Receipt(Document):
     """A node vouches for positions [0, to) of one segment and bills [from, to).
 
     Signed by the receipt key registered for ``node``. ``predecessors`` are the digests of the
-    receipts (segment 0: of the TokenFeed, or none for the prompt) whose rows it worked on.
+    receipts (segment 0: of the TokenFeed, or none for the prompt) whose rows it worked on; in an audit, of the
+    AuditOrder that bought it.
     """
 
     order_digest: bytes
@@ -152,6 +154,31 @@ class Receipt(Document):
         Field("in_root", "inRoot", "bytes32"),
         Field("out_root", "outRoot", "bytes32"),
         Field("predecessors", "predecessors", "bytes32[]"),
+        Field("price", "price", "uint128"),
+    )
+
+
+@dataclass(frozen=True)
+class AuditOrder(Document):
+    """ "Compute these rows [0, to) of one segment of my order once more"; signed by the session key.
+
+    Buys from ``node`` a receipt of its own for the same order, segment, ``to_position`` and ``in_root``, at
+    ``price`` wei in all. It names no output root: there is nothing to copy. No contract reads it.
+    """
+
+    order_digest: bytes
+    node: str
+    segment: int
+    to_position: int
+    in_root: bytes
+    price: int
+
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        Field("order_digest", "orderDigest", "bytes32"),
+        Field("node", "node", "address"),
+        Field("segment", "segment", "uint16"),
+        Field("to_position", "to", "uint32"),
+        Field("in_root", "inRoot", "bytes32"),
         Field("price", "price", "uint128"),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nexus_chain.market.documents import Domain, Order, Receipt, TokenFeed, require_signer
+from nexus_chain.market.documents import AuditOrder, Domain, Order, Receipt, TokenFeed, require_signer
 from nexus_chain.market.errors import ReceiptError
 from nexus_chain.market.pricing import ComputeTransaction
 from nexus_chain.market.settlement import split
@@ -16,12 +16,19 @@ _REPLACE = "Do not pay for it; continue with a spare node."
 
 
 def check_receipt(
-    receipt: Receipt, signature: bytes, domain: Domain, order: Order, *, receipt_key: str, prompt_length: int
+    receipt: Receipt,
+    signature: bytes,
+    domain: Domain,
+    order: Order,
+    *,
+    receipt_key: str,
+    prompt_length: int,
+    audits: Sequence[AuditOrder] = (),
 ) -> None:
     """Raise ReceiptError or WrongSignerError unless ``receipt`` follows from ``order``.
 
     1 the node's receipt key signed it; 2 it is for this order; 3 its segment exists; 4 its positions are in
-    the order; 5 its price is the ask times what it bills.
+    the order; 5 its price is the ask times what it bills, or that of the one of ``audits`` which it names.
     """
     require_signer(receipt, signature, domain, receipt_key)
     if receipt.order_digest != order.digest(domain):
@@ -35,8 +42,19 @@ def check_receipt(
         )
     billed = receipt.to_position - receipt.from_position
     price = order.asks[receipt.segment].wei_per_token * billed
+    for audit in audits:
+        if receipt.predecessors == (audit.digest(domain),):
+            check_audit(receipt, audit)
+            price = audit.price
     if receipt.price != price:
         raise ReceiptError(f"{receipt.price} wei are billed for {billed} positions, not {price}", advice=_REPLACE)
+
+
+def check_audit(receipt: Receipt, audit: AuditOrder) -> None:
+    """Raise ReceiptError unless ``receipt`` is what ``audit`` bought: its node's, over its rows."""
+    found = receipt.order_digest, receipt.node, receipt.segment, receipt.to_position, receipt.in_root
+    if found != (audit.order_digest, audit.node, audit.segment, audit.to_position, audit.in_root):
+        raise ReceiptError("the receipt is not what the audit order that it names has bought", advice=_REPLACE)
 
 
 def check_prompt(receipt: Receipt, order: Order, prompt_length: int) -> None:

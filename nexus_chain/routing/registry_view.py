@@ -24,6 +24,7 @@ class Measurement:
     active_orders: int = 0
     reputation: float = 1.0  # 0 to 1, share of this client's chunks that were served and verified
     online: bool = True
+    audit_wei_per_token: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class ShardNode:
     active_orders: int = 0
     stake: int = 0  # wei
     exposure: int = 0  # wei in lines that are not settled
+    audit_wei_per_token: int = 0  # told by the node itself; 0: it sells none, or was not asked
 
     def measured(self, found: Measurement) -> ShardNode:
         """The same node with a fresh measurement."""
@@ -53,6 +55,7 @@ class ShardNode:
             active_orders=found.active_orders,
             reputation=found.reputation,
             online=found.online,
+            audit_wei_per_token=found.audit_wei_per_token,
         )
 
 

@@ -15,7 +15,11 @@ CHALLENGE_BYTES = 32
 
 
 def description_digest(description: shard_pb2.NodeDescription, challenge: bytes) -> bytes:
-    """The 32 bytes a node's receipt key signs: keccak of a tag, the challenge, and fixed-width fields."""
+    """The 32 bytes a node's receipt key signs: keccak of a tag, the challenge, and fixed-width fields.
+
+    The price of audits stands at the end, or nothing where the node sells none.
+    """
+    audits = description.audit_wei_per_token
     return keccak256(
         b"nexus.describe.v1"
         + challenge
@@ -27,6 +31,7 @@ def description_digest(description: shard_pb2.NodeDescription, challenge: bytes)
         + description.context.to_bytes(4, "big")
         + description.active_orders.to_bytes(4, "big")
         + description.time.to_bytes(8, "big")
+        + (int(audits).to_bytes(32, "big") if audits else b"")
     )
 
 

@@ -71,7 +71,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, challenge: _Optional[bytes] = ...) -> None: ...
 
 class NodeDescription(_message.Message):
-    __slots__ = ("node", "model_version", "layer_start", "layer_end", "wei_per_token", "context", "active_orders", "time", "signature")
+    __slots__ = ("node", "model_version", "layer_start", "layer_end", "wei_per_token", "context", "active_orders", "time", "audit_wei_per_token", "signature")
     NODE_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     LAYER_START_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,7 @@ class NodeDescription(_message.Message):
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_ORDERS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_WEI_PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     node: bytes
     model_version: bytes
@@ -89,11 +90,12 @@ class NodeDescription(_message.Message):
     context: int
     active_orders: int
     time: int
+    audit_wei_per_token: str
     signature: bytes
-    def __init__(self, node: _Optional[bytes] = ..., model_version: _Optional[bytes] = ..., layer_start: _Optional[int] = ..., layer_end: _Optional[int] = ..., wei_per_token: _Optional[str] = ..., context: _Optional[int] = ..., active_orders: _Optional[int] = ..., time: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, node: _Optional[bytes] = ..., model_version: _Optional[bytes] = ..., layer_start: _Optional[int] = ..., layer_end: _Optional[int] = ..., wei_per_token: _Optional[str] = ..., context: _Optional[int] = ..., active_orders: _Optional[int] = ..., time: _Optional[int] = ..., audit_wei_per_token: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class OpenOrderRequest(_message.Message):
-    __slots__ = ("order", "segment", "prompt_length", "prompt_tokens", "voucher", "prompt_tree", "credit")
+    __slots__ = ("order", "segment", "prompt_length", "prompt_tokens", "voucher", "prompt_tree", "credit", "audit")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_LENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +103,7 @@ class OpenOrderRequest(_message.Message):
     VOUCHER_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TREE_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
     order: SignedDocument
     segment: int
     prompt_length: int
@@ -108,7 +111,8 @@ class OpenOrderRequest(_message.Message):
     voucher: SignedDocument
     prompt_tree: bytes
     credit: SignedDocument
-    def __init__(self, order: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., segment: _Optional[int] = ..., prompt_length: _Optional[int] = ..., prompt_tokens: _Optional[_Iterable[int]] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., prompt_tree: _Optional[bytes] = ..., credit: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
+    audit: SignedDocument
+    def __init__(self, order: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., segment: _Optional[int] = ..., prompt_length: _Optional[int] = ..., prompt_tokens: _Optional[_Iterable[int]] = ..., voucher: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., prompt_tree: _Optional[bytes] = ..., credit: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ..., audit: _Optional[_Union[SignedDocument, _Mapping[str, object]]] = ...) -> None: ...
 
 class OpenOrderReply(_message.Message):
     __slots__ = ("order_digest", "length")

@@ -35,6 +35,7 @@ from nexus_chain.client.peer import (
     NodeContact,
     PeerStatus,
     SignDigest,
+    SignedAudit,
     SignedFeed,
     SignedOrder,
     SignedReceipt,
@@ -129,7 +130,7 @@ class TlsPeer:
             raise self._refused(f"sends an unsigned description ({error})") from error
         if signer != self.contact.receipt_key:
             raise self._refused("signs its description with a key that is not registered")
-        return PeerStatus(reply.context, reply.active_orders)
+        return PeerStatus(reply.context, reply.active_orders, _price(reply.audit_wei_per_token))
 
     def open_order(
         self,
@@ -153,6 +154,30 @@ class TlsPeer:
             voucher=_document(voucher),
             prompt_tree=prompt_tree,
             credit=None if credit is None else _document(credit),
+        )
+        return self._ask(wire.Call(open_order=request), "order").order.length
+
+    def open_audit(
+        self,
+        order: SignedOrder,
+        audit: SignedAudit,
+        prompt_length: int,
+        prompt: Sequence[int],
+        voucher: SignedVoucher,
+        sign_digest: SignDigest,
+        *,
+        prompt_tree: bytes,
+    ) -> int:
+        """See ShardPeer."""
+        self._sign, self._prompt_length = sign_digest, prompt_length
+        request = wire.OpenOrderRequest(
+            order=_document(order),
+            segment=audit[0].segment,
+            prompt_length=prompt_length,
+            prompt_tokens=prompt,
+            voucher=_document(voucher),
+            prompt_tree=prompt_tree,
+            audit=_document(audit),
         )
         return self._ask(wire.Call(open_order=request), "order").order.length
 
@@ -301,6 +326,11 @@ def _shown(text: str) -> str:
     return "".join(one if one.isprintable() else " " for one in text[:_LONGEST_REASON])
 
 
-def _document(signed: SignedOrder | SignedVoucher | SignedReceipt | SignedFeed) -> wire.SignedDocument:
+def _price(text: str) -> int:
+    """Wei that a node's description says, which is signed by now; 0 for nothing."""
+    return int(text) if text else 0
+
+
+def _document(signed: SignedOrder | SignedVoucher | SignedReceipt | SignedFeed | SignedAudit) -> wire.SignedDocument:
     document, signature = signed
     return wire.SignedDocument(json=document.to_json(), signature=signature)

@@ -65,9 +65,16 @@ def usable(proof: InferenceProof, signer: str) -> InferenceProof:
 
 
 def _follows(proof: InferenceProof, receipt: Receipt, signature: bytes) -> bool:
-    key, given = proof.receipt_keys[receipt.node], proof.prompt_length
     try:
-        check_receipt(receipt, signature, proof.domain, proof.order, receipt_key=key, prompt_length=given)
+        check_receipt(
+            receipt,
+            signature,
+            proof.domain,
+            proof.order,
+            receipt_key=proof.receipt_keys[receipt.node],
+            prompt_length=proof.prompt_length,
+            audits=[audit for audit, _ in proof.audits],
+        )
     except NexusError:
         return False
     return receipt.to_position < len(proof.tokens)

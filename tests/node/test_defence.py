@@ -25,7 +25,6 @@ from web3.types import RPCEndpoint  # noqa: E402
 
 from nexus_chain.chain.contracts import Contracts  # noqa: E402
 from nexus_chain.chain.dispute_game import DisputeGame, GameState, commitment_of  # noqa: E402
-from nexus_chain.chain.errors import ContractRevertedError  # noqa: E402
 from nexus_chain.chain.wallet import Wallet  # noqa: E402
 from nexus_chain.client.order import AskOptions  # noqa: E402
 from nexus_chain.client.proof import InferenceProof  # noqa: E402

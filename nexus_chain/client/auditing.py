@@ -1,0 +1,341 @@
+"""Audits after an answer: a second staked node recomputes a receipt, and the two roots are compared.
+
+A receipt is drawn once it is signed, by randomness of this process, so no node knows which ones are looked at.
+The auditor is drawn among those that sell audits of the segment and had no part in the answer. It gets the order,
+the rows in and their root; never the root that it will be compared with. Two staked nodes with different
+roots for one input: the program convicts one of them. Both receipts go into the answer file, for the watcher.
+
+Decoys: with the weights at hand the client also audits inputs of its own, one token altered, whose right root it
+computes itself. To an auditor that computes nothing they look like any other audit.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import torch
+from coincurve import PrivateKey
+from torch import Tensor
+
+from nexus_chain.client.errors import BadReceiptError, NodeError
+from nexus_chain.client.network import contact_of
+from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedOrder, SignedReceipt
+from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.store import DONE, ClientStore
+from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
+from nexus_chain.errors import NexusError
+from nexus_chain.market.documents import AuditOrder, Domain, Receipt, recover, sign, sign_digest
+from nexus_chain.program import IntegerModel
+from nexus_chain.program.sampling import Sampling
+from nexus_chain.routing.registry_view import ShardNode
+from nexus_chain.routing.route import RoutePolicy
+
+log = logging.getLogger(__name__)
+
+AUDITS_AHEAD = 8
+"""Where a transaction raises an auditor's cap, it does so for so many audits, as far as the budget goes."""
+BLOCK_BYTES = 2 << 20
+"""Rows per message stay below this."""
+
+
+@dataclass(frozen=True)
+class AuditPolicy:
+    """Share of receipts to audit, decoys bought per audit, and what one order's audits may cost, wei."""
+
+    rate: float
+    decoys: float
+    budget_wei: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """Rows [0, to) of one segment of an order: what a receipt vouches for, without its answer.
+
+    ``prompt``: token ids; ``rows``: i32[to] tokens or i32[to, width].
+    """
+
+    order: SignedOrder
+    segment: int
+    prompt: tuple[int, ...]
+    rows: Tensor
+
+    @property
+    def to(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_last(self) -> bool:
+        return self.segment == len(self.order[0].asks) - 1
+
+    def root(self, rows: Tensor) -> bytes:
+        """The salted root of ``rows`` in this order."""
+        tree = RowTree(None if rows.ndim == 1 else rows.shape[1], self.order[0].salt)
+        tree.append(rows)
+        return tree.root(len(rows))
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One audit that was bought. ``node``: whose receipt was looked at, empty for a decoy.
+
+    ``wrong``: who signed a root that the program does not give, where this machine has the weights.
+    """
+
+    segment: int
+    to_position: int
+    node: str
+    auditor: str
+    price: int
+    agreed: bool
+    wrong: tuple[str, ...] = ()
+
+
+class Seen(Protocol):
+    """What the client knows of an answer's rows (``client.boundaries``)."""
+
+    def inputs(self, segment: int, start: int, stop: int) -> Tensor:
+        """Rows that ``segment`` took in."""
+
+
+Fund = Callable[[NodeContact, int, int], None]
+"""Makes sure the session's cap for a node allows ``wei`` more, better ``ahead`` more; may send a transaction."""
+
+
+class AuditBuyer:
+    """Buys single audits in one session."""
+
+    def __init__(
+        self, domain: Domain, session_key: bytes, purse: SessionPurse, store: ClientStore, dial: Dial, fund: Fund
+    ) -> None:
+        self.domain, self.key, self.store = domain, PrivateKey(session_key), store
+        self._purse, self._dial, self._fund = purse, dial, fund
+
+    def buy(
+        self, question: Question, contact: NodeContact, wei_per_token: int, *, whole: bool, ahead: int
+    ) -> SignedReceipt:
+        """The auditor's receipt, checked in all but its output root. Raises NodeError, CapTooLowError, ChainError.
+
+        ``whole``: all rows go in one message, as an encoder wants them. ``ahead``: wei for which a cap may be raised.
+        """
+        price = wei_per_token * question.to
+        digest = question.order[0].digest(self.domain)
+        root = question.root(question.rows)
+        audit = AuditOrder(digest, contact.address, question.segment, question.to, root, price)
+        self._fund(contact, price, max(price, min(ahead, AUDITS_AHEAD * price)))
+        bought, signature = audit.digest(self.domain), sign(audit, self.key, self.domain)
+        self.store.add_audit(audit, signature)
+        voucher = self._purse.sign({contact.address: price})
+        self._purse.keep(voucher)
+        try:
+            peer = self._dial(contact)
+            try:
+                prompt = question.prompt if question.segment == 0 or question.is_last else ()
+                tree = tensor_tree(torch.tensor(question.prompt, dtype=torch.int32)).root()
+                leave = partial(sign_digest, key=self.key)
+                peer.open_audit(
+                    question.order, (audit, signature), len(question.prompt), prompt, voucher, leave, prompt_tree=tree
+                )
+                signed = self._fed(peer, bought, question, whole=whole)
+            finally:
+                peer.close()
+            self._check(signed, audit, contact)
+        except NodeError:
+            self._purse.write_off(contact.address)
+            raise
+        self.store.add_receipt(*signed)
+        return signed
+
+    @staticmethod
+    def _fed(peer: ShardPeer, digest: bytes, question: Question, *, whole: bool) -> SignedReceipt:
+        """Hand over the rows and take the receipt; no rows come back."""
+        block = max(1, BLOCK_BYTES // (4 * question.rows[:1].numel()))
+        for start in range(0, question.to, question.to if whole else block):
+            peer.begin_forward(digest, start, question.rows[start : question.to if whole else start + block])()
+        return peer.begin_close_chunk(digest, 0, question.to, ())()
+
+    def _check(self, signed: SignedReceipt, audit: AuditOrder, contact: NodeContact) -> None:
+        receipt, signature = signed
+        expected = Receipt(
+            audit.order_digest, audit.node, audit.segment, 0, audit.to_position, audit.in_root, receipt.out_root,
+            (audit.digest(self.domain),), audit.price,
+        )  # fmt: skip
+        if receipt != expected or recover(receipt, signature, self.domain) != contact.receipt_key:
+            raise BadReceiptError(
+                f"node {contact.address} answers the audit of segment {audit.segment} with another receipt",
+                advice="Nothing more is bought from it in this session.",
+            )
+
+
+class Auditor:
+    """Draws receipts and auditors, buys, compares, and keeps what came of it.
+
+    ``nodes``: who serves the order's model now. ``model``: its weights, or None where they are not here.
+    ``chance`` draws with a probability, ``choose`` one of a number: secret and after the fact, unless a demonstration
+    wants to be repeatable.
+    """
+
+    def __init__(
+        self,
+        buyer: AuditBuyer,
+        policy: AuditPolicy,
+        nodes: Callable[[], Sequence[ShardNode]],
+        model: Callable[[], IntegerModel | None],
+        *,
+        whole: bool = False,
+        chance: Callable[[float], bool] | None = None,
+        choose: Callable[[int], int] = secrets.randbelow,
+    ) -> None:
+        self._buyer, self._policy, self._nodes, self._model = buyer, policy, nodes, model
+        self._whole, self._chance, self._choose = whole, chance or drawn, choose
+        self._left = policy.budget_wei
+        self.wrong_decoys: list[bytes] = []
+        """Digests of decoy orders that an auditor answered wrongly: their answer files convict it."""
+
+    def after(
+        self, order: SignedOrder, prompt: Sequence[int], receipts: Sequence[SignedReceipt], seen: Seen
+    ) -> list[Audited]:
+        """Audit each of an answer's receipts with the policy's rate. Failures are logged, never raised."""
+        done: list[Audited] = []
+        chosen = [receipt for receipt, _ in receipts if self._chance(self._policy.rate)]
+        signers = {receipt.node for receipt, _ in receipts}
+        for receipt in chosen:
+            rows = seen.inputs(receipt.segment, 0, receipt.to_position)
+            question = Question(order, receipt.segment, tuple(prompt), rows)
+            done += self._guarded(partial(self._audit, receipt, question, signers))
+            if self._chance(self._policy.decoys):
+                done += self._guarded(partial(self._decoy, question, signers))
+        return done
+
+    @staticmethod
+    def _guarded(work: Callable[[], Iterator[Audited]]) -> list[Audited]:
+        """An audit that fails costs the answer nothing."""
+        try:
+            return list(work())
+        except NexusError as error:
+            log.warning("an audit failed: %s", error)
+            return []
+
+    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[Audited]:
+        bought = self._bought(question, signers)
+        if bought is None:
+            return
+        agreed = bought.out_root == receipt.out_root
+        wrong = () if agreed else self._refuted(question, (receipt, bought))
+        if not agreed and not wrong:  # nobody can tell yet: the watcher, or `nexus verify`, will
+            for node in (receipt.node, bought.node):
+                self._buyer.store.count_failure(node)
+        yield _audited(bought, receipt.node, agreed, wrong)
+
+    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[Audited]:
+        model = self._model()
+        if model is None:
+            return
+        decoy, tokens = planted(question, model, self._buyer.key, self._buyer.domain, self._choose)
+        digest = decoy.order[0].digest(self._buyer.domain)
+        store = self._buyer.store
+        store.add_order(digest, *decoy.order, decoy.prompt)
+        store.add_tokens(digest, len(decoy.prompt), tokens[len(decoy.prompt) :])
+        store.finish_order(digest, DONE)
+        bought = self._bought(decoy, signers)
+        if bought is None:
+            return
+        wrong = self._refuted(decoy, (bought,))
+        if wrong:
+            self.wrong_decoys.append(digest)
+        yield _audited(bought, "", not wrong, wrong)
+
+    def _refuted(self, question: Question, receipts: Sequence[Receipt]) -> tuple[str, ...]:
+        """Who of several signed a root that the program does not give, also written down; nobody without the weights."""
+        model = self._model()
+        if model is None:
+            return ()
+        right = right_root(question, model)
+        wrong = tuple(receipt.node for receipt in receipts if receipt.out_root != right)
+        for node in wrong:
+            self._buyer.store.count_failure(node, invalid=True)
+        return wrong
+
+    def _bought(self, question: Question, signers: Collection[str]) -> Receipt | None:
+        """An auditor's receipt; None where nobody sells one within the budget."""
+        sellers = list(self._sellers(question, signers))
+        if not sellers:
+            return None
+        node = sellers[self._choose(len(sellers))]
+        price = node.audit_wei_per_token
+        try:
+            signed = self._buyer.buy(question, contact_of(node), price, whole=self._whole, ahead=self._left)
+        finally:
+            self._left -= price * question.to
+        return signed[0]
+
+    def _sellers(self, question: Question, signers: Collection[str]) -> Iterator[ShardNode]:
+        ask = question.order[0].asks[question.segment]
+        for node in self._nodes():
+            fits = (node.layer_start, node.layer_end) == (ask.layer_start, ask.layer_end)
+            trusted = node.online and node.reputation >= RoutePolicy.minimum_reputation
+            affordable = 0 < node.audit_wei_per_token * question.to <= self._left
+            if fits and trusted and affordable and node.node_id not in signers:
+                yield node
+
+
+def drawn(share: float) -> bool:
+    """True with probability ``share``; nobody can know it before."""
+    return secrets.randbelow(1 << 53) < share * (1 << 53)
+
+
+def _audited(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> Audited:
+    return Audited(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
+
+
+def computed(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:
+    """What layers [start, end) give for all of ``rows`` at once: i32[t, width], or the sampled tokens i32[n]."""
+    from nexus_chain.engine.fast import Engine  # few answers are audited, and loading it takes its time
+
+    order = question.order[0]
+    engine = Engine(model.program, model.weights, *layers)
+    state = engine.open(len(question.prompt), Sampling(order.sampling, order.sampling_seed), len(rows))
+    return engine.forward([(state, rows)])[0]
+
+
+def right_root(question: Question, model: IntegerModel) -> bytes:
+    """The output root that the program gives for a question."""
+    ask = question.order[0].asks[question.segment]
+    out = computed(model, (ask.layer_start, ask.layer_end), question, question.rows)
+    prompt = torch.tensor(question.prompt, dtype=torch.int32)
+    return question.root(torch.cat([prompt, out]) if question.is_last else out)
+
+
+def planted(
+    like: Question, model: IntegerModel, key: PrivateKey, domain: Domain, choose: Callable[[int], int]
+) -> tuple[Question, list[int]]:
+    """A decoy that looks like ``like``: another salt, one token altered; and its tokens, one more than positions.
+
+    The altered token may be a sampled one: where one node holds all layers, its rows in then contradict what it
+    should put out, and an auditor that copies them is wrong.
+    """
+    order, vocab = like.order[0], model.program.shape.vocab
+    tokens = _tokens_of(like, model)
+    place = choose(len(tokens))
+    tokens[place] = (tokens[place] + 1 + choose(vocab - 1)) % vocab
+    salt, prompt = secrets.token_bytes(32), tuple(tokens[: len(like.prompt)])
+    other = replace(order, salt=salt, prompt_root=commit(torch.tensor(prompt, dtype=torch.int32), salt))
+    decoy = replace(like, order=(other, sign(other, key, domain)), prompt=prompt)
+    rows = torch.tensor(tokens, dtype=torch.int32)
+    if like.segment:
+        rows = computed(model, (0, order.asks[like.segment].layer_start), decoy, rows)
+    # The file of an answer has one token more than positions; what it is does not matter here.
+    return replace(decoy, rows=rows), [*tokens, 0]
+
+
+def _tokens_of(like: Question, model: IntegerModel) -> list[int]:
+    """Tokens for all positions: those of the question where it has them, else its prompt and random ones."""
+    if like.segment == 0:
+        found: list[int] = like.rows.tolist()
+        return found
+    more = like.to - len(like.prompt)
+    return [*like.prompt, *(secrets.randbelow(model.program.shape.vocab) for _ in range(more))]
