@@ -283,7 +283,9 @@ def test_a_liar_is_found_convicted_and_slashed(
     for honest in (spare, *live.nodes[1]):
         assert user.node(honest.address).stake == int(STAKE)
     (verdict,) = list(court.disputes.events("NodeConvicted", where={"node": liar.address}))
-    assert 0 < verdict.arguments["bounty"] < verdict.arguments["refund"] <= stake // 2
+    bounty, refund = verdict.arguments["bounty"], verdict.arguments["refund"]
+    assert bounty == court.disputes.bounty()
+    assert 0 < refund <= stake // 2 - bounty
 
     live.net.chain.advance(4000)
     session = proof.order.session
