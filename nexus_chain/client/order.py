@@ -23,6 +23,7 @@ class AskOptions:
     """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order.
 
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
+    ``receipted``: show text only once receipts cover it.
     """
 
     max_tokens: int = 64
@@ -30,6 +31,7 @@ class AskOptions:
     seed: bytes | None = None
     max_wei: int | None = None
     drafting: bool = True
+    receipted: bool = False
 
     @property
     def sampling(self) -> Sampling:

@@ -14,6 +14,7 @@ from nexus_chain.client.errors import ModelFilesError, ReplayMismatchError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import Order
 from nexus_chain.program import IntegerModel
+from nexus_chain.program.errors import ProgramError
 from nexus_chain.program.sampling import Sampling
 
 
@@ -30,7 +31,7 @@ class Referee(Protocol):
 class ModelReferee:
     """Recomputes with the model's weights, which are read when they are first needed.
 
-    ``load`` gives the model, checked against its registered roots; ModelFilesError where there is none.
+    ``load`` gives the model, checked against its registered roots; ModelFilesError or ProgramError where there is none.
     """
 
     def __init__(self, order: Order, prompt_length: int, load: Callable[[], IntegerModel]) -> None:
@@ -41,7 +42,7 @@ class ModelReferee:
         """See Referee. One prefill."""
         try:
             self._model = self._model or self._load()
-        except ModelFilesError:
+        except (ModelFilesError, ProgramError):
             return None
         ask = self._order.asks[segment]
         engine = Engine(self._model.program, self._model.weights, ask.layer_start, ask.layer_end)

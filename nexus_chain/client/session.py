@@ -30,12 +30,14 @@ from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.referee import ModelReferee
 from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.slot import FailoverEvent
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote
+from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.registry_view import ShardNode
 
@@ -53,7 +55,7 @@ class Surroundings:
 
     def nodes(self, version: bytes) -> list[ShardNode]:
         """Active nodes of a version as they answer now, with what this user's watcher found out about them."""
-        book = load_reputation(self.home.reputation)
+        book = load_reputation(self.home.reputation).joined(self.store.book())
         return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book)]
 
 
@@ -111,6 +113,10 @@ class Session:
     @property
     def id(self) -> bytes:
         return self.record.id
+
+    def weights(self) -> IntegerModel:
+        """The registered model. Raises ModelFilesError, ProgramError where it is not on this machine."""
+        return self.files.model(self.around.contracts.models.version(self.record.model_version))
 
     # ------------------------------------------------------------------ asking
 
@@ -278,6 +284,8 @@ class Asking:
                 vocab=self._session.files.program.shape.vocab,
                 drafting=request.options.drafting,
                 draft_table=self._session.files.draft_table if request.options.drafting else None,
+                referee=ModelReferee(order, len(request.prompt), self._session.weights),
+                receipted=request.options.receipted,
             )
             program = self._session.files.program
             stream = AnswerStream(pipeline, self._session.files.codec, silent=program.is_encoder)
