@@ -37,11 +37,9 @@ from nexus_chain.client.chunks import chunk_positions
 from nexus_chain.client.draft_table import DraftTable
 from nexus_chain.client.drafts import Drafts
 from nexus_chain.client.errors import (
-    AnswerWrongError,
     BadReceiptError,
     CapTooLowError,
     ClientError,
-    DisagreementError,
     NodeError,
     NodeUnreachableError,
     NoSpareError,
@@ -59,7 +57,7 @@ from nexus_chain.client.peer import (
 )
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
-from nexus_chain.client.referee import Arbitration, Disagreement, Referee
+from nexus_chain.client.referee import Arbitration, Disagreement, Referee, undecided, wrong_from
 from nexus_chain.client.slot import FailoverEvent, Reserve, Round, Slot
 from nexus_chain.client.store import ClientStore
 from nexus_chain.commitments.tensor import tensor_bytes, tensor_tree
@@ -476,7 +474,7 @@ class Pipeline:
         self._catch_up()
         self._proposed = None  # it does not know what the failure wasted
         if isinstance(error, ReplayMismatchError) and not self._settle(slot, error):
-            self._put_aside(slot, self._undecided(slot))
+            self._put_aside(slot, undecided(slot.segment))
         else:
             self._fail(slot, error)
 
@@ -552,18 +550,12 @@ class Pipeline:
             self._fail(slot, error)
         raise Rewound
 
-    def _undecided(self, slot: Slot) -> DisagreementError:
-        return DisagreementError(
-            f"the nodes that served segment {slot.segment} differ, and nobody is left to tell who is right",
-            advice="Ask again; with the model's weights on this machine it is recomputed.",
-        )
-
     def _rewind(self, wrong: Slot, position: int, case: Disagreement) -> None:
         """Forget what rests on the row that ``wrong`` gave for ``position``."""
         seen, base = self.seen, max(position, self.seen.prompt_length)
         first = max(position + 1, seen.prompt_length)
         if seen.prompt_length + self._told > first:
-            raise self._wrong_from(first, case, told=True)
+            raise wrong_from(first - seen.prompt_length, case, told=True)
         stuck = [slot for slot in self._slots if self._is_stuck(slot, wrong, position)]
         self._wasted += max(0, *(slot.sent for slot in self._slots)) - base
         seen.cut(wrong.segment, position)
@@ -575,7 +567,7 @@ class Pipeline:
             slot.ahead = slot.sent > base
         for slot in stuck:
             self._drop(slot)
-            self._put_aside(slot, self._wrong_from(first, case, told=False))
+            self._put_aside(slot, wrong_from(first - seen.prompt_length, case, told=False))
 
     def _is_stuck(self, slot: Slot, wrong: Slot, position: int) -> bool:
         """Whether a node has signed, or holds in its prompt, what rests on a row that was wrong: it takes no other."""
@@ -585,18 +577,6 @@ class Pipeline:
         if slot is wrong:
             return slot.billed > position
         return slot.sent > position and position < max(slot.billed, self.seen.prompt_length)
-
-    def _wrong_from(self, first: int, case: Disagreement, told: bool) -> AnswerWrongError:
-        """What is raised about token ``first`` of the sequence."""
-        number = first - self.seen.prompt_length
-        what = "is wrong" if case.wrong else "is not what two other nodes give"
-        shown = "the text is not to be relied on from" if told else "nothing wrong was shown, and nobody can go on at"
-        return AnswerWrongError(
-            f"{shown} token {number}: a row that node {case.earlier} gave for segment {case.segment} {what}",
-            advice="Ask again: the route avoids nodes that failed. Text that waits for its receipts is not taken back.",
-            token=number,
-            told=told,
-        )
 
     def _drop(self, slot: Slot) -> None:
         if slot.peer is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.client.boundaries import Boundaries
-from nexus_chain.client.errors import ModelFilesError, ReplayMismatchError
+from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ModelFilesError, ReplayMismatchError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import Order
 from nexus_chain.program import IntegerModel
@@ -127,3 +127,23 @@ def _refuted(case: Disagreement, *nodes: str) -> Disagreement:
 def _agree(one: Disagreement, other: Disagreement) -> bool:
     same = (one.segment, one.position) == (other.segment, other.position) and one.later != other.later
     return same and torch.equal(one.later_row, other.later_row)
+
+
+def undecided(segment: int) -> DisagreementError:
+    """What is raised when nobody is left who agrees with somebody."""
+    return DisagreementError(
+        f"the nodes that served segment {segment} differ, and nobody is left to tell who is right",
+        advice="Ask again; with the model's weights on this machine it is recomputed.",
+    )
+
+
+def wrong_from(token: int, case: Disagreement, *, told: bool) -> AnswerWrongError:
+    """What is raised when token ``token`` of the answer rests on the earlier row of ``case``."""
+    what = "is wrong" if case.wrong else "is not what two other nodes give"
+    shown = "the text is not to be relied on from" if told else "nothing wrong was shown, and nobody can go on at"
+    return AnswerWrongError(
+        f"{shown} token {token}: a row that node {case.earlier} gave for segment {case.segment} {what}",
+        advice="Ask again: the route avoids nodes that failed. Text that waits for its receipts is not taken back.",
+        token=token,
+        told=told,
+    )
