@@ -23,7 +23,9 @@ class AskOptions:
     """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order.
 
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
-    ``receipted``: show text only once receipts cover it.
+    ``receipted``: show text only once receipts cover it. ``value_at_risk``: wei that a wrong answer could cost,
+    which the stake of each node has to cover; None: the order's price. ``operators``: addresses of the only nodes
+    that may take part, spares included; none named: those of the session, or anybody.
     """
 
     max_tokens: int = 64
@@ -32,6 +34,8 @@ class AskOptions:
     max_wei: int | None = None
     drafting: bool = True
     receipted: bool = False
+    value_at_risk: int | None = None
+    operators: tuple[str, ...] = ()
 
     @property
     def sampling(self) -> Sampling:

@@ -42,6 +42,8 @@ class ShardNode:
     endpoint: str
     receipt_key: str
     active_orders: int = 0
+    stake: int = 0  # wei
+    exposure: int = 0  # wei in lines that are not settled
 
     def measured(self, found: Measurement) -> ShardNode:
         """The same node with a fresh measurement."""
@@ -87,4 +89,5 @@ def _shard_node(offer: Announcement, record: NodeRecord, shard: int) -> ShardNod
         wei_per_token=offer.wei_per_token,
         endpoint=record.endpoint,
         receipt_key=record.receipt_key,
+        stake=record.stake,
     )
