@@ -440,14 +440,12 @@ class Serving:
             )
 
     def _refuse_unproven(self, session: bytes) -> None:
-        # INVARIANT: a free replay is work for a receipt that may be made up, so a session gets a few until one is proven.
+        # INVARIANT: a free replay is work for a receipt that may be made up: a session gets few until one is proven.
         known = self._ledger.state.orders.values()
-        if (
-            sum(order.session == session and bool(order.credit and not order.receipts) for order in known)
-            >= MOST_CREDITS
-        ):
+        unproven = [order for order in known if order.session == session and order.credit and not order.receipts]
+        if len(unproven) >= MOST_CREDITS:
             raise BusyError(
-                f"{MOST_CREDITS} orders of this session were begun for another node's receipt and have none of this one",
+                f"{MOST_CREDITS} orders of this session were begun for another node's receipt and have none from here",
                 advice="Close their chunks, or prepay the replay.",
             )
 

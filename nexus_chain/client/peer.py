@@ -71,8 +71,8 @@ class ShardPeer(Protocol):
         """Hand over the order; returns how many positions the node already holds for it.
 
         ``prompt_tree``: root of the tree over the prompt's tokens, 32 bytes. ``credit``: the receipt of the node that
-        this one replaces; what it covers is replayed and not billed. ``sign_digest`` signs with the session key that later calls come from the session's owner: every node
-        of an answer knows the order.
+        this one replaces; what it covers is replayed and not billed. ``sign_digest`` signs with the session key that
+        later calls come from the session's owner: every node of an answer knows the order.
         """
 
     def open_audit(

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from coincurve import PrivateKey
@@ -37,16 +37,15 @@ from nexus_chain.client.chunks import chunk_positions
 from nexus_chain.client.draft_table import DraftTable
 from nexus_chain.client.drafts import Drafts
 from nexus_chain.client.errors import (
-    AnswerWrongError,
     BadReceiptError,
     CapTooLowError,
     ClientError,
-    DisagreementError,
     NodeError,
     NodeUnreachableError,
     NoSpareError,
     ReplayMismatchError,
 )
+from nexus_chain.client.papers import Papers
 from nexus_chain.client.peer import (
     Dial,
     NodeContact,
@@ -58,8 +57,8 @@ from nexus_chain.client.peer import (
 )
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
-from nexus_chain.client.referee import Arbitration, Disagreement, Referee
-from nexus_chain.client.slot import FailoverEvent, Round, Slot
+from nexus_chain.client.referee import Arbitration, Disagreement, Referee, undecided, wrong_from
+from nexus_chain.client.slot import FailoverEvent, Reserve, Round, Slot
 from nexus_chain.client.store import ClientStore
 from nexus_chain.commitments.tensor import tensor_bytes, tensor_tree
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION, Domain, TokenFeed, sign, sign_digest
@@ -76,16 +75,6 @@ QUIET_SECONDS = 200.0
 """A connection that was quiet for longer, as nobody asked for the next token, is made anew: nodes hang up on it."""
 
 T = TypeVar("T")
-
-
-class Reserve(Protocol):
-    """Where spares come from."""
-
-    def spare(self, segment: int, failed: Sequence[str]) -> NodeContact | None:
-        """The next node to try for ``segment`` that is not in ``failed``, or None."""
-
-    def fund(self, node: NodeContact, wei: int) -> None:
-        """Make sure the session's cap for ``node`` allows ``wei`` more; may send a transaction."""
 
 
 class Rewound(Exception):
@@ -123,7 +112,7 @@ class Pipeline:
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
-        self.feeds: list[SignedFeed] = []
+        self._papers = Papers(len(prompt))
         self.failovers: list[FailoverEvent] = []
         self.disagreements: list[Disagreement] = []
         signed = [store.track(contact.address).signed for contact in contacts]
@@ -142,8 +131,6 @@ class Pipeline:
         self._put_off: list[Callable[[], None]] = []  # what is to be written down
         self._signed: SignedVoucher | None = None  # for the next chunk, and not handed to anybody yet
         self._proposed: tuple[int, list[int]] | None = None  # a draft, and the position it follows
-        self._receipts: dict[tuple[str, int, int], SignedReceipt] = {}  # by node, segment and position
-        self._latest: dict[tuple[int, int], SignedReceipt] = {}  # by segment and position
 
     def run(self, end_tokens: frozenset[int] = frozenset()) -> Iterator[int]:
         """Yield the sampled tokens; the last one is an end token or number ``max_tokens``.
@@ -167,7 +154,7 @@ class Pipeline:
     @property
     def receipts(self) -> list[SignedReceipt]:
         """The checked receipts of all nodes, those that were replaced included."""
-        return list(self._receipts.values())
+        return self._papers.receipts
 
     def _end_early(self) -> None:
         """Have receipts for all that was fed, and its tokens written down, wherever an interrupt came."""
@@ -412,7 +399,7 @@ class Pipeline:
     def _close_chunk(self, slot: Slot, peer: ShardPeer, stop: int, meanwhile: Callable[[], None]) -> None:
         if slot.billed == stop:  # a spare whose credit reaches so far
             return
-        handed = self._predecessors(slot.segment, stop)
+        handed = self._papers.predecessors(slot.segment, stop, self._feed_for)
         answer = peer.begin_close_chunk(self.digest, slot.billed, stop, handed)
         digests = tuple(document.digest(self._domain) for document, _ in handed)
         meanwhile()
@@ -420,8 +407,7 @@ class Pipeline:
         ask = self.order.asks[slot.segment].wei_per_token
         expected = ExpectedReceipt(self.digest, slot.segment, slot.billed, stop, ask, digests)
         self._check(signed, expected, slot.contact)
-        self._latest[slot.segment, stop] = signed
-        self._receipts[slot.contact.address, slot.segment, stop] = signed
+        self._papers.add(signed)
         self._put_off.append(partial(self._store.add_receipt, *signed))
         slot.billed = slot.sent = stop  # the chunk's end drops what is beyond
         slot.signed += 1
@@ -434,20 +420,12 @@ class Pipeline:
                 self._store.add_disputed(*signed)
             raise
 
-    def _predecessors(self, segment: int, stop: int) -> list[SignedReceipt | SignedFeed]:
-        """What vouches for the rows that ``segment`` took in; nothing but the order for the prompt."""
-        if segment > 0:
-            return [self._latest[segment - 1, stop]]
-        if stop == self.seen.prompt_length:
-            return []
-        for signed in self.feeds:
-            if signed[0].to_position == stop:
-                return [signed]
+    def _feed_for(self, stop: int) -> SignedFeed:
+        """Signs which tokens were fed up to ``stop``."""
         feed = TokenFeed(self.digest, stop, self.seen.in_root(0, stop))
         signed = (feed, sign(feed, self._key, self._domain))
         self._put_off.append(partial(self._store.add_feed, *signed))
-        self.feeds.append(signed)
-        return [signed]
+        return signed
 
     # ---------------------------------------------------------------- failover
 
@@ -507,7 +485,7 @@ class Pipeline:
         self._catch_up()
         self._proposed = None  # it does not know what the failure wasted
         if isinstance(error, ReplayMismatchError) and not self._settle(slot, error):
-            self._put_aside(slot, self._undecided(slot))
+            self._put_aside(slot, undecided(slot.segment))
         else:
             self._fail(slot, error)
 
@@ -535,7 +513,7 @@ class Pipeline:
         self._on_failover(event)
 
     def _put_aside(self, slot: Slot, otherwise: ClientError) -> None:
-        """Put a spare into ``slot`` for a node that did nothing that is known to be wrong; raise where there is none."""
+        """Put a spare into ``slot`` for a node that may be right; raise ``otherwise`` where there is none."""
         slot.aside.append(slot.contact.address)
         spare = self._reserve.spare(slot.segment, slot.failed + slot.aside)
         if spare is None:
@@ -546,13 +524,8 @@ class Pipeline:
 
     def _seat(self, slot: Slot, spare: NodeContact) -> None:
         """``spare`` serves the slot from now on; it replays for nothing what the last receipt there covers."""
-        signed = [
-            signed
-            for (segment, _), signed in sorted(self._latest.items())
-            if segment == slot.segment and signed[0].node != spare.address
-        ]
-        slot.contact, slot.credit = spare, signed[-1] if signed else None
-        slot.billed = slot.sent = signed[-1][0].to_position if signed else 0
+        slot.contact, slot.credit = spare, self._papers.credit(slot.segment, spare.address)
+        slot.billed = slot.sent = slot.credit[0].to_position if slot.credit else 0
         slot.signed, slot.ahead, slot.voucher = self._store.track(spare.address).signed, False, None
         self._signed = None  # it promises to the node that left
         self._fund(slot)
@@ -570,8 +543,10 @@ class Pipeline:
     # -------------------------------------------------------------- disagreement
 
     def _settle(self, slot: Slot, error: ReplayMismatchError) -> bool:
-        """Whether the slot's node is to blame for a replay that differs. Raises Rewound where the known rows were wrong,
-        AnswerWrongError where the reader was told what rests on them."""
+        """Whether the slot's node is to blame for a replay that differs.
+
+        Raises Rewound where the known rows were wrong, AnswerWrongError where the reader has what rests on them.
+        """
         ruling = self._arbitration.rule(slot.segment, slot.contact.address, error)
         case = ruling.disagreement
         self.disagreements.append(case)
@@ -586,35 +561,24 @@ class Pipeline:
             self._fail(slot, error)
         raise Rewound
 
-    def _undecided(self, slot: Slot) -> DisagreementError:
-        return DisagreementError(
-            f"the nodes that served segment {slot.segment} differ, and nobody is left to tell who is right",
-            advice="Ask again; with the model's weights on this machine it is recomputed.",
-        )
-
     def _rewind(self, wrong: Slot, position: int, case: Disagreement) -> None:
         """Forget what rests on the row that ``wrong`` gave for ``position``."""
         seen, base = self.seen, max(position, self.seen.prompt_length)
         first = max(position + 1, seen.prompt_length)
         if seen.prompt_length + self._told > first:
-            raise self._wrong_from(first, case, told=True)
+            raise wrong_from(first - seen.prompt_length, case, told=True)
         stuck = [slot for slot in self._slots if self._is_stuck(slot, wrong, position)]
         self._wasted += max(0, *(slot.sent for slot in self._slots)) - base
         seen.cut(wrong.segment, position)
-        self._store.cut_tokens(self.digest, base)
+        limits = [base if slot.segment < wrong.segment else position for slot in self._slots]
+        self._store.cut(self.digest, base, [receipt for receipt, _ in self._papers.cut(limits)])
         self._stored = min(self._stored, len(seen.tokens))
-        self.feeds = [signed for signed in self.feeds if signed[0].to_position <= base]
-        self._latest = {
-            (segment, to): signed
-            for (segment, to), signed in self._latest.items()
-            if to <= (base if segment < wrong.segment else position)
-        }
         self._signed = self._proposed = None
         for slot in self._slots:
             slot.ahead = slot.sent > base
         for slot in stuck:
             self._drop(slot)
-            self._put_aside(slot, self._wrong_from(first, case, told=False))
+            self._put_aside(slot, wrong_from(first - seen.prompt_length, case, told=False))
 
     def _is_stuck(self, slot: Slot, wrong: Slot, position: int) -> bool:
         """Whether a node has signed, or holds in its prompt, what rests on a row that was wrong: it takes no other."""
@@ -624,18 +588,6 @@ class Pipeline:
         if slot is wrong:
             return slot.billed > position
         return slot.sent > position and position < max(slot.billed, self.seen.prompt_length)
-
-    def _wrong_from(self, first: int, case: Disagreement, told: bool) -> AnswerWrongError:
-        """What is raised about token ``first`` of the sequence."""
-        number = first - self.seen.prompt_length
-        what = "is wrong" if case.wrong else "is not what two other nodes give"
-        shown = "the text is not to be relied on from" if told else "nothing wrong was shown, and nobody can go on at"
-        return AnswerWrongError(
-            f"{shown} token {number}: a row that node {case.earlier} gave for segment {case.segment} {what}",
-            advice="Ask again: the route avoids nodes that failed. Text that waits for its receipts is not taken back.",
-            token=number,
-            told=told,
-        )
 
     def _drop(self, slot: Slot) -> None:
         if slot.peer is not None:

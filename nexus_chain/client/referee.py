@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from nexus_chain.client.boundaries import Boundaries
-from nexus_chain.client.errors import ModelFilesError, ReplayMismatchError
+from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ModelFilesError, ReplayMismatchError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import Order
 from nexus_chain.program import IntegerModel
+from nexus_chain.program.errors import ProgramError
 from nexus_chain.program.sampling import Sampling
 
 
@@ -30,7 +31,7 @@ class Referee(Protocol):
 class ModelReferee:
     """Recomputes with the model's weights, which are read when they are first needed.
 
-    ``load`` gives the model, checked against its registered roots; ModelFilesError where there is none.
+    ``load`` gives the model, checked against its registered roots; ModelFilesError or ProgramError where there is none.
     """
 
     def __init__(self, order: Order, prompt_length: int, load: Callable[[], IntegerModel]) -> None:
@@ -41,7 +42,7 @@ class ModelReferee:
         """See Referee. One prefill."""
         try:
             self._model = self._model or self._load()
-        except ModelFilesError:
+        except (ModelFilesError, ProgramError):
             return None
         ask = self._order.asks[segment]
         engine = Engine(self._model.program, self._model.weights, ask.layer_start, ask.layer_end)
@@ -126,3 +127,23 @@ def _refuted(case: Disagreement, *nodes: str) -> Disagreement:
 def _agree(one: Disagreement, other: Disagreement) -> bool:
     same = (one.segment, one.position) == (other.segment, other.position) and one.later != other.later
     return same and torch.equal(one.later_row, other.later_row)
+
+
+def undecided(segment: int) -> DisagreementError:
+    """What is raised when nobody is left who agrees with somebody."""
+    return DisagreementError(
+        f"the nodes that served segment {segment} differ, and nobody is left to tell who is right",
+        advice="Ask again; with the model's weights on this machine it is recomputed.",
+    )
+
+
+def wrong_from(token: int, case: Disagreement, *, told: bool) -> AnswerWrongError:
+    """What is raised when token ``token`` of the answer rests on the earlier row of ``case``."""
+    what = "is wrong" if case.wrong else "is not what two other nodes give"
+    shown = "the text is not to be relied on from" if told else "nothing wrong was shown, and nobody can go on at"
+    return AnswerWrongError(
+        f"{shown} token {token}: a row that node {case.earlier} gave for segment {case.segment} {what}",
+        advice="Ask again: the route avoids nodes that failed. Text that waits for its receipts is not taken back.",
+        token=token,
+        told=told,
+    )

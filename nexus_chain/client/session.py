@@ -36,6 +36,7 @@ from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.referee import ModelReferee
 from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.slot import FailoverEvent
@@ -65,7 +66,7 @@ class Surroundings:
 
         ``operators``: only these, where any are named; the others are not even asked who they are.
         """
-        book = load_reputation(self.home.reputation)
+        book = load_reputation(self.home.reputation).joined(self.store.book())
         return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book, operators)]
 
     def exposures(self) -> dict[str, int]:
@@ -137,6 +138,10 @@ class Session:
     @property
     def id(self) -> bytes:
         return self.record.id
+
+    def weights(self) -> IntegerModel:
+        """The registered model. Raises ModelFilesError, ProgramError where it is not on this machine."""
+        return self.files.model(self.around.contracts.models.version(self.record.model_version))
 
     # ------------------------------------------------------------------ asking
 
@@ -368,6 +373,7 @@ class Asking:
                 vocab=self._session.files.program.shape.vocab,
                 drafting=request.options.drafting,
                 draft_table=self._session.files.draft_table if request.options.drafting else None,
+                referee=ModelReferee(order, len(request.prompt), self._session.weights),
                 receipted=request.options.receipted,
                 before_chunk=watch.before_chunk,
             )

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from torch import Tensor
 
 from nexus_chain.client.errors import NodeError
 from nexus_chain.client.peer import NodeContact, ShardPeer, SignedReceipt, SignedVoucher
+
+
+class Reserve(Protocol):
+    """Where spares come from."""
+
+    def spare(self, segment: int, failed: Sequence[str]) -> NodeContact | None:
+        """The next node to try for ``segment`` that is not in ``failed``, or None."""
+
+    def fund(self, node: NodeContact, wei: int) -> None:
+        """Make sure the session's cap for ``node`` allows ``wei`` more; may send a transaction."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from nexus_chain.client.errors import ClientStoreError, SessionStateError
 from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
+from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -356,11 +357,21 @@ class ClientStore:
         query = "SELECT segment, position, node, row FROM disagreements WHERE order_digest = ? ORDER BY 1, 2, 3"
         return [(int(str(s)), int(str(p)), str(n), _blob(r)) for s, p, n, r in self._read(query, digest)]
 
-    def cut_tokens(self, digest: bytes, position: int) -> None:
-        """Forget an order's tokens, and what was signed for them, beyond ``position``: they were not shown."""
+    def cut(self, digest: bytes, position: int, receipts: Sequence[Receipt]) -> None:
+        """Forget an order's tokens and feeds beyond ``position``, which were not shown.
+
+        ``receipts`` that cover them are evidence from now on, and stay billed.
+        """
         with self._write() as db:
             db.execute("DELETE FROM tokens WHERE order_digest = ? AND position > ?", (digest, position))
             db.execute("DELETE FROM feeds WHERE order_digest = ? AND to_position > ?", (digest, position))
+            for receipt in receipts:
+                key = (digest, receipt.node, receipt.segment, receipt.to_position)
+                where = "WHERE order_digest = ? AND node = ? AND segment = ? AND to_position = ?"
+                db.execute(
+                    f"INSERT OR IGNORE INTO disputed SELECT order_digest, json, signature FROM receipts {where}", key
+                )
+                db.execute(f"DELETE FROM receipts {where}", key)
 
     # ------------------------------------------------------------------- nodes
 
@@ -373,6 +384,11 @@ class ClientStore:
         """The same of all nodes that this user met."""
         rows = self._read("SELECT node, signed, verified, failed, invalid FROM tracks")
         return {str(node): NodeTrack(*(int(str(count)) for count in counts)) for node, *counts in rows}
+
+    def book(self) -> ReputationBook:
+        """The same for routing."""
+        tracks = self.tracks().items()
+        return ReputationBook({node: TrackRecord(one.verified, one.failed, one.invalid) for node, one in tracks})
 
     def count_failure(self, node: str, *, invalid: bool = False) -> None:
         """A node failed to sign a chunk that it had, or, ``invalid``, gave rows that the program refutes."""
