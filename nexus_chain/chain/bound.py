@@ -5,11 +5,15 @@ Knows ABIs, not meanings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from eth_typing import ABIEvent
+from eth_utils.abi import event_abi_to_log_topic
+from hexbytes import HexBytes
 from web3 import Web3
+from web3._utils.events import get_event_data
 from web3.contract.contract import Contract, ContractFunction
 from web3.logs import DISCARD
 from web3.types import TxReceipt
@@ -20,7 +24,7 @@ from nexus_chain.chain.transactions import Mined, Sender, chain_errors
 from nexus_chain.market.documents import checksum
 
 #: Blocks per log query: public RPC servers refuse larger ranges.
-_BLOCKS_PER_QUERY = 5_000
+BLOCKS_PER_QUERY = 5_000
 #: Entries per page of the registries' lists.
 PAGE = 100
 
@@ -62,11 +66,29 @@ class BoundContract:
         """Events ``name`` in blocks [from_block, to_block], oldest first; ``where`` matches indexed arguments."""
         with chain_errors(self.web3):
             last = self.web3.eth.block_number if to_block is None else to_block
-            for start in range(from_block, last + 1, _BLOCKS_PER_QUERY):
-                stop = min(last, start + _BLOCKS_PER_QUERY - 1)
+            for start in range(from_block, last + 1, BLOCKS_PER_QUERY):
+                stop = min(last, start + BLOCKS_PER_QUERY - 1)
                 event = self._contract.events[name]()
                 for log in event.get_logs(from_block=start, to_block=stop, argument_filters=dict(where or {})):
                     yield _chain_event(log)
+
+    def events_of(self, names: Collection[str], from_block: int, to_block: int) -> list[ChainEvent]:
+        """Events of several names in blocks [from_block, to_block], in the order they happened: one query.
+
+        Keep to ``BLOCKS_PER_QUERY`` blocks.
+        """
+        wanted = (entry for entry in abi(self.CONTRACT) if entry["type"] == "event" and entry["name"] in names)
+        shapes = {HexBytes(event_abi_to_log_topic(cast(ABIEvent, entry))): cast(ABIEvent, entry) for entry in wanted}
+        with chain_errors(self.web3):
+            logs = self.web3.eth.get_logs(
+                {"address": self.address, "topics": [list(shapes)], "fromBlock": from_block, "toBlock": to_block}
+            )
+            found = [get_event_data(self.web3.codec, shapes[log["topics"][0]], log) for log in logs]
+        return [_chain_event(log) for log in found]
+
+    def call(self, name: str, *arguments: Any) -> ContractFunction:
+        """A view to be read together with others, by ``batch.read_together``."""
+        return self._function(name, *arguments)
 
     def events_in(self, receipt: TxReceipt, name: str) -> list[ChainEvent]:
         """Events ``name`` of this contract in one transaction's receipt."""

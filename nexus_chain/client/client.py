@@ -25,10 +25,22 @@ from nexus_chain.client.network import ClientRoute, route_over
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.peer import Dial
 from nexus_chain.client.proof import InferenceProof, generate_proof
-from nexus_chain.client.session import Asking, OnFailover, Session, Surroundings, chain_state, chain_time, quoted
+from nexus_chain.client.session import (
+    Asking,
+    OnFailover,
+    Request,
+    Session,
+    Surroundings,
+    chain_state,
+    chain_time,
+    naming,
+    quoted,
+)
 from nexus_chain.client.session_key import new_key, save_key
 from nexus_chain.client.store import CLOSED, OPEN, ClientStore, LineRecord, SessionRecord
 from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, Line
+from nexus_chain.routing.liability import choose_covered, with_exposure
+from nexus_chain.routing.registry_view import ShardNode
 
 SESSION_SECONDS = 3600
 """Default life of a session, unless the market's longest one is shorter."""
@@ -62,11 +74,31 @@ class Client:
     # ---------------------------------------------------------------- sessions
 
     def open_session(
-        self, version: bytes, files: ModelFiles, *, tokens: int, seconds: int = SESSION_SECONDS
+        self,
+        version: bytes,
+        files: ModelFiles,
+        *,
+        tokens: int,
+        seconds: int = SESSION_SECONDS,
+        value_at_risk: int = 0,
+        operators: Sequence[str] = (),
     ) -> tuple[Session, Mined]:
-        """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed."""
-        caps = _caps(self._route(version, files), tokens)
+        """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed.
+
+        ``value_at_risk``: wei that each node's stake has to cover, if that is more than its cap. ``operators``: the
+        only nodes that may ever take part in the session, spares included. Raises StakeTooSmallError.
+        """
+
+        def choose(nodes: Sequence[ShardNode]) -> dict[str, Line]:
+            with naming(operators, files.program.shape.layers):
+                return {cap.node: cap for cap in _caps(route_over(nodes, files.program), tokens)}
+
+        def added(caps: dict[str, Line], node: ShardNode) -> int | None:
+            return max(caps[node.node_id].cumulative, value_at_risk) if node.node_id in caps else None
+
+        caps = list(choose_covered(self._nodes(version, operators), choose, added).values())
         record, nonce = self._new_session(version, seconds, caps, direct=False)
+        self.store.name_operators(record.id, operators)
         _, mined = self.contracts.market.open(record.signer, record.expiry, caps, nonce)
         return self._opened(record, files), mined
 
@@ -92,8 +124,8 @@ class Client:
     def _domain(self) -> Domain:
         return self.contracts.domain
 
-    def _route(self, version: bytes, files: ModelFiles) -> ClientRoute:
-        return route_over(self._around.nodes(version), files.program)
+    def _nodes(self, version: bytes, operators: Sequence[str]) -> list[ShardNode]:
+        return with_exposure(self._around.nodes(version, operators), self._around.exposures())
 
     def _new_session(
         self, version: bytes, seconds: int, caps: Sequence[Line], *, direct: bool
@@ -137,7 +169,7 @@ class Client:
         """
         options = files.asked(options or AskOptions())
         prompt = files.prompt_of(text, options.max_tokens)
-        request = quoted(text, prompt, self._route(version, files), options)
+        request = self._request(version, files, text, prompt, options)
         caps = _caps(request.route, request.offer.positions)
         record, nonce = self._new_session(version, DIRECT_SECONDS, caps, direct=True)
         session = Session(self._around, record, files)
@@ -147,6 +179,21 @@ class Client:
         asking = self._opened(record, files).run(order, request, on_failover)
         asking.transactions.append(Transaction.of("payPerInference", mined))
         return asking
+
+    def _request(
+        self, version: bytes, files: ModelFiles, text: str, prompt: Sequence[int], options: AskOptions
+    ) -> Request:
+        """``text`` with a route over nodes whose stakes cover the order."""
+
+        def choose(nodes: Sequence[ShardNode]) -> Request:
+            with naming(options.operators, files.program.shape.layers):
+                return quoted(text, prompt, route_over(nodes, files.program), options)
+
+        def added(request: Request, node: ShardNode) -> int | None:
+            locked = node.wei_per_token * (request.offer.positions + CHUNK_POSITIONS)
+            return max(locked, request.value_at_risk) if request.route.names(node.node_id) else None
+
+        return choose_covered(self._nodes(version, options.operators), choose, added)
 
     def close_direct(self, answer: Answer) -> Transaction:
         """Start the challenge window of a direct answer's session, so that the rest of the money comes back."""

@@ -8,6 +8,7 @@ NexusError
     │   ├── TlsKeyMismatchError      somebody else answers under the node's address
     │   ├── BadRowsError             rows of the wrong shape or position
     │   ├── BadReceiptError          a receipt that does not describe what the node sent
+    │   ├── NodeUnfitError           its line is closed or its stake is leaving: nothing binds it to what it signs
     │   └── ReplayMismatchError      a spare computed other bits than the node it replaces
     ├── AnswerWrongError             text that was shown rests on rows that a node made up
     ├── DisagreementError            nodes differ, and nobody is left to tell who is right
@@ -94,6 +95,10 @@ class AnswerWrongError(ClientError):
 
 class DisagreementError(ClientError):
     """Nodes gave different rows for the same input, and nobody is left who could decide."""
+
+
+class NodeUnfitError(NodeError):
+    """The node closed its line of the session, or was convicted, or takes its stake out."""
 
 
 class NoSpareError(ClientError):

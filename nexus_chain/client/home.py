@@ -60,6 +60,10 @@ class ClientHome:
     def reputation(self) -> Path:
         return self.root / "reputation.json"
 
+    def exposure(self, chain_id: int) -> Path:
+        """What is known about unsettled lines on a chain."""
+        return self.root / f"exposure-{chain_id}.json"
+
     def deployment(self, chain_id: int) -> Path:
         return self.root / "deployments" / f"{chain_id}.json"
 

@@ -38,6 +38,15 @@ class ClientRoute:
     segments: tuple[tuple[NodeContact, ...], ...]
     asks: tuple[Ask, ...]
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every node of the route once, spares included."""
+        return tuple(dict.fromkeys(contact.address for segment in self.segments for contact in segment))
+
+    def names(self, node: str) -> bool:
+        """Whether the node serves a segment or is a spare."""
+        return node in self.addresses
+
 
 def contact_of(node: ShardNode) -> NodeContact:
     """What is needed to connect to a node and to check what it signs."""
@@ -53,14 +62,19 @@ def contact_of(node: ShardNode) -> NodeContact:
 
 
 def probe_nodes(
-    contracts: Contracts, dial: Dial, version: bytes, book: ReputationBook | None = None
+    contracts: Contracts,
+    dial: Dial,
+    version: bytes,
+    book: ReputationBook | None = None,
+    operators: Collection[str] = (),
 ) -> list[ProbedNode]:
     """Active nodes that announce layers of a version, each asked at once who it is; in the registry's order.
 
-    ``book``: what is known about them; nobody is distrusted without it.
+    ``book``: what is known about them; nobody is distrusted without it. ``operators``: only these, where any are named.
     """
     known = book or ReputationBook()
-    nodes = [replace(node, reputation=known.of(node.node_id)) for node in discover_nodes(contracts, version)]
+    named = [node for node in discover_nodes(contracts, version) if not operators or node.node_id in operators]
+    nodes = [replace(node, reputation=known.of(node.node_id)) for node in named]
     with ThreadPoolExecutor(PROBES_AT_ONCE, thread_name_prefix="nexus-probe") as pool:
         return list(pool.map(lambda node: _probe(node, dial), nodes))
 

@@ -23,6 +23,9 @@ class AskOptions:
     """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order.
 
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
+    ``receipted``: show text only once receipts cover it. ``value_at_risk``: wei that a wrong answer could cost,
+    which the stake of each node has to cover; None: the order's price. ``operators``: addresses of the only nodes
+    that may take part, spares included; none named: those of the session, or anybody.
     ``audit_rate``: share of receipts that a second node recomputes afterwards, for pay; ``audit_decoys``: planted
     audits per audit, where the weights are here; ``audit_budget``: most wei that audits of an order may
     cost, None: its price.
@@ -33,6 +36,9 @@ class AskOptions:
     seed: bytes | None = None
     max_wei: int | None = None
     drafting: bool = True
+    receipted: bool = False
+    value_at_risk: int | None = None
+    operators: tuple[str, ...] = ()
     audit_rate: float = 0.02
     audit_decoys: float = 0.1
     audit_budget: int | None = None

@@ -114,10 +114,12 @@ class Pipeline:
         draft_table: DraftTable | None = None,
         referee: Referee | None = None,
         receipted: bool = False,
+        before_chunk: Callable[[NodeContact], NodeError | None] = lambda contact: None,
     ) -> None:
         """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token; they come
         from the text, and from ``draft_table``. ``referee``: recomputes rows about which two nodes differ.
-        ``receipted``: yield tokens only once every segment's receipt covers them."""
+        ``receipted``: yield tokens only once every segment's receipt covers them. ``before_chunk`` says why a node
+        must not get another chunk, if so: it is replaced as if it had failed."""
         self.order, self._signature = order
         self.digest = self.order.digest(domain)
         self.seen = Boundaries(len(contacts), prompt, self.order.salt, width, vocab)
@@ -128,6 +130,7 @@ class Pipeline:
         self._slots = [Slot(number, contact, signed=signed[number]) for number, contact in enumerate(contacts)]
         self._domain, self._key, self._purse, self._store = domain, PrivateKey(session_key), purse, store
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
+        self._before_chunk = before_chunk
         self._drafts = Drafts(draft_table) if drafting else None
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
@@ -185,6 +188,7 @@ class Pipeline:
 
     def _answer(self, end_tokens: frozenset[int]) -> Iterator[int]:
         """Chunk after chunk, the prompt first; what is sampled is kept before it is told."""
+        self._replace_unfit()
         self._prepay(self._chunk_stop)
         while True:
             try:
@@ -357,6 +361,12 @@ class Pipeline:
         for slot in self._slots:
             slot.voucher = voucher
 
+    def _replace_unfit(self) -> None:
+        """Put spares in place of nodes that must not get another chunk."""
+        for slot in self._slots:
+            while (reason := self._before_chunk(slot.contact)) is not None:
+                self._replace(slot, reason)
+
     def _due(self, stop: int) -> dict[str, int]:
         """What each node will have computed at position ``stop`` and has not billed yet, wei."""
         amounts: dict[str, int] = {}
@@ -378,6 +388,7 @@ class Pipeline:
                 self._on(slot, partial(self._close_chunk, slot, stop=stop, meanwhile=meanwhile))
         self._closed = stop
         if more:
+            self._replace_unfit()
             self._go_on(stop + min(self._chunk(), self._tokens_left), likely)
 
     def _chunk(self, ahead: int = 0) -> int:

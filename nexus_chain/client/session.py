@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.exposure import unsettled_lines
+from nexus_chain.chain.line_facts import SessionFacts, read_session
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.answer import Answer, AnswerStream, Transaction
 from nexus_chain.client.auditing import AuditBuyer, Audited, Auditor, AuditPolicy
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.home import ClientHome
+from nexus_chain.client.line_watch import LineWatch
 from nexus_chain.client.model_files import ModelFiles
 from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions, build_order, make_quote
@@ -41,6 +45,7 @@ from nexus_chain.market.pricing import Quote
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.model import WEIGHTS_FILE
 from nexus_chain.routing.errors import NoNodeForLayersError
+from nexus_chain.routing.liability import added_value, choose_covered, require_covered, with_exposure
 from nexus_chain.routing.registry_view import ShardNode
 
 OnFailover = Callable[[FailoverEvent], None]
@@ -55,10 +60,22 @@ class Surroundings:
     store: ClientStore
     dial: Dial
 
-    def nodes(self, version: bytes) -> list[ShardNode]:
-        """Active nodes of a version as they answer now, with what this user's watcher found out about them."""
+    def nodes(self, version: bytes, operators: Collection[str] = ()) -> list[ShardNode]:
+        """Active nodes of a version as they answer now, with what this user's watcher found out about them.
+
+        ``operators``: only these, where any are named; the others are not even asked who they are.
+        """
         book = load_reputation(self.home.reputation)
-        return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book)]
+        return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book, operators)]
+
+    def exposures(self) -> dict[str, int]:
+        """Wei in lines that are not settled, by node."""
+        return unsettled_lines(self.contracts, self.home.exposure(self.contracts.domain.chain_id)).by_node()
+
+    def require_covered(self, node: str, added: int) -> None:
+        """Raise StakeTooSmallError unless the node's stake covers ``added`` wei more."""
+        stake = self.contracts.nodes.node(node).stake
+        require_covered(node, stake, self.exposures().get(node, 0), added)
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,12 @@ class Request:
     offer: Quote
     options: AskOptions
 
+    @property
+    def value_at_risk(self) -> int:
+        """Wei that a wrong answer could cost: what the user said, else the order's price."""
+        stated = self.options.value_at_risk
+        return self.offer.total_wei if stated is None else stated
+
 
 class ChainReserve:
     """Spares of a route; their caps are raised by transaction, from the user's wallet.
@@ -78,16 +101,14 @@ class ChainReserve:
     ``limit_wei`` bounds what failovers of one order may lock beside the order itself.
     """
 
-    def __init__(self, session: Session, route: ClientRoute, limit_wei: int) -> None:
-        self._session, self._route, self._left = session, route, limit_wei
+    def __init__(self, session: Session, route: ClientRoute, limit_wei: int, watch: LineWatch) -> None:
+        self._session, self._route, self._left, self._watch = session, route, limit_wei, watch
         self.transactions: list[Transaction] = []
 
     def spare(self, segment: int, failed: Sequence[str]) -> NodeContact | None:
-        """The first candidate of the segment that has not failed."""
-        for candidate in self._route.segments[segment]:
-            if candidate.address not in failed:
-                return candidate
-        return None
+        """The first candidate of the segment that has not failed, and whose line and stake are in order by now."""
+        left = [candidate for candidate in self._route.segments[segment] if candidate.address not in failed]
+        return self._watch.fit_spare(left) if left else None
 
     def fund(self, node: NodeContact, wei: int) -> None:
         """Raise the node's cap where it does not suffice. Raises CapTooLowError beyond the limit."""
@@ -122,8 +143,8 @@ class Session:
     def ask(self, text: str, options: AskOptions | None = None, on_failover: OnFailover = lambda e: None) -> Asking:
         """Sign an order for ``text`` and start; iterate the result for text, then read ``answer``.
 
-        Raises before anything is signed: PromptTooLongError, PriceError, CapTooLowError,
-        NoNodeForLayersError, SessionStateError, OrderExpiredError.
+        Raises before anything is signed: PromptTooLongError, PriceError, CapTooLowError, NoNodeForLayersError,
+        StakeTooSmallError, SessionStateError, OrderExpiredError.
         """
         if self.record.state != OPEN:
             raise SessionStateError(
@@ -131,12 +152,43 @@ class Session:
             )
         options = self.files.asked(options or AskOptions())
         prompt = self.files.prompt_of(text, options.max_tokens)
-        request = quoted(text, prompt, self._route(len(prompt) + options.max_tokens), options)
+        request = self._request(text, prompt, options)
         return self.run(self.order_for(request), request, on_failover)
 
-    def _route(self, positions: int) -> ClientRoute:
-        """A route over nodes that the session has money for; the others are spares. Raises CapTooLowError."""
-        nodes = self.around.nodes(self.record.model_version)
+    def _request(self, text: str, prompt: Sequence[int], options: AskOptions) -> Request:
+        """``text`` with a route over nodes whose lines are open and whose stakes cover the order."""
+        operators = options.operators or self.around.store.operators(self.id)
+        nodes = self.around.nodes(self.record.model_version, operators)
+        asked = dict.fromkeys([*(node.node_id for node in nodes), *self.around.store.lines(self.id)])
+        facts = read_session(self.around.contracts, self.id, list(asked))
+        if facts.session.end:
+            self._set_state(CLOSED)
+            raise SessionStateError(
+                f"session 0x{self.id.hex()} was closed, by another program",
+                advice="Open another with `nexus session open`.",
+            )
+        nodes = with_exposure(nodes, self.around.exposures())
+
+        def choose(left: Sequence[ShardNode]) -> Request:
+            fit = [node for node in left if not facts.unfit(node.node_id)]
+            with naming(operators, self.files.program.shape.layers):
+                return quoted(text, prompt, self._route(fit, facts, len(prompt) + options.max_tokens), options)
+
+        return choose_covered(nodes, choose, self._added)
+
+    def _added(self, request: Request, node: ShardNode) -> int | None:
+        """Wei that an order adds to what hangs on a node of its route, spares included."""
+        if not request.route.names(node.node_id):
+            return None
+        line = self.purse.line(node.node_id)
+        missing = self.purse.shortfall(node.node_id, node.wei_per_token * request.offer.positions)
+        return missing + added_value(line.cap + missing, line.used, request.value_at_risk)
+
+    def _route(self, nodes: Sequence[ShardNode], facts: SessionFacts, positions: int) -> ClientRoute:
+        """A route over nodes that the session has money for; the others are spares.
+
+        Raises SessionStateError where money lies at nodes that are unfit, else CapTooLowError.
+        """
         lines = self.around.store.lines(self.id)
         able = [
             node.node_id
@@ -146,6 +198,12 @@ class Session:
         try:
             return route_over(nodes, self.files.program, able)
         except NoNodeForLayersError:
+            for node in lines:
+                if reason := facts.unfit(node):
+                    raise SessionStateError(
+                        f"node {node} {reason}, and no other that session 0x{self.id.hex()} has money for can serve",
+                        advice="Give another node a cap with `nexus session allot`, or open another session.",
+                    ) from None
             route_over(nodes, self.files.program)  # says so itself when the money is not the problem
             raise CapTooLowError(
                 f"session 0x{self.id.hex()} has not enough money left for {positions} positions "
@@ -174,7 +232,8 @@ class Session:
     # ------------------------------------------------------------------- money
 
     def allot(self, node: str, cap: int) -> Mined:
-        """Raise a node's cap to ``cap`` wei by transaction."""
+        """Raise a node's cap to ``cap`` wei by transaction. Raises StakeTooSmallError beyond what its stake covers."""
+        self.around.require_covered(node, cap - self.around.contracts.market.line_of(self.id, node).cap)
         mined = self.around.contracts.market.allot(self.id, node, cap)
         self.around.store.set_cap(self.id, node, cap)
         return mined
@@ -292,7 +351,8 @@ class Asking:
             signature = sign(order, self._session._key, around.contracts.domain)
             digest = order.digest(around.contracts.domain)
             around.store.add_order(digest, order, signature, request.prompt)
-            reserve = ChainReserve(self._session, request.route, request.offer.total_wei)
+            watch = LineWatch(partial(read_session, around.contracts, self._session.id, request.route.addresses))
+            reserve = ChainReserve(self._session, request.route, request.offer.total_wei, watch)
             pipeline = Pipeline(
                 (order, signature),
                 request.prompt,
@@ -308,6 +368,8 @@ class Asking:
                 vocab=self._session.files.program.shape.vocab,
                 drafting=request.options.drafting,
                 draft_table=self._session.files.draft_table if request.options.drafting else None,
+                receipted=request.options.receipted,
+                before_chunk=watch.before_chunk,
             )
             program = self._session.files.program
             stream = AnswerStream(pipeline, self._session.files.codec, silent=program.is_encoder)
@@ -329,10 +391,12 @@ class Asking:
         """Have some of the answer's receipts recomputed by other nodes; see ``client.auditing``."""
         options, record = self._request.options, self._session.record
         budget = self._request.offer.total_wei if options.audit_budget is None else options.audit_budget
+        operators = options.operators or self._session.around.store.operators(record.id)
         auditor = Auditor(
             self._session.audit_buyer(self.transactions),
             AuditPolicy(options.audit_rate, options.audit_decoys, budget),
-            lambda: self._session.around.nodes(record.model_version),
+            # Auditors see what the nodes of the route see, so they are of the operators that the user named.
+            lambda: self._session.around.nodes(record.model_version, operators),
             self._session.weights,
             whole=self._session.files.program.is_encoder,
         )
@@ -377,6 +441,19 @@ def quoted(text: str, prompt: Sequence[int], route: ClientRoute, options: AskOpt
     """A request with its price. Raises PriceError above the user's limit, OrderOverLimitError."""
     offer = make_quote(route.asks, prompt, options)
     return Request(text, tuple(prompt), route, offer, options)
+
+
+@contextmanager
+def naming(operators: Collection[str], layers: int) -> Iterator[None]:
+    """Say that nobody serves a range of layers *among the operators named*, where any are."""
+    try:
+        yield
+    except NoNodeForLayersError as error:
+        if not operators:
+            raise
+        raise NoNodeForLayersError(
+            error.layer_start, error.layer_end, layers, detail=f"among the {len(operators)} operators that you named"
+        ) from None
 
 
 def chain_time(around: Surroundings) -> int:

@@ -46,6 +46,10 @@ CREATE TABLE vouchers (
   session BLOB NOT NULL REFERENCES sessions(id), number INTEGER NOT NULL, json TEXT NOT NULL, signature BLOB NOT NULL,
   PRIMARY KEY (session, number));
 """
+SESSION_OPERATORS = """
+CREATE TABLE IF NOT EXISTS operators (
+  session BLOB NOT NULL REFERENCES sessions(id), node TEXT NOT NULL, PRIMARY KEY (session, node));
+"""  # younger than the schema: also made in files that lack it
 
 EVIDENCE = """
 CREATE TABLE IF NOT EXISTS tracks (
@@ -157,6 +161,7 @@ class ClientStore:
                     f"{self._path} has format {version}, this program reads {SCHEMA_VERSION}",
                     advice="Use the program version that wrote it, or another --home.",
                 )
+            db.execute(SESSION_OPERATORS)
             for statement in filter(str.strip, EVIDENCE.split(";")):
                 db.execute(statement)
             db.execute(AUDITS)
@@ -219,6 +224,16 @@ class ClientStore:
                 db.execute(
                     "INSERT INTO lines (session, node, cap) VALUES (?,?,?)", (record.id, line.node, str(line.cap))
                 )
+
+    def name_operators(self, session: bytes, operators: Sequence[str]) -> None:
+        """Remember the only nodes that may ever take part in a session."""
+        with self._write() as db:
+            db.executemany("INSERT OR IGNORE INTO operators VALUES (?,?)", [(session, node) for node in operators])
+
+    def operators(self, session: bytes) -> tuple[str, ...]:
+        """The only nodes that may take part in a session; empty: anybody."""
+        rows = self._read("SELECT node FROM operators WHERE session = ? ORDER BY node", session)
+        return tuple(str(node) for (node,) in rows)
 
     def set_session_state(self, session: bytes, state: str) -> None:
         """Move a session to ``state``."""

@@ -5,6 +5,7 @@ RoutingError
 ├── PlacementError         no node has room for a shard
 ├── PlanInputError         nodes, a load or a histogram that no plan can be made from
 ├── NoNodeForLayersError   nobody serves a range of layers
+├── StakeTooSmallError     more money would hang on a node than its stake covers
 ├── NotReplicasError       receipts that are over different rows are compared
 └── ByzantineAttackError   more than a third of the nodes is proven to have signed wrong results
 """
@@ -39,6 +40,19 @@ class NoNodeForLayersError(RoutingError):
             advice="See who is there with `nexus nodes`; wait for an operator to announce these layers.",
         )
         self.layer_start, self.layer_end = layer_start, layer_end
+
+
+class StakeTooSmallError(RoutingError):
+    """Raised when ``added`` wei more would hang on a node than its stake covers, beside ``exposure``."""
+
+    def __init__(self, node: str, stake: int, exposure: int, added: int) -> None:
+        super().__init__(
+            f"node {node} stakes {stake} wei, {exposure} wei of unsettled lines hang on it, "
+            f"and this would add {added} wei",
+            advice="Lock or risk less (--tokens, --max-tokens, --value-at-risk), wait until lines are settled, "
+            "or use other nodes; `nexus nodes` shows stakes and open lines.",
+        )
+        self.node, self.stake, self.exposure, self.added = node, stake, exposure, added
 
 
 class NotReplicasError(RoutingError):

@@ -43,6 +43,8 @@ class ShardNode:
     endpoint: str
     receipt_key: str
     active_orders: int = 0
+    stake: int = 0  # wei
+    exposure: int = 0  # wei in lines that are not settled
     audit_wei_per_token: int = 0  # told by the node itself; 0: it sells none, or was not asked
 
     def measured(self, found: Measurement) -> ShardNode:
@@ -90,4 +92,5 @@ def _shard_node(offer: Announcement, record: NodeRecord, shard: int) -> ShardNod
         wei_per_token=offer.wei_per_token,
         endpoint=record.endpoint,
         receipt_key=record.receipt_key,
+        stake=record.stake,
     )

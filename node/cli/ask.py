@@ -16,7 +16,7 @@ import typer
 
 from node.cli.output import emit_json, ether, hex_id, note, spinner, table
 from node.cli.session import pick_session
-from node.cli.settings import JsonFlag, Settings, settings_of
+from node.cli.settings import JsonFlag, OperatorsOption, Settings, ValueOption, operators_of, settings_of
 
 if TYPE_CHECKING:
     from nexus_chain.client.client import Client
@@ -40,6 +40,9 @@ def ask(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Sampling seed; the same one gives the same text.")] = None,
     max_wei: MaxWeiOption = None,
+    value_at_risk: ValueOption = None,
+    operators: OperatorsOption = None,
+    receipted: Annotated[bool, typer.Option("--receipted", help="Show text only once its receipts are here.")] = False,
     drafts: Annotated[bool, typer.Option(help="Guess what comes next: fewer rounds, same text.")] = True,
     out: Annotated[Path | None, typer.Option(help="Where to keep the answer [default: NEXUS_HOME/answers].")] = None,
     json: JsonFlag = False,
@@ -49,7 +52,16 @@ def ask(
 
     settings = settings_of(context)
     text = sys.stdin.read() if prompt == "-" else prompt
-    options = AskOptions(max_tokens, temperature, None if seed is None else seed.to_bytes(32, "big"), max_wei, drafts)
+    options = AskOptions(
+        max_tokens,
+        temperature,
+        None if seed is None else seed.to_bytes(32, "big"),
+        max_wei,
+        drafts,
+        receipted=receipted,
+        value_at_risk=value_at_risk,
+        operators=operators_of(operators),
+    )
 
     with settings.client() as client:
         with spinner("Looking for nodes", quiet=json):

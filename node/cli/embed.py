@@ -10,7 +10,7 @@ import typer
 
 from node.cli.ask import DirectFlag, MaxWeiOption, ModelOption, SessionOption, begin
 from node.cli.output import emit_json, ether, note, result, spinner
-from node.cli.settings import JsonFlag, settings_of
+from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, operators_of, settings_of
 
 UNIT = 1 << 16  # of a component: rows between segments have 16 fraction bits
 
@@ -22,6 +22,8 @@ def embed(
     session: SessionOption = None,
     model: ModelOption = None,
     max_wei: MaxWeiOption = None,
+    value_at_risk: ValueOption = None,
+    operators: OperatorsOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Embed texts with an encoder: a line of JSON numbers each. Keeps the evidence for `nexus verify`."""
@@ -30,11 +32,11 @@ def embed(
     settings = settings_of(context)
     lines = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
     documents, cost = [], 0
+    options = AskOptions(1, max_wei=max_wei, value_at_risk=value_at_risk, operators=operators_of(operators))
     with settings.client() as client:
         for text in lines:
             with spinner("Embedding", quiet=json):
                 wanted = model if direct else session
-                options = AskOptions(max_tokens=1, max_wei=max_wei)
                 asking = begin(settings, client, text, options, direct=direct, wanted=wanted, encoder=True, quiet=json)
                 for _ in asking:
                     pass

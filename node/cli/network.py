@@ -16,14 +16,16 @@ def nodes(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the nodes themselves.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """List nodes: stake, layers, price, and whether they answer."""
+    """List nodes: layers, price, stake against the open lines that hang on it, and whether they answer."""
+    from nexus_chain.chain.exposure import unsettled_lines
     from nexus_chain.client.network import ProbedNode, probe_nodes
     from nexus_chain.routing.registry_view import discover_nodes
     from node.cli.versions import choose_version, versions_of
     from node.proto.tls_peer import dial
 
-    chain = settings_of(context).chain
-    wanted = [choose_version(settings_of(context), model)] if model else [v for v, _ in versions_of(chain)]
+    settings = settings_of(context)
+    chain = settings.chain
+    wanted = [choose_version(settings, model)] if model else [v for v, _ in versions_of(chain)]
     found: list[tuple[bytes, ProbedNode]] = []
     with spinner("Asking the nodes", quiet=json):
         for version in wanted:
@@ -31,13 +33,15 @@ def nodes(
                 found += [(version, ProbedNode(node)) for node in discover_nodes(chain, version)]
             else:
                 found += [(version, probed) for probed in probe_nodes(chain, dial, version)]
+    hanging = unsettled_lines(chain, settings.home.exposure(chain.domain.chain_id)).by_node()
     rows = [
         {
             "node": probed.node.node_id,
             "model_version": hex_id(version),
             "layers": f"{probed.node.layer_start}-{probed.node.layer_end}",
             "wei_per_token": str(probed.node.wei_per_token),
-            "stake_wei": str(chain.nodes.node(probed.node.node_id).stake),
+            "stake_wei": str(probed.node.stake),
+            "open_lines_wei": str(hanging.get(probed.node.node_id, 0)),
             "endpoint": probed.node.endpoint,
             "online": None if offline else probed.node.online,
             "latency_ms": round(probed.node.latency_ms, 1) if probed.node.online and not offline else None,
@@ -56,12 +60,13 @@ def nodes(
             r["layers"],
             f"{r['wei_per_token']} wei",
             ether(int(str(r["stake_wei"]))),
+            ether(int(str(r["open_lines_wei"]))),
             r["endpoint"],
             f"{r['latency_ms']} ms, {r['active_orders']} orders" if r["online"] else "-" if offline else "no answer",
         )
         for r in rows
     ]
-    table("Nodes", ("node", "model", "layers", "per token", "stake", "endpoint", "state"), shown)
+    table("Nodes", ("node", "model", "layers", "per token", "stake", "open lines", "endpoint", "state"), shown)
     for row in rows:
         if row["problem"] and not offline:
             note(f"{row['node']}: {row['problem']}")

@@ -9,7 +9,7 @@ import typer
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.errors import SessionStateError
 from node.cli.output import emit_json, ether, hex_id, note, result, spinner, table
-from node.cli.settings import JsonFlag, Settings, settings_of
+from node.cli.settings import JsonFlag, OperatorsOption, Settings, ValueOption, operators_of, settings_of
 
 if TYPE_CHECKING:
     from nexus_chain.client.client import Client
@@ -28,6 +28,8 @@ def open_session(
     tokens: Annotated[int, typer.Option(min=1, help="Positions (prompt and answer) to lock money for.")] = 4096,
     model: Annotated[str | None, typer.Option(help="Model version id or its beginning.")] = None,
     minutes: Annotated[int, typer.Option(min=1, help="How long the session may be used.")] = 60,
+    value_at_risk: ValueOption = None,
+    operators: OperatorsOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Open a session: lock money for the nodes of the best route."""
@@ -37,7 +39,14 @@ def open_session(
     version = choose_version(settings, model)
     files = files_of(settings, version)
     with settings.client() as client, spinner("Opening the session", quiet=json):
-        session, mined = client.open_session(version, files, tokens=tokens, seconds=60 * minutes)
+        session, mined = client.open_session(
+            version,
+            files,
+            tokens=tokens,
+            seconds=60 * minutes,
+            value_at_risk=value_at_risk or 0,
+            operators=operators_of(operators),
+        )
         lines = client.store.lines(session.id)
     locked = sum(line.cap for line in lines.values())
     if json:

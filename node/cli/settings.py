@@ -7,6 +7,7 @@ when a command first needs them, so that ``nexus wallet new`` asks no chain and 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +20,24 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.client.home import ClientHome
+from nexus_chain.market.documents import checksum
 
 if TYPE_CHECKING:
     from nexus_chain.client.client import Client
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
+OperatorsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ADDRESS,...",
+        envvar="NEXUS_OPERATORS",
+        help="Only these nodes may take part, spares included: each one reads the text [default: anybody].",
+    ),
+]
+ValueOption = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="WEI", help="What a wrong answer could cost; each node's stake has to cover it."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 
 
@@ -82,6 +96,12 @@ class Settings:
         from node.proto.tls_peer import dial
 
         return Client(self.wallet_chain if signing else self.chain, self.home, dial)
+
+
+def operators_of(given: Sequence[str] | None) -> tuple[str, ...]:
+    """The addresses of ``--operators``, each once: repeated, or with commas between. Raises DocumentFormatError."""
+    words = [word.strip() for entry in given or () for word in entry.split(",")]
+    return tuple(dict.fromkeys(checksum(word) for word in words if word))
 
 
 def settings_of(context: typer.Context) -> Settings:

@@ -17,7 +17,7 @@ from node.cli.app import run
 @pytest.fixture
 def nexus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nexus:
     """Call with the command's arguments. Settings in the environment do not leak in."""
-    for name in ("RPC", "DEPLOYMENT", "HOME", "WALLET", "PASSWORD_FILE", "MODEL_DIR", "IPFS"):
+    for name in ("RPC", "DEPLOYMENT", "HOME", "WALLET", "PASSWORD_FILE", "MODEL_DIR", "IPFS", "OPERATORS"):
         monkeypatch.delenv(f"NEXUS_{name}", raising=False)
 
     def call(*arguments: object) -> Printed:

@@ -12,7 +12,9 @@ from engine_answers import answer_of, small_model, with_receipt
 from invocation import Nexus
 
 from nexus_chain.market.documents import checksum
+from nexus_chain.market.errors import DocumentFormatError
 from node.cli.output import ether
+from node.cli.settings import operators_of
 
 COMMANDS = ["ask", "verify", "withdraw", "nodes", "models", "audit", "wallet", "session", "model"]
 
@@ -141,6 +143,22 @@ def test_what_the_machine_refuses_is_one_line(nexus: Nexus, tmp_path: Path) -> N
     assert (printed.code, printed.json["error"]["type"]) == (1, "OperatingSystemError")
     assert str(tmp_path / "file") in printed.json["error"]["message"]
     assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize("command", [["ask"], ["embed"], ["session", "open"]])
+def test_what_binds_and_who_reads_can_be_said(nexus: Nexus, command: list[str]) -> None:
+    said = nexus(*command, "--help").out
+    assert "--value-at-risk" in said
+    assert "--operators" in said
+    assert "NEXUS_OPERATORS" in said
+
+
+def test_operators_are_addresses_repeated_or_with_commas() -> None:
+    first, second = (checksum("0x" + f"{number:02x}" * 20) for number in (0xA1, 0xB2))
+    assert operators_of(None) == operators_of(["", " , "]) == ()
+    assert operators_of([f"{first.lower()}, {second}", first]) == (first, second)
+    with pytest.raises(DocumentFormatError, match="not an address"):
+        operators_of([f"{first};{second}"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from invocation import Nexus, Printed
-from live_network import LiveNetwork, live_network
+from live_network import STAKE, LiveNetwork, live_network
 
 from nexus_chain.chain.wallet import Wallet
 
@@ -58,9 +58,14 @@ def test_newcomers_path(user: Nexus, live: LiveNetwork) -> None:
     assert all(node["online"] for node in nodes)
     assert live.nodes[0][0].address in user("nodes").out
 
+    assert {(node["stake_wei"], node["open_lines_wei"]) for node in nodes} == {(STAKE, "0")}
+    assert "open lines" in user("nodes", "--offline").out
+
     opened = user("session", "open", "--tokens", 300, "--json")
     assert opened.code == 0, opened.err
     session = opened.json["session"]
+    hanging = {node["node"]: node["open_lines_wei"] for node in user("nodes", "--offline", "--json").json["nodes"]}
+    assert {node: wei for node, wei in hanging.items() if wei != "0"} == opened.json["caps"]
 
     text = user("ask", "def fib(n):", "--max-tokens", 12)
     assert text.code == 0, text.err
@@ -92,6 +97,33 @@ def test_newcomers_path(user: Nexus, live: LiveNetwork) -> None:
     assert total == int(opened.json["locked_wei"])
     assert user("withdraw", "--json").json["withdrawn_wei"] == settled["to_user_wei"]
     assert user("withdraw").out.startswith("Nothing to withdraw")
+
+
+def test_operators_that_are_named_and_what_is_at_risk(
+    user: Nexus, live: LiveNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front, back = live.nodes[0][1].address, live.nodes[1][1].address
+    operators = ("--operators", f"{front},{back}")
+    opened = user("session", "open", "--tokens", 60, *operators, "--json")
+    assert set(opened.json["caps"]) == {front, back}
+    chosen = ("--session", opened.json["session"], "--max-tokens", 3, "--json")
+    for given in ((), ("--operators", front.lower(), "--operators", back)):
+        answer = user("ask", "def", *chosen, *given).json
+        assert {receipt["node"] for receipt in answer["receipts"]} == {front, back}
+    direct = user("ask", "def", "--direct", "--max-tokens", 3, *operators, "--value-at-risk", 10**16, "--json").json
+    assert {receipt["node"] for receipt in direct["receipts"]} == {front, back}
+
+    refused = user("ask", "def", *chosen, "--value-at-risk", 10**18).json["error"]
+    assert refused["type"] == "StakeTooSmallError"
+    assert f"stakes {STAKE} wei" in refused["message"]
+    refused = user("session", "open", "--value-at-risk", 10**18, "--json").json["error"]
+    assert refused["type"] == "StakeTooSmallError"
+    monkeypatch.setenv("NEXUS_OPERATORS", front)
+    refused = user("session", "open", "--json").json["error"]
+    assert refused["type"] == "NoNodeForLayersError"
+    assert "among the 1 operators that you named" in refused["message"]
+    monkeypatch.setenv("NEXUS_OPERATORS", "somebody")
+    assert user("ask", "def", "--direct", "--json").json["error"]["type"] == "DocumentFormatError"
 
 
 def test_direct_answer_and_tampering(user: Nexus, tmp_path: Path) -> None:

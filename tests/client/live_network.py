@@ -102,9 +102,16 @@ def _join(node: NodeProcess) -> None:
 
 @contextmanager
 def live_network(
-    folder: Path, shape: ModelShape = SHAPE, split: Sequence[tuple[int, int]] = SPLIT, copies: int = 2
+    folder: Path,
+    shape: ModelShape = SHAPE,
+    split: Sequence[tuple[int, int]] = SPLIT,
+    copies: int = 2,
+    options: Sequence[str] = (),
 ) -> Iterator[LiveNetwork]:
-    """Anvil, contracts, model, ``copies`` nodes for each segment of ``split``; all stopped in the end."""
+    """Anvil, contracts, model, ``copies`` nodes for each segment of ``split``; all stopped in the end.
+
+    ``options``: more of the daemons' own.
+    """
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
@@ -128,7 +135,10 @@ def live_network(
         for start, end in split:
             write_tensor_block(model, net.block(start, end), start, end, commitment)
         nodes = tuple(
-            [NodeProcess(net, folder / f"node-{start}-{copy}", start, end) for copy in range(copies)]
+            [
+                NodeProcess(net, folder / f"node-{start}-{copy}", start, end, extra=tuple(options))
+                for copy in range(copies)
+            ]
             for start, end in split
         )
         try:

@@ -1,0 +1,148 @@
+"""How much money hangs on each node: the caps of all lines that are not settled, from the market's events.
+
+A lie about any of those lines costs its node the same one stake, so the sum is what the stake has to cover.
+The market keeps no such sum (every inference would pay for it); whoever wants it reads the events, once, and then
+only the new ones. What is final goes to a file; the newest blocks are read again every time, as they may be replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.chain.bound import BLOCKS_PER_QUERY, ChainEvent
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.errors import TransactionError
+from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.json_text import parse_json
+from nexus_chain.market.documents import checksum
+from nexus_chain.market.errors import DocumentFormatError
+
+FORMAT = "nexus.exposure.v1"
+EVENTS = ("SessionOpened", "Allotted", "LineRefunded", "LineSettled")
+#: The newest blocks may be replaced: what they say is not kept.
+TENTATIVE_BLOCKS = 64
+
+_LineKey = tuple[bytes, str]
+
+
+@dataclass
+class OpenLines:
+    """Lines that are not settled up to ``block``: [cap, given back], wei, by session and node."""
+
+    block: int
+    lines: dict[_LineKey, tuple[int, int]] = field(default_factory=dict)
+
+    def copy(self) -> OpenLines:
+        return OpenLines(self.block, dict(self.lines))
+
+    def apply(self, events: Iterable[ChainEvent], block: int) -> OpenLines:
+        """Take in all events up to ``block``, in their order. Returns itself."""
+        for event in events:
+            self._apply(event.name, event.arguments)
+        self.block = block
+        return self
+
+    def _apply(self, name: str, arguments: dict[str, Any]) -> None:
+        session = bytes(arguments["session"])
+        if name == "SessionOpened":
+            for cap in arguments["caps"]:
+                self.lines[session, checksum(cap["node"])] = int(cap["cap"]), 0
+            return
+        key = session, checksum(arguments["node"])
+        cap, returned = self.lines.get(key, (0, 0))
+        if name == "Allotted":
+            self.lines[key] = int(arguments["cap"]), returned
+        elif name == "LineRefunded":
+            self.lines[key] = cap, int(arguments["toUser"])
+        else:
+            self.lines.pop(key, None)
+
+    def on(self, node: str) -> int:
+        """Wei that hang on ``node``."""
+        return sum(cap - returned for (_, owner), (cap, returned) in self.lines.items() if owner == checksum(node))
+
+    def by_node(self) -> dict[str, int]:
+        """Wei by node; nodes without an unsettled line are absent."""
+        sums: dict[str, int] = {}
+        for (_, node), (cap, returned) in self.lines.items():
+            sums[node] = sums.get(node, 0) + cap - returned
+        return sums
+
+
+def unsettled_lines(contracts: Contracts, cache: Path | None = None) -> OpenLines:
+    """All unsettled lines of the deployment now. ``cache``: file that spares reading old events again.
+
+    A cache that is damaged or another deployment's is not used. Raises the chain package's errors.
+    """
+    with chain_errors(contracts.web3):
+        head = int(contracts.web3.eth.block_number)
+    known = _loaded(contracts, cache, head)
+    final = head - TENTATIVE_BLOCKS
+    if final > known.block:
+        known = _caught_up(contracts, known, final)
+        if cache is not None:
+            _save(contracts, cache, known)
+    return _caught_up(contracts, known.copy(), head)
+
+
+def _caught_up(contracts: Contracts, known: OpenLines, last: int) -> OpenLines:
+    """``known`` with the events up to block ``last``; ranges are halved where the server finds one too long."""
+    step = BLOCKS_PER_QUERY
+    while known.block < last:
+        stop = min(last, known.block + step)
+        try:
+            events = contracts.market.events_of(EVENTS, known.block + 1, stop)
+        except TransactionError:
+            if step == 1:
+                raise
+            step //= 2
+            continue
+        known.apply(events, stop)
+    return known
+
+
+def _identity(contracts: Contracts) -> list[object]:
+    """The deployment, and the block it began with: a local chain that was reset has the same addresses."""
+    start = contracts.deployment.block
+    with chain_errors(contracts.web3):
+        hashed = contracts.web3.eth.get_block(start)["hash"].to_0x_hex()
+    return [contracts.deployment.chain_id, contracts.market.address, start, hashed]
+
+
+def _loaded(contracts: Contracts, cache: Path | None, head: int) -> OpenLines:
+    fresh = OpenLines(contracts.deployment.block - 1)
+    if cache is None:
+        return fresh
+    try:
+        data = parse_json(cache.read_bytes())
+        found = OpenLines(
+            int(data["block"]),
+            {
+                (bytes.fromhex(session), checksum(node)): (int(cap), int(returned))
+                for session, node, cap, returned in data["lines"]
+            },
+        )
+        fits = data["format"] == FORMAT and data["deployment"] == _identity(contracts) and found.block <= head
+    except (OSError, KeyError, TypeError, ValueError, DocumentFormatError):
+        return fresh
+    return found if fits else fresh
+
+
+def _save(contracts: Contracts, cache: Path, known: OpenLines) -> None:
+    """Replace the file at once or not at all; one that cannot be written only costs time."""
+    lines = [[session.hex(), node, str(cap), str(back)] for (session, node), (cap, back) in known.lines.items()]
+    document = {"format": FORMAT, "deployment": _identity(contracts), "block": known.block, "lines": lines}
+    draft = cache.with_name(f".{cache.name}.{os.getpid()}")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft.write_text(json.dumps(document) + "\n")
+        draft.replace(cache)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
