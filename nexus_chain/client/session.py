@@ -47,6 +47,7 @@ from nexus_chain.program.model import WEIGHTS_FILE
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.liability import added_value, choose_covered, require_covered, with_exposure
 from nexus_chain.routing.registry_view import ShardNode
+from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 
 OnFailover = Callable[[FailoverEvent], None]
 
@@ -65,8 +66,13 @@ class Surroundings:
 
         ``operators``: only these, where any are named; the others are not even asked who they are.
         """
-        book = load_reputation(self.home.reputation)
+        book = load_reputation(self.home.reputation).joined(self.seen())
         return [probed.node for probed in probe_nodes(self.contracts, self.dial, version, book, operators)]
+
+    def seen(self) -> ReputationBook:
+        """What this user had from nodes itself: chunks that were signed or not, rows that the program refutes."""
+        tracks = self.store.tracks().items()
+        return ReputationBook({node: TrackRecord(had.verified, had.failed, had.invalid) for node, had in tracks})
 
     def exposures(self) -> dict[str, int]:
         """Wei in lines that are not settled, by node."""

@@ -115,6 +115,7 @@ class OrderRecord:
     receipts: tuple[tuple[Receipt, bytes], ...]
     feeds: tuple[tuple[TokenFeed, bytes], ...]
     disputed: tuple[tuple[Receipt, bytes], ...] = ()
+    audits: tuple[tuple[AuditOrder, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,6 @@ class NodeTrack:
     verified: int = 0
     failed: int = 0
     invalid: int = 0
-    audits: tuple[tuple[AuditOrder, bytes], ...] = ()
 
 
 class ClientStore:
