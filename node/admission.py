@@ -230,7 +230,7 @@ def _check_receipt(
         raise PredecessorError(
             "the predecessor signed other rows than those sent here", advice="Do not trust it; use a spare for it."
         )
-    # INVARIANT: a link game acquits only with the receipt of an allotted node, so nothing less is taken.
+    # INVARIANT: rows come from a node that the user allotted: a stranger's key vouches for nothing.
     if not facts.is_allotted(known.session, receipt.node):
         raise PredecessorError(
             f"{receipt.node} has no line in this session", advice="Allot a cap to it before it serves."

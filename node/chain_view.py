@@ -9,6 +9,7 @@ from web3.types import BlockData
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.inference_market import SessionRecord
 from nexus_chain.chain.transactions import chain_errors
 from node.errors import PredecessorError, SessionNotOpenError
 from node.state import SessionObserved
@@ -22,6 +23,7 @@ class ChainView:
         self._receipt_keys: dict[str, str] = {}
         self._allotted: set[tuple[bytes, str]] = set()
         self._ahead = 0.0
+        self._window: int | None = None  # seconds; fixed for ever
         self._lock = threading.Lock()
 
     def session(self, session: bytes) -> SessionObserved:
@@ -48,7 +50,17 @@ class ChainView:
             cap=line.cap,
             posted=line.cumulative,
             settled=line.settled,
+            session_end=self._session_end(record),
         )
+
+    def session_end(self, session: bytes) -> int:
+        """Until then games about a session's receipts can be opened, whatever became of its lines."""
+        return self._session_end(self._contracts.market.session_of(session))
+
+    def _session_end(self, record: SessionRecord) -> int:
+        if self._window is None:
+            self._window = self._contracts.market.challenge_window()
+        return record.end or record.expiry + self._window
 
     def is_allotted(self, session: bytes, node: str) -> bool:
         """Lines never disappear, so a yes is remembered."""

@@ -32,7 +32,7 @@ class NodeConfiguration:
     clients, by default ``listen``. ``price`` and ``audit_price``: wei per token, of an audit 0 where none are sold.
     ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
     of the shard in memory at once, by default all; ``resident``: file with names of weights that
-    stay in memory. Times in seconds, amounts in wei.
+    stay in memory. ``trace_limit``: most of the disk for traces of disputed receipts. Times in seconds, amounts in wei.
     """
 
     data: Path
@@ -52,6 +52,7 @@ class NodeConfiguration:
     memory_limit: str = ""
     resident: Path | None = None
     verification: str = "cached"
+    trace_limit: str = "16GiB"
     orders: int = 64
     settle_interval: float = 5.0
     withdraw_above: int = 10**16
@@ -102,6 +103,11 @@ class NodeConfiguration:
     def memory_limit_bytes(self) -> int:
         """Bytes of the shard in memory at once; 0: no limit. Raises ByteSizeError."""
         return parse_size(self.memory_limit) if self.memory_limit else 0
+
+    @property
+    def trace_limit_bytes(self) -> int:
+        """Bytes of traces on the disk; 0: none. Raises ByteSizeError."""
+        return parse_size(self.trace_limit) if self.trace_limit else 0
 
     @property
     def engine_backend(self) -> Backend:

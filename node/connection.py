@@ -23,5 +23,5 @@ def connect(configuration: NodeConfiguration, wallet: Wallet | None = None) -> C
 
 
 def terms_of(contracts: Contracts, configuration: NodeConfiguration) -> Terms:
-    """Rows are kept for the longest game after a line's end."""
+    """Rows are kept for the longest game after a session's end."""
     return Terms(contracts.nodes.longest_game(), configuration.close_idle_after)

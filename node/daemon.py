@@ -77,6 +77,7 @@ def read_settings(
     memory_limit: Annotated[str | None, typer.Option(help="Most of the shard in memory, such as 2GiB.")] = None,
     resident: Annotated[Path | None, typer.Option(help="File with names of weights that stay in memory.")] = None,
     verification: Annotated[str | None, typer.Option(help="Of the shard: eager, cached or lazy.")] = None,
+    trace_limit: Annotated[str | None, typer.Option(help="Most of the disk for disputed traces, as 16GiB.")] = None,
     orders: Annotated[int | None, typer.Option(help="Orders in memory at once.")] = None,
     settle_interval: Annotated[float | None, typer.Option(help="Seconds between looks at the chain.")] = None,
     withdraw_above: Annotated[int | None, typer.Option(help="Wei worth a withdrawal by itself.")] = None,

@@ -6,6 +6,7 @@ tls.key/.crt    TLS identity
 events.sqlite   write-ahead log
 receipts.sqlite append-only receipt log
 rows/           input rows of every order
+traces/         traces of disputed receipts, computed once
 verified/       which shard files were verified and programs proven; only its owner can enter
 watch/          the watcher's log and the evidence of its cases
 """
@@ -34,6 +35,11 @@ def receipts_path(folder: Path) -> Path:
 def rows_path(folder: Path) -> Path:
     """The folder of input rows."""
     return folder / "rows"
+
+
+def traces_path(folder: Path) -> Path:
+    """The folder of traces."""
+    return folder / "traces"
 
 
 def facts_path(folder: Path) -> Path:

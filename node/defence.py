@@ -2,8 +2,9 @@
 
 A background thread asks the chain which games name this node and answers at once: the clock is one
 for all turns of a game, and silence beyond it costs the stake. The trace is recomputed from the
-input rows, a layer at a time. Asks the chain before every answer, so that restarts, stalled
-requests and games by others about the same receipt need no memory of their own.
+input rows, a layer at a time, once a receipt; it is kept on disk for every other question. Asks the
+chain before every answer, so that restarts, stalled requests and games by others about the same
+receipt need no memory of their own.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ from nexus_chain.disputes.operators.attention import block_ranges
 from nexus_chain.disputes.trace import Sequence, Trace, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder, score_tree
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import Order, Receipt, Scores, TokenFeed
+from nexus_chain.market.documents import Order, Receipt, Scores
 from nexus_chain.market.documents import Trace as TraceDocument
 from nexus_chain.program.sampling import Sampling
+from node.answer_funds import answer_funds
 from node.chain_view import ChainView
 from node.errors import GameDataError
 from node.ledger import Ledger
 from node.rows import RowStore
 from node.serving import Identity
-from node.state import OrderState
+from node.state import OrderState, SignedReceipt
+from node.traces import TraceStore
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +65,12 @@ class Defence:
         rows: RowStore,
         block: TensorBlock,
         view: ChainView,
+        traces: TraceStore,
         *,
         interval: float = 5.0,
     ) -> None:
         self._contracts, self._disputes, self._identity = contracts, disputes, identity
-        self._ledger, self._rows, self._block, self._view = ledger, rows, block, view
+        self._ledger, self._rows, self._block, self._view, self._traces = ledger, rows, block, view, traces
         self._model = PublishedModel(block.program, block.weights)
         self._interval = interval
         self._first_block = self._next_block = contracts.deployment.block
@@ -74,7 +78,8 @@ class Defence:
         self._looks = 0  # for games up to that head
         self._games: dict[int, bytes] = {}
         self._running: set[int] = set()
-        self._traced: tuple[bytes, Trace, list[bytes]] | None = None
+        self._traced: tuple[bytes, Trace] | None = None
+        self._warned = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="defence", daemon=True)
 
@@ -109,6 +114,8 @@ class Defence:
         if self._looks < _LOOKS:
             self._find_games(head["number"])
             self._looks += 1
+            self._warn_of_funds()
+            self._traces.forget_unless(lambda receipt: self._known_receipt(receipt) is not None)
         now, said = self._view.now(), list[str]()
         for number, receipt in self._by_urgency():
             try:
@@ -119,6 +126,14 @@ class Defence:
         for line in said:
             log.warning(line)
         return said
+
+    def _warn_of_funds(self) -> None:
+        """Tell in time that the answers cannot be paid: once for so many games, until it changes."""
+        funds = answer_funds(self._contracts, self._identity.address, len(self._games)) if self._games else None
+        warning = funds.warning if funds else ""
+        if warning and not self._warned:
+            log.error(warning)
+        self._warned = warning
 
     def _find_games(self, head: int) -> None:
         self._read_games(max(self._first_block, min(self._next_block, head + 1) - _REORGANISED_BLOCKS), head)
@@ -166,21 +181,26 @@ class Defence:
         return [f"withdrew {balance} wei of a challenger's bond"]
 
     def _disputed(self, digest: bytes) -> Disputed:
+        found = self._known_receipt(digest)
+        if found is None:
+            raise GameDataError(
+                f"this node's log has no receipt 0x{digest.hex()}",
+                advice="Restore the data folder from a backup before the game's deadline, or the stake is lost.",
+            )
+        known, signed = found
+        return Disputed(known, Order.from_json(known.order), Receipt.from_json(signed.json))
+
+    def _known_receipt(self, digest: bytes) -> tuple[OrderState, SignedReceipt] | None:
         for known in self._ledger.state.orders.values():
             for signed in known.receipts:
                 if signed.digest == digest:
-                    return Disputed(known, Order.from_json(known.order), Receipt.from_json(signed.json))
-        raise GameDataError(
-            f"this node's log has no receipt 0x{digest.hex()}",
-            advice="Restore the data folder from a backup before the game's deadline, or the stake is lost.",
-        )
+                    return known, signed
+        return None
 
     # ---------------------------------------------------------------- answering
 
     def _answer(self, number: int, game: GameRecord, about: Disputed) -> str:
         match game.state:
-            case GameState.LINK:
-                return self._show_predecessor(number, about)
             case GameState.TRACE:
                 return self._post_trace(number, game, about)
             case GameState.ROWS:
@@ -203,20 +223,6 @@ class Defence:
                 return self._post_scores(number, game, about)
             case _:
                 raise GameDataError(f"game {number} asks {game.state.name} of this node", advice="Update this program.")
-
-    def _show_predecessor(self, number: int, about: Disputed) -> str:
-        for kept in about.known.predecessors:
-            if kept.to_position != about.receipt.to_position:
-                continue
-            if about.receipt.segment == 0:
-                self._disputes.show_feed(number, TokenFeed.from_json(kept.json), kept.signature)
-                return "with the token feed"
-            self._disputes.show_receipt(number, Receipt.from_json(kept.json), kept.signature)
-            return "with the predecessor's receipt"
-        raise GameDataError(
-            f"nothing kept vouches for the rows up to {about.receipt.to_position}",
-            advice="Restore the data folder from a backup before the game's deadline, or the stake is lost.",
-        )
 
     def _post_trace(self, number: int, game: GameRecord, about: Disputed) -> str:
         trace, roots = self._trace(game.receipt, about)
@@ -244,13 +250,15 @@ class Defence:
         return WitnessBuilder(self._model, trace, roots)
 
     def _trace(self, digest: bytes, about: Disputed) -> tuple[Trace, list[bytes]]:
-        """The trace and its roots; those of the receipt asked about last are kept."""
+        """The trace and its roots, run once a receipt: whoever asks the next question finds it on the disk."""
         if self._traced is None or self._traced[0] != digest:
-            trace = self._recompute(about)
-            self._traced = digest, trace, trace.roots()
-        return self._traced[1:]
+            disputed = set(self._games.values())
+            self._traced = digest, self._traces.trace(digest, self._source(about), disputed)
+        trace = self._traced[1]
+        return trace, trace.roots()
 
-    def _recompute(self, about: Disputed) -> Trace:
+    def _source(self, about: Disputed) -> Trace:
+        """The trace as its rows on disk give it; nothing runs before a tensor is asked for."""
         known, order = about.known, about.order
         rows = self._rows.read(known.digest, 0, about.receipt.to_position)
         # Inner segments never see the prompt's tokens; there only its length counts.

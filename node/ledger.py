@@ -65,19 +65,6 @@ class Ledger:
             self._state = after
         return effects
 
-    def dispatch_together(self, *events: Event) -> tuple[Effect, ...]:
-        """As ``dispatch``, for logged events of which the disk has all or none."""
-        with self._lock:
-            after: NodeState = self._state
-            effects: tuple[Effect, ...] = ()
-            for event in events:
-                after, more = transition(after, event)
-                effects += more
-            if not self._reader:
-                self._log.append(*events)
-            self._state = after
-        return effects
-
     def close(self) -> None:
         """Close the log; later events fail."""
         with self._lock:

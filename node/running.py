@@ -17,7 +17,7 @@ from node.chain_view import ChainView
 from node.configuration import NodeConfiguration
 from node.connection import connect, terms_of
 from node.core import Core
-from node.data_folder import exclusive
+from node.data_folder import exclusive, traces_path
 from node.defence import Defence
 from node.identity import NodeKeys
 from node.model import ServedModel
@@ -28,6 +28,7 @@ from node.settle import Settler
 from node.shard import load_shard, shard_engine
 from node.shard_server import ShardServer
 from node.shard_service import ShardService
+from node.traces import TraceStore
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class RunningNode:
             core.rows,
             block,
             view,
+            TraceStore(traces_path(configuration.data), configuration.trace_limit_bytes),
             interval=defence_interval(contracts, configuration),
         )
         node = cls(

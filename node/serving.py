@@ -52,7 +52,6 @@ from node.state import (
     LogReceipt,
     OrderReceived,
     OrderState,
-    PredecessorKept,
     ReceiptSigned,
     RowsDiscarded,
     RowsReceived,
@@ -336,11 +335,9 @@ class Serving:
             )
         with self.stopwatch.measure("disk"):
             self._rows.sync(known.digest)
-        # INVARIANT: what answers a link game is on disk with the receipt that can be asked about, or neither is.
-        kept = [PredecessorKept(known.digest, to_position, *signed) for signed in handed if predecessors]
         # Receipts are numbered by one and counted by the other: no other receipt may come between.
         with self._log_lock, self.stopwatch.measure("disk"):
-            self._unlogged += self._ledger.dispatch_together(*kept, event)
+            self._unlogged += self._ledger.dispatch(event)
         return self._ledger.state.order(known.digest).receipts[-1]
 
     def _receipt(self, known: OrderState, chunk: Chunk, out_root: bytes, predecessors: tuple[bytes, ...]) -> Receipt:

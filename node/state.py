@@ -32,7 +32,7 @@ from node.errors import (
 class Terms:
     """What a node decides for itself and what the contracts fix; times in seconds.
 
-    ``rows_kept``: how long input rows outlive a line's end (the longest game).
+    ``rows_kept``: how long input rows outlive a session's end (the longest game).
     ``close_idle_after``: a line that earned something is closed after so long without a voucher.
     """
 
@@ -44,7 +44,8 @@ class Terms:
 class SessionState:
     """One session as far as this node's line is concerned. Amounts in wei, times are the chain's.
 
-    ``end``: until then vouchers count; ``closing``: the line's end was brought forward.
+    ``end``: until then vouchers count; ``closing``: the line's end was brought forward. ``session_end``: until
+    then games can be opened, also after the line's end; 0 while the chain was not asked (a log of before).
     ``cumulative`` with its ``voucher`` (JSON, signature) is the best one held, ``posted`` what the
     contract holds, ``computed`` the price of every position accepted so far.
     """
@@ -62,6 +63,7 @@ class SessionState:
     voucher_signature: bytes = b""
     active_at: int = 0
     computed: int = 0
+    session_end: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,6 @@ class SignedReceipt:
     number: int
     to_position: int
     digest: bytes
-    json: str
-    signature: bytes
-
-
-@dataclass(frozen=True)
-class Predecessor:
-    """A document that vouches for the rows in up to ``to_position``: what a link game is answered with."""
-
-    to_position: int
     json: str
     signature: bytes
 
@@ -111,7 +104,6 @@ class OrderState:
     length: int = 0
     discarded: int = 0
     receipts: tuple[SignedReceipt, ...] = ()
-    predecessors: tuple[Predecessor, ...] = ()
 
     @property
     def closed(self) -> int:
@@ -182,6 +174,7 @@ class SessionObserved:
     cap: int
     posted: int
     settled: bool
+    session_end: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,7 +235,7 @@ class RowsRecovered:
 
 @dataclass(frozen=True)
 class PredecessorKept:
-    """A document was handed over that vouches for an order's rows in, up to ``to_position``."""
+    """What vouched for an order's rows in, up to ``to_position``: in logs of before, where it means nothing now."""
 
     order: bytes
     to_position: int
@@ -361,7 +354,7 @@ def transition(state: NodeState, event: Event) -> Outcome:
         case RowsRecovered():
             return _rows_recovered(state, event), ()
         case PredecessorKept():
-            return _predecessor_kept(state, event), ()
+            return state, ()
         case ReceiptSigned():
             return _receipt_signed(state, event)
         case TimePassed():
@@ -399,7 +392,8 @@ def _changed(one: Changed, **fields: int) -> Changed:
 
 def _session_observed(state: NodeState, event: SessionObserved) -> NodeState:
     known = state.sessions.get(event.session)
-    facts = {name: getattr(event, name) for name in ("expiry", "end", "closing", "cap", "posted", "settled")}
+    names = ("expiry", "end", "closing", "cap", "posted", "settled", "session_end")
+    facts = {name: getattr(event, name) for name in names}
     if known is None:
         return _with_session(state, SessionState(event.session, event.signer, **facts))
     # INVARIANT: vouchers held are worth nothing where a reorganisation let another session key take the id.
@@ -524,16 +518,6 @@ def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:
     return _with_both(state, replace(session, computed=session.computed + more), replace(order, length=event.length))
 
 
-def _predecessor_kept(state: NodeState, event: PredecessorKept) -> NodeState:
-    order = state.order(event.order)
-    kept = Predecessor(event.to_position, event.json, event.signature)
-    return (
-        state
-        if kept in order.predecessors
-        else _with_order(state, replace(order, predecessors=(*order.predecessors, kept)))
-    )
-
-
 def _receipt_signed(state: NodeState, event: ReceiptSigned) -> Outcome:
     order = state.order(event.order)
     # Rows are logged beside this log, so a replay learns a chunk's length from its receipt.
@@ -590,8 +574,8 @@ def _due_after_end(state: NodeState, session: SessionState, now: int) -> tuple[E
         due.append(SettleLine(session.session))
     if due:
         return tuple(due)
-    # INVARIANT: input rows are kept until nobody can dispute them.
-    if now > session.end + state.terms.rows_kept:
+    # INVARIANT: input rows are kept until nobody can dispute them, however early this node's own line ended.
+    if session.session_end and now > session.session_end + state.terms.rows_kept:
         orders = tuple(sorted(order.digest for order in state.orders.values() if order.session == session.session))
         return (ForgetSession(session.session, orders),)
     return ()

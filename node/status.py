@@ -6,6 +6,7 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.wallet import Wallet
+from node.answer_funds import answer_funds
 from node.configuration import NodeConfiguration
 from node.connection import terms_of
 from node.data_folder import events_path, is_busy
@@ -19,11 +20,12 @@ def status_of(contracts: Contracts, configuration: NodeConfiguration) -> dict[st
     """A JSON value; amounts are wei."""
     address = Wallet.address_in(configuration.wallet_path)
     record = record_of(contracts, address)
+    funds = answer_funds(contracts, address, record.open_games if record is not None else 0)
     found: dict[str, Any] = {
         "node": address,
         "running": is_busy(configuration.data),
         "registered": record is not None,
-        "wallet_wei": contracts.web3.eth.get_balance(address),
+        "wallet_wei": funds.wallet,
         "withdrawable_wei": contracts.market.balance_of(address),
         "receipts_committed": contracts.market.receipt_log_of(address).count,
     }
@@ -33,7 +35,11 @@ def status_of(contracts: Contracts, configuration: NodeConfiguration) -> dict[st
             "stake_wei": record.stake,
             "endpoint": record.endpoint,
             "unbondable_after": record.unbondable_after,
+            "open_games": funds.games,
+            "answers_wei": funds.needed,
         }
+    if funds.warning:
+        found["warning"] = funds.warning
     if configuration.model_version:
         offer = contracts.nodes.announcement_of(address, configuration.version_id)
         found["announced"] = offer and [offer.layer_start, offer.layer_end, offer.wei_per_token]

@@ -65,7 +65,12 @@ class UnfundedWalletError(WalletError):
 
 
 class TransactionError(ChainError):
-    """Raised when a transaction was refused by the RPC server or not mined in time."""
+    """Raised when a transaction was refused by the RPC server, not mined in time, or reverted in its block.
+
+    ``fee``: wei that it cost all the same.
+    """
+
+    fee: int = 0
 
 
 class ContractRevertedError(TransactionError):

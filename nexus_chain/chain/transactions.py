@@ -167,9 +167,11 @@ class Sender:
                 f"transaction {sent.to_0x_hex()} was not mined within {self.timeout:.0f} s",
                 advice="It may still be: look it up before sending it again.",
             ) from None
-        if receipt["status"] != 1:
-            raise self._why_it_failed(receipt, fields)
         fee = receipt["gasUsed"] * receipt["effectiveGasPrice"]
+        if receipt["status"] != 1:
+            failure = self._why_it_failed(receipt, fields)
+            failure.fee = fee
+            raise failure
         return Mined(sent.to_0x_hex(), receipt["blockNumber"], receipt["gasUsed"], fee, receipt)
 
     def _why_it_failed(self, receipt: TxReceipt, fields: TxParams) -> TransactionError:

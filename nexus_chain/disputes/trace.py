@@ -7,7 +7,7 @@ what serving produced chunk by chunk, so a node keeps its input rows and nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +59,11 @@ class Trace:
         self._program, self._weights, self._backend = program, weights, backend
         self._layer: int | None = None
         self._found: dict[str, Tensor] = {}
+        self._kept_rows: Callable[[int], Tensor | None] = lambda layer: None
+
+    def start_from(self, rows: Callable[[int], Tensor | None]) -> None:
+        """Have layers begin with the rows that ``rows`` knows of theirs, instead of running the layers before."""
+        self._kept_rows = rows
 
     def tensor(self, number: int) -> Tensor:
         """Tensor ``number`` of the trace."""
@@ -114,6 +119,8 @@ class Trace:
         """The residual that enters ``layer``, by running the layers before it."""
         if layer == self.layout.start:
             return self.sequence.rows
+        if (kept := self._kept_rows(layer)) is not None:
+            return kept
         engine = self._engine(self.layout.start, layer)
         state = engine.open(len(self.sequence.prompt), self.sequence.sampling, self._capacity())
         return engine.forward([(state, self.sequence.rows)])[0]

@@ -11,15 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nexus_chain.chain.dispute_game import GameRecord, GameState
+from nexus_chain.keccak import keccak256
 from nexus_chain.routing.reputation import ReputationBook
-from node.watch.policy import Budget
+from node.watch.policy import Budget, Spending
 
-#: Kinds of accusation, cheapest first.
-EQUIVOCATION, LINK, STEP = "equivocation", "link", "step"
+#: Kinds of accusation: two receipts for one input, two traces of one receipt, a wrong step.
+EQUIVOCATION, CONTRADICTION, STEP = "equivocation", "contradiction", "step"
 #: An opening needs a commitment that is at most so old, less a margin for the transaction, seconds.
 COMMITMENT_LIFE = 3_600 - 300
 #: Gas of all of one challenger's own moves, with room: what a budget must cover before a game is opened.
 GAME_GAS = 12_000_000
+#: Gas of a commitment and of the transaction that shows two signatures, with room.
+SHOW_GAS = 1_000_000
 #: For so many blocks after its end a case is looked at again: a re-organisation may take the verdict back.
 CONFIRMATIONS = 64
 
@@ -45,18 +48,45 @@ class Case:
     ended_at: int = 0
 
     @property
+    def key(self) -> bytes:
+        """The case's name in the log: two accusations of different kinds may be about one receipt."""
+        return key_of(self.kind, self.receipt)
+
+    @property
     def over(self) -> bool:
         return bool(self.outcome)
+
+    @property
+    def lost(self) -> int:
+        """Wei of the bond that do not come back."""
+        if not self.game:
+            return 0
+        if self.outcome == UNCOVERED_VOID:
+            return self.bond - self.bond // 2
+        return self.bond if self.outcome == "acquitted" or self.outcome.startswith(GIVEN_UP) else 0
+
+
+def key_of(kind: str, receipt: bytes) -> bytes:
+    """What the log calls a case. A step's is the receipt, as in every log that was ever written."""
+    return receipt if kind == STEP else keccak256(kind.encode() + receipt)
 
 
 @dataclass(frozen=True)
 class WatchState:
-    """Everything a restarted watcher has to know: verdicts by answer and by receipt, cases by receipt digest."""
+    """Everything a restarted watcher has to know: verdicts by answer and by receipt, cases by ``key_of``.
+
+    ``traces``: the first trace that a node posted about a receipt, as (root, signature).
+    """
 
     judged: Mapping[bytes, str] = field(default_factory=dict)
     cases: Mapping[bytes, Case] = field(default_factory=dict)
     receipts: Mapping[bytes, str] = field(default_factory=dict)
     book: ReputationBook = field(default_factory=ReputationBook)
+    traces: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
+
+    def case(self, name: bytes) -> Case:
+        """The case that an event names. Logs of before named an equivocation by its receipt alone."""
+        return self.cases[name if name in self.cases else key_of(EQUIVOCATION, name)]
 
     @property
     def locked(self) -> int:
@@ -67,6 +97,17 @@ class WatchState:
     def spent(self) -> int:
         """Fees paid so far, wei."""
         return sum(case.fees for case in self.cases.values())
+
+    @property
+    def lost(self) -> int:
+        """Bonds that did not come back, wei."""
+        return sum(case.lost for case in self.cases.values())
+
+    def spending_beside(self, one: Case, gas_price: int) -> Spending:
+        """What was spent, and what is bound to the other open cases."""
+        others = [case for case in self.cases.values() if not case.over and case.key != one.key]
+        playing = sum(max(0, GAME_GAS - case.gas) * gas_price for case in others if case.game)
+        return Spending(sum(case.bond for case in others), self.lost, self.spent, playing)
 
 
 # ----------------------------------------------------------------------------- events
@@ -84,7 +125,7 @@ class AnswerJudged:
 
 @dataclass(frozen=True)
 class ReceiptJudged:
-    """What recomputing said about a receipt: ``right`` or ``wrong``."""
+    """What recomputing said about the output of a receipt whose input is right: ``right`` or ``wrong``."""
 
     receipt: bytes
     node: str
@@ -107,7 +148,7 @@ class CaseOpened:
 
 @dataclass(frozen=True)
 class GameFound:
-    """The chain has a game of ours about the receipt."""
+    """The chain has a game of ours about the receipt, or says that its bond was raised."""
 
     receipt: bytes
     game: int
@@ -141,7 +182,16 @@ class CaseReopened:
     receipt: bytes
 
 
-WatchEvent = AnswerJudged | ReceiptJudged | CaseOpened | GameFound | MoveMined | CaseEnded | CaseReopened
+@dataclass(frozen=True)
+class TraceSeen:
+    """The node posted a trace with this root, signed by it, about the receipt."""
+
+    receipt: bytes
+    root: bytes
+    signature: bytes
+
+
+WatchEvent = AnswerJudged | ReceiptJudged | CaseOpened | GameFound | MoveMined | CaseEnded | CaseReopened | TraceSeen
 
 
 def transition(state: WatchState, event: WatchEvent) -> WatchState:
@@ -152,18 +202,18 @@ def transition(state: WatchState, event: WatchEvent) -> WatchState:
         case ReceiptJudged():
             return _receipt_judged(state, event)
         case CaseOpened():
-            # INVARIANT: one case a receipt: a second salt would make the first commitment worthless.
-            if event.receipt in state.cases:
+            # INVARIANT: one case an accusation: a second salt would make the first commitment worthless.
+            if key_of(event.kind, event.receipt) in state.cases:
                 return state
             fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
             return _with(state, Case(**fields))
         case GameFound():
-            known = state.cases[event.receipt]
-            if known.game == event.game:
+            known = state.case(event.receipt)
+            if (known.game, known.bond) == (event.game, event.bond):
                 return state
             return _with(state, replace(known, game=event.game, bond=event.bond))
         case MoveMined():
-            known = state.cases[event.receipt]
+            known = state.case(event.receipt)
             spent = replace(
                 known,
                 fees=known.fees + event.fee,
@@ -172,13 +222,24 @@ def transition(state: WatchState, event: WatchEvent) -> WatchState:
             )
             return _with(state, spent)
         case CaseEnded():
-            known = state.cases[event.receipt]
-            book = state.book.after(known.node, convicted=event.outcome.startswith("convicted"))
-            ended = replace(known, outcome=event.outcome, ended_at=event.block)
-            return replace(_with(state, ended), book=book)
+            return _case_ended(state, event)
         case CaseReopened():
-            known = state.cases[event.receipt]
+            known = state.case(event.receipt)
             return replace(_with(state, replace(known, outcome="")), book=state.book.pardoned(known.node))
+        case TraceSeen():
+            # INVARIANT: the first trace stays: it is what a second one contradicts.
+            if event.receipt in state.traces:
+                return state
+            return replace(state, traces={**state.traces, event.receipt: (event.root, event.signature)})
+
+
+def _case_ended(state: WatchState, event: CaseEnded) -> WatchState:
+    known = state.case(event.receipt)
+    ended = _with(state, replace(known, outcome=event.outcome, ended_at=event.block))
+    # INVARIANT: a game lowers a reputation by a conviction only: whoever loses one may have been baited into it.
+    if not event.outcome.startswith("convicted"):
+        return ended
+    return replace(ended, book=state.book.after(known.node, convicted=True))
 
 
 def _receipt_judged(state: WatchState, event: ReceiptJudged) -> WatchState:
@@ -190,7 +251,7 @@ def _receipt_judged(state: WatchState, event: ReceiptJudged) -> WatchState:
 
 
 def _with(state: WatchState, case: Case) -> WatchState:
-    return replace(state, cases={**state.cases, case.receipt: case})
+    return replace(state, cases={**state.cases, case.key: case})
 
 
 # ------------------------------------------------------------------------------ moves
@@ -200,17 +261,23 @@ def _with(state: WatchState, case: Case) -> WatchState:
 class Facts:
     """What the chain says about one case now; times are the chain's.
 
-    ``committed_at``: 0 when there is no usable commitment. ``line_end``: no game is opened after it.
-    ``bond``: wei that an opening needs; ``gas_price``: wei, for the budget.
+    ``committed_at``: 0 when there is no usable commitment. ``session_end``: no game is opened after it.
+    ``leaving``: the node asked for its stake back; ``gone``: it has none any more. ``covered``: gas of a game opened
+    now is paid back when the node is convicted. ``bond``: wei that an opening needs; ``top_up``: that the next pick
+    must bring, ``margin``: more of it, should the base fee rise meanwhile; ``gas_price``: wei, for the budget.
     """
 
     now: int
     convicted: bool
-    settled: bool
-    line_end: int
+    session_end: int
     committed_at: int
     bond: int
     gas_price: int
+    leaving: bool = False
+    gone: bool = False
+    covered: bool = True
+    top_up: int = 0
+    margin: int = 0
     game: GameRecord | None = None
 
 
@@ -221,14 +288,22 @@ class Commit:
 
 @dataclass(frozen=True)
 class Open:
-    """Open the game, or show the equivocation."""
+    """Open the game; ``only_covered``: or have it refused where it would not be."""
+
+    only_covered: bool = True
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show the two signatures that contradict each other."""
 
 
 @dataclass(frozen=True)
 class Play:
-    """It is our turn: answer what ``state`` asks."""
+    """It is our turn: answer what ``state`` asks, with ``top_up`` wei for the bond."""
 
     state: GameState
+    top_up: int = 0
 
 
 @dataclass(frozen=True)
@@ -256,22 +331,30 @@ class End:
     outcome: str
 
 
-Move = Commit | Open | Play | Timeout | Void | Wait | End
+Move = Commit | Open | Show | Play | Timeout | Void | Wait | End
 
 _FINAL = {
     GameState.CONVICTED: "convicted",
     GameState.ACQUITTED: "acquitted",
     GameState.VOID: "void",
 }
-
-
+#: Moves that are refused while the bond is too small; the others may be verdicts, which need none.
+_PICKS = (GameState.PICK_TENSOR, GameState.PICK_SUBTREE, GameState.PICK_LEAF)
+#: A void game that was not covered: half of its bond is gone.
+UNCOVERED_VOID = "void, not covered"
+#: What outcomes begin with that are our own decision.
+GIVEN_UP = "given up"
 _ELSEWHERE = "convicted elsewhere"
+
+
+def _outcome(game: GameRecord) -> str:
+    return UNCOVERED_VOID if game.state == GameState.VOID and not game.covered else _FINAL[game.state]
 
 
 def undone(case: Case, facts: Facts) -> bool:
     """Whether a re-organisation took back what ended ``case``."""
-    if case.outcome in _FINAL.values():
-        return facts.game is None or _FINAL.get(facts.game.state) != case.outcome
+    if case.outcome in (*_FINAL.values(), UNCOVERED_VOID):
+        return facts.game is None or not facts.game.state.final or _outcome(facts.game) != case.outcome
     return case.outcome == _ELSEWHERE and not facts.convicted
 
 
@@ -279,14 +362,18 @@ def next_move(case: Case, facts: Facts, budget: Budget, state: WatchState) -> Mo
     """What to do about ``case`` now."""
     if case.over:
         return End(case.outcome)
+    if case.kind in (EQUIVOCATION, CONTRADICTION):
+        return _to_show(case, facts, budget, state)
+    if case.kind != STEP:
+        return End(f"{GIVEN_UP}: no such game exists any more")
     if facts.game is not None:
-        return _in_game(facts.game, facts)
+        return _in_game(case, facts.game, facts, budget, state)
     return _before_game(case, facts, budget, state)
 
 
-def _in_game(game: GameRecord, facts: Facts) -> Move:
+def _in_game(case: Case, game: GameRecord, facts: Facts, budget: Budget, state: WatchState) -> Move:
     if game.state in _FINAL:
-        return End(_FINAL[game.state])
+        return End(_outcome(game))
     if facts.convicted:
         return Void()
     if facts.now > game.deadline:
@@ -294,21 +381,43 @@ def _in_game(game: GameRecord, facts: Facts) -> Move:
         return Timeout() if game.nodes_turn else Wait("our turn is over, the game is lost")
     if game.nodes_turn:
         return Wait(f"the node answers {game.state.name}", game.deadline + 1)
-    return Play(game.state)
+    # INVARIANT: a bond grows within the budget only, also where the game is lost without: the base fee may fall again.
+    beside = state.spending_beside(case, facts.gas_price)
+    spending, refusal = replace(beside, locked=beside.locked + game.bond), ""
+    for wei in (facts.top_up + facts.margin, facts.top_up):
+        refusal = budget.bond_refusal(wei, spending)
+        if not refusal:
+            return Play(game.state, wei)
+    return Wait(refusal) if game.state in _PICKS else Play(game.state)
+
+
+def _to_show(case: Case, facts: Facts, budget: Budget, state: WatchState) -> Move:
+    # INVARIANT: two signatures stay two signatures: no line's or session's end takes the accusation back.
+    if facts.convicted:
+        return End(_ELSEWHERE)
+    refusal = budget.refusal(0, SHOW_GAS * facts.gas_price, state.spending_beside(case, facts.gas_price))
+    return Wait(refusal) if refusal else _committed(facts, Show())
 
 
 def _before_game(case: Case, facts: Facts, budget: Budget, state: WatchState) -> Move:
     if facts.convicted:
         return End(_ELSEWHERE)
-    if facts.settled or facts.now > facts.line_end:
-        return End("too late: the node's line is over")
-    bond = 0 if case.kind == EQUIVOCATION else facts.bond
-    refusal = budget.refusal(bond, GAME_GAS * facts.gas_price, state.locked, state.spent)
+    if facts.gone:
+        return End("too late: the node's stake has left")
+    if facts.now > facts.session_end:
+        return End("too late: the session is over")
+    refusal = budget.refusal(facts.bond, GAME_GAS * facts.gas_price, state.spending_beside(case, facts.gas_price))
     if refusal:
         return Wait(refusal)
+    # INVARIANT: without cover half the bond is lost to a node that convicts itself: only where there is no other way.
+    if not facts.covered and not facts.leaving:
+        return Wait("as many games about the node are open as are covered; waiting for one to end")
+    return _committed(facts, Open(only_covered=facts.covered))
+
+
+def _committed(facts: Facts, move: Move) -> Move:
+    """``move`` once the commitment is ripe and while it is fresh."""
     age = facts.now - facts.committed_at
     if not facts.committed_at or age > COMMITMENT_LIFE:
         return Commit()
-    if age < 1:
-        return Wait("the commitment must be a block old")
-    return Open()
+    return move if age >= 1 else Wait("the commitment must be a block old")

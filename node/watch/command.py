@@ -31,8 +31,8 @@ def watch(
         list[Path] | None, typer.Option(help="Folder with model files; NEXUS_HOME/models by default. Repeatable.")
     ] = None,
     policy: Annotated[str, typer.Option(help="trust, sample=p (a share of the answers) or full.")] = "full",
-    bonds: Annotated[int, typer.Option(help="Wei that may be locked in open games.")] = 10**18,
-    fees: Annotated[int, typer.Option(help="Wei that may be spent on fees in all.")] = 10**18,
+    bonds: Annotated[int, typer.Option(help="Wei that bonds may ever take, locked or lost.")] = 10**18,
+    fees: Annotated[int, typer.Option(help="Wei that fees may ever take.")] = 10**18,
     reputation: Annotated[
         Path | None,
         typer.Option(help="File that tells your client about nodes; NEXUS_HOME/reputation.json by default."),

@@ -13,7 +13,7 @@ from nexus_chain.chain.dispute_game import GameOpening
 from nexus_chain.client.peer import SignedReceipt
 from nexus_chain.client.proof import InferenceProof
 from nexus_chain.client.verify import in_order, judge_receipts, recompute
-from nexus_chain.commitments.tensor import tensor_tree
+from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.disputes.trace import Sequence, Trace
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.engine.fast import Engine
@@ -23,26 +23,17 @@ from nexus_chain.market.documents import Receipt, TokenFeed, require_signer
 from nexus_chain.market.receipts import check_receipt
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
-from node.watch.cases import LINK, STEP
-
-
-@dataclass(frozen=True)
-class Accusation:
-    """A receipt that is wrong, and by which kind of game that is shown."""
-
-    signed: SignedReceipt
-    kind: str
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Receipts with whether their nodes did right, and whom to accuse of what.
+    """Receipts whose input is the program's, with whether their output is; of each liar the earliest wrong one.
 
-    ``complete``: about every usable receipt something could be said. Else the file was altered, or lacks documents.
+    ``complete``: that covers every usable receipt, and the file's own documents and tokens fit together.
     """
 
     verdicts: tuple[tuple[SignedReceipt, bool], ...]
-    accusations: tuple[Accusation, ...]
+    accusations: tuple[SignedReceipt, ...]
     complete: bool
 
     @property
@@ -53,38 +44,44 @@ class Judgement:
         return "right" if self.complete else "incomplete"
 
 
-def usable(proof: InferenceProof, receipt_keys: Mapping[str, str], signer: str) -> InferenceProof:
-    """The answer with those receipts that their nodes really signed, for this order, and the feeds that ``signer`` did.
+def signed_by_nodes(proof: InferenceProof, receipt_keys: Mapping[str, str]) -> InferenceProof:
+    """The answer with the receipts that their nodes really signed, by the registry's keys. Others accuse nobody."""
+    kept = tuple(signed for signed in proof.receipts if _is_signed(proof, *signed, receipt_keys[signed[0].node]))
+    return replace(proof, receipts=kept, receipt_keys=dict(receipt_keys))
 
-    ``signer`` is the session key on the chain. Others accuse nobody.
+
+def usable(proof: InferenceProof, signer: str) -> InferenceProof:
+    """The answer with the receipts that follow from its order, and the feeds that ``signer``, the session key, signed.
+
+    ``proof`` is ``signed_by_nodes``.
     """
-    kept = []
-    for receipt, signature in proof.receipts:
-        key = receipt_keys.get(receipt.node, receipt.node)
-        try:
-            check_receipt(
-                receipt,
-                signature,
-                proof.domain,
-                proof.order,
-                receipt_key=key,
-                prompt_length=proof.prompt_length,
-                audits=[audit for audit, _ in proof.audits],
-            )
-        except NexusError:
-            continue
-        if receipt.to_position < len(proof.tokens):
-            kept.append((receipt, signature))
-    feeds = tuple(signed for signed in proof.feeds if _is_signed(proof, *signed, signer))
-    return replace(proof, receipts=tuple(kept), feeds=feeds)
+    receipts = tuple(signed for signed in proof.receipts if _follows(proof, *signed))
+    feeds = tuple(
+        signed
+        for signed in proof.feeds
+        if signed[0].order_digest == proof.order_digest and _is_signed(proof, *signed, signer)
+    )
+    return replace(proof, receipts=receipts, feeds=feeds)
 
 
-def _is_signed(proof: InferenceProof, feed: TokenFeed, signature: bytes, signer: str) -> bool:
+def _follows(proof: InferenceProof, receipt: Receipt, signature: bytes) -> bool:
+    key, given = proof.receipt_keys[receipt.node], proof.prompt_length
+    bought = [audit for audit, _ in proof.audits]
     try:
-        require_signer(feed, signature, proof.domain, signer)
+        check_receipt(
+            receipt, signature, proof.domain, proof.order, receipt_key=key, prompt_length=given, audits=bought
+        )
     except NexusError:
         return False
-    return feed.order_digest == proof.order_digest
+    return receipt.to_position < len(proof.tokens)
+
+
+def _is_signed(proof: InferenceProof, document: Receipt | TokenFeed, signature: bytes, signer: str) -> bool:
+    try:
+        require_signer(document, signature, proof.domain, signer)
+    except NexusError:
+        return False
+    return True
 
 
 def identity_of(proof: InferenceProof) -> bytes:
@@ -99,35 +96,37 @@ def identity_of(proof: InferenceProof) -> bytes:
 
 def judge(proof: InferenceProof, model: IntegerModel) -> Judgement:
     """Recompute an answer whose receipts are ``usable``. Raises ModelFilesError."""
+    # INVARIANT: how much of the tokens was given is what the session key ordered, not what the file says: it decides
+    # which tokens the program samples, so an honest receipt looks wrong under another length.
+    if _token_root(proof, proof.prompt_length) != proof.order.prompt_root:
+        return Judgement((), (), complete=False)
     verdicts: list[tuple[SignedReceipt, bool]] = []
-    accused: dict[str, Accusation] = {}
-    receipts = in_order(proof.receipts)
+    accused: dict[str, SignedReceipt] = {}
+    receipts, found = in_order(proof.receipts), recompute(proof, model)
     # INVARIANT: a verdict belongs to the receipt it was found for: a node may have signed several for one place.
-    for signed, fragment in zip(receipts, judge_receipts(proof, recompute(proof, model)), strict=True):
-        handed = _handed(proof, signed[0])
-        # A node that worked honestly on what a liar handed it did nothing wrong.
-        if fragment.verified or (not fragment.to_blame and signed[0].in_root in handed):
-            verdicts.append((signed, True))
-        elif fragment.to_blame or handed:
-            verdicts.append((signed, False))
+    for signed, fragment in zip(receipts, judge_receipts(proof, found), strict=True):
+        # INVARIANT: an input that the file does not explain says nothing. Whoever made the file chose its tokens and
+        # feeds, and the node may have been handed others: only an output that its own input does not give is a lie.
+        if not fragment.verified and not fragment.to_blame:
+            continue
+        verdicts.append((signed, fragment.verified))
+        if fragment.to_blame:
             # The earliest wrong chunk has the smallest trace, and a stake is taken once.
-            accused.setdefault(signed[0].node, Accusation(signed, STEP if fragment.to_blame else LINK))
-    complete = 0 < len(verdicts) == len(receipts)
+            accused.setdefault(signed[0].node, signed)
+    complete = 0 < len(verdicts) == len(receipts) and _consistent(proof)
     return Judgement(tuple(verdicts), tuple(accused.values()), complete)
 
 
-def _handed(proof: InferenceProof, receipt: Receipt) -> set[bytes]:
-    """Roots of the rows that were handed to the receipt's node, by the documents in the file.
+def _consistent(proof: InferenceProof) -> bool:
+    """Whether feeds and last receipts are over the tokens in the file."""
+    last = len(proof.order.asks) - 1
+    fed = {(feed.to_position, feed.root) for feed, _ in proof.feeds}
+    handed_out = {(r.to_position + 1, r.out_root) for r, _ in proof.receipts if r.segment == last}
+    return all(to <= len(proof.tokens) and root == _token_root(proof, to) for to, root in fed | handed_out)
 
-    INVARIANT: what a file leaves out accuses nobody. The node may hold the document that vouches for its rows; a
-    link game on an incomplete file is then lost, bond and all, and whoever made the file so wins from it.
-    """
-    if receipt.segment == 0 and receipt.to_position == proof.prompt_length:
-        return {proof.order.prompt_root}
-    if receipt.segment == 0:
-        return {feed.root for feed, _ in proof.feeds if feed.to_position == receipt.to_position}
-    before = (receipt.segment - 1, receipt.to_position)
-    return {other.out_root for other, _ in proof.receipts if (other.segment, other.to_position) == before}
+
+def _token_root(proof: InferenceProof, to: int) -> bytes:
+    return commit(torch.tensor(proof.tokens[:to], dtype=torch.int32), proof.order.salt)
 
 
 def claim_of(receipt: Receipt) -> bytes:
@@ -182,8 +181,8 @@ class Evidence:
         """The right tensor roots."""
         return self.trace.roots()
 
-    def opening(self, salt: bytes) -> GameOpening:
-        """What the game is opened with; ``salt`` is the commitment's."""
+    def opening(self, salt: bytes, *, only_covered: bool) -> GameOpening:
+        """What the game is opened with; ``salt`` is the commitment's; ``only_covered``: else it is refused."""
         return GameOpening(
             order=self.proof.order,
             order_signature=self.proof.order_signature,
@@ -192,4 +191,5 @@ class Evidence:
             prompt_length=self.proof.prompt_length,
             prompt_tree=tensor_tree(self.prompt).root(),
             salt=salt,
+            only_covered=only_covered,
         )

@@ -12,6 +12,7 @@ from node.watch.cases import (
     GameFound,
     MoveMined,
     ReceiptJudged,
+    TraceSeen,
     WatchEvent,
     WatchState,
     transition,
@@ -20,7 +21,7 @@ from node.write_ahead_log import EventLog
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (AnswerJudged, ReceiptJudged, CaseOpened, GameFound, MoveMined, CaseEnded, CaseReopened)
+    for kind in (AnswerJudged, ReceiptJudged, CaseOpened, GameFound, MoveMined, CaseEnded, CaseReopened, TraceSeen)
 }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_chain.chain.bound import ChainEvent
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.disputes import challenger, defender
+from nexus_chain.disputes.trace import trace_root
 from nexus_chain.disputes.witnesses import WitnessBuilder
 from node.errors import GameDataError
 from node.watch.evidence import Evidence
@@ -18,30 +20,40 @@ class Player:
     def __init__(self, disputes: DisputeGame, from_block: int) -> None:
         self._disputes, self._from_block = disputes, from_block
 
-    def play(self, number: int, game: GameRecord, evidence: Evidence) -> tuple[str, Mined]:
+    def play(self, number: int, game: GameRecord, evidence: Evidence, top_up: int = 0) -> tuple[str, Mined]:
         """Make the move that ``game.state`` asks of the challenger; its name and transaction.
 
-        Raises NothingToDisputeError when the node's data turns out to be right.
+        A pick brings ``top_up`` wei for the bond. Raises NothingToDisputeError when the node's data turns out right.
         """
-        disputes, trace = self._disputes, evidence.trace
+        disputes, trace, roots = self._disputes, evidence.trace, self._trace_roots(evidence)
+        # INVARIANT: a pick names the trace it was made from: after a re-organisation it must not be one about another.
+        named = trace_root(roots)
         match game.state:
             case GameState.PICK_TENSOR:
-                tensor = challenger.pick_tensor(self._trace_roots(evidence), evidence.roots)
-                return f"pick tensor {trace.layout.tensor(tensor).name}", disputes.pick_tensor(number, tensor)
+                tensor = challenger.pick_tensor(roots, evidence.roots)
+                name = trace.layout.tensor(tensor).name
+                return f"pick tensor {name}", disputes.pick_tensor(number, tensor, named, value=top_up)
             case GameState.PICK_SUBTREE:
                 subtree = challenger.pick_subtree(self._rows(evidence, game), trace, game.tensor)
-                return f"pick subtree {subtree}", disputes.pick_subtree(number, subtree)
+                return f"pick subtree {subtree}", disputes.pick_subtree(number, subtree, named, value=top_up)
             case GameState.PICK_LEAF:
                 leaf = self._leaf(evidence, game)
-                return f"pick leaf {leaf}", disputes.pick_leaf(number, leaf)
+                return f"pick leaf {leaf}", disputes.pick_leaf(number, leaf, named, value=top_up)
             case GameState.CONVICT:
-                return self._convict(number, game, evidence)
+                return self._convict(number, game, evidence, top_up)
             case GameState.CONVICT_SCORES:
                 return "convict", disputes.convict(number, self._score_witness(game, evidence))
             case _:
                 raise GameDataError(
                     f"game {number} asks {game.state.name} of the challenger", advice="Update this program."
                 )
+
+    def signed_trace(self, evidence: Evidence) -> tuple[bytes, bytes] | None:
+        """Root and signature of the trace that the node posted; None where the transaction does not show them."""
+        posting = self._posting("TracePosted", {"receipt": evidence.digest})
+        signature = self._disputes.trace_signature(posting.transaction)
+        root = trace_root([bytes(entry) for entry in posting.arguments["tensorRoots"]])
+        return (root, signature) if signature is not None else None
 
     def _leaf(self, evidence: Evidence, game: GameRecord) -> int:
         hashes = self._rows(evidence, game)
@@ -53,12 +65,13 @@ class Player:
             first = game.subtree * defender.SUBTREE
         return challenger.pick_leaf(hashes, evidence.trace, game.tensor, first)
 
-    def _convict(self, number: int, game: GameRecord, evidence: Evidence) -> tuple[str, Mined]:
+    def _convict(self, number: int, game: GameRecord, evidence: Evidence, top_up: int) -> tuple[str, Mined]:
         data = self._bytes(evidence, game)
         element = challenger.pick_element(data, evidence.trace, game.tensor, game.leaf)
         op = evidence.trace.layout.tensor(game.tensor).op
         if op is not None and op.kind == "attention":
-            return f"pick element {element}", self._disputes.pick_element(number, element)
+            named = trace_root(self._trace_roots(evidence))
+            return f"pick element {element}", self._disputes.pick_element(number, element, named, value=top_up)
         witness = self._builder(evidence).witness(game.tensor, game.leaf, data, element)
         return "convict", self._disputes.convict(number, witness.encoded())
 
@@ -97,9 +110,12 @@ class Player:
         return bytes(self._posted("BytesPosted", where)["data"])
 
     def _posted(self, event: str, where: dict[str, Any]) -> dict[str, Any]:
+        return self._posting(event, where).arguments
+
+    def _posting(self, event: str, where: dict[str, Any]) -> ChainEvent:
         # The first posting binds the node; there is none after it.
         for found in self._disputes.events(event, self._from_block, where=where):
-            return found.arguments
+            return found
         raise self._missing(event)
 
     @staticmethod

@@ -27,20 +27,45 @@ def parse_policy(text: str) -> float:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What may be at stake at once, and spent in all; wei.
+class Spending:
+    """Where a watcher's money went so far, wei.
 
-    ``bonds``: locked in open games; ``fees``: transaction fees over the watcher's life. Both are checked
-    before a game is opened, never in the middle of one: giving up then would lose the bond.
+    ``locked``: bonds in open games; ``lost``: bonds that did not come back, over the watcher's life;
+    ``fees``: paid for transactions over its life; ``reserved``: fees that open games may still take.
+    """
+
+    locked: int = 0
+    lost: int = 0
+    fees: int = 0
+    reserved: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a watcher may ever lose, wei: ``bonds`` locked or lost, ``fees`` of transactions.
+
+    Both count over the watcher's life: what a stranger's file made it lose never comes back. They are checked
+    before a game is opened and before a bond is raised, never before any other move: giving up loses the bond.
     """
 
     bonds: int
     fees: int
 
-    def refusal(self, bond: int, fee: int, locked: int, spent: int) -> str:
-        """Why a game with ``bond`` that may cost ``fee`` is not opened now; empty when it is."""
-        if locked + bond > self.bonds:
-            return f"the bond of {bond} wei and {locked} wei in open games exceed the budget of {self.bonds} wei"
-        if spent + fee > self.fees:
-            return f"fees of up to {fee} wei and {spent} wei spent exceed the budget of {self.fees} wei"
+    def refusal(self, bond: int, fee: int, spending: Spending) -> str:
+        """Why nothing is begun that locks ``bond`` and may cost ``fee``; empty when it is."""
+        needed = spending.fees + spending.reserved + fee
+        if needed > self.fees:
+            return (
+                f"the budget for fees is used up: {fee} wei more beside {spending.fees} wei spent and "
+                f"{spending.reserved} wei reserved for open games exceed {self.fees} wei"
+            )
+        return self.bond_refusal(bond, spending)
+
+    def bond_refusal(self, bond: int, spending: Spending) -> str:
+        """Why ``bond`` more wei are not locked; empty when they are."""
+        if bond and spending.locked + spending.lost + bond > self.bonds:
+            return (
+                f"the budget for bonds is used up: {bond} wei more beside {spending.locked} wei in open games and "
+                f"{spending.lost} wei lost exceed {self.bonds} wei"
+            )
         return ""

@@ -16,6 +16,7 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
+from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.client.model_files import find_model_files
 from nexus_chain.client.peer import SignedReceipt
@@ -24,6 +25,7 @@ from nexus_chain.client.reputation_file import save_reputation
 from nexus_chain.client.verify import AuditLevel
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
+from nexus_chain.market.documents import Trace as TraceDocument
 from nexus_chain.market.documents import require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
@@ -32,8 +34,10 @@ from node.chain_view import ChainView
 from node.errors import GameDataError
 from node.watch.cases import (
     CONFIRMATIONS,
+    CONTRADICTION,
     EQUIVOCATION,
-    LINK,
+    GIVEN_UP,
+    STEP,
     AnswerJudged,
     Case,
     CaseEnded,
@@ -48,13 +52,16 @@ from node.watch.cases import (
     Open,
     Play,
     ReceiptJudged,
+    Show,
     Timeout,
+    TraceSeen,
     Void,
     Wait,
+    key_of,
     next_move,
     undone,
 )
-from node.watch.evidence import Evidence, claim_of, identity_of, judge, usable
+from node.watch.evidence import Evidence, claim_of, identity_of, judge, signed_by_nodes, usable
 from node.watch.log import CaseBook
 from node.watch.player import Player
 from node.watch.policy import Budget
@@ -179,14 +186,15 @@ class Watcher:
         signer = self._contracts.market.session_of(order.session).signer
         require_signer(order, proof.order_signature, proof.domain, signer)
         nodes = {receipt.node for receipt, _ in proof.receipts}
-        proof = usable(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes}, signer)
+        proof = signed_by_nodes(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes})
         said = self._equivocations(proof)
+        proof = usable(proof, signer)
         if not self._settings.level.recompute():
             self.book.write(AnswerJudged(digest, "unchecked"))
             return said
         found = judge(proof, self._model(order.model_version))
-        for accusation in found.accusations:
-            said += self._accuse(proof, accusation.signed, accusation.kind)
+        for signed in found.accusations:
+            said += self._accuse(proof, signed, STEP)
         self._remember(found.verdicts)
         self.book.write(AnswerJudged(digest, found.word))
         said += self._compromised(found.verdicts)
@@ -225,10 +233,10 @@ class Watcher:
 
     def _accuse(self, proof: InferenceProof, signed: SignedReceipt, kind: str, other: bytes = b"") -> list[str]:
         receipt, digest = signed[0], signed[0].digest(proof.domain)
-        if digest in self.book.state.cases:
+        if key_of(kind, digest) in self.book.state.cases:
             return []
         # The evidence must outlive the user's folder: a game lasts for days.
-        kept = proof.save(self._settings.data / "evidence" / f"{digest.hex()}.json")
+        kept = proof.save(self._settings.data / "evidence" / f"{key_of(kind, digest).hex()}.json")
         self.book.write(
             CaseOpened(
                 digest,
@@ -241,7 +249,7 @@ class Watcher:
                 other,
             )
         )
-        return [f"{receipt.node} signed a wrong result for positions up to {receipt.to_position}: {kind} game"]
+        return [f"{receipt.node} is accused for positions up to {receipt.to_position}: {kind}"]
 
     def _model(self, version: bytes) -> IntegerModel:
         if version not in self._models:
@@ -253,20 +261,27 @@ class Watcher:
 
     def _advance(self, case: Case) -> list[str]:
         number, game = self._game_of(case)
-        if game is not None and number != case.game:
-            self.book.write(GameFound(case.receipt, number, game.bond))
-            case = self.book.state.cases[case.receipt]
-        move = next_move(case, self._facts(case, game), self._settings.budget, self.book.state)
-        return self._make(case, number, game, move)
+        # Of a game that is over the chain no longer says what its bond was.
+        if game is not None and (number != case.game or game.bond > case.bond):
+            self.book.write(GameFound(case.key, number, game.bond or case.bond))
+            case = self.book.state.cases[case.key]
+        move = next_move(case, self._facts(case, number, game), self._settings.budget, self.book.state)
+        try:
+            return self._make(case, number, game, move)
+        except TransactionError as error:
+            # INVARIANT: what a transaction cost counts, also where somebody saw to it that it failed.
+            if error.fee:
+                self.book.write(MoveMined(case.key, "failed", "", 0, error.fee))
+            raise
 
     def _look_back(self, case: Case) -> list[str]:
         """Take a case up again whose verdict is no longer on the chain."""
         if not case.ended_at or self._head() > case.ended_at + CONFIRMATIONS:
             return []
-        _, game = self._game_of(case)
-        if not undone(case, self._facts(case, game)):
+        number, game = self._game_of(case)
+        if not undone(case, self._facts(case, number, game)):
             return []
-        self.book.write(CaseReopened(case.receipt))
+        self.book.write(CaseReopened(case.key))
         return [f"{case.node}: {case.outcome} no longer, a re-organisation took it back"]
 
     def _head(self) -> int:
@@ -286,83 +301,127 @@ class Watcher:
         ]
         return (ours[-1], self._disputes.game_of(ours[-1])) if ours else (0, None)
 
-    def _facts(self, case: Case, game: GameRecord | None) -> Facts:
-        market, commitment = self._contracts.market, commitment_of(case.receipt, self._address, case.salt)
-        line = market.line_of(case.session, case.node)
+    def _facts(self, case: Case, number: int, game: GameRecord | None) -> Facts:
+        disputes, record = self._disputes, self._contracts.nodes.node(case.node)
+        # A move made now lands in a block that is later than the latest one, on a quiet chain too.
+        now = max(self._view.look_at_clock(), self._contracts.market.now() + 1)
+        top_up, margin = self._top_up(number, game)
         return Facts(
-            # A move made now lands in a block that is later than the latest one, on a quiet chain too.
-            now=max(self._view.look_at_clock(), market.now() + 1),
-            convicted=self._contracts.nodes.is_convicted(case.node),
-            settled=line.settled,
-            line_end=line.end,
-            committed_at=self._disputes.committed_at(self._address, commitment),
-            # The bond follows the base fee, which grows by an eighth a block at most.
-            bond=self._disputes.bond_now() * 5 // 4,
+            now=now,
+            convicted=record.convicted,
+            # Two signatures do not depend on a session, nor on the chain's still knowing it.
+            session_end=self._view.session_end(case.session) if case.kind == STEP else 0,
+            committed_at=disputes.committed_at(self._address, self._commitment(case)),
+            bond=self._bond(),
             gas_price=self._gas_price(),
+            leaving=record.unbondable_after != 0,
+            gone=record.stake == 0 or 0 < record.unbondable_after < now,
+            covered=disputes.covered_now(case.node),
+            top_up=top_up,
+            margin=margin,
             game=game,
         )
+
+    def _top_up(self, number: int, game: GameRecord | None) -> tuple[int, int]:
+        """Wei that our next pick must bring, and that it had better bring beside."""
+        if game is None or game.state.final or game.nodes_turn:
+            return 0, 0
+        needed, bond = self._disputes.top_up(number), self._disputes.bond_now()
+        # A block or two later the bond may be too small, which would cost the gas of a refused pick.
+        short = game.bond + needed < bond * 9 // 8
+        return needed, bond * 5 // 4 - game.bond - needed if short else 0
+
+    def _commitment(self, case: Case) -> bytes:
+        """What is committed for a case: to the receipt, or to the first of two traces."""
+        digest = case.receipt
+        if case.kind == CONTRADICTION:
+            root, _ = self.book.state.traces[case.receipt]
+            digest = TraceDocument(case.receipt, root).digest(self._contracts.domain)
+        return commitment_of(digest, self._address, case.salt)
+
+    def _bond(self) -> int:
+        """What an opening brings: the base fee grows by an eighth a block at most."""
+        return self._disputes.bond_now() * 5 // 4
 
     def _make(self, case: Case, number: int, game: GameRecord | None, move: Move) -> list[str]:
         match move:
             case Wait():
                 return self._once(case, move.reason)
             case End():
-                self.book.write(CaseEnded(case.receipt, move.outcome, self._head()))
-                self._evidence.pop(case.receipt, None)
+                self.book.write(CaseEnded(case.key, move.outcome, self._head()))
+                self._evidence.pop(case.key, None)
                 return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
             case Commit():
-                commitment = commitment_of(case.receipt, self._address, case.salt)
-                return self._mined(case, "commit", self._disputes.commit(commitment))
+                return self._mined(case, "commit", self._disputes.commit(self._commitment(case)))
             case Open():
-                return self._open(case)
+                return self._open(case, move)
+            case Show():
+                return self._show(case)
             case Timeout():
                 return self._mined(case, "timeout", self._disputes.timeout(number))
             case Void():
                 return self._mined(case, "void", self._disputes.void(number))
             case Play():
-                return self._play(case, number, game)
+                return self._play(case, number, game, move)
 
     def _once(self, case: Case, reason: str) -> list[str]:
-        if self._said.get(case.receipt) == reason:
+        what = reason.partition(":")[0]  # the amounts that follow are others every round
+        if self._said.get(case.key) == what:
             return []
-        self._said[case.receipt] = reason
+        self._said[case.key] = what
         return [f"{case.node}: {reason}"]
 
-    def _open(self, case: Case) -> list[str]:
-        evidence = self._evidence_of(case)
-        if case.kind == EQUIVOCATION:
-            first = self._kept_receipts(evidence.proof)[case.other]
-            # The commitment names the first receipt of the two.
-            mined = self._disputes.equivocate(*evidence.signed, *first, case.salt)
-            return self._mined(case, "equivocate", mined)
-        bond = self._disputes.bond_now() * 5 // 4
-        send = self._disputes.open_link if case.kind == LINK else self._disputes.open_step
-        number, mined = send(evidence.opening(case.salt), bond=bond)
-        self.book.write(GameFound(case.receipt, number, bond))
-        return self._mined(case, f"open game {number}", mined)
+    def _open(self, case: Case, move: Open) -> list[str]:
+        opening, bond = self._evidence_of(case).opening(case.salt, only_covered=move.only_covered), self._bond()
+        number, mined = self._disputes.open_step(opening, bond=bond)
+        self.book.write(GameFound(case.key, number, bond))
+        how = "" if move.only_covered else ", not covered, as the node's stake is about to leave"
+        return self._mined(case, f"open game {number}{how}", mined)
 
-    def _play(self, case: Case, number: int, game: GameRecord | None) -> list[str]:
+    def _show(self, case: Case) -> list[str]:
+        if case.kind == CONTRADICTION:
+            first, second = self.book.state.traces[case.receipt], (case.other[:32], case.other[32:])
+            mined = self._disputes.contradict(case.node, case.receipt, first, second, case.salt)
+            return self._mined(case, "contradict", mined)
+        receipts = self._kept_receipts(InferenceProof.load(Path(case.answer)))
+        # The commitment names the first receipt of the two.
+        mined = self._disputes.equivocate(*receipts[case.receipt], *receipts[case.other], case.salt)
+        return self._mined(case, "equivocate", mined)
+
+    def _play(self, case: Case, number: int, game: GameRecord | None, move: Play) -> list[str]:
         if game is None:
             return []
+        said = self._note_trace(case)
         try:
-            return self._mined(case, *self._player.play(number, game, self._evidence_of(case)))
+            return said + self._mined(case, *self._player.play(number, game, self._evidence_of(case), move.top_up))
         except NothingToDisputeError as error:
             log.error("game %d cannot be won: %s", number, error)
-            self.book.write(CaseEnded(case.receipt, "given up: the node's trace is right", self._head()))
-            return [f"{case.node}: its published trace is right"]
+            self.book.write(CaseEnded(case.key, f"{GIVEN_UP}: the node's trace is right", self._head()))
+            return [*said, f"{case.node}: its published trace is right"]
+
+    def _note_trace(self, case: Case) -> list[str]:
+        """Remember the trace that the node posted; accuse it where it posted another one before a re-organisation."""
+        evidence, known = self._evidence_of(case), self.book.state.traces.get(case.receipt)
+        posted = self._player.signed_trace(evidence)
+        if posted is None or (known is not None and known[0] == posted[0]):
+            return []
+        if known is None:
+            self.book.write(TraceSeen(case.receipt, *posted))
+            return []
+        return self._accuse(evidence.proof, evidence.signed, CONTRADICTION, b"".join(posted))
 
     def _mined(self, case: Case, move: str, mined: Mined) -> list[str]:
-        self.book.write(MoveMined(case.receipt, move, mined.hash, mined.gas, mined.fee))
+        self.book.write(MoveMined(case.key, move, mined.hash, mined.gas, mined.fee))
         return [f"{move}: {mined.gas} gas"]
 
     def _evidence_of(self, case: Case) -> Evidence:
-        if case.receipt not in self._evidence:
+        if case.key not in self._evidence:
             proof = InferenceProof.load(Path(case.answer))
             signed = self._kept_receipts(proof).get(case.receipt)
             if signed is None:
                 raise GameDataError(f"{case.answer} lacks the receipt", advice="Restore the watcher's data folder.")
-            self._evidence[case.receipt] = Evidence(proof, signed, self._model(proof.order.model_version))
-        return self._evidence[case.receipt]
+            self._evidence[case.key] = Evidence(proof, signed, self._model(proof.order.model_version))
+        return self._evidence[case.key]
 
     # -------------------------------------------------------------- reporting
 
@@ -374,6 +433,7 @@ class Watcher:
             "answers": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
             "spent_wei": state.spent,
             "locked_wei": state.locked,
+            "lost_wei": state.lost,
             "reputation": {node: state.book.of(node) for node in state.book.records},
             "cases": [
                 {

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from network import PRICE, ROOT
+from torch import Tensor
 from web3.types import RPCEndpoint
 
 from nexus_chain.chain.contracts import Contracts
@@ -35,6 +36,9 @@ from nexus_chain.program import IntegerModel, Sampling
 from node.chain_view import ChainView
 from node.defence import Defence, Disputed
 from node.serving import Identity
+from node.state import OrderState
+from node.state import SignedReceipt as SignedReceiptRecord
+from node.traces import TraceStore
 from node.watch.cases import STEP, CaseOpened
 from node.watch.evidence import Evidence
 from node.watch.policy import Budget
@@ -42,26 +46,46 @@ from node.watch.watcher import Watcher, WatchSettings
 
 ETHER = 10**18
 SALT = bytes(range(32))
+RICH = Budget(ETHER, ETHER)
 
 
 class Cornered(Defence):
-    """The node's defender; its trace of the only receipt is given."""
+    """The node's defender; its trace of the only receipt is given, and ``runs`` counts how often that was run."""
 
-    def __init__(self, contracts: Contracts, identity: Identity, posted: StoredTrace, about: Disputed) -> None:
+    def __init__(
+        self, contracts: Contracts, identity: Identity, posted: StoredTrace, about: Disputed, traces: Path
+    ) -> None:
         layout, weights = posted.layout, about.known.weights  # type: ignore[attr-defined]
         block: Any = SimpleNamespace(
             program=layout.program, weights=weights, layer_start=layout.start, layer_end=layout.end
         )
         nothing: Any = None
         view = ChainView(contracts, identity.address)
-        super().__init__(contracts, contracts.disputes, identity, nothing, nothing, block, view)
-        self._posted, self._about = posted, about
+        store = TraceStore(traces, 1 << 30)
+        super().__init__(contracts, contracts.disputes, identity, nothing, nothing, block, view, store)
+        self._posted, self._about, self.runs = posted, about, 0
 
     def _disputed(self, digest: bytes) -> Disputed:
         return self._about
 
-    def _recompute(self, about: Disputed) -> Trace:
-        return self._posted
+    def _known_receipt(self, digest: bytes) -> tuple[OrderState, SignedReceiptRecord] | None:
+        known: Any = (self._about.known, None)
+        return known
+
+    def _source(self, about: Disputed) -> Trace:
+        return CountedTrace(self._posted, self)
+
+
+class CountedTrace(StoredTrace):
+    """Tells the defender whenever it is run."""
+
+    def __init__(self, posted: StoredTrace, defence: Cornered) -> None:
+        super().__init__(posted.layout, posted.tensors, posted.sequence)
+        self._defence = defence
+
+    def stream(self) -> Iterator[Tensor]:
+        self._defence.runs += 1
+        return super().stream()
 
 
 @dataclass
@@ -87,6 +111,11 @@ class Courtroom:
         tokens = torch.randint(0, self.model.program.shape.vocab, (positions,), generator=generator, dtype=torch.int32)
         sequence = Sequence(tokens, tokens[:prompt], Sampling(), SALT)
         return StoredTrace.of(Trace(self.model.program, self.model.weights, (0, self._layers), sequence))
+
+    @property
+    def owner(self) -> str:
+        """The user's wallet."""
+        return self.user.sender.wallet.address  # type: ignore[union-attr]
 
     @property
     def _layers(self) -> int:
@@ -115,18 +144,18 @@ class Courtroom:
         prompt, keys = len(posted.sequence.prompt), {receipts[0][0].node: self.key.address}
         return InferenceProof(self.user.domain, *order, self.signer.address, prompt, tokens, receipts, (), keys)
 
-    def defence(self, order: Order, receipt: Receipt, posted: StoredTrace) -> Cornered:
-        known: Any = SimpleNamespace(weights=self.model.weights, predecessors=())
+    def defence(self, order: Order, receipt: Receipt, posted: StoredTrace, traces: str = "traces") -> Cornered:
+        known: Any = SimpleNamespace(weights=self.model.weights)
         identity = Identity(self.node.sender.wallet.address, self.key)  # type: ignore[union-attr]
-        return Cornered(self.node, identity, posted, Disputed(known, order, receipt))
+        return Cornered(self.node, identity, posted, Disputed(known, order, receipt), self.folder / traces)
 
-    def watcher(self, level: AuditLevel = FULL) -> Watcher:
+    def watcher(self, level: AuditLevel = FULL, budget: Budget = RICH) -> Watcher:
         settings = WatchSettings(
             self.folder / "watch",
             (self.folder / "answers",),
             (),
             level,
-            Budget(ETHER, ETHER),
+            budget,
             self.folder / "reputation.json",
         )
         wallet = self.finder.sender.wallet.address  # type: ignore[union-attr]
@@ -134,9 +163,9 @@ class Courtroom:
         made._models[self.version] = self.model  # there are no model files with a tokenizer here
         return made
 
-    def accuse(self, proof: InferenceProof) -> tuple[Watcher, Evidence]:
+    def accuse(self, proof: InferenceProof, budget: Budget = RICH) -> tuple[Watcher, Evidence]:
         """A watcher that has decided on a step game about the file's receipt."""
-        evidence, watcher = Evidence(proof, proof.receipts[0], self.model), self.watcher()
+        evidence, watcher = Evidence(proof, proof.receipts[0], self.model), self.watcher(budget=budget)
         path = proof.save(self.folder / "watch" / "evidence" / "case.json")
         place = evidence.digest, proof.order_digest, evidence.receipt.node, proof.order.session
         watcher.book.write(CaseOpened(*place, STEP, str(path), bytes([7]) * 32))

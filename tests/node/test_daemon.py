@@ -162,6 +162,7 @@ def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
         status = json.loads(node.run("status", "--json").stdout)
         assert status["unposted_wei"] >= 25 * PRICE
         assert (status["running"], status["registered"]) == (False, True)
+        assert (status["open_games"], status["answers_wei"], "warning" in status) == (0, 0, False)
         node.start()
     assert client.connect() == [12, 12]
     again = client.feed(10, client.sequence[10:12])

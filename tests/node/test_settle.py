@@ -20,6 +20,7 @@ from node.errors import SessionNotOpenError
 from node.ledger import Ledger
 from node.settle import Settler
 from node.state import SessionObserved, Terms, VoucherReceived
+from node.traces import TraceStore
 from node.write_ahead_log import WriteAheadLog
 
 DOMAIN = Domain(31337, "0x" + "11" * 20)
@@ -90,7 +91,7 @@ class Chain:
 
 @pytest.fixture
 def chain() -> Chain:
-    facts = SessionObserved(b"", address_of(KEY), 1000, 1060, False, 300, 0, False)
+    facts = SessionObserved(b"", address_of(KEY), 1000, 1060, False, 300, 0, False, 1060)
     return Chain(sessions={session: replace(facts, session=session) for session in SESSIONS})
 
 
@@ -171,12 +172,13 @@ def test_a_look_at_a_quiet_chain_is_one_request_and_what_is_due_is_done(chain: C
     assert "balance" in chain.asked
 
 
-def test_games_are_looked_for_some_times_up_to_the_same_head(chain: Chain, ledger: Ledger) -> None:
+def test_games_are_looked_for_some_times_up_to_the_same_head(chain: Chain, ledger: Ledger, tmp_path: Path) -> None:
     nodes = SimpleNamespace(node=lambda address: SimpleNamespace(open_games=0))
     contracts = SimpleNamespace(deployment=SimpleNamespace(block=0), nodes=nodes)
     identity = SimpleNamespace(address=NODE)
     block = SimpleNamespace(program=None, weights=None)
-    defence = Defence(contracts, chain, identity, ledger, None, block, cast(ChainView, chain))  # type: ignore[arg-type]
+    traces = TraceStore(tmp_path / "traces", 0)
+    defence = Defence(contracts, chain, identity, ledger, None, block, cast(ChainView, chain), traces)  # type: ignore[arg-type]
     for _ in range(6):
         defence.round()
     assert chain.asked == ["GameOpened"] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import json
 import tempfile
 from dataclasses import replace
@@ -25,6 +26,7 @@ from node.state import (
     NodeState,
     OrderReceived,
     PostVoucher,
+    PredecessorKept,
     ReceiptSigned,
     RowsDiscarded,
     RowsReceived,
@@ -47,7 +49,7 @@ ORDERS = [bytes([n]) * 32 for n in (11, 12, 13)]
 
 def observed(session: bytes = SESSIONS[0], **changes: object) -> SessionObserved:
     facts = {"signer": "0x" + "22" * 20, "expiry": 1000, "end": 1060, "closing": False, "cap": 300}
-    facts |= {"posted": 0, "settled": False}
+    facts |= {"posted": 0, "settled": False, "session_end": 1060}
     return SessionObserved(session=session, **{**facts, **changes})  # type: ignore[arg-type]
 
 
@@ -265,6 +267,47 @@ def test_rows_are_kept_until_nobody_can_dispute_them() -> None:
     state = transition(state, SessionForgotten(SESSIONS[0]))[0]
     assert not state.sessions
     assert not state.orders
+
+
+@pytest.mark.parametrize("end", [100, 1060])
+def test_a_line_that_ended_early_keeps_its_rows_until_the_sessions_end(end: int) -> None:
+    """The node closed its line, or somebody settled it: games can be opened until the session's own end."""
+    closed = {"end": end, "closing": True, "posted": 50, "settled": True}
+    state = after(observed(), voucher(50), order(), observed(**closed))
+    assert due(state, 1160) == ()
+    assert due(state, 1161) == (ForgetSession(SESSIONS[0], (ORDERS[0],)),)
+
+
+def test_a_closed_session_keeps_its_rows_no_longer_than_it_can_be_disputed() -> None:
+    state = after(
+        observed(), voucher(50), order(), observed(end=400, closing=True, posted=50, settled=True, session_end=400)
+    )
+    assert due(state, 500) == ()
+    assert due(state, 501) == (ForgetSession(SESSIONS[0], (ORDERS[0],)),)
+
+
+def test_rows_of_a_session_whose_end_is_not_known_are_kept() -> None:
+    """A log of before does not tell the end; the first look at the chain does."""
+    state = after(observed(session_end=0), voucher(50), order(), observed(posted=50, settled=True, session_end=0))
+    assert due(state, 10**9) == ()
+    state = after(observed(session_end=0), voucher(50), order(), observed(posted=50, settled=True))
+    assert due(state, 1161) == (ForgetSession(SESSIONS[0], (ORDERS[0],)),)
+
+
+def test_a_log_of_before_is_read(tmp_path: Path) -> None:
+    """Its sessions have no end of their own, and it kept documents that nothing asks for any more."""
+    path = tmp_path / "events.sqlite"
+    old = encode(observed()).replace(',"session_end":1060', "")
+    assert "session_end" not in old
+    kept = encode(PredecessorKept(ORDERS[0], 4, "{}", b"s"))
+    events = [("SessionObserved", old), ("VoucherReceived", encode(voucher(100))), ("OrderReceived", encode(order()))]
+    WriteAheadLog(path).close()
+    with sqlite3.connect(path) as database:
+        rows = [*events, ("PredecessorKept", kept), ("ReceiptSigned", encode(receipt(4)))]
+        database.executemany("INSERT INTO event (kind, body) VALUES (?, ?)", rows)
+    ledger = Ledger(WriteAheadLog(path), TERMS)
+    assert ledger.state == after(observed(session_end=0), voucher(100), order(), receipt(4))
+    ledger.close()
 
 
 def test_before_sleeping_every_better_voucher_is_posted() -> None:

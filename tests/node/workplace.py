@@ -55,7 +55,9 @@ class Facts:
         if session != SESSION:
             raise SessionNotOpenError("the chain knows no such session", advice="Open it.")
         expiry = self.time + self.lifetime
-        return SessionObserved(SESSION, self.user.address, expiry, expiry + 60, self.closing, self.cap, 0, False)
+        return SessionObserved(
+            SESSION, self.user.address, expiry, expiry + 60, self.closing, self.cap, 0, False, expiry + 60
+        )
 
     def is_allotted(self, session: bytes, node: str) -> bool:
         return session == SESSION and node in self.keys
