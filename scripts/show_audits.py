@@ -188,6 +188,8 @@ def ask_all(at: Stage, answers: int, rate: float, chance: random.Random) -> list
         list(asking)
         answer = asking.answer
         at.counts["answers"] += 1
+        if at.counts["answers"] % 20 == 0:
+            print(f"{at.counts['answers']} answers, {at.counts['lies']} lies, {at.counts['audits']} audits", flush=True)
         at.counts["lies"] += long and at.liar in {receipt.node for receipt, _ in answer.proof.receipts}
         at.counts["audits"] += sum(bool(one.node) for one in answer.audits)
         at.counts["decoys"] += sum(not one.node for one in answer.audits)
@@ -267,7 +269,8 @@ def earnings(at: Stage, finder_before: int) -> dict[str, Any]:
     market, start_block = at.contracts.market, at.contracts.deployment.block
     lines = [e.arguments for e in market.events("LineSettled", start_block)]
     early = [e.arguments for e in market.events("LineRefunded", start_block)]
-    slashes = [e.arguments for e in at.contracts.nodes.events("Slashed", start_block)]
+    verdicts = [e.arguments for e in at.contracts.disputes.events("NodeConvicted", start_block)]
+    found = sum(verdict["refund"] + verdict["bounty"] for verdict in verdicts)
     nodes = {
         name: {
             "served_and_audited": sum(line["toNode"] for line in lines if line["node"] == node.address),
@@ -279,7 +282,7 @@ def earnings(at: Stage, finder_before: int) -> dict[str, Any]:
         "nodes": nodes,
         "vault": {
             "share_of_lines": sum(line["toVault"] for line in lines),
-            "slashed": sum(slash["toVault"] for slash in slashes),
+            "slashed": len(verdicts) * STAKE_WEI - found,
         },
         "user": {
             "paid": -sum(line["toNode"] + line["toVault"] for line in lines),
@@ -287,7 +290,8 @@ def earnings(at: Stage, finder_before: int) -> dict[str, Any]:
             "of_that_from_the_liar": sum(line["toUser"] for line in lines + early if line["node"] == at.liar),
         },
         "finder": {
-            "slash_and_bonds": sum(slash["toBeneficiary"] for slash in slashes),
+            "refund_of_gas": sum(verdict["refund"] for verdict in verdicts),
+            "bounty": sum(verdict["bounty"] for verdict in verdicts),
             "after_gas": at.chain.web3.eth.get_balance(at.finder.address) - finder_before,
         },
     }

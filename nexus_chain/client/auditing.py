@@ -250,7 +250,7 @@ class Auditor:
         yield _audited(bought, "", not wrong, wrong)
 
     def _refuted(self, question: Question, receipts: Sequence[Receipt]) -> tuple[str, ...]:
-        """Who of several signed a root that the program does not give, also written down; nobody without the weights."""
+        """Who signed a root that the program does not give; written down as well. Nobody where no weights are here."""
         model = self._model()
         if model is None:
             return ()

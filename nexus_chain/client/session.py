@@ -397,10 +397,12 @@ class Asking:
         """Have some of the answer's receipts recomputed by other nodes; see ``client.auditing``."""
         options, record = self._request.options, self._session.record
         budget = self._request.offer.total_wei if options.audit_budget is None else options.audit_budget
+        operators = options.operators or self._session.around.store.operators(record.id)
         auditor = Auditor(
             self._session.audit_buyer(self.transactions),
             AuditPolicy(options.audit_rate, options.audit_decoys, budget),
-            lambda: self._session.around.nodes(record.model_version),
+            # Auditors see what the nodes of the route see, so they are of the operators that the user named.
+            lambda: self._session.around.nodes(record.model_version, operators),
             self._session.weights,
             whole=self._session.files.program.is_encoder,
         )

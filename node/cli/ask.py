@@ -43,6 +43,9 @@ def ask(
     value_at_risk: ValueOption = None,
     operators: OperatorsOption = None,
     receipted: Annotated[bool, typer.Option("--receipted", help="Show text only once its receipts are here.")] = False,
+    audits: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of receipts that a second node recomputes, for pay.")
+    ] = 0.02,
     drafts: Annotated[bool, typer.Option(help="Guess what comes next: fewer rounds, same text.")] = True,
     out: Annotated[Path | None, typer.Option(help="Where to keep the answer [default: NEXUS_HOME/answers].")] = None,
     json: JsonFlag = False,
@@ -58,6 +61,7 @@ def ask(
         None if seed is None else seed.to_bytes(32, "big"),
         max_wei,
         drafts,
+        audit_rate=audits,
         receipted=receipted,
         value_at_risk=value_at_risk,
         operators=operators_of(operators),

@@ -65,15 +65,11 @@ def usable(proof: InferenceProof, signer: str) -> InferenceProof:
 
 
 def _follows(proof: InferenceProof, receipt: Receipt, signature: bytes) -> bool:
+    key, given = proof.receipt_keys[receipt.node], proof.prompt_length
+    bought = [audit for audit, _ in proof.audits]
     try:
         check_receipt(
-            receipt,
-            signature,
-            proof.domain,
-            proof.order,
-            receipt_key=proof.receipt_keys[receipt.node],
-            prompt_length=proof.prompt_length,
-            audits=[audit for audit, _ in proof.audits],
+            receipt, signature, proof.domain, proof.order, receipt_key=key, prompt_length=given, audits=bought
         )
     except NexusError:
         return False
