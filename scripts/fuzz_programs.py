@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "disputes"))
 REPORT = ROOT / "build" / "bench" / "fuzz-programs.json"
-SHARE = 2500  # programs that a worker process tries; it keeps the overflow proofs that it has made
+SHARE = 1000  # programs that a worker process tries; it keeps the overflow proofs that it has made
 Tried = tuple[int, Any]  # (seed, Outcome, None where the process died, or the error it ended with)
 
 
@@ -72,8 +72,11 @@ def main() -> None:
     options = parser.parse_args()
     began, first = time.monotonic(), options.seed * 10**9
     shares = [range(first + at, first + min(at + SHARE, options.programs)) for at in range(0, options.programs, SHARE)]
+    found: list[Tried] = []
     with ThreadPoolExecutor(options.processes) as pool:
-        found = [one for part in pool.map(lambda share: list(tried(share, not options.by_op)), shares) for one in part]
+        for part in pool.map(lambda share: list(tried(share, not options.by_op)), shares):
+            found += part
+            print(f"{len(found)} programs tried, {round(time.monotonic() - began)} s", file=sys.stderr, flush=True)
     report = summary(found) | {"seed": options.seed, "seconds": round(time.monotonic() - began)}
     text = json.dumps(report, indent=2)
     print(text)
