@@ -18,8 +18,12 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
     using SafeCast for uint256;
     using SignedDocuments for SignedDocuments.Receipt;
     using SignedDocuments for SignedDocuments.Scores;
-    using SignedDocuments for SignedDocuments.TokenFeed;
     using SignedDocuments for SignedDocuments.Trace;
+
+    /// @dev Gas of an answer, transaction and calldata included: once, and per byte of what it posts. A byte costs 40 on
+    /// a chain with EIP-7623; the rest hashes and logs it.
+    uint256 private constant ANSWER_GAS = 250_000;
+    uint256 private constant ANSWER_BYTE_GAS = 56;
 
     uint256 private constant SHARED_LEAF = 1024;
     uint256 private constant LONGEST_PIECE = 8192;
@@ -27,10 +31,11 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
     constructor(
         Parts memory parts,
         uint256 minimumBond_,
-        uint256 answersGas_
+        uint256 answersGas_,
+        uint256 bounty_
     )
         GameEvidence(parts)
-        GameOutcomes(minimumBond_, answersGas_)
+        GameOutcomes(minimumBond_, answersGas_, bounty_)
     {}
 
     /// @inheritdoc IDisputeAnswers
@@ -54,43 +59,33 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         _requireReceiptKey(one, firstSignature, first.node);
         _requireReceiptKey(two, secondSignature, first.node);
 
-        // INVARIANT: a copier of this transaction earns nothing: it had not committed.
-        (bool ripe,) = _useCommitment(one, salt);
-        address committer = ripe ? msg.sender : address(0);
-        uint256 reward = _slash(first.node, committer);
-        emit Equivocated(one, two, first.node, committer, reward);
+        // INVARIANT: a copier of this transaction is refused: it had not committed. So it burns nothing either.
+        _useCommitment(one, salt);
+        _convictAtOnce(first.node, one, two);
     }
 
     /// @inheritdoc IDisputeAnswers
-    function showReceipt(uint256 id, SignedDocuments.Receipt calldata predecessor, bytes calldata signature) external {
-        (StoredGame memory game, Disputed storage about) = _answering(id, State.Link);
-        bool first = about.segment == 0;
-        uint256 segment = (first ? about.segments : about.segment) - 1;
-        uint256 to = first ? about.subject.positions - 1 : about.subject.positions;
-        // INVARIANT: the rows were signed by the segment that had to produce them, for this order and this length; for
-        // the first segment the tokens by the last one, which vouches for one token more than it was fed. The signer
-        // was allotted by the user: a node's own helper cannot stand in. It may be convicted by now: the liar is then
-        // found, and whoever trusted its signature is not to blame.
-        if (
-            predecessor.orderDigest != about.order || predecessor.segment != segment || predecessor.to != to
-                || predecessor.outRoot != about.inRoot || MARKET.lineOf(about.session, predecessor.node).cap == 0
-        ) revert DisputeGame_NotPredecessor(game.receipt);
-        _requireReceiptKey(_digest(predecessor.hash()), signature, predecessor.node);
-        // Shown to all, not to the contract only: whoever doubts the predecessor now disputes it in turn.
-        emit ReceiptShown(game.receipt, predecessor, signature);
-        _link(id, game, about);
-    }
-
-    /// @inheritdoc IDisputeAnswers
-    function showFeed(uint256 id, SignedDocuments.TokenFeed calldata feed, bytes calldata signature) external {
-        (StoredGame memory game, Disputed storage about) = _answering(id, State.Link);
-        // INVARIANT: tokens enter at the first segment only, and the session key says which.
-        if (
-            about.segment != 0 || feed.orderDigest != about.order || feed.to != about.subject.positions
-                || feed.root != about.inRoot
-        ) revert DisputeGame_NotPredecessor(game.receipt);
-        _requireSigner(_digest(feed.hash()), signature, MARKET.sessionOf(about.session).signer);
-        _link(id, game, about);
+    function contradict(
+        address node,
+        bytes32 receiptDigest,
+        bytes32 firstRoot,
+        bytes calldata firstSignature,
+        bytes32 secondRoot,
+        bytes calldata secondSignature,
+        bytes32 salt
+    )
+        external
+    {
+        bytes32 one = _traceDigest(receiptDigest, firstRoot);
+        bytes32 two = _traceDigest(receiptDigest, secondRoot);
+        // INVARIANT: a node computes one trace for a receipt: an honest one posts the same again whatever the chain
+        // forgets.
+        if (one == two) revert DisputeGame_NoContradiction(one, two);
+        _requireReceiptKey(one, firstSignature, node);
+        _requireReceiptKey(two, secondSignature, node);
+        // INVARIANT: as for receipts.
+        _useCommitment(one, salt);
+        _convictAtOnce(node, one, two);
     }
 
     /// @inheritdoc IDisputeAnswers
@@ -114,8 +109,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         _requireRoot(tensorRoots[tensorCount - 1], about.outRoot);
         bytes32 root = HashTrees.rootOfWords(tensorRoots);
         // INVARIANT: only the node binds itself: any other trace would convict it.
-        SignedDocuments.Trace memory trace = SignedDocuments.Trace({receiptDigest: game.receipt, root: root});
-        _requireReceiptKey(_digest(trace.hash()), signature, about.node);
+        _requireReceiptKey(_traceDigest(game.receipt, root), signature, about.node);
 
         subject.traceRoot = root;
         subject.tensorCount = tensorCount;
@@ -123,7 +117,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         Answer memory answer;
         answer.root = root;
         answer.count = tensorCount;
-        _save(game, answer);
+        _answer(game, answer, 32 * tensorRoots.length);
         emit TracePosted(game.receipt, tensorRoots);
     }
 
@@ -145,7 +139,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
             TensorCommitments.leafHash(bytes.concat(answer.tensorRoot)), game.tensor, subject.tensorCount, siblings
         );
         _requireRoot(found, subject.traceRoot);
-        _save(game, answer);
+        _answer(game, answer, 32 * (siblings.length + hashes.length));
         emit RowsPosted(game.receipt, game.tensor, hashes);
     }
 
@@ -161,7 +155,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         answer.count = count.toUint32();
         // INVARIANT: subtrees of 2 048 = 2^11 leaves are nodes of the tree, so they prove in it like leaves.
         _requireRoot(_included(answer.root, game.subtree, _subtrees(rows.count), siblings), rows.root);
-        _save(game, answer);
+        _answer(game, answer, 32 * (siblings.length + leaves.length));
         emit SubtreePosted(game.receipt, game.tensor, game.subtree, leaves);
     }
 
@@ -175,7 +169,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         answer.root = TensorCommitments.leafHash(data);
         answer.count = uint32(data.length);
         _requireRoot(_included(answer.root, game.leaf, rows.count, siblings), rows.root);
-        _save(game, answer);
+        _answer(game, answer, 32 * siblings.length + data.length);
         emit BytesPosted(game.receipt, game.tensor, game.leaf, data);
     }
 
@@ -197,11 +191,21 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
             receiptDigest: game.receipt, tensor: game.tensor, leaf: game.leaf, element: game.element, root: answer.root
         });
         _requireReceiptKey(_digest(row.hash()), signature, about.node);
-        _save(game, answer);
+        _answer(game, answer, records.length + scores.length);
         emit ScoresPosted(game.receipt, game.tensor, game.leaf, game.element, records, scores);
     }
 
     // ---------------------------------------------------------------- inside
+
+    /// @dev Keeps an answer, and what it cost the node in this block.
+    function _answer(StoredGame memory game, Answer memory answer, uint256 posted) private {
+        _due[game.receipt] += (ANSWER_GAS + ANSWER_BYTE_GAS * posted) * block.basefee;
+        _save(game, answer);
+    }
+
+    function _traceDigest(bytes32 receiptDigest, bytes32 root) private view returns (bytes32) {
+        return _digest(SignedDocuments.Trace({receiptDigest: receiptDigest, root: root}).hash());
+    }
 
     /// @dev What a tensor's rows are, by the program and by the hashes posted.
     function _rows(

@@ -22,19 +22,21 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
     /// @param parts the contracts that a dispute is about; registry and market must obey this address.
     /// @param minimumBond_ smallest bond, wei, whatever the base fee is.
     /// @param answersGas_ gas that the node's answers of one game may take.
+    /// @param bounty_ what the finder of a lie earns beside its gas, wei; at most a tenth of the smallest bond.
     constructor(
         Parts memory parts,
         uint256 minimumBond_,
-        uint256 answersGas_
+        uint256 answersGas_,
+        uint256 bounty_
     )
         GameEvidence(parts)
-        GameOutcomes(minimumBond_, answersGas_)
+        GameOutcomes(minimumBond_, answersGas_, bounty_)
     {
         // INVARIANT: this is the judge that registry and market obey: another one could neither hold nor slash.
         if (parts.nodes.dispute() != address(this) || parts.market.dispute() != address(this)) {
             revert DisputeGame_BadParameters();
         }
-        answers = address(new DisputeAnswers(parts, minimumBond_, answersGas_));
+        answers = address(new DisputeAnswers(parts, minimumBond_, answersGas_, bounty_));
     }
 
     /// @dev Whatever is not here is in the other piece. Its address is fixed, it has no state, initialiser or owner of
@@ -55,76 +57,56 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
     // ---------------------------------------------------------------- opening
 
     /// @inheritdoc IDisputeChallenges
-    function openLink(Opening calldata opening) external payable returns (uint256 game) {
-        (bytes32 receipt, uint256 committed) = _admit(opening);
-        _requireUnlinked(receipt);
-        return _start(receipt, State.Link, committed);
-    }
-
-    /// @inheritdoc IDisputeChallenges
     function openStep(Opening calldata opening) external payable returns (uint256 game) {
-        (bytes32 receipt, uint256 committed) = _admit(opening);
-        return _start(receipt, State.Trace, committed);
+        (bytes32 receipt, uint256 committed, bool first) = _admit(opening);
+        return _start(receipt, committed, first, opening.onlyCovered);
     }
 
-    // ---------------------------------------------------------------- the link game
+    // ---------------------------------------------------------------- the challenger's picks
 
     /// @inheritdoc IDisputeChallenges
-    function acquit(uint256 id) external {
-        StoredGame memory game = _current(id);
-        // INVARIANT: only a link game is won by an answer; a step never acquits.
-        if (game.state != State.Link || !_linkedInTime(game)) revert DisputeGame_WrongState(id, game.state);
-        _requireNotConvicted(_disputed[game.receipt].node);
-        _acquit(id, game);
-    }
-
-    // ---------------------------------------------------------------- the step game: the node's answers
-
-    // ---------------------------------------------------------------- the step game: the challenger's picks
-
-    /// @inheritdoc IDisputeChallenges
-    function pickTensor(uint256 id, uint32 tensor) external {
-        StoredGame memory game = _picking(id, State.PickTensor);
+    function pickTensor(uint256 id, uint32 tensor, bytes32 traceRoot) external payable {
+        StoredGame memory game = _picking(id, State.PickTensor, traceRoot);
         uint256 count = _disputed[game.receipt].subject.tensorCount;
         if (tensor >= count) revert DisputeGame_BadIndex(tensor, count);
         game.tensor = tensor;
-        _pass(id, game, State.Rows);
+        _picked(id, game, State.Rows);
         emit TensorPicked(id, tensor);
     }
 
     /// @inheritdoc IDisputeChallenges
-    function pickSubtree(uint256 id, uint32 subtree) external {
-        StoredGame memory game = _picking(id, State.PickSubtree);
+    function pickSubtree(uint256 id, uint32 subtree, bytes32 traceRoot) external payable {
+        StoredGame memory game = _picking(id, State.PickSubtree, traceRoot);
         uint256 count = _subtrees(_answers[_question(game, State.Rows)].count);
         if (subtree >= count) revert DisputeGame_BadIndex(subtree, count);
         game.subtree = subtree;
-        _pass(id, game, State.Subtree);
+        _picked(id, game, State.Subtree);
         emit SubtreePicked(id, subtree);
     }
 
     /// @inheritdoc IDisputeChallenges
-    function pickLeaf(uint256 id, uint32 leaf) external {
-        StoredGame memory game = _picking(id, State.PickLeaf);
+    function pickLeaf(uint256 id, uint32 leaf, bytes32 traceRoot) external payable {
+        StoredGame memory game = _picking(id, State.PickLeaf, traceRoot);
         Answer storage rows = _answers[_question(game, State.Rows)];
         // INVARIANT: within the subtree that was looked into; `subtree` is 0 where there is only one.
         if (leaf >= rows.count || leaf / MOST_HASHES != game.subtree) revert DisputeGame_BadIndex(leaf, rows.count);
         // INVARIANT: an honest node can answer whatever is asked.
         if (rows.leafBytes > LONGEST_LEAF) revert DisputeGame_LeafTooLong(LONGEST_LEAF);
         game.leaf = leaf;
-        _pass(id, game, State.Bytes);
+        _picked(id, game, State.Bytes);
         emit LeafPicked(id, leaf);
     }
 
     /// @inheritdoc IDisputeChallenges
-    function pickElement(uint256 id, uint32 element) external {
-        StoredGame memory game = _picking(id, State.Convict);
+    function pickElement(uint256 id, uint32 element, bytes32 traceRoot) external payable {
+        StoredGame memory game = _picking(id, State.Convict, traceRoot);
         uint8 kind = _answers[_question(game, State.Rows)].kind;
         // INVARIANT: an honest node can answer whatever is asked: only attention has scores, only elements have rows.
         if (kind != ATTENTION) revert DisputeGame_NotAttention(id, kind);
         uint256 count = _answers[_question(game, State.Bytes)].count / 4;
         if (element >= count) revert DisputeGame_BadIndex(element, count);
         game.element = element;
-        _pass(id, game, State.Scores);
+        _picked(id, game, State.Scores);
         emit ElementPicked(id, element);
     }
 
@@ -132,6 +114,7 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
 
     /// @inheritdoc IDisputeChallenges
     function convict(uint256 id, bytes calldata witness) external {
+        uint256 before = gasleft();
         StoredGame memory game = _current(id);
         bool byScores = game.state == State.ConvictScores;
         if (!byScores && game.state != State.Convict) revert DisputeGame_WrongState(id, game.state);
@@ -146,7 +129,7 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
             )
             : VERIFIER.convicts(about.subject, _claim(game), witness);
         if (!wrong) revert DisputeGame_StepMatches(id);
-        _convict(id, game);
+        _convict(id, game, _verdictGas(before - gasleft(), witness.length));
     }
 
     /// @inheritdoc IDisputeChallenges
@@ -157,8 +140,8 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
         uint256 deadline = _deadline(game);
         // INVARIANT: nobody loses by the clock before the last second of its turn is over.
         if (block.timestamp <= deadline) revert DisputeGame_TooEarly(id, deadline);
-        if (_isNodesTurn(game.state) && !(game.state == State.Link && _linkedInTime(game))) {
-            _convict(id, game);
+        if (_isNodesTurn(game.state)) {
+            _convict(id, game, TIMEOUT_GAS);
         } else {
             _acquit(id, game);
         }
@@ -188,7 +171,8 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
             session: about.session,
             receipt: game.receipt,
             bond: over ? 0 : game.bond,
-            owed: game.owed,
+            refund: over ? 0 : game.refund,
+            covered: game.covered,
             committedAt: game.committedAt,
             turnStartedAt: game.turnStartedAt,
             deadline: over ? 0 : uint64(_deadline(game)),
@@ -244,5 +228,26 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
     /// @inheritdoc IDisputeChallenges
     function bondNow() external view returns (uint256) {
         return _bondNow();
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function topUp(uint256 id) external view returns (uint256) {
+        (uint256 bond, uint256 needed) = (_current(id).bond, _bondNow());
+        return bond < needed ? needed - bond : 0;
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function coveredNow(address node) external view returns (bool) {
+        return _isCovered(node, _openingClaim(true));
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function claimsOn(address node) external view returns (uint256) {
+        return _covers[node].claims;
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function dueFor(bytes32 receipt) external view returns (uint256) {
+        return _due[receipt];
     }
 }

@@ -19,9 +19,10 @@ abstract contract GameClocks is IDisputeRecords {
         uint40 committedAt;
         uint40 turnStartedAt;
         State state;
+        bool covered;
         bytes32 receipt;
         uint128 bond;
-        uint128 owed;
+        uint128 refund; // what its moves so far claim of the stake
         uint40 nodeUsed; // seconds of the node's clock
         uint40 challengerUsed;
         uint32 tensor;
@@ -55,7 +56,7 @@ abstract contract GameClocks is IDisputeRecords {
     function _current(uint256 id) internal view returns (StoredGame memory game) {
         if (id == 0 || id > _games.length) revert DisputeGame_Unknown(id);
         game = _games[id - 1];
-        if (game.state == State.Link || !_isNodesTurn(game.state)) return game;
+        if (!_isNodesTurn(game.state)) return game;
 
         Answer storage answer = _answers[_question(game, game.state)];
         uint256 at = answer.at;
@@ -82,10 +83,15 @@ abstract contract GameClocks is IDisputeRecords {
     }
 
     /// @dev A move of the challenger's, likewise.
-    function _picking(uint256 id, State state) internal view returns (StoredGame memory game) {
-        (game,) = _answering(id, state);
+    function _picking(uint256 id, State state, bytes32 traceRoot) internal view returns (StoredGame memory game) {
+        Disputed storage about;
+        (game, about) = _answering(id, state);
         // INVARIANT: nobody else spends the challenger's clock or leads its game astray.
         if (msg.sender != game.challenger) revert DisputeGame_NotChallenger(id, msg.sender);
+        // INVARIANT: a pick answers the trace that its sender saw: where a re-organisation put another one in its place,
+        // the pick would ask what nobody meant to ask.
+        bytes32 found = about.subject.traceRoot;
+        if (found != traceRoot) revert DisputeGame_OtherTrace(found, traceRoot);
     }
 
     /// @dev Ends the challenger's turn: its clock stops, the node's starts.
@@ -97,16 +103,19 @@ abstract contract GameClocks is IDisputeRecords {
         _rank(id, game);
     }
 
-    /// @dev Notes a game that asks a question if its commitment is the earliest. A game that is over, and lost its
-    /// place with that, gives way.
+    /// @dev Notes a game that asks a question if its commitment is the earliest. A game that lost, or only waits for
+    /// somebody to say so, gives way.
     function _rank(uint256 id, StoredGame memory game) internal {
         bytes32 question = _question(game, game.state);
         uint256 first = _earliest[question];
-        if (first != 0) {
-            StoredGame storage other = _games[first - 1];
-            if (!_isFinal(other.state) && other.committedAt <= game.committedAt) return;
-        }
+        if (first != 0 && _isAlive(first) && _games[first - 1].committedAt <= game.committedAt) return;
         _earliest[question] = id;
+    }
+
+    /// @dev Whether a game can still be won: it is open, and its challenger has not let its time pass.
+    function _isAlive(uint256 id) internal view returns (bool) {
+        StoredGame memory game = _current(id);
+        return !_isFinal(game.state) && (_isNodesTurn(game.state) || block.timestamp <= _deadline(game));
     }
 
     /// @dev Answers the question that a game asks, for all games that ask it.
@@ -122,11 +131,6 @@ abstract contract GameClocks is IDisputeRecords {
         // leaves the other without an answer, and no game is longer than 2C + 8M.
         uint256 left = used < CLOCK ? CLOCK - used : 0;
         return game.turnStartedAt + (left < MINIMUM_MOVE ? MINIMUM_MOVE : left);
-    }
-
-    function _linkedInTime(StoredGame memory game) internal view returns (bool) {
-        uint256 at = _disputed[game.receipt].linkedAt;
-        return at != 0 && at <= _deadline(game);
     }
 
     function _requireInTime(uint256 id, StoredGame memory game) internal view {
@@ -147,8 +151,8 @@ abstract contract GameClocks is IDisputeRecords {
     }
 
     function _isNodesTurn(State state) internal pure returns (bool) {
-        return state == State.Link || state == State.Trace || state == State.Rows || state == State.Subtree
-            || state == State.Bytes || state == State.Scores;
+        return state == State.Trace || state == State.Rows || state == State.Subtree || state == State.Bytes
+            || state == State.Scores;
     }
 
     /// @dev Identifies what is asked about a receipt: equal for all games that ask the same. While the challenger has

@@ -49,34 +49,25 @@ abstract contract GameEvidence is GameClocks {
 
     // ---------------------------------------------------------------- inside
 
-    /// @dev Checks an opening, uses its commitment up, and describes its receipt if this is the first game about it.
-    function _admit(Opening calldata opening) internal returns (bytes32 receipt, uint256 committed) {
+    /// @dev Checks an opening, uses its commitment up, and describes its receipt if this is the `first` game about it.
+    function _admit(Opening calldata opening) internal returns (bytes32 receipt, uint256 committed, bool first) {
         receipt = _digest(opening.receipt.hash());
-        bool ripe;
-        (ripe, committed) = _useCommitment(receipt, opening.salt);
+        committed = _useCommitment(receipt, opening.salt);
+        _requireDocuments(opening, receipt);
+        first = _disputed[receipt].node == address(0);
+        if (first) _describe(_disputed[receipt], opening);
+    }
+
+    /// @dev Of the caller to a document; it counts once.
+    function _useCommitment(bytes32 digest, bytes32 salt) internal returns (uint256 committed) {
+        bytes32 commitment = keccak256(abi.encode(digest, msg.sender, salt));
+        committed = _commitments[msg.sender][commitment];
         // INVARIANT: committed in an earlier second, so that a copier comes later; at most an hour ago, so that nobody
         // holds the first place on every receipt for nothing.
-        if (!ripe) revert DisputeGame_NotCommitted(receipt, committed);
-        _requireDocuments(opening, receipt);
-        if (_disputed[receipt].node == address(0)) _describe(_disputed[receipt], opening);
-    }
-
-    /// @dev A commitment counts once. `committed` is zero when the caller made none.
-    function _useCommitment(bytes32 receipt, bytes32 salt) internal returns (bool ripe, uint256 committed) {
-        bytes32 commitment = keccak256(abi.encode(receipt, msg.sender, salt));
-        committed = _commitments[msg.sender][commitment];
-        ripe = committed != 0 && committed < block.timestamp && block.timestamp - committed <= COMMITMENT_LIFETIME;
-        if (ripe) delete _commitments[msg.sender][commitment];
-    }
-
-    function _requireUnlinked(bytes32 receipt) internal view {
-        Disputed storage about = _disputed[receipt];
-        // INVARIANT: a predecessor that was shown stays shown: its signature cannot be taken back.
-        if (about.linkedAt != 0) revert DisputeGame_LinkStands(receipt);
-        // INVARIANT: the prompt is in the signed order; whoever starts from it, and from no more than it, has nothing
-        // else to show.
-        bool onPrompt = about.segment == 0 && about.subject.positions == about.subject.promptLength;
-        if (onPrompt && about.inRoot == about.subject.promptRoot) revert DisputeGame_LinkStands(receipt);
+        if (committed == 0 || committed >= block.timestamp || block.timestamp - committed > COMMITMENT_LIFETIME) {
+            revert DisputeGame_NotCommitted(digest, committed);
+        }
+        delete _commitments[msg.sender][commitment];
     }
 
     /// @dev The digest that a document's signer signs, by its struct hash.
@@ -131,10 +122,7 @@ abstract contract GameEvidence is GameClocks {
         uint16 segment = opening.receipt.segment;
 
         about.session = order.session;
-        about.order = opening.receipt.orderDigest;
         about.node = opening.receipt.node;
-        about.segment = segment;
-        about.segments = uint16(order.asks.length); // fits: every ask has a layer of its own
         about.inRoot = opening.receipt.inRoot;
         about.outRoot = opening.receipt.outRoot;
         IStepVerifier.Subject storage subject = about.subject;
@@ -152,8 +140,8 @@ abstract contract GameEvidence is GameClocks {
     }
 
     function _requireContiguous(SignedDocuments.Ask[] calldata asks, uint16 layers) private pure {
-        // INVARIANT: the asks cover the model's layers in a row: every segment then has the neighbours that the link
-        // game asks for. As each has a layer at least, the loop is no longer than the model is deep.
+        // INVARIANT: the asks cover the model's layers in a row: a receipt's segment is a part of the model, and of an
+        // order that can be computed. As each has a layer at least, the loop is no longer than the model is deep.
         uint16 next = 0;
         for (uint256 i = 0; i < asks.length; ++i) {
             if (asks[i].layerStart != next || asks[i].layerEnd <= next) revert DisputeGame_BadDocuments();

@@ -7,13 +7,34 @@ import {GameEvidence} from "./GameEvidence.sol";
 import {PullPayments} from "./libraries/PullPayments.sol";
 
 /// @title GameOutcomes
-/// @notice The money of games: a bond comes in when one starts, and leaves with its verdict.
-/// @dev Holds the bonds of open games and the balances, to the wei. Each verdict writes the end of the game down before
-/// it calls anybody; it calls registry and market only.
+/// @notice The money of games: a bond comes in when one starts, and leaves with its verdict; a conviction pays finders.
+/// @dev Holds the bonds of open games, the balances and, after a conviction, the claims of the covered games that are not
+/// void-ed yet, to the wei. Each verdict writes the end of the game down before it calls anybody; it calls registry and
+/// market only.
 abstract contract GameOutcomes is GameEvidence, PullPayments {
     using SafeCast for uint256;
 
-    /// @dev Where acquittals and slashed stakes go.
+    /// @dev Of a node: how many open games are covered, and what they claim of its stake together, wei.
+    struct Cover {
+        uint64 games;
+        uint128 claims;
+    }
+
+    /// @dev Open games of a node whose gas is refunded.
+    uint256 private constant MOST_COVERED = 8;
+
+    /// @dev Gas of a challenger's moves, transactions and calldata included; tests hold them above what is measured. An
+    /// opening pays for the commitment before it and for `void` and `withdraw` after it too.
+    uint256 private constant OPENING_GAS = 600_000;
+    uint256 private constant DESCRIPTION_GAS = 400_000; // the first opening about a receipt, beyond that
+    uint256 private constant PICK_GAS = 150_000;
+    uint256 internal constant TIMEOUT_GAS = 300_000;
+    uint256 private constant CONTRADICTION_GAS = 300_000;
+    uint256 private constant VERDICT_GAS = 250_000; // of a step's verdict, beyond the step itself
+    uint256 private constant WITNESS_BYTE_GAS = 16;
+    uint256 private constant MOST_VERDICT_GAS = 3_000_000;
+
+    /// @dev Where lost bonds and slashed stakes go.
     address internal immutable VAULT;
 
     /// @notice Smallest bond, wei.
@@ -22,12 +43,22 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
     /// @notice Gas that the node's answers of one game may take.
     uint256 public immutable answersGas;
 
-    constructor(uint256 minimumBond_, uint256 answersGas_) {
-        // INVARIANT: no game is free: the node's answers are not.
-        if (minimumBond_ == 0 || answersGas_ == 0) revert DisputeGame_BadParameters();
+    /// @notice What the finder of a lie earns beside its gas, wei.
+    uint256 public immutable bounty;
+
+    mapping(address node => Cover) internal _covers;
+
+    /// @dev What a node's answers about a receipt cost that no lost bond has paid yet, wei.
+    mapping(bytes32 receipt => uint256) internal _due;
+
+    constructor(uint256 minimumBond_, uint256 answersGas_, uint256 bounty_) {
+        // INVARIANT: no game is free: the node's answers are not. The bounty is small beside what it costs to make an
+        // honest node late.
+        if (minimumBond_ == 0 || answersGas_ == 0 || bounty_ > minimumBond_ / 10) revert DisputeGame_BadParameters();
         VAULT = MARKET.vault();
         minimumBond = minimumBond_;
         answersGas = answersGas_;
+        bounty = bounty_;
     }
 
     /// @dev Slashed stakes come from the registry.
@@ -36,99 +67,169 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         if (msg.sender != address(NODES)) revert DisputeGame_UnexpectedMoney(msg.sender);
     }
 
+    // ---------------------------------------------------------------- inside: bonds and claims
+
     /// @dev Twice what the node's answers may cost at the base fee, and something where gas is free.
     function _bondNow() internal view returns (uint256) {
         uint256 scheduled = 2 * answersGas * block.basefee;
         return scheduled < minimumBond ? minimumBond : scheduled;
     }
 
-    // ---------------------------------------------------------------- inside
-
-    function _start(bytes32 receipt, State state, uint256 committed) internal returns (uint256 id) {
-        uint256 needed = _bondNow();
-        // INVARIANT: twice what the node's answers may cost: spam costs the spammer more than the node. Nothing else
-        // bounds the number of games, so nobody can take another's place.
-        if (msg.value < needed) revert DisputeGame_BondTooLow(msg.value, needed);
+    function _start(bytes32 receipt, uint256 committed, bool first, bool onlyCovered) internal returns (uint256 id) {
         (bytes32 session, address node) = (_disputed[receipt].session, _disputed[receipt].node);
-
         StoredGame memory game;
         game.challenger = msg.sender;
         game.committedAt = committed.toUint40();
         game.turnStartedAt = block.timestamp.toUint40();
-        game.state = state;
+        game.state = State.Trace;
         game.receipt = receipt;
-        game.bond = msg.value.toUint128();
-        // INVARIANT: compensation is what was owed before the opening: a liar cannot pay itself back with vouchers of
-        // its own once it is caught.
-        game.owed = MARKET.lineOf(session, node).cumulative;
+        _addBond(game);
+        uint256 claim = _openingClaim(first);
+        if (_isCovered(node, claim)) {
+            game.covered = true;
+            ++_covers[node].games;
+            _addClaim(game, node, claim);
+        } else if (onlyCovered) {
+            // INVARIANT: whoever insists on its gas back never plays for nothing.
+            revert DisputeGame_NotCovered(node);
+        }
         _games.push(game);
         id = _games.length;
         _rank(id, game);
-        emit GameOpened(id, receipt, node, msg.sender, state, msg.value);
+        emit GameOpened(id, receipt, node, msg.sender, game.covered, msg.value);
 
-        // INVARIANT: line and stake are held; both revert when the line is over or the node convicted.
+        // INVARIANT: line and stake are held; both revert when the session is over, the stake gone or the node convicted.
         MARKET.openGame(session, node);
         NODES.openGame(node);
     }
 
-    /// @dev The receipt's predecessor was shown in this game, for all link games about it.
-    function _link(uint256 id, StoredGame memory game, Disputed storage about) internal {
-        // INVARIANT: the first showing counts. A challenger that repeats it later, in a game with a later deadline, must
-        // not make it late for the games that the first one had answered.
-        if (about.linkedAt == 0) {
-            about.linkedAt = uint64(block.timestamp);
-            emit Linked(game.receipt);
+    /// @dev The money, and the claim, of a pick; then the turn passes.
+    function _picked(uint256 id, StoredGame memory game, State next) internal {
+        _addBond(game);
+        if (game.covered) {
+            address node = _disputed[game.receipt].node;
+            _addClaim(game, node, _least(_withPremium(PICK_GAS), _room(node)));
         }
-        _acquit(id, game);
+        _pass(id, game, next);
     }
+
+    function _isCovered(address node, uint256 claim) internal view returns (bool) {
+        return _covers[node].games < MOST_COVERED && claim <= _room(node);
+    }
+
+    function _openingClaim(bool first) internal view returns (uint256) {
+        return _withPremium(first ? OPENING_GAS + DESCRIPTION_GAS : OPENING_GAS);
+    }
+
+    // ---------------------------------------------------------------- inside: outcomes
 
     function _acquit(uint256 id, StoredGame memory game) internal {
         address node = _disputed[game.receipt].node;
-        // Half the bond, or more if gas became dearer since, pays the answers; no more than the bond.
-        uint256 bond = game.bond;
-        uint256 answers = answersGas * block.basefee;
-        uint256 toNode = answers < bond / 2 ? bond / 2 : (answers < bond ? answers : bond);
+        uint256 due = _due[game.receipt];
+        // INVARIANT: each answer is paid once, and nothing but answers: who owns node and challenger recycles no bond.
+        uint256 toNode = _least(due, game.bond);
+        _due[game.receipt] = due - toNode;
 
-        _end(id, State.Acquitted);
+        _end(id, game, State.Acquitted);
         _credit(node, toNode);
-        _credit(VAULT, bond - toNode);
-        emit NodeAcquitted(id, node, toNode, bond - toNode);
+        _credit(VAULT, game.bond - toNode);
+        emit NodeAcquitted(id, node, toNode, game.bond - toNode);
         _release(game.receipt, node);
     }
 
+    /// @param used gas of the verdict's transaction.
     // slither-disable-next-line reentrancy-no-eth
-    function _convict(uint256 id, StoredGame memory game) internal {
-        Disputed storage about = _disputed[game.receipt];
-        address node = about.node;
+    function _convict(uint256 id, StoredGame memory game, uint256 used) internal {
+        address node = _disputed[game.receipt].node;
         address committer = _committer(id, game);
 
-        _end(id, State.Convicted);
+        _end(id, game, State.Convicted);
         _credit(game.challenger, game.bond);
-        uint256 reward = _slash(node, address(this));
-        // INVARIANT: users first, with what they had vouched for before the opening; the finder gets what is left.
-        uint256 compensation = reward < game.owed ? reward : game.owed;
-        _credit(MARKET.sessionOf(about.session).user, compensation);
-        _credit(committer, reward - compensation);
-        emit NodeConvicted(id, node, committer, compensation, reward - compensation);
+        uint256 left = _slash(node);
+        // INVARIANT: the verdict's gas goes to the game that is decided, not to an earlier committer: nobody who only
+        // waits takes what another one pays.
+        uint256 refund = _least(game.refund + _withPremium(used), left);
+        uint256 found = _least(bounty, left - refund);
+        _credit(game.challenger, refund);
+        _credit(committer, found);
+        _credit(VAULT, left - refund - found);
+        emit NodeConvicted(id, node, committer, refund, found);
         _release(game.receipt, node);
     }
 
     function _void(uint256 id, StoredGame memory game) internal {
-        _end(id, State.Void);
-        _credit(game.challenger, game.bond);
-        emit GameVoid(id);
+        _end(id, game, State.Void);
+        // INVARIANT: what is not covered risks something: or making a node late by many games would cost nothing.
+        uint256 paid = game.covered ? uint256(game.bond) + game.refund : game.bond / 2;
+        _credit(game.challenger, paid);
+        if (!game.covered) _credit(VAULT, game.bond - paid);
+        emit GameVoid(id, paid);
         _release(game.receipt, _disputed[game.receipt].node);
     }
 
-    /// @dev Takes the stake: at least half of it goes to the vault in the registry, so that a node that convicts itself
-    /// loses that; the rest to `beneficiary`, or here if that is this contract.
-    function _slash(address node, address beneficiary) internal returns (uint256 reward) {
-        (, reward) = NODES.slash(node, beneficiary);
-        if (beneficiary == address(this) && reward != 0) NODES.withdraw();
+    /// @dev Two documents of a node contradict each other: the caller, which had committed, found them.
+    function _convictAtOnce(address node, bytes32 one, bytes32 two) internal {
+        uint256 left = _slash(node);
+        // INVARIANT: worth no more than its gas, a quarter more, and the bounty: a liar can make this proof itself.
+        uint256 reward = _least(_withPremium(CONTRADICTION_GAS) + bounty, left);
+        _credit(msg.sender, reward);
+        _credit(VAULT, left - reward);
+        emit Equivocated(one, two, node, msg.sender, reward);
     }
 
-    function _end(uint256 id, State state) private {
+    /// @dev Gas of the verdict of a step that took `stepGas`, without its calldata.
+    function _verdictGas(uint256 stepGas, uint256 witnessBytes) internal pure returns (uint256) {
+        return _least(VERDICT_GAS + stepGas + WITNESS_BYTE_GAS * witnessBytes, MOST_VERDICT_GAS);
+    }
+
+    // ---------------------------------------------------------------- inside
+
+    /// @dev The base fee may have risen since the bond was paid.
+    function _addBond(StoredGame memory game) private {
+        uint256 bond = game.bond + msg.value;
+        uint256 needed = _bondNow();
+        // INVARIANT: twice what the node's answers may cost now: spam costs the spammer more than the node, and nobody
+        // opens where gas is cheap and asks where it is dear. Nothing else bounds the number of games, so nobody can
+        // take another's place.
+        if (bond < needed) revert DisputeGame_BondTooLow(bond, needed);
+        game.bond = bond.toUint128();
+    }
+
+    function _addClaim(StoredGame memory game, address node, uint256 claim) private {
+        game.refund += claim.toUint128();
+        _covers[node].claims += claim.toUint128();
+    }
+
+    /// @dev What claims may still be added: half of the stake, which only grows while games are open, without the
+    /// claims there are and what a verdict would take now.
+    function _room(address node) private view returns (uint256) {
+        uint256 pool = NODES.stakeOf(node) / 2;
+        // INVARIANT: all claims fit into the half that a conviction pays out: every refund is there when it is due.
+        uint256 taken = _covers[node].claims + _withPremium(MOST_VERDICT_GAS) + bounty;
+        return taken < pool ? pool - taken : 0;
+    }
+
+    /// @dev What `used` gas costs, wei, and a quarter more.
+    function _withPremium(uint256 used) private view returns (uint256) {
+        return used * block.basefee * 5 / 4;
+    }
+
+    /// @dev Takes the stake: at least half of it goes to the vault in the registry, so that a node that convicts itself
+    /// loses that; the rest comes here. `left`: of it, beyond what other covered games claim, which stays here for them.
+    function _slash(address node) private returns (uint256 left) {
+        (, uint256 pool) = NODES.slash(node, address(this));
+        if (pool != 0) NODES.withdraw();
+        left = pool - _covers[node].claims;
+    }
+
+    /// @dev Writes down that a game is over, with its claim: what it is paid is the caller's business.
+    function _end(uint256 id, StoredGame memory game, State state) private {
         _games[id - 1].state = state;
+        if (game.covered) {
+            Cover storage cover = _covers[_disputed[game.receipt].node];
+            --cover.games;
+            cover.claims -= game.refund;
+        }
     }
 
     /// @dev Lets line and stake go, once per game.
@@ -137,11 +238,15 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         NODES.closeGame(node);
     }
 
-    /// @dev Who is rewarded: the earliest committer whose open game asks the same question.
+    /// @dev Who earns the bounty: the earliest committer whose game asks the same question and can still be won.
     function _committer(uint256 id, StoredGame memory game) private view returns (address) {
         uint256 first = _earliest[_question(game, game.state)];
-        // INVARIANT: a game that was lost earns nothing.
-        if (first == 0 || _isFinal(_games[first - 1].state)) first = id;
+        // INVARIANT: a game that was lost, or stalled until its time was over, earns nothing.
+        if (first == 0 || !_isAlive(first)) first = id;
         return _games[first - 1].challenger;
+    }
+
+    function _least(uint256 one, uint256 two) private pure returns (uint256) {
+        return one < two ? one : two;
     }
 }

@@ -5,10 +5,11 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 
 import {IGenesisVault} from "./interfaces/IGenesisVault.sol";
 import {IPullPayments} from "./interfaces/IPullPayments.sol";
+import {RequiresCancun} from "./libraries/RequiresCancun.sol";
 
 /// @title GenesisVault
 /// @dev See {IGenesisVault}.
-contract GenesisVault is IGenesisVault, ReentrancyGuardTransient {
+contract GenesisVault is IGenesisVault, RequiresCancun, ReentrancyGuardTransient {
     /// @inheritdoc IGenesisVault
     address public immutable beneficiary;
 

@@ -232,10 +232,11 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     /// @inheritdoc IInferenceMarket
     function openGame(bytes32 session, address node) external onlyDispute {
         StoredSession storage entry = _existing(session);
-        StoredLine storage line = _existingLine(session, node);
-        // INVARIANT: no game starts after the line's end. With the games' own clocks this bounds for how long anybody
-        // can hold back what a node has earned, and it lets the stake leave T + W + G after the request.
-        uint256 end = _endOf(entry, line);
+        _existingLine(session, node);
+        // INVARIANT: no game starts after the session's own end. With the games' own clocks this bounds for how long
+        // anybody can hold back what a node has earned, and it lets the stake leave T + W + G after the request. The
+        // line's end and its settlement do not count: a node that closes early still answers for what it signs.
+        uint256 end = _sessionEnd(entry);
         if (block.timestamp > end) revert InferenceMarket_TooLate(block.timestamp, end);
         // INVARIANT: against a convicted node there is nothing left to win.
         if (nodes.isConvicted(node)) revert InferenceMarket_NodeNotActive(node);
@@ -416,9 +417,12 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     /// @dev The line's own end if its node closed it (never later than the session's), else the session's, else that
     /// of a session that nobody closes.
     function _endOf(StoredSession storage entry, StoredLine storage line) private view returns (uint256) {
-        if (line.end != 0) return line.end;
-        if (entry.end != 0) return entry.end;
-        return entry.expiry + challengeWindow;
+        return line.end != 0 ? line.end : _sessionEnd(entry);
+    }
+
+    /// @dev Fixed by whoever closes the session, else that of a session that nobody closes.
+    function _sessionEnd(StoredSession storage entry) private view returns (uint256) {
+        return entry.end != 0 ? entry.end : entry.expiry + challengeWindow;
     }
 
     /// @dev min(now, expiry) + W: closing late must not buy time.

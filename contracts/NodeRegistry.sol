@@ -189,6 +189,11 @@ contract NodeRegistry is INodeRegistry, PullPayments {
         Node storage entry = _registered(id);
         // INVARIANT: there is nothing left to win from a convicted node.
         if (entry.convicted) revert NodeRegistry_Convicted(id);
+        // INVARIANT: a stake that may leave can leave: games about the last sessions open before that, and nobody holds
+        // a leaving stake for ever by opening one game after the other.
+        if (entry.unbondableAfter != 0 && block.timestamp > entry.unbondableAfter) {
+            revert NodeRegistry_TooLate(block.timestamp, entry.unbondableAfter);
+        }
         uint64 games = ++entry.openGames;
         emit GameOpened(id, games);
     }
@@ -230,6 +235,11 @@ contract NodeRegistry is INodeRegistry, PullPayments {
     /// @inheritdoc INodeRegistry
     function isConvicted(address id) external view returns (bool) {
         return _nodes[id].convicted;
+    }
+
+    /// @inheritdoc INodeRegistry
+    function stakeOf(address id) external view returns (uint256) {
+        return _nodes[id].stake;
     }
 
     /// @inheritdoc INodeRegistry

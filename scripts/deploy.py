@@ -24,7 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS, PRESETS, check_preset, created_address, deploy  # noqa: E402
+from nexus_chain.chain.deployer import (  # noqa: E402
+    DEVELOPMENT_CHAINS,
+    PRESETS,
+    check_preset,
+    created_address,
+    deploy,
+    runs_on,
+)
 from nexus_chain.chain.errors import WrongChainError  # noqa: E402
 from nexus_chain.chain.wallet import read_password  # noqa: E402
 from nexus_chain.errors import NexusError  # noqa: E402
@@ -45,6 +52,9 @@ class ApeCreator:
 
     def has_code(self, address: str) -> bool:
         return bool(chain.provider.get_code(address))
+
+    def runs(self, code: bytes) -> bool:
+        return runs_on(chain.provider.web3, code)
 
 
 def connected_chain_id() -> int:

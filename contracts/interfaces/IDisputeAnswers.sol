@@ -8,7 +8,7 @@ import {IStepVerifier} from "./IStepVerifier.sol";
 /// @notice What is shown in a dispute: the node's answers, and receipts that contradict each other. See {IDisputeGame}.
 interface IDisputeAnswers {
     /// @notice Convicts a node that signed two receipts for the same order, segment, end and input with different
-    /// outputs. Half the stake is the caller's if it had committed to the digest of `first`, else all is the vault's.
+    /// outputs. Pays the caller its gas, a quarter more, and the bounty. It must have committed to the digest of `first`.
     function equivocate(
         SignedDocuments.Receipt calldata first,
         bytes calldata firstSignature,
@@ -18,12 +18,18 @@ interface IDisputeAnswers {
     )
         external;
 
-    /// @notice Shows the receipt of the segment before (for segment 0: of the last segment, up to `to - 1`), of a node
-    /// that was allotted in the session. Acquits; other link games about the receipt are closed with `acquit`.
-    function showReceipt(uint256 game, SignedDocuments.Receipt calldata predecessor, bytes calldata signature) external;
-
-    /// @notice Shows the token feed that segment 0 worked on. Acquits, as `showReceipt` does.
-    function showFeed(uint256 game, SignedDocuments.TokenFeed calldata feed, bytes calldata signature) external;
+    /// @notice Convicts a node that signed two traces of one receipt; pays as `equivocate`. The caller must have
+    /// committed to the digest of the `Trace` with the first root.
+    function contradict(
+        address node,
+        bytes32 receiptDigest,
+        bytes32 firstRoot,
+        bytes calldata firstSignature,
+        bytes32 secondRoot,
+        bytes calldata secondSignature,
+        bytes32 salt
+    )
+        external;
 
     /// @notice Posts the roots of all tensors of the segment, first the input's, last the output's; signed as
     /// `SignedDocuments.Trace`. The first posting binds the receipt for every game.

@@ -11,27 +11,23 @@ interface IDisputeChallenges is IDisputeRecords, IPullPayments {
     /// that is from an earlier second and at most an hour old, so that whoever copies an opening comes second.
     function commit(bytes32 commitment) external;
 
-    /// @notice Asks a node to show that its predecessor signed the rows it worked on. The money sent is the bond.
-    function openLink(Opening calldata opening) external payable returns (uint256 game);
-
     /// @notice Claims that a node computed its output rows wrongly from its input rows. The money sent is the bond.
     function openStep(Opening calldata opening) external payable returns (uint256 game);
 
-    /// @notice Acquits in a link game whose receipt was linked in another one, in time for this one.
-    function acquit(uint256 game) external;
-
-    /// @notice Picks the tensor to look into. Tensor 0, the input, is nothing that a step could judge; but a node whose
+    /// @notice Picks the tensor to look into. Every pick names the root of the trace that it answers, so that one made
+    /// before a re-organisation never lands on another trace; and the bond, with the money sent, must reach `bondNow()`:
+    /// `topUp` says how much that takes. Tensor 0, the input, is nothing that a step could judge; but a node whose
     /// input has another type or shape than the program says cannot answer.
-    function pickTensor(uint256 game, uint32 tensor) external;
+    function pickTensor(uint256 game, uint32 tensor, bytes32 traceRoot) external payable;
 
     /// @notice Picks one of the subtrees of 2 048 leaves.
-    function pickSubtree(uint256 game, uint32 subtree) external;
+    function pickSubtree(uint256 game, uint32 subtree, bytes32 traceRoot) external payable;
 
     /// @notice Picks a leaf, counted over the whole tensor; within the picked subtree if there is one.
-    function pickLeaf(uint256 game, uint32 leaf) external;
+    function pickLeaf(uint256 game, uint32 leaf, bytes32 traceRoot) external payable;
 
     /// @notice Asks for the virtual row behind one element of an attention's output.
-    function pickElement(uint256 game, uint32 element) external;
+    function pickElement(uint256 game, uint32 element, bytes32 traceRoot) external payable;
 
     /// @notice Shows what contradicts the program: `abi.encode(IStepVerifier.Witness)` in Convict, of a ScoreWitness in
     /// ConvictScores. Anyone.
@@ -40,7 +36,8 @@ interface IDisputeChallenges is IDisputeRecords, IPullPayments {
     /// @notice Ends a game whose mover let its deadline pass: the node's turn convicts, the challenger's acquits.
     function timeout(uint256 game) external;
 
-    /// @notice Ends a game against a node that was convicted elsewhere; the bond goes back.
+    /// @notice Ends a game against a node that was convicted elsewhere. The bond goes back: with the refund if the game
+    /// was covered, else half of it.
     function void(uint256 game) external;
 
     /// @notice A game as it stands now. Reverts when there is none.
@@ -71,4 +68,16 @@ interface IDisputeChallenges is IDisputeRecords, IPullPayments {
 
     /// @notice The bond that an opening in this block needs, wei: at least twice what the node's answers may cost.
     function bondNow() external view returns (uint256);
+
+    /// @notice Money that the next pick in a game must bring in this block, wei.
+    function topUp(uint256 game) external view returns (uint256);
+
+    /// @notice Whether a game about `node` that is opened in this block would be covered.
+    function coveredNow(address node) external view returns (bool);
+
+    /// @notice What open covered games about `node` claim of its stake, wei; after a conviction: what waits for `void`.
+    function claimsOn(address node) external view returns (uint256);
+
+    /// @notice What the node's answers about a receipt cost that no lost bond has paid yet, wei.
+    function dueFor(bytes32 receipt) external view returns (uint256);
 }

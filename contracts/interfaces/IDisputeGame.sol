@@ -7,9 +7,9 @@ import {IDisputeChallenges} from "./IDisputeChallenges.sol";
 /// @title IDisputeGame
 /// @notice Proves to the chain that a node's receipt is wrong, and slashes that node.
 ///
-/// Three ways: two receipts that contradict each other (`equivocate`); rows that nobody produced (`openLink`); a
-/// computation that contradicts the program (`openStep`), narrowed down from the trace to one tensor, one leaf of it,
-/// one element, which the step verifier recomputes.
+/// Two ways: documents that contradict each other (`equivocate`, `contradict`); a computation that contradicts the
+/// program (`openStep`), narrowed down from the trace to one tensor, one leaf of it, one element, which the step verifier
+/// recomputes.
 ///
 /// A step game, mover by mover (node's turns can be played by anyone who has the data):
 ///
@@ -31,5 +31,9 @@ import {IDisputeChallenges} from "./IDisputeChallenges.sol";
 ///
 /// Each side has C (`clock`) in total and at least M (`minimumMove`) when its turn begins. After that its moves revert
 /// and anyone calls `timeout`: the node's turn convicts it, the challenger's turn acquits it.
-/// @dev No owner. Money is bonds (locked in open games) and balances.
+///
+/// A conviction takes the whole stake. Half of it pays, in this order: the gas of open covered games and a quarter more,
+/// likewise the verdict's, the bounty; the vault has all the rest. No proof is worth more than that, as a liar can make
+/// every proof itself.
+/// @dev No owner. Money is bonds (locked in open games), claims (of covered games, after a conviction) and balances.
 interface IDisputeGame is IDisputeChallenges, IDisputeAnswers {}

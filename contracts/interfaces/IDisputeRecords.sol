@@ -10,7 +10,6 @@ interface IDisputeRecords {
     /// @notice Where a game stands. The last three are final.
     enum State {
         None,
-        Link,
         Trace,
         PickTensor,
         Rows,
@@ -35,6 +34,7 @@ interface IDisputeRecords {
         uint32 promptLength; // positions of the prompt, and
         bytes32 promptTree; // tree root of its tokens: together they open `order.promptRoot`
         bytes32 salt; // of the commitment
+        bool onlyCovered; // revert instead of opening a game whose gas nothing would refund
     }
 
     /// @notice A game, as the view returns it.
@@ -45,7 +45,8 @@ interface IDisputeRecords {
         bytes32 session;
         bytes32 receipt; // its digest
         uint128 bond; // wei; zero once it is over
-        uint128 owed; // what the node's line had earned when the game opened, wei: the user's compensation
+        uint128 refund; // wei that its moves so far are paid if the node is convicted; zero once it is over
+        bool covered; // one of the node's eight games that are refunded
         uint64 committedAt; // timestamp of its commitment
         uint64 turnStartedAt; // timestamp
         uint64 deadline; // last second in which the mover can move; zero once it is over
@@ -59,11 +60,7 @@ interface IDisputeRecords {
     /// @notice What is known of a disputed receipt; all games about it share it.
     struct Disputed {
         bytes32 session;
-        bytes32 order; // its digest
         address node;
-        uint64 linkedAt; // timestamp when its predecessor was shown; zero: not yet
-        uint16 segment;
-        uint16 segments; // of the order
         bytes32 inRoot;
         bytes32 outRoot;
         IStepVerifier.Subject subject; // traceRoot, tensorCount and firstNumber are zero until the trace is posted
@@ -82,13 +79,13 @@ interface IDisputeRecords {
 
     event Committed(address indexed challenger, bytes32 indexed commitment);
 
-    /// @notice A game was opened about `receipt`. `state` is Link or Trace.
+    /// @notice A game was opened about `receipt`. `covered`: its gas is refunded if the node is convicted.
     event GameOpened(
         uint256 indexed game,
         bytes32 indexed receipt,
         address indexed node,
         address challenger,
-        State state,
+        bool covered,
         uint256 bond
     );
 
@@ -107,30 +104,26 @@ interface IDisputeRecords {
         bytes32 indexed receipt, uint32 indexed tensor, uint32 indexed leaf, uint32 element, bytes records, bytes scores
     );
 
-    /// @notice The receipt that vouches for a disputed one's input, with its signature: evidence for other games.
-    event ReceiptShown(bytes32 indexed receipt, SignedDocuments.Receipt predecessor, bytes signature);
-
-    /// @notice A receipt's predecessor was shown: its input rows were signed by whoever had to produce them.
-    event Linked(bytes32 indexed receipt);
-
-    /// @notice A node lost a game: its stake is gone. `compensation` to the disputed session's user, `reward` to
-    /// `committer`, the rest of the stake to the vault; the bond back to the challenger.
+    /// @notice A node lost a game: its stake is gone. `refund` (gas of moves and verdict) and the bond to the challenger,
+    /// `bounty` to `committer`; what open covered games claim waits for `void`, the rest of the stake is the vault's.
     event NodeConvicted(
-        uint256 indexed game, address indexed node, address indexed committer, uint256 compensation, uint256 reward
+        uint256 indexed game, address indexed node, address indexed committer, uint256 refund, uint256 bounty
     );
 
-    /// @notice A node signed two receipts that contradict each other. `committer` is zero when nobody had committed.
+    /// @notice A node signed two documents that contradict each other. `reward`: gas and bounty of the finder.
     event Equivocated(
-        bytes32 indexed first, bytes32 indexed second, address indexed node, address committer, uint256 reward
+        bytes32 indexed first, bytes32 indexed second, address indexed node, address finder, uint256 reward
     );
 
-    /// @notice A challenger lost: its bond pays the node's answers, the rest is the vault's.
+    /// @notice A challenger lost: its bond pays what the node's answers about the receipt cost and nobody has paid yet;
+    /// the rest is the vault's.
     event NodeAcquitted(uint256 indexed game, address indexed node, uint256 toNode, uint256 toVault);
 
-    /// @notice The node was convicted elsewhere: the bond went back.
-    event GameVoid(uint256 indexed game);
+    /// @notice The node was convicted elsewhere: `toChallenger` is bond and refund or, if the game was not covered, half
+    /// of the bond.
+    event GameVoid(uint256 indexed game, uint256 toChallenger);
 
-    /// @notice Thrown when the contract is deployed without one of its parts, or with a zero bond.
+    /// @notice Thrown when the contract is deployed without one of its parts, a zero bond, or a bounty above a tenth of it.
     error DisputeGame_BadParameters();
 
     /// @notice Thrown when there is no such game.
@@ -151,8 +144,14 @@ interface IDisputeRecords {
     /// @notice Thrown when the caller has no commitment to this receipt and salt, or it is too fresh or too old.
     error DisputeGame_NotCommitted(bytes32 commitment, uint256 committedAt);
 
-    /// @notice Thrown when the money sent is below the bond that is asked for now.
-    error DisputeGame_BondTooLow(uint256 sent, uint256 needed);
+    /// @notice Thrown when the bond, with the money sent, is below what is asked for now.
+    error DisputeGame_BondTooLow(uint256 found, uint256 needed);
+
+    /// @notice Thrown when a game would not be covered and its opening insists on it.
+    error DisputeGame_NotCovered(address node);
+
+    /// @notice Thrown when a pick names another trace than the one that the node posted.
+    error DisputeGame_OtherTrace(bytes32 found, bytes32 named);
 
     /// @notice Thrown when a document is not signed by whom it must be.
     error DisputeGame_BadSignature(bytes32 digest, address recovered, address needed);
@@ -163,14 +162,8 @@ interface IDisputeRecords {
     /// @notice Thrown when length and tree do not open the order's prompt root.
     error DisputeGame_BadPrompt(bytes32 promptRoot);
 
-    /// @notice Thrown when two receipts do not contradict each other.
+    /// @notice Thrown when two documents do not contradict each other.
     error DisputeGame_NoContradiction(bytes32 first, bytes32 second);
-
-    /// @notice Thrown when a receipt needs no link: its input is the prompt, or its predecessor was shown.
-    error DisputeGame_LinkStands(bytes32 receipt);
-
-    /// @notice Thrown when what is shown is not the predecessor of the receipt.
-    error DisputeGame_NotPredecessor(bytes32 receipt);
 
     /// @notice Thrown when an answer does not lead to the root that it must.
     error DisputeGame_WrongRoot(bytes32 found, bytes32 needed);

@@ -28,7 +28,7 @@ interface IInferenceMarket is IPullPayments {
     struct LineView {
         uint128 cap; // wei; zero when there is no such line
         uint128 cumulative; // the highest voucher posted, wei
-        uint64 end; // vouchers count and games open until this timestamp
+        uint64 end; // vouchers count until this timestamp
         bool closedByNode; // `closeLine` was called
         bool refunded; // `cap - cumulative` went back to the user while a game held the rest
         bool settled; // nothing is locked any more
@@ -200,7 +200,8 @@ interface IInferenceMarket is IPullPayments {
     /// @notice Commits the caller's receipt log. Only a registered node; no dispute depends on it.
     function commitReceipts(bytes32 root, uint64 count) external;
 
-    /// @notice Holds what a line has earned for one more game. Only the dispute contract, until the line's end.
+    /// @notice Holds what a line has earned for one more game. Only the dispute contract, until the
+    /// session's own end, whether or not the line is closed or settled.
     function openGame(bytes32 session, address node) external;
 
     /// @notice Releases one game's hold. Only the dispute contract.

@@ -88,6 +88,9 @@ interface INodeRegistry is IPullPayments {
     /// @notice Thrown when the stake may not leave yet.
     error NodeRegistry_TooEarly(uint256 now_, uint256 unbondableAfter);
 
+    /// @notice Thrown when a game comes after the stake may leave.
+    error NodeRegistry_TooLate(uint256 now_, uint256 unbondableAfter);
+
     /// @notice Thrown when the stake may not leave because of open games, or none is left to close.
     error NodeRegistry_OpenGames(address node, uint256 openGames);
 
@@ -126,7 +129,7 @@ interface INodeRegistry is IPullPayments {
     /// `withdraw` fetches it.
     function completeUnbond() external;
 
-    /// @notice Holds a node's stake for one more game. Only the dispute contract.
+    /// @notice Holds a node's stake for one more game. Only the dispute contract, until the stake may leave.
     function openGame(address node) external;
 
     /// @notice Releases one game's hold. Only the dispute contract.
@@ -134,7 +137,7 @@ interface INodeRegistry is IPullPayments {
 
     /// @notice Convicts a node and takes its whole stake, once: half of it, rounded up, for the vault and the rest for
     /// `beneficiary` (zero: all for the vault). Its unsettled lines are forfeited by that. Only the dispute contract.
-    /// @dev A dispute contract that has several to pay (users first, then the earliest committer) names itself.
+    /// @dev A dispute contract that has several to pay names itself.
     /// @return taken the whole stake, wei.
     /// @return reward the part credited to `beneficiary`, wei.
     function slash(address node, address beneficiary) external returns (uint256 taken, uint256 reward);
@@ -147,6 +150,9 @@ interface INodeRegistry is IPullPayments {
 
     /// @notice Whether a node lost a dispute.
     function isConvicted(address id) external view returns (bool);
+
+    /// @notice A node's stake, wei; zero when it has none, or never registered.
+    function stakeOf(address node) external view returns (uint256);
 
     /// @notice The key that signs a node's receipts; zero when it never registered.
     function receiptKeyOf(address id) external view returns (address);

@@ -4,10 +4,11 @@ pragma solidity 0.8.37;
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
 import {IPullPayments} from "../interfaces/IPullPayments.sol";
+import {RequiresCancun} from "./RequiresCancun.sol";
 
 /// @title PullPayments
 /// @notice Balances that their owners fetch.
-abstract contract PullPayments is IPullPayments, ReentrancyGuardTransient {
+abstract contract PullPayments is IPullPayments, RequiresCancun, ReentrancyGuardTransient {
     mapping(address payee => uint256 amount) private _balances;
 
     /// @inheritdoc IPullPayments

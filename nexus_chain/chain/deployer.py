@@ -12,10 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hexbytes import HexBytes
 from web3 import Web3
+from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.types import Nonce
 from web3.utils import get_create_address
 
+from nexus_chain.chain.connection import rpc_errors, url_of
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.errors import DeploymentError, WrongChainError
 from nexus_chain.chain.transactions import Sender, chain_errors
@@ -26,6 +29,8 @@ _HOUR, _DAY, _ETHER = 3_600, 86_400, 10**18
 DEVELOPMENT_CHAINS = (31337, 1337)
 #: Gas that a node's answers of one game may take: three postings of at most 3 M gas.
 ANSWERS_GAS = 9_000_000
+#: Creation code that stores transiently (EIP-1153), copies memory (EIP-5656), and leaves an empty contract.
+CANCUN_PROBE = bytes.fromhex("600160005d 60005c50 6020600060005e 60006000f3")
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,18 @@ class DeploymentParameters:
     minimum_move: int
     minimum_stake: int
     minimum_bond: int
+    bounty: int  # what the finder of a lie earns beside its gas
 
 
 PRESETS: dict[str, DeploymentParameters] = {
     # Seconds to minutes: for demos and tests, where the clock can be moved too.
-    "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 100),
+    "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 100, _ETHER // 1_000),
     # A stake of at least ten games' gas (210 M gas at 30 gwei is 6.3 ether).
-    "mainnet": DeploymentParameters(7 * _DAY, _DAY, _DAY, _HOUR, 8 * _ETHER, _ETHER // 10),
-    # A rollup's sequencer can be down for a day; gas is a hundred times cheaper.
-    "rollup": DeploymentParameters(7 * _DAY, 3 * _DAY, 3 * _DAY, _HOUR, _ETHER // 2, _ETHER // 100),
+    "mainnet": DeploymentParameters(7 * _DAY, _DAY, _DAY, _HOUR, 8 * _ETHER, _ETHER // 10, _ETHER // 100),
+    # A rollup's sequencer can be down for a day, its clock may jump by an hour; gas is a hundred times cheaper.
+    "rollup": DeploymentParameters(
+        7 * _DAY, 3 * _DAY, 3 * _DAY, 4 * _HOUR, _ETHER // 2, _ETHER // 100, _ETHER // 1_000
+    ),
 }
 
 
@@ -65,6 +73,10 @@ class Creator(Protocol):
 
     def has_code(self, address: str) -> bool:
         """Whether there is a contract at ``address`` now."""
+        ...
+
+    def runs(self, code: bytes) -> bool:
+        """Whether the chain runs this creation code to its end; asked, not sent."""
         ...
 
 
@@ -113,18 +125,20 @@ def deploy(
             )
         say(f"chain {creator.chain_id} has this deployment already: {path}")
         return standing, False
+    # INVARIANT: nothing is created where money could come in and never leave.
+    _require_cancun(creator)
     unfinished = _Unfinished(creator, path.with_suffix(".unfinished.json"), say)
     vault = unfinished.create("GenesisVault", beneficiary)
     models = unfinished.create("ModelRegistry")
     verifier = unfinished.create("StepVerifier")
     times = asdict(parameters)
-    stake, bond = times.pop("minimum_stake"), times.pop("minimum_bond")
+    stake, bond, bounty = (times.pop(name) for name in ("minimum_stake", "minimum_bond", "bounty"))
     # Registry and market obey the one dispute contract whose address they are created with, which is created after
     # them: nobody can ever put another judge there.
     foreseen = unfinished.foresee_dispute()
     nodes = unfinished.create("NodeRegistry", models, vault, foreseen, stake, tuple(times.values()))
     market = unfinished.create("InferenceMarket", nodes)
-    dispute = unfinished.create("DisputeGame", (market, nodes, models, verifier), bond, ANSWERS_GAS)
+    dispute = unfinished.create("DisputeGame", (market, nodes, models, verifier), bond, ANSWERS_GAS, bounty)
     if dispute != foreseen:
         raise DeploymentError(
             f"the dispute contract is at {dispute}, not at {foreseen} as foreseen",
@@ -148,6 +162,25 @@ def deploy(
     unfinished.forget()
     say(f"wrote {path}")
     return deployment, True
+
+
+def _require_cancun(creator: Creator) -> None:
+    """Raise DeploymentError where the contracts could be created and not run."""
+    if not creator.runs(CANCUN_PROBE):
+        raise DeploymentError(
+            f"chain {creator.chain_id} knows no transient storage (EIP-1153) or no memory copying (EIP-5656)",
+            advice="Deploy to a chain with the Cancun upgrade, or start the local one without --hardfork.",
+        )
+
+
+def runs_on(web3: Web3, code: bytes) -> bool:
+    """Whether the chain behind ``web3`` runs this creation code to its end. Raises ChainError when nobody answers."""
+    with rpc_errors(url_of(web3)):
+        try:
+            web3.eth.call({"data": HexBytes(code)})
+        except (ContractLogicError, Web3RPCError):
+            return False
+    return True
 
 
 def _standing(creator: Creator, path: Path) -> Deployment | None:
@@ -237,3 +270,6 @@ class ArtefactCreator:
     def has_code(self, address: str) -> bool:
         with chain_errors(self.web3):
             return bool(self.web3.eth.get_code(Web3.to_checksum_address(address)))
+
+    def runs(self, code: bytes) -> bool:
+        return runs_on(self.web3, code)

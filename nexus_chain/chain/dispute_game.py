@@ -13,27 +13,26 @@ from nexus_chain.chain.bound import ChainEvent, PullPayments
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.keccak import keccak256
-from nexus_chain.market.documents import Document, Order, Receipt, TokenFeed, checksum
+from nexus_chain.market.documents import Document, Order, Receipt, checksum
 
 
 class GameState(IntEnum):
     """Where a game stands; the last three are final."""
 
     NONE = 0
-    LINK = 1
-    TRACE = 2
-    PICK_TENSOR = 3
-    ROWS = 4
-    PICK_SUBTREE = 5
-    SUBTREE = 6
-    PICK_LEAF = 7
-    BYTES = 8
-    CONVICT = 9
-    SCORES = 10
-    CONVICT_SCORES = 11
-    CONVICTED = 12
-    ACQUITTED = 13
-    VOID = 14
+    TRACE = 1
+    PICK_TENSOR = 2
+    ROWS = 3
+    PICK_SUBTREE = 4
+    SUBTREE = 5
+    PICK_LEAF = 6
+    BYTES = 7
+    CONVICT = 8
+    SCORES = 9
+    CONVICT_SCORES = 10
+    CONVICTED = 11
+    ACQUITTED = 12
+    VOID = 13
 
     @property
     def final(self) -> bool:
@@ -43,7 +42,10 @@ class GameState(IntEnum):
 
 @dataclass(frozen=True)
 class GameOpening:
-    """What a game is opened with. ``prompt_tree``: tree root of the prompt's tokens; ``salt``: the commitment's."""
+    """What a game is opened with. ``prompt_tree``: tree root of the prompt's tokens; ``salt``: the commitment's.
+
+    ``only_covered``: refuse to open a game whose gas nobody would refund (DisputeGame_NotCovered).
+    """
 
     order: Order
     order_signature: bytes
@@ -52,15 +54,19 @@ class GameOpening:
     prompt_length: int
     prompt_tree: bytes
     salt: bytes
+    only_covered: bool = False
 
     def _abi(self) -> tuple[Any, ...]:
         signed = (abi_values(self.order), self.order_signature, abi_values(self.receipt), self.receipt_signature)
-        return (*signed, self.prompt_length, self.prompt_tree, self.salt)
+        return (*signed, self.prompt_length, self.prompt_tree, self.salt, self.only_covered)
 
 
 @dataclass(frozen=True)
 class GameRecord:
-    """A game, as the chain holds it. Amounts in wei, times are timestamps; ``deadline`` is 0 once it is over."""
+    """A game, as the chain holds it. Amounts in wei, times are timestamps; ``deadline`` is 0 once it is over.
+
+    ``refund`` is what its moves so far are paid if the node is convicted and the game is ``covered``.
+    """
 
     state: GameState
     challenger: str
@@ -68,7 +74,8 @@ class GameRecord:
     session: bytes
     receipt: bytes  # digest
     bond: int
-    owed: int
+    refund: int
+    covered: bool
     committed_at: int
     turn_started_at: int
     deadline: int
@@ -77,6 +84,18 @@ class GameRecord:
     subtree: int
     leaf: int
     element: int
+
+
+@dataclass(frozen=True)
+class DisputedRecord:
+    """What all games about one receipt share; ``trace_root`` and ``tensor_count`` are zero until it is posted."""
+
+    session: bytes
+    node: str
+    in_root: bytes
+    out_root: bytes
+    trace_root: bytes
+    tensor_count: int
 
 
 @dataclass(frozen=True)
@@ -107,50 +126,42 @@ class DisputeGame(PullPayments):
         signed = (abi_values(first), first_signature, abi_values(second), second_signature)
         return self._send("equivocate", *signed, salt)
 
-    def open_link(self, opening: GameOpening, *, bond: int) -> tuple[int, Mined]:
-        """Open a link game with ``bond`` wei; its number."""
-        return self._opened(self._send("openLink", opening._abi(), value=bond))
+    def contradict(
+        self, node: str, receipt: bytes, first: tuple[bytes, bytes], second: tuple[bytes, bytes], salt: bytes
+    ) -> Mined:
+        """Convict a node that signed two traces of one receipt (its digest); each is a root and a signature."""
+        return self._send("contradict", checksum(node), receipt, *first, *second, salt)
 
     def open_step(self, opening: GameOpening, *, bond: int) -> tuple[int, Mined]:
         """Open a step game with ``bond`` wei; its number."""
         return self._opened(self._send("openStep", opening._abi(), value=bond))
 
-    def show_receipt(self, game: int, predecessor: Receipt, signature: bytes) -> Mined:
-        """Answer a link game with the receipt that vouches for the disputed one's input."""
-        return self._send("showReceipt", game, abi_values(predecessor), signature)
-
-    def show_feed(self, game: int, feed: TokenFeed, signature: bytes) -> Mined:
-        """Answer a link game about segment 0 with the token feed."""
-        return self._send("showFeed", game, abi_values(feed), signature)
-
-    def acquit(self, game: int) -> Mined:
-        return self._send("acquit", game)
-
     def post_trace(self, game: int, tensor_roots: Sequence[bytes], bounds: tuple[Any, ...], signature: bytes) -> Mined:
         return self._send("postTrace", game, list(tensor_roots), bounds, signature)
 
-    def pick_tensor(self, game: int, tensor: int) -> Mined:
-        return self._send("pickTensor", game, tensor)
+    def pick_tensor(self, game: int, tensor: int, trace_root: bytes, value: int = 0) -> Mined:
+        """Pick in the trace with that root; ``value`` wei (``top_up``) join the bond. So do all picks."""
+        return self._send("pickTensor", game, tensor, trace_root, value=value)
 
     def post_rows(
         self, game: int, siblings: Sequence[bytes], producer: tuple[Any, ...], hashes: Sequence[bytes]
     ) -> Mined:
         return self._send("postRows", game, list(siblings), producer, list(hashes))
 
-    def pick_subtree(self, game: int, subtree: int) -> Mined:
-        return self._send("pickSubtree", game, subtree)
+    def pick_subtree(self, game: int, subtree: int, trace_root: bytes, value: int = 0) -> Mined:
+        return self._send("pickSubtree", game, subtree, trace_root, value=value)
 
     def post_subtree(self, game: int, siblings: Sequence[bytes], leaves: Sequence[bytes]) -> Mined:
         return self._send("postSubtree", game, list(siblings), list(leaves))
 
-    def pick_leaf(self, game: int, leaf: int) -> Mined:
-        return self._send("pickLeaf", game, leaf)
+    def pick_leaf(self, game: int, leaf: int, trace_root: bytes, value: int = 0) -> Mined:
+        return self._send("pickLeaf", game, leaf, trace_root, value=value)
 
     def post_bytes(self, game: int, siblings: Sequence[bytes], data: bytes) -> Mined:
         return self._send("postBytes", game, list(siblings), data)
 
-    def pick_element(self, game: int, element: int) -> Mined:
-        return self._send("pickElement", game, element)
+    def pick_element(self, game: int, element: int, trace_root: bytes, value: int = 0) -> Mined:
+        return self._send("pickElement", game, element, trace_root, value=value)
 
     def post_scores(
         self, game: int, producer: tuple[Any, ...], records: bytes, scores: bytes, signature: bytes
@@ -194,6 +205,32 @@ class DisputeGame(PullPayments):
     def bond_now(self) -> int:
         """Wei that an opening needs in the latest block."""
         return int(self._read("bondNow"))
+
+    def disputed(self, receipt: bytes) -> DisputedRecord:
+        """What is known of a receipt, by its digest; all zero when no game was opened about it."""
+        session, node, in_root, out_root, subject = self._read("disputed", receipt)
+        trace_root, tensor_count = subject[3], subject[7]  # as `IStepVerifier.Subject` has them
+        return DisputedRecord(session, node, in_root, out_root, trace_root, tensor_count)
+
+    def top_up(self, game: int) -> int:
+        """Wei that the next pick in a game must bring in the latest block; the base fee may rise before it is mined."""
+        return int(self._read("topUp", game))
+
+    def covered_now(self, node: str) -> bool:
+        """Whether a game about ``node`` that is opened now would be covered."""
+        return bool(self._read("coveredNow", checksum(node)))
+
+    def claims_on(self, node: str) -> int:
+        """Wei that open covered games claim of a node's stake; after a conviction, what waits for ``void``."""
+        return int(self._read("claimsOn", checksum(node)))
+
+    def due_for(self, receipt: bytes) -> int:
+        """Wei that a node's answers about a receipt cost and no lost bond has paid yet."""
+        return int(self._read("dueFor", receipt))
+
+    def bounty(self) -> int:
+        """Wei that the finder of a lie earns beside its gas."""
+        return int(self._read("bounty"))
 
     def games_about(self, receipt: bytes, from_block: int = 0) -> list[ChainEvent]:
         """``GameOpened`` events about a receipt."""

@@ -129,6 +129,11 @@ class InferenceMarket(PullPayments):
         """Seconds."""
         return int(self._read("challengeWindow"))
 
+    def disputable_until(self, session: bytes) -> int:
+        """Last second in which a game about the session can be opened, closed lines included."""
+        found = self.session_of(session)
+        return found.end or found.expiry + self.challenge_window()
+
     def vault(self) -> str:
         return str(self._read("vault"))
 

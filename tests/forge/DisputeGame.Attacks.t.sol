@@ -85,8 +85,7 @@ contract DisputeGameAttacksTest is Disputing {
         _wait(id, seed, 4);
         _postBytes(id, 1);
         _wait(id, seed, 5);
-        vm.prank(carol);
-        game.pickElement(id, 7);
+        _pickElement(id, 7);
         _wait(id, seed, 6);
         _postScores(id);
         assertLe(game.gameOf(id).deadline, start + 2 * C + 6 * M, "nine transactions: eight turns");

@@ -27,7 +27,7 @@ contract DisputeGameOpenTest is Disputing {
         assertEq(opened.node, alice);
         assertEq(opened.session, session);
         assertEq(opened.bond, BOND);
-        assertEq(opened.owed, 0.3 ether);
+        assertTrue(opened.covered);
         assertEq(opened.deadline, block.timestamp + C);
         assertTrue(opened.nodesTurn);
         assertEq(game.gameCount(), 1);
@@ -40,7 +40,6 @@ contract DisputeGameOpenTest is Disputing {
         assertEq(about.subject.layers, LAYERS);
         assertEq(about.subject.programRoot, keccak256("program"));
         assertEq(about.subject.promptLength, POSITIONS);
-        assertEq(about.segments, 2);
     }
 
     function test_openStep_notCommitted_reverts() public {
@@ -147,7 +146,7 @@ contract DisputeGameOpenTest is Disputing {
     function test_constructor_atAnotherAddress_reverts() public {
         GameEvidence.Parts memory parts = GameEvidence.Parts(market, nodes, models, verifier);
         vm.expectRevert(IDisputeRecords.DisputeGame_BadParameters.selector);
-        new DisputeGame(parts, BOND, ANSWERS_GAS);
+        new DisputeGame(parts, BOND, ANSWERS_GAS, BOUNTY);
     }
 
     function test_receive_fromAnyone_reverts() public {

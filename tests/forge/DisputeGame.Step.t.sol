@@ -33,8 +33,7 @@ contract DisputeGameStepTest is Disputing {
 
     function test_convict_byScores_ofAttention() public {
         uint256 id = _atConvict(carol, ATTENTION);
-        vm.prank(carol);
-        game.pickElement(id, 7);
+        _pickElement(id, 7);
         assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.Scores));
         _postScores(id);
         assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.ConvictScores));
@@ -121,22 +120,22 @@ contract DisputeGameStepTest is Disputing {
         _postTrace(id);
         vm.startPrank(carol);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 4, 4));
-        game.pickTensor(id, 4);
-        game.pickTensor(id, 1);
+        game.pickTensor(id, 4, _posted(id));
+        game.pickTensor(id, 1, _posted(id));
         _postRows(id, ATTENTION);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 3, 3));
-        game.pickLeaf(id, 3);
-        game.pickLeaf(id, 0);
+        game.pickLeaf(id, 3, _posted(id));
+        game.pickLeaf(id, 0, _posted(id));
         _postBytes(id, 0);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 300, 300));
-        game.pickElement(id, 300);
+        game.pickElement(id, 300, _posted(id));
     }
 
     function test_pickElement_ofAnythingButAttention_reverts() public {
         uint256 id = _atConvict(carol);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_NotAttention.selector, id, LINEAR));
         vm.prank(carol);
-        game.pickElement(id, 0);
+        game.pickElement(id, 0, _posted(id));
     }
 
     function test_picks_byAnother_revert() public {
@@ -144,7 +143,7 @@ contract DisputeGameStepTest is Disputing {
         _postTrace(id);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_NotChallenger.selector, id, dave));
         vm.prank(dave);
-        game.pickTensor(id, 1);
+        game.pickTensor(id, 1, _posted(id));
     }
 
     /// @dev More leaves than one answer holds: one more pair of moves.
@@ -175,14 +174,14 @@ contract DisputeGameStepTest is Disputing {
         assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.PickSubtree));
         vm.startPrank(carol);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 2, 2));
-        game.pickSubtree(id, 2);
-        game.pickSubtree(id, 1);
+        game.pickSubtree(id, 2, _posted(id));
+        game.pickSubtree(id, 1, _posted(id));
         bytes32[] memory path = new bytes32[](1);
         path[0] = subtrees[0];
         game.postSubtree(id, path, lastKept);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 7, leaves));
-        game.pickLeaf(id, 7); // in the other subtree
-        game.pickLeaf(id, 2050);
+        game.pickLeaf(id, 7, _posted(id)); // in the other subtree
+        game.pickLeaf(id, 2050, _posted(id));
         // leaf 2 of 5: its neighbour, the pair before, the last one alone, then the other subtree
         bytes32[] memory siblings = new bytes32[](4);
         siblings[0] = lastKept[3];

@@ -15,6 +15,7 @@ import {StepVerifierDouble} from "./doubles/StepVerifierDouble.sol";
 /// segment 0 and bob segment 1 of one order; alice's trace has four tensors.
 abstract contract Disputing is Deployed {
     uint256 internal constant BOND = 0.05 ether;
+    uint256 internal constant BOUNTY = 0.005 ether;
     uint256 internal constant ANSWERS_GAS = 9_000_000;
     uint32 internal constant POSITIONS = 3;
     bytes32 internal constant SALT = keccak256("the order's salt");
@@ -52,7 +53,8 @@ abstract contract Disputing is Deployed {
     }
 
     function _deployDispute() internal override returns (address) {
-        DisputeGame deployed = new DisputeGame(GameEvidence.Parts(market, nodes, models, verifier), BOND, ANSWERS_GAS);
+        GameEvidence.Parts memory parts = GameEvidence.Parts(market, nodes, models, verifier);
+        DisputeGame deployed = new DisputeGame(parts, BOND, ANSWERS_GAS, BOUNTY);
         game = IDisputeGame(address(deployed));
         return address(deployed);
     }
@@ -120,7 +122,8 @@ abstract contract Disputing is Deployed {
             receiptSignature: _signature(_receiptSecret(receipt.node), SignedDocuments.hash(receipt)),
             promptLength: POSITIONS,
             promptTree: PROMPT_TREE,
-            salt: SECRET
+            salt: SECRET,
+            onlyCovered: false
         });
     }
 
@@ -158,14 +161,6 @@ abstract contract Disputing is Deployed {
         return game.openStep{value: bond}(opening);
     }
 
-    function _openLink(address challenger, SignedDocuments.Receipt memory receipt) internal returns (uint256) {
-        _commit(challenger, receipt);
-        skip(1);
-        IDisputeRecords.Opening memory opening = _opening(receipt);
-        vm.prank(challenger);
-        return game.openLink{value: BOND}(opening);
-    }
-
     function _postTrace(uint256 id) internal {
         bytes32 root = _traceRoot();
         bytes32 receipt = game.gameOf(id).receipt;
@@ -177,8 +172,9 @@ abstract contract Disputing is Deployed {
     }
 
     function _pickTensor(uint256 id, uint32 tensor) internal {
+        (uint256 value, bytes32 trace) = (game.topUp(id), _posted(id));
         vm.prank(game.gameOf(id).challenger);
-        game.pickTensor(id, tensor);
+        game.pickTensor{value: value}(id, tensor, trace);
     }
 
     function _postRows(uint256 id, uint8 kind) internal {
@@ -186,8 +182,20 @@ abstract contract Disputing is Deployed {
     }
 
     function _pickLeaf(uint256 id, uint32 leaf) internal {
+        (uint256 value, bytes32 trace) = (game.topUp(id), _posted(id));
         vm.prank(game.gameOf(id).challenger);
-        game.pickLeaf(id, leaf);
+        game.pickLeaf{value: value}(id, leaf, trace);
+    }
+
+    function _pickElement(uint256 id, uint32 element) internal {
+        (uint256 value, bytes32 trace) = (game.topUp(id), _posted(id));
+        vm.prank(game.gameOf(id).challenger);
+        game.pickElement{value: value}(id, element, trace);
+    }
+
+    /// @dev Root of the trace that stands for a game's receipt.
+    function _posted(uint256 id) internal view returns (bytes32) {
+        return game.disputed(game.gameOf(id).receipt).subject.traceRoot;
     }
 
     function _postBytes(uint256 id, uint32 leaf) internal {

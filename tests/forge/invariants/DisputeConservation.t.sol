@@ -49,13 +49,12 @@ contract DisputeConservationTest is Disputing {
 
     // ---------------------------------------------------------------- moves
 
-    function open(uint256 node, uint256 who, bool link, uint256 wait) external move(wait) {
+    function open(uint256 node, uint256 who, uint256 wait) external move(wait) {
         address operator = _operators[node % _operators.length];
         if (nodes.isConvicted(operator) || block.timestamp >= market.lineOf(session, operator).end) return;
         SignedDocuments.Receipt memory receipt = _receiptOf(operator);
-        if (link) receipt.inRoot = keccak256("rows that nobody signed");
         address challenger = _challengers[who % _challengers.length];
-        uint256 id = link ? _openLink(challenger, receipt) : _openStep(challenger, receipt);
+        uint256 id = _openStep(challenger, receipt);
         _openedAt[id] = block.timestamp;
     }
 
@@ -176,12 +175,7 @@ contract DisputeConservationTest is Disputing {
         else if (state == IDisputeRecords.State.Rows) _postRows(id, ATTENTION);
         else if (state == IDisputeRecords.State.PickLeaf) _pickLeaf(id, uint32(choice % 3));
         else if (state == IDisputeRecords.State.Bytes) _postBytes(id, found.leaf);
-        else if (state == IDisputeRecords.State.Convict && choice % 2 == 0) _pickElement(id);
-    }
-
-    function _pickElement(uint256 id) internal {
-        vm.prank(game.gameOf(id).challenger);
-        game.pickElement(id, 7);
+        else if (state == IDisputeRecords.State.Convict && choice % 2 == 0) _pickElement(id, 7);
     }
 
     function _tryEnd(uint256 id) internal {
