@@ -31,10 +31,11 @@ class Referee(Protocol):
 class ModelReferee:
     """Recomputes with the model's weights, which are read when they are first needed.
 
-    ``load`` gives the model, checked against its registered roots; ModelFilesError or ProgramError where there is none.
+    ``load`` gives the model, checked against its registered roots; None, ModelFilesError or ProgramError where there
+    is none.
     """
 
-    def __init__(self, order: Order, prompt_length: int, load: Callable[[], IntegerModel]) -> None:
+    def __init__(self, order: Order, prompt_length: int, load: Callable[[], IntegerModel | None]) -> None:
         self._order, self._prompt_length, self._load = order, prompt_length, load
         self._model: IntegerModel | None = None
 
@@ -43,6 +44,8 @@ class ModelReferee:
         try:
             self._model = self._model or self._load()
         except (ModelFilesError, ProgramError):
+            return None
+        if self._model is None:
             return None
         ask = self._order.asks[segment]
         engine = Engine(self._model.program, self._model.weights, ask.layer_start, ask.layer_end)

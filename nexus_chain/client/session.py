@@ -139,10 +139,6 @@ class Session:
     def id(self) -> bytes:
         return self.record.id
 
-    def weights(self) -> IntegerModel:
-        """The registered model. Raises ModelFilesError, ProgramError where it is not on this machine."""
-        return self.files.model(self.around.contracts.models.version(self.record.model_version))
-
     # ------------------------------------------------------------------ asking
 
     def ask(self, text: str, options: AskOptions | None = None, on_failover: OnFailover = lambda e: None) -> Asking:
