@@ -53,7 +53,8 @@ def test_session_from_opening_to_withdrawal(live: LiveNetwork) -> None:
     assert list(answer.tokens) == live.expected(PROMPT, 40)
     assert text == answer.text == live.files.codec.decode(answer.tokens)
     assert answer.cost_wei == 2 * PRICE * (prompt + 39)
-    assert len(answer.proof.receipts) == 4
+    # Nodes without a record: chunks of 4, 8 and 16 positions after the prompt, and 11 that are left.
+    assert len(answer.proof.receipts) == 8
     assert verify_proof(answer.proof, live.model).passed
     assert not answer.failovers
 
@@ -135,7 +136,7 @@ def test_killed_client_keeps_its_evidence_and_goes_on(live: LiveNetwork) -> None
     resumed = later.session(session.id, live.files)
     (digest,) = later.store.order_digests(session.id)
     kept = later.store.order(digest)
-    assert len(kept.receipts) == 2
+    assert len(kept.receipts) == 6  # chunks of 4, 8 and 16
     assert list(kept.tokens[kept.prompt_length :]) == live.expected(PROMPT, 60)[: len(kept.tokens) - kept.prompt_length]
     asking = resumed.ask(PROMPT, AskOptions(max_tokens=10))
     assert "".join(asking) == live.files.codec.decode(live.expected(PROMPT, 10))
