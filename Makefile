@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        bench-trace bench-llama-cpp bench-serving \
+        bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
         fuzz-operators fuzz-programs symbolic vectors generate clean
 
 help: ## What can be made
@@ -85,6 +85,12 @@ bench-audit: build ## Time of auditing an answer against generating it
 
 bench-trace: build ## Memory beside the weights for defending 2 048 positions
 	python scripts/bench_trace.py
+
+show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at 10 %
+	python scripts/show_audits.py
+
+bench-incentives: build ## Strategies of liar, friends and finder on the real contracts: nobody gains by a lie
+	python scripts/bench_incentives.py
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0

@@ -18,6 +18,7 @@ from nexus_chain.client.peer import (
     NodeContact,
     PeerStatus,
     SignDigest,
+    SignedAudit,
     SignedFeed,
     SignedOrder,
     SignedReceipt,
@@ -160,6 +161,9 @@ class ToyPeer:
             opened.credit = self._credit(digest, segment, credit) if credit else 0
         self.pay(voucher)
         return len(self.node.orders[digest].rows)
+
+    def open_audit(self, order: SignedOrder, audit: SignedAudit, *_: Any, **more: Any) -> int:
+        raise NodeRefusedError("toy nodes sell no audits", advice="Use others.", error_name="AuditError")
 
     def _credit(self, digest: bytes, segment: int, credit: SignedReceipt) -> int:
         receipt, signature = credit
