@@ -14,6 +14,7 @@ from nexus_chain.client.home import ClientHome
 from nexus_chain.client.network import route_over
 from nexus_chain.client.reputation_file import load_reputation, save_reputation
 from nexus_chain.client.session import Surroundings
+from nexus_chain.client.store import ClientStore
 from nexus_chain.market.documents import checksum
 from nexus_chain.program import PRESETS, decoder_program
 from nexus_chain.routing.errors import NoNodeForLayersError
@@ -43,7 +44,7 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
     monkeypatch.setattr(network, "discover_nodes", lambda contracts, version: offers)
     nothing: Any = None
     dial: Any = lambda contact: Peer()  # noqa: E731
-    return Surroundings(nothing, ClientHome(tmp_path).prepare(), nothing, dial)
+    return Surroundings(nothing, ClientHome(tmp_path).prepare(), ClientStore(tmp_path / "client.sqlite"), dial)
 
 
 def served_by(nodes: list[ShardNode]) -> set[str]:
@@ -60,6 +61,18 @@ def test_a_node_proven_wrong_neither_serves_nor_stands_by(around: Surroundings) 
         FLAKY: pytest.approx(4 / 7),
     }
     assert served_by(around.nodes(bytes(32))) == {GOOD, FLAKY}
+
+
+def test_what_the_client_saw_itself_counts_with_what_the_watcher_found(around: Surroundings) -> None:
+    save_reputation(around.home.reputation, BOOK)
+    around.store.count_failure(FLAKY)
+    around.store.count_failure(FLAKY)
+    around.store.count_failure(GOOD, invalid=True)
+    assert {node.node_id: node.reputation for node in around.nodes(bytes(32))} == {
+        GOOD: 0.0,
+        LIAR: 0.0,
+        FLAKY: pytest.approx(4 / 9),
+    }
 
 
 def test_no_route_leads_over_liars_only(around: Surroundings) -> None:
