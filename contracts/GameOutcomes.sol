@@ -25,11 +25,11 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
 
     /// @dev Gas of a challenger's moves, transactions and calldata included; tests hold them above what is measured. An
     /// opening pays for the commitment before it and for `void` and `withdraw` after it too.
-    uint256 private constant OPENING_GAS = 600_000;
-    uint256 private constant DESCRIPTION_GAS = 400_000; // the first opening about a receipt, beyond that
-    uint256 private constant PICK_GAS = 150_000;
-    uint256 internal constant TIMEOUT_GAS = 300_000;
-    uint256 private constant CONTRADICTION_GAS = 300_000;
+    uint256 private constant OPENING_GAS = 450_000;
+    uint256 private constant DESCRIPTION_GAS = 350_000; // the first opening about a receipt, beyond that
+    uint256 private constant PICK_GAS = 130_000;
+    uint256 internal constant TIMEOUT_GAS = 230_000;
+    uint256 private constant CONTRADICTION_GAS = 350_000;
     uint256 private constant VERDICT_GAS = 250_000; // of a step's verdict, beyond the step itself
     uint256 private constant WITNESS_BYTE_GAS = 16;
     uint256 private constant MOST_VERDICT_GAS = 3_000_000;

@@ -330,7 +330,7 @@ def dispute_a_lie(story: Story, deployment: Path) -> None:
     report = _watch(story, deployment, Path(answer["answer_file"]).parent)
     (case,) = report["cases"]
     tell(f"{report['answers'].get('right', 0)} answers agree in every bit, {report['answers']['wrong']} does not.")
-    # Fetching the bond and the reward afterwards is no part of the game.
+    # Fetching the bond and the refund afterwards is no part of the game.
     moves = [entry for entry in moves_of_games(story.contracts, block) if entry[0] != "withdraw"]
     _show_game(story, moves, liar)
     verdict = next(story.contracts.disputes.events("NodeConvicted", block, where={"node": liar.address}), None)
@@ -339,7 +339,7 @@ def dispute_a_lie(story: Story, deployment: Path) -> None:
             f"the game ended otherwise: {case['outcome']}; {liar.name}: {(liar.folder / 'log').read_text()}"
         )
     intact = all(story.contracts.nodes.node(address).stake == stake for address, stake in honest.items())
-    paid = verdict.arguments["reward"] + verdict.arguments["compensation"]
+    paid = verdict.arguments["refund"] + verdict.arguments["bounty"]
     program = story.files.program
     op = next(op for op in program.ops if lie.tensor in {spec.name for spec in op.outputs})
     story.facts["dispute"] = {
@@ -352,8 +352,8 @@ def dispute_a_lie(story: Story, deployment: Path) -> None:
         "seconds": round(time.monotonic() - began, 1),
         "verdict": case["outcome"],
         "slashed_wei": STAKE_WEI - story.contracts.nodes.node(liar.address).stake,
-        "challenger_wei": verdict.arguments["reward"],
-        "user_compensation_wei": verdict.arguments["compensation"],
+        "challenger_wei": paid,
+        "bounty_wei": verdict.arguments["bounty"],
         "vault_wei": STAKE_WEI - paid,
         "honest_stakes_intact": intact,
         "refund_wei": _refund(story, InferenceProof.load(Path(answer["answer_file"])).order.session, liar),
@@ -426,7 +426,7 @@ def _tell_verdict(facts: dict[str, Any], liar: ShardProcess) -> None:
     tell(
         f"{liar.name} is {facts['verdict']}: {ether(facts['slashed_wei'])} of stake gone, "
         f"{ether(facts['vault_wei'])} to the vault, {ether(facts['challenger_wei'])} to the watcher, "
-        f"{ether(facts['user_compensation_wei'])} and the line's {ether(facts['refund_wei'])} to the user."
+        f"{ether(facts['refund_wei'])} of the line back to the user."
     )
     tell("The honest nodes' stakes are untouched." if facts["honest_stakes_intact"] else "HONEST STAKES WERE TOUCHED.")
 

@@ -81,11 +81,16 @@ def free_port() -> int:
 
 @contextmanager
 def anvil(
-    *, port: int | None = None, chain_id: int = LOCAL_CHAIN_ID, block_time: int | None = None
+    *,
+    port: int | None = None,
+    chain_id: int = LOCAL_CHAIN_ID,
+    block_time: int | None = None,
+    hardfork: str | None = None,
 ) -> Iterator[LocalChain]:
     """Run Anvil on 127.0.0.1 for the length of a ``with`` block.
 
-    ``block_time``: seconds between blocks; None mines every transaction at once.
+    ``block_time``: seconds between blocks; None mines every transaction at once. ``hardfork``: its rules, by Anvil's
+    name; None takes Anvil's latest.
     Raises LocalChainError (not installed, port in use).
     """
     port = free_port() if port is None else port
@@ -93,6 +98,8 @@ def anvil(
     command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
     if block_time is not None:
         command += ["--block-time", str(block_time)]
+    if hardfork is not None:
+        command += ["--hardfork", hardfork]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         url = f"http://127.0.0.1:{port}"

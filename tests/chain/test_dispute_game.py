@@ -13,7 +13,7 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import GameOpening, GameState, commitment_of
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.market.documents import Ask, Order, Receipt, TokenFeed
+from nexus_chain.market.documents import Ask, Order, Receipt, Trace
 
 PROMPT = torch.tensor([5, 6, 7], dtype=torch.int32)
 SALT = bytes(range(32))
@@ -44,7 +44,7 @@ class Case:
         assert operator.sender is not None
         return operator.sender.wallet.sign(receipt, operator.domain)
 
-    def open(self, challenger: Contracts, receipt: Receipt, *, link: bool) -> int:
+    def open(self, challenger: Contracts, receipt: Receipt, *, only_covered: bool = False) -> int:
         salt, bond = secrets.token_bytes(32), challenger.disputes.bond_now()
         digest = receipt.digest(challenger.domain)
         challenger.disputes.commit(commitment_of(digest, self.world.address(challenger), salt))
@@ -52,56 +52,83 @@ class Case:
         order_signature = self.world.key.sign(self.order, challenger.domain)
         opening = GameOpening(
             *(self.order, order_signature, receipt, self.signature(receipt)),
-            *(len(PROMPT), tensor_tree(PROMPT).root(), salt),
+            *(len(PROMPT), tensor_tree(PROMPT).root(), salt, only_covered),
         )
-        open_game = challenger.disputes.open_link if link else challenger.disputes.open_step
-        return open_game(opening, bond=2 * bond)[0]  # the base fee may rise until then
+        return challenger.disputes.open_step(opening, bond=2 * bond)[0]  # the base fee may rise until then
 
 
 def test_silent_node_is_convicted_when_its_clock_is_over(world: World) -> None:
     case, challenger = Case.make(world), world.owner
-    game = case.open(challenger, case.receipts[0], link=False)
+    game = case.open(challenger, case.receipts[0])
     found = challenger.disputes.game_of(game)
     assert found is not None
     assert (found.state, found.node, found.nodes_turn) == (GameState.TRACE, world.nodes[0], True)
     with pytest.raises(ContractRevertedError, match="DisputeGame_TooEarly"):
         challenger.disputes.timeout(game)
     world.chain.advance(world.owner.nodes.timing().clock + 1)
-    challenger.disputes.timeout(game)
+    ended = challenger.disputes.timeout(game)
     assert world.owner.nodes.is_convicted(world.nodes[0])
-    assert challenger.disputes.balance_of(world.address(challenger)) == found.bond + STAKE // 2
-    assert world.owner.nodes.balance_of(world.owner.vault.address) == STAKE - STAKE // 2
+    (verdict,) = challenger.disputes.events_in(ended.receipt, "NodeConvicted")
+    assert verdict.arguments["bounty"] == challenger.disputes.bounty() == world.owner.deployment.parameters["bounty"]
+    assert verdict.arguments["refund"] > found.refund + ended.gas
+    earned = verdict.arguments["refund"] + verdict.arguments["bounty"]
+    assert challenger.disputes.balance_of(world.address(challenger)) == found.bond + earned
+    vault = world.owner.vault.address
+    assert world.owner.nodes.balance_of(vault) == STAKE - STAKE // 2
+    assert world.owner.disputes.balance_of(vault) == STAKE // 2 - earned
     over = challenger.disputes.game_of(game)
     assert over is not None
     assert (over.state, over.bond, over.deadline) == (GameState.CONVICTED, 0, 0)
     challenger.disputes.withdraw()
-    assert world.chain.web3.eth.get_balance(challenger.disputes.address) == 0
+    left = world.chain.web3.eth.get_balance(challenger.disputes.address)
+    assert left == challenger.disputes.balance_of(vault)
 
 
-def test_predecessors_receipt_ends_a_link_game(world: World) -> None:
-    case = Case.make(world)
-    game = case.open(world.owner, case.receipts[1], link=True)
-    forged = replace(case.receipts[0], out_root=b"\x0c" * 32)
-    with pytest.raises(ContractRevertedError, match="DisputeGame_NotPredecessor"):
-        world.operators[1].disputes.show_receipt(game, forged, case.signature(forged))
-    shown = world.operators[1].disputes.show_receipt(game, case.receipts[0], case.signature(case.receipts[0]))
-    (event,) = world.owner.disputes.events_in(shown.receipt, "ReceiptShown")
-    assert event.arguments["signature"] == case.signature(case.receipts[0])
-    found = world.owner.disputes.game_of(game)
-    assert found is not None
-    assert found.state is GameState.ACQUITTED
-    assert world.owner.disputes.balance_of(world.nodes[1]) > 0
+def test_answered_trace_is_picked_by_its_root(world: World) -> None:
+    case, mine = Case.make(world), world.owner.disputes
+    game = case.open(world.owner, case.receipts[0])
+    about = mine.disputed(case.receipts[0].digest(world.user.domain))
+    assert (about.node, about.in_root, about.out_root) == (
+        world.nodes[0],
+        case.order.prompt_root,
+        case.receipts[0].out_root,
+    )
+    assert (about.trace_root, about.tensor_count) == (bytes(32), 0)
+    with pytest.raises(ContractRevertedError, match="DisputeGame_WrongState"):
+        mine.pick_tensor(game, 0, bytes(32))
+    assert mine.top_up(game) == 0
+    assert mine.covered_now(world.nodes[0])
+    assert mine.due_for(case.receipts[0].digest(world.user.domain)) == 0
 
 
-def test_token_feed_ends_a_link_game_about_the_first_segment(world: World) -> None:
-    case = Case.make(world)
-    fed = replace(case.receipts[0], to_position=5, in_root=b"\x0d" * 32)
-    game = case.open(world.owner, fed, link=True)
-    feed = TokenFeed(fed.order_digest, 5, fed.in_root)
-    world.operators[0].disputes.show_feed(game, feed, world.key.sign(feed, world.user.domain))
-    found = world.owner.disputes.game_of(game)
-    assert found is not None
-    assert found.state is GameState.ACQUITTED
+def test_nine_games_of_which_eight_are_covered(world: World) -> None:
+    case, mine = Case.make(world), world.owner.disputes
+    games = [case.open(world.owner, replace(case.receipts[0], price=price)) for price in range(8)]
+    assert not mine.covered_now(world.nodes[0])
+    with pytest.raises(ContractRevertedError, match="DisputeGame_NotCovered"):
+        case.open(world.owner, replace(case.receipts[0], price=8), only_covered=True)
+    games.append(case.open(world.owner, replace(case.receipts[0], price=8)))
+    found = [record for game in games if (record := mine.game_of(game)) is not None]
+    assert [record.covered for record in found] == [True] * 8 + [False]
+    assert all(record.refund > 0 for record in found[:8])
+    assert mine.claims_on(world.nodes[0]) == sum(record.refund for record in found)
+    assert found[8].refund == 0
+
+
+def test_two_traces_of_one_receipt_convict_at_once(world: World) -> None:
+    case, finder, salt = Case.make(world), world.owner, secrets.token_bytes(32)
+    receipt = case.receipts[0].digest(finder.domain)
+    documents = [Trace(receipt, root) for root in (b"\x01" * 32, b"\x02" * 32)]
+    wallet = world.operators[0].sender
+    assert wallet is not None
+    first, second = ((document.root, wallet.wallet.sign(document, finder.domain)) for document in documents)
+    commitment = commitment_of(documents[0].digest(finder.domain), world.address(finder), salt)
+    with pytest.raises(ContractRevertedError, match="DisputeGame_NotCommitted"):
+        finder.disputes.contradict(world.nodes[0], receipt, first, second, salt)
+    finder.disputes.commit(commitment)
+    world.chain.advance(2)
+    finder.disputes.contradict(world.nodes[0], receipt, first, second, salt)
+    assert world.owner.nodes.is_convicted(world.nodes[0])
 
 
 def test_two_outputs_for_one_question_convict_at_once(world: World) -> None:
@@ -114,9 +141,11 @@ def test_two_outputs_for_one_question_convict_at_once(world: World) -> None:
     )
     world.chain.advance(2)
     pair = (other, case.signature(other), case.receipts[0], case.signature(case.receipts[0]))
-    challenger.disputes.equivocate(*pair, salt)
+    shown = challenger.disputes.equivocate(*pair, salt)
     assert world.owner.nodes.is_convicted(world.nodes[0])
-    assert world.owner.nodes.balance_of(world.address(challenger)) == STAKE // 2
+    (found,) = challenger.disputes.events_in(shown.receipt, "Equivocated")
+    assert found.arguments["reward"] > challenger.disputes.bounty()
+    assert challenger.disputes.balance_of(world.address(challenger)) == found.arguments["reward"]
 
 
 def test_unknown_game_is_none(world: World) -> None:

@@ -19,7 +19,7 @@ from nexus_chain.market.documents import Ask, Domain, Order, Receipt, Scores
 from nexus_chain.market.documents import Trace as TraceDocument
 
 ETHER = 10**18
-STAKE, BOND, PRICE = ETHER, ETHER // 100, 1000
+STAKE, BOND, BOUNTY, PRICE = ETHER, ETHER // 100, ETHER // 1000, 1000
 CLOCK, MINIMUM_MOVE, WINDOW, SESSION = 600, 60, 10_000, 100_000
 LONGEST_GAME = 2 * CLOCK + 8 * MINIMUM_MOVE
 USER, OWNER = "0x" + "a1" * 20, "0x" + "b2" * 20
@@ -63,7 +63,7 @@ class Stage:
         self.nodes = self.machine.deploy("NodeRegistry", *arguments)
         self.market = self.machine.deploy("InferenceMarket", self.nodes.address)
         parts = (self.market.address, self.nodes.address, self.models.address, self.verifier.address)
-        game = self.machine.deploy("DisputeGame", parts, BOND, 9_000_000)
+        game = self.machine.deploy("DisputeGame", parts, BOND, 9_000_000, BOUNTY)
         assert game.address.lower() == foreseen.lower()
         self.game = Contract(self.machine, game.address, artefact("IDisputeGame")["abi"])
         self.domain = Domain(1, self.market.address)
@@ -113,7 +113,7 @@ class Stage:
         signatures = signer.sign(order, self.domain), key.sign(receipt, self.domain)
         return Case(node, key, session, order, receipt, signatures, posted, roots, receipt.digest(self.domain))
 
-    def open(self, case: Case, challenger: str = CHALLENGER) -> int:
+    def open(self, case: Case, challenger: str = CHALLENGER, *, only_covered: bool = False) -> int:
         """Commit and open a step game; its number."""
         salt = b"\7" * 32
         self.game.call("commit", commitment_of(case.digest, challenger, salt), caller=challenger)
@@ -121,7 +121,7 @@ class Stage:
         prompt = case.posted.sequence.prompt
         opening = (
             abi_values(case.order), case.signatures[0], abi_values(case.receipt), case.signatures[1],
-            len(prompt), tensor_tree(prompt).root(), salt,
+            len(prompt), tensor_tree(prompt).root(), salt, only_covered,
         )  # fmt: skip
         return int(self.game.call("openStep", opening, caller=challenger, value=BOND))
 

@@ -30,6 +30,10 @@ class Board:
     scores: tuple[bytes, bytes] = (b"", b"")
 
     @property
+    def trace_root(self) -> bytes:
+        return trace_root(self.case.roots)
+
+    @property
     def builder(self) -> WitnessBuilder:
         return WitnessBuilder(self.stage.model, self.case.posted, self.case.roots)
 
@@ -106,16 +110,17 @@ class Challenger:
         tensor, leaf = view["tensor"], view["leaf"]
         match state:
             case GameState.PICK_TENSOR:
-                return attempt("pickTensor", number, challenger.pick_tensor(board.case.roots, own.roots()))
+                wrong_tensor = challenger.pick_tensor(board.case.roots, own.roots())
+                return attempt("pickTensor", number, wrong_tensor, board.trace_root)
             case GameState.PICK_LEAF:
                 hashes = defender.rows(posted, board.case.roots, tensor).hashes
-                return attempt("pickLeaf", number, challenger.pick_leaf(hashes, own, tensor))
+                return attempt("pickLeaf", number, challenger.pick_leaf(hashes, own, tensor), board.trace_root)
             case GameState.CONVICT:
                 data = defender.leaf(posted, tensor, leaf).data
                 element = challenger.pick_element(data, own, tensor, leaf)
                 op = own.layout.tensor(tensor).op
                 if op is not None and op.kind == "attention":
-                    return attempt("pickElement", number, element)
+                    return attempt("pickElement", number, element, board.trace_root)
                 witness = self._builder().witness(tensor, leaf, data, element)
                 return attempt("convict", number, witness.encoded())
             case GameState.CONVICT_SCORES:
@@ -143,15 +148,15 @@ class RandomChallenger:
         if self.patience < 0:
             return False
         board, number, source = self.board, self.board.game, self.source
-        assert not board.stage.attempt("pickTensor", number, source.randrange(2**32), caller=FRIEND)
+        assert not board.stage.attempt("pickTensor", number, source.randrange(2**32), board.trace_root, caller=FRIEND)
         layout, count = board.case.posted.layout, 2**32
         match state:
             case GameState.PICK_TENSOR:
                 count = len(layout.tensors) + 2
-                return board.stage.attempt("pickTensor", number, source.randrange(count))
+                return board.stage.attempt("pickTensor", number, source.randrange(count), board.trace_root)
             case GameState.PICK_LEAF:
                 leaves = len(board.case.posted.tree(view["tensor"]))
-                return board.stage.attempt("pickLeaf", number, source.randrange(leaves + 1))
+                return board.stage.attempt("pickLeaf", number, source.randrange(leaves + 1), board.trace_root)
             case GameState.CONVICT:
                 return self._step(view)
             case GameState.CONVICT_SCORES:
@@ -165,7 +170,7 @@ class RandomChallenger:
         data = defender.leaf(board.case.posted, tensor, leaf).data
         element = self.source.randrange(len(data) // DTYPE_BYTES[spec.dtype])
         if spec.op is not None and spec.op.kind == "attention" and self.source.random() < 0.7:
-            return board.stage.attempt("pickElement", board.game, element)
+            return board.stage.attempt("pickElement", board.game, element, board.trace_root)
         try:
             witness = board.builder.witness(tensor, leaf, data, element).encoded()
         except (DisputeError, KeyError):  # the input and attention have no step of this kind

@@ -9,7 +9,7 @@ import os
 import random
 
 import pytest
-from game_stage import BOND, CHALLENGER, FRIEND, LONGEST_GAME, STAKE, Stage
+from game_stage import BOND, BOUNTY, CHALLENGER, FRIEND, LONGEST_GAME, STAKE, Stage
 from lies import lie
 from players import Board, Challenger, Node, RandomChallenger, SilentNode, play
 from referee import honest_trace, size_of
@@ -62,6 +62,11 @@ def settled(stage: Stage) -> None:
     assert stage.total() == stage.money
 
 
+def vault_money(stage: Stage) -> int:
+    """Wei that registry and dispute contract owe the vault."""
+    return sum(int(part.call("balanceOf", stage.vault.address)) for part in (stage.nodes, stage.game))
+
+
 def test_a_liar_always_loses_to_an_honest_challenger(
     stage: Stage, honest: list[StoredTrace], model: IntegerModel
 ) -> None:
@@ -74,14 +79,15 @@ def test_a_liar_always_loses_to_an_honest_challenger(
         node: Node | SilentNode = Node(board, source)
         if source.random() < 0.3:
             node = SilentNode(node, source.randrange(4), source)
-        before = stage.game.call("balanceOf", CHALLENGER)
+        before, stakes = stage.game.call("balanceOf", CHALLENGER), vault_money(stage)
         ending = play(board, node, Challenger(board, right), source)
         assert ending.state == GameState.CONVICTED
         assert ending.by_clock is False or isinstance(node, SilentNode)
         assert ending.moves <= 8  # nine transactions with the opening
         assert ending.seconds <= LONGEST_GAME + CALLS
         assert stage.nodes.call("isConvicted", case.node.address)
-        assert stage.game.call("balanceOf", CHALLENGER) == before + BOND + STAKE // 2
+        assert stage.game.call("balanceOf", CHALLENGER) == before + BOND + BOUNTY  # gas is free here
+        assert vault_money(stage) == stakes + STAKE - BOUNTY
         settled(stage)
 
 
@@ -93,7 +99,7 @@ def test_an_honest_node_never_loses(stage: Stage, honest: list[StoredTrace]) -> 
         ending = play(board, Node(board), RandomChallenger(board, source), source)
         assert ending.state == GameState.ACQUITTED
         assert ending.seconds <= LONGEST_GAME + CALLS
-        assert stage.game.call("balanceOf", case.node.address) == BOND // 2
+        assert stage.game.call("balanceOf", case.node.address) == 0  # its answers cost nothing here
         assert not stage.nodes.call("isConvicted", case.node.address)
         settled(stage)
 

@@ -9,18 +9,24 @@ import {Disputing} from "./Disputing.sol";
 
 /// @notice The moves of a step game, in order and out of order, and what their answers must contain.
 contract DisputeGameStepTest is Disputing {
-    function test_convict_takesTheStakeAndPaysUserCommitterAndVault() public {
+    function test_convict_takesTheStakeAndPaysFinderAndVault() public {
+        vm.fee(1 gwei);
         _post(session, alice, 0.2 ether);
         uint256 id = _atConvict(carol);
+        uint256 moves = game.gameOf(id).refund;
         verifier.setVerdict(true);
+        verifier.setGasNeeded(5_000_000); // beyond what is ever refunded
         game.convict(id, "witness");
 
         assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.Convicted));
         assertTrue(nodes.isConvicted(alice));
+        uint256 refund = moves + uint256(3_000_000 * 1 gwei) * 5 / 4;
         assertEq(nodes.balanceOf(address(vault)), 0.5 ether); // half of the stake of one ether
-        assertEq(game.balanceOf(user), 0.2 ether);
-        assertEq(game.balanceOf(carol), BOND + 0.3 ether);
+        assertEq(game.balanceOf(user), 0);
+        assertEq(game.balanceOf(carol), BOND + refund + BOUNTY);
+        assertEq(game.balanceOf(address(vault)), 0.5 ether - refund - BOUNTY);
         assertEq(address(game).balance, BOND + 0.5 ether);
+        assertEq(game.claimsOn(alice), 0);
         assertEq(nodes.node(alice).openGames, 0);
         assertEq(market.lineOf(session, alice).openGames, 0);
         _close(session);
@@ -118,32 +124,64 @@ contract DisputeGameStepTest is Disputing {
     function test_picks_outsideOfWhatThereIs_revert() public {
         uint256 id = _openStep(carol);
         _postTrace(id);
+        bytes32 trace = _posted(id);
         vm.startPrank(carol);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 4, 4));
-        game.pickTensor(id, 4, _posted(id));
-        game.pickTensor(id, 1, _posted(id));
+        game.pickTensor(id, 4, trace);
+        game.pickTensor(id, 1, trace);
         _postRows(id, ATTENTION);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 3, 3));
-        game.pickLeaf(id, 3, _posted(id));
-        game.pickLeaf(id, 0, _posted(id));
+        game.pickLeaf(id, 3, trace);
+        game.pickLeaf(id, 0, trace);
         _postBytes(id, 0);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 300, 300));
-        game.pickElement(id, 300, _posted(id));
+        game.pickElement(id, 300, trace);
     }
 
     function test_pickElement_ofAnythingButAttention_reverts() public {
         uint256 id = _atConvict(carol);
+        bytes32 trace = _posted(id);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_NotAttention.selector, id, LINEAR));
         vm.prank(carol);
-        game.pickElement(id, 0, _posted(id));
+        game.pickElement(id, 0, trace);
     }
 
     function test_picks_byAnother_revert() public {
         uint256 id = _openStep(carol);
         _postTrace(id);
+        bytes32 trace = _posted(id);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_NotChallenger.selector, id, dave));
         vm.prank(dave);
-        game.pickTensor(id, 1, _posted(id));
+        game.pickTensor(id, 1, trace);
+    }
+
+    /// @dev A block with the trace that a pick was made for was replaced, and the node posted another trace: the pick is
+    /// refused, whatever it picks.
+    function test_picks_ofAnotherTrace_revert() public {
+        uint256 id = _openStep(carol);
+        uint256 before = vm.snapshotState();
+        _postTrace(id);
+        bytes32 seen = _posted(id);
+        vm.revertToState(before);
+        roots[2] = keccak256("another tensor 2");
+        _postTrace(id);
+        bytes32 found = _posted(id);
+        bytes memory refusal = abi.encodeWithSelector(IDisputeRecords.DisputeGame_OtherTrace.selector, found, seen);
+        vm.startPrank(carol);
+        vm.expectRevert(refusal);
+        game.pickTensor(id, 1, seen);
+        vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_OtherTrace.selector, found, bytes32(0)));
+        game.pickTensor(id, 1, 0);
+        game.pickTensor(id, 1, found);
+        _postRows(id, ATTENTION);
+        vm.expectRevert(refusal);
+        game.pickLeaf(id, 1, seen);
+        game.pickLeaf(id, 1, found);
+        _postBytes(id, 1);
+        vm.expectRevert(refusal);
+        game.pickElement(id, 7, seen);
+        game.pickElement(id, 7, found);
+        assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.Scores));
     }
 
     /// @dev More leaves than one answer holds: one more pair of moves.
@@ -169,19 +207,20 @@ contract DisputeGameStepTest is Disputing {
 
         uint256 id = _openStep(carol);
         _postTrace(id);
+        bytes32 trace = _posted(id);
         _pickTensor(id, 1);
         game.postRows(id, _pathOf(1), _producer(LINEAR), subtrees);
         assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.PickSubtree));
         vm.startPrank(carol);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 2, 2));
-        game.pickSubtree(id, 2, _posted(id));
-        game.pickSubtree(id, 1, _posted(id));
+        game.pickSubtree(id, 2, trace);
+        game.pickSubtree(id, 1, trace);
         bytes32[] memory path = new bytes32[](1);
         path[0] = subtrees[0];
         game.postSubtree(id, path, lastKept);
         vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_BadIndex.selector, 7, leaves));
-        game.pickLeaf(id, 7, _posted(id)); // in the other subtree
-        game.pickLeaf(id, 2050, _posted(id));
+        game.pickLeaf(id, 7, trace); // in the other subtree
+        game.pickLeaf(id, 2050, trace);
         // leaf 2 of 5: its neighbour, the pair before, the last one alone, then the other subtree
         bytes32[] memory siblings = new bytes32[](4);
         siblings[0] = lastKept[3];

@@ -293,7 +293,7 @@ def test_a_liar_is_found_convicted_and_slashed(
     for honest in (spare, *live.nodes[1]):
         assert user.node(honest.address).stake == int(STAKE)
     (verdict,) = list(court.disputes.events("NodeConvicted", where={"node": liar.address}))
-    rewarded = verdict.arguments["reward"] + verdict.arguments["compensation"]
+    rewarded = verdict.arguments["refund"] + verdict.arguments["bounty"]
     assert 0 < rewarded <= stake // 2
 
     live.net.chain.advance(4000)

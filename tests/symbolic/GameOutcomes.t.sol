@@ -14,28 +14,50 @@ contract Verdicts is GameOutcomes {
     constructor(
         Parts memory parts,
         uint256 minimumBond_,
-        uint256 answersGas_
+        uint256 answersGas_,
+        uint256 bounty_
     )
         GameEvidence(parts)
-        GameOutcomes(minimumBond_, answersGas_)
+        GameOutcomes(minimumBond_, answersGas_, bounty_)
     {}
 
     function start(bytes32 receipt, bytes32 session, address node) external payable {
         _disputed[receipt].session = session;
         _disputed[receipt].node = node;
-        _start(receipt, State.Trace, block.timestamp);
+        _start(receipt, block.timestamp, true, false);
     }
 
-    function owe(uint128 owed) external {
-        _games[0].owed = owed;
+    /// @dev As if picks had added `claim`, and another covered game claimed `others`.
+    function claim(address node, uint128 claim_, uint128 others) external {
+        _games[0].covered = true;
+        _games[0].refund = claim_;
+        _covers[node] = Cover({games: 2, claims: claim_ + others});
+    }
+
+    function uncover(address node) external {
+        _games[0].covered = false;
+        _games[0].refund = 0;
+        delete _covers[node];
+    }
+
+    function owe(bytes32 receipt, uint256 due) external {
+        _due[receipt] = due;
+    }
+
+    function dueFor(bytes32 receipt) external view returns (uint256) {
+        return _due[receipt];
     }
 
     function acquit() external {
         _acquit(1, _current(1));
     }
 
-    function convict() external {
-        _convict(1, _current(1));
+    function convict(uint64 used) external {
+        _convict(1, _current(1), used);
+    }
+
+    function convictAtOnce(address node) external {
+        _convictAtOnce(node, "one", "two");
     }
 
     function void() external {
@@ -43,10 +65,12 @@ contract Verdicts is GameOutcomes {
     }
 }
 
-/// @notice Where bonds and slashed stakes go, for every bond, base fee, stake and debt.
+/// @notice Where bonds and slashed stakes go, for every bond, base fee, stake, claim and debt.
 contract GameOutcomesProofs is SymbolicDeployment {
     uint256 private constant MINIMUM_BOND = 0.05 ether;
     uint256 private constant ANSWERS_GAS = 9_000_000;
+    uint256 private constant BOUNTY = 0.005 ether;
+    bytes32 private constant RECEIPT = keccak256("receipt");
 
     Verdicts private game;
     bytes32 private session;
@@ -58,7 +82,7 @@ contract GameOutcomesProofs is SymbolicDeployment {
         _deploy(judge);
         // No proof gets as far as a step: any code may stand for the verifier.
         game = new Verdicts(
-            GameEvidence.Parts(market, nodes, models, IStepVerifier(address(models))), MINIMUM_BOND, ANSWERS_GAS
+            GameEvidence.Parts(market, nodes, models, IStepVerifier(address(models))), MINIMUM_BOND, ANSWERS_GAS, BOUNTY
         );
         assertEq(address(game), judge);
     }
@@ -69,43 +93,54 @@ contract GameOutcomesProofs is SymbolicDeployment {
         assertGe(bond, 2 * ANSWERS_GAS * uint256(baseFee));
     }
 
-    function check_acquittalSplitsTheBond(uint128 bond, uint64 opened, uint64 ended) public {
-        _played(1 ether, bond, opened);
-        vm.fee(ended);
+    function check_acquittalPaysWhatIsDue(uint128 bond, uint128 due) public {
+        _played(1 ether, bond, 0);
+        game.owe(RECEIPT, due);
         game.acquit();
 
         uint256 toNode = game.balanceOf(NODE);
-        uint256 toVault = game.balanceOf(VAULT);
-        assertEq(toNode + toVault, bond);
+        assertEq(toNode, due < bond ? due : bond);
+        assertEq(game.dueFor(RECEIPT), due - toNode);
+        assertEq(toNode + game.balanceOf(VAULT), bond);
         assertEq(address(game).balance, bond);
-        assertGe(toNode, bond / 2);
-        uint256 answers = ANSWERS_GAS * uint256(ended);
-        if (answers <= bond) assertGe(toNode, answers);
-        else assertEq(toNode, bond);
     }
 
-    function check_convictionSplitsTheStake(uint128 stake, uint128 bond, uint128 owed) public {
-        vm.assume(stake != 0);
-        _played(stake, bond, 0);
-        game.owe(owed);
-        game.convict();
+    function check_convictionSplitsTheStake(uint128 stake, uint128 claim, uint128 others, uint64 used) public {
+        vm.assume(stake != 0 && uint256(claim) + others <= stake / 2);
+        _played(stake, uint128(MINIMUM_BOND), 0);
+        game.claim(NODE, claim, others);
+        vm.fee(1 gwei);
+        game.convict(used);
 
-        uint256 toVault = nodes.balanceOf(VAULT);
-        uint256 toUser = game.balanceOf(USER);
-        uint256 toFinder = game.balanceOf(CAROL) - bond;
-        assertEq(toVault + toUser + toFinder, stake);
-        assertGe(toVault, uint256(stake) - toVault);
-        assertLe(toUser, owed);
-        if (toFinder != 0) assertEq(toUser, owed);
+        uint256 toFinder = game.balanceOf(CAROL) - MINIMUM_BOND;
+        uint256 toVault = game.balanceOf(VAULT) + nodes.balanceOf(VAULT);
+        assertEq(toVault + toFinder + others, stake);
+        assertGe(toVault, stake / 2);
+        assertGe(toFinder, claim);
+        assertLe(toFinder, uint256(claim) + uint256(used) * 1.25 gwei + BOUNTY);
         // To the wei: nothing is owed that is not there, and nothing is there that is not owed.
-        assertEq(address(game).balance, uint256(bond) + toUser + toFinder);
-        assertEq(address(nodes).balance, toVault);
+        assertEq(address(game).balance, MINIMUM_BOND + toFinder + others + game.balanceOf(VAULT));
     }
 
-    function check_voidReturnsTheBond(uint128 bond) public {
-        _played(1 ether, bond, 0);
+    function check_contradictionPaysOpenGamesFirst(uint128 stake, uint128 others) public {
+        vm.assume(stake != 0 && others <= stake / 2);
+        _played(stake, uint128(MINIMUM_BOND), 0);
+        game.claim(NODE, others, 0);
+        vm.prank(USER);
+        game.convictAtOnce(NODE);
+        assertLe(game.balanceOf(USER), BOUNTY);
+        assertEq(address(game).balance, MINIMUM_BOND + others + game.balanceOf(USER) + game.balanceOf(VAULT));
         game.void();
-        assertEq(game.balanceOf(CAROL), bond);
+        assertEq(game.balanceOf(CAROL), MINIMUM_BOND + others);
+        assertEq(address(game).balance, game.balanceOf(CAROL) + game.balanceOf(USER) + game.balanceOf(VAULT));
+    }
+
+    function check_voidWithoutCoverTakesHalfTheBond(uint128 bond) public {
+        _played(1 ether, bond, 0);
+        game.uncover(NODE);
+        game.void();
+        assertEq(game.balanceOf(CAROL), bond / 2);
+        assertEq(game.balanceOf(CAROL) + game.balanceOf(VAULT), bond);
         assertEq(address(game).balance, bond);
     }
 
@@ -117,6 +152,6 @@ contract GameOutcomesProofs is SymbolicDeployment {
         vm.fee(baseFee);
         vm.deal(CAROL, bond);
         vm.prank(CAROL);
-        game.start{value: bond}(keccak256("receipt"), session, NODE);
+        game.start{value: bond}(RECEIPT, session, NODE);
     }
 }

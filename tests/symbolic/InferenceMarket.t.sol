@@ -125,12 +125,16 @@ contract InferenceMarketProofs is SymbolicDeployment {
         assertEq(done, settling > end);
     }
 
-    function check_noGameAfterTheEnd(uint40 closing, uint40 opening) public {
-        vm.assume(closing >= START && closing <= opening && opening < LATEST);
+    /// @dev Whether or not the node closed its line before.
+    function check_noGameAfterTheSessionsEnd(uint40 left, uint40 closing, uint40 opening) public {
+        vm.assume(left >= START && left <= closing && closing <= opening && opening < LATEST);
         bytes32 session = _open(1);
+        vm.warp(left);
+        vm.prank(NODE);
+        market.closeLine(session);
         vm.warp(closing);
         _close(session);
-        uint256 end = market.lineOf(session, NODE).end;
+        uint256 end = market.sessionOf(session).end;
         vm.warp(opening);
         (bool done,) = address(market).call(abi.encodeCall(market.openGame, (session, NODE)));
         assertEq(done, opening <= end);

@@ -66,6 +66,18 @@ contract NodeRegistryProofs is SymbolicDeployment {
         assertFalse(left);
     }
 
+    function check_noGameOnceTheStakeMayLeave(uint40 asking, uint40 opening) public {
+        vm.assume(asking >= START && asking <= opening && opening < LATEST);
+        _register(1);
+        vm.warp(asking);
+        vm.prank(NODE);
+        nodes.requestUnbond();
+        uint256 last = nodes.node(NODE).unbondableAfter;
+        vm.warp(opening);
+        (bool done,) = address(nodes).call(abi.encodeCall(nodes.openGame, (NODE)));
+        assertEq(done, opening <= last);
+    }
+
     function check_stakesAddUp(uint128 first, uint128 more) public {
         vm.assume(first != 0);
         _register(first);

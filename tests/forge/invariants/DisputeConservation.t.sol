@@ -5,8 +5,9 @@ import {IDisputeRecords} from "../../../contracts/interfaces/IDisputeRecords.sol
 import {SignedDocuments} from "../../../contracts/libraries/SignedDocuments.sol";
 import {Disputing} from "../Disputing.sol";
 
-/// @notice P6 and P7 with games: the dispute contract holds bonds + balances to the wei, registry and market count the
-/// games that are open, no game outlives 2C + 8M, and whatever was played, every bond and stake gets out.
+/// @notice P6 and P7 with games: the dispute contract holds bonds + balances + what covered games claim of stakes that are
+/// taken, to the wei; claims fit into half of a stake; registry and market count the games that are open; no game
+/// outlives 2C + 8M; and whatever was played, every bond, refund and stake gets out, once.
 /// @dev The test plays itself: random challengers, nodes, moves in and out of time, by a judge that decides at random.
 contract DisputeConservationTest is Disputing {
     address[] internal _operators;
@@ -18,6 +19,7 @@ contract DisputeConservationTest is Disputing {
     modifier move(uint256 wait) {
         _time += wait % 8 == 0 ? wait % (C + M) : wait % M;
         vm.warp(_time);
+        vm.fee((wait >> 16) % 4 == 0 ? 0 : (wait >> 16) % 20 gwei);
         _;
         _time = block.timestamp;
     }
@@ -36,7 +38,7 @@ contract DisputeConservationTest is Disputing {
         }
         _time = block.timestamp;
         targetContract(address(this));
-        bytes4[] memory moves = new bytes4[](7);
+        bytes4[] memory moves = new bytes4[](8);
         moves[0] = this.open.selector;
         moves[1] = this.voucher.selector;
         moves[2] = this.play.selector;
@@ -44,6 +46,7 @@ contract DisputeConservationTest is Disputing {
         moves[4] = this.judge.selector;
         moves[5] = this.end.selector;
         moves[6] = this.fetch.selector;
+        moves[7] = this.equivocate.selector;
         targetSelector(FuzzSelector({addr: address(this), selectors: moves}));
     }
 
@@ -51,7 +54,7 @@ contract DisputeConservationTest is Disputing {
 
     function open(uint256 node, uint256 who, uint256 wait) external move(wait) {
         address operator = _operators[node % _operators.length];
-        if (nodes.isConvicted(operator) || block.timestamp >= market.lineOf(session, operator).end) return;
+        if (nodes.isConvicted(operator) || block.timestamp >= market.sessionOf(session).expiry + W) return;
         SignedDocuments.Receipt memory receipt = _receiptOf(operator);
         address challenger = _challengers[who % _challengers.length];
         uint256 id = _openStep(challenger, receipt);
@@ -95,6 +98,23 @@ contract DisputeConservationTest is Disputing {
         if (id != 0) _tryEnd(id);
     }
 
+    /// @dev Seldom: a node that is convicted plays no more.
+    function equivocate(uint256 node, uint256 who, uint256 wait) external move(wait) {
+        address operator = _operators[node % _operators.length];
+        if (who % 8 != 0 || nodes.isConvicted(operator)) return;
+        address finder = _challengers[(who >> 8) % _challengers.length];
+        (SignedDocuments.Receipt memory one, SignedDocuments.Receipt memory two) =
+            (_receiptOf(operator), _receiptOf(operator));
+        two.outRoot = keccak256("another output");
+        _commit(finder, one);
+        skip(1);
+        bytes memory first = _signature(_receiptSecret(operator), SignedDocuments.hash(one));
+        bytes memory second = _signature(_receiptSecret(operator), SignedDocuments.hash(two));
+        vm.prank(finder);
+        game.equivocate(one, first, two, second, SECRET);
+        assertTrue(nodes.isConvicted(operator));
+    }
+
     function fetch(uint256 who) external {
         address payee = _challengers[who % _challengers.length];
         if (game.balanceOf(payee) == 0) return;
@@ -107,6 +127,7 @@ contract DisputeConservationTest is Disputing {
     /// forge-config: default.invariant.runs = 16
     function invariant_bondsBalancesAndHolds() public view {
         uint256 locked = _sumOfBonds();
+        uint256 escrowed;
         uint256 owed = game.balanceOf(user) + game.balanceOf(address(vault));
         for (uint256 i = 0; i < _challengers.length; ++i) {
             owed += game.balanceOf(_challengers[i]);
@@ -119,9 +140,17 @@ contract DisputeConservationTest is Disputing {
             uint256 running = _running(operator);
             assertEq(nodes.node(operator).openGames, running, "the registry holds what is open");
             assertEq(market.lineOf(session, operator).openGames, running, "the market holds what is open");
-            if (nodes.isConvicted(operator)) assertEq(nodes.node(operator).stake, 0, "taken once, and wholly");
+            (uint256 covered, uint256 claims) = _claims(operator);
+            assertEq(game.claimsOn(operator), claims, "claims are those of open covered games");
+            assertLe(covered, 8, "eight places");
+            if (nodes.isConvicted(operator)) {
+                assertEq(nodes.stakeOf(operator), 0, "taken once, and wholly");
+                escrowed += claims;
+            } else {
+                assertLe(claims, nodes.stakeOf(operator) / 2, "every claim can be paid");
+            }
         }
-        assertEq(address(game).balance, locked + owed, "bonds + balances");
+        assertEq(address(game).balance, locked + owed + escrowed, "bonds + balances + claims");
         assertEq(address(nodes).balance, stakes, "stakes + balances");
         for (uint256 id = 1; id <= game.gameCount(); ++id) {
             assertLe(game.gameOf(id).deadline, _openedAt[id] + nodes.longestGame(), "bounded, whatever anyone does");
@@ -200,6 +229,15 @@ contract DisputeConservationTest is Disputing {
     function _sumOfBonds() internal view returns (uint256 sum) {
         for (uint256 id = 1; id <= game.gameCount(); ++id) {
             sum += game.gameOf(id).bond;
+        }
+    }
+
+    function _claims(address operator) internal view returns (uint256 covered, uint256 claims) {
+        for (uint256 id = 1; id <= game.gameCount(); ++id) {
+            IDisputeRecords.Game memory found = game.gameOf(id);
+            if (found.node != operator || found.deadline == 0) continue;
+            if (found.covered) ++covered;
+            claims += found.refund;
         }
     }
 

@@ -235,7 +235,10 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
     function openGame(uint256 which) external move {
         if (_lines.length == 0) return;
         Line storage line = _lines[which % _lines.length];
-        if (_now > line.end || convicted[line.node]) return;
+        uint256 end = MARKET.sessionOf(line.session).end;
+        if (end == 0) end = _expiry[line.session] + W;
+        if (_now > end || convicted[line.node]) return; // the line may be over, and settled
+        if (!NODES.isActive(line.node) && _now > NODES.node(line.node).unbondableAfter) return;
         DISPUTE.open(line.session, line.node);
         ++line.games;
     }
