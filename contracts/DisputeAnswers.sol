@@ -22,7 +22,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
 
     /// @dev Gas of an answer, transaction and calldata included: once, and per byte of what it posts. A byte costs 40 on
     /// a chain with EIP-7623; the rest hashes and logs it.
-    uint256 private constant ANSWER_GAS = 250_000;
+    uint256 private constant ANSWER_GAS = 300_000;
     uint256 private constant ANSWER_BYTE_GAS = 52;
 
     uint256 private constant SHARED_LEAF = 1024;

@@ -321,7 +321,7 @@ contract DisputeGameMoneyTest is Disputing {
         _pickLeaf(id, 1);
         _postBytes(id, 1);
         uint256 due = game.dueFor(game.gameOf(id).receipt);
-        assertGt(due, 2 * 250_000 * 100 gwei);
+        assertGt(due, 2 * 300_000 * 100 gwei);
         _passDeadlineOf(id);
         game.timeout(id);
         assertEq(game.balanceOf(alice), due, "every answer, at the base fee of its own block");
@@ -338,7 +338,7 @@ contract DisputeGameMoneyTest is Disputing {
             _passDeadlineOf(id);
             game.timeout(id);
         }
-        assertEq(due, 5 * (250_000 + 52 * 32 * 4) * FEE);
+        assertEq(due, 5 * (300_000 + 52 * 32 * 4) * FEE);
         assertEq(game.balanceOf(alice), due);
         assertEq(game.balanceOf(address(vault)), 5 * BOND - due);
     }
