@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import json
+import sqlite3
 import tempfile
 from dataclasses import replace
 from pathlib import Path
