@@ -15,7 +15,7 @@ from workplace import CAP, DOMAIN, MODEL, PROMPT, SESSION, SPLIT, VERSION, Answe
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.auditing import AuditBuyer, Audited, Auditor, AuditPolicy
 from nexus_chain.client.errors import NodeRefusedError
-from nexus_chain.client.peer import NodeContact, PeerStatus, SignedReceipt
+from nexus_chain.client.peer import NodeContact, PeerStatus, ShardPeer, SignedReceipt
 from nexus_chain.client.proof import InferenceProof, generate_proof
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.store import DONE, ClientStore, LineRecord, SessionRecord
@@ -56,7 +56,14 @@ class CorePeer:
     ) -> int:
         tokens = torch.tensor(list(prompt), dtype=torch.int32)
         application = Application(
-            *order, audit[0].segment, length, tokens, prompt_tree, audit=audit[0], audit_signature=audit[1]
+            order[0],
+            order[1],
+            audit[0].segment,
+            length,
+            tokens,
+            prompt_tree,
+            audit=audit[0],
+            audit_signature=audit[1],
         )
         try:
             return self.node.core.serving.open_order(application, *voucher)[1]
@@ -141,12 +148,14 @@ class Market:
             self.funded.append(self.purse.shortfall(node.address, ahead))
             self.store.set_cap(SESSION, node.address, self.purse.line(node.address).cap + self.funded[-1])
 
+    def dial(self, to: NodeContact) -> ShardPeer:
+        return CorePeer(self.by_address[to.address], forges=to.address in self.forging)
+
     def audited(self, *, decoys: float = 0.0, budget: int = 1000, weights: bool = True) -> list[Audited]:
         """Audit every receipt of the answer."""
         self.keep()
-        dial = lambda to: CorePeer(self.by_address[to.address], forges=to.address in self.forging)  # noqa: E731
         self.auditor = Auditor(
-            AuditBuyer(DOMAIN, KEY, self.purse, self.store, dial, self.fund),
+            AuditBuyer(DOMAIN, KEY, self.purse, self.store, self.dial, self.fund),
             AuditPolicy(1.0, decoys, budget),
             lambda: [listed(node) for node in self.everybody],
             lambda: MODEL if weights else None,
@@ -154,7 +163,7 @@ class Market:
         return self.auditor.after(self.order, PROMPT, self.receipts, self)
 
     def proof(self, digest: bytes) -> InferenceProof:
-        keys = {address: contact(node).receipt_key for address, node in self.by_address.items()}
+        keys: dict[str, str] = {str(node.wallet.address): contact(node).receipt_key for node in self.everybody}
         return generate_proof(self.store.order(digest), self.user.address, DOMAIN, keys.__getitem__)
 
     def accused(self, proof: InferenceProof) -> list[str]:
