@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        bench-trace bench-llama-cpp bench-serving \
+        bench-incentives bench-trace bench-llama-cpp bench-serving \
         fuzz-operators symbolic vectors generate clean
 
 help: ## What can be made
@@ -51,7 +51,7 @@ format: setup ## Rewrite Python and Solidity in the project's format
 	ruff format .
 	scripts/forge fmt
 
-bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit bench-trace ## Every benchmark (JSON in build/bench)
+bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-incentives bench-audit bench-trace ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
@@ -79,6 +79,9 @@ bench-market: build ## Gas of each call; settled gas per inference
 
 bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
 	python scripts/bench_dispute.py
+
+bench-incentives: build ## What can be made of one lie: a search over the strategies of a liar and its friends
+	python scripts/bench_incentives.py
 
 bench-audit: build ## Time of auditing an answer against generating it
 	python scripts/bench_audit.py
