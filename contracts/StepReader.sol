@@ -22,7 +22,7 @@ abstract contract StepReader {
         internal
         pure
     {
-        // INVARIANT: the input of a segment has no op in it; the link game is about where it came from.
+        // INVARIANT: the input of a segment has no op in it; the client knows where it came from.
         if (tensorIndex == 0 || tensorIndex >= step.subject.tensorCount) {
             revert IStepVerifier.StepVerifier_NoSuchTensor(tensorIndex, step.subject.tensorCount);
         }

@@ -79,7 +79,7 @@ contract TraceVerifier is IStepVerifier, StepReader {
         if (claim.tensorIndex != 0) {
             revert StepVerifier_NoSuchTensor(claim.tensorIndex, subject.tensorCount);
         }
-        // INVARIANT: a node vouches for rows that exist. Where its values came from is the link game's question,
+        // INVARIANT: a node vouches for rows that exist. Where its values came from is the client's to know,
         // but a leaf that cannot be opened would shield every op that reads it.
         (bool malformed,,) = _read(_tensor(subject, 0, given.descriptor), claim, given.leaf, given.element);
         return malformed;

@@ -171,7 +171,7 @@ def test_layouts_are_the_traces(world: World) -> None:
 
 
 def test_the_input_is_convicted_for_its_length_alone(world: World) -> None:
-    """Values of the input are the link game's business; a leaf that cannot be read is the node's."""
+    """Where the input's values came from is the client's to know; a leaf that cannot be read is the node's."""
     assert not world.referee.judge(world.trace, 0, 0).convicted
     builder, whole = world.referee.builder(world.trace), defender.leaf(world.trace, 0, 0).data
     for data in (whole[:-1], whole + b"\0", b""):
