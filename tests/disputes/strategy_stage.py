@@ -53,6 +53,7 @@ GAS = {
     "proof": 153_410,
     "settle": 61_069,
     "tensor": 115_366,
+    "tensor refused": 35_602,
     "timeout": 160_204,
     "timeout refused": 34_069,
     "unbond": 29_088,
