@@ -51,7 +51,7 @@ format: setup ## Rewrite Python and Solidity in the project's format
 	ruff format .
 	scripts/forge fmt
 
-bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit bench-trace ## Every benchmark (JSON in build/bench)
+bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-incentives bench-audit bench-trace ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python scripts/bench_engine.py
@@ -80,6 +80,9 @@ bench-market: build ## Gas of each call; settled gas per inference
 bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
 	python scripts/bench_dispute.py
 
+bench-incentives: build ## What can be made of one lie: a search over the strategies of a liar and its friends
+	python scripts/bench_incentives.py
+
 bench-audit: build ## Time of auditing an answer against generating it
 	python scripts/bench_audit.py
 
@@ -88,9 +91,6 @@ bench-trace: build ## Memory beside the weights for defending 2 048 positions
 
 show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at 10 %
 	python scripts/show_audits.py
-
-bench-incentives: build ## Strategies of liar, friends and finder on the real contracts: nobody gains by a lie
-	python scripts/bench_incentives.py
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0

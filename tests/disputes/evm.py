@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,36 @@ def abi_type(entry: dict[str, Any]) -> str:
     return f"({inner}){entry['type'][5:]}"
 
 
-class Machine:
-    """One EVM; contracts are deployed with whatever libraries they link to."""
+#: How solc ends a contract's code: CBOR with the source's hash and the compiler's version.
+_METADATA = re.compile(rb"\xa2\x64ipfs\x58\x22.{34}\x64solc\x43.{3}\x00\x33", re.DOTALL)
+_BASE_FEE, _NUMBER, _PUSH1, _PUSH32 = 0x48, 0x43, 0x60, 0x7F
 
-    def __init__(self) -> None:
+
+def base_fee_from_number(code: bytes) -> bytes:
+    """``code`` with BASEFEE replaced by NUMBER: pyrevm keeps the base fee at 0, a block's number can be set."""
+    patched, at = bytearray(code), 0
+    ends = [match.span() for match in _METADATA.finditer(code)]
+    while at < len(code):
+        if ends and at >= ends[0][0]:
+            at = ends.pop(0)[1]  # the next contract's code starts here
+            continue
+        if code[at] == _BASE_FEE:
+            patched[at] = _NUMBER
+        at += code[at] - _PUSH1 + 2 if _PUSH1 <= code[at] <= _PUSH32 else 1
+    return bytes(patched)
+
+
+class Machine:
+    """One EVM; contracts are deployed with whatever libraries they link to.
+
+    ``number_is_base_fee``: contracts read the block's number where they ask for its base fee.
+    """
+
+    chain_id = 1
+
+    def __init__(self, number_is_base_fee: bool = False) -> None:
         self.evm = EVM(gas_limit=2**63)
+        self._number_is_base_fee = number_is_base_fee
         self._libraries: dict[str, str] = {}
 
     def deploy(self, contract: str, *arguments: Any) -> Contract:
@@ -60,7 +86,10 @@ class Machine:
             ),
             [],
         )
-        address = self.evm.deploy(CALLER, bytes.fromhex(code) + encode(types, arguments))
+        created = bytes.fromhex(code)
+        if self._number_is_base_fee:
+            created = base_fee_from_number(created)
+        address = self.evm.deploy(CALLER, created + encode(types, arguments))
         return Contract(self, address, compiled["abi"])
 
     def _library(self, name: str) -> str:
