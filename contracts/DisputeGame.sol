@@ -58,8 +58,20 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
 
     /// @inheritdoc IDisputeChallenges
     function openStep(Opening calldata opening) external payable returns (uint256 game) {
-        (bytes32 receipt, uint256 committed, bool first) = _admit(opening);
-        return _start(receipt, committed, first, opening.onlyCovered);
+        address node = opening.receipt.node;
+        (bytes32 receipt, uint256 committed) = _admit(opening);
+        if (NODES.isConvicted(node)) {
+            _payLate(receipt, node, committed);
+            return 0;
+        }
+        // INVARIANT: as in `_start`; here first, so that who is refused has not paid for a description.
+        if (opening.onlyCovered && !_isCovered(node, _openingClaim(true))) revert DisputeGame_NotCovered(node);
+        return _start(receipt, committed, _describeOnce(receipt, opening), opening.onlyCovered);
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function sweep(address node) external {
+        _sweep(node);
     }
 
     // ---------------------------------------------------------------- the challenger's picks
@@ -120,7 +132,6 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
         if (!byScores && game.state != State.Convict) revert DisputeGame_WrongState(id, game.state);
         _requireInTime(id, game);
         Disputed storage about = _disputed[game.receipt];
-        _requireNotConvicted(about.node);
         // INVARIANT: a step only ever convicts. If a match acquitted, a liar's friend could step a right element and
         // beat the honest challenger. Too little gas reverts here too: there is no verdict without a full step.
         bool wrong = byScores
@@ -129,7 +140,10 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
             )
             : VERIFIER.convicts(about.subject, _claim(game), witness);
         if (!wrong) revert DisputeGame_StepMatches(id);
-        _convict(id, game, _verdictGas(before - gasleft(), witness.length));
+        uint256 used = _verdictGas(before - gasleft(), witness);
+        // INVARIANT: another proof in front of this one takes the verdict from it, and none of its gas.
+        if (NODES.isConvicted(about.node)) _voidProven(id, game, used);
+        else _convict(id, game, used);
     }
 
     /// @inheritdoc IDisputeChallenges
@@ -154,6 +168,8 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
         address node = _disputed[game.receipt].node;
         // INVARIANT: a bond returns without a verdict only when there is nobody left to judge.
         if (!NODES.isConvicted(node)) revert DisputeGame_NodeNotConvicted(node);
+        // INVARIANT: nobody ends a game in front of the proof that its challenger has sent.
+        if (msg.sender != game.challenger && _isFresh(node)) revert DisputeGame_NotChallenger(id, msg.sender);
         _void(id, game);
     }
 
@@ -244,6 +260,11 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
     /// @inheritdoc IDisputeChallenges
     function claimsOn(address node) external view returns (uint256) {
         return _covers[node].claims;
+    }
+
+    /// @inheritdoc IDisputeChallenges
+    function setAsideFor(address node) external view returns (uint256) {
+        return _convictions[node].setAside;
     }
 
     /// @inheritdoc IDisputeChallenges

@@ -18,7 +18,7 @@ abstract contract GameEvidence is GameClocks {
     using SignedDocuments for SignedDocuments.Receipt;
 
     /// @dev Longest life of a commitment: it ranks challengers, so it must not be made in advance for every receipt.
-    uint256 private constant COMMITMENT_LIFETIME = 1 hours;
+    uint256 internal constant COMMITMENT_LIFETIME = 1 hours;
 
     /// @dev Positions for which every answer fits one transaction: a row of scores then takes 64 KiB.
     uint256 private constant MOST_POSITIONS = 16_384;
@@ -49,11 +49,15 @@ abstract contract GameEvidence is GameClocks {
 
     // ---------------------------------------------------------------- inside
 
-    /// @dev Checks an opening, uses its commitment up, and describes its receipt if this is the `first` game about it.
-    function _admit(Opening calldata opening) internal returns (bytes32 receipt, uint256 committed, bool first) {
+    /// @dev Checks an opening and uses its commitment up.
+    function _admit(Opening calldata opening) internal returns (bytes32 receipt, uint256 committed) {
         receipt = _digest(opening.receipt.hash());
         committed = _useCommitment(receipt, opening.salt);
         _requireDocuments(opening, receipt);
+    }
+
+    /// @dev Describes a receipt if this is the `first` game about it.
+    function _describeOnce(bytes32 receipt, Opening calldata opening) internal returns (bool first) {
         first = _disputed[receipt].node == address(0);
         if (first) _describe(_disputed[receipt], opening);
     }

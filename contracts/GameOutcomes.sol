@@ -20,6 +20,12 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         uint128 claims;
     }
 
+    /// @dev Of a convicted node: since when, and what of its stake is set aside for moves that came too late, wei.
+    struct Conviction {
+        uint64 at;
+        uint128 setAside;
+    }
+
     /// @dev Open games of a node whose gas is refunded.
     uint256 private constant MOST_COVERED = 8;
 
@@ -31,8 +37,10 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
     uint256 internal constant TIMEOUT_GAS = 230_000;
     uint256 private constant CONTRADICTION_GAS = 350_000;
     uint256 private constant VERDICT_GAS = 250_000; // of a step's verdict, beyond the step itself
-    uint256 private constant WITNESS_BYTE_GAS = 16;
-    uint256 private constant MOST_VERDICT_GAS = 3_000_000;
+    uint256 private constant TOKEN_GAS = 4; // EIP-7623: a zero byte is one token, another four
+    uint256 private constant FLOOR_TOKEN_GAS = 10;
+    uint256 private constant MOST_VERDICT_GAS = 6_000_000;
+    uint256 private constant LATE_GAS = 220_000; // a commitment, and an opening that finds the node convicted
 
     /// @dev Where lost bonds and slashed stakes go.
     address internal immutable VAULT;
@@ -47,6 +55,7 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
     uint256 public immutable bounty;
 
     mapping(address node => Cover) internal _covers;
+    mapping(address node => Conviction) internal _convictions;
 
     /// @dev What a node's answers about a receipt cost that no lost bond has paid yet, wei.
     mapping(bytes32 receipt => uint256) internal _due;
@@ -113,6 +122,43 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         _pass(id, game, next);
     }
 
+    /// @dev An opening whose commitment is no later than the conviction that came in front of it: its gas and its money.
+    function _payLate(bytes32 receipt, address node, uint256 committed) internal {
+        Conviction storage conviction = _convictions[node];
+        // INVARIANT: who commits against a node that is convicted already found nothing.
+        if (committed > conviction.at) revert DisputeGame_NodeConvicted(node);
+        uint256 paid = _takeAside(node, LATE_GAS);
+        _credit(msg.sender, paid + msg.value);
+        emit OpenedLate(receipt, node, msg.sender, paid);
+    }
+
+    /// @dev A game that proves its step against a node that was convicted in front of it: all that a verdict would have
+    /// paid but the bounty.
+    function _voidProven(uint256 id, StoredGame memory game, uint256 used) internal {
+        address node = _disputed[game.receipt].node;
+        _end(id, game, State.Void);
+        uint256 paid = uint256(game.bond) + game.refund + _takeAside(node, used);
+        _credit(game.challenger, paid);
+        emit GameVoid(id, paid);
+        _release(game.receipt, node);
+    }
+
+    /// @dev What no late move claimed, once all commitments from before the conviction are too old to be used.
+    function _sweep(address node) internal {
+        Conviction storage conviction = _convictions[node];
+        // INVARIANT: whoever had committed has had its time.
+        if (_isFresh(node)) revert DisputeGame_TooEarly(0, conviction.at + COMMITMENT_LIFETIME);
+        uint256 rest = conviction.setAside;
+        conviction.setAside = 0;
+        _credit(VAULT, rest);
+        emit Swept(node, rest);
+    }
+
+    /// @dev Whether moves that came too late may still claim their gas.
+    function _isFresh(address node) internal view returns (bool) {
+        return block.timestamp <= _convictions[node].at + COMMITMENT_LIFETIME;
+    }
+
     function _isCovered(address node, uint256 claim) internal view returns (bool) {
         return _covers[node].games < MOST_COVERED && claim <= _room(node);
     }
@@ -128,12 +174,15 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         uint256 due = _due[game.receipt];
         // INVARIANT: each answer is paid once, and nothing but answers: who owns node and challenger recycles no bond.
         uint256 toNode = _least(due, game.bond);
+        // INVARIANT: somebody is paid to end a stalled game: it holds line and stake, and a covered place.
+        uint256 toCaller = _least(_withPremium(TIMEOUT_GAS), game.bond - toNode);
         _due[game.receipt] = due - toNode;
 
         _end(id, game, State.Acquitted);
         _credit(node, toNode);
-        _credit(VAULT, game.bond - toNode);
-        emit NodeAcquitted(id, node, toNode, game.bond - toNode);
+        _credit(msg.sender, toCaller);
+        _credit(VAULT, game.bond - toNode - toCaller);
+        emit NodeAcquitted(id, node, toNode, game.bond - toNode - toCaller);
         _release(game.receipt, node);
     }
 
@@ -152,7 +201,7 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         uint256 found = _least(bounty, left - refund);
         _credit(game.challenger, refund);
         _credit(committer, found);
-        _credit(VAULT, left - refund - found);
+        _setAside(node, left - refund - found);
         emit NodeConvicted(id, node, committer, refund, found);
         _release(game.receipt, node);
     }
@@ -173,13 +222,17 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         // INVARIANT: worth no more than its gas, a quarter more, and the bounty: a liar can make this proof itself.
         uint256 reward = _least(_withPremium(CONTRADICTION_GAS) + bounty, left);
         _credit(msg.sender, reward);
-        _credit(VAULT, left - reward);
+        _setAside(node, left - reward);
         emit Equivocated(one, two, node, msg.sender, reward);
     }
 
     /// @dev Gas of the verdict of a step that took `stepGas`, without its calldata.
-    function _verdictGas(uint256 stepGas, uint256 witnessBytes) internal pure returns (uint256) {
-        return _least(VERDICT_GAS + stepGas + WITNESS_BYTE_GAS * witnessBytes, MOST_VERDICT_GAS);
+    function _verdictGas(uint256 stepGas, bytes calldata witness) internal pure returns (uint256) {
+        // INVARIANT: bytes count as the chain counts them: zeros that pad a witness pay no more than they cost.
+        uint256 tokens = witness.length + 3 * _nonZeroBytes(witness);
+        uint256 usual = stepGas + TOKEN_GAS * tokens;
+        uint256 floor = FLOOR_TOKEN_GAS * tokens;
+        return _least(VERDICT_GAS + 3 * witness.length + (usual < floor ? floor : usual), MOST_VERDICT_GAS);
     }
 
     // ---------------------------------------------------------------- inside
@@ -215,11 +268,40 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
     }
 
     /// @dev Takes the stake: at least half of it goes to the vault in the registry, so that a node that convicts itself
-    /// loses that; the rest comes here. `left`: of it, beyond what other covered games claim, which stays here for them.
+    /// loses that; the rest comes here. `left`: of it, beyond what other covered
+    /// games claim, which stays here for them.
     function _slash(address node) private returns (uint256 left) {
         (, uint256 pool) = NODES.slash(node, address(this));
         if (pool != 0) NODES.withdraw();
         left = pool - _covers[node].claims;
+    }
+
+    /// @dev Keeps what is left of a stake for moves that were on their way when another proof came in front of them.
+    function _setAside(address node, uint256 amount) private {
+        _convictions[node] = Conviction(block.timestamp.toUint64(), amount.toUint128());
+    }
+
+    function _takeAside(address node, uint256 used) private returns (uint256 taken) {
+        Conviction storage conviction = _convictions[node];
+        taken = _least(_withPremium(used), conviction.setAside);
+        conviction.setAside -= taken.toUint128();
+    }
+
+    /// @dev Counts eight times as fast as byte by byte: the top bit of a byte's sum tells whether the byte is zero.
+    function _nonZeroBytes(bytes calldata data) private pure returns (uint256 count) {
+        assembly ("memory-safe") {
+            let low := 0x7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f
+            let ones := 0x0101010101010101010101010101010101010101010101010101010101010101
+            let end := add(data.offset, data.length)
+            for { let at := data.offset } lt(at, end) { at := add(at, 32) } {
+                let word := calldataload(at)
+                // The last word may reach beyond the data: only what belongs to it counts.
+                let over := sub(add(at, 32), end)
+                if sgt(over, 0) { word := and(word, not(sub(shl(mul(over, 8), 1), 1))) }
+                let set := and(shr(7, or(add(and(word, low), low), word)), ones)
+                count := add(count, shr(248, mul(set, ones)))
+            }
+        }
     }
 
     /// @dev Writes down that a game is over, with its claim: what it is paid is the caller's business.

@@ -12,7 +12,11 @@ interface IDisputeChallenges is IDisputeRecords, IPullPayments {
     function commit(bytes32 commitment) external;
 
     /// @notice Claims that a node computed its output rows wrongly from its input rows. The money sent is the bond.
+    /// Where the node was convicted since the commitment there is no game (0): the money comes back with the gas.
     function openStep(Opening calldata opening) external payable returns (uint256 game);
+
+    /// @notice Gives the vault what was set aside at a conviction for late moves, an hour after it. Anyone.
+    function sweep(address node) external;
 
     /// @notice Picks the tensor to look into. Every pick names the root of the trace that it answers, so that one made
     /// before a re-organisation never lands on another trace; and the bond, with the money sent, must reach `bondNow()`:
@@ -30,14 +34,14 @@ interface IDisputeChallenges is IDisputeRecords, IPullPayments {
     function pickElement(uint256 game, uint32 element, bytes32 traceRoot) external payable;
 
     /// @notice Shows what contradicts the program: `abi.encode(IStepVerifier.Witness)` in Convict, of a ScoreWitness in
-    /// ConvictScores. Anyone.
+    /// ConvictScores. Anyone. Where another proof convicted the node before, the game is void, and paid for its gas.
     function convict(uint256 game, bytes calldata witness) external;
 
     /// @notice Ends a game whose mover let its deadline pass: the node's turn convicts, the challenger's acquits.
     function timeout(uint256 game) external;
 
     /// @notice Ends a game against a node that was convicted elsewhere. The bond goes back: with the refund if the game
-    /// was covered, else half of it.
+    /// was covered, else half of it. In the first hour only its challenger may: it may have a proof on its way.
     function void(uint256 game) external;
 
     /// @notice A game as it stands now. Reverts when there is none.
@@ -77,6 +81,9 @@ interface IDisputeChallenges is IDisputeRecords, IPullPayments {
 
     /// @notice What open covered games about `node` claim of its stake, wei; after a conviction: what waits for `void`.
     function claimsOn(address node) external view returns (uint256);
+
+    /// @notice What of a convicted node's stake waits for moves that came too late, and then for the vault, wei.
+    function setAsideFor(address node) external view returns (uint256);
 
     /// @notice What the node's answers about a receipt cost that no lost bond has paid yet, wei.
     function dueFor(bytes32 receipt) external view returns (uint256);

@@ -105,7 +105,7 @@ interface IDisputeRecords {
     );
 
     /// @notice A node lost a game: its stake is gone. `refund` (gas of moves and verdict) and the bond to the challenger,
-    /// `bounty` to `committer`; what open covered games claim waits for `void`, the rest of the stake is the vault's.
+    /// `bounty` to `committer`; what open covered games claim waits for `void`, the rest for late moves and then the vault.
     event NodeConvicted(
         uint256 indexed game, address indexed node, address indexed committer, uint256 refund, uint256 bounty
     );
@@ -116,12 +116,18 @@ interface IDisputeRecords {
     );
 
     /// @notice A challenger lost: its bond pays what the node's answers about the receipt cost and nobody has paid yet;
-    /// the rest is the vault's.
+    /// the caller has the gas of ending the game, and the rest is the vault's.
     event NodeAcquitted(uint256 indexed game, address indexed node, uint256 toNode, uint256 toVault);
 
     /// @notice The node was convicted elsewhere: `toChallenger` is bond and refund or, if the game was not covered, half
     /// of the bond.
     event GameVoid(uint256 indexed game, uint256 toChallenger);
+
+    /// @notice An opening found its node convicted after its commitment: `paid` for its gas.
+    event OpenedLate(bytes32 indexed receipt, address indexed node, address indexed challenger, uint256 paid);
+
+    /// @notice What late moves about a convicted node did not claim went to the vault.
+    event Swept(address indexed node, uint256 amount);
 
     /// @notice Thrown when the contract is deployed without one of its parts, a zero bond, or a bounty above a tenth of it.
     error DisputeGame_BadParameters();

@@ -27,8 +27,8 @@ from nexus_chain.chain.wallet import Wallet
 _HOUR, _DAY, _ETHER = 3_600, 86_400, 10**18
 #: Chains that exist only on somebody's machine.
 DEVELOPMENT_CHAINS = (31337, 1337)
-#: Gas that a node's answers of one game may take: three postings of at most 3 M gas.
-ANSWERS_GAS = 9_000_000
+#: Gas that a node's answers of one game may take: five postings of 64 KiB, as the contract counts them.
+ANSWERS_GAS = 10_000_000
 #: Creation code that stores transiently (EIP-1153), copies memory (EIP-5656), and leaves an empty contract.
 CANCUN_PROBE = bytes.fromhex("600160005d 60005c50 6020600060005e 60006000f3")
 

@@ -135,7 +135,7 @@ class DisputeGame(PullPayments):
         return self._send("contradict", checksum(node), receipt, *first, *second, salt)
 
     def open_step(self, opening: GameOpening, *, bond: int) -> tuple[int, Mined]:
-        """Open a step game with ``bond`` wei; its number."""
+        """Open a step game with ``bond`` wei; its number, 0 where the node was convicted meanwhile: the bond is back."""
         return self._opened(self._send("openStep", opening._abi(), value=bond))
 
     def post_trace(self, game: int, tensor_roots: Sequence[bytes], bounds: tuple[Any, ...], signature: bytes) -> Mined:
@@ -249,7 +249,8 @@ class DisputeGame(PullPayments):
         return list(self.events("GameOpened", from_block, where={"receipt": receipt}))
 
     def _opened(self, mined: Mined) -> tuple[int, Mined]:
-        return int(self.events_in(mined.receipt, "GameOpened")[0].arguments["game"]), mined
+        opened = self.events_in(mined.receipt, "GameOpened")
+        return (int(opened[0].arguments["game"]) if opened else 0), mined
 
 
 def commitment_of(receipt_digest: bytes, challenger: str, salt: bytes) -> bytes:

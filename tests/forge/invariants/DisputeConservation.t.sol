@@ -145,12 +145,12 @@ contract DisputeConservationTest is Disputing {
             assertLe(covered, 8, "eight places");
             if (nodes.isConvicted(operator)) {
                 assertEq(nodes.stakeOf(operator), 0, "taken once, and wholly");
-                escrowed += claims;
+                escrowed += claims + game.setAsideFor(operator);
             } else {
                 assertLe(claims, nodes.stakeOf(operator) / 2, "every claim can be paid");
             }
         }
-        assertEq(address(game).balance, locked + owed + escrowed, "bonds + balances + claims");
+        assertEq(address(game).balance, locked + owed + escrowed, "bonds + balances + claims + what is set aside");
         assertEq(address(nodes).balance, stakes, "stakes + balances");
         for (uint256 id = 1; id <= game.gameCount(); ++id) {
             assertLe(game.gameOf(id).deadline, _openedAt[id] + nodes.longestGame(), "bounded, whatever anyone does");
