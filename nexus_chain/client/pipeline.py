@@ -571,7 +571,7 @@ class Pipeline:
         self._wasted += max(0, *(slot.sent for slot in self._slots)) - base
         seen.cut(wrong.segment, position)
         limits = [base if slot.segment < wrong.segment else position for slot in self._slots]
-        self._store.cut(self.digest, base, [receipt for receipt, _ in self._papers.cut(limits)])
+        self._store.cut(self.digest, first, [receipt for receipt, _ in self._papers.cut(limits)])
         self._stored = min(self._stored, len(seen.tokens))
         self._signed = self._proposed = None
         for slot in self._slots:

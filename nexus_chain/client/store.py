@@ -358,13 +358,13 @@ class ClientStore:
         return [(int(str(s)), int(str(p)), str(n), _blob(r)) for s, p, n, r in self._read(query, digest)]
 
     def cut(self, digest: bytes, position: int, receipts: Sequence[Receipt]) -> None:
-        """Forget an order's tokens and feeds beyond ``position``, which were not shown.
+        """Forget an order's tokens from ``position`` on, which were not shown, and the feeds that cover them.
 
         ``receipts`` that cover them are evidence from now on, and stay billed.
         """
         with self._write() as db:
-            db.execute("DELETE FROM tokens WHERE order_digest = ? AND position > ?", (digest, position))
-            db.execute("DELETE FROM feeds WHERE order_digest = ? AND to_position > ?", (digest, position))
+            db.execute("DELETE FROM tokens WHERE order_digest = ? AND position >= ?", (digest, position))
+            db.execute("DELETE FROM feeds WHERE order_digest = ? AND to_position >= ?", (digest, position))
             for receipt in receipts:
                 key = (digest, receipt.node, receipt.segment, receipt.to_position)
                 where = "WHERE order_digest = ? AND node = ? AND segment = ? AND to_position = ?"
