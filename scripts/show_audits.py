@@ -79,8 +79,8 @@ PARTS = (
     Part("liar", SPLIT[0], PRICE // 4),
     Part("honest 0", SPLIT[0], PRICE),
     Part("honest 1", SPLIT[1], PRICE),
-    Part("auditor 0", SPLIT[0], 4 * PRICE, PRICE),
-    Part("auditor 1", SPLIT[1], 4 * PRICE, PRICE),
+    Part("auditor 0", SPLIT[0], 40 * PRICE, PRICE),
+    Part("auditor 1", SPLIT[1], 40 * PRICE, PRICE),
 )
 
 
