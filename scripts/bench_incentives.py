@@ -219,7 +219,10 @@ def search_setting(setting: Setting, depth: int, gas: dict[str, int]) -> dict[st
         search = Search(setting, members, gas, depth)
         row = rows["+".join(members)] = table_row(search, search.run())
         agreed = agreed and agrees(search, row)
-        print(f"{setting.preset} {setting.base_fee / GWEI} gwei {members}: {row['best_gain_wei'] / ETHER:.4f} ether", flush=True)
+        print(
+            f"{setting.preset} {setting.base_fee / GWEI} gwei {members}: {row['best_gain_wei'] / ETHER:.4f} ether",
+            flush=True,
+        )
     return {"setting": asdict(setting), "depth": depth, "formula_holds": agreed, "coalitions": rows}
 
 
