@@ -50,7 +50,7 @@ SETTINGS = (
     (Setting("mainnet", 30 * GWEI, ETHER), 3),
     (Setting("mainnet", 30 * GWEI, ETHER, proof="contradict"), 2),
     (Setting("mainnet", 30 * GWEI, ETHER, left=3_600), 2),
-    (Setting("mainnet", 1 * GWEI, ETHER), 2),
+    (Setting("mainnet", 1 * GWEI, ETHER), 3),
     (Setting("mainnet", 300 * GWEI, ETHER), 2),
     (Setting("rollup", GWEI // 10, ETHER // 16), 2),
 )
@@ -219,7 +219,8 @@ def search_setting(setting: Setting, depth: int, gas: dict[str, int]) -> dict[st
         search = Search(setting, members, gas, depth)
         row = rows["+".join(members)] = table_row(search, search.run())
         agreed = agreed and agrees(search, row)
-        print(f"{setting.preset} {setting.base_fee / GWEI} gwei {members}: {row['best_gain_wei'] / ETHER:.4f} ether", flush=True)
+        name = f"{setting.preset}, {setting.base_fee / GWEI} gwei, {'+'.join(members)}"
+        print(f"{name}: {row['best_gain_wei'] / ETHER:.4f} ether", flush=True)
     return {"setting": asdict(setting), "depth": depth, "formula_holds": agreed, "coalitions": rows}
 
 

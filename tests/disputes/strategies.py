@@ -110,6 +110,8 @@ class Search:
         self.position = Position(now=self.start)
         self.transitions = self.endings = 0
         self.stage.set_time(self.start)
+        if "user" not in members:  # who pays the line itself may do better without
+            self._move(LIAR, "post")
 
     def run(self) -> Outcome:
         """Search everything."""
@@ -117,9 +119,8 @@ class Search:
 
     def honest(self) -> int:
         """What the same coalition owns at the end when the liar computes rightly, or nobody orders anything."""
-        serving, _ = self._after(self._serve)
         idle, _ = self._after(self._wind_up)
-        return max(serving, idle) if "user" in self.members else serving
+        return max(self._after(self._serve)[0], idle) if "user" in self.members else idle
 
     def _serve(self) -> None:
         self._move(LIAR, "post")
@@ -188,7 +189,9 @@ class Search:
         members = self.members
         yield from self._proofs()
         yield from self._answers()
-        for name in ("post", "closeLine", "unbond"):
+        if "user" in members and not self._line()[1]:
+            yield "liar: post", lambda: self._move(LIAR, "post")
+        for name in ("closeLine", "unbond"):
             yield f"liar: {name}", lambda name=name: self._move(LIAR, name)
         if "user" in members:
             yield "user: close", lambda: self._move(USER, "close")

@@ -39,7 +39,7 @@ def test_a_finder_in_a_game_never_loses(found: dict[tuple[str, ...], tuple[Searc
 def test_a_liar_alone_that_falls_silent_loses_everything() -> None:
     search = Search(SETTING, ("liar",), GAS, 0)
     outcome = search.run()
-    assert outcome["gain"][0] == -STAKE
+    assert outcome["gain"][0] == -STAKE - GAS["post"] * SETTING.base_fee
     assert search.honest() == LINE * 9 // 10 - GAS["post"] * SETTING.base_fee
     assert "escape" not in outcome
     # Schedule of the first opening and of the clock's verdict with their premium, and the bounty, less the gas.
