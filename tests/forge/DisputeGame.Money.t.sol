@@ -15,6 +15,7 @@ contract DisputeGameMoneyTest is Disputing {
     uint256 internal constant PICK = 130_000 * FEE * 5 / 4;
     uint256 internal constant TIMEOUT = 230_000 * FEE * 5 / 4;
     uint256 internal constant CONTRADICTION = 350_000 * FEE * 5 / 4;
+    uint256 internal constant LATE = 220_000 * FEE * 5 / 4;
 
     address internal friend = makeAddr("a friend of the liar");
 
@@ -48,9 +49,10 @@ contract DisputeGameMoneyTest is Disputing {
         skip(1);
         _equivocate(friend);
         assertEq(game.balanceOf(friend), BOUNTY + CONTRADICTION, "its gas, a quarter more, and the bounty");
-        game.void(id);
+        _void(id);
         assertEq(game.balanceOf(carol), BOND + FIRST_OPENING + 2 * PICK, "all that the finder's moves cost, and more");
         assertEq(game.claimsOn(alice), 0);
+        _sweep(alice);
         uint256 toVault = nodes.balanceOf(address(vault)) + game.balanceOf(address(vault));
         assertEq(toVault, 1 ether - BOUNTY - CONTRADICTION - FIRST_OPENING - 2 * PICK);
     }
@@ -114,7 +116,114 @@ contract DisputeGameMoneyTest is Disputing {
         assertTrue(nodes.isConvicted(alice));
         assertEq(game.balanceOf(carol), BOUNTY + CONTRADICTION);
         assertEq(nodes.balanceOf(address(vault)), 0.5 ether);
+        assertEq(game.balanceOf(address(vault)), 0);
+        vm.expectPartialRevert(IDisputeRecords.DisputeGame_TooEarly.selector);
+        game.sweep(alice);
+        _sweep(alice);
         assertEq(game.balanceOf(address(vault)), 0.5 ether - BOUNTY - CONTRADICTION);
+    }
+
+    // ---------------------------------------------------------------- moves that another proof came in front of
+
+    /// @dev The finder has committed; a friend convicts in front of its opening. Gas and money come back.
+    function test_openingThatComesTooLate_isPaid() public {
+        _commit(carol, _receipt());
+        _commit(friend, _madeUp("one"));
+        skip(1);
+        _equivocate(friend);
+        uint256 left = game.setAsideFor(alice);
+        IDisputeRecords.Opening memory opening = _opening(_receipt());
+        vm.prank(carol);
+        assertEq(game.openStep{value: BOND}(opening), 0, "no game");
+        assertEq(game.balanceOf(carol), BOND + LATE);
+        assertEq(game.setAsideFor(alice), left - LATE);
+        assertEq(game.gameCount(), 0);
+        _sweep(alice);
+        assertEq(game.setAsideFor(alice), 0);
+        assertEq(game.balanceOf(address(vault)), left - LATE);
+        assertEq(address(game).balance, game.balanceOf(carol) + game.balanceOf(friend) + game.balanceOf(address(vault)));
+    }
+
+    /// @dev Eight payments by friends of the liar leave the finder's: all of the rest of the stake waits for an hour.
+    function test_openingThatComesTooLate_isPaidAfterManyOthers() public {
+        _commit(carol, _receipt());
+        _commit(friend, _madeUp("one"));
+        bytes32 digest = _digest(SignedDocuments.hash(_receipt()));
+        for (uint256 i = 0; i < 8; ++i) {
+            vm.prank(friend);
+            game.commit(keccak256(abi.encode(digest, friend, bytes32(i))));
+        }
+        skip(1);
+        _equivocate(friend);
+        IDisputeRecords.Opening memory opening = _opening(_receipt());
+        for (uint256 i = 0; i < 8; ++i) {
+            opening.salt = bytes32(i);
+            vm.prank(friend);
+            game.openStep(opening);
+        }
+        opening.salt = SECRET;
+        vm.prank(carol);
+        game.openStep(opening);
+        assertEq(game.balanceOf(carol), LATE);
+    }
+
+    /// @dev Who commits once the conviction is there has found nothing.
+    function test_openingCommittedAfterTheConviction_reverts() public {
+        _commit(friend, _madeUp("one"));
+        skip(1);
+        _equivocate(friend);
+        skip(1);
+        _commit(carol, _receipt());
+        skip(1);
+        IDisputeRecords.Opening memory opening = _opening(_receipt());
+        vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_NodeConvicted.selector, alice));
+        vm.prank(carol);
+        game.openStep{value: BOND}(opening);
+    }
+
+    /// @dev The finder's witness is on its way when the liar convicts itself: its game is void, and its gas is paid.
+    function test_proofThatComesTooLate_isPaidLikeAVerdict() public {
+        uint256 id = _atConvict(carol);
+        _commit(friend, _madeUp("one"));
+        skip(1);
+        _equivocate(friend);
+        vm.prank(friend);
+        vm.expectRevert(abi.encodeWithSelector(IDisputeRecords.DisputeGame_NotChallenger.selector, id, friend));
+        game.void(id); // nobody ends the game in front of its proof
+        verifier.setVerdict(true);
+        verifier.setGasNeeded(6_000_000);
+        uint256 left = game.setAsideFor(alice);
+        game.convict(id, "witness");
+        uint256 verdict = 6_000_000 * FEE * 5 / 4;
+        assertEq(game.balanceOf(carol), BOND + FIRST_OPENING + 2 * PICK + verdict);
+        assertEq(game.setAsideFor(alice), left - verdict);
+        assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.Void));
+        assertEq(nodes.node(alice).openGames, 0);
+    }
+
+    /// @dev Zeros that pad a witness are paid at what a zero byte costs on the chain, the others at theirs.
+    function test_paddedWitness_paysNoMoreThanItCosts() public {
+        uint256 full = _verdictPaid(_filled(32_000, 0xff));
+        vm.revertToState(_before);
+        uint256 padded = _verdictPaid(bytes.concat(_filled(32_000, 0xff), new bytes(8001)));
+        assertEq(padded - full, (3 * 8001 + 10 * 8001) * FEE * 5 / 4);
+    }
+
+    uint256 private _before;
+
+    function _filled(uint256 length, uint8 value) internal pure returns (bytes memory data) {
+        data = new bytes(length);
+        for (uint256 i = 0; i < length; ++i) {
+            data[i] = bytes1(value);
+        }
+    }
+
+    function _verdictPaid(bytes memory witness) internal returns (uint256) {
+        _before = vm.snapshotState();
+        uint256 id = _atConvict(carol);
+        verifier.setVerdict(true);
+        game.convict(id, witness);
+        return game.balanceOf(carol);
     }
 
     function test_contradict_byAnothersKey_reverts() public {
@@ -168,11 +277,11 @@ contract DisputeGameMoneyTest is Disputing {
         _pickTensor(honest, 1);
         _pickLeaf(honest, 1);
         verifier.setVerdict(true);
-        verifier.setGasNeeded(3_000_000);
+        verifier.setGasNeeded(6_000_000);
         game.convict(honest, "witness");
-        assertEq(game.balanceOf(carol), BOND + OPENING + 2 * PICK + 3_000_000 * FEE * 5 / 4);
+        assertEq(game.balanceOf(carol), BOND + OPENING + 2 * PICK + 6_000_000 * FEE * 5 / 4);
         assertEq(game.balanceOf(friend), BOUNTY);
-        game.void(waiting);
+        _void(waiting);
         assertEq(game.balanceOf(friend), BOUNTY + BOND + FIRST_OPENING + 2 * PICK);
     }
 
@@ -183,7 +292,7 @@ contract DisputeGameMoneyTest is Disputing {
         _passDeadlineOf(second);
         game.timeout(second);
         assertEq(game.balanceOf(carol), BOUNTY);
-        game.void(first);
+        _void(first);
         assertEq(game.balanceOf(carol), BOUNTY + BOND + FIRST_OPENING);
         assertEq(game.balanceOf(dave), BOND + OPENING + TIMEOUT);
     }
@@ -250,9 +359,10 @@ contract DisputeGameMoneyTest is Disputing {
         uint256 left = claims - (game.claimsOn(alice));
         assertGe(game.balanceOf(carol), bond + left, "and the verdict has its own share");
         for (uint256 i = 1; i <= 9; ++i) {
-            if (i != 2) game.void(i);
+            if (i != 2) _void(i);
         }
         assertEq(game.claimsOn(alice), 0);
+        _sweep(alice);
         assertEq(address(game).balance, game.balanceOf(carol) + game.balanceOf(address(vault)));
     }
 
@@ -287,7 +397,7 @@ contract DisputeGameMoneyTest is Disputing {
         uint256 claims = game.claimsOn(alice);
         game.timeout(ids[games - 1]);
         for (uint256 i = 0; i + 1 < games; ++i) {
-            game.void(ids[i]);
+            _void(ids[i]);
         }
         uint256 back = game.balanceOf(carol);
         uint256 refunds = claims + 230_000 * baseFee * 5 / 4;
@@ -325,7 +435,7 @@ contract DisputeGameMoneyTest is Disputing {
         _passDeadlineOf(id);
         game.timeout(id);
         assertEq(game.balanceOf(alice), due, "every answer, at the base fee of its own block");
-        assertEq(game.balanceOf(address(vault)), needed - due);
+        assertEq(game.balanceOf(address(vault)), needed - due - 230_000 * 100 gwei * 5 / 4, "less what ending it cost");
     }
 
     /// @dev Whoever owns node and challenger loses games on purpose: what comes back is what its answers cost.
@@ -340,7 +450,7 @@ contract DisputeGameMoneyTest is Disputing {
         }
         assertEq(due, 5 * (300_000 + 52 * 32 * 4) * FEE);
         assertEq(game.balanceOf(alice), due);
-        assertEq(game.balanceOf(address(vault)), 5 * BOND - due);
+        assertEq(game.balanceOf(address(vault)), 5 * (BOND - TIMEOUT) - due);
     }
 
     /// @dev What one bond did not pay stays due, and is paid by the next one that is lost.

@@ -15,16 +15,16 @@ contract DisputeGameStepTest is Disputing {
         uint256 id = _atConvict(carol);
         uint256 moves = game.gameOf(id).refund;
         verifier.setVerdict(true);
-        verifier.setGasNeeded(5_000_000); // beyond what is ever refunded
+        verifier.setGasNeeded(7_000_000); // beyond what is ever refunded
         game.convict(id, "witness");
 
         assertEq(uint8(_state(id)), uint8(IDisputeRecords.State.Convicted));
         assertTrue(nodes.isConvicted(alice));
-        uint256 refund = moves + uint256(3_000_000 * 1 gwei) * 5 / 4;
+        uint256 refund = moves + uint256(6_000_000 * 1 gwei) * 5 / 4;
         assertEq(nodes.balanceOf(address(vault)), 0.5 ether); // half of the stake of one ether
         assertEq(game.balanceOf(user), 0);
         assertEq(game.balanceOf(carol), BOND + refund + BOUNTY);
-        assertEq(game.balanceOf(address(vault)), 0.5 ether - refund - BOUNTY);
+        assertEq(game.setAsideFor(alice), 0.5 ether - refund - BOUNTY);
         assertEq(address(game).balance, BOND + 0.5 ether);
         assertEq(game.claimsOn(alice), 0);
         assertEq(nodes.node(alice).openGames, 0);

@@ -171,6 +171,18 @@ abstract contract Disputing is Deployed {
         game.postTrace(id, roots, boundary, signature);
     }
 
+    /// @dev By the challenger, as in the first hour nobody else may.
+    function _void(uint256 id) internal {
+        vm.prank(game.gameOf(id).challenger);
+        game.void(id);
+    }
+
+    /// @dev An hour later the vault has what no late move claimed.
+    function _sweep(address node) internal {
+        skip(1 hours + 1);
+        game.sweep(node);
+    }
+
     function _pickTensor(uint256 id, uint32 tensor) internal {
         (uint256 value, bytes32 trace) = (game.topUp(id), _posted(id));
         vm.prank(game.gameOf(id).challenger);

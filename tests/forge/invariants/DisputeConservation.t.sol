@@ -162,8 +162,13 @@ contract DisputeConservationTest is Disputing {
         vm.warp(_time + G + 1);
         for (uint256 id = 1; id <= game.gameCount(); ++id) {
             vm.warp(block.timestamp + G + 1);
+            vm.warp(block.timestamp + 1 hours);
             if (game.gameOf(id).deadline != 0) _tryEnd(id);
             assertEq(game.gameOf(id).deadline, 0, "over");
+        }
+        for (uint256 i = 0; i < _operators.length; ++i) {
+            vm.warp(block.timestamp + 1 hours + 1);
+            if (nodes.isConvicted(_operators[i])) game.sweep(_operators[i]);
         }
         for (uint256 i = 0; i < _challengers.length; ++i) {
             _leave(_challengers[i]);
@@ -210,8 +215,9 @@ contract DisputeConservationTest is Disputing {
     function _tryEnd(uint256 id) internal {
         IDisputeRecords.Game memory found = game.gameOf(id);
         if (nodes.isConvicted(found.node)) {
-            if (found.deadline != 0) game.void(id);
+            if (found.deadline != 0) _void(id);
         } else if (found.deadline != 0 && block.timestamp > found.deadline) {
+            vm.prank(_challengers[0]);
             game.timeout(id);
             assertEq(nodes.isConvicted(found.node), found.nodesTurn, "whose turn it was has lost");
         } else {
