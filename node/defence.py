@@ -111,21 +111,38 @@ class Defence:
         head = self._view.head()
         if head["hash"] != self._head:
             self._head, self._looks = head["hash"], 0
-        if self._looks < _LOOKS:
+        looking = self._looks < _LOOKS
+        if looking:
             self._find_games(head["number"])
             self._looks += 1
-            self._warn_of_funds()
-            self._traces.forget_unless(lambda receipt: self._known_receipt(receipt) is not None)
+        said = self._answer_games()
+        if looking:
+            self._keep_house()
+        return said
+
+    def _answer_games(self) -> list[str]:
         now, said = self._view.now(), list[str]()
         for number, receipt in self._by_urgency():
             try:
                 said += self._advance(number, receipt, now)
-            except NexusError as error:
+            except (NexusError, OSError) as error:
                 # One game that cannot be answered must not cost the others their time.
                 log.error("game %d about receipt 0x%s: %s", number, receipt.hex(), error)
         for line in said:
             log.warning(line)
         return said
+
+    def _keep_house(self) -> None:
+        """What can wait: it comes after the answers."""
+        for duty in (self._warn_of_funds, self._forget_traces):
+            # INVARIANT: no failure here, of the RPC server or of the disk, keeps the node from answering.
+            try:
+                duty()
+            except (NexusError, OSError) as error:
+                log.warning("housekeeping has to wait: %s", error)
+
+    def _forget_traces(self) -> None:
+        self._traces.forget_unless(lambda receipt: self._known_receipt(receipt) is not None)
 
     def _warn_of_funds(self) -> None:
         """Tell in time that the answers cannot be paid: once for so many games, until it changes."""

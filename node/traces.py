@@ -7,6 +7,7 @@ so that a question costs one layer; else its roots alone. The oldest whose games
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -15,6 +16,9 @@ from nexus_chain.disputes.kept_trace import KeptTrace, bytes_of, layer_ends, who
 from nexus_chain.disputes.trace import Trace
 
 log = logging.getLogger(__name__)
+
+#: How a receipt's folder is named: its digest.
+_RECEIPT = re.compile("[0-9a-f]{64}")
 
 
 class TraceStore:
@@ -63,7 +67,8 @@ class TraceStore:
 
     def _receipts(self) -> list[bytes]:
         """Those kept, oldest first."""
-        folders = [folder for folder in self._folder.iterdir() if folder.is_dir()]
+        # What else lies here is not ours: a disk has its lost+found.
+        folders = [folder for folder in self._folder.iterdir() if _RECEIPT.fullmatch(folder.name) and folder.is_dir()]
         return [bytes.fromhex(folder.name) for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime_ns)]
 
     def _size(self, receipt: bytes) -> int:

@@ -224,8 +224,7 @@ def transition(state: WatchState, event: WatchEvent) -> WatchState:
         case CaseEnded():
             return _case_ended(state, event)
         case CaseReopened():
-            known = state.case(event.receipt)
-            return replace(_with(state, replace(known, outcome="")), book=state.book.pardoned(known.node))
+            return _case_reopened(state, event)
         case TraceSeen():
             # INVARIANT: the first trace stays: it is what a second one contradicts.
             if event.receipt in state.traces:
@@ -237,9 +236,22 @@ def _case_ended(state: WatchState, event: CaseEnded) -> WatchState:
     known = state.case(event.receipt)
     ended = _with(state, replace(known, outcome=event.outcome, ended_at=event.block))
     # INVARIANT: a game lowers a reputation by a conviction only: whoever loses one may have been baited into it.
-    if not event.outcome.startswith("convicted"):
+    if not _convicts(ended.cases[known.key]):
         return ended
     return replace(ended, book=state.book.after(known.node, convicted=True))
+
+
+def _case_reopened(state: WatchState, event: CaseReopened) -> WatchState:
+    known = state.case(event.receipt)
+    again = _with(state, replace(known, outcome=""))
+    # INVARIANT: only a conviction that was taken back is pardoned, and only where no other one stands.
+    if not _convicts(known) or any(case.node == known.node and _convicts(case) for case in again.cases.values()):
+        return again
+    return replace(again, book=state.book.pardoned(known.node))
+
+
+def _convicts(case: Case) -> bool:
+    return case.outcome.startswith("convicted")
 
 
 def _receipt_judged(state: WatchState, event: ReceiptJudged) -> WatchState:

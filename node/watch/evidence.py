@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -85,13 +86,16 @@ def _is_signed(proof: InferenceProof, document: Receipt | TokenFeed, signature: 
 
 
 def identity_of(proof: InferenceProof) -> bytes:
-    """What was looked at: the same order with other tokens or receipts is another answer.
+    """What was looked at: everything that the file says, whatever the order of its documents.
 
-    Otherwise a file that leaves a liar's receipts out would keep the whole one from ever being judged.
+    ``proof`` is what is judged, before anything is filtered out of it.
     """
-    receipts = sorted(receipt.digest(proof.domain) for receipt, _ in proof.receipts)
-    feeds = sorted(feed.digest(proof.domain) for feed, _ in proof.feeds)
-    return keccak256(repr((proof.order_digest, proof.prompt_length, proof.tokens, receipts, feeds)).encode())
+    # INVARIANT: signatures and audits count: a file that leaves out or breaks what accuses a liar is another answer.
+    # Else it would keep the genuine one from ever being judged.
+    said = proof.to_dict()
+    for documents in ("receipts", "feeds", "audits", "disputed"):
+        said[documents] = sorted(json.dumps(document, sort_keys=True) for document in said[documents])
+    return keccak256(json.dumps(said, sort_keys=True).encode())
 
 
 def judge(proof: InferenceProof, model: IntegerModel) -> Judgement:

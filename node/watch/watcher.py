@@ -170,7 +170,8 @@ class Watcher:
 
     def _judge(self, path: Path) -> list[str]:
         stamp = _stamp(path)
-        proof = InferenceProof.load(path)
+        # INVARIANT: receipts that the client refused are judged like the others: a lie that nobody paid for is one.
+        proof = InferenceProof.load(path).with_disputed
         known = identity_of(proof) in self.book.state.judged
         said = [] if known else self._judge_new(proof)
         if stamp is not None:

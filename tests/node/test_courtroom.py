@@ -299,6 +299,70 @@ def test_a_stripped_file_does_not_shield_the_whole_one(court: Courtroom) -> None
     watcher.close()
 
 
+def test_a_forged_copy_does_not_shield_the_genuine_file(court: Courtroom) -> None:
+    """Regression: the copy, with the liar's signature broken, was judged first; the genuine file was then known."""
+    posted = with_lie(court.right_trace(9, 4), "sequence", -1)
+    order = court.order(posted)
+    receipt, signature = court.receipt(order[0], posted)
+    genuine = court.proof(order, posted, (receipt, signature))
+    forged = replace(genuine, receipts=((receipt, bytes([signature[0] ^ 1]) + signature[1:]),))
+    forged.save(court.folder / "answers" / "1.json")
+    genuine.save(court.folder / "answers" / "2.json")
+    watcher = court.watcher()
+    watcher.round()
+    assert watcher.report()["answers"] == {"incomplete": 1, "wrong": 1}
+    assert [case["node"] for case in watcher.report()["cases"]] == [receipt.node]
+    watcher.close()
+
+
+def test_a_receipt_that_the_client_refused_convicts(court: Courtroom) -> None:
+    """Regression: the watcher looked at the receipts that were paid for only."""
+    right = court.right_trace(9, 4)
+    posted = with_lie(right, "sequence", -1)
+    order = court.order(right)
+    paid, refused = court.receipt(order[0], right), court.receipt(order[0], posted)
+    kept = replace(court.proof(order, right, paid), disputed=(refused,))
+    kept.save(court.folder / "answers" / "answer.json")
+    watcher = court.watcher(TRUST)
+    for _ in range(6):
+        watcher.round()
+        court.chain.advance(1)
+    (case,) = watcher.report()["cases"]
+    assert (case["kind"], case["outcome"]) == ("equivocation", "convicted elsewhere")
+    assert court.user.nodes.is_convicted(refused[0].node)
+    watcher.close()
+
+
+def test_a_refused_receipt_alone_convicts(court: Courtroom) -> None:
+    posted = with_lie(court.right_trace(9, 4), "sequence", -1)
+    order = court.order(posted)
+    refused = court.receipt(order[0], posted)
+    kept = replace(court.proof(order, posted, refused), receipts=(), disputed=(refused,))
+    kept.save(court.folder / "answers" / "answer.json")
+    watcher = court.watcher()
+    court.play(watcher, court.defence(order[0], refused[0], posted))
+    (case,) = watcher.report()["cases"]
+    assert (case["kind"], case["outcome"]) == ("step", "convicted")
+    assert court.user.nodes.is_convicted(refused[0].node)
+    watcher.close()
+
+
+def test_housekeeping_that_fails_costs_no_answer(court: Courtroom, caplog: pytest.LogCaptureFixture) -> None:
+    """Regression: traces that could not be looked through kept the node from answering until its stake was lost."""
+    posted = court.right_trace(9, 4)
+    order = court.order(posted)
+    signed = court.receipt(order[0], posted)
+    watcher, _ = court.accuse(court.proof(order, posted, signed))
+    defence = court.defence(order[0], signed[0], posted)
+    court.play(watcher, defence, until=GameState.TRACE)
+    (court.folder / "traces").rmdir()
+    (court.folder / "traces").write_text("a file where the folder has to be")
+    (said,) = defence.round()
+    assert "answered with the roots" in said
+    assert "housekeeping has to wait" in caplog.text
+    watcher.close()
+
+
 def test_a_verdict_that_is_reorganised_away_is_reached_again(court: Courtroom) -> None:
     """Both sides had put the game away; its opening lies deeper than the blocks that are looked at every round."""
     posted = with_lie(court.right_trace(9, 4), "layers.1.mlp.hidden", 5)

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "client"))
 from engine_answers import NODE_KEYS, SESSION_KEY, answer_of, small_model, with_receipt
 
 from nexus_chain.client.proof import InferenceProof
-from nexus_chain.market.documents import address_of, sign
+from nexus_chain.market.documents import AuditOrder, address_of, sign
 from nexus_chain.program import IntegerModel
 from node.watch.evidence import identity_of, judge, signed_by_nodes, usable
 
@@ -158,6 +158,30 @@ def test_a_file_that_leaves_something_out_is_another_answer(honest: InferencePro
     )
     assert identity_of(honest) == identity_of(replace(honest, receipts=honest.receipts[::-1]))
     assert len({identity_of(proof) for proof in (honest, *others)}) == 4
+
+
+def test_a_file_with_a_broken_signature_is_another_answer(honest: InferenceProof) -> None:
+    """Regression: a copy in which nothing was signed any more, judged first, shielded the genuine file."""
+    (receipt, signature), (feed, fed) = honest.receipts[0], honest.feeds[0]
+    audit = AuditOrder(honest.order_digest, NODES[0], 0, 5, bytes(32), 1)
+    signed = audit, sign(audit, SESSION_KEY, honest.domain)
+    whole = replace(honest, audits=(signed,), disputed=(honest.receipts[1],))
+    others = (
+        replace(whole, receipts=((receipt, flipped(signature)), *whole.receipts[1:])),
+        replace(whole, feeds=((feed, flipped(fed)), *whole.feeds[1:])),
+        replace(whole, audits=((audit, flipped(signed[1])),)),
+        replace(whole, audits=()),
+        replace(whole, disputed=((honest.receipts[1][0], flipped(honest.receipts[1][1])),)),
+        replace(whole, disputed=()),
+        replace(whole, order_signature=flipped(whole.order_signature)),
+    )
+    assert len({identity_of(proof) for proof in (whole, *others)}) == 8
+    assert len({identity_of(proof.with_disputed) for proof in (whole, *others)}) == 8
+    assert identity_of(whole) == identity_of(InferenceProof.from_dict(whole.to_dict()))
+
+
+def flipped(signature: bytes) -> bytes:
+    return bytes([signature[0] ^ 1]) + signature[1:]
 
 
 def test_receipts_of_strangers_do_not_count(honest: InferenceProof) -> None:

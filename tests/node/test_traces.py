@@ -138,3 +138,14 @@ def test_traces_go_with_the_receipts(tmp_path: Path) -> None:
         store.trace(receipt, Counting(receipt[0]), OPEN)
     store.forget_unless(lambda receipt: receipt == RECEIPTS[1])
     assert [folder.name for folder in tmp_path.iterdir()] == [RECEIPTS[1].hex()]
+
+
+def test_folders_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
+    """Regression: the lost+found of a disk of its own ended every look at the chain, and every answer with it."""
+    strays = ["lost+found", "ab", "z" * 64]
+    for name in strays:
+        (tmp_path / name).mkdir()
+    store = TraceStore(tmp_path, 10 * WHOLE)
+    store.trace(RECEIPTS[0], Counting(), OPEN)
+    store.forget_unless(lambda receipt: False)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(strays)

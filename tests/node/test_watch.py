@@ -288,6 +288,27 @@ def test_a_verdict_that_a_reorganisation_took_back_reopens_the_case(outcome: str
     assert move(replace(FACTS, game=game(GameState.CONVICT)), state=again) == Play(GameState.CONVICT)
 
 
+def test_a_game_that_is_played_again_pardons_no_conviction_of_another_case() -> None:
+    """Regression: whatever case was reopened, the node's conviction was forgotten."""
+    other = replace(OPENED, receipt=ORDER)
+    convicted = [OPENED, other, CaseEnded(RECEIPT, "convicted", 5)]
+    void = after(*convicted, CaseEnded(ORDER, "void", 6), CaseReopened(ORDER))
+    assert void.book.records[NODE].convicted
+    assert not void.cases[ORDER].over
+
+
+def test_a_pardon_takes_every_conviction_back() -> None:
+    other = replace(OPENED, receipt=ORDER)
+    both = [OPENED, other, CaseEnded(RECEIPT, "convicted", 5), CaseEnded(ORDER, "convicted elsewhere", 6)]
+    assert after(*both, CaseReopened(ORDER)).book.records[NODE].convicted
+    assert after(*both, CaseReopened(RECEIPT)).book.records[NODE].convicted
+    assert not after(*both, CaseReopened(RECEIPT), CaseReopened(ORDER)).book.records[NODE].convicted
+    elsewhere = replace(other, node="0x" + "33" * 20)
+    apart = [OPENED, elsewhere, *both[2:], CaseReopened(RECEIPT)]
+    assert not after(*apart).book.records[NODE].convicted
+    assert after(*apart).book.records[elsewhere.node].convicted
+
+
 def test_a_conviction_elsewhere_can_be_taken_back_too() -> None:
     case = after(OPENED, CaseEnded(RECEIPT, "convicted elsewhere", 5)).cases[RECEIPT]
     assert undone(case, FACTS)
