@@ -166,6 +166,14 @@ class Meter(Search):
         self._pass_to(self._session_end() + 1)
         self._move(USER, "settle")
 
+    def filled(self) -> None:
+        """All covered places are taken in front of the finder's opening."""
+        self.turn("commit")
+        self._commit_fill()
+        self._next_block()
+        self._fill()
+        self.turn("open")
+
     def silence(self) -> None:
         """A conviction by the clock."""
         self.turn("commit", "open")
@@ -182,12 +190,14 @@ def measure() -> dict[str, int]:
         ("whole_game", "equivocate"),
         ("proof", "equivocate"),
         ("proof", "contradict"),
+        ("filled", ""),
         ("silence", ""),
     ):
         with anvil() as chain:
             meter = Meter(chain, proof or "equivocate")
             getattr(meter, play)()
         found |= {name: max(gas, found.get(name, 0)) for name, gas in meter.noted.items()}
+    found["open refused"] = found.pop("open again refused")
     found["tensor refused"] = found["leaf refused"]  # both fail where the node turns out to be convicted
     return dict(sorted(found.items()))
 

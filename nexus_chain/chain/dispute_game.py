@@ -224,6 +224,10 @@ class DisputeGame(PullPayments):
         trace_root, tensor_count = subject[3], subject[7]  # as `IStepVerifier.Subject` has them
         return DisputedRecord(session, node, in_root, out_root, trace_root, tensor_count)
 
+    def set_aside_for(self, node: str) -> int:
+        """What of a convicted node's stake waits for moves that came too late, wei."""
+        return int(self._read("setAsideFor", checksum(node)))
+
     def top_up(self, game: int) -> int:
         """Wei that the next pick in a game must bring in the latest block; the base fee may rise before it is mined."""
         return int(self._read("topUp", game))

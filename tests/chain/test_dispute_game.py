@@ -75,13 +75,14 @@ def test_silent_node_is_convicted_when_its_clock_is_over(world: World) -> None:
     assert challenger.disputes.balance_of(world.address(challenger)) == found.bond + earned
     vault = world.owner.vault.address
     assert world.owner.nodes.balance_of(vault) == STAKE - STAKE // 2
-    assert world.owner.disputes.balance_of(vault) == STAKE // 2 - earned
+    assert world.owner.disputes.set_aside_for(world.nodes[0]) == STAKE // 2 - earned
+    assert world.owner.disputes.balance_of(vault) == 0
     over = challenger.disputes.game_of(game)
     assert over is not None
     assert (over.state, over.bond, over.deadline) == (GameState.CONVICTED, 0, 0)
     challenger.disputes.withdraw()
     left = world.chain.web3.eth.get_balance(challenger.disputes.address)
-    assert left == challenger.disputes.balance_of(vault)
+    assert left == challenger.disputes.set_aside_for(world.nodes[0])
 
 
 def test_answered_trace_is_picked_by_its_root(world: World) -> None:

@@ -36,7 +36,7 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
 
     class Peer:
         def describe(self) -> Any:
-            return type("Status", (), {"active_orders": 0})()
+            return type("Status", (), {"active_orders": 0, "audit_wei_per_token": 0})()
 
         def close(self) -> None: ...
 

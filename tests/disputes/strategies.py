@@ -65,16 +65,18 @@ class Position:
     plan: str = "asleep"
     finished: bool = False
     now: int = 0
+    late: bool = False  # the finder's opening came after a conviction
 
     def copy(self) -> Position:
         return Position(
-            dict(self.games), dict(self.commitments), self.filled, dict(self.spent), self.plan, self.finished, self.now
+            dict(self.games), dict(self.commitments), self.filled, dict(self.spent), self.plan, self.finished, self.now,
+            self.late,
         )  # fmt: skip
 
     def key(self) -> tuple[object, ...]:
         return (
             tuple(sorted(self.games.items())), tuple(sorted(self.commitments.items())), self.filled,
-            tuple(self.spent.values()), self.plan, self.finished, self.now,
+            tuple(self.spent.values()), self.plan, self.finished, self.now, self.late,
         )  # fmt: skip
 
 
@@ -252,18 +254,30 @@ class Search:
         position, stage = self.position, self.stage
         if "finder" in position.games:
             return self._planned_in(self._game("finder"))
-        if stage.word(stage.nodes, "isConvicted") or position.now > self._session_end():
+        if stage.word(stage.nodes, "isConvicted"):
+            if (FINDER, "game") in position.commitments and not position.late:
+                return "open"
+            return "withdraw" if stage.word(stage.game, f"balanceOf{FINDER}") else "done"
+        if position.now > self._session_end():
             return "done"
         if not stage.word(stage.game, "coveredNow"):
-            return ""
+            return "free" if self._stalled() else ""
         return "open" if (FINDER, "game") in position.commitments else "commit"
+
+    def _stalled(self) -> str | None:
+        """Whose game holds its place though its challenger let its time pass."""
+        for owner in self.position.games:
+            game = self._game(owner)
+            if not game.state.final and game.state not in NODES_TURN and self.position.now > game.deadline:
+                return owner
+        return None
 
     def _planned_in(self, game: Game) -> str:
         if game.state.final:
             owed = self.stage.word(self.stage.game, f"balanceOf{FINDER}")
             return "withdraw" if owed else "done"
         if self.stage.word(self.stage.nodes, "isConvicted"):
-            return "void"
+            return "convict" if game.state == GameState.CONVICT and self.position.now <= game.deadline else "void"
         if game.state in NODES_TURN:
             return "timeout" if self.position.now > game.deadline else ""
         return {GameState.PICK_TENSOR: "tensor", GameState.PICK_LEAF: "leaf", GameState.CONVICT: "convict"}[game.state]
@@ -277,9 +291,10 @@ class Search:
             "tensor": lambda: self._pick(FINDER, "finder", self._game("finder"), 1),
             "leaf": lambda: self._pick(FINDER, "finder", self._game("finder"), LIE),
             "withdraw": lambda: self._move(FINDER, "withdraw"),
+            "free": lambda: self._end_game(FINDER, self._stalled() or "", "timeout"),
         }.get(plan, lambda: self._end_game(FINDER, "finder", plan))()
         if not sent:
-            self._charge(FINDER, f"{plan} refused")
+            self._charge(FINDER, f"{'timeout' if plan == 'free' else plan} refused")
         self.position.plan = ""
         return True
 
@@ -325,12 +340,18 @@ class Search:
 
     def _open(self, person: str, owner: str, data: str) -> bool:
         stage = self.stage
-        if not self._move_game(person, self._opening(), stage.data[data], stage.bond):
+        name = self._opening()
+        if not self._move_game(person, name, stage.data[data], stage.bond):
             return False
-        self.position.games[owner] = stage.word(stage.game, "gameCount")
+        if name != "open late":
+            self.position.games[owner] = stage.word(stage.game, "gameCount")
+        elif person == FINDER:
+            self.position.late = True
         return True
 
     def _opening(self) -> str:
+        if self.stage.word(self.stage.nodes, "isConvicted"):
+            return "open late"
         return "open" if not self.stage.word(self.stage.game, "gameCount") else "open again"
 
     def _pick(self, person: str, owner: str, game: Game, place: int) -> bool:
@@ -344,7 +365,7 @@ class Search:
         return self._move_game(LIAR, call, self._encoded(call, game.number, *self.stage.answers[name], name=name))
 
     def _end_game(self, person: str, owner: str, name: str) -> bool:
-        number = self.position.games[owner]
+        number = self.position.games.get(owner, 0)
         data = self._encoded("convict", number, b"") if name == "convict" else self._encoded(name, number)
         return self._move_game(person, name, data)
 
@@ -357,9 +378,11 @@ class Search:
         stage = self.stage
         self.position.filled = True
         for number, (_, data) in enumerate(stage.fillings):
-            if not self._move_game(FRIEND, self._opening(), data, stage.bond):
+            name = self._opening()
+            if not self._move_game(FRIEND, name, data, stage.bond):
                 return False
-            self.position.games[f"filling {number}"] = stage.word(stage.game, "gameCount")
+            if name != "open late":
+                self.position.games[f"filling {number}"] = stage.word(stage.game, "gameCount")
         return True
 
     def _move_game(self, person: str, name: str, data: bytes, value: int = 0) -> bool:
@@ -424,7 +447,7 @@ class Search:
         stage = self.stage
         for _ in range(3):
             late = max((self._read(number + 1).deadline for number in range(self._count())), default=0)
-            self._pass_to(max(self.position.now, late, self._session_end()) + 1)
+            self._pass_to(max(self.position.now, late, self._session_end()) + 3_601)  # from then on anybody may void
             for number in range(1, self._count() + 1):
                 for name in ("void", "timeout"):
                     stage.send(stage.game, self._encoded(name, number), CALLER)

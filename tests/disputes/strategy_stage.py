@@ -45,6 +45,7 @@ GAS = {
     "leaf refused": 35_602,
     "open": 486_810,
     "open again": 198_680,
+    "open late": 130_000,
     "open refused": 316_785,
     "post": 45_226,
     "postBytes": 139_096,
