@@ -187,6 +187,7 @@ class Serving:
 
         Rows that were sent before are answered from what they gave then, and not billed again. With ``discard``
         they are dropped first, and not billed at all. Those of an audit give nothing: the client has what they gave.
+        Nor does a free replay before it has every row of the credit; sent again then, its rows are answered.
         """
         first, outputs = self._forward(digest, start, rows, discard=discard)
         return first, outputs[:0] if self._ledger.state.order(digest).audit else outputs
@@ -204,8 +205,9 @@ class Serving:
                 self._check_same(known, start, rows[:again])
             if again < len(rows):
                 out = self._take(sequence, known, start + again, rows[again:])
-            self._check_free(sequence, known, start + len(rows))
-            return first, sequence.outputs(start, start + len(rows)) if again else out
+            if again:
+                out = sequence.outputs(start, start + len(rows))
+            return first, out if self._is_told(sequence, digest) else out[:0]
 
     def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> Tensor:
         """New rows: checked, written down, computed; what they gave."""
@@ -222,10 +224,16 @@ class Serving:
         self._ledger.dispatch(event, record)
         return self._sequences.compute(sequence, rows)
 
-    def _check_free(self, sequence: Sequence, known: OrderState, stop: int) -> None:
-        """INVARIANT: what free rows gave is not told before they are those that another node signed for."""
-        if known.credit and not known.receipts and stop >= known.credit:
-            check_credit(known, self._sequences.roots(sequence, known.credit)[0])
+    def _is_told(self, sequence: Sequence, digest: bytes) -> bool:
+        """Whether the order holds all rows that its credit covers; CreditError where they are not those signed for."""
+        # INVARIANT: what free rows gave is not told before all of them are those that another node signed for.
+        known = self._ledger.state.order(digest)
+        if not known.credit or known.receipts:
+            return True
+        if known.length < known.credit:
+            return False
+        check_credit(known, self._sequences.roots(sequence, known.credit)[0])
+        return True
 
     def _discard(self, sequence: Sequence, digest: bytes, start: int) -> None:
         """Drop an order's rows from ``start`` on, on disk and in memory; harmless when there are none."""

@@ -203,6 +203,8 @@ class ToyPeer:
         if state.billed and len(state.rows) > state.billed + 32:
             raise NodeRefusedError("chunk too long", advice="Close it.", error_name="ChunkOpenError")
         inputs = torch.stack(state.rows)
+        if len(state.rows) < state.credit:
+            return inputs[:0]
         if state.segment < node.segments - 1:
             out = segment_rows(state.segment, inputs)[start : start + len(rows)]
         else:

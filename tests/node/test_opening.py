@@ -135,6 +135,7 @@ def test_what_does_not_say_that_another_node_was_paid_gives_no_credit(tmp_path: 
             (replace(receipt, segment=1).to_json(), signature),
             (replace(receipt, order_digest=bytes(32)).to_json(), signature),
             (replace(receipt, to_position=10**6).to_json(), signature),
+            made_up(answer, shown, to_position=len(PROMPT) - 1),
             (own.to_json(), spare.core.serving.identity.receipt_key.sign(own, DOMAIN)),
             (outsider.to_json(), stranger.sign(outsider, DOMAIN)),
             ("nothing", signature),
@@ -165,6 +166,34 @@ def test_a_receipt_over_other_rows_buys_no_output(tmp_path: Path, user: Wallet) 
         for _ in range(2):  # asked for again it is no more told than the first time
             with pytest.raises(CreditError, match="other rows"):
                 taken_over(answer, spare, made_up(answer, shown, in_root=bytes(32)), CAP)
+
+
+def test_a_made_up_receipt_for_the_whole_order_does_not_let_it_be_read_position_by_position(
+    tmp_path: Path, user: Wallet
+) -> None:
+    with replaced(tmp_path, user) as (answer, spare, shown):
+        whole = made_up(answer, shown, to_position=Receipt.from_json(shown[0]).to_position + 3, in_root=bytes(32))
+        again = taken_over(answer, spare, whole, 0)  # 14 of 17 positions
+        tokens = torch.tensor([*answer.sequence()[:14], 1, 2, 3], dtype=torch.int32)
+        for position in range(16):
+            assert len(spare.core.serving.forward(again.digest, position, tokens[position : position + 1])[1]) == 0
+        for start in (16, 0):
+            with pytest.raises(CreditError, match="other rows"):
+                spare.core.serving.forward(again.digest, start, tokens[start : start + 1])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_replay_is_told_once_all_of_it_is_what_was_signed(tmp_path: Path, user: Wallet, restarted: bool) -> None:
+    with replaced(tmp_path, user) as (answer, spare, shown):
+        spare.core.serving.open_order(replace(answer.application(0), credit=shown), *paid_at(spare, answer, 0))
+        rows = torch.tensor(answer.sequence()[: answer.closed], dtype=torch.int32)
+        known = answer.nodes[0].core.serving.forward(answer.digest, 0, rows)[1]
+        for start, stop in ((0, 6), (6, 13), (0, 13)):
+            assert len(spare.core.serving.forward(answer.digest, start, rows[start:stop])[1]) == 0
+        if restarted:
+            spare.restart()
+        assert torch.equal(spare.core.serving.forward(answer.digest, 13, rows[13:])[1], known[13:])
+        assert torch.equal(spare.core.serving.forward(answer.digest, 0, rows[:13])[1], known[:13])
 
 
 def test_nothing_is_signed_on_top_of_a_wrong_receipt_which_is_kept(tmp_path: Path, user: Wallet) -> None:
