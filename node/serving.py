@@ -98,7 +98,7 @@ class Serving:
         self.identity, self.model, self.domain, self.stopwatch = identity, model, domain, stopwatch
         self._ledger, self._rows, self._receipts = ledger, rows, receipts
         self._sequences, self._facts = sequences, facts
-        self._log_lock = threading.RLock()
+        self._log_lock, self._order_lock = threading.RLock(), threading.Lock()
         self._unlogged: tuple[Effect, ...] = ()  # receipts that were signed and are not in the log yet
         self._stopping = False
         self._touched: dict[bytes, float] = {}
@@ -121,7 +121,7 @@ class Serving:
         self._write(session)
         if voucher is not None:
             self.pay(voucher, signature)
-        self._write(self._order_received(application, digest))
+        self._write_order(self._order_received(application, digest))
         self._touched[digest] = time.monotonic()
         return digest, self._ledger.state.order(digest).length
 
@@ -141,8 +141,6 @@ class Serving:
         limit = billed_positions(application.prompt_length, order.max_tokens)
         # Only what an order was opened with counts: the first receipt was priced by it.
         credit = 0 if known else credit_of(application, self.identity.address, limit, self._facts, self.domain)
-        if credit:
-            self._refuse_unproven(order.session)
         # A middle segment has no use for the prompt, so it keeps none.
         prompt = application.prompt if self.model.is_first or self.model.is_last else application.prompt[:0]
         price = known.wei_per_token if known else order.asks[application.segment].wei_per_token
@@ -174,6 +172,16 @@ class Serving:
             self._write(self._facts.session(voucher.session))
             self._write(event)
         return self._ledger.state.session(voucher.session).cumulative
+
+    def _write_order(self, event: OrderReceived) -> None:
+        """Write an order down, a new one only within what a session may have of its kind."""
+        # INVARIANT: nobody writes an order between the count of them and the write, so many at once get no further.
+        with self._order_lock:
+            if event.digest not in self._ledger.state.orders:
+                self._refuse_unfed(event.session)
+                if event.credit:
+                    self._refuse_unproven(event.session)
+            self._write(event)
 
     def _write(self, event: Event) -> tuple[Effect, ...]:
         """Bring an event to the ledger, which waits for the disk."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
@@ -26,9 +28,10 @@ from workplace import (
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import tensor_tree
 from nexus_chain.market.documents import Ask, Line, Receipt, Voucher
-from node.admission import SignedText
+from node.admission import Application, SignedText
 from node.errors import BusyError, CreditError, NotPrepaidError, PositionError, PromptError
-from node.serving import MOST_CREDITS
+from node.serving import MOST_CREDITS, MOST_UNFED
+from node.state import OrderReceived
 
 # ----------------------------------------------------------------- a prompt's length
 
@@ -217,3 +220,31 @@ def test_made_up_receipts_buy_a_session_few_free_replays(tmp_path: Path, user: W
             taken_over(one, spare, made_up(answer, shown, order_digest=one.digest), 0)
         with pytest.raises(BusyError):
             taken_over(orders[-1], spare, made_up(answer, shown, order_digest=orders[-1].digest), 0)
+
+
+@pytest.mark.parametrize(("credited", "most"), [(True, MOST_CREDITS), (False, MOST_UNFED)])
+def test_orders_that_are_opened_at_once_are_as_few_as_one_after_the_other(
+    tmp_path: Path, user: Wallet, monkeypatch: pytest.MonkeyPatch, credited: bool, most: int
+) -> None:
+    with replaced(tmp_path, user) as (answer, spare, shown):
+        serving, together = spare.core.serving, Barrier(most + 3)
+        received = serving._order_received
+
+        def all_checked(application: Application, digest: bytes) -> OrderReceived:
+            event = received(application, digest)
+            together.wait()
+            return event
+
+        def opened(number: int) -> bool:
+            one = replace(answer, order=make_order(user, deadline=2**40 + number))
+            credit = made_up(answer, shown, order_digest=one.digest) if credited else None
+            try:
+                serving.open_order(replace(one.application(0), credit=credit), *paid_at(spare, answer, CAP))
+            except BusyError:
+                return False
+            return True
+
+        monkeypatch.setattr(serving, "_order_received", all_checked)
+        with ThreadPoolExecutor(most + 3) as pool:
+            assert sum(pool.map(opened, range(most + 3))) == most
+        assert len(spare.core.ledger.state.orders) == most
