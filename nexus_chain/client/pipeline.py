@@ -497,7 +497,8 @@ class Pipeline:
         slot.failed.append(failed.address)
         spare = self._reserve.spare(slot.segment, slot.failed + slot.aside)
         retried = isinstance(error, NodeUnreachableError) and slot.failed.count(failed.address) <= RECONNECTS
-        if spare is not None or not retried:
+        owes = self.seen.gave(slot.segment, slot.billed, failed.address)  # rows that it was paid for in vain
+        if (spare is not None or not retried) and (owes or not error.is_busy):
             self._store.count_failure(failed.address)
         if spare is not None:
             self._purse.write_off(failed.address)

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_pipeline import SESSION, SESSION_KEY, WIDTH, Network
-from toy_network import DOMAIN, VOCABULARY, ToyPeer
+from test_pipeline import SESSION, SESSION_KEY, Network
+from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyPeer
 
 from nexus_chain.chain.errors import RpcUnreachableError
 from nexus_chain.client import session as session_module
