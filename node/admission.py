@@ -253,7 +253,7 @@ def _signed_by(document: Document, signature: bytes, signer: str, domain: Domain
 def credit_of(application: Application, node: str, limit: int, facts: ChainFacts, domain: Domain) -> int:
     """Positions that ``node`` replays for nothing, 0 where no receipt was shown. Raises CreditError.
 
-    1. this order, this segment, positions within it
+    1. this order, this segment, all of the prompt, positions within it
     2. another node's, which has a line in the session
     3. signed by its receipt key
     """
@@ -263,8 +263,10 @@ def credit_of(application: Application, node: str, limit: int, facts: ChainFacts
     try:
         receipt = Receipt.from_json(text)
         place = (receipt.order_digest, receipt.segment)
-        if place != (application.order.digest(domain), application.segment) or not 0 < receipt.to_position <= limit:
+        if place != (application.order.digest(domain), application.segment):
             raise _no_credit("it is not for this order and segment")
+        if not application.prompt_length <= receipt.to_position <= limit:
+            raise _no_credit(f"it ends at {receipt.to_position}, which is within the prompt or beyond the order")
         # INVARIANT: a node is never made to replay its own receipt for nothing, nor that of somebody without a line.
         if receipt.node == node or not facts.is_allotted(application.order.session, receipt.node):
             raise _no_credit(f"{receipt.node} is no other node of this session")

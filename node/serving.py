@@ -98,7 +98,7 @@ class Serving:
         self.identity, self.model, self.domain, self.stopwatch = identity, model, domain, stopwatch
         self._ledger, self._rows, self._receipts = ledger, rows, receipts
         self._sequences, self._facts = sequences, facts
-        self._log_lock = threading.RLock()
+        self._log_lock, self._order_lock = threading.RLock(), threading.Lock()
         self._unlogged: tuple[Effect, ...] = ()  # receipts that were signed and are not in the log yet
         self._stopping = False
         self._touched: dict[bytes, float] = {}
@@ -121,7 +121,7 @@ class Serving:
         self._write(session)
         if voucher is not None:
             self.pay(voucher, signature)
-        self._write(self._order_received(application, digest))
+        self._write_order(self._order_received(application, digest))
         self._touched[digest] = time.monotonic()
         return digest, self._ledger.state.order(digest).length
 
@@ -141,8 +141,6 @@ class Serving:
         limit = billed_positions(application.prompt_length, order.max_tokens)
         # Only what an order was opened with counts: the first receipt was priced by it.
         credit = 0 if known else credit_of(application, self.identity.address, limit, self._facts, self.domain)
-        if credit:
-            self._refuse_unproven(order.session)
         # A middle segment has no use for the prompt, so it keeps none.
         prompt = application.prompt if self.model.is_first or self.model.is_last else application.prompt[:0]
         price = known.wei_per_token if known else order.asks[application.segment].wei_per_token
@@ -175,6 +173,16 @@ class Serving:
             self._write(event)
         return self._ledger.state.session(voucher.session).cumulative
 
+    def _write_order(self, event: OrderReceived) -> None:
+        """Write an order down, a new one only within what a session may have of its kind."""
+        # INVARIANT: nobody writes an order between the count of them and the write, so many at once get no further.
+        with self._order_lock:
+            if event.digest not in self._ledger.state.orders:
+                self._refuse_unfed(event.session)
+                if event.credit:
+                    self._refuse_unproven(event.session)
+            self._write(event)
+
     def _write(self, event: Event) -> tuple[Effect, ...]:
         """Bring an event to the ledger, which waits for the disk."""
         with self.stopwatch.measure("disk"):
@@ -187,6 +195,7 @@ class Serving:
 
         Rows that were sent before are answered from what they gave then, and not billed again. With ``discard``
         they are dropped first, and not billed at all. Those of an audit give nothing: the client has what they gave.
+        Nor does a free replay before it has every row of the credit; sent again then, its rows are answered.
         """
         first, outputs = self._forward(digest, start, rows, discard=discard)
         return first, outputs[:0] if self._ledger.state.order(digest).audit else outputs
@@ -204,8 +213,9 @@ class Serving:
                 self._check_same(known, start, rows[:again])
             if again < len(rows):
                 out = self._take(sequence, known, start + again, rows[again:])
-            self._check_free(sequence, known, start + len(rows))
-            return first, sequence.outputs(start, start + len(rows)) if again else out
+            if again:
+                out = sequence.outputs(start, start + len(rows))
+            return first, out if self._is_told(sequence, digest) else out[:0]
 
     def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> Tensor:
         """New rows: checked, written down, computed; what they gave."""
@@ -222,10 +232,16 @@ class Serving:
         self._ledger.dispatch(event, record)
         return self._sequences.compute(sequence, rows)
 
-    def _check_free(self, sequence: Sequence, known: OrderState, stop: int) -> None:
-        """INVARIANT: what free rows gave is not told before they are those that another node signed for."""
-        if known.credit and not known.receipts and stop >= known.credit:
-            check_credit(known, self._sequences.roots(sequence, known.credit)[0])
+    def _is_told(self, sequence: Sequence, digest: bytes) -> bool:
+        """Whether the order holds all rows that its credit covers; CreditError where they are not those signed for."""
+        # INVARIANT: what free rows gave is not told before all of them are those that another node signed for.
+        known = self._ledger.state.order(digest)
+        if not known.credit or known.receipts:
+            return True
+        if known.length < known.credit:
+            return False
+        check_credit(known, self._sequences.roots(sequence, known.credit)[0])
+        return True
 
     def _discard(self, sequence: Sequence, digest: bytes, start: int) -> None:
         """Drop an order's rows from ``start`` on, on disk and in memory; harmless when there are none."""

@@ -79,6 +79,12 @@ class Boundaries:
         """The node that gave what is known of ``segment`` for ``position``."""
         return [node for start, node in self._givers[segment] if start <= position][-1]
 
+    def gave(self, segment: int, start: int, node: str) -> bool:
+        """Whether ``node`` gave something that is known of ``segment`` for positions from ``start`` on."""
+        givers = self._givers[segment]
+        stops = [begin for begin, _ in givers[1:]] + [self.received(segment)]
+        return any(giver == node and stop > start for (_, giver), stop in zip(givers, stops, strict=False))
+
     def row(self, segment: int, position: int) -> Tensor:
         """What is known of ``segment`` for ``position``: i32[width], or the sampled token i32[]."""
         if segment < self.segments - 1:

@@ -39,6 +39,11 @@ class ClientError(NexusError):
 class NodeError(ClientError):
     """One node failed; the answer may continue on a spare."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the node only has no room at the moment."""
+        return False
+
 
 class NodeUnreachableError(NodeError):
     """The node could not be reached, or the connection broke, or it did not answer in time."""
@@ -50,6 +55,11 @@ class NodeRefusedError(NodeError):
     def __init__(self, message: str, *, advice: str, error_name: str = "") -> None:
         super().__init__(message, advice=advice)
         self.error_name = error_name
+
+    @property
+    def is_busy(self) -> bool:
+        """See NodeError."""
+        return self.error_name == "BusyError"
 
 
 class TlsKeyMismatchError(NodeError):

@@ -121,6 +121,7 @@ class Pipeline:
         self._dial, self._reserve, self._on_failover = dial, reserve, on_failover
         self._before_chunk = before_chunk
         self._drafts = Drafts(draft_table) if drafting else None
+        self._block = max(1, BLOCK_BYTES // (4 * width))  # rows of a message
         self._wasted = 0  # rows of drafts that were wrong
         self._closed = 0  # positions covered by a receipt of every segment
         self._chunk_stop = len(prompt) + min(self._chunk(), self.order.max_tokens - 1)  # positions prepaid
@@ -321,11 +322,10 @@ class Pipeline:
         for slot in self._slots:
             self._on(slot, partial(self._rows, slot, start=start, stop=stop))
 
-    def _rows(self, slot: Slot, peer: ShardPeer, start: int, stop: int) -> None:
-        """Feed one segment in messages of bounded size."""
-        block = max(1, BLOCK_BYTES // (4 * self.seen.width))
-        for begin in range(start, stop, block):
-            end = min(begin + block, stop)
+    def _rows(self, slot: Slot, peer: ShardPeer, start: int, stop: int, told: bool = True) -> None:
+        """Feed one segment in messages of bounded size; ``told``: take the answers."""
+        for begin in range(start, stop, self._block):
+            end = min(begin + self._block, stop)
             # A prompt is never dropped: it stays the same.
             new = self.seen.prompt_length <= begin == self.seen.received(slot.segment)
             rows = self.seen.inputs(slot.segment, begin, end)
@@ -333,7 +333,8 @@ class Pipeline:
             out = peer.begin_forward(self.digest, begin, rows, discard=new and slot.ahead, voucher=slot.voucher)()
             slot.voucher = None
             slot.ahead = slot.ahead and not new
-            self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)
+            if told:
+                self.seen.accept(slot.segment, begin, end - begin, out, slot.contact.address)
 
     # ------------------------------------------------------------------ paying
 
@@ -455,13 +456,11 @@ class Pipeline:
         try:
             voucher = self._purse.sign({slot.contact.address: self._due(self._chunk_stop)[slot.contact.address]})
             self._purse.keep(voucher)
-            order = (self.order, self._signature)
             prompt = self.seen.tokens[: self.seen.prompt_length]
-            needs_prompt = slot.segment in (0, len(self._slots) - 1)
-            tokens = prompt if needs_prompt else ()
+            tokens = prompt if slot.segment in (0, len(self._slots) - 1) else ()
             key = partial(sign_digest, key=self._key)
             held = peer.open_order(
-                order,
+                (self.order, self._signature),
                 slot.segment,
                 len(prompt),
                 tokens,
@@ -470,8 +469,12 @@ class Pipeline:
                 prompt_tree=self._prompt_tree,
                 credit=slot.credit,
             )
-            received = self.seen.received(slot.segment)
-            self._rows(slot, peer, min(held, slot.billed), received)
+            start, received = min(held, slot.billed), self.seen.received(slot.segment)
+            if slot.replays:
+                if slot.billed > self._block:  # all of the credit first; what it gave is told and compared then
+                    self._rows(slot, peer, start, slot.billed, told=False)
+                start = 0
+            self._rows(slot, peer, start, received)
             slot.ahead = held > max(received, self.seen.prompt_length)
         except BaseException:
             peer.close()
@@ -494,7 +497,8 @@ class Pipeline:
         slot.failed.append(failed.address)
         spare = self._reserve.spare(slot.segment, slot.failed + slot.aside)
         retried = isinstance(error, NodeUnreachableError) and slot.failed.count(failed.address) <= RECONNECTS
-        if spare is not None or not retried:
+        owes = self.seen.gave(slot.segment, slot.billed, failed.address)  # rows that it was paid for in vain
+        if (spare is not None or not retried) and (owes or not error.is_busy):
             self._store.count_failure(failed.address)
         if spare is not None:
             self._purse.write_off(failed.address)

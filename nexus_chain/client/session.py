@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -257,10 +257,13 @@ class Session:
             self._weights = self.files.model(self.around.contracts.models.version(self.record.model_version))
         return self._weights
 
-    def save_evidence(self, digest: bytes) -> Path:
-        """Write the answer file of an order that nobody asked for text: a decoy that convicts its auditor."""
+    def save_evidence(self, digest: bytes, leaves: tuple[tuple[bytes, ...], ...] = ()) -> Path:
+        """Write the answer file of an order that gave no answer: a failed one, or a decoy that convicts its auditor.
+
+        ``leaves``: of the rows seen, where they are known.
+        """
         contracts, record = self.around.contracts, self.around.store.order(digest)
-        proof = generate_proof(record, self.record.signer, contracts.domain, contracts.nodes.receipt_key_of)
+        proof = generate_proof(record, self.record.signer, contracts.domain, contracts.nodes.receipt_key_of, leaves)
         return proof.save(self.around.home.answers / f"{digest.hex()[:16]}.json")
 
     def close(self) -> Mined:
@@ -388,6 +391,15 @@ class Asking:
                 self.transactions += reserve.transactions
                 if state == DONE:
                     self._answer = self._finished(pipeline, stream)
+                else:
+                    self._keep_evidence(pipeline)
+
+    def _keep_evidence(self, pipeline: Pipeline) -> None:
+        """Write the answer file of an answer that failed, where anybody signed anything. Never raises."""
+        with suppress(Exception):  # the error that ended the answer is the one to be told
+            kept = self._session.around.store.order(pipeline.digest)
+            if kept.receipts or kept.disputed:
+                self._session.save_evidence(pipeline.digest, pipeline.seen.leaves())
 
     def _audit(self, pipeline: Pipeline) -> None:
         """Have some of the answer's receipts recomputed by other nodes; see ``client.auditing``."""

@@ -60,6 +60,11 @@ class Slot:
     credit: SignedReceipt | None = None
     signed: int = 0
 
+    @property
+    def replays(self) -> bool:
+        """Whether it has signed nothing on top of ``credit``: it tells no row before it has all that are covered."""
+        return self.credit is not None and self.billed == self.credit[0].to_position
+
 
 @dataclass
 class Round:

@@ -192,6 +192,27 @@ def test_who_signs_nothing_gets_a_short_chunk_once_and_starts_anew(tmp_path: Pat
     assert network.store.track(liar.address).signed == 0
 
 
+@pytest.mark.parametrize("segment", [0, 1])
+def test_a_node_without_room_is_replaced_and_not_blamed(tmp_path: Path, segment: int) -> None:
+    network = Network(tmp_path, spares=2)
+    busy, dead = network.nodes[segment], network.spares[segment][0]
+    busy.busy, dead.dies_after = True, -1
+    run = network.pipeline(PROMPT, 20)
+    assert list(run.run()) == expected_tokens(PROMPT, 20, 2)
+    assert [event.failed for event in run.failovers] == [busy.address, dead.address]
+    assert (network.store.track(busy.address).failed, network.store.track(busy.address).signed) == (0, 9)
+    assert network.store.track(dead.address).failed == 1
+
+
+@pytest.mark.parametrize("segment", [0, 1])
+def test_a_node_that_signs_nothing_is_blamed_though_it_says_that_it_is_busy(tmp_path: Path, segment: int) -> None:
+    network = Network(tmp_path)
+    network.nodes[segment].signs = False
+    run = network.pipeline(PROMPT, 20)
+    assert list(run.run()) == expected_tokens(PROMPT, 20, 2)
+    assert network.store.track(network.nodes[segment].address).failed == 1
+
+
 # ------------------------------------------------------------------------- evidence
 
 

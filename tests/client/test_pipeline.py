@@ -177,6 +177,27 @@ def test_spare_is_funded_and_bills_what_nobody_signed_before(
     assert spare.computed == sum(stop - start for start, stop in bills) * spare.ask
 
 
+@pytest.mark.parametrize("rows", [1, 7, 34, 35])
+@pytest.mark.parametrize("segment", [0, 1])
+def test_a_replay_in_several_messages_is_compared_once_the_spare_has_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, segment: int
+) -> None:
+    """A spare tells nothing before it has what the receipt shown to it covers."""
+    monkeypatch.setattr(pipeline_module, "BLOCK_BYTES", 4 * WIDTH * rows)
+    network = Network(tmp_path, spares=2)
+    network.nodes[segment].dies_after = 45 if rows > 1 else 46
+    liar, spare = network.spares[segment]
+    liar.lies = 1
+    network.referee = ToyReferee(2, 2)
+    run = network.pipeline([4, 4], 50)
+    assert list(run.run()) == expected_tokens([4, 4], 50, 2)
+    assert [event.spare for event in run.failovers] == [liar.address, spare.address]
+    (case,) = run.disagreements
+    assert (case.later, case.position, case.wrong) == (liar.address, segment, (liar.address,))
+    billed = [(r.from_position, r.to_position) for r, _ in run.receipts if r.node == spare.address]
+    assert billed == [(34, 51)]
+
+
 def test_a_node_that_comes_back_continues_where_it_was(tmp_path: Path) -> None:
     network = Network(tmp_path, spares=0)
     node = network.nodes[0]

@@ -93,8 +93,8 @@ class ToyOrder:
 class ToyNode:
     """A node's lasting state. ``dies_after``: forwarded messages before it is gone (None: never).
 
-    ``lies`` is added to what it puts out, ``signs``: it does not refuse receipts. ``rounds`` counts messages of rows,
-    ``dropped`` rows that were taken back.
+    ``lies`` is added to what it puts out, ``signs``: it does not refuse receipts. ``busy``: it takes no order.
+    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back.
     """
 
     key: bytes
@@ -106,6 +106,7 @@ class ToyNode:
     lies: int = 0
     signs: bool = True
     forges: str = ""
+    busy: bool = False
     orders: dict[bytes, ToyOrder] = field(default_factory=dict)
     paid: int = 0
     computed: int = 0
@@ -151,6 +152,8 @@ class ToyPeer:
         credit: SignedReceipt | None = None,
     ) -> int:
         self._alive()
+        if self.node.busy:
+            raise NodeRefusedError("no room", advice="Use another.", error_name="BusyError")
         require_signer(order[0], order[1], DOMAIN, self.node.session_signer)
         assert bool(prompt) == (segment in (0, self.node.segments - 1))
         assert tensor_root("i32", (prompt_length,), prompt_tree, order[0].salt) == order[0].prompt_root
@@ -203,6 +206,8 @@ class ToyPeer:
         if state.billed and len(state.rows) > state.billed + 32:
             raise NodeRefusedError("chunk too long", advice="Close it.", error_name="ChunkOpenError")
         inputs = torch.stack(state.rows)
+        if len(state.rows) < state.credit:
+            return inputs[:0]
         if state.segment < node.segments - 1:
             out = segment_rows(state.segment, inputs)[start : start + len(rows)]
         else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
@@ -26,9 +28,10 @@ from workplace import (
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import tensor_tree
 from nexus_chain.market.documents import Ask, Line, Receipt, Voucher
-from node.admission import SignedText
+from node.admission import Application, SignedText
 from node.errors import BusyError, CreditError, NotPrepaidError, PositionError, PromptError
-from node.serving import MOST_CREDITS
+from node.serving import MOST_CREDITS, MOST_UNFED
+from node.state import OrderReceived
 
 # ----------------------------------------------------------------- a prompt's length
 
@@ -135,6 +138,7 @@ def test_what_does_not_say_that_another_node_was_paid_gives_no_credit(tmp_path: 
             (replace(receipt, segment=1).to_json(), signature),
             (replace(receipt, order_digest=bytes(32)).to_json(), signature),
             (replace(receipt, to_position=10**6).to_json(), signature),
+            made_up(answer, shown, to_position=len(PROMPT) - 1),
             (own.to_json(), spare.core.serving.identity.receipt_key.sign(own, DOMAIN)),
             (outsider.to_json(), stranger.sign(outsider, DOMAIN)),
             ("nothing", signature),
@@ -167,6 +171,34 @@ def test_a_receipt_over_other_rows_buys_no_output(tmp_path: Path, user: Wallet) 
                 taken_over(answer, spare, made_up(answer, shown, in_root=bytes(32)), CAP)
 
 
+def test_a_made_up_receipt_for_the_whole_order_does_not_let_it_be_read_position_by_position(
+    tmp_path: Path, user: Wallet
+) -> None:
+    with replaced(tmp_path, user) as (answer, spare, shown):
+        whole = made_up(answer, shown, to_position=Receipt.from_json(shown[0]).to_position + 3, in_root=bytes(32))
+        again = taken_over(answer, spare, whole, 0)  # 14 of 17 positions
+        tokens = torch.tensor([*answer.sequence()[:14], 1, 2, 3], dtype=torch.int32)
+        for position in range(16):
+            assert len(spare.core.serving.forward(again.digest, position, tokens[position : position + 1])[1]) == 0
+        for start in (16, 0):
+            with pytest.raises(CreditError, match="other rows"):
+                spare.core.serving.forward(again.digest, start, tokens[start : start + 1])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_replay_is_told_once_all_of_it_is_what_was_signed(tmp_path: Path, user: Wallet, restarted: bool) -> None:
+    with replaced(tmp_path, user) as (answer, spare, shown):
+        spare.core.serving.open_order(replace(answer.application(0), credit=shown), *paid_at(spare, answer, 0))
+        rows = torch.tensor(answer.sequence()[: answer.closed], dtype=torch.int32)
+        known = answer.nodes[0].core.serving.forward(answer.digest, 0, rows)[1]
+        for start, stop in ((0, 6), (6, 13), (0, 13)):
+            assert len(spare.core.serving.forward(answer.digest, start, rows[start:stop])[1]) == 0
+        if restarted:
+            spare.restart()
+        assert torch.equal(spare.core.serving.forward(answer.digest, 13, rows[13:])[1], known[13:])
+        assert torch.equal(spare.core.serving.forward(answer.digest, 0, rows[:13])[1], known[:13])
+
+
 def test_nothing_is_signed_on_top_of_a_wrong_receipt_which_is_kept(tmp_path: Path, user: Wallet) -> None:
     with replaced(tmp_path, user) as (answer, spare, shown):
         wrong = made_up(answer, shown, out_root=bytes(32))
@@ -188,3 +220,31 @@ def test_made_up_receipts_buy_a_session_few_free_replays(tmp_path: Path, user: W
             taken_over(one, spare, made_up(answer, shown, order_digest=one.digest), 0)
         with pytest.raises(BusyError):
             taken_over(orders[-1], spare, made_up(answer, shown, order_digest=orders[-1].digest), 0)
+
+
+@pytest.mark.parametrize(("credited", "most"), [(True, MOST_CREDITS), (False, MOST_UNFED)])
+def test_orders_that_are_opened_at_once_are_as_few_as_one_after_the_other(
+    tmp_path: Path, user: Wallet, monkeypatch: pytest.MonkeyPatch, credited: bool, most: int
+) -> None:
+    with replaced(tmp_path, user) as (answer, spare, shown):
+        serving, together = spare.core.serving, Barrier(most + 3)
+        received = serving._order_received
+
+        def all_checked(application: Application, digest: bytes) -> OrderReceived:
+            event = received(application, digest)
+            together.wait()
+            return event
+
+        def opened(number: int) -> bool:
+            one = replace(answer, order=make_order(user, deadline=2**40 + number))
+            credit = made_up(answer, shown, order_digest=one.digest) if credited else None
+            try:
+                serving.open_order(replace(one.application(0), credit=credit), *paid_at(spare, answer, CAP))
+            except BusyError:
+                return False
+            return True
+
+        monkeypatch.setattr(serving, "_order_received", all_checked)
+        with ThreadPoolExecutor(most + 3) as pool:
+            assert sum(pool.map(opened, range(most + 3))) == most
+        assert len(spare.core.ledger.state.orders) == most
