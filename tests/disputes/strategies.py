@@ -30,6 +30,7 @@ from nexus_chain.chain.dispute_game import GameState
 
 ROLES = {"liar": LIAR, "friend": FRIEND, "user": USER, "copier": COPIER}
 BLOCK = 2  # seconds
+COMMITMENT_LIFETIME = 3_600  # likewise
 NODES_TURN = (GameState.TRACE, GameState.ROWS, GameState.BYTES)
 
 
@@ -262,7 +263,9 @@ class Search:
             return "done"
         if not stage.word(stage.game, "coveredNow"):
             return "free" if self._stalled() else ""
-        return "open" if (FINDER, "game") in position.commitments else "commit"
+        committed = position.commitments.get((FINDER, "game"))
+        fresh = committed is not None and position.now - committed <= COMMITMENT_LIFETIME
+        return "open" if fresh else "commit"
 
     def _stalled(self) -> str | None:
         """Whose game holds its place though its challenger let its time pass."""
@@ -295,6 +298,8 @@ class Search:
         }.get(plan, lambda: self._end_game(FINDER, "finder", plan))()
         if not sent:
             self._charge(FINDER, f"{'timeout' if plan == 'free' else plan} refused")
+            if plan == "open" and self.stage.word(self.stage.nodes, "isConvicted"):
+                self.position.late = True  # its commitment is too old or too young to be paid for
         self.position.plan = ""
         return True
 

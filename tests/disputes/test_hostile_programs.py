@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hostile_programs import hostile_program
 from program_trials import Court
 
@@ -40,7 +41,8 @@ def test_many_hostile_programs_are_well_formed_op_by_op() -> None:
     assert refused > 0.7 * well_formed
 
 
-def test_checked_op_by_op_an_honest_node_is_convicted() -> None:
-    """What the check of whole programs is for: without it the same programs convict."""
-    outcome = Court(whole=False).try_program(7_000_000_109)
-    assert outcome.convicted_honest
+def test_checked_op_by_op_a_program_passes_that_no_node_can_answer_for() -> None:
+    """What the check of whole programs is for: without it this program is served, and its trace cannot be made."""
+    with pytest.raises(KeyError):
+        Court(whole=False).try_program(7_000_000_104)
+    assert Court().try_program(7_000_000_104).refused
