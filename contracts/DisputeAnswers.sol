@@ -60,7 +60,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         _requireReceiptKey(two, secondSignature, first.node);
 
         // INVARIANT: a copier of this transaction is refused: it had not committed. So it burns nothing either.
-        _useCommitment(one, salt);
+        _useCommitment(one, salt, false);
         _convictAtOnce(first.node, one, two);
     }
 
@@ -84,7 +84,7 @@ contract DisputeAnswers is IDisputeAnswers, GameOutcomes {
         _requireReceiptKey(one, firstSignature, node);
         _requireReceiptKey(two, secondSignature, node);
         // INVARIANT: as for receipts.
-        _useCommitment(one, salt);
+        _useCommitment(one, salt, false);
         _convictAtOnce(node, one, two);
     }
 

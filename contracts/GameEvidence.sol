@@ -52,7 +52,7 @@ abstract contract GameEvidence is GameClocks {
     /// @dev Checks an opening and uses its commitment up.
     function _admit(Opening calldata opening) internal returns (bytes32 receipt, uint256 committed) {
         receipt = _digest(opening.receipt.hash());
-        committed = _useCommitment(receipt, opening.salt);
+        committed = _useCommitment(receipt, opening.salt, NODES.isConvicted(opening.receipt.node));
         _requireDocuments(opening, receipt);
     }
 
@@ -63,12 +63,14 @@ abstract contract GameEvidence is GameClocks {
     }
 
     /// @dev Of the caller to a document; it counts once.
-    function _useCommitment(bytes32 digest, bytes32 salt) internal returns (uint256 committed) {
+    function _useCommitment(bytes32 digest, bytes32 salt, bool late) internal returns (uint256 committed) {
         bytes32 commitment = keccak256(abi.encode(digest, msg.sender, salt));
         committed = _commitments[msg.sender][commitment];
         // INVARIANT: committed in an earlier second, so that a copier comes later; at most an hour ago, so that nobody
-        // holds the first place on every receipt for nothing.
-        if (committed == 0 || committed >= block.timestamp || block.timestamp - committed > COMMITMENT_LIFETIME) {
+        // holds the first place on every receipt for nothing. Where the node is convicted there is no place to hold: a
+        // finder that was kept out has its gas back, however long that took.
+        bool stale = block.timestamp - committed > COMMITMENT_LIFETIME && !late;
+        if (committed == 0 || committed >= block.timestamp || stale) {
             revert DisputeGame_NotCommitted(digest, committed);
         }
         delete _commitments[msg.sender][commitment];

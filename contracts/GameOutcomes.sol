@@ -40,7 +40,7 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
     uint256 private constant TOKEN_GAS = 4; // EIP-7623: a zero byte is one token, another four
     uint256 private constant FLOOR_TOKEN_GAS = 10;
     uint256 private constant MOST_VERDICT_GAS = 6_000_000;
-    uint256 private constant LATE_GAS = 220_000; // a commitment, and an opening that finds the node convicted
+    uint256 private constant LATE_GAS = 185_000; // a commitment, a refused opening, one that finds the node convicted; the premium included
 
     /// @dev Where lost bonds and slashed stakes go.
     address internal immutable VAULT;

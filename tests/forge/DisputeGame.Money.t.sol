@@ -15,7 +15,7 @@ contract DisputeGameMoneyTest is Disputing {
     uint256 internal constant PICK = 130_000 * FEE * 5 / 4;
     uint256 internal constant TIMEOUT = 230_000 * FEE * 5 / 4;
     uint256 internal constant CONTRADICTION = 350_000 * FEE * 5 / 4;
-    uint256 internal constant LATE = 220_000 * FEE * 5 / 4;
+    uint256 internal constant LATE = 185_000 * FEE * 5 / 4;
 
     address internal friend = makeAddr("a friend of the liar");
 
