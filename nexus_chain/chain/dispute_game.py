@@ -135,7 +135,7 @@ class DisputeGame(PullPayments):
         return self._send("contradict", checksum(node), receipt, *first, *second, salt)
 
     def open_step(self, opening: GameOpening, *, bond: int) -> tuple[int, Mined]:
-        """Open a step game with ``bond`` wei; its number, 0 where the node was convicted meanwhile: the bond is back."""
+        """Open a step game with ``bond`` wei; its number. 0: the node was convicted meanwhile, the bond comes back."""
         return self._opened(self._send("openStep", opening._abi(), value=bond))
 
     def post_trace(self, game: int, tensor_roots: Sequence[bytes], bounds: tuple[Any, ...], signature: bytes) -> Mined:
