@@ -143,7 +143,7 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
         uint256 used = _verdictGas(before - gasleft(), witness);
         // INVARIANT: another proof in front of this one takes the verdict from it, and none of its gas.
         if (NODES.isConvicted(about.node)) _voidProven(id, game, used);
-        else _convict(id, game, used);
+        else _convict(id, game, used, game.challenger);
     }
 
     /// @inheritdoc IDisputeChallenges
@@ -155,7 +155,8 @@ contract DisputeGame is IDisputeChallenges, GameOutcomes {
         // INVARIANT: nobody loses by the clock before the last second of its turn is over.
         if (block.timestamp <= deadline) revert DisputeGame_TooEarly(id, deadline);
         if (_isNodesTurn(game.state)) {
-            _convict(id, game, TIMEOUT_GAS);
+            // INVARIANT: somebody is paid to end a silent node's game, whoever opened it: a friend's too.
+            _convict(id, game, TIMEOUT_GAS, msg.sender);
         } else {
             _acquit(id, game);
         }

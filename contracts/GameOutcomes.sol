@@ -186,20 +186,22 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
         _release(game.receipt, node);
     }
 
-    /// @param used gas of the verdict's transaction.
+    /// @param used gas of the verdict's transaction; `payee` is paid for it.
     // slither-disable-next-line reentrancy-no-eth
-    function _convict(uint256 id, StoredGame memory game, uint256 used) internal {
+    function _convict(uint256 id, StoredGame memory game, uint256 used, address payee) internal {
         address node = _disputed[game.receipt].node;
         address committer = _committer(id, game);
 
         _end(id, game, State.Convicted);
         _credit(game.challenger, game.bond);
         uint256 left = _slash(node);
-        // INVARIANT: the verdict's gas goes to the game that is decided, not to an earlier committer: nobody who only
-        // waits takes what another one pays.
-        uint256 refund = _least(game.refund + _withPremium(used), left);
+        // INVARIANT: a proof's gas goes to the game that is decided, not to an earlier committer or to whoever copies the
+        // proof; a clock's verdict takes no proof, and is paid to whoever brings it.
+        uint256 moves = _least(game.refund, left);
+        uint256 refund = moves + _least(_withPremium(used), left - moves);
         uint256 found = _least(bounty, left - refund);
-        _credit(game.challenger, refund);
+        _credit(game.challenger, moves);
+        _credit(payee, refund - moves);
         _credit(committer, found);
         _setAside(node, left - refund - found);
         emit NodeConvicted(id, node, committer, refund, found);

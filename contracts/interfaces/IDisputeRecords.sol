@@ -104,7 +104,8 @@ interface IDisputeRecords {
         bytes32 indexed receipt, uint32 indexed tensor, uint32 indexed leaf, uint32 element, bytes records, bytes scores
     );
 
-    /// @notice A node lost a game: its stake is gone. `refund` (gas of moves and verdict) and the bond to the challenger,
+    /// @notice A node lost a game: its stake is gone. `refund` (gas of moves and verdict, the latter to whoever let
+    /// the clock speak) and the bond to the challenger,
     /// `bounty` to `committer`; what open covered games claim waits for `void`, the rest for late moves and then the vault.
     event NodeConvicted(
         uint256 indexed game, address indexed node, address indexed committer, uint256 refund, uint256 bounty

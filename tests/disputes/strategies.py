@@ -259,19 +259,19 @@ class Search:
             if (FINDER, "game") in position.commitments and not position.late:
                 return "open"
             return "withdraw" if stage.word(stage.game, f"balanceOf{FINDER}") else "done"
-        if position.now > self._session_end():
-            return "done"
-        if not stage.word(stage.game, "coveredNow"):
-            return "free" if self._stalled() else ""
+        if self._stalled():
+            return "free"
+        if position.now > self._session_end() or not stage.word(stage.game, "coveredNow"):
+            return ""
         committed = position.commitments.get((FINDER, "game"))
         fresh = committed is not None and position.now - committed <= COMMITMENT_LIFETIME
         return "open" if fresh else "commit"
 
     def _stalled(self) -> str | None:
-        """Whose game holds its place though its challenger let its time pass."""
+        """Whose game holds its place though its mover let its time pass: ending it is paid, whoever opened it."""
         for owner in self.position.games:
             game = self._game(owner)
-            if not game.state.final and game.state not in NODES_TURN and self.position.now > game.deadline:
+            if not game.state.final and self.position.now > game.deadline:
                 return owner
         return None
 
@@ -330,7 +330,8 @@ class Search:
         self.stage.set_time(now)
 
     def _session_end(self) -> int:
-        return int(self._line()[2])
+        closed = words_of(self.stage.market.run(self.stage.data["sessionOf"]))[3]
+        return closed or self.stage.end
 
     # ------------------------------------------------------------------- transactions
 

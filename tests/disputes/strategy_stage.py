@@ -205,6 +205,7 @@ class StrategyStage:
             "withdraw": encode("withdraw"),
             "isConvicted": self.nodes.encode("isConvicted", LIAR),
             "stakeOf": self.nodes.encode("stakeOf", LIAR),
+            "sessionOf": self.market.encode("sessionOf", papers.session),
             "lineOf": self.market.encode("lineOf", papers.session, LIAR),
             "coveredNow": encode("coveredNow", LIAR),
             "claimsOn": encode("claimsOn", LIAR),

@@ -79,7 +79,7 @@ contract DisputeGameMoneyTest is Disputing {
         _post(session, alice, 0.6 ether);
         uint256 id = _openCommitted(carol, _receipt());
         _passDeadlineOf(id);
-        game.timeout(id);
+        _timeout(id);
         vm.warp(market.lineOf(session, alice).end + 1);
         market.settle(session, alice);
         assertEq(market.balanceOf(user), 1 ether);
@@ -290,7 +290,7 @@ contract DisputeGameMoneyTest is Disputing {
         uint256 first = _openStep(carol);
         uint256 second = _openStep(dave);
         _passDeadlineOf(second);
-        game.timeout(second);
+        _timeout(second);
         assertEq(game.balanceOf(carol), BOUNTY);
         _void(first);
         assertEq(game.balanceOf(carol), BOUNTY + BOND + FIRST_OPENING);
@@ -334,7 +334,7 @@ contract DisputeGameMoneyTest is Disputing {
         skip(C - 20);
         _postTrace(1);
         skip(C + 1);
-        game.timeout(1); // acquitted: its place is free
+        _timeout(1); // acquitted: its place is free
         assertEq(game.claimsOn(alice), 7 * FIRST_OPENING);
         assertTrue(game.coveredNow(alice));
     }
@@ -355,7 +355,7 @@ contract DisputeGameMoneyTest is Disputing {
         assertLe(game.claimsOn(alice), 0.5 ether);
         uint256 claims = game.claimsOn(alice);
         _passDeadlineOf(2);
-        game.timeout(2);
+        _timeout(2);
         uint256 left = claims - (game.claimsOn(alice));
         assertGe(game.balanceOf(carol), bond + left, "and the verdict has its own share");
         for (uint256 i = 1; i <= 9; ++i) {
@@ -395,7 +395,7 @@ contract DisputeGameMoneyTest is Disputing {
         }
         _passDeadlineOf(ids[games - 1]);
         uint256 claims = game.claimsOn(alice);
-        game.timeout(ids[games - 1]);
+        _timeout(ids[games - 1]);
         for (uint256 i = 0; i + 1 < games; ++i) {
             _void(ids[i]);
         }
@@ -433,7 +433,7 @@ contract DisputeGameMoneyTest is Disputing {
         uint256 due = game.dueFor(game.gameOf(id).receipt);
         assertGt(due, 2 * 300_000 * 100 gwei);
         _passDeadlineOf(id);
-        game.timeout(id);
+        _timeout(id);
         assertEq(game.balanceOf(alice), due, "every answer, at the base fee of its own block");
         assertEq(game.balanceOf(address(vault)), needed - due - 230_000 * 100 gwei * 5 / 4, "less what ending it cost");
     }
@@ -446,7 +446,7 @@ contract DisputeGameMoneyTest is Disputing {
             _postTrace(id);
             due += game.dueFor(game.gameOf(id).receipt);
             _passDeadlineOf(id);
-            game.timeout(id);
+            _timeout(id);
         }
         assertEq(due, 5 * (300_000 + 52 * 32 * 4) * FEE);
         assertEq(game.balanceOf(alice), due);
@@ -462,10 +462,10 @@ contract DisputeGameMoneyTest is Disputing {
         uint256 due = game.dueFor(game.gameOf(one).receipt);
         assertGt(due, 2 * BOND);
         _passDeadlineOf(two);
-        game.timeout(one);
+        _timeout(one);
         assertEq(game.balanceOf(alice), BOND);
         assertEq(game.dueFor(game.gameOf(one).receipt), due - BOND);
-        game.timeout(two);
+        _timeout(two);
         assertEq(game.balanceOf(alice), 2 * BOND);
     }
 
@@ -480,7 +480,7 @@ contract DisputeGameMoneyTest is Disputing {
         vm.warp(market.sessionOf(session).expiry + W - 1);
         uint256 id = _openStep(carol);
         _passDeadlineOf(id);
-        game.timeout(id);
+        _timeout(id);
         assertTrue(nodes.isConvicted(alice));
         assertEq(nodes.stakeOf(alice), 0);
         assertTrue(market.lineOf(session, alice).settled);

@@ -177,6 +177,12 @@ abstract contract Disputing is Deployed {
         game.void(id);
     }
 
+    /// @dev By the challenger, who is paid for it.
+    function _timeout(uint256 id) internal {
+        vm.prank(game.gameOf(id).challenger);
+        game.timeout(id);
+    }
+
     /// @dev An hour later the vault has what no late move claimed.
     function _sweep(address node) internal {
         skip(1 hours + 1);
