@@ -48,7 +48,7 @@ class DeploymentParameters:
 
 PRESETS: dict[str, DeploymentParameters] = {
     # Seconds to minutes: for demos and tests, where the clock can be moved too.
-    "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 100, _ETHER // 1_000),
+    "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 50, _ETHER // 500),
     # A stake of at least ten games' gas (210 M gas at 30 gwei is 6.3 ether).
     "mainnet": DeploymentParameters(7 * _DAY, _DAY, _DAY, _HOUR, 8 * _ETHER, _ETHER // 10, _ETHER // 100),
     # A rollup's sequencer can be down for a day, its clock may jump by an hour; gas is a hundred times cheaper.

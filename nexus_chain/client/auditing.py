@@ -115,6 +115,10 @@ class AuditBuyer:
         self.domain, self.key, self.store = domain, PrivateKey(session_key), store
         self._purse, self._dial, self._fund = purse, dial, fund
 
+    def needs_transaction(self, node: str, wei: int) -> bool:
+        """Whether the node's cap has to be raised on the chain before it can earn ``wei`` more."""
+        return bool(self._purse.shortfall(node, wei))
+
     def buy(
         self, question: Question, contact: NodeContact, wei_per_token: int, *, whole: bool, ahead: int
     ) -> SignedReceipt:
@@ -194,6 +198,7 @@ class Auditor:
         self._buyer, self._policy, self._nodes, self._model = buyer, policy, nodes, model
         self._whole, self._chance, self._choose = whole, chance or drawn, choose
         self._left = policy.budget_wei
+        self._raises = 0  # caps that may still be raised: their gas is in no budget, so one for each segment
         self.wrong_decoys: list[bytes] = []
         """Digests of decoy orders that an auditor answered wrongly: their answer files convict it."""
 
@@ -202,6 +207,7 @@ class Auditor:
     ) -> list[Audited]:
         """Audit each of an answer's receipts with the policy's rate. Failures are logged, never raised."""
         done: list[Audited] = []
+        self._raises = len(order[0].asks)
         chosen = [receipt for receipt, _ in receipts if self._chance(self._policy.rate)]
         signers = {receipt.node for receipt, _ in receipts}
         for receipt in chosen:
@@ -268,6 +274,7 @@ class Auditor:
             return None
         node = sellers[self._choose(len(sellers))]
         price = node.audit_wei_per_token
+        self._raises -= self._buyer.needs_transaction(node.node_id, price * question.to)
         try:
             signed = self._buyer.buy(question, contact_of(node), price, whole=self._whole, ahead=self._left)
         finally:
@@ -279,8 +286,10 @@ class Auditor:
         for node in self._nodes():
             fits = (node.layer_start, node.layer_end) == (ask.layer_start, ask.layer_end)
             trusted = node.online and node.reputation >= RoutePolicy.minimum_reputation
-            affordable = 0 < node.audit_wei_per_token * question.to <= self._left
-            if fits and trusted and affordable and node.node_id not in signers:
+            price = node.audit_wei_per_token * question.to
+            affordable = 0 < price <= self._left
+            free = self._raises > 0 or not self._buyer.needs_transaction(node.node_id, price)
+            if fits and trusted and affordable and free and node.node_id not in signers:
                 yield node
 
 

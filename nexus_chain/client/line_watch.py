@@ -28,7 +28,9 @@ class LineWatch:
         """Reads once. Raises what ``read`` does."""
         self._read = read
         self._aside: threading.Thread | None = None
-        self.refresh()
+        self._lock = threading.Lock()
+        asked = time.monotonic()
+        self._known = read(), asked
 
     @property
     def facts(self) -> SessionFacts:
@@ -61,7 +63,10 @@ class LineWatch:
     def refresh(self) -> None:
         """Ask the chain now. Raises the chain's errors."""
         asked = time.monotonic()
-        self._known = self._read(), asked
+        facts = self._read()
+        with self._lock:
+            if asked >= self._known[1]:  # a slow answer does not replace a newer one
+                self._known = facts, asked
 
     def _require_session(self) -> None:
         if self.facts.ended:

@@ -118,3 +118,21 @@ def test_nobody_is_unfit_whom_nobody_asked_about(chain: Chain) -> None:
     watch = LineWatch(chain)
     assert watch.unfit(NODE) is not None
     assert watch.unfit("0x" + "22" * 20) is None
+
+
+def test_a_slow_answer_does_not_replace_a_newer_one(chain: Chain) -> None:
+    """One read is under way while another one, asked later, finds the line closed."""
+    watch, answers = LineWatch(chain), []
+
+    def slow() -> SessionFacts:
+        watch._read = lambda: CLOSED_LINE
+        chain.now = 2.0
+        watch.refresh()
+        answers.append(watch.unfit(NODE))
+        return FACTS
+
+    watch._read = slow
+    chain.now = 1.0
+    watch.refresh()
+    assert answers[0] is not None
+    assert watch.unfit(NODE) is not None

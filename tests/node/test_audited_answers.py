@@ -250,6 +250,19 @@ def test_the_budget_ends_the_audits(market: Market) -> None:
     assert market.funded == [2 * TO * AUDIT_PRICE]  # as far ahead as the budget goes; a wei of a cap is never spent
 
 
+def test_many_sellers_cost_no_more_transactions_than_segments(market: Market) -> None:
+    """Sellers of one wei, each without a line, must not make every audit a transaction."""
+    spend = market.fund
+
+    def counted(node: NodeContact, wei: int, ahead: int) -> None:
+        spend(node, wei, wei + 1)  # no money ahead: the next audit needs a transaction of its own
+
+    market.fund = counted  # type: ignore[method-assign]
+    market.receipts = market.receipts * 4
+    assert len(market.audited(budget=10**6)) == len(SPLIT)
+    assert len(market.funded) == len(SPLIT)
+
+
 def test_nobody_is_asked_who_signed_the_answer(market: Market) -> None:
     for node in market.nodes:
         node.model = replace(node.model, audit_wei_per_token=1)
