@@ -53,7 +53,11 @@ contract Verdicts is GameOutcomes {
     }
 
     function convict(uint64 used) external {
-        _convict(1, _current(1), used);
+        _convict(1, _current(1), used, _games[0].challenger);
+    }
+
+    function setAsideOf(address node) external view returns (uint256) {
+        return _convictions[node].setAside;
     }
 
     function convictAtOnce(address node) external {
@@ -113,13 +117,14 @@ contract GameOutcomesProofs is SymbolicDeployment {
         game.convict(used);
 
         uint256 toFinder = game.balanceOf(CAROL) - MINIMUM_BOND;
-        uint256 toVault = game.balanceOf(VAULT) + nodes.balanceOf(VAULT);
+        uint256 aside = game.setAsideOf(NODE); // for late moves, then the vault
+        uint256 toVault = aside + nodes.balanceOf(VAULT);
         assertEq(toVault + toFinder + others, stake);
         assertGe(toVault, stake / 2);
         assertGe(toFinder, claim);
         assertLe(toFinder, uint256(claim) + uint256(used) * 1.25 gwei + BOUNTY);
         // To the wei: nothing is owed that is not there, and nothing is there that is not owed.
-        assertEq(address(game).balance, MINIMUM_BOND + toFinder + others + game.balanceOf(VAULT));
+        assertEq(address(game).balance, MINIMUM_BOND + toFinder + others + aside);
     }
 
     function check_contradictionPaysOpenGamesFirst(uint128 stake, uint128 others) public {
@@ -129,10 +134,11 @@ contract GameOutcomesProofs is SymbolicDeployment {
         vm.prank(USER);
         game.convictAtOnce(NODE);
         assertLe(game.balanceOf(USER), BOUNTY);
-        assertEq(address(game).balance, MINIMUM_BOND + others + game.balanceOf(USER) + game.balanceOf(VAULT));
+        uint256 aside = game.setAsideOf(NODE);
+        assertEq(address(game).balance, MINIMUM_BOND + others + game.balanceOf(USER) + aside);
         game.void();
         assertEq(game.balanceOf(CAROL), MINIMUM_BOND + others);
-        assertEq(address(game).balance, game.balanceOf(CAROL) + game.balanceOf(USER) + game.balanceOf(VAULT));
+        assertEq(address(game).balance, game.balanceOf(CAROL) + game.balanceOf(USER) + aside);
     }
 
     function check_voidWithoutCoverTakesHalfTheBond(uint128 bond) public {
