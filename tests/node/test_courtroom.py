@@ -216,7 +216,7 @@ def test_a_watcher_waits_for_cover_and_goes_without_where_the_stake_leaves(court
     watcher.close()
 
 
-@pytest.mark.parametrize("budget", [ETHER, ETHER // 80])
+@pytest.mark.parametrize("budget", [ETHER, ETHER // 40])
 def test_a_bond_follows_the_base_fee_within_the_budget(court: Courtroom, budget: int) -> None:
     """Gas became twenty times as dear before the first pick."""
     posted = with_lie(court.right_trace(9, 4), "layers.1.mlp.hidden", 5)
