@@ -280,7 +280,7 @@ abstract contract GameOutcomes is GameEvidence, PullPayments {
 
     /// @dev Keeps what is left of a stake for moves that were on their way when another proof came in front of them.
     function _setAside(address node, uint256 amount) private {
-        _convictions[node] = Conviction(block.timestamp.toUint64(), amount.toUint128());
+        _convictions[node] = Conviction({at: block.timestamp.toUint64(), setAside: amount.toUint128()});
     }
 
     function _takeAside(address node, uint256 used) private returns (uint256 taken) {
