@@ -5,8 +5,8 @@
 Gas of each move is measured on Anvil first. Then, on the in-process EVM, every coalition that the liar is in plays
 every sequence of moves to a depth: commit, open, answer or fall silent, pick, convict, let a clock run out, void, prove
 its own lie, copy the finder's transaction in front of it, fill all covered places, post, close, settle, unbond; before
-and after the finder in every block. The finder plays by the rules: commit, open with `onlyCovered`, move at once, void
-where somebody else convicted, withdraw.
+and after the finder in every block. The finder plays by the rules: commit, open with `onlyCovered`, move at once, end
+games that stand in its way and let their time pass, claim what came too late where somebody else convicted, withdraw.
 
 What a rational liar loses, S being its stake, against honest play:
 
@@ -14,8 +14,8 @@ What a rational liar loses, S being its stake, against honest play:
 
 Refunds are 5/4 of the gas in the contract's schedule at the base fee of each move, for moves that were really made. So
 of S at least S / 2 is gone whatever the coalition does; what comes back beyond gas is the bounty, a quarter of the gas
-and what the schedule allows for beyond what is measured. A coalition that keeps every finder out is not convicted at
-all: it pays eight bonds for that (`best_gain_unpunished_wei`).
+and what the schedule allows for beyond what is measured. Where a play ends with
+the liar's stake untouched, `best_gain_unpunished_wei` says what the coalition paid for that.
 
 Writes build/bench/incentives.json: `worst_liar_gain_wei` (best end of any coalition less its honest play: below 0),
 `worst_finder_loss_wei` (most that the finder ever lost, start less end: 0 or below where it never loses), `coalitions`

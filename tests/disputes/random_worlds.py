@@ -1,8 +1,7 @@
 """Traces full of arbitrary bit patterns, one op of which is computed by the reference semantics.
 
 A step looks at one op only, so everything else in the trace may be noise; boundary values (least,
-greatest, zero, ties) and realistic ones are mixed element by element. An *honest* world keeps to what
-reading does not change (``OPERATORS.md``, "Numbers"): fast executors promise their bits for no more.
+greatest, zero, ties) and realistic ones are mixed element by element.
 """
 
 from __future__ import annotations
@@ -23,16 +22,6 @@ from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, blocks, decoder_program
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS as POSITION_ROWS
-from nexus_chain.program.primitives import (
-    EXP2_ONE,
-    EXPONENT_LIMIT,
-    GATE_ONE,
-    LOG2_ONE,
-    MANTISSA_MAX,
-    PHI_ONE,
-    SATURATION,
-    SQUARES_MAX,
-)
 from nexus_chain.program.rotary import plain_frequencies
 from nexus_chain.program.tables import EXP2_SPEC, PHI_SPEC, committed_tables, phi_table
 
@@ -62,36 +51,6 @@ REAL: Mapping[str, tuple[int, int]] = {
     "route.0": (-1, EXPERTS + 1),
     "route.1": (-1, 2**16 + 2),
 }
-
-#: Least and greatest value of an honest tensor, by the end of its name; the first match counts, else its type's.
-HONEST: Mapping[str, tuple[int, int]] = {
-    "block_max": (-(2**40), 2**40),
-    "squares": (0, SQUARES_MAX),
-    "max": (1, SATURATION),
-    "max_columns": (1, SATURATION),
-    ".m": (0, MANTISSA_MAX),
-    "_m": (0, MANTISSA_MAX),
-    ".e": (-EXPONENT_LIMIT, EXPONENT_LIMIT),
-    "_e": (-EXPONENT_LIMIT, EXPONENT_LIMIT),
-    "exp2": (0, EXP2_ONE),
-    "log2": (0, LOG2_ONE),
-    "phi": (0, PHI_ONE),
-    "route.0": (0, EXPERTS - 1),
-    "route.1": (0, GATE_ONE),
-}
-HONEST_TYPES = {torch.int8: (-127, 127), torch.int16: (-(2**15), 2**15 - 1), torch.int32: (-SATURATION, SATURATION)}
-
-
-def honest(name: str, tensor: Tensor) -> Tensor:
-    """``tensor`` with every element moved to where an honest one is; matrices may hold anything."""
-    if name.endswith(".weight"):
-        return tensor
-    if name.endswith(".scale"):
-        return torch.stack([honest(".m", tensor[:, 0]), honest(".e", tensor[:, 1])], dim=1)
-    if name.endswith(".q") and tensor.shape[1] == 2:  # two planes
-        return torch.stack([tensor[:, 0], tensor[:, 1] & 127], dim=1)
-    named = (limits for end, limits in HONEST.items() if name.endswith(end))
-    return tensor.clamp(*(next(named, None) or HONEST_TYPES[tensor.dtype]))
 
 
 def small_program(window: int, shift: int, epsilon: int) -> Program:
@@ -191,10 +150,9 @@ class Noise:
 
 
 class RandomWorld:
-    """A program with random weights and a trace of noise over it; ``honest`` noise where asked for."""
+    """A program with random weights and a trace of noise over it."""
 
-    def __init__(self, seed: int, *, honest: bool = False) -> None:
-        self.honest = honest
+    def __init__(self, seed: int) -> None:
         self.noise = Noise(torch.Generator().manual_seed(seed))
         window, shift = (int(value) for value in self.noise.integers(0, 8, (2,)))
         self.program = small_program(window - 1, shift, int(self.noise.integers(0, 2**60, (1,))) >> 3 * (seed % 20))
@@ -210,18 +168,11 @@ class RandomWorld:
 
     def fill(self, spec: TraceTensor) -> Tensor:
         """Noise in the form of one tensor."""
-        made = self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
-        return honest(spec.name, made) if self.honest else made
+        return self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
 
     def inputs(self, op: Op) -> dict[str, Tensor]:
         """Fresh noise for every input of ``op``, by name."""
-        made = {name: self.fill(self.layout.tensor(self.layout.numbers[name])) for name in op.inputs}
-        if self.honest and op.kind in ("row_squares", "quantise"):
-            # These take the row maximum at its word: no element is outside it.
-            rows, largest = op.inputs
-            inside = made[rows][-len(made[largest]) :, op.params["start"] : op.params["stop"]]
-            made[largest] = inside.abs().amax(dim=1).clamp(min=1)
-        return made
+        return {name: self.fill(self.layout.tensor(self.layout.numbers[name])) for name in op.inputs}
 
     def with_op(self, op: Op) -> StoredTrace:
         """The trace with fresh inputs of ``op`` and the outputs that the reference computes from them."""
@@ -244,5 +195,4 @@ class RandomWorld:
     def _weight(self, spec: TensorSpec, tables: Mapping[str, Tensor], seed: int) -> Tensor:
         if spec.name in tables and seed % 2:
             return tables[spec.name]
-        made = self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
-        return honest(spec.name, made) if self.honest else made
+        return self.noise.tensor(spec.name, spec.dtype, spec.shape, SHAPE.vocab)
