@@ -76,7 +76,7 @@ class RunningNode:
         engine = shard_engine(block, configuration)
         address = keys.wallet.address
         view = ChainView(contracts, address)
-        view.look_at_clock()
+        view.head()  # notes the chain's time
         identity, terms = Identity(address, keys.receipt_key), terms_of(contracts, configuration)
         core = Core.open(
             configuration.data, identity, model, engine, view, contracts.domain, terms, configuration.orders

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nexus_chain.chain.clock import ChainClock
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
 from nexus_chain.chain.errors import TransactionError
@@ -31,7 +32,6 @@ from nexus_chain.routing.reputation_file import save_reputation
 from nexus_chain.versions.model_files import find_model_files
 from nexus_chain.wire.peer import SignedReceipt
 from node.daemon.errors import GameDataError
-from node.daemon.upkeep.chain_view import ChainView
 from node.watch.cases import (
     CONFIRMATIONS,
     CONTRADICTION,
@@ -97,7 +97,7 @@ class Watcher:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.book = CaseBook(settings.data / "watch.sqlite")
         self._settings, self._contracts, self._disputes, self._address = settings, contracts, disputes, address
-        self._view = ChainView(contracts, address)
+        self._clock = ChainClock(contracts.web3)
         self._first_block = contracts.deployment.block
         self._player = Player(disputes, self._first_block)
         self._models: dict[bytes, IntegerModel] = {}
@@ -305,13 +305,13 @@ class Watcher:
     def _facts(self, case: Case, number: int, game: GameRecord | None) -> Facts:
         disputes, record = self._disputes, self._contracts.nodes.node(case.node)
         # A move made now lands in a block that is later than the latest one, on a quiet chain too.
-        now = max(self._view.look_at_clock(), self._contracts.market.now() + 1)
+        now = max(self._clock.head()["timestamp"] + 1, self._clock.now())
         top_up, margin = self._top_up(number, game)
         return Facts(
             now=now,
             convicted=record.convicted,
             # Two signatures do not depend on a session, nor on the chain's still knowing it.
-            session_end=self._view.session_end(case.session) if case.kind == STEP else 0,
+            session_end=self._contracts.market.disputable_until(case.session) if case.kind == STEP else 0,
             committed_at=disputes.committed_at(self._address, self._commitment(case)),
             bond=self._bond(),
             gas_price=self._gas_price(),
