@@ -29,13 +29,13 @@ from nexus_chain.commitments.receipt_log import ReceiptLog
 from nexus_chain.errors import NexusError, OperatingSystemError
 from node.daemon import configuration as settings
 from node.daemon.chain_settings import connect, terms_of
+from node.daemon.chain_view import ChainView
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path, receipts_path
 from node.daemon.identity import NodeKeys
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
 from node.daemon.status import describe, status_of
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.receipt_root import post_root
 from node.daemon.upkeep.registration import register as register_node
 from node.daemon.upkeep.registration import unbond as unbond_node

@@ -13,9 +13,9 @@ import typer
 from nexus_chain.chain.deployment import nexus_home
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.errors import NexusError
+from nexus_chain.folder_lock import exclusive
 from node.daemon.chain_settings import connect
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive
 from node.watch.policy import Budget, parse_policy
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node.daemon.ledger.write_ahead_log import EventLog
+from nexus_chain.event_log import EventLog
 from node.watch.cases import (
     AnswerJudged,
     CaseEnded,

@@ -32,10 +32,9 @@ from nexus_chain.evidence.verify import FULL, AuditLevel
 from nexus_chain.market.documents import Ask, Line, Order, Receipt
 from nexus_chain.program import IntegerModel, Sampling
 from nexus_chain.wire.peer import SignedReceipt
-from node.daemon.ledger.state import OrderState
-from node.daemon.ledger.state import SignedReceipt as SignedReceiptRecord
+from node.daemon.chain_view import ChainView
+from node.daemon.ledger.state import IssuedReceipt, OrderState
 from node.daemon.serving.serving import Identity
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.defence import Defence, Disputed
 from node.daemon.upkeep.traces import TraceStore
 from node.watch.cases import STEP, CaseOpened
@@ -68,7 +67,7 @@ class Cornered(Defence):
     def _disputed(self, digest: bytes) -> Disputed:
         return self._about
 
-    def _known_receipt(self, digest: bytes) -> tuple[OrderState, SignedReceiptRecord] | None:
+    def _known_receipt(self, digest: bytes) -> tuple[OrderState, IssuedReceipt] | None:
         known: Any = (self._about.known, None)
         return known
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_chain.chain.dispute_game import GameRecord, GameState
-from node.daemon.errors import ConfigurationError, WriteAheadLogError
+from nexus_chain.errors import WriteAheadLogError
+from node.daemon.errors import ConfigurationError
 from node.watch.cases import (
     COMMITMENT_LIFE,
     EQUIVOCATION,

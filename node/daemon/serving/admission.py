@@ -1,7 +1,7 @@
 """Whether a node takes an order, a voucher, or the paper behind a chunk. Pure checks, numbered.
 
 Facts from the chain come as arguments; what depends on the node's own history is the state's
-business (``state.transition``).
+business (``ledger/transition.py``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from node.daemon.errors import (
     PromptError,
     SessionNotOpenError,
 )
-from node.daemon.ledger.state import OrderState, SessionObserved
+from node.daemon.ledger.events import SessionObserved
+from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
 
 SignedText = tuple[str, bytes]

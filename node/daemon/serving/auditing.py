@@ -12,7 +12,8 @@ from nexus_chain.market.orders import OrderTerms, check_order
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.program.sampling import Sampling
 from node.daemon.errors import AuditError, ModelNotServedError, OrderConflictError, SessionNotOpenError
-from node.daemon.ledger.state import OrderReceived, OrderState, SessionObserved
+from node.daemon.ledger.events import OrderReceived, SessionObserved
+from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, Chunk, check_prompt, check_prompt_length
 

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from nexus_chain.commitments.tensor import RowTree
+from nexus_chain.errors import DataFolderError
 from nexus_chain.market.documents import Order
 from nexus_chain.program.sampling import Sampling
-from node.daemon.errors import BusyError, DataFolderError, ModelNotServedError
+from node.daemon.errors import BusyError, ModelNotServedError
+from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
-from node.daemon.serving.rows import RowStore
 from node.daemon.serving.scheduler import Scheduler, SegmentEngine
 
 #: How often all of an order is computed again without pay because memory was needed for others.

@@ -29,21 +29,19 @@ from node.daemon.errors import (
     RowsConflictError,
     StoppingError,
 )
-from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.state import (
-    Effect,
+from node.daemon.ledger.effects import Effect, LogReceipt
+from node.daemon.ledger.events import (
     Event,
-    LogReceipt,
     OrderReceived,
-    OrderState,
     ReceiptSigned,
     RowsDiscarded,
     RowsReceived,
     SessionObserved,
-    SignedReceipt,
     VoucherReceived,
-    check_chunk,
 )
+from node.daemon.ledger.ledger import Ledger
+from node.daemon.ledger.rows import RowStore
+from node.daemon.ledger.state import IssuedReceipt, OrderState, check_chunk
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import (
     Application,
@@ -58,7 +56,6 @@ from node.daemon.serving.admission import (
     voucher_amount,
 )
 from node.daemon.serving.auditing import admit_audit, audit_receipt, audit_received
-from node.daemon.serving.rows import RowStore
 from node.daemon.serving.sequences import Sequence, SequenceCache
 from node.daemon.serving.stopwatch import Stopwatch
 
@@ -323,7 +320,7 @@ class Serving:
 
     def _sign_chunk(
         self, sequence: Sequence, known: OrderState, to_position: int, handed: tuple[SignedText, ...]
-    ) -> SignedReceipt:
+    ) -> IssuedReceipt:
         with self.stopwatch.measure("commitments"):
             # INVARIANT: nothing is signed on top of a receipt that is wrong: it convicts whoever signed it.
             if known.credit and not known.receipts:
@@ -384,7 +381,7 @@ class Serving:
 
     # ----------------------------------------------------------------- reading
 
-    def receipts(self, digest: bytes) -> tuple[tuple[SignedReceipt, ...], bytes, int]:
+    def receipts(self, digest: bytes) -> tuple[tuple[IssuedReceipt, ...], bytes, int]:
         """An order's receipts (their numbers are places in the log), the log's root and its size."""
         known = self._ledger.state.order(digest)
         with self._log_lock:

@@ -9,7 +9,7 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.inference_market import SessionRecord
 from node.daemon.errors import PredecessorError, SessionNotOpenError
-from node.daemon.ledger.state import SessionObserved
+from node.daemon.ledger.events import SessionObserved
 
 
 class ChainView:
