@@ -13,7 +13,7 @@ from functools import partial
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.folder_lock import exclusive
-from node.daemon.chain_settings import connect, terms_of
+from node.daemon.chain_settings import connect_contracts, terms_of
 from node.daemon.chain_view import ChainView
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import traces_path
@@ -80,7 +80,7 @@ class RunningNode:
     @classmethod
     def _start(cls, configuration: NodeConfiguration, keys: NodeKeys) -> RunningNode:
         host, port = configuration.listen_address
-        contracts = connect(configuration, keys.wallet)
+        contracts = connect_contracts(configuration, keys.wallet)
         require_registered(contracts, keys)
         block, model = load_shard(contracts, configuration)
         engine = shard_engine(block, configuration)

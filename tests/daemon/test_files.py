@@ -24,10 +24,10 @@ from node.daemon import configuration
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.errors import ConfigurationError
 from node.daemon.identity import receipt_key_of
+from node.daemon.ledger import rows as rows_module
 from node.daemon.ledger.events import SessionForgotten
 from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
-from node.daemon.serving import rows as rows_module
 from node.daemon.tls import TlsIdentity, spki_hash
 
 ORDER = bytes([5]) * 32

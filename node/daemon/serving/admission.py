@@ -116,7 +116,7 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
         )
     check_prompt_length(application)
     if model.is_first or model.is_last:
-        check_prompt(application, model.vocab)
+        check_prompt_tokens(application, model.vocab)
     Sampling(order.sampling, order.sampling_seed)
     if model.encoder and order.max_tokens != 1:
         raise OrderOverLimitError(
@@ -139,7 +139,7 @@ def check_prompt_length(application: Application) -> None:
         )
 
 
-def check_prompt(application: Application, vocab: int) -> None:
+def check_prompt_tokens(application: Application, vocab: int) -> None:
     """Raise PromptError unless the prompt tokens are there, are tokens, and hash to the order's promptRoot."""
     prompt, order = application.prompt, application.order
     if len(prompt) != application.prompt_length or bool(((prompt < 0) | (prompt >= vocab)).any()):
