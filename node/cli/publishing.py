@@ -60,7 +60,7 @@ def publish(
     from nexus_chain.content.canonical import require_semver
     from nexus_chain.disputes.caps import check_caps
     from nexus_chain.program.overflow import prove_no_overflow
-    from nexus_chain.program.reproduction import require_reproducible
+    from nexus_chain.program.reproduction import reproduce
     from node.cli.importing import Measuring, keep
     from node.cli.versions import choose_version
 
@@ -77,7 +77,7 @@ def publish(
         else:
             release = _certifiable(checkpoint, measuring, store, version, name)
     with spinner("Proving that no operation overflows", quiet=json):
-        require_reproducible(release.model.program)
+        reproduce(release.model.program)
         proof = prove_no_overflow(release.model.program)
         check_caps(release.model.program)
     before = choose_version(settings, parent) if parent else bytes(32)
