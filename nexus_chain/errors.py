@@ -2,6 +2,7 @@
 
     NexusError
     ├── OperatingSystemError             a file or socket that the machine refused
+    ├── SettingsError                    a setting that is unknown, missing or malformed
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
     ├── nexus_chain.commitments.errors   tensors, trees and blocks that do not match
@@ -40,3 +41,7 @@ class OperatingSystemError(NexusError):
         where = f"{cause.filename}: " if cause.filename else ""
         advice = "Check that the place exists, that you may use it, and that there is room."
         return cls(f"{where}{cause.strerror or cause}", advice=advice)
+
+
+class SettingsError(NexusError):
+    """Raised when a flag, an environment variable or an entry of a TOML file is unknown, missing or malformed."""
