@@ -259,7 +259,7 @@ def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
         wait_until(lambda node=node: market.line_of(client.session, node.address).cumulative == 5 * PRICE)
     net.chain.advance(120)
     for node in pair:
-        wait_until(lambda node=node: market.line_of(client.session, node.address).sum_settlements)
+        wait_until(lambda node=node: market.line_of(client.session, node.address).settled)
         wait_until(lambda node=node: market.balance_of(node.address) == 0)
     sums = sum_settlements(net.user, session=client.session)
     assert (sums.lines, sums.to_vault) == (2, 2 * (5 * PRICE // 10))
@@ -359,8 +359,8 @@ def test_withdraw_by_command_settles_what_a_sleeping_node_earned(
     posted = pair[0].run("withdraw")
     assert "posted the voucher" in posted.stdout, posted.stderr
     net.chain.advance(61)
-    sum_settlements = pair[0].run("withdraw")
-    assert "sum_settlements the line" in sum_settlements.stdout
-    assert "withdrew" in sum_settlements.stdout
+    settled = pair[0].run("withdraw")
+    assert "settled the line" in settled.stdout
+    assert "withdrew" in settled.stdout
     assert "nothing to settle" in pair[0].run("withdraw").stdout
     assert "root" in pair[0].run("post-root").stdout
