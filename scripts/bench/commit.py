@@ -16,7 +16,6 @@ milliseconds an answer are several per cent of its time.
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import statistics
 import sys
@@ -42,6 +41,7 @@ from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, SignedText
 from node.daemon.serving.serving import Identity
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = "python-stdlib"
@@ -204,9 +204,8 @@ def main() -> int:
         print(f"{name}: {100 * result['share']:.2f} % of {result['serving_seconds']:.2f} s serving an answer")
     share = models[LARGE if LARGE in models else SHIPPED]["share"]
     path = ROOT / "build" / "bench" / "commit.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     report = {"share": share, "bar": BAR, "prompt": PROMPT, "positions": CHUNKS * CHUNK_POSITIONS, "models": models}
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    write_record(path, report)
     return 0 if share <= BAR else 1
 
 
