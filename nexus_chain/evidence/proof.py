@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.evidence.errors import ProofFileError
+from nexus_chain.evidence.order_record import OrderRecord
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError

@@ -10,7 +10,7 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.trace import trace_root
 from nexus_chain.disputes.witnesses import WitnessBuilder
-from node.watch.accusation import Accusation
+from nexus_chain.evidence.accusation import Accusation
 from node.watch.errors import CaseDataError
 
 

@@ -21,18 +21,17 @@ from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.judgement import claim_of, identity_of, judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import AuditLevel
-from nexus_chain.market.documents import Trace as TraceDocument
-from nexus_chain.market.documents import require_signer
+from nexus_chain.market.documents import TraceDocument, require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
 from nexus_chain.routing.reputation import ReputationBook, detect_byzantine
 from nexus_chain.routing.reputation_file import save_reputation
 from nexus_chain.versions.model_files import find_model_files
 from nexus_chain.wire.peer import SignedReceipt
-from node.watch.accusation import Accusation
 from node.watch.cases import (
     CONFIRMATIONS,
     CONTRADICTION,

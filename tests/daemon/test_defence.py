@@ -21,9 +21,9 @@ from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.order import AskOptions
 from nexus_chain.disputes.trace_layout import SEQUENCE
+from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import FULL, TRUST, AuditLevel
-from node.watch.accusation import Accusation
 from node.watch.cases import STEP, CaseOpened
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings

@@ -27,6 +27,7 @@ from nexus_chain.commitments.tensor import commit
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import FULL, AuditLevel
 from nexus_chain.market.documents import Ask, Line, Order, Receipt
@@ -37,7 +38,6 @@ from node.daemon.ledger.state import IssuedReceipt, OrderState
 from node.daemon.serving.serving import Identity
 from node.daemon.upkeep.defence import Defence, Disputed
 from node.daemon.upkeep.traces import TraceStore
-from node.watch.accusation import Accusation
 from node.watch.cases import STEP, CaseOpened
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings
