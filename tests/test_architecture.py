@@ -10,7 +10,8 @@ import pytest
 from nexus_chain.chain.earnings import get_node_earnings
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.evidence.verify import VerifiedFragment, verify_proof
-from nexus_chain.market.pricing import ComputePrice, ComputeTransaction, calculate_cost
+from nexus_chain.market.pricing import ComputePrice, calculate_cost
+from nexus_chain.market.settlement import ComputeTransaction
 from nexus_chain.planning.shards import ModelShard, shard_model
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
 from nexus_chain.routing.route import InferenceRoute, find_route

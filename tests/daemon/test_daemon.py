@@ -141,7 +141,7 @@ def client(net: Network, pair: list[NodeProcess]) -> Iterator[Client]:
     made.hang_up()
 
 
-def test_answer_from_two_processes_is_the_whole_models_answer(client: Client) -> None:
+def test_answer_from_two_processes_is_the_whole_models_answer(client: Client, pair: list[NodeProcess]) -> None:
     client.begin()
     client.pay(32)
     client.decode(32)
@@ -149,6 +149,11 @@ def test_answer_from_two_processes_is_the_whole_models_answer(client: Client) ->
     assert client.tokens == whole_answer(PROMPT, 33)
     assert receipts[1].in_root == receipts[0].out_root
     assert client.peers[0].describe().context == 64
+    for node, receipt in zip(pair, receipts, strict=True):
+        served = json.loads(node.run("status", "--json").stdout)["served_answers"][-1]
+        assert (served["tx_id"], served["node_id"]) == ("0x" + receipt.order_digest.hex(), node.address)
+        assert (served["user_id"], served["tokens_processed"]) == (client.key.address, len(PROMPT) + 32)
+        assert served["cost_wei"] == receipt.price == served["node_share_wei"] + served["vault_share_wei"]
 
 
 def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
