@@ -2,6 +2,7 @@
 
     NexusError
     ├── OperatingSystemError             a file or socket that the machine refused
+    ├── SettingsError                    a setting that is unknown, missing or malformed
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
     ├── nexus_chain.commitments.errors   tensors, trees and blocks that do not match
@@ -40,3 +41,19 @@ class OperatingSystemError(NexusError):
         where = f"{cause.filename}: " if cause.filename else ""
         advice = "Check that the place exists, that you may use it, and that there is room."
         return cls(f"{where}{cause.strerror or cause}", advice=advice)
+
+
+class DataFolderError(NexusError):
+    """Raised when a program's own folder is damaged or cannot be used."""
+
+
+class DataFolderBusyError(DataFolderError):
+    """Raised when another daemon holds the data folder: two would sign over each other."""
+
+
+class WriteAheadLogError(DataFolderError):
+    """Raised when the write-ahead log cannot be read back or written."""
+
+
+class SettingsError(NexusError):
+    """Raised when a flag, an environment variable or an entry of a TOML file is unknown, missing or malformed."""
