@@ -23,10 +23,10 @@ build: setup ## Compile the contracts
 	@scripts/forge build --quiet
 
 demo: build ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
-	@python scripts/demo.py
+	@python -m scripts.runs.demo
 
 demo-embeddings: build ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
-	@python scripts/demo_embeddings.py
+	@python -m scripts.runs.demo_embeddings
 
 test: test-forge test-ape test-python ## Every test
 
@@ -54,49 +54,49 @@ format: setup ## Rewrite Python and Solidity in the project's format
 bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-incentives bench-audit bench-trace ## Every benchmark (JSON in build/bench)
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
-	python scripts/bench_engine.py
+	python -m scripts.bench.engine
 
 bench-llama-cpp: build ## The same against llama.cpp, built from source the first time
-	python scripts/bench_llama_cpp.py
+	python -m scripts.bench.llama_cpp
 
 bench-serving: build ## Tokens per second through two node processes against one engine
-	python scripts/bench_serving.py
+	python -m scripts.bench.serving
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
-	python scripts/bench_blocks.py
+	python -m scripts.bench.blocks
 
 bench-accuracy: build ## Perplexity of the integer program against float32
-	python scripts/bench_accuracy.py
+	python -m scripts.bench.accuracy
 
 bench-embeddings: build ## Embeddings of all-MiniLM-L6-v2 against float32
-	python scripts/bench_embeddings.py
+	python -m scripts.bench.embeddings
 
 bench-commit: build ## Share of serving time spent on commitments and signatures
-	python scripts/bench_commit.py
+	python -m scripts.bench.commit
 
 bench-market: build ## Gas of each call; settled gas per inference
-	python scripts/bench_market.py
+	python -m scripts.bench.market
 
 bench-dispute: build ## Gas of each step at large widths, and of a whole dispute
-	python scripts/bench_dispute.py
+	python -m scripts.bench.dispute
 
 bench-incentives: build ## What can be made of one lie: a search over the strategies of a liar and its friends
-	python scripts/bench_incentives.py
+	python -m scripts.bench.incentives
 
 bench-audit: build ## Time of auditing an answer against generating it
-	python scripts/bench_audit.py
+	python -m scripts.bench.audit
 
 bench-trace: build ## Memory beside the weights for defending 2 048 positions
-	python scripts/bench_trace.py
+	python -m scripts.bench.trace
 
 show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at 10 %
-	python scripts/show_audits.py
+	python -m scripts.runs.show_audits
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
 
 fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
-	python scripts/fuzz_programs.py
+	python -m scripts.runs.fuzz_programs
 
 symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each in an environment of its own
 	scripts/symbolic.sh

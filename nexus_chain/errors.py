@@ -11,7 +11,7 @@
     ├── nexus_chain.certificates.errors  certificates, blocks, pinning
     ├── nexus_chain.quality.errors       measuring what an import loses
     ├── nexus_chain.client.errors        asking, paying and verifying
-    └── node.errors                      the daemon
+    └── node.daemon.errors                      the daemon
 
 Each package owns its branch; this file knows none of them.
 """

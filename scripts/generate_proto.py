@@ -1,4 +1,4 @@
-"""Regenerate the Python module of node/proto/shard.proto and its types.
+"""Regenerate the Python module of nexus_chain/wire/shard.proto and its types.
 
 python scripts/generate_proto.py            write them
 python scripts/generate_proto.py --check    exit 1 when the committed ones differ
@@ -15,7 +15,7 @@ import grpc_tools
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
-PROTO = "node/proto/shard.proto"
+PROTO = "nexus_chain/wire/shard.proto"
 GENERATED = ("shard_pb2.py", "shard_pb2.pyi")
 
 

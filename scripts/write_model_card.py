@@ -26,7 +26,7 @@ CARD = """\
 # {name}
 
 A small Llama-layout language model of Python source code, trained from scratch by
-`scripts/train_model.py` in this repository. It exists so that the whole network can be run,
+`scripts/runs/train_model.py` in this repository. It exists so that the whole network can be run,
 paid, verified and audited on one machine with a model that nobody has to download.
 
 | | |
@@ -51,7 +51,7 @@ torch {torch}.
 ![Loss](loss.png)
 
 ## Quality
-Measured on {metric_tokens:,} held-out tokens by `scripts/certify_model.py` (file `metrics.json`).
+Measured on {metric_tokens:,} held-out tokens by `scripts/runs/certify_model.py` (file `metrics.json`).
 
 | | float32 | integer program |
 |---|---|---|
@@ -60,7 +60,7 @@ Measured on {metric_tokens:,} held-out tokens by `scripts/certify_model.py` (fil
 
 ## Drafts
 `drafts.safetensors` holds what the model itself most often says after one to six tokens, counted by
-`scripts/distil_drafts.py` in its greedy answers to pieces of the training files, none of them held out. It makes
+`scripts/runs/distil_drafts.py` in its greedy answers to pieces of the training files, none of them held out. It makes
 answers faster and never changes them.
 
 ## Use and limits

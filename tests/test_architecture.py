@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.client.proof import InferenceProof, generate_proof
-from nexus_chain.client.verify import VerifiedFragment, verify_proof
+from nexus_chain.chain.earnings import get_node_earnings
+from nexus_chain.evidence.proof import InferenceProof, generate_proof
+from nexus_chain.evidence.verify import VerifiedFragment, verify_proof
 from nexus_chain.market.pricing import ComputePrice, ComputeTransaction, calculate_cost
-from nexus_chain.market.settlement import get_node_earnings
+from nexus_chain.planning.shards import ModelShard, shard_model
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
 from nexus_chain.routing.route import InferenceRoute, find_route
-from nexus_chain.routing.shards import ModelShard, shard_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = (ROOT / "ARCHITECTURE.md").read_text()

@@ -18,20 +18,22 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
-from nexus_chain.certificates.block_store import BlockSource, fetch_file
-from nexus_chain.certificates.canonical import canonical_bytes
 from nexus_chain.certificates.certificate import Certificate, SignedCertificate
-from nexus_chain.certificates.errors import CertificateError, MeasurementError
-from nexus_chain.certificates.held_out import HeldOutSample, measure
-from nexus_chain.certificates.listing import DataListing
-from nexus_chain.certificates.manifest import MAX_DOCUMENT_BYTES, TOKENIZER_FILE, Manifest
-from nexus_chain.certificates.training_record import check_training
+from nexus_chain.certificates.errors import CertificateError
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.content.block_store import BlockSource, fetch_file
+from nexus_chain.content.canonical import canonical_bytes
+from nexus_chain.content.listing import DataListing
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
+from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.program.overflow import prove_no_overflow
+from nexus_chain.quality.errors import MeasurementError
+from nexus_chain.quality.held_out import HeldOutSample, measure
+from nexus_chain.training.record import check_training
+from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES, Manifest
 
 NO_PARENT = "0x" + "00" * 32
 
@@ -308,7 +310,7 @@ def _metrics(evidence: _Evidence) -> str:
 
 def _training(evidence: _Evidence) -> str:
     """Step 11: configuration, seeds and loss curve are complete and fit the checkpoint."""
-    return check_training(evidence.certificate, evidence.folder)
+    return check_training(evidence.certificate.training, evidence.certificate.toolchain, evidence.folder)
 
 
 STEPS: tuple[tuple[str, Callable[[_Evidence], str]], ...] = (

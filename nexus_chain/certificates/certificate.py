@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
-from nexus_chain.certificates.canonical import (
+from nexus_chain.content.canonical import (
     canonical_bytes,
     read_canonical,
     require,
@@ -19,10 +19,11 @@ from nexus_chain.certificates.canonical import (
     require_hex,
     require_semver,
 )
-from nexus_chain.certificates.cid import Cid
-from nexus_chain.certificates.unixfs import cid_of
+from nexus_chain.content.cid import Cid
+from nexus_chain.content.unixfs import cid_of
 from nexus_chain.keccak import keccak256
 from nexus_chain.market.eip712 import recover_digest
+from nexus_chain.training.record import CertifiedTraining
 
 FORMAT = "nexus.certificate.v1"
 _SIGNATURE_BYTES = 65
@@ -82,26 +83,6 @@ class CertifiedData:
         require_cid(self.listing, "data.listing")
         require_hex(self.training_root, 32, "data.training_root")
         require_hex(self.held_out_root, 32, "data.held_out_root")
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Mean loss in nats per token at a step; ``held_out`` where it was measured."""
-
-    step: int
-    training: float
-    held_out: float | None
-
-
-@dataclass(frozen=True)
-class CertifiedTraining:
-    """How it was trained: every hyperparameter by name (``seed`` among them), and the loss curve."""
-
-    run: dict[str, float]
-    parameters: int
-    tokens_seen: int
-    threads: int
-    curve: tuple[CurvePoint, ...]
 
 
 @dataclass(frozen=True)

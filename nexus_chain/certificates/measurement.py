@@ -17,18 +17,13 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from nexus_chain.certificates.held_out import HeldOutSample, LogitModel, Measurement, measure
-from nexus_chain.certificates.listing import DataListing
-from nexus_chain.certificates.manifest import TOKENIZER_FILE, file_sha256, weights_of, weights_sha256
-from nexus_chain.certificates.publication import (
-    LISTING_FILE,
-    METRICS_FILE,
-    SAMPLE_FILE,
-    TRAINING_FILE,
-    require_trained_on,
-)
+from nexus_chain.certificates.publication import LISTING_FILE, TRAINING_FILE, require_trained_on
+from nexus_chain.content.listing import DataListing
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import ActivationBits, Recipe, import_checkpoint
+from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
+from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, LogitModel, Measurement, measure
+from nexus_chain.versions.manifest import file_sha256, weights_of, weights_sha256
 
 SAMPLE_TOKENS = 20_992  # 41 windows of 512; whole files make it a little more
 TOOLS = ("numpy", "safetensors", "tokenizers", "torch", "transformers")

@@ -1,7 +1,7 @@
 """From a trained folder to a certificate: what publishing needs, assembled offline in seconds.
 
 A trained folder holds the Hugging Face checkpoint and tokenizer, ``training.json`` (written by the
-training script) and, from ``scripts/certify_model.py``, ``data.json`` (the data listing),
+training script) and, from ``scripts/runs/certify_model.py``, ``data.json`` (the data listing),
 ``held_out.json.gz`` (the sample) and ``metrics.json``. Nothing is measured here. A checkpoint without
 these records can be released without a certificate (``Release``).
 
@@ -17,27 +17,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nexus_chain.certificates.block_store import BlockStore
-from nexus_chain.certificates.certificate import (
-    Certificate,
-    CertifiedData,
-    CertifiedMetrics,
-    CertifiedModel,
-    CertifiedTraining,
-    CurvePoint,
-)
-from nexus_chain.certificates.cid import Cid
-from nexus_chain.certificates.errors import TrainedFolderError
-from nexus_chain.certificates.listing import DataListing, corpus_hash
-from nexus_chain.certificates.manifest import TOKENIZER_FILE, FileReference, Manifest, weights_of, weights_sha256
+from nexus_chain.certificates.certificate import Certificate, CertifiedData, CertifiedMetrics, CertifiedModel
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.content.block_store import BlockStore
+from nexus_chain.content.cid import Cid
+from nexus_chain.content.listing import DataListing, corpus_hash
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.quality.held_out import SAMPLE_FILE
+from nexus_chain.training.record import CertifiedTraining, CurvePoint
+from nexus_chain.versions.errors import TrainedFolderError
+from nexus_chain.versions.manifest import FileReference, Manifest, weights_of, weights_sha256
 
 LISTING_FILE = "data.json"
-SAMPLE_FILE = "held_out.json.gz"
-METRICS_FILE = "metrics.json"
 TRAINING_FILE = "training.json"
 NO_PARENT = bytes(32)
 
@@ -117,7 +111,7 @@ class Publication(Release):
         if not isinstance(found, int | float):
             raise TrainedFolderError(
                 f"{METRICS_FILE} in {self.folder} names no relative increase",
-                advice="Run scripts/certify_model.py on the folder",
+                advice="Run `python -m scripts.runs.certify_model` on the folder",
             )
         return float(found)
 
@@ -204,7 +198,7 @@ def _require_measured(folder: Path, manifest: Manifest) -> None:
     if _read_json(folder, METRICS_FILE).get("checkpoint_sha256") != weights:
         raise TrainedFolderError(
             f"{METRICS_FILE} was measured on another checkpoint: a file of weights has changed since",
-            advice="Restore the file, or run scripts/certify_model.py again",
+            advice="Restore the file, or run `python -m scripts.runs.certify_model` again",
         )
 
 
@@ -218,7 +212,8 @@ def _bits_of(folder: Path) -> dict[str, int]:
     bits = _read_json(folder, METRICS_FILE).get("activation_bits")
     if not isinstance(bits, dict) or set(bits) != set(asdict(ActivationBits())):
         raise TrainedFolderError(
-            f"{METRICS_FILE} in {folder} names no activation bits", advice="Run scripts/certify_model.py on the folder"
+            f"{METRICS_FILE} in {folder} names no activation bits",
+            advice="Run `python -m scripts.runs.certify_model` on the folder",
         )
     return bits
 
@@ -227,7 +222,7 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        measure = "Run scripts/certify_model.py on the folder, or publish it --uncertified"
+        measure = "Run `python -m scripts.runs.certify_model` on the folder, or publish it --uncertified"
         advice = "Train a model first" if name == TRAINING_FILE else measure
         raise TrainedFolderError(f"{folder} has no readable {name}", advice=advice) from error
 

@@ -10,9 +10,9 @@ from typing import Any
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.auditing import Audited
 from nexus_chain.client.pipeline import Pipeline
-from nexus_chain.client.proof import InferenceProof
 from nexus_chain.client.slot import FailoverEvent
-from nexus_chain.client.text import TextCodec
+from nexus_chain.evidence.proof import InferenceProof
+from nexus_chain.versions.text_codec import TextCodec
 
 
 @dataclass(frozen=True)

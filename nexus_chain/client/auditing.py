@@ -22,9 +22,7 @@ import torch
 from coincurve import PrivateKey
 from torch import Tensor
 
-from nexus_chain.client.errors import BadReceiptError, NodeError
 from nexus_chain.client.network import contact_of
-from nexus_chain.client.peer import Dial, NodeContact, ShardPeer, SignedOrder, SignedReceipt
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.store import DONE, ClientStore
 from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
@@ -34,6 +32,8 @@ from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.route import RoutePolicy
+from nexus_chain.wire.errors import BadReceiptError, PeerError
+from nexus_chain.wire.peer import Dial, NodeContact, ShardPeer, SignedOrder, SignedReceipt
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class AuditBuyer:
     def buy(
         self, question: Question, contact: NodeContact, wei_per_token: int, *, whole: bool, ahead: int
     ) -> SignedReceipt:
-        """The auditor's receipt, checked in all but its output root. Raises NodeError, CapTooLowError, ChainError.
+        """The auditor's receipt, checked in all but its output root. Raises PeerError, CapTooLowError, ChainError.
 
         ``whole``: all rows go in one message, as an encoder wants them. ``ahead``: wei for which a cap may be raised.
         """
@@ -149,7 +149,7 @@ class AuditBuyer:
             finally:
                 peer.close()
             self._check(signed, audit, contact)
-        except NodeError:
+        except PeerError:
             self._purse.write_off(contact.address)
             raise
         self.store.add_receipt(*signed)

@@ -20,11 +20,8 @@ from nexus_chain.chain.transactions import Mined, Sender
 from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.home import ClientHome
-from nexus_chain.client.model_files import ModelFiles
 from nexus_chain.client.network import ClientRoute, route_over
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.peer import Dial
-from nexus_chain.client.proof import InferenceProof, generate_proof
 from nexus_chain.client.session import (
     Asking,
     OnFailover,
@@ -38,9 +35,12 @@ from nexus_chain.client.session import (
 )
 from nexus_chain.client.session_key import new_key, save_key
 from nexus_chain.client.store import CLOSED, OPEN, ClientStore, LineRecord, SessionRecord
+from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, Line
 from nexus_chain.routing.liability import choose_covered, with_exposure
 from nexus_chain.routing.registry_view import ShardNode
+from nexus_chain.versions.model_files import ModelFiles
+from nexus_chain.wire.peer import Dial
 
 SESSION_SECONDS = 3600
 """Default life of a session, unless the market's longest one is shorter."""
@@ -167,7 +167,7 @@ class Client:
 
         Close it afterwards with ``close_direct``. Raises as ``Session.ask`` and UnfundedWalletError.
         """
-        options = files.asked(options or AskOptions())
+        options = (options or AskOptions()).for_model(files.program)
         prompt = files.prompt_of(text, options.max_tokens)
         request = self._request(version, files, text, prompt, options)
         caps = _caps(request.route, request.offer.positions)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from nexus_chain.chain.errors import ChainError
 from nexus_chain.chain.line_facts import SessionFacts
 from nexus_chain.client.errors import NodeUnfitError, SessionStateError
-from nexus_chain.client.peer import NodeContact
+from nexus_chain.wire.peer import NodeContact
 
 OLDEST_SECONDS = 10.0
 """What the chain said may be so old when a chunk starts, or a quarter of the challenge window if that is shorter."""

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.client.errors import NodeError
-from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.market.documents import Ask
 from nexus_chain.program import Program
 from nexus_chain.routing.registry_view import Measurement, ShardNode, discover_nodes
 from nexus_chain.routing.reputation import ReputationBook
 from nexus_chain.routing.route import InferenceRoute, RoutePolicy, find_route
+from nexus_chain.wire.errors import PeerError
+from nexus_chain.wire.peer import Dial, NodeContact
 
 PROBES_AT_ONCE = 8
 
@@ -82,7 +82,7 @@ def probe_nodes(
 def _probe(node: ShardNode, dial: Dial) -> ProbedNode:
     try:
         peer = dial(contact_of(node))
-    except NodeError as error:
+    except PeerError as error:
         return _absent(node, error)
     try:
         peer.describe()  # the first call also pays for the connection
@@ -93,13 +93,13 @@ def _probe(node: ShardNode, dial: Dial) -> ProbedNode:
             latency, status.active_orders, node.reputation, audit_wei_per_token=status.audit_wei_per_token
         )
         return ProbedNode(node.measured(found))
-    except NodeError as error:
+    except PeerError as error:
         return _absent(node, error)
     finally:
         peer.close()
 
 
-def _absent(node: ShardNode, error: NodeError) -> ProbedNode:
+def _absent(node: ShardNode, error: PeerError) -> ProbedNode:
     return ProbedNode(replace(node, online=False), error.message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,6 +12,7 @@ from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Order
 from nexus_chain.market.errors import OrderExpiredError, OrderOverLimitError
 from nexus_chain.market.pricing import PricePolicy, Quote, quote
+from nexus_chain.program import Program
 from nexus_chain.program.sampling import Sampling
 
 ORDER_SECONDS = 600
@@ -42,6 +43,10 @@ class AskOptions:
     audit_rate: float = 0.02
     audit_decoys: float = 0.1
     audit_budget: int | None = None
+
+    def for_model(self, program: Program) -> AskOptions:
+        """These options as they fit the model: an encoder answers with one token, the likeliest."""
+        return replace(self, max_tokens=1, temperature=0.0) if program.is_encoder else self
 
     @property
     def sampling(self) -> Sampling:

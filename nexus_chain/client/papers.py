@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nexus_chain.client.peer import SignedFeed, SignedReceipt
+from nexus_chain.wire.peer import SignedFeed, SignedReceipt
 
 
 class Papers:

@@ -32,37 +32,22 @@ import torch
 from coincurve import PrivateKey
 from torch import Tensor
 
-from nexus_chain.client.boundaries import LARGEST_TOKEN, Boundaries
+from nexus_chain.client.boundary_rows import LARGEST_TOKEN, Boundaries
 from nexus_chain.client.chunks import chunk_positions
-from nexus_chain.client.draft_table import DraftTable
-from nexus_chain.client.drafts import Drafts
-from nexus_chain.client.errors import (
-    BadReceiptError,
-    CapTooLowError,
-    ClientError,
-    NodeError,
-    NodeUnreachableError,
-    NoSpareError,
-    ReplayMismatchError,
-)
+from nexus_chain.client.errors import CapTooLowError, ClientError, NoSpareError, ReplayMismatchError
 from nexus_chain.client.papers import Papers
-from nexus_chain.client.peer import (
-    Dial,
-    NodeContact,
-    ShardPeer,
-    SignedFeed,
-    SignedOrder,
-    SignedReceipt,
-    SignedVoucher,
-)
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
 from nexus_chain.client.referee import Arbitration, Disagreement, Referee, undecided, wrong_from
 from nexus_chain.client.slot import FailoverEvent, Reserve, Round, Slot
 from nexus_chain.client.store import ClientStore
 from nexus_chain.commitments.tensor import tensor_bytes, tensor_tree
+from nexus_chain.drafting.draft_table import DraftTable
+from nexus_chain.drafting.drafts import Drafts
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION, Domain, TokenFeed, sign, sign_digest
 from nexus_chain.market.pricing import billed_positions
+from nexus_chain.wire.errors import BadReceiptError, NodeUnreachableError, PeerError
+from nexus_chain.wire.peer import Dial, NodeContact, ShardPeer, SignedFeed, SignedOrder, SignedReceipt, SignedVoucher
 
 BLOCK_BYTES = 2 << 20
 """Rows per message stay below this, half of what a message may have."""
@@ -103,7 +88,7 @@ class Pipeline:
         draft_table: DraftTable | None = None,
         referee: Referee | None = None,
         receipted: bool = False,
-        before_chunk: Callable[[NodeContact], NodeError | None] = lambda contact: None,
+        before_chunk: Callable[[NodeContact], PeerError | None] = lambda contact: None,
     ) -> None:
         """``drafting``: feed guesses at the next tokens along, which saves rounds and changes no token; they come
         from the text, and from ``draft_table``. ``referee``: recomputes rows about which two nodes differ.
@@ -289,7 +274,7 @@ class Pipeline:
             )
             slot.voucher = None
             slot.ahead = True  # until it is known how many of them count
-        except NodeError as error:
+        except PeerError as error:
             begun.failure = slot, error
 
     def _receive(self, begun: Round, answer: Callable[[], Tensor]) -> None:
@@ -298,7 +283,7 @@ class Pipeline:
         try:
             out = answer()
             self.seen.check(slot.segment, begun.start, len(begun.rows), out, slot.contact.address)
-        except NodeError as error:
+        except PeerError as error:
             begun.failure = slot, error
             return
         begun.outputs.append(out)
@@ -435,7 +420,7 @@ class Pipeline:
         while True:
             try:
                 return work(self._peer(slot))
-            except NodeError as error:
+            except PeerError as error:
                 self._replace(slot, error)
 
     def _peer(self, slot: Slot) -> ShardPeer:
@@ -482,7 +467,7 @@ class Pipeline:
         slot.peer = peer
         return peer
 
-    def _replace(self, slot: Slot, error: NodeError) -> None:
+    def _replace(self, slot: Slot, error: PeerError) -> None:
         """Put the next spare into ``slot``, or the same node again; raise NoSpareError when neither is left."""
         self._drop(slot)
         self._catch_up()
@@ -492,7 +477,7 @@ class Pipeline:
         else:
             self._fail(slot, error)
 
-    def _fail(self, slot: Slot, error: NodeError) -> None:
+    def _fail(self, slot: Slot, error: PeerError) -> None:
         failed = slot.contact
         slot.failed.append(failed.address)
         spare = self._reserve.spare(slot.segment, slot.failed + slot.aside)

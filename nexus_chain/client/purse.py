@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from coincurve import PrivateKey
 
 from nexus_chain.client.errors import CapTooLowError
-from nexus_chain.client.peer import SignedVoucher
 from nexus_chain.client.store import ClientStore, LineRecord
 from nexus_chain.market.documents import Domain, Line, Voucher, sign
+from nexus_chain.wire.peer import SignedVoucher
 
 
 def spendable(line: LineRecord) -> int:

@@ -9,13 +9,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nexus_chain.client.boundaries import Boundaries
-from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ModelFilesError, ReplayMismatchError
+from nexus_chain.client.boundary_rows import Boundaries
+from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ReplayMismatchError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import Order
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.errors import ProgramError
 from nexus_chain.program.sampling import Sampling
+from nexus_chain.versions.errors import ModelFilesError
 
 
 class Referee(Protocol):

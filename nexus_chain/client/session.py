@@ -29,18 +29,15 @@ from nexus_chain.client.auditing import AuditBuyer, Audited, Auditor, AuditPolic
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.line_watch import LineWatch
-from nexus_chain.client.model_files import ModelFiles
 from nexus_chain.client.network import ClientRoute, probe_nodes, route_over
 from nexus_chain.client.order import AskOptions, build_order, make_quote
-from nexus_chain.client.peer import Dial, NodeContact
 from nexus_chain.client.pipeline import Pipeline
-from nexus_chain.client.proof import generate_proof
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.referee import ModelReferee
-from nexus_chain.client.reputation_file import load_reputation
 from nexus_chain.client.session_key import load_key
 from nexus_chain.client.slot import FailoverEvent
 from nexus_chain.client.store import CLOSED, DONE, FAILED, OPEN, OPENING, RUNNING, SETTLED, ClientStore, SessionRecord
+from nexus_chain.evidence.proof import generate_proof
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.market.pricing import Quote
 from nexus_chain.program import IntegerModel
@@ -48,6 +45,9 @@ from nexus_chain.program.model import WEIGHTS_FILE
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.liability import added_value, choose_covered, require_covered, with_exposure
 from nexus_chain.routing.registry_view import ShardNode
+from nexus_chain.routing.reputation_file import load_reputation
+from nexus_chain.versions.model_files import ModelFiles
+from nexus_chain.wire.peer import Dial, NodeContact
 
 OnFailover = Callable[[FailoverEvent], None]
 
@@ -151,7 +151,7 @@ class Session:
             raise SessionStateError(
                 f"session 0x{self.id.hex()} is {self.record.state}", advice="Open another with `nexus session open`."
             )
-        options = self.files.asked(options or AskOptions())
+        options = (options or AskOptions()).for_model(self.files.program)
         prompt = self.files.prompt_of(text, options.max_tokens)
         request = self._request(text, prompt, options)
         return self.run(self.order_for(request), request, on_failover)

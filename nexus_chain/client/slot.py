@@ -8,8 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from nexus_chain.client.errors import NodeError
-from nexus_chain.client.peer import NodeContact, ShardPeer, SignedReceipt, SignedVoucher
+from nexus_chain.wire.errors import PeerError
+from nexus_chain.wire.peer import NodeContact, ShardPeer, SignedReceipt, SignedVoucher
 
 
 class Reserve(Protocol):
@@ -79,4 +79,4 @@ class Round:
     rows: Tensor
     outputs: list[Tensor] = field(default_factory=list)
     answer: Callable[[], Tensor] | None = None
-    failure: tuple[Slot, NodeError] | None = None
+    failure: tuple[Slot, PeerError] | None = None

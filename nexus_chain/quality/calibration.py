@@ -15,10 +15,9 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from nexus_chain.certificates.held_out import HeldOutSample, cut
-from nexus_chain.certificates.manifest import TOKENIZER_FILE
-from nexus_chain.certificates.publication import SAMPLE_FILE
+from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.quality.errors import CalibrationError
+from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, cut
 
 WINDOW = 512  # positions, or the model's context if that is shorter
 TOKENS = 4096  # predictions measured on; a comparison of two models on the same text needs no more

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nexus_chain.certificates.held_out import Measurement, measure
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import IntegerModel
 from nexus_chain.quality.errors import QualityGateError
+from nexus_chain.quality.held_out import Measurement, measure
 
 GATE = 0.005  # relative increase of perplexity that an import may cost
 

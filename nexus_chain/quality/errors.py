@@ -4,7 +4,8 @@ NexusError
 └── QualityError
     ├── CalibrationError    no text to measure on, or a tokenizer that does not fit the model
     ├── FloatModelError     the float model that the integers are compared with does not run
-    └── QualityGateError    the integer model loses more perplexity than allowed
+    ├── QualityGateError    the integer model loses more perplexity than allowed
+    └── MeasurementError    a sample or a metric is not what is certified
 """
 
 from __future__ import annotations
@@ -26,3 +27,7 @@ class FloatModelError(QualityError):
 
 class QualityGateError(QualityError):
     """The integer model's perplexity is past the gate; the message states both figures."""
+
+
+class MeasurementError(QualityError):
+    """A held-out sample or a measured figure is not what is certified."""

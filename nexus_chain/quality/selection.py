@@ -13,12 +13,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nexus_chain.certificates.held_out import Measurement, measure
 from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
 from nexus_chain.program.memory import require_memory
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
 from nexus_chain.quality.float_model import FloatModel
+from nexus_chain.quality.held_out import Measurement, measure
 from nexus_chain.quality.rounding import rounding_order
 
 

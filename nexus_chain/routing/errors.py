@@ -1,12 +1,10 @@
 """What keeps a model from being served.
 
 RoutingError
-├── ShardCountError        a model cannot be cut into so many shards
-├── PlacementError         no node has room for a shard
-├── PlanInputError         nodes, a load or a histogram that no plan can be made from
 ├── NoNodeForLayersError   nobody serves a range of layers
 ├── StakeTooSmallError     more money would hang on a node than its stake covers
 ├── NotReplicasError       receipts that are over different rows are compared
+├── ReputationFileError   the watcher's book about nodes cannot be read or written
 └── ByzantineAttackError   more than a third of the nodes is proven to have signed wrong results
 """
 
@@ -17,18 +15,6 @@ from nexus_chain.errors import NexusError
 
 class RoutingError(NexusError):
     """Base of everything this package raises."""
-
-
-class ShardCountError(RoutingError):
-    """Raised when a model cannot be cut into the number of shards asked for."""
-
-
-class PlacementError(RoutingError):
-    """Raised when a shard fits no free node."""
-
-
-class PlanInputError(RoutingError):
-    """Raised when nodes, a load or an experts' histogram make no sense."""
 
 
 class NoNodeForLayersError(RoutingError):
@@ -68,3 +54,7 @@ class ByzantineAttackError(RoutingError):
             advice="Stop this route, dispute their receipts with `nexus-node watch`, and use other nodes.",
         )
         self.invalid, self.nodes = invalid, nodes
+
+
+class ReputationFileError(RoutingError):
+    """The watcher's book about nodes is damaged, or cannot be written."""

@@ -22,8 +22,8 @@ def audit(
     """Audit a certificate; exit code 1 when a step fails, and which."""
     from nexus_chain.certificates.audit import STEPS, AuditStep
     from nexus_chain.certificates.audit import audit as run_audit
-    from nexus_chain.certificates.block_store import BlockSource, BlockStore, FirstOf
-    from nexus_chain.certificates.kubo import KuboDaemon
+    from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf
+    from nexus_chain.content.kubo import KuboDaemon
 
     settings = settings_of(context)
     sources: list[BlockSource] = [BlockStore(settings.home.blocks)]

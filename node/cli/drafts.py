@@ -12,7 +12,7 @@ from node.cli.output import emit_json, note, progress, result
 from node.cli.settings import JsonFlag
 
 if TYPE_CHECKING:
-    from nexus_chain.client.draft_table import DraftTable
+    from nexus_chain.drafting.draft_table import DraftTable
 
 
 def draft_table(
@@ -32,12 +32,12 @@ def draft_table(
 
     Answers stay the same and take fewer rounds. Beside the checkpoint, the table is imported and published with it.
     """
-    from nexus_chain.client.distillation import TOKENS, distil
-    from nexus_chain.client.draft_table import DRAFTS_FILE
-    from nexus_chain.client.model_files import ModelFiles
+    from nexus_chain.drafting.table_making import TOKENS, distil
     from nexus_chain.engine.fast import Engine
     from nexus_chain.program import IntegerModel
+    from nexus_chain.program.checkpoint import DRAFTS_FILE
     from nexus_chain.quality.calibration import documentation
+    from nexus_chain.versions.model_files import ModelFiles
 
     model, files, target = IntegerModel.load(folder), ModelFiles(folder), out or folder / DRAFTS_FILE
     files.require(encoder=False)
@@ -57,7 +57,7 @@ def draft_table(
 
 def keep(table: DraftTable, target: Path, tokenizer_hash: bytes) -> None:
     """Write a table to ``target`` whole or not at all. Raises DraftTableError."""
-    from nexus_chain.client.errors import DraftTableError
+    from nexus_chain.drafting.errors import DraftTableError
     from nexus_chain.staging import staged
 
     try:
@@ -71,7 +71,7 @@ def keep(table: DraftTable, target: Path, tokenizer_hash: bytes) -> None:
 
 def _read(paths: Iterable[Path]) -> list[str]:
     """The text of each file. Raises DraftTableError."""
-    from nexus_chain.client.errors import DraftTableError
+    from nexus_chain.drafting.errors import DraftTableError
 
     texts = []
     for path in paths:

@@ -28,12 +28,12 @@ def expert_uses(
     """Count how often each expert is chosen over a text; `nexus model plan --expert-uses` places experts by it."""
     import torch
 
-    from nexus_chain.client.model_files import ModelFiles
     from nexus_chain.engine.fast import CHUNK_ROWS, Engine
+    from nexus_chain.planning.demand import Load
+    from nexus_chain.planning.expert_uses import count_expert_uses
+    from nexus_chain.planning.profiles import write_histogram
     from nexus_chain.program import IntegerModel
-    from nexus_chain.routing.demand import Load
-    from nexus_chain.routing.expert_uses import count_expert_uses
-    from nexus_chain.routing.profiles import write_histogram
+    from nexus_chain.versions.model_files import ModelFiles
 
     model, target = IntegerModel.load(folder), out or folder / USES_FILE
     window = positions or min(CHUNK_ROWS, model.program.shape.context)
@@ -50,7 +50,7 @@ def expert_uses(
 
 
 def _read(path: Path) -> str:
-    from nexus_chain.routing.errors import PlanInputError
+    from nexus_chain.planning.errors import PlanInputError
 
     try:
         return path.read_text(encoding="utf-8")

@@ -7,17 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus_chain.client.draft_table import DRAFTS_FILE
-from nexus_chain.client.errors import ModelFilesError
-from nexus_chain.client.model_files import TOKENIZER_FILE
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.staging import staged
-
-METRICS_FILE = "metrics.json"
+from nexus_chain.versions.errors import ModelFilesError
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,8 @@ def _measured_widths(checkpoint: Path) -> ActivationBits | None:
         return ActivationBits(**parse_json(path.read_bytes())["activation_bits"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFilesError(
-            f"{path} names no activation bits ({error})", advice="Run scripts/certify_model.py on the folder again."
+            f"{path} names no activation bits ({error})",
+            advice="Run `python -m scripts.runs.certify_model` on the folder again.",
         ) from error
 
 

@@ -77,8 +77,8 @@ def shard(
     """Cut an integer model into TensorBlocks, the files that nodes load."""
     from nexus_chain.commitments.tensor_block import write_tensor_block
     from nexus_chain.commitments.weights import ModelCommitment
+    from nexus_chain.planning.shards import shard_model
     from nexus_chain.program import IntegerModel
-    from nexus_chain.routing.shards import shard_model
 
     model, target = IntegerModel.load(folder), out or folder / "shards"
     parts, commitment = shard_model(model.program, shards), ModelCommitment.of(model)

@@ -20,8 +20,8 @@ def nodes(
     from nexus_chain.chain.exposure import unsettled_lines
     from nexus_chain.client.network import ProbedNode, probe_nodes
     from nexus_chain.routing.registry_view import discover_nodes
+    from nexus_chain.wire.tls_peer import dial
     from node.cli.versions import choose_version, versions_of
-    from node.proto.tls_peer import dial
 
     settings = settings_of(context)
     chain = settings.chain

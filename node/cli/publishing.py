@@ -12,12 +12,12 @@ from node.cli.output import emit_json, hex_id, note, result, spinner
 from node.cli.settings import JsonFlag, Settings, settings_of
 
 if TYPE_CHECKING:
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.cid import Cid
-    from nexus_chain.certificates.kubo import Pinner
     from nexus_chain.certificates.publication import Publication, Release
     from nexus_chain.chain.contracts import Contracts
     from nexus_chain.chain.model_registry import ModelVersion
+    from nexus_chain.content.block_store import BlockStore
+    from nexus_chain.content.cid import Cid
+    from nexus_chain.content.kubo import Pinner
     from node.cli.importing import Measuring
 
 GATE_PER_CENT = 0.5
@@ -54,10 +54,10 @@ def publish(
 ) -> None:
     """Prove, register and certify a model; its files go into the block store.
 
-    A certificate needs the records that scripts/train_model.py and scripts/certify_model.py write.
+    A certificate needs the records that scripts/runs/train_model.py and scripts/runs/certify_model.py write.
     """
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.canonical import require_semver
+    from nexus_chain.content.block_store import BlockStore
+    from nexus_chain.content.canonical import require_semver
     from nexus_chain.disputes.caps import check_caps
     from nexus_chain.program.overflow import prove_no_overflow
     from nexus_chain.program.reproduction import require_reproducible
@@ -111,7 +111,7 @@ def pin(
     json: JsonFlag = False,
 ) -> None:
     """Offer everything again that an IPFS daemon did not take; exit code 1 while something waits."""
-    from nexus_chain.certificates.kubo import PinQueue
+    from nexus_chain.content.kubo import PinQueue
 
     settings = settings_of(context)
     pinned = _pinner(settings, ipfs).retry()
@@ -193,8 +193,8 @@ def stated(release: Release, version: str, price: int, parent: bytes) -> ModelVe
 
 def _pinner(settings: Settings, address: str) -> Pinner:
     """What pins files of this home's block store to the daemon at ``address``. Raises IpfsDaemonError."""
-    from nexus_chain.certificates.block_store import BlockStore
-    from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
+    from nexus_chain.content.block_store import BlockStore
+    from nexus_chain.content.kubo import KuboDaemon, Pinner, PinQueue
 
     home = settings.home.prepare()
     return Pinner(BlockStore(home.blocks), PinQueue(home.pins), KuboDaemon(address))

@@ -105,13 +105,13 @@ def close(context: typer.Context, session: SessionArgument = None, json: JsonFla
 @app.command("settle")
 def settle(context: typer.Context, session: SessionArgument = None, json: JsonFlag = False) -> None:
     """After the challenge window: pay the nodes and the vault, get the rest back."""
-    from nexus_chain.market.settlement import settled
+    from nexus_chain.chain.earnings import sum_settlements
 
     settings = settings_of(context)
     with settings.client() as client:
-        chosen = pick_session(settings, client, session, "closed", "settled")
+        chosen = pick_session(settings, client, session, "closed", "sum_settlements")
         mined = chosen.settle()  # nothing is left to do where the nodes were quicker
-        sums = settled(settings.chain, session=chosen.id)
+        sums = sum_settlements(settings.chain, session=chosen.id)
     if json:
         amounts = {"to_nodes_wei": sums.to_nodes, "to_vault_wei": sums.to_vault, "to_user_wei": sums.to_users}
         emit_json(

@@ -93,7 +93,7 @@ class Settings:
     def client(self, *, signing: bool = True) -> Client:
         """A client over real connections. The caller closes it."""
         from nexus_chain.client.client import Client
-        from node.proto.tls_peer import dial
+        from nexus_chain.wire.tls_peer import dial
 
         return Client(self.wallet_chain if signing else self.chain, self.home, dial)
 

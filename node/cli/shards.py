@@ -15,8 +15,8 @@ from node.cli.output import emit_json, hex_id, note, result, spinner, table
 from node.cli.settings import JsonFlag, Settings, settings_of
 
 if TYPE_CHECKING:
+    from nexus_chain.planning.plan import ShardPlan
     from nexus_chain.program import Program
-    from nexus_chain.routing.plan import ShardPlan
 
 PlaceArgument = Annotated[Path, typer.Argument(help="A shard's file, or the folder of an integer model.")]
 ContextOption = Annotated[int, typer.Option("--context", min=0, help="Positions per session [default: all].")]
@@ -80,7 +80,7 @@ def described(held: Held, context: int, sessions: int) -> dict[str, Any]:
     """Everything that ``inspect`` says, for ``sessions`` of ``context`` positions. Raises PlanInputError."""
     from nexus_chain.commitments.tensor_block import page_margin
     from nexus_chain.engine.stream_plan import least_limit
-    from nexus_chain.routing.demand import Load, ModelDemand
+    from nexus_chain.planning.demand import Load, ModelDemand
 
     program, (start, end) = held.program, held.layers
     demand = ModelDemand(program, Load(context, sessions)).of(start, end)
@@ -213,9 +213,9 @@ def plan(
     json: JsonFlag = False,
 ) -> None:
     """Split a model over nodes so that the slowest stage is as fast as memories allow."""
-    from nexus_chain.routing.demand import Load
-    from nexus_chain.routing.plan import ExpertPolicy, plan_shards
-    from nexus_chain.routing.profiles import read_histogram, read_profiles
+    from nexus_chain.planning.demand import Load
+    from nexus_chain.planning.plan import ExpertPolicy, plan_shards
+    from nexus_chain.planning.profiles import read_histogram, read_profiles
 
     program = _program_at(place)
     uses = read_histogram(expert_uses) if expert_uses else {}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nexus_chain.client.errors import ProofFileError
+from nexus_chain.evidence.errors import ProofFileError
 from node.cli.output import emit_json, hex_id, note, progress, result
 from node.cli.settings import JsonFlag, Settings, settings_of
 
@@ -33,7 +33,7 @@ def verify(
     json: JsonFlag = False,
 ) -> None:
     """Check an answer; exit code 1 when anything is wrong."""
-    from nexus_chain.client.verify import FULL, TRUST, sampled, verify_proof
+    from nexus_chain.evidence.verify import FULL, TRUST, sampled, verify_proof
 
     settings = settings_of(context)
     proof = _load(settings, answer)
@@ -51,7 +51,7 @@ def verify(
 
 
 def _load(settings: Settings, answer: str) -> Any:
-    from nexus_chain.client.proof import InferenceProof
+    from nexus_chain.evidence.proof import InferenceProof
 
     path = Path(answer)
     if path.is_file():
@@ -70,8 +70,8 @@ def _load(settings: Settings, answer: str) -> Any:
 
 def _model(settings: Settings, proof: Any, offline: bool) -> Any:
     """The model of the order, its weights checked against the chain unless ``offline``."""
-    from nexus_chain.client.errors import ModelFilesError
     from nexus_chain.program import IntegerModel
+    from nexus_chain.versions.errors import ModelFilesError
     from node.cli.versions import files_of
 
     if not offline:

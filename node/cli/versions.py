@@ -8,10 +8,10 @@ from pathlib import Path
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion
-from nexus_chain.client.errors import ModelFilesError
-from nexus_chain.client.model_files import TOKENIZER_FILE, ModelFiles, find_model_files, folders_in
-from nexus_chain.program.checkpoint import holds_checkpoint
+from nexus_chain.program.checkpoint import TOKENIZER_FILE, holds_checkpoint
 from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.versions.model_files import ModelFiles, find_model_files, folders_in
 from node.cli.importing import import_folder
 from node.cli.output import hex_id, spinner
 from node.cli.settings import Settings

@@ -13,9 +13,9 @@ import typer
 from nexus_chain.chain.deployment import nexus_home
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.errors import NexusError
-from node.configuration import NodeConfiguration
-from node.connection import connect
-from node.data_folder import exclusive
+from node.daemon.chain_settings import connect
+from node.daemon.configuration import NodeConfiguration
+from node.daemon.data_folder import exclusive
 from node.watch.policy import Budget, parse_policy
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def watch(
     """Recompute answers and dispute wrong ones: commits, opens and plays games by itself."""
     # Recomputing needs torch, which takes seconds to import.
     from nexus_chain.client.home import ClientHome
-    from nexus_chain.client.verify import sampled
+    from nexus_chain.evidence.verify import sampled
     from node.watch.watcher import Watcher, WatchSettings
 
     configuration: NodeConfiguration = context.obj

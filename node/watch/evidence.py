@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from nexus_chain.chain.dispute_game import GameOpening
-from nexus_chain.client.peer import SignedReceipt
-from nexus_chain.client.proof import InferenceProof
-from nexus_chain.client.verify import in_order, judge_receipts, recompute
 from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.disputes.trace import Sequence, Trace
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.proof import InferenceProof
+from nexus_chain.evidence.verify import in_order, judge_receipts, recompute
 from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import Receipt, TokenFeed, require_signer
 from nexus_chain.market.receipts import check_receipt
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
+from nexus_chain.wire.peer import SignedReceipt
 
 
 @dataclass(frozen=True)

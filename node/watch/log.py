@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from node.daemon.ledger.write_ahead_log import EventLog
 from node.watch.cases import (
     AnswerJudged,
     CaseEnded,
@@ -17,7 +18,6 @@ from node.watch.cases import (
     WatchState,
     transition,
 )
-from node.write_ahead_log import EventLog
 
 _KINDS = {
     kind.__name__: kind

@@ -10,7 +10,7 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.trace import trace_root
 from nexus_chain.disputes.witnesses import WitnessBuilder
-from node.errors import GameDataError
+from node.daemon.errors import GameDataError
 from node.watch.evidence import Evidence
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.errors import ConfigurationError
+from node.daemon.errors import ConfigurationError
 
 
 def parse_policy(text: str) -> float:

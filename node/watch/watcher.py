@@ -18,20 +18,20 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
 from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.transactions import Mined, chain_errors
-from nexus_chain.client.model_files import find_model_files
-from nexus_chain.client.peer import SignedReceipt
-from nexus_chain.client.proof import InferenceProof
-from nexus_chain.client.reputation_file import save_reputation
-from nexus_chain.client.verify import AuditLevel
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.proof import InferenceProof
+from nexus_chain.evidence.verify import AuditLevel
 from nexus_chain.market.documents import Trace as TraceDocument
 from nexus_chain.market.documents import require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
 from nexus_chain.routing.reputation import ReputationBook, detect_byzantine
-from node.chain_view import ChainView
-from node.errors import GameDataError
+from nexus_chain.routing.reputation_file import save_reputation
+from nexus_chain.versions.model_files import find_model_files
+from nexus_chain.wire.peer import SignedReceipt
+from node.daemon.errors import GameDataError
+from node.daemon.upkeep.chain_view import ChainView
 from node.watch.cases import (
     CONFIRMATIONS,
     CONTRADICTION,

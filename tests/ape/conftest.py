@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 import pytest
-from ape_world import LONGEST, STAKE, WINDOW, World
+
+from tests.ape.ape_world import LONGEST, STAKE, WINDOW, World
 
 # A plain pytest run has no chain connected to ape: these tests belong to `ape test`, which sets this.
 collect_ignore_glob = [] if os.environ.get("NEXUS_APE_TESTS") else ["test_*.py"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import ape
 import pytest
-from ape_world import LONGEST, STAKE, WINDOW, World
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Domain, Line, Order, Voucher
+from tests.ape.ape_world import LONGEST, STAKE, WINDOW, World
 
 CAP = 10**15
 

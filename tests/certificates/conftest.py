@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_publication import HELD_OUT, TRAINING, FloatModel, Published, publish, train
 
-from nexus_chain.certificates.block_store import BlockStore
 from nexus_chain.certificates.measurement import measure_folder
+from nexus_chain.content.block_store import BlockStore
+from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, Published, publish, train
 
 
 @pytest.fixture(scope="session")

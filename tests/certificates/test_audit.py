@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny_publication import PUBLISHER, Published, Registries, publish
 
 from nexus_chain.certificates.audit import STEPS, AuditReport, audit
-from nexus_chain.certificates.block_store import BlockStore, copy_file
-from nexus_chain.certificates.canonical import canonical_bytes
 from nexus_chain.certificates.certificate import Certificate
-from nexus_chain.certificates.cid import Cid
-from nexus_chain.certificates.errors import BlockMissingError
-from nexus_chain.certificates.held_out import HeldOutSample, HeldOutText
-from nexus_chain.certificates.listing import DataListing, ListedFile
-from nexus_chain.certificates.manifest import FileReference, Manifest
 from nexus_chain.chain.certificate_registry import AnchoredCertificate
 from nexus_chain.chain.model_registry import SemVer
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.content.block_store import BlockStore, copy_file
+from nexus_chain.content.canonical import canonical_bytes
+from nexus_chain.content.cid import Cid
+from nexus_chain.content.errors import BlockMissingError
+from nexus_chain.content.listing import DataListing, ListedFile
+from nexus_chain.quality.held_out import HeldOutSample, HeldOutText
+from nexus_chain.versions.manifest import FileReference, Manifest
+from tests.support.tiny_publication import PUBLISHER, Published, Registries, publish
 
 STRANGER = Wallet(bytes(31) + b"\x08")
 

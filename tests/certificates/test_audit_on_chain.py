@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from nexus_chain.certificates.audit import audit
-from nexus_chain.certificates.block_store import BlockStore, copy_file
-from nexus_chain.certificates.cid import Cid
 from nexus_chain.certificates.publication import Publication
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.content.block_store import BlockStore, copy_file
+from nexus_chain.content.cid import Cid
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_publication import HELD_OUT, PUBLISHER, TRAINING, FloatModel, Published, publish, train
 
 from nexus_chain.certificates.audit import audit
-from nexus_chain.certificates.block_store import BlockStore
 from nexus_chain.certificates.certificate import Certificate, SignedCertificate
-from nexus_chain.certificates.errors import CertificateFormatError, TrainedFolderError
-from nexus_chain.certificates.held_out import HeldOutSample, measure
-from nexus_chain.certificates.listing import DataListing
 from nexus_chain.certificates.measurement import measure_folder
 from nexus_chain.certificates.publication import Publication
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.content.block_store import BlockStore
+from nexus_chain.content.errors import CanonicalFormatError
+from nexus_chain.content.listing import DataListing
 from nexus_chain.program import Recipe, import_checkpoint
 from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.quality.held_out import HeldOutSample, measure
+from nexus_chain.versions.errors import TrainedFolderError
+from tests.support.tiny_publication import HELD_OUT, PUBLISHER, TRAINING, FloatModel, Published, publish, train
 
 
 def certify(folder: Path, tmp_path: Path) -> Certificate:
@@ -52,9 +53,9 @@ def test_publishing_twice_gives_the_same_bytes(published: Published, trained: Pa
         ("model.safetensors", "folder of a trained model"),
         ("tokenizer.json", "folder of a trained model"),
         ("training.json", "Train a model first"),
-        ("data.json", "certify_model.py"),
-        ("held_out.json.gz", "certify_model.py"),
-        ("metrics.json", "certify_model.py"),
+        ("data.json", "certify_model"),
+        ("held_out.json.gz", "certify_model"),
+        ("metrics.json", "certify_model"),
     ],
 )
 def test_missing_file_is_named_with_advice(folder: Path, tmp_path: Path, name: str, advice: str) -> None:
@@ -90,7 +91,7 @@ def test_other_data_than_trained_on_is_not_listed(folder: Path) -> None:
 
 def test_version_that_is_none_is_refused(folder: Path, tmp_path: Path) -> None:
     for version in ("1", "1.0.0-beta", "01.0.0", "1.0.65536"):
-        with pytest.raises(CertificateFormatError, match=r"version like 1.2.3"):
+        with pytest.raises(CanonicalFormatError, match=r"version like 1.2.3"):
             Publication.prepare(folder, BlockStore(tmp_path / "blocks"), version)
 
 
@@ -99,9 +100,9 @@ def test_listing_proves_nothing_else(trained: Path) -> None:
     assert DataListing.of(reversed(TRAINING), HELD_OUT) == listing
     assert listing.leaked() == []
     assert DataListing.of(TRAINING, TRAINING[:1]).leaked() == [TRAINING[0][0]]
-    with pytest.raises(CertificateFormatError, match="sorted by path"):
+    with pytest.raises(CanonicalFormatError, match="sorted by path"):
         DataListing(tuple(reversed(listing.training)), listing.held_out)
-    with pytest.raises(CertificateFormatError, match="canonical"):
+    with pytest.raises(CanonicalFormatError, match="canonical"):
         DataListing.from_bytes((trained / "data.json").read_bytes() + b" ")
 
 
@@ -109,7 +110,7 @@ def test_sample_is_the_same_bytes_every_time_and_bounded(trained: Path) -> None:
     data = (trained / "held_out.json.gz").read_bytes()
     sample = HeldOutSample.from_bytes(data)
     assert sample.to_bytes() == data
-    with pytest.raises(CertificateFormatError, match="truncated"):
+    with pytest.raises(CanonicalFormatError, match="truncated"):
         HeldOutSample.from_bytes(data[:-9])
 
 

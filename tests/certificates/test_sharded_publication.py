@@ -11,23 +11,18 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from sharded_checkpoint import INDEX, SINGLE, flip_a_weight, shard_name, sharded_twin
-from test_audit import assert_fails_at, run, with_manifest
-from tiny_publication import Published, publish
 
 from nexus_chain.certificates.audit import audit
-from nexus_chain.certificates.block_store import BlockStore, copy_file
-from nexus_chain.certificates.cid import Cid
-from nexus_chain.certificates.errors import (
-    BlockTamperedError,
-    CertificateFormatError,
-    CidFormatError,
-    TrainedFolderError,
-)
-from nexus_chain.certificates.manifest import FileReference, Manifest, weights_sha256
 from nexus_chain.certificates.publication import Publication
-from nexus_chain.client.draft_table import DRAFTS_FILE
-from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.content.block_store import BlockStore, copy_file
+from nexus_chain.content.cid import Cid
+from nexus_chain.content.errors import BlockTamperedError, CanonicalFormatError, CidFormatError
+from nexus_chain.program.checkpoint import DRAFTS_FILE, Checkpoint
+from nexus_chain.versions.errors import TrainedFolderError
+from nexus_chain.versions.manifest import FileReference, Manifest, weights_sha256
+from tests.certificates.test_audit import assert_fails_at, run, with_manifest
+from tests.support.sharded_checkpoint import INDEX, SINGLE, flip_a_weight, shard_name, sharded_twin
+from tests.support.tiny_publication import Published, publish
 
 SHARDS = [shard_name(number, 3) for number in (1, 2, 3)]
 
@@ -189,6 +184,6 @@ def test_step_8_swapped_shards(twin: Published) -> None:
 def test_a_manifest_needs_weights_of_one_kind(twin: Published) -> None:
     manifest = twin.publication.manifest
     without = {name: file for name, file in manifest.files.items() if name != INDEX}
-    with pytest.raises(CertificateFormatError, match=r"lacks \['model.safetensors'\]"):
+    with pytest.raises(CanonicalFormatError, match=r"lacks \['model.safetensors'\]"):
         replace(manifest, files=without)
     assert Manifest.fetch(twin.store, twin.publication.manifest_cid) == manifest

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chain_world import STAKE, STATED, World, export_abi
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
+from tests.support.chain_world import STAKE, STATED, World, export_abi
 
 
 @pytest.fixture(scope="session")

@@ -7,19 +7,20 @@ import time
 from dataclasses import replace
 
 import pytest
-from chain_world import CAP, STAKE, STATED, World
 
 from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.earnings import get_node_earnings, get_vault_revenue, sum_settlements
 from nexus_chain.chain.errors import ContractMissingError, ContractRevertedError, UnfundedWalletError, WalletError
 from nexus_chain.chain.inference_market import Refusal
 from nexus_chain.chain.model_registry import SemVer
 from nexus_chain.chain.node_registry import Announcement
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Line, Order
-from nexus_chain.market.settlement import get_node_earnings, get_vault_revenue, settled, split
+from nexus_chain.market.settlement import split
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.registry_view import Measurement, discover_nodes
 from nexus_chain.routing.route import find_route
+from tests.support.chain_world import CAP, STAKE, STATED, World
 
 
 def test_session_pays_ninety_ten_and_returns_the_rest(world: World) -> None:
@@ -37,11 +38,11 @@ def test_session_pays_ninety_ten_and_returns_the_rest(world: World) -> None:
     assert world.user.market.balance_of(first) == split(1009)[0] == 909
     assert world.user.market.balance_of(second) == 1800
     assert world.user.market.balance_of(world.address(world.user)) == 2 * CAP - 3009
-    assert world.user.market.line_of(session, first).settled
+    assert world.user.market.line_of(session, first).sum_settlements
     # What the chain recorded, read back from its events.
     assert get_node_earnings(world.user, first) == 909
     assert get_vault_revenue(world.user) == 300
-    total = settled(world.user, session=session)
+    total = sum_settlements(world.user, session=session)
     assert (total.lines, total.to_nodes, total.to_vault, total.to_users) == (2, 2709, 300, 2 * CAP - 3009)
     # Everybody fetches; nothing stays behind.
     for contracts in (*world.operators, world.user):

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chain_world import ROOT
-
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil
 from nexus_chain.chain.wallet import Wallet
+from tests.support.chain_world import ROOT
 
 
 def ape_deploy(rpc_url: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:

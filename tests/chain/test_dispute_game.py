@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from chain_world import STAKE, World
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import GameOpening, GameState, commitment_of
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.market.documents import Ask, Order, Receipt, Trace
+from tests.support.chain_world import STAKE, World
 
 PROMPT = torch.tensor([5, 6, 7], dtype=torch.int32)
 SALT = bytes(range(32))

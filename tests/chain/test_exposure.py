@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain_world import CAP, World
 
 from nexus_chain.chain import exposure
 from nexus_chain.chain.bound import ChainEvent
@@ -15,6 +14,7 @@ from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.exposure import OpenLines, unsettled_lines
 from nexus_chain.chain.inference_market import InferenceMarket
 from nexus_chain.market.documents import Line, checksum
+from tests.support.chain_world import CAP, World
 
 Queries = list[tuple[int, int]]
 

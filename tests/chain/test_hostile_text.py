@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chain_world import World
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from nexus_chain.routing.registry_view import discover_nodes
+from tests.support.chain_world import World
 
 
 def test_text_that_is_no_text_hides_no_other_node(world: World) -> None:

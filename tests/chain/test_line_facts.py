@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chain_world import CAP, World
 
 from nexus_chain.chain.batch import read_together
 from nexus_chain.chain.errors import ContractRevertedError, TransactionError
 from nexus_chain.chain.line_facts import SessionFacts, read_session
+from tests.support.chain_world import CAP, World
 
 
 def facts_of(world: World, session: bytes) -> SessionFacts:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain_world import export_abi
 
 from nexus_chain.chain.deployer import CANCUN_PROBE, PRESETS, ArtefactCreator, deploy
 from nexus_chain.chain.errors import ChainError, DeploymentError
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
+from tests.support.chain_world import export_abi
 
 OWNER = Wallet.from_hex(DEVELOPMENT_KEYS[0])
 ADDRESS = OWNER.address

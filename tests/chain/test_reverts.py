@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chain_world import ROOT, export_abi
 from eth_abi.abi import encode
 from eth_utils.abi import collapse_if_tuple
 
 from nexus_chain.chain.interfaces import CONTRACTS, custom_errors
 from nexus_chain.chain.reverts import ADVICE, decode_revert
+from tests.support.chain_world import ROOT, export_abi
 
 ERRORS = {entry["name"]: (selector, entry) for selector, entry in custom_errors().items()}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from waiting import WAIT
 from web3.types import RPCEndpoint
 
 from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.transactions import Sender
 from nexus_chain.chain.wallet import Wallet
+from tests.support.waiting import WAIT
 
 GWEI = 10**9
 TO = "0x" + "ab" * 20

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "client"))
-
-from invocation import Nexus, Printed
-
 from node.cli.app import run
+from tests.support.invocation import Nexus, Printed
 
 
 @pytest.fixture

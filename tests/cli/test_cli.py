@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_answers import answer_of, small_model, with_receipt
-from invocation import Nexus
 
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
 from node.cli.output import ether
 from node.cli.settings import operators_of
+from tests.support.engine_answers import answer_of, small_model, with_receipt
+from tests.support.invocation import Nexus
 
 COMMANDS = ["ask", "verify", "withdraw", "nodes", "models", "audit", "wallet", "session", "model"]
 

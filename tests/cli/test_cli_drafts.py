@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from invocation import Nexus
-from live_network import write_model
 
-from nexus_chain.certificates.block_store import BlockStore
-from nexus_chain.certificates.manifest import Manifest, weights_of
-from nexus_chain.client.distillation import distil
-from nexus_chain.client.draft_table import DRAFTS_FILE, DraftTable
-from nexus_chain.client.model_files import ModelFiles
+from nexus_chain.content.block_store import BlockStore
+from nexus_chain.drafting.draft_table import DraftTable
+from nexus_chain.drafting.table_making import distil
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import IntegerModel
+from nexus_chain.program.checkpoint import DRAFTS_FILE
+from nexus_chain.versions.manifest import Manifest, weights_of
+from nexus_chain.versions.model_files import ModelFiles
+from tests.support.invocation import Nexus
+from tests.support.live_network import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "nexus_chain" / "models" / "python-stdlib"

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from invocation import Nexus
+from tokenizers import ByteLevelBPETokenizer
+
+from nexus_chain.engine.reference import ReferenceExecutor
+from nexus_chain.planning.experts import expert_of
+from nexus_chain.program import IntegerModel, Sampling
+from nexus_chain.versions.model_files import ModelFiles
+from tests.support.invocation import Nexus
+from tests.support.random_checkpoints import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "program"))
-
-from random_checkpoints import checkpoint  # noqa: E402
-from tokenizers import ByteLevelBPETokenizer  # noqa: E402
-
-from nexus_chain.client.model_files import ModelFiles  # noqa: E402
-from nexus_chain.engine.reference import ReferenceExecutor  # noqa: E402
-from nexus_chain.program import IntegerModel, Sampling  # noqa: E402
-from nexus_chain.routing.experts import expert_of  # noqa: E402
 
 EXPERTS, CONTEXT = 4, 20
 TEXTS = {"calm": "no no no no " * 5, "lively": "def quick(brown, fox):\n    return jumps[over] * lazy / dog\n"}

@@ -7,7 +7,6 @@ import json
 import resource
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +15,16 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-from invocation import Nexus
 from safetensors.torch import load_file, save_file
 
+from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program import memory as memory_module
+from nexus_chain.program.smoothing import groups
+from node.cli import importing
+from tests.support.invocation import Nexus
+from tests.support.tiny_publication import train
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "certificates"))
-
-from tiny_publication import train  # noqa: E402
-
-from nexus_chain.program import IntegerModel, Recipe, import_checkpoint  # noqa: E402
-from nexus_chain.program import memory as memory_module  # noqa: E402
-from nexus_chain.program.smoothing import groups  # noqa: E402
-from node.cli import importing  # noqa: E402
 
 SHIPPED = ROOT / "nexus_chain" / "models" / "python-stdlib"
 FILE, LINEAR = "model.safetensors", "model.layers.1.self_attn.q_proj.weight"

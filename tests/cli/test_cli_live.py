@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from invocation import Nexus, Printed
-from live_network import STAKE, LiveNetwork, live_network
 
 from nexus_chain.chain.wallet import Wallet
+from tests.support.invocation import Nexus, Printed
+from tests.support.live_network import STAKE, LiveNetwork, live_network
 
 PASSWORD = "open sesame"
 

@@ -5,32 +5,29 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from invocation import Nexus, Printed
+
+from nexus_chain.certificates.measurement import measure_folder
+from nexus_chain.certificates.publication import Publication
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.deployer import ArtefactCreator, deploy
+from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.content.block_store import BlockStore
+from nexus_chain.program import Recipe, import_checkpoint
+from nexus_chain.program.smoothing import groups
+from nexus_chain.versions.manifest import Manifest
+from nexus_chain.versions.model_files import ModelFiles
+from node.cli.publishing import stated
+from tests.support.invocation import Nexus, Printed
+from tests.support.kubo_rpc_server import start
+from tests.support.sharded_checkpoint import flip_a_weight, shard_name, sharded_twin
+from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, train
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "certificates"))
-
-from kubo_rpc_server import start  # noqa: E402
-from sharded_checkpoint import flip_a_weight, shard_name, sharded_twin  # noqa: E402
-from tiny_publication import HELD_OUT, TRAINING, FloatModel, train  # noqa: E402
-
-from nexus_chain.certificates.block_store import BlockStore  # noqa: E402
-from nexus_chain.certificates.manifest import Manifest  # noqa: E402
-from nexus_chain.certificates.measurement import measure_folder  # noqa: E402
-from nexus_chain.certificates.publication import Publication  # noqa: E402
-from nexus_chain.chain.contracts import Contracts  # noqa: E402
-from nexus_chain.chain.deployer import ArtefactCreator, deploy  # noqa: E402
-from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil  # noqa: E402
-from nexus_chain.chain.wallet import Wallet  # noqa: E402
-from nexus_chain.client.model_files import ModelFiles  # noqa: E402
-from nexus_chain.program import Recipe, import_checkpoint  # noqa: E402
-from nexus_chain.program.smoothing import groups  # noqa: E402
-from node.cli.publishing import stated  # noqa: E402
 
 
 @pytest.fixture(scope="module")

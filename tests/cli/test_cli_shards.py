@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from invocation import Nexus
 
 from nexus_chain.commitments.block_index import index_path, leaves_path
 from nexus_chain.commitments.tensor_block import load_tensor_block, write_tensor_block
@@ -18,6 +17,7 @@ from nexus_chain.engine.streaming import StreamedEngine
 from nexus_chain.program import PRESETS, random_model
 from nexus_chain.program.sampling import Sampling
 from node.cli.settings import Settings
+from tests.support.invocation import Nexus
 
 MODEL = random_model(PRESETS["tiny"], seed=5)
 ROOTS = ModelCommitment.of(MODEL)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from invocation import Nexus, Printed
-from live_network import PRICE, LiveNetwork, live_network
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.proof import InferenceProof
-from nexus_chain.client.verify import verify_proof
 from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.fast import Engine
+from nexus_chain.evidence.proof import InferenceProof
+from nexus_chain.evidence.verify import verify_proof
+from nexus_chain.planning.errors import ShardCountError
+from nexus_chain.planning.shards import shard_model
 from nexus_chain.program import ModelShape
-from nexus_chain.routing.errors import ShardCountError
-from nexus_chain.routing.shards import shard_model
+from tests.support.invocation import Nexus, Printed
+from tests.support.live_network import PRICE, LiveNetwork, live_network
 
 SHAPE = ModelShape(
     layers=3, width=48, heads=4, kv_heads=4, head_dim=12, ffn=80, vocab=300, context=96, rms_eps=1e-12, encoder=True
@@ -100,7 +100,7 @@ def test_a_text_longer_than_the_context_is_refused(user: Nexus) -> None:
 
 
 def test_an_order_for_more_than_one_token_is_one_for_one(live: LiveNetwork) -> None:
-    assert live.files.asked(AskOptions(max_tokens=9)).max_tokens == 1
+    assert AskOptions(max_tokens=9).for_model(live.files.program).max_tokens == 1
 
 
 def test_an_encoder_is_cut_where_its_embedding_crosses(live: LiveNetwork) -> None:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from node.cli.app import app as nexus
-from node.daemon import app as nexus_node
+from node.daemon.command import app as nexus_node
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

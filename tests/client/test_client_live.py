@@ -7,25 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from live_network import PRICE, LiveNetwork, live_network
 
+from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.errors import UnfundedWalletError
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.client.errors import (
-    CapTooLowError,
-    NodeUnreachableError,
-    PromptTooLongError,
-    SessionStateError,
-    TlsKeyMismatchError,
-)
+from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.network import probe_nodes
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.verify import verify_proof
+from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.market.errors import OrderExpiredError, PriceError
-from nexus_chain.market.settlement import settled
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.errors import NoNodeForLayersError
-from node.proto.tls_peer import dial
+from nexus_chain.versions.errors import PromptTooLongError
+from nexus_chain.wire.errors import NodeUnreachableError, TlsKeyMismatchError
+from nexus_chain.wire.tls_peer import dial
+from tests.support.live_network import PRICE, LiveNetwork, live_network
 
 PROMPT = "def fib(n):"
 
@@ -76,7 +72,7 @@ def test_session_from_opening_to_withdrawal(live: LiveNetwork) -> None:
             assert node.run("withdraw").returncode == 0
     live.net.chain.advance(61)
     session.settle()
-    sums = settled(client.contracts, session=session.id)
+    sums = sum_settlements(client.contracts, session=session.id)
     paid = sums.to_nodes + sums.to_vault
     assert paid + sums.to_users == locked
     assert used <= paid == again.answer.promised_wei
@@ -199,7 +195,7 @@ def test_unreachable_node_and_foreign_key(live: LiveNetwork) -> None:
 def test_state_survives_on_disk(live: LiveNetwork, tmp_path: Path) -> None:
     client = live.client()
     states = {record.state for record in client.sessions()}
-    assert states <= {"open", "closed", "settled", "opening"}
+    assert states <= {"open", "closed", "sum_settlements", "opening"}
     assert (live.folder / "home" / "client.sqlite").stat().st_mode & 0o077 == 0
     for key in (live.folder / "home" / "session-keys").glob("*.key"):
         assert key.stat().st_mode & 0o077 == 0

@@ -8,17 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_pipeline import SESSION, SESSION_KEY, Network
-from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyPeer
 
 from nexus_chain.chain.errors import RpcUnreachableError
 from nexus_chain.client import session as session_module
 from nexus_chain.client.errors import NoSpareError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.proof import InferenceProof
 from nexus_chain.client.session import Asking, Session, Surroundings
+from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market.documents import address_of
+from tests.client.test_pipeline import SESSION, SESSION_KEY, Network
+from tests.support.toy_network import DOMAIN, VOCABULARY, WIDTH, ToyPeer
 
 PROMPT = (4, 4)
 

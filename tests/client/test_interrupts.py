@@ -9,7 +9,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from test_pipeline import SESSION, Network, expected_tokens
+
+from tests.client.test_pipeline import SESSION, Network, expected_tokens
 
 WATCHED = ("client/pipeline.py", "client/boundaries.py", "client/purse.py", "client/store.py", "commitments/tensor.py")
 PROMPT, TOKENS = [5, 6, 7, 8], 40

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from live_network import PRICE, STAKE, LiveNetwork, live_network
-from network import PASSWORD
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.exposure import unsettled_lines
@@ -18,12 +16,14 @@ from nexus_chain.client import line_watch
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import NoSpareError, SessionStateError
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.peer import NodeContact, ShardPeer
 from nexus_chain.client.session import Session
-from nexus_chain.client.verify import verify_proof
+from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.market.documents import Line
 from nexus_chain.routing.errors import NoNodeForLayersError, StakeTooSmallError
-from node.proto.tls_peer import dial
+from nexus_chain.wire.peer import NodeContact, ShardPeer
+from nexus_chain.wire.tls_peer import dial
+from tests.support.live_network import PRICE, STAKE, LiveNetwork, live_network
+from tests.support.network import PASSWORD
 
 PROMPT = "def fib(n):"
 CHUNK = 32

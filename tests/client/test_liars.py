@@ -12,14 +12,14 @@ from itertools import combinations, product
 from pathlib import Path
 
 import pytest
-from test_pipeline import SESSION, SESSION_KEY, Network
-from toy_network import DOMAIN, ToyNode, ToyReferee, expected_tokens
 
 from nexus_chain.client.chunks import chunk_positions
 from nexus_chain.client.errors import AnswerWrongError, DisagreementError
 from nexus_chain.client.pipeline import Pipeline
-from nexus_chain.client.proof import InferenceProof, generate_proof
+from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.market.documents import address_of
+from tests.client.test_pipeline import SESSION, SESSION_KEY, Network
+from tests.support.toy_network import DOMAIN, ToyNode, ToyReferee, expected_tokens
 
 SEGMENTS, PRICE = 3, 10
 PROMPT = [9, 8, 7, 6, 5]

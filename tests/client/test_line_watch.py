@@ -14,7 +14,7 @@ from nexus_chain.chain.node_registry import NodeRecord
 from nexus_chain.client import line_watch
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.line_watch import LineWatch
-from nexus_chain.client.peer import NodeContact
+from nexus_chain.wire.peer import NodeContact
 
 NODE = "0x" + "11" * 20
 CONTACT = NodeContact(NODE, "host:1", bytes(32), NODE, 0, 1, 5)

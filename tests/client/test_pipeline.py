@@ -13,17 +13,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, ToyReferee, expected_tokens
 
 from nexus_chain.client import pipeline as pipeline_module
-from nexus_chain.client.errors import CapTooLowError, NodeUnreachableError, NoSpareError
-from nexus_chain.client.peer import NodeContact
+from nexus_chain.client.errors import CapTooLowError, NoSpareError
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.referee import Referee
 from nexus_chain.client.store import ClientStore, LineRecord, SessionRecord
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import DISCARDS_PER_POSITION, Ask, Order, address_of, sign
+from nexus_chain.wire.errors import NodeUnreachableError
+from nexus_chain.wire.peer import NodeContact
+from tests.support.toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, ToyReferee, expected_tokens
 
 SESSION = bytes([7]) * 32
 SESSION_KEY = bytes([3]) * 32

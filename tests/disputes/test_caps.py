@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from game_stage import Stage
-from lies import lie
 
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.caps import LONGEST_LEAF, MOST_CALLDATA, MOST_GAS, check_caps
@@ -19,6 +17,8 @@ from nexus_chain.disputes.trace_layout import TraceLayout
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
 from nexus_chain.program import PRESETS, ModelShape, Program, Sampling, blocks, decoder_program, random_model
 from nexus_chain.program.descriptors import LONGEST_CONTEXT
+from tests.support.game_stage import Stage
+from tests.support.lies import lie
 
 TINY = PRESETS["tiny"]
 

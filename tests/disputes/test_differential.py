@@ -20,9 +20,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from fast_ops import NativeOps, TorchOps, batch_of
-from random_worlds import RandomWorld
-from referee import Referee, size_of
 
 from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes import defender
@@ -32,6 +29,9 @@ from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import Op
+from tests.support.fast_ops import NativeOps, TorchOps, batch_of
+from tests.support.random_worlds import RandomWorld
+from tests.support.referee import Referee, size_of
 
 CASES = int(os.environ.get("NEXUS_FUZZ_CASES", "48"))
 SEED = int(os.environ.get("NEXUS_FUZZ_SEED", "0"))

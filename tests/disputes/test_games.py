@@ -9,11 +9,6 @@ import os
 import random
 
 import pytest
-from game_stage import BOND, BOUNTY, CHALLENGER, FRIEND, LONGEST_GAME, STAKE, Stage
-from lies import lie
-from players import Board, Challenger, Node, RandomChallenger, SilentNode, play
-from referee import honest_trace, size_of
-from test_step_verifier import SAMPLED, other_value
 
 from nexus_chain.chain.dispute_game import GameState
 from nexus_chain.commitments.tensor import DTYPE_BYTES
@@ -22,6 +17,11 @@ from nexus_chain.disputes.challenger import pick_element
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, random_model
+from tests.disputes.test_step_verifier import SAMPLED, other_value
+from tests.support.game_stage import BOND, BOUNTY, CHALLENGER, FRIEND, LONGEST_GAME, STAKE, Stage
+from tests.support.lies import lie
+from tests.support.players import Board, Challenger, Node, RandomChallenger, SilentNode, play
+from tests.support.referee import honest_trace, size_of
 
 GAMES = int(os.environ.get("NEXUS_GAMES", "25"))
 CALLS = 10  # seconds by which a turn may be overrun before somebody calls `timeout`

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from hostile_programs import hostile_program
-from program_trials import Court
 
 from nexus_chain.errors import NexusError
 from nexus_chain.program import Program
 from nexus_chain.program.reproduction import require_reproducible
+from tests.support.hostile_programs import hostile_program
+from tests.support.program_trials import Court
 
 PROGRAMS = 120
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from strategies import Outcome, Search, coalitions
-from strategy_stage import ETHER, FINDER, GAS, GWEI, Setting
+
+from tests.support.strategies import Outcome, Search, coalitions
+from tests.support.strategy_stage import ETHER, FINDER, GAS, GWEI, Setting
 
 LINE = ETHER
 SETTING = Setting("mainnet", 30 * GWEI, LINE)

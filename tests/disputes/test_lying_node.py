@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from nexus_chain.disputes import trace
 from nexus_chain.program import POSITIONS, PRESETS, random_model
 from nexus_chain.program.sampling import Sampling
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from lying_node import Lie, LyingEngine
+from scripts.runs.lying_node import Lie, LyingEngine
 
 MODEL = random_model(PRESETS["tiny"], seed=9)
 LAYERS = (0, 2)

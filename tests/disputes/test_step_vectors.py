@@ -6,7 +6,7 @@ import importlib.util
 import json
 from types import ModuleType
 
-from evm import ROOT, Machine
+from tests.support.evm import ROOT, Machine
 
 FILE = ROOT / "tests" / "vectors" / "steps.jsonl"
 

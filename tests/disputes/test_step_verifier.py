@@ -6,8 +6,6 @@ import random
 
 import pytest
 import torch
-from lies import lie
-from referee import Referee, honest_trace, size_of
 
 from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
 from nexus_chain.disputes import challenger, defender
@@ -17,6 +15,8 @@ from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 from nexus_chain.program.random_model import program_of
+from tests.support.lies import lie
+from tests.support.referee import Referee, honest_trace, size_of
 
 SAMPLED = Sampling.at_temperature(0.8, b"\5" * 32)
 GREEDY = Sampling()

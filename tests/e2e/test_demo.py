@@ -19,7 +19,7 @@ def demo() -> tuple[str, dict[str, Any]]:
     facts = ROOT / "build" / "demo.json"
     facts.unlink(missing_ok=True)
     done = subprocess.run(
-        [sys.executable, "scripts/demo.py"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-m", "scripts.runs.demo"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, json.loads(facts.read_text())

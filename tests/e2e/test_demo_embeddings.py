@@ -18,7 +18,7 @@ def test_real_sentences_are_embedded_by_nodes_bit_for_bit() -> None:
     facts = ROOT / "build" / "demo-embeddings.json"
     facts.unlink(missing_ok=True)
     done = subprocess.run(
-        [sys.executable, "scripts/demo_embeddings.py"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "scripts.runs.demo_embeddings"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(facts.read_text())

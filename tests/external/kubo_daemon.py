@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.certificates.block_store import BlockStore, fetch_file
-from nexus_chain.certificates.cid import Cid
-from nexus_chain.certificates.errors import BlockMissingError
-from nexus_chain.certificates.kubo import KuboDaemon, Pinner, PinQueue
+from nexus_chain.content.block_store import BlockStore, fetch_file
+from nexus_chain.content.cid import Cid
+from nexus_chain.content.errors import BlockMissingError
+from nexus_chain.content.kubo import KuboDaemon, Pinner, PinQueue
 
 VECTORS = [json.loads(line) for line in (Path(__file__).parents[1] / "vectors" / "cid.jsonl").read_text().splitlines()]
 DEFAULT_CHUNKS = [vector for vector in VECTORS if vector["chunk_bytes"] == 262144 and "pattern" in vector]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_hugging_face import edit_config
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from nexus_chain.engine.embedding import embeddings
@@ -18,6 +17,7 @@ from nexus_chain.engine.fast import Engine
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint, prove_no_overflow
 from nexus_chain.program.errors import CheckpointLayoutError, RecipeError, TensorMismatchError
 from nexus_chain.program.recipe import RECIPE_FILE
+from tests.program.test_hugging_face import edit_config
 
 SIZES: dict[str, Any] = {
     "vocab_size": 90, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_checkpoints import SIZES, TOKENS, assert_close, checkpoint, float_logits
-from test_hugging_face import edit_config
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -16,6 +14,8 @@ from nexus_chain.engine.fast import Engine
 from nexus_chain.program import IntegerModel, import_checkpoint, prove_no_overflow
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.rotary import scaled_rotation
+from tests.program.test_hugging_face import edit_config
+from tests.support.random_checkpoints import SIZES, TOKENS, assert_close, checkpoint, float_logits
 
 SCALED: dict[str, dict[str, Any]] = {
     "linear": {"rope_type": "linear", "factor": 4.0},

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_checkpoints import TOKENS, assert_close, checkpoint, float_logits
 from safetensors.torch import load_file, save_file
 
 from nexus_chain.engine.reference import ReferenceExecutor
@@ -22,6 +21,7 @@ from nexus_chain.program.errors import (
     ProgramError,
     TensorMismatchError,
 )
+from tests.support.random_checkpoints import TOKENS, assert_close, checkpoint, float_logits
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "grouped": {},

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from random_checkpoints import TOKENS, assert_close, checkpoint, float_logits
 from safetensors.torch import load_file
-from test_hugging_face import FILE, edit_config, edit_tensors
 from transformers import PreTrainedModel
 
 from nexus_chain.engine.fast import Engine
@@ -18,6 +16,8 @@ from nexus_chain.program import IntegerModel, Sampling, import_checkpoint, prove
 from nexus_chain.program.blocks import down_chunks
 from nexus_chain.program.errors import CheckpointLayoutError, NonFiniteWeightError, RecipeError, TensorMismatchError
 from nexus_chain.program.recipe import Recipe
+from tests.program.test_hugging_face import FILE, edit_config, edit_tensors
+from tests.support.random_checkpoints import TOKENS, assert_close, checkpoint, float_logits
 
 EXPERT = "model.layers.1.block_sparse_moe.experts.2.w3.weight"
 STACK = "model.layers.1.mlp.experts.gate_up_proj"

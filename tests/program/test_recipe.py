@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_checkpoints import checkpoint, float_logits
-from test_families import integer_logits
 
 from nexus_chain.program import ActivationBits, ModelShape, Recipe, import_checkpoint
 from nexus_chain.program import memory as memory_module
@@ -17,6 +15,8 @@ from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.errors import NotEnoughMemoryError, RecipeError
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.program.smoothing import Smoothing, groups
+from tests.program.test_families import integer_logits
+from tests.support.random_checkpoints import checkpoint, float_logits
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {"attention_bias": True, "mlp_bias": True}),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_checkpoints import FAMILIES, checkpoint
 
 import nexus_chain
 from nexus_chain.program import (
@@ -26,6 +25,7 @@ from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import ProgramFormatError, UnreproducibleProgramError
 from nexus_chain.program.reproduction import read_program, require_reproducible
+from tests.support.random_checkpoints import FAMILIES, checkpoint
 
 TINY = program_of("tiny", PRESETS["tiny"])
 

@@ -10,10 +10,9 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 
 import nexus_chain
-from nexus_chain.certificates.held_out import HeldOutSample
-from nexus_chain.certificates.publication import SAMPLE_FILE
 from nexus_chain.quality import CalibrationError
 from nexus_chain.quality.calibration import TOKENS, WINDOW, calibration_windows
+from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample
 
 SHIPPED = Path(nexus_chain.__file__).parent / "models" / "python-stdlib"
 CONFIG = {"vocab_size": 300, "max_position_embeddings": 64, "bos_token_id": 0}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_checkpoints import SIZES, checkpoint
 
 from nexus_chain.program import PRESETS, ActivationBits, Recipe, import_checkpoint, random_model
 from nexus_chain.program.smoothing import groups
@@ -16,6 +15,7 @@ from nexus_chain.quality import Comparison, FloatModel, FloatModelError, Quality
 from nexus_chain.quality.balance import balance, smoothing
 from nexus_chain.quality.calibration import TOKENS
 from nexus_chain.quality.rounding import RoundingError, relative_error, rounding_order
+from tests.support.random_checkpoints import SIZES, checkpoint
 
 WINDOWS = [torch.randint(0, SIZES["vocab_size"], (33,), generator=torch.Generator().manual_seed(2))]
 WIDENED = ("attention_input", "attention_output", "mlp_input")

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from outliers import plant
-from random_checkpoints import SIZES, checkpoint
 from safetensors.torch import load_file
-from small_mixtral import train
 from torch import Tensor
 from torch.nn.functional import silu
 
@@ -22,6 +19,9 @@ from nexus_chain.quality import GATE, FloatModel, choose_recipe
 from nexus_chain.quality import balance as balance_module
 from nexus_chain.quality.balance import LEAST_ROWS, balance, smoothing
 from nexus_chain.quality.float_model import down_projection
+from tests.support.outliers import plant
+from tests.support.random_checkpoints import SIZES, checkpoint
+from tests.support.small_mixtral import train
 
 Trained = tuple[Path, list[Tensor], ModelShape]
 WINDOWS = list(torch.randint(0, SIZES["vocab_size"], (8, 65), generator=torch.Generator().manual_seed(2)))

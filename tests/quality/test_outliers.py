@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from outliers import PLANTS, plant
 from torch import Tensor
 
 import nexus_chain
@@ -16,6 +15,7 @@ from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality import GATE, choose_recipe
 from nexus_chain.quality.calibration import calibration_windows
+from tests.support.outliers import PLANTS, plant
 
 SHIPPED = Path(nexus_chain.__file__).parent / "models" / "python-stdlib"
 WINDOWS = 2  # of 512 predictions

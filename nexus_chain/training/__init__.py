@@ -1,0 +1,1 @@
+"""What a training run says of itself, and whether it is complete."""

@@ -1,0 +1,211 @@
+"""``nexus-node``: register a node, serve a shard, get paid, leave.
+
+    nexus-node --data DIR register --stake WEI
+    nexus-node --data DIR start
+    nexus-node --data DIR status | withdraw | post-root | unbond
+    nexus-node --data DIR watch --policy sample=0.05
+
+Settings come from flags, NEXUS_NODE_* variables, a TOML file (``--config``, else DIR/node.toml)
+and defaults, in this order.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from nexus_chain.chain.deployment import nexus_home
+from nexus_chain.commitments.receipt_log import ReceiptLog
+from nexus_chain.errors import NexusError, OperatingSystemError
+from node.daemon import configuration as settings
+from node.daemon.chain_settings import connect, terms_of
+from node.daemon.configuration import NodeConfiguration
+from node.daemon.data_folder import events_path, receipts_path
+from node.daemon.identity import NodeKeys
+from node.daemon.ledger.ledger import Ledger
+from node.daemon.ledger.write_ahead_log import WriteAheadLog
+from node.daemon.status import describe, status_of
+from node.daemon.upkeep.chain_view import ChainView
+from node.daemon.upkeep.receipt_root import post_root
+from node.daemon.upkeep.registration import register as register_node
+from node.daemon.upkeep.registration import unbond as unbond_node
+from node.daemon.upkeep.settle import Settler
+from node.watch.command import watch
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread of the node that looks at the chain may hold up one with rows in hand."""
+
+Text = Annotated[str | None, typer.Option()]
+Number = Annotated[int | None, typer.Option()]
+Seconds = Annotated[float | None, typer.Option()]
+File = Annotated[Path | None, typer.Option()]
+
+
+app.command()(watch)
+
+
+@app.callback()
+def read_settings(
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(help="Data folder.", envvar="NEXUS_NODE_DATA")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+    rpc_url: Annotated[str | None, typer.Option(help="JSON-RPC address of the chain.")] = None,
+    chain_id: Annotated[int | None, typer.Option(help="The chain it has to be.")] = None,
+    deployment: Annotated[Path | None, typer.Option(help="Addresses file.")] = None,
+    keystore: Annotated[Path | None, typer.Option(help="The wallet; DATA/wallet.json by default.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="Its password; asked for by default.")] = None,
+    block: Annotated[Path | None, typer.Option(help="The shard's TensorBlock.")] = None,
+    model_version: Annotated[str | None, typer.Option(help="Id of the model version.")] = None,
+    price: Annotated[int | None, typer.Option(help="Wei per token.")] = None,
+    audit_price: Annotated[int | None, typer.Option(help="Wei per token of an audit; 0: none are sold.")] = None,
+    listen: Annotated[str | None, typer.Option(help="host:port to listen on.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="host:port told to clients; --listen by default.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Engine threads; 0: one per core.")] = None,
+    backend: Annotated[str | None, typer.Option(help="What computes: auto, native, torch or cuda.")] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="Most of the shard in memory, such as 2GiB.")] = None,
+    resident: Annotated[Path | None, typer.Option(help="File with names of weights that stay in memory.")] = None,
+    verification: Annotated[str | None, typer.Option(help="Of the shard: eager, cached or lazy.")] = None,
+    trace_limit: Annotated[str | None, typer.Option(help="Most of the disk for disputed traces, as 16GiB.")] = None,
+    orders: Annotated[int | None, typer.Option(help="Orders in memory at once.")] = None,
+    settle_interval: Annotated[float | None, typer.Option(help="Seconds between looks at the chain.")] = None,
+    withdraw_above: Annotated[int | None, typer.Option(help="Wei worth a withdrawal by itself.")] = None,
+    close_idle_after: Annotated[int | None, typer.Option(help="Seconds after which an idle line is closed.")] = None,
+    post_root_every: Annotated[int | None, typer.Option(help="Seconds between receipt roots.")] = None,
+    drain: Annotated[float | None, typer.Option(help="Seconds that open chunks get at shutdown.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens.")] = False,
+) -> None:
+    """Serve a shard of a registered model, and be paid for it."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    folder = data or nexus_home() / "node"
+    given = {name: value for name, value in context.params.items() if name not in ("data", "config", "verbose")}
+    context.obj = settings.load(folder, given, config)
+
+
+@app.command()
+def register(
+    context: typer.Context,
+    stake: Annotated[int | None, typer.Option(help="Wei; the registry's minimum by default.")] = None,
+) -> None:
+    """Register this node and stake; again: bring endpoint, TLS key and stake up to date."""
+    configuration: NodeConfiguration = context.obj
+    keys = NodeKeys.open(configuration)
+    _say(register_node(connect(configuration, keys.wallet), keys, configuration, stake))
+    configuration.save()
+
+
+@app.command()
+def start(context: typer.Context) -> None:
+    """Serve until SIGTERM or Ctrl-C; open chunks are finished first."""
+    # Torch takes seconds to import, and only serving needs it.
+    from node.daemon.running_node import RunningNode
+
+    configuration: NodeConfiguration = context.obj
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with RunningNode.serving(configuration, NodeKeys.open(configuration)) as node:
+        gc.freeze()  # what was built by now stays: collections in the middle of an answer need not look at it
+        model = node.model
+        host, _ = configuration.listen_address
+        typer.echo(
+            f"{node.address} serves layers {model.layer_start}-{model.layer_end} of {model.layers} "
+            f"on {host}:{node.port} for {model.wei_per_token} wei a token"
+        )
+        sys.stdout.flush()
+        ended.wait()
+        typer.echo("shutting down")
+        sys.stdout.flush()
+    typer.echo("stopped")
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """What the chain and the data folder say about this node."""
+    configuration: NodeConfiguration = context.obj
+    found = status_of(connect(configuration), configuration)
+    typer.echo(json.dumps(found, indent=2) if as_json else describe(found))
+
+
+@app.command()
+def withdraw(
+    context: typer.Context,
+    close: Annotated[bool, typer.Option("--close", help="Also close every line that earned something.")] = False,
+) -> None:
+    """Post vouchers, settle ended lines, fetch the balance; harmless while the daemon runs."""
+    with _settler(context.obj) as settler:
+        done = settler.close_all() if close else settler.post_all()
+        _say([*done, *settler.round()] or ["nothing to settle, nothing to withdraw"])
+
+
+@app.command("post-root")
+def post_receipt_root(context: typer.Context) -> None:
+    """Commit the receipt log's root on the chain."""
+    configuration: NodeConfiguration = context.obj
+    keys = NodeKeys.open(configuration)
+    contracts = connect(configuration, keys.wallet)
+    with ReceiptLog(receipts_path(configuration.data)) as receipts:
+        _say([post_root(contracts, keys.wallet.address, receipts) or "no new receipts since the last root"])
+
+
+@app.command()
+def unbond(context: typer.Context) -> None:
+    """Ask for the stake back; once the delay is over, fetch it."""
+    configuration: NodeConfiguration = context.obj
+    keys = NodeKeys.open(configuration)
+    _say([unbond_node(connect(configuration, keys.wallet), keys.wallet.address)])
+
+
+@contextmanager
+def _settler(configuration: NodeConfiguration) -> Iterator[Settler]:
+    """A settler for one round by command; it reads the log of a daemon that may be running."""
+    keys = NodeKeys.open(configuration)
+    contracts = connect(configuration, keys.wallet)
+    address = keys.wallet.address
+    log = WriteAheadLog(events_path(configuration.data))
+    ledger = Ledger(log, terms_of(contracts, configuration), reader=True)
+    try:
+        yield Settler(contracts, address, ledger, ChainView(contracts, address))
+    finally:
+        ledger.close()
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors we know are one line, not a traceback."""
+    try:
+        app(args=arguments)
+    except NexusError as error:
+        _fail(error)
+    except OSError as error:
+        _fail(OperatingSystemError.of(error))
+
+
+def _fail(error: NexusError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""A node's keys: the wallet that is paid, the receipt key derived from it, the TLS key.
+
+The registry fixes a node's receipt key for ever, so it must not be lost with a disk: it is
+derived from the wallet, and whoever has the wallet's keystore and password has it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nexus_chain.chain.wallet import Wallet, read_password
+from nexus_chain.keccak import keccak256
+from node.daemon.configuration import NodeConfiguration
+from node.daemon.tls import TlsIdentity
+
+_RECEIPT_KEY_TAG = keccak256(b"nexus.receipt-key.v1")
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """Everything a node signs and encrypts with."""
+
+    wallet: Wallet
+    receipt_key: Wallet
+    tls: TlsIdentity
+
+    @classmethod
+    def open(cls, configuration: NodeConfiguration) -> NodeKeys:
+        """Open the keystore (password from file or prompt) and the TLS key, which is made where missing."""
+        path = configuration.wallet_path
+        Wallet.address_in(path)  # no question for a password when there is no keystore
+        password = read_password(configuration.password_file, prompt=f"Password of {path}: ")
+        wallet = Wallet.load(path, password)
+        configuration.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(wallet, receipt_key_of(wallet), TlsIdentity.open(configuration.data))
+
+
+def receipt_key_of(wallet: Wallet) -> Wallet:
+    """The receipt key that belongs to a wallet: the hash of a signature that is asked for nowhere else."""
+    return Wallet(keccak256(_RECEIPT_KEY_TAG + wallet.sign_digest(_RECEIPT_KEY_TAG)))

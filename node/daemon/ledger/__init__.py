@@ -1,0 +1,1 @@
+"""What a node must not forget: its pure state, and the write-ahead log behind it."""

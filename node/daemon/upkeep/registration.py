@@ -1,0 +1,92 @@
+"""A node and the registry: registering, announcing, checking, leaving. Sends transactions, serves nothing."""
+
+from __future__ import annotations
+
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.node_registry import NodeRecord
+from node.daemon.configuration import NodeConfiguration
+from node.daemon.errors import RegistrationError
+from node.daemon.identity import NodeKeys
+from node.daemon.served_model import ServedModel
+
+
+def record_of(contracts: Contracts, address: str) -> NodeRecord | None:
+    """The registry's record of a node, or None when it never registered."""
+    try:
+        return contracts.nodes.node(address)
+    except ContractRevertedError as error:
+        if error.error_name == "NodeRegistry_Unknown":
+            return None
+        raise
+
+
+def register(contracts: Contracts, keys: NodeKeys, configuration: NodeConfiguration, stake: int | None) -> list[str]:
+    """Register, or bring the registry up to date: endpoint, TLS key, stake (wei, None: the minimum). In words."""
+    endpoint, key_hash = configuration.announced_endpoint, keys.tls.key_hash
+    found = record_of(contracts, keys.wallet.address)
+    if found is None:
+        stake = contracts.nodes.minimum_stake() if stake is None else stake
+        contracts.nodes.register(endpoint, key_hash, keys.receipt_key.address, stake=stake)
+        return [f"registered {keys.wallet.address} at {endpoint} with a stake of {stake} wei"]
+    _require_ours(found, keys)
+    done = []
+    if (found.endpoint, found.tls_key_hash) != (endpoint, key_hash):
+        contracts.nodes.update_endpoint(endpoint, key_hash)
+        done.append(f"changed the endpoint to {endpoint}")
+    if stake is not None and stake > found.stake:
+        contracts.nodes.add_stake(stake - found.stake)
+        done.append(f"raised the stake to {stake} wei")
+    return done or ["already registered; nothing to change"]
+
+
+def require_registered(contracts: Contracts, keys: NodeKeys) -> None:
+    """Raise RegistrationError unless the registry has this node, active, with the keys it is about to use."""
+    found = record_of(contracts, keys.wallet.address)
+    if found is None:
+        raise RegistrationError(
+            f"{keys.wallet.address} is not a registered node", advice="Run `nexus-node register` first."
+        )
+    _require_ours(found, keys)
+    if found.tls_key_hash != keys.tls.key_hash:
+        raise RegistrationError(
+            "the registry holds another TLS key than this data folder, so no client would connect",
+            advice="Run `nexus-node register` again, or restore tls.key and tls.crt.",
+        )
+
+
+def _require_ours(found: NodeRecord, keys: NodeKeys) -> None:
+    if not found.active:
+        raise RegistrationError(
+            f"{keys.wallet.address} was convicted" if found.convicted else f"{keys.wallet.address} is unbonding",
+            advice="Register with a new wallet: this address cannot serve again.",
+        )
+    if found.receipt_key != keys.receipt_key.address:
+        raise RegistrationError(
+            f"the registry holds receipt key {found.receipt_key}, this wallet signs with {keys.receipt_key.address}",
+            advice="Use the wallet that registered this node with this program.",
+        )
+
+
+def announce(contracts: Contracts, address: str, model: ServedModel) -> str | None:
+    """Announce range and price unless the registry has them already; what was done, in words."""
+    offer = contracts.nodes.announcement_of(address, model.version)
+    wanted = (model.layer_start, model.layer_end, model.wei_per_token)
+    if offer is not None and (offer.layer_start, offer.layer_end, offer.wei_per_token) == wanted:
+        return None
+    contracts.nodes.announce(model.version, *wanted)
+    return f"announced layers {model.layer_start}-{model.layer_end} for {model.wei_per_token} wei a token"
+
+
+def unbond(contracts: Contracts, address: str) -> str:
+    """Ask for the stake back; once the delay is over, fetch it. What was done, in words."""
+    found = record_of(contracts, address)
+    if found is None:
+        raise RegistrationError(f"{address} is not a registered node", advice="There is no stake to fetch.")
+    if found.unbondable_after == 0:
+        contracts.nodes.request_unbond()
+        delay = contracts.nodes.unbonding_delay()
+        return f"unbonding: no new session can name this node; run `nexus-node unbond` again in {delay} s"
+    contracts.nodes.complete_unbond()
+    contracts.nodes.withdraw()
+    return f"the stake of {found.stake} wei is back in the wallet"

@@ -1,0 +1,366 @@
+"""``nexus-node`` as real processes on a real chain, driven over real TLS."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from nexus_chain.chain.earnings import sum_settlements
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.commitments.tensor import commit
+from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, require_signer
+from nexus_chain.wire import shard_pb2 as wire
+from nexus_chain.wire.digests import rows_request_digest
+from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError
+from nexus_chain.wire.tls_peer import TlsPeer, dial
+from tests.support.network import PRICE, Network, NodeProcess, network
+from tests.support.waiting import wait_until
+from tests.support.workplace import PROMPT, PROMPT_TREE, make_order, whole_answer
+
+CAP = 1000 * PRICE
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with network(tmp_path_factory.mktemp("network")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pair(net: Network) -> Iterator[list[NodeProcess]]:
+    """Two registered daemons that serve the whole model."""
+    # The last one is lent less memory than its shard has bytes, and runs it from disk.
+    streaming = ("--memory-limit", "100kB", "--verification", "lazy")
+    nodes = [
+        NodeProcess(net, net.folder / "first", 0, 1),
+        NodeProcess(net, net.folder / "last", 1, 3, extra=streaming),
+    ]
+    for node in nodes:
+        done = node.run("register", "--stake", str(10**17))
+        assert done.returncode == 0, done.stderr
+        node.start()
+    yield nodes
+    for node in nodes:
+        if node.process is not None:
+            node.stop()
+
+
+class Client:
+    """Drives one order over TLS."""
+
+    def __init__(self, net: Network, nodes: list[NodeProcess], max_tokens: int = 40) -> None:
+        self.net, self.nodes, self.domain = net, nodes, net.deployment.domain
+        self.session, self.key = net.open_session(nodes, CAP)
+        asks = tuple(Ask(node.start_layer, node.end_layer, PRICE) for node in nodes)
+        self.order: Order = make_order(
+            self.key, max_tokens=max_tokens, session=self.session, model_version=net.version, asks=asks, max_price=CAP,
+            deadline=net.user.market.now() + 600,
+        )  # fmt: skip
+        self.digest = self.order.digest(self.domain)
+        self.tokens: list[int] = []
+        self.paid = 0
+        self.closed = 0
+        self.peers: list[TlsPeer] = []
+        self.next_voucher: tuple[Voucher, bytes] | None = None
+
+    @property
+    def sequence(self) -> list[int]:
+        return PROMPT + self.tokens
+
+    def voucher(self, positions: int) -> tuple[Voucher, bytes]:
+        self.paid = max(self.paid, positions)
+        lines = tuple(Line(node.address, self.paid * PRICE) for node in self.nodes)
+        document = Voucher(self.session, lines)
+        return document, self.key.sign(document, self.domain)
+
+    def connect(self) -> list[int]:
+        """Dial and open everywhere; the lengths that the nodes hold."""
+        self.peers = [dial(node.contact) for node in self.nodes]
+        signed = (self.order, self.key.sign(self.order, self.domain))
+        voucher = self.voucher(len(PROMPT))
+        return [
+            peer.open_order(
+                signed, segment, len(PROMPT), PROMPT, voucher, self.key.sign_digest, prompt_tree=PROMPT_TREE
+            )
+            for segment, peer in enumerate(self.peers)
+        ]
+
+    def pay(self, positions: int) -> None:
+        """Prepay so many positions with the next rows."""
+        self.next_voucher = self.voucher(self.paid + positions)
+
+    def feed(self, start: int, tokens: list[int]) -> list[int]:
+        rows = torch.tensor(tokens, dtype=torch.int32)
+        for peer in self.peers:
+            rows = peer.begin_forward(self.digest, start, rows, voucher=self.next_voucher)()
+        self.next_voucher = None
+        return rows.tolist()
+
+    def decode(self, positions: int) -> None:
+        for _ in range(positions):
+            self.tokens += self.feed(len(self.sequence) - 1, self.sequence[-1:])
+
+    def close(self, to: int) -> list[Receipt]:
+        handed: list[object] = []
+        if to > len(PROMPT):
+            root = commit(torch.tensor(self.sequence[:to], dtype=torch.int32), self.order.salt)
+            feed = TokenFeed(self.digest, to, root)
+            handed = [(feed, self.key.sign(feed, self.domain))]
+        receipts = []
+        for peer in self.peers:
+            signed = peer.begin_close_chunk(self.digest, self.closed, to, handed)()  # type: ignore[arg-type]
+            require_signer(signed[0], signed[1], self.domain, peer.contact.receipt_key)
+            receipts.append(signed[0])
+            handed = [signed]
+        self.closed = to
+        return receipts
+
+    def begin(self) -> None:
+        self.connect()
+        self.tokens += self.feed(0, PROMPT)
+        self.close(len(PROMPT))
+
+    def hang_up(self) -> None:
+        for peer in self.peers:
+            peer.close()
+
+
+@pytest.fixture
+def client(net: Network, pair: list[NodeProcess]) -> Iterator[Client]:
+    for node in pair:
+        if node.process is None:
+            node.start()
+    made = Client(net, pair)
+    yield made
+    made.hang_up()
+
+
+def test_answer_from_two_processes_is_the_whole_models_answer(client: Client) -> None:
+    client.begin()
+    client.pay(32)
+    client.decode(32)
+    receipts = client.close(len(PROMPT) + 32)
+    assert client.tokens == whole_answer(PROMPT, 33)
+    assert receipts[1].in_root == receipts[0].out_root
+    assert client.peers[0].describe().context == 64
+
+
+def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
+    client: Client, pair: list[NodeProcess]
+) -> None:
+    client.begin()
+    client.pay(20)
+    client.decode(7)
+    client.hang_up()
+    for node in pair:
+        node.kill()
+        assert node.code == -9
+        status = json.loads(node.run("status", "--json").stdout)
+        assert status["unposted_wei"] >= 25 * PRICE
+        assert (status["running"], status["registered"]) == (False, True)
+        assert (status["open_games"], status["answers_wei"], "warning" in status) == (0, 0, False)
+        node.start()
+    assert client.connect() == [12, 12]
+    again = client.feed(10, client.sequence[10:12])
+    assert again == client.tokens[6:8]
+    client.decode(13)
+    client.close(len(PROMPT) + 20)
+    assert client.tokens == whole_answer(PROMPT, 21)
+    reply = client.peers[1].receipts(client.digest)
+    assert [Receipt.from_json(one.json).to_position for one in reply.receipts] == [5, 25]
+    assert reply.log_size > max(reply.log_index)
+
+
+def test_kept_rows_are_given_to_the_session_key(client: Client, pair: list[NodeProcess]) -> None:
+    client.begin()
+    at = int(time.time())
+    digest = rows_request_digest(client.digest, bytes.fromhex(pair[0].address[2:]), at)
+    request = wire.BoundaryRowsRequest(order_digest=client.digest, time=at, signature=client.key.sign_digest(digest))
+    kept = torch.tensor(PROMPT, dtype=torch.int32).numpy().tobytes()
+    assert client.peers[0].boundary_rows(request).rows == kept
+    request.from_position = 2
+    assert client.peers[0].boundary_rows(request).rows == kept[8:]
+
+
+def test_refusals_carry_their_name_and_advice(client: Client) -> None:
+    client.begin()
+    with pytest.raises(NodeRefusedError, match="prepays the next chunk") as refusal:
+        client.decode(1)
+    assert refusal.value.error_name == "NotPrepaidError"
+    with pytest.raises(NodeRefusedError) as refusal:
+        client.peers[0].begin_close_chunk(bytes(32), 0, 5, [])()
+    assert refusal.value.error_name == "UnknownOrderError"
+
+
+def test_messages_that_make_no_sense_are_refused(client: Client) -> None:
+    client.connect()
+    with pytest.raises(NodeRefusedError) as refusal:
+        client.peers[1].begin_forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
+    assert refusal.value.error_name == "MalformedRequestError"
+
+
+def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Client) -> None:
+    client.connect()
+    order, voucher = (client.order, client.key.sign(client.order, client.domain)), client.voucher(len(PROMPT))
+    other = dial(client.nodes[0].contact)
+    calls = (
+        lambda: other.begin_forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))(),
+        lambda: other.begin_close_chunk(client.digest, 0, 5, [])(),
+    )
+    for signer in (None, Wallet.ephemeral()):
+        if signer is not None:
+            other.open_order(order, 0, len(PROMPT), PROMPT, voucher, signer.sign_digest, prompt_tree=PROMPT_TREE)
+        for call in calls:
+            with pytest.raises(NodeRefusedError) as refusal:
+                call()
+            assert refusal.value.error_name == "NotAuthorisedError"
+    other.close()
+    client.tokens += client.feed(0, PROMPT)
+    client.close(len(PROMPT))
+
+
+def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:
+    client.begin()
+    stranger = Wallet.ephemeral()
+    document, _ = client.voucher(10)
+    rows, forged = torch.tensor([7], dtype=torch.int32), (document, stranger.sign(document, client.domain))
+    with pytest.raises(NodeRefusedError) as refusal:
+        client.peers[0].begin_forward(client.digest, len(PROMPT), rows, voucher=forged)()
+    assert refusal.value.error_name == "WrongSignerError"
+
+
+def test_sigterm_ends_the_chunk_posts_the_vouchers_and_the_root(
+    net: Network, client: Client, pair: list[NodeProcess]
+) -> None:
+    client.begin()
+    said = pair[0].stop()
+    assert pair[0].code == 0
+    assert "stopped" in said
+    line = net.user.market.line_of(client.session, pair[0].address)
+    assert line.cumulative == 5 * PRICE
+    assert net.user.market.receipt_log_of(pair[0].address).count >= 1
+    with pytest.raises(NodeUnreachableError):
+        dial(pair[0].contact)
+
+
+def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
+    net: Network, client: Client, pair: list[NodeProcess]
+) -> None:
+    client.begin()
+    market = net.user.market
+    net.user.market.close(client.session)
+    for node in pair:
+        wait_until(lambda node=node: market.line_of(client.session, node.address).cumulative == 5 * PRICE)
+    net.chain.advance(120)
+    for node in pair:
+        wait_until(lambda node=node: market.line_of(client.session, node.address).sum_settlements)
+        wait_until(lambda node=node: market.balance_of(node.address) == 0)
+    sums = sum_settlements(net.user, session=client.session)
+    assert (sums.lines, sums.to_vault) == (2, 2 * (5 * PRICE // 10))
+
+
+# --------------------------------------------------------------------- bad starts
+
+
+@pytest.fixture
+def fresh(net: Network, tmp_path: Path) -> NodeProcess:
+    """A node that is not registered."""
+    return NodeProcess(net, tmp_path / "node", 0, 1)
+
+
+def test_start_without_registration_says_what_to_do(fresh: NodeProcess) -> None:
+    done = fresh.run("start")
+    assert done.returncode == 1
+    assert "nexus-node register" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_chain_is_refused(fresh: NodeProcess) -> None:
+    fresh.chain_id = 1
+    done = fresh.run("register")
+    assert done.returncode == 1
+    assert "chain 31337" in done.stderr
+
+
+def test_unfunded_wallet_is_told_what_it_needs(net: Network, fresh: NodeProcess) -> None:
+    net.chain.set_balance(fresh.address, 0)
+    done = fresh.run("register")
+    assert done.returncode == 1
+    assert f"to {fresh.address}" in done.stderr
+
+
+def test_tampered_block_names_tensor_and_rows(fresh: NodeProcess, net: Network) -> None:
+    assert fresh.run("register").returncode == 0
+    original = net.block(0, 1)
+    copy = net.block(0, 99)
+    data = bytearray(original.read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    index = original.with_name(original.name + ".index.json")
+    copy.with_name(copy.name + ".index.json").write_bytes(index.read_bytes())
+    fresh.end_layer = 99
+    done = fresh.run("start")
+    assert done.returncode == 1
+    assert "differs from its commitment in rows" in done.stderr
+
+
+def test_port_in_use_is_said(fresh: NodeProcess) -> None:
+    assert fresh.run("register").returncode == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", fresh.port))
+        taken.listen()
+        done = fresh.run("start")
+    assert done.returncode == 1
+    assert "--listen" in done.stderr
+
+
+def test_second_daemon_on_one_folder_is_refused(pair: list[NodeProcess]) -> None:
+    if pair[1].process is None:
+        pair[1].start()
+    done = pair[1].run("start")
+    assert done.returncode == 1
+    assert "another daemon" in done.stderr
+
+
+def test_register_again_brings_endpoint_and_stake_up_to_date(fresh: NodeProcess, net: Network) -> None:
+    assert fresh.run("register").returncode == 0
+    assert "nothing to change" in fresh.run("register").stdout
+    fresh.port += 1
+    done = fresh.run("register", "--stake", str(2 * 10**17))
+    assert "changed the endpoint" in done.stdout
+    record = net.user.nodes.node(fresh.address)
+    assert (record.endpoint, record.stake) == (f"127.0.0.1:{fresh.port}", 2 * 10**17)
+
+
+def test_unbonding_gives_the_stake_back_after_its_delay(fresh: NodeProcess, net: Network) -> None:
+    assert fresh.run("register").returncode == 0
+    assert "unbonding" in fresh.run("unbond").stdout
+    early = fresh.run("unbond")
+    assert early.returncode == 1
+    net.chain.advance(net.user.nodes.unbonding_delay() + 1)
+    assert "back in the wallet" in fresh.run("unbond").stdout
+    assert net.user.nodes.node(fresh.address).stake == 0
+
+
+def test_withdraw_by_command_settles_what_a_sleeping_node_earned(
+    net: Network, client: Client, pair: list[NodeProcess]
+) -> None:
+    client.begin()
+    client.hang_up()
+    for node in pair:
+        node.kill()
+    net.user.market.close(client.session)
+    posted = pair[0].run("withdraw")
+    assert "posted the voucher" in posted.stdout, posted.stderr
+    net.chain.advance(61)
+    sum_settlements = pair[0].run("withdraw")
+    assert "sum_settlements the line" in sum_settlements.stdout
+    assert "withdrew" in sum_settlements.stdout
+    assert "nothing to settle" in pair[0].run("withdraw").stdout
+    assert "root" in pair[0].run("post-root").stdout

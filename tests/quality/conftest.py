@@ -1,8 +1,0 @@
-"""Random checkpoints are those of the importers' tests."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "program"))
