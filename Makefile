@@ -105,7 +105,8 @@ vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
 	python scripts/make_step_vectors.py
 
-generate: vectors ## Regenerate ABIs, wire modules and golden vectors; the diff must be empty
+generate: vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
+	python scripts/generate_op_kinds.py
 	python scripts/export_abi.py
 	python scripts/generate_proto.py
 

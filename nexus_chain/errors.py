@@ -4,14 +4,22 @@
     ├── OperatingSystemError             a file or socket that the machine refused
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
-    ├── nexus_chain.commitments.errors   tensors, trees and blocks that do not match
-    ├── nexus_chain.chain.errors         RPC, wallets, reverted transactions
-    ├── nexus_chain.market.errors        orders, vouchers, receipts, prices
-    ├── nexus_chain.routing.errors       nobody to serve a layer range
-    ├── nexus_chain.certificates.errors  certificates, blocks, pinning
+    ├── nexus_chain.commitments.errors   tensors, trees and shard files that do not match
+    ├── nexus_chain.planning.errors      models that fit no nodes
+    ├── nexus_chain.content.errors       documents, CIDs, blocks, pinning
     ├── nexus_chain.quality.errors       measuring what an import loses
-    ├── nexus_chain.client.errors        asking, paying and verifying
-    └── node.daemon.errors                      the daemon
+    ├── nexus_chain.market.errors        orders, vouchers, receipts, prices
+    ├── nexus_chain.chain.errors         RPC, wallets, reverted transactions
+    ├── nexus_chain.wire.errors          what the other end of a connection does wrong
+    ├── nexus_chain.routing.errors       nobody to serve a range of layers
+    ├── nexus_chain.disputes.errors      games that cannot be played
+    ├── nexus_chain.drafting.errors      draft tables
+    ├── nexus_chain.versions.errors      files of a version
+    ├── nexus_chain.certificates.errors  certificates and their audit
+    ├── nexus_chain.evidence.errors      answer files
+    ├── nexus_chain.client.errors        asking and paying
+    ├── node.daemon.errors               serving, settling and defending
+    └── node.watch.errors                watching and challenging
 
 Each package owns its branch; this file knows none of them.
 """
@@ -40,3 +48,15 @@ class OperatingSystemError(NexusError):
         where = f"{cause.filename}: " if cause.filename else ""
         advice = "Check that the place exists, that you may use it, and that there is room."
         return cls(f"{where}{cause.strerror or cause}", advice=advice)
+
+
+class DataFolderError(NexusError):
+    """Raised when a program's own folder is damaged or cannot be used."""
+
+
+class DataFolderBusyError(DataFolderError):
+    """Raised when another daemon holds the data folder: two would sign over each other."""
+
+
+class WriteAheadLogError(DataFolderError):
+    """Raised when the write-ahead log cannot be read back or written."""

@@ -35,8 +35,9 @@ from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import CHUNK_POSITIONS, Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, import_checkpoint, random_model
 from node.daemon.identity import receipt_key_of
-from node.daemon.ledger.state import SessionObserved, Terms
-from node.daemon.recovery import Core
+from node.daemon.ledger.events import SessionObserved
+from node.daemon.ledger.state import Terms
+from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, SignedText
 from node.daemon.serving.serving import Identity
@@ -92,14 +93,14 @@ class Bench:
         self.serving = 0.0
         self.promised = 0
 
-    def _node(self, model: IntegerModel, folder: Path, start: int, end: int, threads: int) -> Core:
+    def _node(self, model: IntegerModel, folder: Path, start: int, end: int, threads: int) -> OfflineNode:
         wallet = Wallet.ephemeral()
         identity = Identity(wallet.address, receipt_key_of(wallet))
         self.facts.keys[wallet.address] = identity.receipt_key.address
         shape = self.shape
         served = ServedModel(VERSION, shape.layers, start, end, shape.width, shape.context, shape.vocab, PRICE)
         engine = Engine(model.program, model.weights, start, end, threads)
-        return Core.open(folder / f"node-{start}", identity, served, engine, self.facts, DOMAIN, Terms(0))
+        return OfflineNode.open(folder / f"node-{start}", identity, served, engine, self.facts, DOMAIN, Terms(0))
 
     def timed(self, call: Callable[[], T]) -> T:
         """Run ``call`` into the service and count its time."""
