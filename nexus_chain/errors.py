@@ -2,6 +2,7 @@
 
     NexusError
     ├── OperatingSystemError             a file or socket that the machine refused
+    ├── SettingsError                    a setting that is unknown, missing or malformed
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
     ├── nexus_chain.commitments.errors   tensors, trees and shard files that do not match
@@ -60,3 +61,7 @@ class DataFolderBusyError(DataFolderError):
 
 class WriteAheadLogError(DataFolderError):
     """Raised when the write-ahead log cannot be read back or written."""
+
+
+class SettingsError(NexusError):
+    """Raised when a flag, an environment variable or an entry of a TOML file is unknown, missing or malformed."""
