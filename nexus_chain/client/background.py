@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class Repeated:
-    """``work`` in a thread of its own, ``seconds()`` after it was done the last time. It does not begin by itself."""
+    """``work`` in a thread of its own, ``seconds()`` after it was begun or done the last time, or when it is woken."""
 
     def __init__(self, name: str, work: Callable[[], object], seconds: Callable[[], float]) -> None:
         """``work`` deals with its own errors: what it raises is logged, and it is called again all the same."""
@@ -35,10 +35,12 @@ class Repeated:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while True:
+            self._wake.wait(self._seconds())
+            self._wake.clear()
+            if self._stop.is_set():
+                return
             try:
                 self._work()
             except Exception:
                 log.exception("%s failed", self._thread.name)
-            self._wake.wait(self._seconds())
-            self._wake.clear()

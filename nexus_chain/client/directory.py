@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 from nexus_chain.chain.line_facts import SessionFacts
@@ -53,10 +54,9 @@ class Snapshot:
     nodes: Mapping[bytes, tuple[ShardNode, ...]]
     book: ReputationBook
 
-    @property
-    def age(self) -> float:
-        """Seconds since the chain was asked."""
-        return time.monotonic() - self.taken
+    def age(self, now: float) -> float:
+        """Seconds from when the chain was asked until ``now``."""
+        return now - self.taken
 
 
 @dataclass
@@ -82,11 +82,14 @@ class NodeDirectory:
         *,
         ready: int = 2,
         operators: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``ready``: connections that lie ready per node, as many as there will be answers at once.
 
-        ``operators``: the only nodes that are ever spoken to; none named: anybody.
+        ``operators``: the only nodes that are ever spoken to; none named: anybody. ``clock``: seconds by which the age
+        of what is known is told.
         """
+        self._clock = clock
         self._facts, self._store = facts, store
         self._ready, self._operators = ready, frozenset(operators)
         self.connections = KeptConnections(dial, self._lost)
@@ -120,9 +123,9 @@ class NodeDirectory:
         return min(OLDEST_SECONDS, (self._window or 4 * OLDEST_SECONDS) / 4)
 
     @property
-    def snapshot(self) -> Snapshot:
-        """What is known now, however old it is."""
-        return self._known
+    def age(self) -> float:
+        """Seconds since the chain was asked what is known now; infinite before the first time."""
+        return self._known.age(self._clock())
 
     # ------------------------------------------------------------- NodesSource
 
@@ -132,22 +135,19 @@ class NodeDirectory:
         Raises the chain package's errors, ReputationFileError.
         """
         with self._lock:
-            if version in self._versions and self._known.nodes.get(version) is not None:
-                return
             self._versions.add(version)
-        self._read_chain()
+        self._read_chain(self.oldest_seconds)
         self.ask_nodes(wait_for_all=True)
         self._refreshing.start()
 
     def candidates(self, version: bytes, operators: Collection[str] = ()) -> list[ShardNode]:
         """See NodesSource. Waits where the version is new, or what is known is too old."""
-        known = self._known
-        if version not in known.nodes:
+        if version not in self._known.nodes:
             self._count_read()
             self.follow(version)
-        elif known.age > self.oldest_seconds:
+        elif self.age > self.oldest_seconds:
             self._count_read()
-            self._read_chain()
+            self._read_chain(self.oldest_seconds)
         known = self._known
         book = known.book.joined(self._store.book())
         nodes = [node for node in known.nodes[version] if not operators or node.node_id in operators]
@@ -164,7 +164,7 @@ class NodeDirectory:
         if watched is None or not watched.nodes.issuperset(nodes):
             self._count_read()
             watched = self._watched(session, nodes, watched)
-        watched.used = time.monotonic()
+        watched.used = self._clock()
         watched.watch.bring_up_to_date()
         return watched.watch
 
@@ -178,16 +178,17 @@ class NodeDirectory:
     def now(self) -> int:
         """See NodesSource. The chain's clock runs on since it was read."""
         known = self._known
-        if known.age > self.oldest_seconds:
+        age = known.age(self._clock())
+        if age > self.oldest_seconds:
             self._count_read()
             return max(self._facts.now(), int(time.time()))
-        return max(known.now + int(known.age), int(time.time()))
+        return max(known.now + int(age), int(time.time()))
 
     # -------------------------------------------------------------- background
 
     def refresh(self) -> None:
         """Read the chain and ask the nodes now. Raises the chain package's errors, ReputationFileError."""
-        self._read_chain()
+        self._read_chain(0.0)
         self.ask_nodes(wait_for_all=True)
 
     def ask_nodes(self, *, wait_for_all: bool) -> None:
@@ -205,20 +206,20 @@ class NodeDirectory:
 
     def _refresh_all(self) -> None:
         """A failure leaves what is known as old as it is; whoever asks once it is too old is told."""
-        for read in (self._read_chain, *self._session_reads()):
+        reads: list[Callable[[], None]] = [partial(self._read_chain, 0.0), *self._session_reads()]
+        for read in reads:
             try:
                 read()
             except NexusError as error:
                 log.warning("What is known about nodes could not be brought up to date: %s", error)
         self.ask_nodes(wait_for_all=False)
 
-    def _read_chain(self) -> None:
-        """Replace the snapshot. Whoever comes while it is being read waits for that reading, and takes it."""
-        began = time.monotonic()
+    def _read_chain(self, oldest: float) -> None:
+        """Replace the snapshot where it is as old as ``oldest``, or a version is new. One thread at a time reads."""
         with self._reading:
-            if self._known.taken >= began and self._versions <= set(self._known.nodes):
+            if self.age < oldest and self._versions <= set(self._known.nodes):
                 return
-            taken = time.monotonic()
+            taken = self._clock()
             if self._window is None:
                 self._window = self._facts.window()
             with self._lock:
@@ -233,7 +234,7 @@ class NodeDirectory:
     def _session_reads(self) -> list[Callable[[], None]]:
         """What brings each session up to date that was asked in lately and is not over."""
         with self._lock:
-            unused = [key for key, one in self._sessions.items() if time.monotonic() - one.used > UNUSED_SECONDS]
+            unused = [key for key, one in self._sessions.items() if self._clock() - one.used > UNUSED_SECONDS]
             for session in unused:
                 del self._sessions[session]
             return [one.watch.refresh for one in self._sessions.values() if not one.watch.facts.ended]
@@ -245,7 +246,7 @@ class NodeDirectory:
         def read() -> SessionFacts:
             return self._facts.session(session, sorted(every))
 
-        made = _WatchedSession(LineWatch(read), every, time.monotonic())
+        made = _WatchedSession(LineWatch(read), every, self._clock())
         with self._lock:
             self._sessions[session] = made
         return made
