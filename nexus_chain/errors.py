@@ -40,3 +40,15 @@ class OperatingSystemError(NexusError):
         where = f"{cause.filename}: " if cause.filename else ""
         advice = "Check that the place exists, that you may use it, and that there is room."
         return cls(f"{where}{cause.strerror or cause}", advice=advice)
+
+
+class DataFolderError(NexusError):
+    """Raised when a program's own folder is damaged or cannot be used."""
+
+
+class DataFolderBusyError(DataFolderError):
+    """Raised when another daemon holds the data folder: two would sign over each other."""
+
+
+class WriteAheadLogError(DataFolderError):
+    """Raised when the write-ahead log cannot be read back or written."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nexus_chain.errors import NexusError
+from nexus_chain.wire.errors import BadReceiptError as BadReceiptError
 from nexus_chain.wire.errors import PeerError
 
 

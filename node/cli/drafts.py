@@ -32,7 +32,7 @@ def draft_table(
 
     Answers stay the same and take fewer rounds. Beside the checkpoint, the table is imported and published with it.
     """
-    from nexus_chain.drafting.table_making import TOKENS, distil
+    from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
     from nexus_chain.engine.fast import Engine
     from nexus_chain.program import IntegerModel
     from nexus_chain.program.checkpoint import DRAFTS_FILE
@@ -44,7 +44,7 @@ def draft_table(
     texts = [files.codec.encode(piece) for piece in (_read(text) if text else documentation())]
     with progress("Distilling", quiet=json) as advance:
         table, answered = distil(
-            Engine(model.program, model.weights, threads=threads), texts, tokens or TOKENS, advance
+            Engine(model.program, model.weights, threads=threads), texts, tokens or ANSWER_TOKENS, advance
         )
     keep(table, target, files.tokenizer_hash)
     if json:

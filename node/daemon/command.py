@@ -28,17 +28,16 @@ from nexus_chain.chain.deployment import nexus_home
 from nexus_chain.commitments.receipt_log import ReceiptLog
 from nexus_chain.errors import NexusError, OperatingSystemError
 from node.daemon import configuration as settings
-from node.daemon.chain_settings import connect, terms_of
+from node.daemon.chain_settings import connect_contracts, terms_of
+from node.daemon.chain_view import ChainView
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path, receipts_path
 from node.daemon.identity import NodeKeys
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
 from node.daemon.status import describe, status_of
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.receipt_root import post_root
-from node.daemon.upkeep.registration import register as register_node
-from node.daemon.upkeep.registration import unbond as unbond_node
+from node.daemon.upkeep.registration import register_node, unbond_node
 from node.daemon.upkeep.settle import Settler
 from node.watch.command import watch
 
@@ -103,7 +102,7 @@ def register(
     """Register this node and stake; again: bring endpoint, TLS key and stake up to date."""
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    _say(register_node(connect(configuration, keys.wallet), keys, configuration, stake))
+    _say(register_node(connect_contracts(configuration, keys.wallet), keys, configuration, stake))
     configuration.save()
 
 
@@ -140,7 +139,7 @@ def status(
 ) -> None:
     """What the chain and the data folder say about this node."""
     configuration: NodeConfiguration = context.obj
-    found = status_of(connect(configuration), configuration)
+    found = status_of(connect_contracts(configuration), configuration)
     typer.echo(json.dumps(found, indent=2) if as_json else describe(found))
 
 
@@ -160,7 +159,7 @@ def post_receipt_root(context: typer.Context) -> None:
     """Commit the receipt log's root on the chain."""
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    contracts = connect(configuration, keys.wallet)
+    contracts = connect_contracts(configuration, keys.wallet)
     with ReceiptLog(receipts_path(configuration.data)) as receipts:
         _say([post_root(contracts, keys.wallet.address, receipts) or "no new receipts since the last root"])
 
@@ -170,14 +169,14 @@ def unbond(context: typer.Context) -> None:
     """Ask for the stake back; once the delay is over, fetch it."""
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    _say([unbond_node(connect(configuration, keys.wallet), keys.wallet.address)])
+    _say([unbond_node(connect_contracts(configuration, keys.wallet), keys.wallet.address)])
 
 
 @contextmanager
 def _settler(configuration: NodeConfiguration) -> Iterator[Settler]:
     """A settler for one round by command; it reads the log of a daemon that may be running."""
     keys = NodeKeys.open(configuration)
-    contracts = connect(configuration, keys.wallet)
+    contracts = connect_contracts(configuration, keys.wallet)
     address = keys.wallet.address
     log = WriteAheadLog(events_path(configuration.data))
     ledger = Ledger(log, terms_of(contracts, configuration), reader=True)

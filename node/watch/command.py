@@ -13,9 +13,9 @@ import typer
 from nexus_chain.chain.deployment import nexus_home
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.errors import NexusError
-from node.daemon.chain_settings import connect
+from nexus_chain.folder_lock import exclusive
+from node.daemon.chain_settings import connect_contracts
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive
 from node.watch.policy import Budget, parse_policy
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with exclusive(settings.data):
-        contracts = connect(configuration, wallet)
+        contracts = connect_contracts(configuration, wallet)
         watcher = Watcher(settings, contracts, contracts.disputes, wallet.address)
         try:
             _rounds(watcher, interval, ended, until_idle, quiet=as_json)

@@ -18,15 +18,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.errors import DataFolderBusyError, DataFolderError, WriteAheadLogError
+from nexus_chain.folder_lock import exclusive, is_busy
 from node.daemon import configuration
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive, is_busy
-from node.daemon.errors import ConfigurationError, DataFolderBusyError, DataFolderError, WriteAheadLogError
+from node.daemon.errors import ConfigurationError
 from node.daemon.identity import receipt_key_of
-from node.daemon.ledger.state import SessionForgotten
+from node.daemon.ledger import rows as rows_module
+from node.daemon.ledger.events import SessionForgotten
+from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
-from node.daemon.serving import rows as rows_module
-from node.daemon.serving.rows import RowStore
 from node.daemon.tls import TlsIdentity, spki_hash
 
 ORDER = bytes([5]) * 32

@@ -1,28 +1,21 @@
-"""From an answer file to accusations, and from an accusation to the trace that proves it. Sends nothing."""
+"""From an answer file to accusations: which receipts are wrong, and who is to blame. Sends nothing.
+
+Whoever made the file is a stranger. Only an output that its own, explained input does not give accuses a node.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-import torch
-from torch import Tensor
-
-from nexus_chain.chain.dispute_game import GameOpening
-from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.disputes.trace import Sequence, Trace
-from nexus_chain.disputes.witnesses import PublishedModel
-from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.evidence.proof import InferenceProof
-from nexus_chain.evidence.verify import in_order, judge_receipts, recompute
+from nexus_chain.evidence.verify import judge_receipts, receipts_in_order, recompute, token_root
 from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import Receipt, TokenFeed, require_signer
 from nexus_chain.market.receipts import check_receipt
 from nexus_chain.program import IntegerModel
-from nexus_chain.program.sampling import Sampling
 from nexus_chain.wire.peer import SignedReceipt
 
 
@@ -45,16 +38,16 @@ class Judgement:
         return "right" if self.complete else "incomplete"
 
 
-def signed_by_nodes(proof: InferenceProof, receipt_keys: Mapping[str, str]) -> InferenceProof:
+def keep_signed(proof: InferenceProof, receipt_keys: Mapping[str, str]) -> InferenceProof:
     """The answer with the receipts that their nodes really signed, by the registry's keys. Others accuse nobody."""
     kept = tuple(signed for signed in proof.receipts if _is_signed(proof, *signed, receipt_keys[signed[0].node]))
     return replace(proof, receipts=kept, receipt_keys=dict(receipt_keys))
 
 
-def usable(proof: InferenceProof, signer: str) -> InferenceProof:
+def keep_usable(proof: InferenceProof, signer: str) -> InferenceProof:
     """The answer with the receipts that follow from its order, and the feeds that ``signer``, the session key, signed.
 
-    ``proof`` is ``signed_by_nodes``.
+    ``proof`` is what ``keep_signed`` returned.
     """
     receipts = tuple(signed for signed in proof.receipts if _follows(proof, *signed))
     feeds = tuple(
@@ -86,9 +79,9 @@ def _is_signed(proof: InferenceProof, document: Receipt | TokenFeed, signature: 
 
 
 def identity_of(proof: InferenceProof) -> bytes:
-    """What was looked at: everything that the file says, whatever the order of its documents.
+    """A digest of everything that the file says, whatever the order of its documents.
 
-    ``proof`` is what is judged, before anything is filtered out of it.
+    ``proof`` is the answer as it was read, before any document is left out of it.
     """
     # INVARIANT: signatures and audits count: a file that leaves out or breaks what accuses a liar is another answer.
     # Else it would keep the genuine one from ever being judged.
@@ -99,14 +92,14 @@ def identity_of(proof: InferenceProof) -> bytes:
 
 
 def judge(proof: InferenceProof, model: IntegerModel) -> Judgement:
-    """Recompute an answer whose receipts are ``usable``. Raises ModelFilesError."""
+    """Recompute an answer that ``keep_usable`` returned. Raises ModelFilesError."""
     # INVARIANT: how much of the tokens was given is what the session key ordered, not what the file says: it decides
     # which tokens the program samples, so an honest receipt looks wrong under another length.
-    if _token_root(proof, proof.prompt_length) != proof.order.prompt_root:
+    if token_root(proof, proof.prompt_length) != proof.order.prompt_root:
         return Judgement((), (), complete=False)
     verdicts: list[tuple[SignedReceipt, bool]] = []
     accused: dict[str, SignedReceipt] = {}
-    receipts, found = in_order(proof.receipts), recompute(proof, model)
+    receipts, found = receipts_in_order(proof.receipts), recompute(proof, model)
     # INVARIANT: a verdict belongs to the receipt it was found for: a node may have signed several for one place.
     for signed, fragment in zip(receipts, judge_receipts(proof, found), strict=True):
         # INVARIANT: an input that the file does not explain says nothing. Whoever made the file chose its tokens and
@@ -126,74 +119,10 @@ def _consistent(proof: InferenceProof) -> bool:
     last = len(proof.order.asks) - 1
     fed = {(feed.to_position, feed.root) for feed, _ in proof.feeds}
     handed_out = {(r.to_position + 1, r.out_root) for r, _ in proof.receipts if r.segment == last}
-    return all(to <= len(proof.tokens) and root == _token_root(proof, to) for to, root in fed | handed_out)
-
-
-def _token_root(proof: InferenceProof, to: int) -> bytes:
-    return commit(torch.tensor(proof.tokens[:to], dtype=torch.int32), proof.order.salt)
+    return all(to <= len(proof.tokens) and root == token_root(proof, to) for to, root in fed | handed_out)
 
 
 def claim_of(receipt: Receipt) -> bytes:
     """What a receipt vouches for without its output: two with one claim and two outputs are an equivocation."""
     place = receipt.segment.to_bytes(2, "big") + receipt.to_position.to_bytes(4, "big")
     return keccak256(receipt.order_digest + bytes.fromhex(receipt.node[2:]) + place + receipt.in_root)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One accused receipt with everything that a game about it needs."""
-
-    proof: InferenceProof
-    signed: SignedReceipt
-    model: IntegerModel
-
-    @property
-    def receipt(self) -> Receipt:
-        return self.signed[0]
-
-    @property
-    def digest(self) -> bytes:
-        """The receipt's digest."""
-        return self.receipt.digest(self.proof.domain)
-
-    @cached_property
-    def prompt(self) -> Tensor:
-        """i32[P]."""
-        return torch.tensor(self.proof.tokens[: self.proof.prompt_length], dtype=torch.int32)
-
-    @cached_property
-    def published(self) -> PublishedModel:
-        """Openings of program and weights."""
-        return PublishedModel(self.model.program, self.model.weights)
-
-    @cached_property
-    def trace(self) -> Trace:
-        """What the program gives for the receipt's rows."""
-        order, ask = self.proof.order, self.proof.order.asks[self.receipt.segment]
-        sampling = Sampling(order.sampling, order.sampling_seed)
-        tokens = torch.tensor(self.proof.tokens[: self.receipt.to_position], dtype=torch.int32)
-        rows = tokens
-        if ask.layer_start:
-            engine = Engine(self.model.program, self.model.weights, 0, ask.layer_start)
-            state = engine.open(self.proof.prompt_length, sampling, len(tokens))
-            rows = engine.forward([(state, tokens)])[0]
-        sequence = Sequence(rows, self.prompt, sampling, order.salt)
-        return Trace(self.model.program, self.model.weights, (ask.layer_start, ask.layer_end), sequence)
-
-    @cached_property
-    def roots(self) -> list[bytes]:
-        """The right tensor roots."""
-        return self.trace.roots()
-
-    def opening(self, salt: bytes, *, only_covered: bool) -> GameOpening:
-        """What the game is opened with; ``salt`` is the commitment's; ``only_covered``: else it is refused."""
-        return GameOpening(
-            order=self.proof.order,
-            order_signature=self.proof.order_signature,
-            receipt=self.receipt,
-            receipt_signature=self.signed[1],
-            prompt_length=self.proof.prompt_length,
-            prompt_tree=tensor_tree(self.prompt).root(),
-            salt=salt,
-            only_covered=only_covered,
-        )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 from web3.types import BlockData
 
+from nexus_chain.chain.clock import ChainClock
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.inference_market import SessionRecord
-from nexus_chain.chain.transactions import chain_errors
 from node.daemon.errors import PredecessorError, SessionNotOpenError
-from node.daemon.ledger.state import SessionObserved
+from node.daemon.ledger.events import SessionObserved
 
 
 class ChainView:
@@ -22,9 +19,8 @@ class ChainView:
         self._contracts, self._address = contracts, address
         self._receipt_keys: dict[str, str] = {}
         self._allotted: set[tuple[bytes, str]] = set()
-        self._ahead = 0.0
+        self._clock = ChainClock(contracts.web3)
         self._window: int | None = None  # seconds; fixed for ever
-        self._lock = threading.Lock()
 
     def session(self, session: bytes) -> SessionObserved:
         """A session and this node's line, as the chain holds them now."""
@@ -53,10 +49,6 @@ class ChainView:
             session_end=self._session_end(record),
         )
 
-    def session_end(self, session: bytes) -> int:
-        """Until then games about a session's receipts can be opened, whatever became of its lines."""
-        return self._session_end(self._contracts.market.session_of(session))
-
     def _session_end(self, record: SessionRecord) -> int:
         if self._window is None:
             self._window = self._contracts.market.challenge_window()
@@ -78,19 +70,9 @@ class ChainView:
         return self._receipt_keys[node]
 
     def now(self) -> int:
-        """The chain's time, from this machine's clock and how far a block was ever seen ahead of it."""
-        return int(time.time() + self._ahead)
+        """The chain's time, Unix seconds; asks nobody."""
+        return self._clock.now()
 
     def head(self) -> BlockData:
         """The latest block, whose time is noted for ``now``."""
-        with chain_errors(self._contracts.web3):
-            block = self._contracts.web3.eth.get_block("latest")
-        with self._lock:
-            # A quiet chain's last block is old, so only being ahead says anything.
-            self._ahead = max(self._ahead, block["timestamp"] - time.time())
-        return block
-
-    def look_at_clock(self) -> int:
-        """Read the latest block's time; returns ``now()``."""
-        self.head()
-        return self.now()
+        return self._clock.head()

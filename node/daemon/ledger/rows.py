@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from node.daemon.errors import DataFolderError
+from nexus_chain.errors import DataFolderError
 
 _SUFFIX = ".rows"
 _ELEMENT = np.dtype("<i4")
