@@ -19,10 +19,10 @@ from node.cli.session import pick_session
 from node.cli.settings import JsonFlag, OperatorsOption, Settings, ValueOption, operators_of, settings_of
 
 if TYPE_CHECKING:
+    from nexus_chain.client.answer_stream import AnswerStream
     from nexus_chain.client.client import Client
     from nexus_chain.client.order import AskOptions
-    from nexus_chain.client.session import Asking
-    from nexus_chain.client.slot import FailoverEvent
+    from nexus_chain.client.segment import FailoverEvent
 
 DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")]
 SessionOption = Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")]
@@ -139,7 +139,7 @@ def begin(
     wanted: str | None,
     encoder: bool,
     quiet: bool,
-) -> Asking:
+) -> AnswerStream:
     """Order an answer; ``wanted`` is the beginning of a model version's id when ``direct``, else of a session's.
 
     Raises ModelFilesError when the model is not an ``encoder`` and one is needed, or the other way round.
@@ -154,7 +154,7 @@ def begin(
         version = choose_version(settings, wanted)
         files = files_of(settings, version)
         files.require(encoder=encoder)
-        return client.ask_direct(version, files, text, options, told)
+        return client.start_direct(version, files, text, options, told)
     picked = pick_session(settings, client, wanted, "open")
     picked.files.require(encoder=encoder)
-    return picked.ask(text, options, told)
+    return picked.start(text, options, told)

@@ -109,7 +109,7 @@ def settle(context: typer.Context, session: SessionArgument = None, json: JsonFl
 
     settings = settings_of(context)
     with settings.client() as client:
-        chosen = pick_session(settings, client, session, "closed", "sum_settlements")
+        chosen = pick_session(settings, client, session, "closed", "settled")
         mined = chosen.settle()  # nothing is left to do where the nodes were quicker
         sums = sum_settlements(settings.chain, session=chosen.id)
     if json:
