@@ -1,1 +1,1 @@
-"""Tests, by the package that they are about; what several of them need is in ``support``."""
+"""Every test; a package, because an installed distribution has a package of this name too."""
