@@ -45,6 +45,7 @@ def watch(
     from nexus_chain.client.home import ClientHome
     from nexus_chain.evidence.verify import sampled
     from nexus_chain.folder_lock import exclusive
+    from node.daemon.chain_settings import connect_contracts
     from node.watch.policy import Budget, parse_policy
     from node.watch.watcher import Watcher, WatchSettings
 
