@@ -1,9 +1,9 @@
 """What lies beside a TensorBlock: the program, the roots of all tensors, and the shard's leaf hashes.
 
-``<file>.index.json`` holds the roots of every tensor of the *whole* model, which together give the
-weights root, so that no per-tensor proofs are needed. ``<file>.leaves`` holds 32 bytes for every leaf of
-the shard's tensors, in the order of the file; it is opened only when a tensor turns out to be damaged,
-to say in which rows. Nothing in either is trusted: roots come from the chain.
+``<file>.index.json`` holds the roots of every tensor of the *whole* model. Together they give the weights root, so
+that no tensor needs a proof of its own. ``<file>.leaves`` holds 32 bytes for every leaf of the shard's tensors, in
+the order of the file. It is opened only when a tensor turns out to be damaged, to say in which rows. Neither file is
+trusted: roots come from the chain.
 """
 
 from __future__ import annotations
