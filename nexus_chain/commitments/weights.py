@@ -35,7 +35,12 @@ class ModelCommitment:
 
 def program_root(program: Program) -> bytes:
     """Root over the canonical bytes of every op."""
-    return MerkleTree(map(leaf_hash, program.descriptors())).root()
+    return program_tree(program).root()
+
+
+def program_tree(program: Program) -> MerkleTree:
+    """The tree behind a program root; its range proofs tie descriptors to the model version."""
+    return MerkleTree(map(leaf_hash, program.descriptors()))
 
 
 def tensor_roots(program: Program, weights: Mapping[str, Tensor]) -> Iterable[tuple[str, bytes]]:
