@@ -1,4 +1,6 @@
-"""A second reader of committed rows, against which vectors and Solidity are checked: a contiguous range of a committed tensor's rows with the proof that it is that.
+"""Openings: a contiguous range of a committed tensor's rows with the proof that it is that.
+
+A second reader of what the contracts read: golden vectors are made and checked with it.
 
     opening = open_rows(tensor, 3, 5)
     rows = verify_rows(root, salt, "i32", (100, 2048), opening)     # Tensor[2, 2048]
