@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.commitments.tensor import RowLayout, commit, dtype_name, tensor_bytes, tensor_tree
-from nexus_chain.commitments.weights import program_tree, tensor_roots, weights_tree
+from nexus_chain.commitments.weights import descriptor_tree, tensor_roots, weights_tree
 from nexus_chain.disputes.operators import NEEDED, attention
 from nexus_chain.disputes.step import Cells, Needed, Step, cell
 from nexus_chain.disputes.trace import Trace, trace_tree
@@ -47,7 +47,7 @@ class PublishedModel:
 
     @cached_property
     def _program_tree(self) -> MerkleTree:
-        return program_tree(self.program)
+        return descriptor_tree(self._descriptors)
 
     @cached_property
     def _weights_tree(self) -> MerkleTree:
