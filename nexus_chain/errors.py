@@ -5,6 +5,7 @@
     ├── DataFolderError                  a program's own folder is damaged or not usable
     │   ├── DataFolderBusyError          another process works on it
     │   └── WriteAheadLogError           an event that cannot be read back or written down
+    ├── SettingsError                    a setting that is unknown, missing or malformed
     │
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
@@ -68,3 +69,7 @@ class DataFolderBusyError(DataFolderError):
 
 class WriteAheadLogError(DataFolderError):
     """Raised when the write-ahead log cannot be read back or written."""
+
+
+class SettingsError(NexusError):
+    """Raised when a flag, an environment variable or an entry of a TOML file is unknown, missing or malformed."""

@@ -380,10 +380,10 @@ def _become_liar(story: Story, liar: ShardProcess, spare: ShardProcess) -> Lie:
 
 def _watch(story: Story, deployment: Path, answers: Path) -> dict[str, Any]:
     """Run a watcher with a wallet of its own until its cases are over; its report."""
-    chain = ["--rpc-url", story.chain.rpc_url, "--chain-id", str(story.chain.chain_id), "--deployment", str(deployment)]
+    chain = ["--rpc", story.chain.rpc_url, "--chain-id", str(story.chain.chain_id), "--deployment", str(deployment)]
     watcher = ShardProcess("watcher", FOLDER / "watcher", chain)
     watcher.create_wallet(story.chain, USER_PASSWORD)
-    options = ["--answers", str(answers), "--models", str(story.home.models), "--policy", "full"]
+    options = ["--answers", str(answers), "--model-dir", str(story.home.models), "--policy", "full"]
     command = watcher.command("watch", *options, "--interval", "0.3", "--until-idle", "--json")
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WATCH_SECONDS)

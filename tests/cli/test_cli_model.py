@@ -21,7 +21,7 @@ from nexus_chain.program import Recipe, import_checkpoint
 from nexus_chain.program.smoothing import groups
 from nexus_chain.versions.manifest import Manifest
 from nexus_chain.versions.model_files import ModelFiles
-from node.cli.publishing import stated
+from nexus_chain.workflows.publishing import registry_entry
 from tests.support.invocation import Nexus, Printed
 from tests.support.kubo_rpc_server import start
 from tests.support.sharded_checkpoint import flip_a_weight, shard_name, sharded_twin
@@ -85,7 +85,7 @@ def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None
     # A crash between registering and anchoring: the second run only anchors.
     contracts = Contracts.connect(place[1], folder / "deployments" / "31337.json", Wallet.from_hex(DEVELOPMENT_KEYS[2]))
     publication = Publication.prepare(folder / "tiny", BlockStore(folder / "blocks"), "1.3.0")
-    contracts.models.publish(stated(publication, "1.3.0", 7, bytes(32)))
+    contracts.models.publish(registry_entry(publication, "1.3.0", 7, bytes(32)))
     resumed = publisher("model", "publish", folder / "tiny", "--version", "1.3.0", "--price", 7, "--json")
     assert (resumed.code, resumed.json["gas"]["publish"]) == (0, 0)
     assert publisher("audit", resumed.json["certificate_cid"], "--json").json["passed"]

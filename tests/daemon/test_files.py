@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.errors import DataFolderBusyError, DataFolderError, WriteAheadLogError
+from nexus_chain.errors import DataFolderBusyError, DataFolderError, SettingsError, WriteAheadLogError
 from nexus_chain.folder_lock import exclusive, is_busy
 from node.daemon import configuration
 from node.daemon.configuration import NodeConfiguration
@@ -279,16 +279,16 @@ def test_saved_settings_are_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("nonsense = 1", "no setting"), ("price = 'x'", "not a int"), ("price", "TOML")],
+    [("nonsense = 1", "no setting"), ("price = 'x'", "not an int"), ("price", "TOML")],
 )
 def test_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "node.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(SettingsError, match=told):
         configuration.load(tmp_path, {}, environment={})
 
 
 def test_missing_and_malformed_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="TOML file"):
+    with pytest.raises(SettingsError, match="TOML file"):
         configuration.load(tmp_path, {}, tmp_path / "other.toml", environment={})
     found = NodeConfiguration(tmp_path, listen="7070", model_version="0x12")
     for read in ("listen_address", "version_id", "block_path"):

@@ -26,7 +26,7 @@ from nexus_chain.market.pricing import calculate_cost, complexity_of
 from nexus_chain.program import IntegerModel, overflow
 from nexus_chain.program.errors import UnreproducibleProgramError
 from nexus_chain.program.sampling import Sampling
-from node.cli.shards import verified
+from nexus_chain.workflows.inspection import verify_place
 from node.daemon import asking_price
 from node.daemon import configuration as settings
 from node.daemon.asking_price import latency_ms, policy_price
@@ -230,7 +230,7 @@ def test_a_program_that_no_builder_makes_is_not_served(configuration: NodeConfig
     with pytest.raises(UnreproducibleProgramError, match=r"op unread stands where they have layers\.1"):
         load_shard(version, replace(configuration, block=path))
     with pytest.raises(UnreproducibleProgramError):
-        verified(path, commitment.weights_root, commitment.program_root)
+        verify_place(path, commitment.weights_root, commitment.program_root)
     hostile.save(tmp_path / "whole")
     with pytest.raises(UnreproducibleProgramError):
-        verified(tmp_path / "whole", commitment.weights_root, commitment.program_root)
+        verify_place(tmp_path / "whole", commitment.weights_root, commitment.program_root)

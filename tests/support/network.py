@@ -101,7 +101,7 @@ class NodeProcess:
             sys.executable, "-m", "node.daemon",
             "--data", str(self.folder),
             "--password-file", str(self.folder / "password"),
-            "--rpc-url", self.network.chain.rpc_url,
+            "--rpc", self.network.chain.rpc_url,
             "--chain-id", str(self.chain_id),
             "--deployment", str(self.network.deployment_path),
             "--block", str(self.network.block(self.start_layer, self.end_layer)),

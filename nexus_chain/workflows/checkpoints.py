@@ -1,4 +1,4 @@
-"""Which folder the checkpoint that a command names is in: a local one, or one fetched from the Hugging Face hub."""
+"""Which folder a named checkpoint is in: a local one, or one fetched from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def checkpoint_folder(named: str, home: ClientHome) -> Path:
             f"there is no folder {named}",
             advice="Give the folder of a Hugging Face checkpoint, or the hub's id of one, such as org/name.",
         )
-    return _fetched(named, home.prepare().checkpoints / named.replace("/", "--"))
+    return _fetch(named, home.prepare().checkpoints / named.replace("/", "--"))
 
 
-def _fetched(repository: str, folder: Path) -> Path:
+def _fetch(repository: str, folder: Path) -> Path:
     from huggingface_hub import snapshot_download  # takes a second to import
 
     try:
         snapshot_download(repository, local_dir=folder, allow_patterns=FETCHED)
     except (OSError, ValueError, RuntimeError) as error:  # no connection, no such repository, gated, disk full
         raise ModelFilesError(
-            f"{repository} is no folder here and could not be fetched from the Hugging Face hub ({_brief(error)})",
+            f"{repository} is no folder here and could not be fetched from the Hugging Face hub ({_first_line(error)})",
             advice="Check the name and the connection (and that HF_HUB_OFFLINE is not set), or give a local folder.",
         ) from error
     return folder
 
 
-def _brief(error: Exception) -> str:
-    """The first line of what the hub's client says."""
+def _first_line(error: Exception) -> str:
+    """What the hub's client says, in short."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,32 +1,36 @@
-"""From a Hugging Face folder to the integer model's folder that ``ask`` and ``verify`` look for."""
+"""From a Hugging Face checkpoint to the integer model's folder that asking and verifying look for."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nexus_chain.client.home import ClientHome
+from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
 from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.quality import choose_recipe, require_within
+from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.workflows.checkpoints import checkpoint_folder
+from nexus_chain.workflows.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
 class Measuring:
     """How an import is measured: the largest relative increase of perplexity, and on which text.
 
-    ``text`` None: the checkpoint's own held-out sample or else documentation. ``tried`` is told of attempts.
+    ``text`` None: the checkpoint's own held-out sample or else documentation.
     """
 
     gate: float
     text: Path | None = None
     beyond_gate: bool = False
-    tried: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True)
@@ -38,27 +42,54 @@ class Imported:
     quality: dict[str, float] | None = None
 
 
+@dataclass(frozen=True)
+class ImportedFolder:
+    """Where an import is kept, and the roots that it would be registered with."""
+
+    folder: Path
+    imported: Imported
+    commitment: ModelCommitment
+
+
+def import_named(
+    named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, progress: Progress = SILENT
+) -> ImportedFolder:
+    """Import the checkpoint in the folder ``named``, or of that id on the Hugging Face hub.
+
+    ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
+    float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
+    """
+    with progress.stage(f"Importing {named}"):
+        source = checkpoint_folder(named, home)
+        folder = out or home.models / source.resolve().name
+        if measuring is None:
+            imported = import_folder(source, folder)
+        else:
+            imported = import_measured(source, folder, measuring, progress)
+        return ImportedFolder(folder, imported, ModelCommitment.of(imported.model))
+
+
 def import_folder(checkpoint: Path, folder: Path) -> Imported:
     """Import ``checkpoint`` with the choices that it records, else the defaults, and keep it in ``folder``.
 
     Raises the importer's errors and ModelFilesError.
     """
-    found = unmeasured(checkpoint)
-    keep(found.model, found.recipe, checkpoint, folder)
+    found = convert(checkpoint)
+    keep_model(found.model, found.recipe, checkpoint, folder)
     return found
 
 
-def import_measured(checkpoint: Path, folder: Path, measuring: Measuring) -> Imported:
+def import_measured(checkpoint: Path, folder: Path, measuring: Measuring, progress: Progress = SILENT) -> Imported:
     """Import ``checkpoint`` with the choices that it records or that meet the gate, and keep it in ``folder``.
 
-    Raises what ``measured`` raises, and ModelFilesError; past the gate nothing is kept, unless wanted.
+    Raises what ``convert_measured`` raises, and ModelFilesError; past the gate nothing is kept, unless wanted.
     """
-    found = measured(checkpoint, measuring)
-    keep(found.model, found.recipe, checkpoint, folder)
+    found = convert_measured(checkpoint, measuring, progress)
+    keep_model(found.model, found.recipe, checkpoint, folder)
     return found
 
 
-def unmeasured(checkpoint: Path) -> Imported:
+def convert(checkpoint: Path) -> Imported:
     """``checkpoint`` with the choices that it records, else the defaults; nothing is kept.
 
     Raises the importer's errors and ModelFilesError.
@@ -67,22 +98,19 @@ def unmeasured(checkpoint: Path) -> Imported:
     return Imported(import_checkpoint(checkpoint, recipe=recipe), recipe)
 
 
-def measured(checkpoint: Path, measuring: Measuring) -> Imported:
+def convert_measured(checkpoint: Path, measuring: Measuring, progress: Progress = SILENT) -> Imported:
     """``checkpoint`` with the choices that it records or that meet the gate; nothing is kept.
 
     A model that does not generate text has no perplexity and is not measured. Raises the importer's
     errors and QualityError, also past the gate, unless that is wanted.
     """
-    from nexus_chain.quality import choose_recipe, require_within
-    from nexus_chain.quality.calibration import calibration_windows
-
     source = Checkpoint(checkpoint)
     if not architecture(source.config).endswith("ForCausalLM"):
-        return unmeasured(checkpoint)
+        return convert(checkpoint)
     recorded = recorded_recipe(checkpoint)
     windows = calibration_windows(checkpoint, source.config, measuring.text)
     choice = choose_recipe(
-        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=measuring.tried
+        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=progress.note
     )
     if not measuring.beyond_gate:
         require_within(choice.comparison.relative_increase, measuring.gate)
@@ -115,13 +143,11 @@ def _measured_widths(checkpoint: Path) -> ActivationBits | None:
         ) from error
 
 
-def keep(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
+def keep_model(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
     """Write the integer model, its recipe, the checkpoint's tokenizer and draft table, if any: all of them or none.
 
     Raises ModelFilesError, ModelFolderError and CalibrationError.
     """
-    from nexus_chain.quality.calibration import require_vocabulary
-
     tokenizer = checkpoint / TOKENIZER_FILE
     if not tokenizer.is_file():
         raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
