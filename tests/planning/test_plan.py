@@ -89,7 +89,7 @@ def test_even_nodes_get_even_work() -> None:
     cuts = [(0, a, b, 6) for a in range(1, 5) for b in range(a + 1, 6)]
     slowest = min(max(demand.of(a, b).work for a, b in pairwise(cut)) for cut in cuts)
     assert max(stage.demand.work for stage in plan.stages) == slowest
-    assert plan.unused == ()
+    assert (plan.replicas, plan.unused) == ({}, ())
     assert plan.tokens_per_second == pytest.approx(10 * demand.of(0, 6).work / slowest)
 
 
@@ -97,9 +97,20 @@ def test_fast_nodes_get_more_and_slow_ones_nothing() -> None:
     plan = plan_shards(PROGRAM, [node("slow", speed=1), node("fast", speed=40), node("snail", speed=0.01)], LOAD)
     layers = {stage.node.node_id: stage.layer_end - stage.layer_start for stage in plan.stages}
     assert layers.get("slow", 0) < layers["fast"]
-    assert "snail" in plan.unused
+    assert "snail" in plan.replicas
+    assert set(plan.replicas) | set(layers) == {"slow", "fast", "snail"}
     alone = plan_shards(PROGRAM, [node("fast", speed=40)], LOAD)
     assert plan.tokens_per_second >= alone.tokens_per_second
+
+
+def test_nodes_that_are_left_over_copy_stages_until_each_has_three() -> None:
+    nodes = [node("fast", speed=1000), *(node(f"slow{i}", speed=0.001) for i in range(4))]
+    plan = plan_shards(PROGRAM, nodes, LOAD)
+    assert [stage.node.node_id for stage in plan.stages] == ["fast"]
+    assert plan.replicas == {"slow0": 0, "slow1": 0}
+    assert plan.unused == ("slow2", "slow3")
+    crowded = plan_shards(PROGRAM, [nodes[0], replace(nodes[1], memory_bytes=10)], LOAD)
+    assert (crowded.replicas, crowded.unused) == ({}, ("slow0",))
 
 
 def test_throughput_may_be_measured_over_some_layers() -> None:
