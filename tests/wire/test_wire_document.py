@@ -27,7 +27,7 @@ from nexus_chain.market.documents import (
     Receipt,
     Scores,
     TokenFeed,
-    Trace,
+    TraceDocument,
     Voucher,
 )
 from nexus_chain.market.eip712 import LONGEST_JSON
@@ -194,7 +194,7 @@ def test_types_of_documents() -> None:
     block = PROTOCOL.split("## 2. Signed documents")[1].split("```")[1]
     joined = re.sub(r"\s*\n\s+", "", block)
     strings = dict(re.findall(r"^(\w+)(\(.*?\))(?: .*)?$", joined, re.MULTILINE))
-    documents: tuple[type[Document], ...] = (Order, TokenFeed, Receipt, Voucher, AuditOrder, Trace, Scores)
+    documents: tuple[type[Document], ...] = (Order, TokenFeed, Receipt, Voucher, AuditOrder, TraceDocument, Scores)
     for document in documents:
         members = "".join(name + strings[name] for name in document.MEMBERS)
         assert document.__name__ + strings[document.__name__] + members == document.encode_type()
