@@ -2,10 +2,10 @@
 
     NexusError
     ├── OperatingSystemError             a file or socket that the machine refused
+    ├── SettingsError                    a setting that is unknown, missing or malformed
     ├── DataFolderError                  a program's own folder is damaged or not usable
     │   ├── DataFolderBusyError          another process works on it
     │   └── WriteAheadLogError           an event that cannot be read back or written down
-    ├── SettingsError                    a setting that is unknown, missing or malformed
     │
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program

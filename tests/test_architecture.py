@@ -34,13 +34,16 @@ def rows() -> list[tuple[str, str]]:
 
 
 def rule(name: str, room: Room) -> str:
-    """The line that states a room's rule."""
+    """The line that states a room's rule; a room is a folder, or one file."""
     place = name.replace(".", "/") if "." in name else f"nexus_chain/{name}"
-    return f"| {name} | `{place}/` | {', '.join(room.may_know) or 'nobody'} | {room.ignorance} |"
+    place += "/" if (ROOT / place).is_dir() else ".py"
+    return f"| {name} | `{place}` | {', '.join(room.may_know) or 'nobody'} | {room.ignorance} |"
 
 
 def test_layer_rules_are_stated_as_they_are_tested() -> None:
-    stated = [line for line in MAP.splitlines() if re.match(r"\| [\w.]+ \| `(nexus_chain|node)/\w+/` \| ", line)]
+    stated = [
+        line for line in MAP.splitlines() if re.match(r"\| [\w.]+ \| `(nexus_chain|node)/(\w+/|flags\.py)` \| ", line)
+    ]
     assert stated == [rule(name, room) for name, room in ROOMS.items()]
 
 

@@ -73,7 +73,7 @@ def plan_shards(
     Raises PlacementError, which says what is missing where, and PlanInputError.
     """
     _check(nodes, program)
-    ranked = experts_by_use(program.weights, experts.uses) if experts else []
+    ranked = experts_by_use(program, experts.uses) if experts else []
     hot = covering(ranked, experts.coverage) if experts else []
     return _Planner(program, nodes, load, ranked, hot).plan()
 
