@@ -45,3 +45,15 @@ class OperatingSystemError(NexusError):
 
 class SettingsError(NexusError):
     """Raised when a flag, an environment variable or an entry of a TOML file is unknown, missing or malformed."""
+
+
+class DataFolderError(NexusError):
+    """Raised when a program's own folder is damaged or cannot be used."""
+
+
+class DataFolderBusyError(DataFolderError):
+    """Raised when another daemon holds the data folder: two would sign over each other."""
+
+
+class WriteAheadLogError(DataFolderError):
+    """Raised when the write-ahead log cannot be read back or written."""

@@ -25,8 +25,8 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from nexus_chain.chain.deployer import (  # noqa: E402
+    DEPLOYMENT_PRESETS,
     DEVELOPMENT_CHAINS,
-    PRESETS,
     check_preset,
     created_address,
     deploy,
@@ -82,7 +82,7 @@ def paying_account(alias: str | None, password_file: Path | None) -> AccountAPI:
 
 @click.command(cls=ConnectedProviderCommand)
 @network_option(required=True)
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="local", show_default=True)
+@click.option("--preset", type=click.Choice(list(DEPLOYMENT_PRESETS)), default="local", show_default=True)
 @click.option("--account", "alias", help="ape account that pays; default on a development chain: test account 0")
 @click.option("--password-file", type=click.Path(path_type=Path), help="password of --account, in the first line")
 @click.option("--beneficiary", help="may spend what reaches the Genesis Vault; default on a development chain: payer")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {SignedDocuments} from "../libraries/SignedDocuments.sol";
+import {SignedDocuments} from "../market/SignedDocuments.sol";
 import {IStepVerifier} from "./IStepVerifier.sol";
 
 /// @title IDisputeAnswers

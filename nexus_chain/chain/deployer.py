@@ -46,7 +46,7 @@ class DeploymentParameters:
     bounty: int  # what the finder of a lie earns beside its gas
 
 
-PRESETS: dict[str, DeploymentParameters] = {
+DEPLOYMENT_PRESETS: dict[str, DeploymentParameters] = {
     # Seconds to minutes: for demos and tests, where the clock can be moved too.
     "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 50, _ETHER // 500),
     # A stake of at least ten games' gas (210 M gas at 30 gwei is 6.3 ether).
@@ -91,14 +91,16 @@ def check_preset(preset: str, chain_id: int, expected_chain_id: int | None = Non
         raise WrongChainError(
             f"this is chain {chain_id}, not chain {expected_chain_id}", advice="Give the network you mean to deploy to."
         )
-    if preset not in PRESETS:
-        raise DeploymentError(f"there is no preset {preset!r}", advice=f"Choose one of {', '.join(PRESETS)}.")
+    if preset not in DEPLOYMENT_PRESETS:
+        raise DeploymentError(
+            f"there is no preset {preset!r}", advice=f"Choose one of {', '.join(DEPLOYMENT_PRESETS)}."
+        )
     if preset == "local" and chain_id not in DEVELOPMENT_CHAINS:
         raise WrongChainError(
             f"preset 'local' has windows of seconds and chain {chain_id} is a real one",
             advice="Choose preset 'mainnet' or 'rollup'.",
         )
-    return PRESETS[preset]
+    return DEPLOYMENT_PRESETS[preset]
 
 
 def deploy(

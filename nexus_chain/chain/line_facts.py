@@ -6,11 +6,11 @@ challenge window comes after the answer.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_chain.chain.batch import read_together, taken
+from nexus_chain.chain.clock import no_earlier_than
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.inference_market import LineRecord, SessionRecord
 from nexus_chain.chain.node_registry import NodeRecord
@@ -73,7 +73,7 @@ def read_session(contracts: Contracts, session: bytes, nodes: Sequence[str]) -> 
     window, found, *rest = map(taken, read.values)
     lines, records = rest[: len(nodes)], rest[len(nodes) :]
     return SessionFacts(
-        max(read.timestamp, int(time.time())),
+        no_earlier_than(read.timestamp),
         int(window),
         SessionRecord(*found),
         {node: LineRecord(*line) for node, line in zip(nodes, lines, strict=True)},

@@ -22,7 +22,6 @@ import torch
 from coincurve import PrivateKey
 from torch import Tensor
 
-from nexus_chain.client.errors import BadReceiptError
 from nexus_chain.client.network import contact_of
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.store import DONE, ClientStore
@@ -33,7 +32,7 @@ from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.route import RoutePolicy
-from nexus_chain.wire.errors import PeerError
+from nexus_chain.wire.errors import BadReceiptError, PeerError
 from nexus_chain.wire.peer import Dial, NodeContact, ShardPeer, SignedOrder, SignedReceipt
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 NexusError
 ├── PeerError (of the wire)          one node's fault: another node may do better
-│   ├── BadReceiptError              a receipt that does not describe what the node sent
 │   ├── NodeUnfitError               its line is closed or its stake is leaving: nothing binds it to what it signs
 │   └── ReplayMismatchError          a spare computed other bits than the node it replaces
 └── ClientError
@@ -21,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nexus_chain.errors import NexusError
+from nexus_chain.wire.errors import BadReceiptError as BadReceiptError
 from nexus_chain.wire.errors import PeerError
 
 if TYPE_CHECKING:
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 
 class ClientError(NexusError):
     """Asking, paying or verifying failed."""
-
-
-class BadReceiptError(PeerError):
-    """The receipt's signature, order, positions, roots or price are not what they have to be.
-
-    ``is_evidence``: the node did sign it, for this order and segment.
-    """
-
-    def __init__(self, message: str, *, advice: str, is_evidence: bool = False) -> None:
-        super().__init__(message, advice=advice)
-        self.is_evidence = is_evidence
 
 
 class ReplayMismatchError(PeerError):

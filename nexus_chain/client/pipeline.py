@@ -34,7 +34,7 @@ from torch import Tensor
 
 from nexus_chain.client.boundary_rows import LARGEST_TOKEN, Boundaries
 from nexus_chain.client.chunks import chunk_positions
-from nexus_chain.client.errors import BadReceiptError, CapTooLowError, ClientError, NoSpareError, ReplayMismatchError
+from nexus_chain.client.errors import CapTooLowError, ClientError, NoSpareError, ReplayMismatchError
 from nexus_chain.client.papers import Papers
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_receipt
@@ -46,7 +46,7 @@ from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.drafts import Drafts
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION, Domain, TokenFeed, sign, sign_digest
 from nexus_chain.market.pricing import billed_positions
-from nexus_chain.wire.errors import NodeUnreachableError, PeerError
+from nexus_chain.wire.errors import BadReceiptError, NodeUnreachableError, PeerError
 from nexus_chain.wire.peer import Dial, NodeContact, ShardPeer, SignedFeed, SignedOrder, SignedReceipt, SignedVoucher
 
 BLOCK_BYTES = 2 << 20

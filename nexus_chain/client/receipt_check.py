@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nexus_chain.client.boundary_rows import Boundaries
-from nexus_chain.client.errors import BadReceiptError
 from nexus_chain.market.documents import Domain, recover
 from nexus_chain.market.errors import BadSignatureError
+from nexus_chain.wire.errors import BadReceiptError
 from nexus_chain.wire.peer import NodeContact, SignedReceipt
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ClientStoreError, SessionStateError
+from nexus_chain.evidence.order_record import OrderRecord
 from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
 from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 
@@ -100,23 +101,6 @@ class LineRecord:
     cap: int
     promised: int = 0
     used: int = 0
-
-
-@dataclass(frozen=True)
-class OrderRecord:
-    """A signed order with its tokens (prompt, then sampled) and its evidence."""
-
-    digest: bytes
-    order: Order
-    signature: bytes
-    prompt_length: int
-    state: str
-    created: float
-    tokens: tuple[int, ...]
-    receipts: tuple[tuple[Receipt, bytes], ...]
-    feeds: tuple[tuple[TokenFeed, bytes], ...]
-    disputed: tuple[tuple[Receipt, bytes], ...] = ()
-    audits: tuple[tuple[AuditOrder, bytes], ...] = ()
 
 
 @dataclass(frozen=True)

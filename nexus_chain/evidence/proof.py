@@ -12,16 +12,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from nexus_chain.client.store import OrderRecord
 from nexus_chain.evidence.errors import ProofFileError
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
 from nexus_chain.wire.peer import SignedAudit, SignedFeed, SignedReceipt
 
-FORMAT = "nexus.answer.v1"
+_FORMAT = "nexus.answer.v1"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class InferenceProof:
     def to_dict(self) -> dict[str, Any]:
         """JSON value; documents in their canonical form, bytes as 0x hex."""
         return {
-            "format": FORMAT,
+            "format": _FORMAT,
             "chainId": self.domain.chain_id,
             "market": self.domain.verifying_contract,
             "order": _signed(self.order, self.order_signature),
@@ -86,8 +85,8 @@ class InferenceProof:
     def from_dict(cls, data: Any) -> InferenceProof:
         """Inverse of ``to_dict``. Raises ProofFileError."""
         try:
-            if data["format"] != FORMAT:
-                raise ValueError(f"format {data['format']!r} is not {FORMAT}")
+            if data["format"] != _FORMAT:
+                raise ValueError(f"format {data['format']!r} is not {_FORMAT}")
             return cls(
                 Domain(int(data["chainId"]), data["market"]),
                 Order.from_dict(data["order"]["document"]),
@@ -134,8 +133,44 @@ class InferenceProof:
             ) from error
 
 
+class AnsweredOrder(Protocol):
+    """An order with everything that was signed for it, as whoever asked keeps it."""
+
+    @property
+    def order(self) -> Order:
+        """The order itself."""
+
+    @property
+    def signature(self) -> bytes:
+        """The session key's, 65 bytes."""
+
+    @property
+    def prompt_length(self) -> int:
+        """How many of the tokens were given."""
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The prompt and its continuation."""
+
+    @property
+    def receipts(self) -> tuple[SignedReceipt, ...]:
+        """Those that were accepted."""
+
+    @property
+    def feeds(self) -> tuple[SignedFeed, ...]:
+        """What the session key said it fed."""
+
+    @property
+    def disputed(self) -> tuple[SignedReceipt, ...]:
+        """Receipts that were refused."""
+
+    @property
+    def audits(self) -> tuple[SignedAudit, ...]:
+        """Audits that were bought."""
+
+
 def generate_proof(
-    record: OrderRecord,
+    record: AnsweredOrder,
     signer: str,
     domain: Domain,
     receipt_key_of: Callable[[str], str],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from nexus_chain.market.documents import AuditOrder, Domain, Order, Receipt, TokenFeed, require_signer
 from nexus_chain.market.errors import ReceiptError
 from nexus_chain.market.pricing import ComputeTransaction
-from nexus_chain.market.settlement import split
+from nexus_chain.market.settlement import split_settlement
 
 _REPLACE = "Do not pay for it; continue with a spare node."
 
@@ -86,7 +86,7 @@ def compute_transaction(receipts: Sequence[Receipt], user: str, timestamp: int) 
             "these are not the receipts of one node for one order", advice="Group them by order and node first."
         )
     cost = sum(receipt.price for receipt in receipts)
-    node_share, vault_share = split(cost)
+    node_share, vault_share = split_settlement(cost)
     return ComputeTransaction(
         tx_id="0x" + receipts[0].order_digest.hex(),
         user_id=user,

@@ -18,7 +18,7 @@ from nexus_chain.program.memory import require_memory
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
 from nexus_chain.quality.float_model import FloatModel
-from nexus_chain.quality.held_out import Measurement, measure
+from nexus_chain.quality.held_out import SampleMeasurement, measure
 from nexus_chain.quality.rounding import rounding_order
 
 
@@ -39,7 +39,7 @@ class _Selection:
     tried: Callable[[str], None]
 
     @cached_property
-    def real(self) -> Measurement:
+    def real(self) -> SampleMeasurement:
         return measure(self.float_model, self.windows, unit=1.0)
 
     def attempt(self, recipe: Recipe, what: str) -> Choice:

@@ -5,7 +5,8 @@ NexusError
     ├── NodeUnreachableError     no connection, connection lost, no answer in time
     ├── NodeRefusedError         the node answered, and said no
     ├── TlsKeyMismatchError      somebody else answers under the node's address
-    └── BadRowsError             rows of the wrong shape or position
+    ├── BadRowsError             rows of the wrong shape or position
+    └── BadReceiptError          a receipt that does not describe what the node sent
 """
 
 from __future__ import annotations
@@ -45,3 +46,14 @@ class TlsKeyMismatchError(PeerError):
 
 class BadRowsError(PeerError):
     """The node sent rows of another shape, count or position than asked for."""
+
+
+class BadReceiptError(PeerError):
+    """The receipt's signature, order, positions, roots or price are not what they have to be.
+
+    ``is_evidence``: the node did sign it, for this order and segment.
+    """
+
+    def __init__(self, message: str, *, advice: str, is_evidence: bool = False) -> None:
+        super().__init__(message, advice=advice)
+        self.is_evidence = is_evidence

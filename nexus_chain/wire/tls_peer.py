@@ -24,12 +24,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.message import DecodeError
 from torch import Tensor
 
-from nexus_chain.client.errors import BadReceiptError
 from nexus_chain.market.documents import Receipt, recover_digest
 from nexus_chain.market.errors import MarketError
 from nexus_chain.wire import shard_pb2 as wire
 from nexus_chain.wire.digests import CHALLENGE_BYTES, access_digest, description_digest
-from nexus_chain.wire.errors import BadRowsError, NodeRefusedError, NodeUnreachableError, TlsKeyMismatchError
+from nexus_chain.wire.errors import (
+    BadReceiptError,
+    BadRowsError,
+    NodeRefusedError,
+    NodeUnreachableError,
+    TlsKeyMismatchError,
+)
 from nexus_chain.wire.frames import Frames
 from nexus_chain.wire.peer import (
     NodeContact,

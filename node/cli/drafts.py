@@ -31,8 +31,8 @@ def draft_table(
     """
     from nexus_chain.workflows.tables import make_draft_table
 
-    progress = workspace_of(context, quiet=json).progress
-    made = make_draft_table(folder, text, tokens=tokens, threads=threads, out=out, progress=progress)
+    observer = workspace_of(context, quiet=json).observer
+    made = make_draft_table(folder, text, tokens=tokens, threads=threads, out=out, observer=observer)
     if json:
         size = made.file.stat().st_size
         emit_json({"file": str(made.file), "entries": len(made.table), "bytes": size, "tokens": made.tokens})

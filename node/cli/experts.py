@@ -28,8 +28,8 @@ def expert_uses(
     """Count how often each expert is chosen over a text; `nexus model plan --expert-uses` places experts by it."""
     from nexus_chain.workflows.tables import count_uses
 
-    progress = workspace_of(context, quiet=json).progress
-    counted = count_uses(folder, text, positions=positions, out=out, progress=progress)
+    observer = workspace_of(context, quiet=json).observer
+    counted = count_uses(folder, text, positions=positions, out=out, observer=observer)
     if json:
         facts = {"file": str(counted.file), "tokens": counted.tokens, "context": counted.window}
         emit_json({**facts, "uses": counted.uses})

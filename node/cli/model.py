@@ -49,7 +49,7 @@ def import_model(
 
     workspace = workspace_of(context, quiet=json)
     measuring = None if unmeasured else Measuring(gate / 100, calibration, beyond_gate)
-    found = import_named(checkpoint, workspace.home, out, measuring, workspace.progress)
+    found = import_named(checkpoint, workspace.home, out, measuring, workspace.observer)
     layers, quality = found.imported.model.program.shape.layers, found.imported.quality
     weights_root, program_root = hex_id(found.commitment.weights_root), hex_id(found.commitment.program_root)
     if json:
@@ -72,7 +72,7 @@ def shard(
     """Cut an integer model into TensorBlocks, the files that nodes load."""
     from nexus_chain.workflows.sharding import write_shards
 
-    written = write_shards(folder, shards, out, workspace_of(context, quiet=json).progress)
+    written = write_shards(folder, shards, out, workspace_of(context, quiet=json).observer)
     if json:
         rows = [
             {"file": str(one.file), "layers": [one.part.layer_start, one.part.layer_end], "bytes": one.part.size_bytes}

@@ -33,7 +33,7 @@ def inspect(
     """Say what a model or a shard holds, and the memory that serving it takes."""
     from nexus_chain.workflows.inspection import read_place
 
-    held = read_place(place, workspace_of(context, quiet=json).progress)
+    held = read_place(place, workspace_of(context, quiet=json).observer)
     found = _describe(held, positions or held.program.shape.context, sessions)
     if weights:
         found["weights"] = [
@@ -121,7 +121,7 @@ def verify(
     else:
         roots = _root(str(weights_root)), None if program_root is None else _root(program_root)
     began = time.perf_counter()
-    found = verify_place(place, *roots, workspace.progress)
+    found = verify_place(place, *roots, workspace.observer)
     seconds = time.perf_counter() - began
     if json:
         said = {"weights_root": hex_id(found.weights_root), "program_root": hex_id(found.program_root)}

@@ -10,7 +10,7 @@ from node.daemon.errors import RegistrationError
 from node.daemon.ledger.state import Terms
 
 
-def connect(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
+def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
     """The contracts of the configured deployment, for ``wallet`` (None: for reading only)."""
     at_home = Deployment.path_for(configuration.chain_id, configuration.home)
     deployment = Deployment.load(configuration.deployment or at_home)

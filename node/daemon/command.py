@@ -110,13 +110,13 @@ def register(
     stake: Annotated[int | None, typer.Option(help="Wei; the registry's minimum by default.")] = None,
 ) -> None:
     """Register this node and stake; again: bring endpoint, TLS key and stake up to date."""
-    from node.daemon.chain_settings import connect
+    from node.daemon.chain_settings import connect_contracts
     from node.daemon.identity import NodeKeys
-    from node.daemon.upkeep.registration import register as register_node
+    from node.daemon.upkeep.registration import register_node
 
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    _say(register_node(connect(configuration, keys.wallet), keys, configuration, stake))
+    _say(register_node(connect_contracts(configuration, keys.wallet), keys, configuration, stake))
     configuration.save()
 
 
@@ -153,11 +153,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """What the chain and the data folder say about this node."""
-    from node.daemon.chain_settings import connect
+    from node.daemon.chain_settings import connect_contracts
     from node.daemon.status import describe, status_of
 
     configuration: NodeConfiguration = context.obj
-    found = status_of(connect(configuration), configuration)
+    found = status_of(connect_contracts(configuration), configuration)
     typer.echo(json.dumps(found, indent=2) if as_json else describe(found))
 
 
@@ -176,14 +176,14 @@ def withdraw(
 def post_receipt_root(context: typer.Context) -> None:
     """Commit the receipt log's root on the chain."""
     from nexus_chain.commitments.receipt_log import ReceiptLog
-    from node.daemon.chain_settings import connect
+    from node.daemon.chain_settings import connect_contracts
     from node.daemon.data_folder import receipts_path
     from node.daemon.identity import NodeKeys
     from node.daemon.upkeep.receipt_root import post_root
 
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    contracts = connect(configuration, keys.wallet)
+    contracts = connect_contracts(configuration, keys.wallet)
     with ReceiptLog(receipts_path(configuration.data)) as receipts:
         _say([post_root(contracts, keys.wallet.address, receipts) or "no new receipts since the last root"])
 
@@ -191,28 +191,28 @@ def post_receipt_root(context: typer.Context) -> None:
 @app.command()
 def unbond(context: typer.Context) -> None:
     """Ask for the stake back; once the delay is over, fetch it."""
-    from node.daemon.chain_settings import connect
+    from node.daemon.chain_settings import connect_contracts
     from node.daemon.identity import NodeKeys
-    from node.daemon.upkeep.registration import unbond as unbond_node
+    from node.daemon.upkeep.registration import unbond_node
 
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    _say([unbond_node(connect(configuration, keys.wallet), keys.wallet.address)])
+    _say([unbond_node(connect_contracts(configuration, keys.wallet), keys.wallet.address)])
 
 
 @contextmanager
 def _settler(configuration: NodeConfiguration) -> Iterator[Settler]:
     """A settler for one round by command; it reads the log of a daemon that may be running."""
-    from node.daemon.chain_settings import connect, terms_of
+    from node.daemon.chain_settings import connect_contracts, terms_of
+    from node.daemon.chain_view import ChainView
     from node.daemon.data_folder import events_path
     from node.daemon.identity import NodeKeys
     from node.daemon.ledger.ledger import Ledger
     from node.daemon.ledger.write_ahead_log import WriteAheadLog
-    from node.daemon.upkeep.chain_view import ChainView
     from node.daemon.upkeep.settle import Settler
 
     keys = NodeKeys.open(configuration)
-    contracts = connect(configuration, keys.wallet)
+    contracts = connect_contracts(configuration, keys.wallet)
     address = keys.wallet.address
     log = WriteAheadLog(events_path(configuration.data))
     ledger = Ledger(log, terms_of(contracts, configuration), reader=True)

@@ -6,9 +6,10 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.folder_lock import is_busy
 from node.daemon.chain_settings import terms_of
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import events_path, is_busy
+from node.daemon.data_folder import events_path
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.state import NodeState
 from node.daemon.ledger.write_ahead_log import WriteAheadLog

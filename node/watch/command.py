@@ -44,8 +44,8 @@ def watch(
     from nexus_chain.chain.wallet import Wallet, read_password
     from nexus_chain.client.home import ClientHome
     from nexus_chain.evidence.verify import sampled
-    from node.daemon.chain_settings import connect
-    from node.daemon.data_folder import exclusive
+    from nexus_chain.folder_lock import exclusive
+    from node.daemon.chain_settings import connect_contracts
     from node.watch.policy import Budget, parse_policy
     from node.watch.watcher import Watcher, WatchSettings
 
@@ -66,7 +66,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with exclusive(settings.data):
-        contracts = connect(configuration, wallet)
+        contracts = connect_contracts(configuration, wallet)
         watcher = Watcher(settings, contracts, contracts.disputes, wallet.address)
         try:
             _rounds(watcher, interval, ended, until_idle, quiet=as_json)

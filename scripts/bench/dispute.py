@@ -32,6 +32,7 @@ from nexus_chain.program import SAMPLED, ModelShape, Program, Sampling
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
 from scripts.bench.dispute_game import measure_games
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = ROOT / "build" / "forge"
@@ -226,9 +227,7 @@ def main() -> int:
     totals = {key: worst[key] for key in ("game_gas", "transactions", "calldata_bytes", "seconds")}
     bars = {"step_bar": STEP_BAR, "game_bar": GAME_BAR}
     report = {"steps": steps, "max_step_gas": dearest, **totals, "games": games, "shape": SHAPE, **bars}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    print(json.dumps(write_record(REPORT, report), indent=2))
     if dearest > STEP_BAR:
         print(f"bench-dispute: a step costs {dearest} gas, over the bar of {STEP_BAR}", file=sys.stderr)
         return 1

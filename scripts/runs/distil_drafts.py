@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from nexus_chain.drafting.table_making import TOKENS, distil
+from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program.checkpoint import DRAFTS_FILE
@@ -30,7 +30,7 @@ from scripts.runs.train_model import corpus
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="Folder of the checkpoint.")
-    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--tokens", type=int, default=ANSWER_TOKENS)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

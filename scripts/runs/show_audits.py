@@ -45,6 +45,7 @@ from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.tls_peer import dial
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings
+from scripts.bench.record import write_record
 from scripts.runs.demo_network import STAKE_WEI, ShardProcess, running, shard_settings
 from scripts.runs.lying_node import Lie, environment
 
@@ -350,8 +351,7 @@ def main() -> None:
             "earned": earnings(at, before),
             "seconds": round(time.monotonic() - started, 1),
         }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=2) + "\n")
+    write_record(OUT, report)
     for line in shown(report):
         print(line)
 

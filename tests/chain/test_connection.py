@@ -14,7 +14,7 @@ import pytest
 
 from nexus_chain.chain.connection import connect, shown_url
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.deployer import PRESETS, ArtefactCreator, check_preset, deploy
+from nexus_chain.chain.deployer import DEPLOYMENT_PRESETS, ArtefactCreator, check_preset, deploy
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.errors import (
     ContractMissingError,
@@ -165,11 +165,11 @@ def test_registry_that_foresaw_another_dispute_contract_is_replaced(artefacts: P
 def test_toy_numbers_are_refused_on_a_real_chain() -> None:
     with pytest.raises(WrongChainError, match="real one"):
         check_preset("local", 1)
-    assert check_preset("mainnet", 1) is PRESETS["mainnet"]
+    assert check_preset("mainnet", 1) is DEPLOYMENT_PRESETS["mainnet"]
     with pytest.raises(DeploymentError, match="no preset"):
         check_preset("lunar", 1)
     for preset in ("mainnet", "rollup"):
-        times = PRESETS[preset]
+        times = DEPLOYMENT_PRESETS[preset]
         assert times.clock >= 24 * 3600
         assert times.challenge_window >= times.clock
 

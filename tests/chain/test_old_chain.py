@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nexus_chain.chain.deployer import CANCUN_PROBE, PRESETS, ArtefactCreator, deploy
+from nexus_chain.chain.deployer import CANCUN_PROBE, DEPLOYMENT_PRESETS, ArtefactCreator, deploy
 from nexus_chain.chain.errors import ChainError, DeploymentError
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
@@ -61,6 +61,6 @@ def test_contracts_that_hold_money_refuse_such_a_chain(
 
 def test_moves_are_longer_than_a_clock_may_jump() -> None:
     """A proof-of-stake chain stays within minutes; a rollup's sequencer may set its clock an hour ahead."""
-    assert PRESETS["mainnet"].minimum_move == 3_600
-    assert PRESETS["rollup"].minimum_move == 4 * 3_600
-    assert all(preset.bounty * 10 <= preset.minimum_bond for preset in PRESETS.values())
+    assert DEPLOYMENT_PRESETS["mainnet"].minimum_move == 3_600
+    assert DEPLOYMENT_PRESETS["rollup"].minimum_move == 4 * 3_600
+    assert all(preset.bounty * 10 <= preset.minimum_bond for preset in DEPLOYMENT_PRESETS.values())

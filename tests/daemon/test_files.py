@@ -18,16 +18,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.errors import SettingsError
+from nexus_chain.errors import DataFolderBusyError, DataFolderError, SettingsError, WriteAheadLogError
+from nexus_chain.folder_lock import exclusive, is_busy
 from node.daemon import configuration
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive, is_busy
-from node.daemon.errors import ConfigurationError, DataFolderBusyError, DataFolderError, WriteAheadLogError
+from node.daemon.errors import ConfigurationError
 from node.daemon.identity import receipt_key_of
-from node.daemon.ledger.state import SessionForgotten
+from node.daemon.ledger import rows as rows_module
+from node.daemon.ledger.events import SessionForgotten
+from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
-from node.daemon.serving import rows as rows_module
-from node.daemon.serving.rows import RowStore
 from node.daemon.tls import TlsIdentity, spki_hash
 
 ORDER = bytes([5]) * 32
@@ -301,7 +301,7 @@ def test_missing_and_malformed_settings_are_refused(tmp_path: Path) -> None:
 
 
 def test_folder_is_for_one_daemon(tmp_path: Path) -> None:
-    hold = "import sys, pathlib, node.daemon.data_folder as d\nwith d.exclusive(pathlib.Path(sys.argv[1])): "
+    hold = "import sys, pathlib, nexus_chain.folder_lock as d\nwith d.exclusive(pathlib.Path(sys.argv[1])): "
     hold += "print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -3,15 +3,15 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {CertificateRegistry} from "../../contracts/CertificateRegistry.sol";
-import {GenesisVault} from "../../contracts/GenesisVault.sol";
-import {InferenceMarket} from "../../contracts/InferenceMarket.sol";
-import {ModelRegistry} from "../../contracts/ModelRegistry.sol";
-import {NodeRegistry} from "../../contracts/NodeRegistry.sol";
 import {IInferenceMarket} from "../../contracts/interfaces/IInferenceMarket.sol";
 import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
-import {SignedDocuments} from "../../contracts/libraries/SignedDocuments.sol";
+import {GenesisVault} from "../../contracts/market/GenesisVault.sol";
+import {InferenceMarket} from "../../contracts/market/InferenceMarket.sol";
+import {SignedDocuments} from "../../contracts/market/SignedDocuments.sol";
+import {CertificateRegistry} from "../../contracts/models/CertificateRegistry.sol";
+import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
+import {NodeRegistry} from "../../contracts/nodes/NodeRegistry.sol";
 import {DisputeDouble} from "./doubles/DisputeDouble.sol";
 
 /// @notice Every contract deployed and wired as `scripts/deploy.py` does it, two nodes, one user, one model version.

@@ -20,7 +20,7 @@ from nexus_chain.market.pricing import (
     complexity_of,
     quote,
 )
-from nexus_chain.market.settlement import split
+from nexus_chain.market.settlement import split_settlement
 
 
 def test_the_base_price_is_for_a_thousand_tokens_of_a_7b_model() -> None:
@@ -53,7 +53,7 @@ def test_cost_is_the_exact_product_rounded_up_once(tokens: int, latency: float, 
         lambda: ComputePrice(1, 1.0, Fraction(1), -1).wei,
         lambda: billed_positions(0, 1),
         lambda: billed_positions(1, 0),
-        lambda: split(-1),
+        lambda: split_settlement(-1),
     ],
 )
 def test_impossible_prices_are_refused(make: object) -> None:
@@ -85,5 +85,5 @@ def test_policy_limits_a_whole_order() -> None:
 
 @given(st.integers(0, 2**128 - 1))
 def test_split_loses_nothing_and_rounds_for_the_node(amount: int) -> None:
-    node, vault = split(amount)
+    node, vault = split_settlement(amount)
     assert (node + vault, vault) == (amount, amount // 10)

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {FixedPoint} from "../../contracts/libraries/FixedPoint.sol";
+import {FixedPoint} from "../../contracts/step/libraries/FixedPoint.sol";
 
 /// @notice The primitives that every step is computed with. Ranges are the program's unless a proof says that it is
 /// narrower: multiplication and division of two unknowns are what the solver cannot do at full width.

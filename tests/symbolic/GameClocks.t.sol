@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {GameClocks} from "../../contracts/GameClocks.sol";
+import {GameClocks} from "../../contracts/disputes/GameClocks.sol";
 import {IDisputeRecords} from "../../contracts/interfaces/IDisputeRecords.sol";
 
 /// @dev Opens the clocks of one game to the prover.

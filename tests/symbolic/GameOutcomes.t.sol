@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {GameEvidence} from "../../contracts/GameEvidence.sol";
-import {GameOutcomes} from "../../contracts/GameOutcomes.sol";
+import {GameEvidence} from "../../contracts/disputes/GameEvidence.sol";
+import {GameOutcomes} from "../../contracts/disputes/GameOutcomes.sol";
 import {IStepVerifier} from "../../contracts/interfaces/IStepVerifier.sol";
 import {SymbolicDeployment} from "./SymbolicDeployment.sol";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {SignedDocuments} from "../../contracts/libraries/SignedDocuments.sol";
+import {SignedDocuments} from "../../contracts/market/SignedDocuments.sol";
 import {SymbolicDeployment} from "./SymbolicDeployment.sol";
 
 /// @notice What a line pays and to whom, and when it ends, for every cap, voucher and timestamp.

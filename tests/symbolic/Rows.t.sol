@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {Rows} from "../../contracts/libraries/Rows.sol";
+import {Rows} from "../../contracts/step/libraries/Rows.sol";
 
 /// @notice The lane arithmetic of {Rows} against each element by itself, for any elements of short rows with any data
 /// behind them in memory.

@@ -3,9 +3,9 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {InferenceMarket} from "../../contracts/InferenceMarket.sol";
-import {ModelRegistry} from "../../contracts/ModelRegistry.sol";
-import {NodeRegistry} from "../../contracts/NodeRegistry.sol";
+import {InferenceMarket} from "../../contracts/market/InferenceMarket.sol";
+import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
+import {NodeRegistry} from "../../contracts/nodes/NodeRegistry.sol";
 import {IInferenceMarket} from "../../contracts/interfaces/IInferenceMarket.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
 

@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IDisputeRecords} from "../../../contracts/interfaces/IDisputeRecords.sol";
-import {SignedDocuments} from "../../../contracts/libraries/SignedDocuments.sol";
-import {Disputing} from "../Disputing.sol";
+import {SignedDocuments} from "../../../contracts/market/SignedDocuments.sol";
+import {Disputing} from "../disputes/Disputing.sol";
 
 /// @notice P6 and P7 with games: the dispute contract holds bonds + balances + what covered games claim of stakes that are
 /// taken, to the wei; claims fit into half of a stake; registry and market count the games that are open; no game

@@ -5,12 +5,12 @@ import {CommonBase} from "forge-std/Base.sol";
 import {StdCheats} from "forge-std/StdCheats.sol";
 import {StdUtils} from "forge-std/StdUtils.sol";
 
-import {GenesisVault} from "../../../contracts/GenesisVault.sol";
-import {InferenceMarket} from "../../../contracts/InferenceMarket.sol";
-import {NodeRegistry} from "../../../contracts/NodeRegistry.sol";
 import {IInferenceMarket} from "../../../contracts/interfaces/IInferenceMarket.sol";
 import {IPullPayments} from "../../../contracts/interfaces/IPullPayments.sol";
-import {SignedDocuments} from "../../../contracts/libraries/SignedDocuments.sol";
+import {GenesisVault} from "../../../contracts/market/GenesisVault.sol";
+import {InferenceMarket} from "../../../contracts/market/InferenceMarket.sol";
+import {SignedDocuments} from "../../../contracts/market/SignedDocuments.sol";
+import {NodeRegistry} from "../../../contracts/nodes/NodeRegistry.sol";
 import {DisputeDouble} from "../doubles/DisputeDouble.sol";
 
 /// @notice Random users, nodes, strangers and a random judge. Beside the contracts it keeps its own books, written
