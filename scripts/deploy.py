@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ape import accounts, chain, project
+from ape import accounts, chain
 from ape.api import AccountAPI
 from ape.cli import ConnectedProviderCommand, network_option
+from ape.contracts import ContractContainer
+from ethpm_types import ContractType
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -33,6 +35,7 @@ from nexus_chain.chain.deployer import (  # noqa: E402
     runs_on,
 )
 from nexus_chain.chain.errors import WrongChainError  # noqa: E402
+from nexus_chain.chain.interfaces import abi, creation_code  # noqa: E402
 from nexus_chain.chain.wallet import read_password  # noqa: E402
 from nexus_chain.errors import NexusError  # noqa: E402
 
@@ -44,7 +47,7 @@ class ApeCreator:
         self.account, self.chain_id = account, connected_chain_id()
 
     def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
-        instance = self.account.deploy(getattr(project, contract), *arguments)
+        instance = self.account.deploy(shipped(contract), *arguments)
         return str(instance.address), int(chain.blocks.head.number)
 
     def foresee(self, creations: int) -> str:
@@ -55,6 +58,13 @@ class ApeCreator:
 
     def runs(self, code: bytes) -> bool:
         return runs_on(chain.provider.web3, code)
+
+
+def shipped(contract: str) -> ContractContainer:
+    """A contract as the package ships it: ape has nothing to compile."""
+    code = {"bytecode": creation_code(contract)}
+    described = {"contractName": contract, "abi": abi(contract), "deploymentBytecode": code}
+    return ContractContainer(ContractType.model_validate(described))
 
 
 def connected_chain_id() -> int:

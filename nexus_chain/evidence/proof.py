@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nexus_chain.evidence.errors import ProofFileError
+from nexus_chain.evidence.order_record import OrderRecord
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
@@ -133,44 +134,8 @@ class InferenceProof:
             ) from error
 
 
-class AnsweredOrder(Protocol):
-    """An order with everything that was signed for it, as whoever asked keeps it."""
-
-    @property
-    def order(self) -> Order:
-        """The order itself."""
-
-    @property
-    def signature(self) -> bytes:
-        """The session key's, 65 bytes."""
-
-    @property
-    def prompt_length(self) -> int:
-        """How many of the tokens were given."""
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """The prompt and its continuation."""
-
-    @property
-    def receipts(self) -> tuple[SignedReceipt, ...]:
-        """Those that were accepted."""
-
-    @property
-    def feeds(self) -> tuple[SignedFeed, ...]:
-        """What the session key said it fed."""
-
-    @property
-    def disputed(self) -> tuple[SignedReceipt, ...]:
-        """Receipts that were refused."""
-
-    @property
-    def audits(self) -> tuple[SignedAudit, ...]:
-        """Audits that were bought."""
-
-
 def generate_proof(
-    record: AnsweredOrder,
+    record: OrderRecord,
     signer: str,
     domain: Domain,
     receipt_key_of: Callable[[str], str],

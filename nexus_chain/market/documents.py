@@ -38,7 +38,7 @@ __all__ = [
     "Receipt",
     "Scores",
     "TokenFeed",
-    "Trace",
+    "TraceDocument",
     "Voucher",
     "address_of",
     "checksum",
@@ -218,8 +218,10 @@ class Voucher(Document):
 
 
 @dataclass(frozen=True)
-class Trace(Document):
+class TraceDocument(Document):
     """ "The tensors of this receipt's segment have these roots"; by the receipt key, in a dispute only."""
+
+    STRUCT: ClassVar[str] = "Trace"
 
     receipt_digest: bytes
     root: bytes

@@ -35,7 +35,6 @@ from scripts.bench.dispute_game import measure_games
 from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
-ARTEFACTS = ROOT / "build" / "forge"
 REPORT = ROOT / "build" / "bench" / "dispute.json"
 WIDTHS = (4_096, 14_336, 28_672)
 CHUNK = 8_192  # columns of a 15-bit product, of the rows that feed it, and of a normalised group
@@ -189,7 +188,7 @@ class Judge:
     @classmethod
     def on(cls, chain: LocalChain) -> Judge:
         wallet = Wallet.from_hex(DEVELOPMENT_KEYS[0])
-        address, _ = ArtefactCreator(chain.web3, wallet, ARTEFACTS).create("StepVerifier")
+        address, _ = ArtefactCreator(chain.web3, wallet).create("StepVerifier")
         return cls(chain, address, wallet.address)
 
     def gas(self, call: bytes) -> int:
@@ -221,7 +220,7 @@ def main() -> int:
     with anvil() as chain:
         steps = measure_steps(Judge.on(chain))
     with anvil() as chain:
-        games = measure_games(chain, ARTEFACTS, SHAPE)
+        games = measure_games(chain, SHAPE)
     dearest = max(max(by_width.values()) for by_width in steps.values())
     worst = max(games.values(), key=lambda game: game["game_gas"])
     totals = {key: worst[key] for key in ("game_gas", "transactions", "calldata_bytes", "seconds")}

@@ -107,7 +107,7 @@ def stage(folder: Path) -> Iterator[Stage]:
     with anvil() as chain:
         payer = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, payer, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, payer)
         deployment, _ = deploy(creator, payer.address, preset="local", path=path)
         publisher = Contracts.at(chain.web3, deployment, payer)
         model = random_model(SHAPE, seed=11)

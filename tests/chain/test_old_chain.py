@@ -12,16 +12,9 @@ from nexus_chain.chain.deployer import CANCUN_PROBE, DEPLOYMENT_PRESETS, Artefac
 from nexus_chain.chain.errors import ChainError, DeploymentError
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
-from tests.support.chain_world import export_abi
 
 OWNER = Wallet.from_hex(DEVELOPMENT_KEYS[0])
 ADDRESS = OWNER.address
-
-
-@pytest.fixture(scope="module")
-def artefacts() -> Path:
-    folder: Path = export_abi().compile_contracts()
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +23,9 @@ def shanghai() -> Iterator[LocalChain]:
         yield chain
 
 
-def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, artefacts: Path, tmp_path: Path) -> None:
+def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, tmp_path: Path) -> None:
     path = tmp_path / "deployment.json"
-    creator = ArtefactCreator(shanghai.web3, OWNER, artefacts)
+    creator = ArtefactCreator(shanghai.web3, OWNER)
     assert not creator.runs(CANCUN_PROBE)
     with pytest.raises(DeploymentError, match=r"EIP-1153.*EIP-5656"):
         deploy(creator, ADDRESS, preset="local", path=path)
@@ -48,12 +41,12 @@ def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, artef
     ],
 )
 def test_contracts_that_hold_money_refuse_such_a_chain(
-    shanghai: LocalChain, artefacts: Path, contract: str, arguments: tuple[Any, ...]
+    shanghai: LocalChain, contract: str, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises(ChainError):
-        ArtefactCreator(shanghai.web3, OWNER, artefacts).create(contract, *arguments)
+        ArtefactCreator(shanghai.web3, OWNER).create(contract, *arguments)
     with anvil(hardfork="cancun") as chain:
-        creator = ArtefactCreator(chain.web3, OWNER, artefacts)
+        creator = ArtefactCreator(chain.web3, OWNER)
         assert creator.runs(CANCUN_PROBE)
         address, _ = creator.create(contract, *arguments)
         assert creator.has_code(address)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,12 +37,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     train(folder / "tiny")
     measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
     (folder / "password").write_text("open sesame")
-    if not (ROOT / "build/forge/ModelRegistry.sol").is_dir():
-        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[2])
         publisher.save(folder / "wallet.json", "open sesame", work=2**10)
-        creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, publisher)
         deploy(creator, publisher.address, preset="local", path=folder / "deployments" / f"{chain.chain_id}.json")
         yield folder, chain.rpc_url
 

@@ -195,7 +195,7 @@ def test_unreachable_node_and_foreign_key(live: LiveNetwork) -> None:
 def test_state_survives_on_disk(live: LiveNetwork, tmp_path: Path) -> None:
     client = live.client()
     states = {record.state for record in client.sessions()}
-    assert states <= {"open", "closed", "sum_settlements", "opening"}
+    assert states <= {"open", "closed", "settled", "opening"}
     assert (live.folder / "home" / "client.sqlite").stat().st_mode & 0o077 == 0
     for key in (live.folder / "home" / "session-keys").glob("*.key"):
         assert key.stat().st_mode & 0o077 == 0

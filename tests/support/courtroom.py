@@ -41,7 +41,7 @@ from node.daemon.upkeep.traces import TraceStore
 from node.watch.cases import STEP, CaseOpened
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings
-from tests.support.network import PRICE, ROOT
+from tests.support.network import PRICE
 
 ETHER = 10**18
 SALT = bytes(range(32))
@@ -191,7 +191,7 @@ def courtroom(folder: Path, model: IntegerModel) -> Iterator[Courtroom]:
     """Anvil, the contracts, the published model, a registered node."""
     with anvil() as chain:
         owner, node, finder = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:3])
-        creator = ArtefactCreator(chain.web3, owner, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=folder / "deployment.json")
         user, mine, theirs = (Contracts.at(chain.web3, deployment, wallet) for wallet in (owner, node, finder))
         commitment, layers = ModelCommitment.of(model), model.program.shape.layers
