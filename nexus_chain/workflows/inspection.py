@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_chain.commitments.block_index import BlockIndex, index_path
 from nexus_chain.commitments.errors import TensorBlockError
@@ -16,8 +17,10 @@ from nexus_chain.program import IntegerModel, Program, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError
 from nexus_chain.program.model import PROGRAM_FILE
 from nexus_chain.program.reproduction import read_program
-from nexus_chain.workflows.library import ModelLibrary
 from nexus_chain.workflows.observer import SILENT, TaskObserver
+
+if TYPE_CHECKING:
+    from nexus_chain.workflows.library import ModelLibrary  # inspecting needs no chain
 
 
 @dataclass(frozen=True)
