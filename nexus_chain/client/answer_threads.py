@@ -19,7 +19,7 @@ from typing import Protocol
 
 from nexus_chain.client.answer import Answer
 
-THREADS = 32
+ANSWERS_AT_ONCE = 32
 """Answers at work at once."""
 AHEAD = 64
 """Pieces of text that are kept for a reader who is slower than the nodes."""
@@ -41,7 +41,7 @@ class StoppableAnswer(Protocol):
 class AnswerThreads:
     """The threads. ``close`` them in the end; event loops may come and go before."""
 
-    def __init__(self, threads: int = THREADS, ahead: int = AHEAD) -> None:
+    def __init__(self, threads: int = ANSWERS_AT_ONCE, ahead: int = AHEAD) -> None:
         """At most ``threads`` answers are worked on at once; ``ahead`` pieces are kept for a slow reader."""
         self.ahead = max(1, ahead)
         self._threads = threads

@@ -37,7 +37,7 @@ OWNER_SECONDS = 200.0
 MOST_IDLE = 32
 """Idle connections that are kept per node."""
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -182,7 +182,7 @@ class LeasedPeer:
         """``reused``: its node may have hung up since; then the first call is made over a new connection."""
         self._owner, self._kept, self._reused = owner, kept, reused
         self._lock = threading.Lock()
-        self._open, self._sound, self._waiting = True, True, 0
+        self._open, self._sound, self._broken, self._waiting = True, True, False, 0
         self.contact = kept.peer.contact
 
     def describe(self) -> PeerStatus:
@@ -239,35 +239,40 @@ class LeasedPeer:
         """See ShardPeer."""
         return self._begin(lambda peer: peer.begin_close_chunk(order_digest, start, stop, predecessors))
 
+    def hang_up(self) -> None:
+        """See ShardPeer. The connection is lent to nobody again."""
+        self._broken = True
+        self._kept.peer.hang_up()
+
     def close(self) -> None:
         """Give the connection back, or hang up where it is not in order. Any thread may; twice does nothing."""
         with self._lock:
             was_open, self._open = self._open, False
         if not was_open:
             return
-        if self._sound and not self._waiting:
+        if self._sound and not self._broken and not self._waiting:
             self._owner.give_back(self._kept)
         else:
             self._kept.peer.close()
 
-    def _first(self, call: Callable[[ShardPeer], T]) -> T:
+    def _first(self, call: Callable[[ShardPeer], Result]) -> Result:
         """A call that may be made again over a new connection, where the one that was kept is gone."""
         reused, self._reused = self._reused, False
         try:
             return self._watched(partial(call, self._peer()))
         except NodeUnreachableError:
-            if not reused:
+            if not reused or self._broken:
                 raise
         self._kept.peer.close()
         self._kept.peer, self._sound = self._owner.dial(self.contact), True
         return self._watched(partial(call, self._peer()))
 
-    def _begin(self, call: Callable[[ShardPeer], Callable[[], T]]) -> Callable[[], T]:
+    def _begin(self, call: Callable[[ShardPeer], Callable[[], Result]]) -> Callable[[], Result]:
         """As ``call``; the connection is in order again once what is returned was called."""
         take = self._watched(partial(call, self._peer()))
         self._waiting += 1
 
-        def taken() -> T:
+        def taken() -> Result:
             self._peer()
             try:
                 return self._watched(take)
@@ -283,7 +288,7 @@ class LeasedPeer:
             )
         return self._kept.peer
 
-    def _watched(self, work: Callable[[], T]) -> T:
+    def _watched(self, work: Callable[[], Result]) -> Result:
         """Do it; whatever else than a node's own refusal ends it makes the connection unfit to be lent again."""
         try:
             return work()
