@@ -11,7 +11,7 @@ import torch
 from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.errors import DraftTableError
 from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
-from nexus_chain.engine.fast import CHUNK_ROWS, Engine
+from nexus_chain.engine.engine import CHUNK_ROWS, Engine
 from nexus_chain.planning.demand import Load
 from nexus_chain.planning.errors import PlanInputError
 from nexus_chain.planning.expert_uses import count_expert_uses
