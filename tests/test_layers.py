@@ -59,16 +59,20 @@ ROOMS = {
         (*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates", "training"),
         "It knows no terminal and no HTTP: it tells an observer how far it is.",
     ),
+    "node.flags": Room((), "It knows no program: flags that both have, spelled alike."),
     "node.cli": Room(
-        (*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates", "workflows"),
+        (
+            *(*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates"),
+            *("workflows", "node.flags"),
+        ),
         "It knows no daemon: the two programs meet on the wire and on the chain.",
     ),
     "node.daemon": Room(
-        (*MACHINE, *TRADE, "planning", "disputes", "versions", "workflows"),
+        (*MACHINE, *TRADE, "planning", "disputes", "versions", "node.flags"),
         "It knows no client: it serves strangers, and trusts none of their code.",
     ),
     "node.watch": Room(
-        (*MACHINE, *TRADE, *USER, "disputes", "workflows", "node.daemon"),
+        (*MACHINE, *TRADE, *USER, "disputes", "node.flags", "node.daemon"),
         "It knows no command line of users; of the daemon it knows the settings, the log and the view of the chain.",
     ),
 }  # fmt: skip

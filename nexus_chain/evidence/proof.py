@@ -1,9 +1,9 @@
 """InferenceProof: everything needed to check one answer later, as one JSON file.
 
-The sketch this name comes from had a node sign a hash of what it said it did. Here the proof is
-the order, the tokens and the signed receipts: with the public weights anybody can recompute every
-root in them by one prefill (``nexus_chain.evidence.verify``), and a wrong one convicts its signer.
-The file holds the order's salt and the tokens: whoever gets it can read the conversation.
+The name comes from the first sketch, where a node signed a hash of what it said it did. Here the proof is the order,
+the tokens and the signed receipts. With the public weights anybody can recompute every root in them by one prefill,
+see ``nexus_chain.evidence.verify``. A wrong root convicts its signer. The file holds the order's salt and the tokens,
+so whoever gets it can read the conversation.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nexus_chain.evidence.errors import ProofFileError
+from nexus_chain.evidence.order_record import OrderRecord
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Receipt, TokenFeed, checksum
 from nexus_chain.market.errors import DocumentFormatError
@@ -133,44 +134,8 @@ class InferenceProof:
             ) from error
 
 
-class AnsweredOrder(Protocol):
-    """An order with everything that was signed for it, as whoever asked keeps it."""
-
-    @property
-    def order(self) -> Order:
-        """The order itself."""
-
-    @property
-    def signature(self) -> bytes:
-        """The session key's, 65 bytes."""
-
-    @property
-    def prompt_length(self) -> int:
-        """How many of the tokens were given."""
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """The prompt and its continuation."""
-
-    @property
-    def receipts(self) -> tuple[SignedReceipt, ...]:
-        """Those that were accepted."""
-
-    @property
-    def feeds(self) -> tuple[SignedFeed, ...]:
-        """What the session key said it fed."""
-
-    @property
-    def disputed(self) -> tuple[SignedReceipt, ...]:
-        """Receipts that were refused."""
-
-    @property
-    def audits(self) -> tuple[SignedAudit, ...]:
-        """Audits that were bought."""
-
-
 def generate_proof(
-    record: AnsweredOrder,
+    record: OrderRecord,
     signer: str,
     domain: Domain,
     receipt_key_of: Callable[[str], str],

@@ -72,7 +72,7 @@ def read_settings(
     keystore: Annotated[Path | None, typer.Option(hidden=True, help="Old spelling of --wallet.")] = None,
     block: Annotated[Path | None, typer.Option(help="The shard's TensorBlock.")] = None,
     model_version: Annotated[str | None, typer.Option(help="Id of the model version.")] = None,
-    price: Annotated[int | None, typer.Option(help="Wei per token.")] = None,
+    price: Annotated[int | None, typer.Option(help="Wei per token; by default the policy's price.")] = None,
     audit_price: Annotated[int | None, typer.Option(help="Wei per token of an audit; 0: none are sold.")] = None,
     listen: Annotated[str | None, typer.Option(help="host:port to listen on.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="host:port told to clients; --listen by default.")] = None,

@@ -35,7 +35,8 @@ class NodeConfiguration:
 
     ``home``: where deployments are. ``deployment``: addresses file, by default the one of ``chain_id`` there.
     ``wallet``: the keystore, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. ``price`` and ``audit_price``: wei per token, of an audit 0 where none are sold.
+    clients, by default ``listen``. ``price``: wei per token, by default the policy's (``asking_price``);
+    ``audit_price``: wei per token of an audit, 0 where none are sold.
     ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
     of the shard in memory at once, by default all; ``resident``: file with names of weights that
     stay in memory. ``trace_limit``: most of the disk for traces of disputed receipts. Times in seconds, amounts in wei.
@@ -50,7 +51,7 @@ class NodeConfiguration:
     password_file: Path | None = None
     block: Path | None = None
     model_version: str = ""
-    price: int = 0
+    price: int | None = None
     audit_price: int = 0
     listen: str = "127.0.0.1:7070"
     endpoint: str = ""

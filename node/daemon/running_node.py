@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.folder_lock import exclusive
+from node.daemon.asking_price import policy_price
 from node.daemon.chain_settings import connect_contracts, terms_of
 from node.daemon.chain_view import ChainView
 from node.daemon.configuration import NodeConfiguration
@@ -84,6 +85,8 @@ class RunningNode:
         require_registered(contracts, keys)
         block, model = load_shard(contracts, configuration)
         engine = shard_engine(block, configuration)
+        if configuration.price is None:
+            model = replace(model, wei_per_token=policy_price(block, engine))
         address = keys.wallet.address
         view = ChainView(contracts, address)
         view.head()  # notes the chain's time

@@ -25,8 +25,7 @@ from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.judgement import claim_of, identity_of, judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import AuditLevel
-from nexus_chain.market.documents import Trace as TraceDocument
-from nexus_chain.market.documents import require_signer
+from nexus_chain.market.documents import TraceDocument, require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
 from nexus_chain.routing.reputation import ReputationBook, detect_byzantine

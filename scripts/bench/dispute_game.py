@@ -28,8 +28,7 @@ from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence, Trace, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
-from nexus_chain.market.documents import Ask, Line, Order, Receipt, Scores
-from nexus_chain.market.documents import Trace as TraceDocument
+from nexus_chain.market.documents import Ask, Line, Order, Receipt, Scores, TraceDocument
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 
 ETHER, GWEI = 10**18, 10**9

@@ -199,7 +199,7 @@ def survive_a_node(story: Story) -> None:
     options = AskOptions(max_tokens=72)
     with story.client() as client:
         session = client.session(next(r.id for r in client.sessions() if r.state == "open"), story.files)
-        asking = session.ask(FAILOVER_PROMPT, options, on_failover=lambda event: tell(_failover_line(story, event)))
+        asking = session.start(FAILOVER_PROMPT, options, on_failover=lambda event: tell(_failover_line(story, event)))
         victim = story.nodes[-1]
         for count, _ in enumerate(asking, 1):
             if count == KILL_AFTER_PIECES:
@@ -291,10 +291,10 @@ def settle(story: Story) -> None:
 
 
 def _settle_session(story: Story, session: str) -> None:
-    """Settle what the nodes have not sum_settlements already: anyone may, and they look twice a second."""
+    """Settle what the nodes have not settled already: anyone may, and they look twice a second."""
     code, document = nexus_verdict("session", "settle", session)
     if code != 0 and document["error"]["type"] not in ("SessionStateError", "ContractRevertedError"):
-        raise DemoError(f"session {session} cannot be sum_settlements: {document['error']['message']}")
+        raise DemoError(f"session {session} cannot be settled: {document['error']['message']}")
 
 
 def _has_receipts(story: Story, node: ShardProcess) -> bool:
@@ -410,7 +410,7 @@ def _refund(story: Story, session: bytes, liar: ShardProcess) -> int:
     """Settle the liar's line once its window is over: all of it is the user's again, wei."""
     market = story.contracts.market
     line = market.line_of(session, liar.address)
-    if not line.sum_settlements:
+    if not line.settled:
         story.chain.advance(max(0, line.end - market.now()) + 1)
         market.settle(session, liar.address)
     event = next(iter(market.events("LineSettled", where={"session": session, "node": liar.address})))

@@ -38,7 +38,7 @@ def test_session_pays_ninety_ten_and_returns_the_rest(world: World) -> None:
     assert world.user.market.balance_of(first) == split_settlement(1009)[0] == 909
     assert world.user.market.balance_of(second) == 1800
     assert world.user.market.balance_of(world.address(world.user)) == 2 * CAP - 3009
-    assert world.user.market.line_of(session, first).sum_settlements
+    assert world.user.market.line_of(session, first).settled
     # What the chain recorded, read back from its events.
     assert get_node_earnings(world.user, first) == 909
     assert get_vault_revenue(world.user) == 300

@@ -245,7 +245,7 @@ def _signed_by(document: Document, signature: bytes, signer: str, domain: Domain
     found = recover_digest(digest, signature)
     if found != signer:
         raise WrongSignerError(
-            f"this {type(document).__name__} was signed by {found}, not by {signer}",
+            f"this {document.STRUCT} was signed by {found}, not by {signer}",
             advice="Check the key, the chain id and the market address: all three are part of what is signed.",
         )
     return digest

@@ -22,8 +22,7 @@ from nexus_chain.disputes.operators.attention import block_ranges
 from nexus_chain.disputes.trace import Sequence, Trace, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder, score_tree
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import Order, Receipt, Scores
-from nexus_chain.market.documents import Trace as TraceDocument
+from nexus_chain.market.documents import Order, Receipt, Scores, TraceDocument
 from nexus_chain.program.sampling import Sampling
 from node.daemon.chain_view import ChainView
 from node.daemon.errors import GameDataError

@@ -21,6 +21,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Voucher
 from node.daemon.chain_view import ChainView
 from node.daemon.errors import SessionNotOpenError
+from node.daemon.ledger.earnings import earned_in
 from node.daemon.ledger.effects import CloseLine, Effect, ForgetSession, PostVoucher, SettleLine, unposted
 from node.daemon.ledger.events import SessionForgotten, SessionObserved, TimePassed
 from node.daemon.ledger.ledger import Ledger
@@ -166,7 +167,7 @@ class Settler:
                 return f"closed the line in session 0x{effect.session.hex()}"
             case SettleLine():
                 market.settle(effect.session, self._address)
-                return f"settled the line in session 0x{effect.session.hex()}"
+                return f"settled the line in session 0x{effect.session.hex()}: {self._bill(effect.session)}"
             case ForgetSession():
                 if self._kept is None:
                     return ""  # the daemon's business: the rows are its
@@ -175,6 +176,11 @@ class Settler:
                 return f"forgot session 0x{effect.session.hex()}: its dispute period is over"
             case _:
                 return ""
+
+    def _bill(self, session: bytes) -> str:
+        answers = earned_in(self._ledger.state, session)
+        tokens, wei = sum(one.tokens_processed for one in answers), sum(one.cost_wei for one in answers)
+        return f"{len(answers)} answers, {tokens} positions, {wei} wei of receipts"
 
     def _withdraw(self) -> list[str]:
         balance = self._contracts.market.balance_of(self._address)
