@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
-        fuzz-operators fuzz-programs symbolic vectors generate clean
+        fuzz-operators fuzz-programs symbolic vectors generate benchmarks-page clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -105,9 +105,13 @@ vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
 	python scripts/make_step_vectors.py
 
-generate: vectors ## Regenerate ABIs, wire modules and golden vectors; the diff must be empty
+generate: vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
+	python scripts/generate_op_kinds.py
 	python scripts/export_abi.py
 	python scripts/generate_proto.py
 
 clean: ## Remove what was built (keeps the environment)
 	rm -rf build .build
+
+benchmarks-page: setup ## Write docs/benchmarks.md from build/bench and docs/measurements.jsonl
+	python -m scripts.write_benchmarks

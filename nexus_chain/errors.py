@@ -1,19 +1,36 @@
-"""The root of every error this project raises on purpose.
+"""The root of every error this project raises on purpose, and those that belong to no room.
 
     NexusError
     ├── OperatingSystemError             a file or socket that the machine refused
+    ├── SettingsError                    a setting that is unknown, missing or malformed
+    ├── DataFolderError                  a program's own folder is damaged or not usable
+    │   ├── DataFolderBusyError          another process works on it
+    │   └── WriteAheadLogError           an event that cannot be read back or written down
+    │
     ├── nexus_chain.program.errors       checkpoints and integer programs
     ├── nexus_chain.engine.errors        executing a program
     ├── nexus_chain.commitments.errors   tensors, trees and blocks that do not match
-    ├── nexus_chain.chain.errors         RPC, wallets, reverted transactions
+    ├── nexus_chain.planning.errors      cutting a model and placing its parts
+    │
     ├── nexus_chain.market.errors        orders, vouchers, receipts, prices
+    ├── nexus_chain.chain.errors         RPC, wallets, reverted transactions
+    ├── nexus_chain.wire.errors          what another node or client does wrong on the wire
     ├── nexus_chain.routing.errors       nobody to serve a layer range
-    ├── nexus_chain.certificates.errors  certificates, blocks, pinning
+    │
+    ├── nexus_chain.content.errors       CIDs, canonical documents, pinning
+    ├── nexus_chain.evidence.errors      answer files
+    ├── nexus_chain.disputes.errors      moves of a game that cannot be made
+    ├── nexus_chain.certificates.errors  certificates and audits
     ├── nexus_chain.quality.errors       measuring what an import loses
+    │
+    ├── nexus_chain.drafting.errors      tables of drafts
+    ├── nexus_chain.versions.errors      a version's files and its text codec
     ├── nexus_chain.client.errors        asking, paying and verifying
-    └── node.daemon.errors                      the daemon
+    │
+    ├── node.daemon.errors               `nexus-node start`
+    └── node.watch.errors                `nexus-node watch`
 
-Each package owns its branch; this file knows none of them.
+Each room owns its branch; this file knows none of them.
 """
 
 from __future__ import annotations
@@ -40,3 +57,19 @@ class OperatingSystemError(NexusError):
         where = f"{cause.filename}: " if cause.filename else ""
         advice = "Check that the place exists, that you may use it, and that there is room."
         return cls(f"{where}{cause.strerror or cause}", advice=advice)
+
+
+class DataFolderError(NexusError):
+    """Raised when a program's own folder is damaged or cannot be used."""
+
+
+class DataFolderBusyError(DataFolderError):
+    """Raised when another daemon holds the data folder: two would sign over each other."""
+
+
+class WriteAheadLogError(DataFolderError):
+    """Raised when the write-ahead log cannot be read back or written."""
+
+
+class SettingsError(NexusError):
+    """Raised when a flag, an environment variable or an entry of a TOML file is unknown, missing or malformed."""

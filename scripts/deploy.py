@@ -16,23 +16,26 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ape import accounts, chain, project
+from ape import accounts, chain
 from ape.api import AccountAPI
 from ape.cli import ConnectedProviderCommand, network_option
+from ape.contracts import ContractContainer
+from ethpm_types import ContractType
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from nexus_chain.chain.deployer import (  # noqa: E402
+    DEPLOYMENT_PRESETS,
     DEVELOPMENT_CHAINS,
-    PRESETS,
     check_preset,
     created_address,
     deploy,
     runs_on,
 )
 from nexus_chain.chain.errors import WrongChainError  # noqa: E402
+from nexus_chain.chain.interfaces import abi, creation_code  # noqa: E402
 from nexus_chain.chain.wallet import read_password  # noqa: E402
 from nexus_chain.errors import NexusError  # noqa: E402
 
@@ -44,7 +47,7 @@ class ApeCreator:
         self.account, self.chain_id = account, connected_chain_id()
 
     def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
-        instance = self.account.deploy(getattr(project, contract), *arguments)
+        instance = self.account.deploy(shipped(contract), *arguments)
         return str(instance.address), int(chain.blocks.head.number)
 
     def foresee(self, creations: int) -> str:
@@ -55,6 +58,13 @@ class ApeCreator:
 
     def runs(self, code: bytes) -> bool:
         return runs_on(chain.provider.web3, code)
+
+
+def shipped(contract: str) -> ContractContainer:
+    """A contract as the package ships it: ape has nothing to compile."""
+    code = {"bytecode": creation_code(contract)}
+    described = {"contractName": contract, "abi": abi(contract), "deploymentBytecode": code}
+    return ContractContainer(ContractType.model_validate(described))
 
 
 def connected_chain_id() -> int:
@@ -82,7 +92,7 @@ def paying_account(alias: str | None, password_file: Path | None) -> AccountAPI:
 
 @click.command(cls=ConnectedProviderCommand)
 @network_option(required=True)
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="local", show_default=True)
+@click.option("--preset", type=click.Choice(list(DEPLOYMENT_PRESETS)), default="local", show_default=True)
 @click.option("--account", "alias", help="ape account that pays; default on a development chain: test account 0")
 @click.option("--password-file", type=click.Path(path_type=Path), help="password of --account, in the first line")
 @click.option("--beneficiary", help="may spend what reaches the Genesis Vault; default on a development chain: payer")

@@ -64,7 +64,7 @@ def eip712_vectors() -> Iterator[dict[str, Any]]:
 
 def _eip712_vector(document: Document, domain: Domain) -> dict[str, Any]:
     return {
-        "document": type(document).__name__,
+        "document": document.STRUCT,
         "chainId": domain.chain_id,
         "verifyingContract": domain.verifying_contract,
         "domainSeparator": _hex(domain.separator),

@@ -42,31 +42,38 @@ paid, verified and audited on one machine with a model that nobody has to downlo
 | Licence | weights and tokenizer under PSF-2.0, as derived from the data |
 
 ## Training
-{steps} steps of {batch} windows of {context} tokens ({seen:,} tokens, {epochs:.2f} passes), bfloat16
-autocast, Muon (learning rate {muon}) for the matrices inside the layers and AdamW
-({adam}) for embeddings and gains, weight decay {decay}, {warmup} warm-up steps, linear decay over
-the last {decay_percent:.0f} %, gradient clipping at 1.0, seed {seed}. {hours:.1f} hours on {threads} CPU threads,
-torch {torch}.
+| | |
+|---|---|
+| Steps | {steps} of {batch} windows of {context} tokens |
+| Tokens seen | {seen:,}, which are {epochs:.2f} passes |
+| Arithmetic | bfloat16 autocast |
+| Matrices inside the layers | Muon, learning rate {muon} |
+| Embeddings and gains | AdamW, learning rate {adam} |
+| Weight decay | {decay} |
+| Learning rate | {warmup} steps of warm-up, linear decay over the last {decay_percent:.0f} % |
+| Gradients | clipped at 1.0 |
+| Seed | {seed} |
+| Machine | {hours:.1f} hours, CPU threads: {threads}, torch {torch} |
 
 ![Loss](loss.png)
 
 ## Quality
 Measured on {metric_tokens:,} held-out tokens by `scripts/runs/certify_model.py` (file `metrics.json`).
 
-| | float32 | integer program |
-|---|---|---|
-| Perplexity | {ppl_float:.4f} | {ppl_integer:.4f} ({increase:+.3f} %) |
-| Top-1 agreement | | {agreement:.2f} % |
+| | float32 | integer program | difference |
+|---|---|---|---|
+| Perplexity | {ppl_float:.4f} | {ppl_integer:.4f} | {increase:+.3f} % |
+| Best token is the same | | {agreement:.2f} % | |
 
 ## Drafts
-`drafts.safetensors` holds what the model itself most often says after one to six tokens, counted by
-`scripts/runs/distil_drafts.py` in its greedy answers to pieces of the training files, none of them held out. It makes
-answers faster and never changes them.
+`drafts.safetensors` holds what the model most often says after one to six tokens. `scripts/runs/distil_drafts.py`
+counted this in the model's greedy answers to pieces of the training files. No held-out file was among them. The table
+makes answers faster and never changes them.
 
 ## Use and limits
-It completes Python in the style of the standard library: imports, signatures, docstrings,
-test cases. It does not follow instructions, knows nothing after its data, and its code must be
-read before it is run. Names and comments of the standard library's authors occur in its data.
+It completes Python in the style of the standard library: imports, signatures, docstrings, test cases. It does not
+follow instructions. It knows nothing that is newer than its data. Read its code before you run it. Names and comments
+of the standard library's authors occur in its data.
 """
 
 

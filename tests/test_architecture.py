@@ -10,10 +10,12 @@ import pytest
 from nexus_chain.chain.earnings import get_node_earnings
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.evidence.verify import VerifiedFragment, verify_proof
-from nexus_chain.market.pricing import ComputePrice, ComputeTransaction, calculate_cost
+from nexus_chain.market.pricing import ComputePrice, calculate_cost
+from nexus_chain.market.settlement import ComputeTransaction
 from nexus_chain.planning.shards import ModelShard, shard_model
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
 from nexus_chain.routing.route import InferenceRoute, find_route
+from tests.test_layers import ROOMS, Room
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = (ROOT / "ARCHITECTURE.md").read_text()
@@ -29,6 +31,20 @@ def rows() -> list[tuple[str, str]]:
     """(concept, places) of every row of every table."""
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in MAP.splitlines() if line[:1] == "|"]
     return [(row[0], row[1]) for row in cells if row[1] != "place" and not set(row[0]) <= {"-"}]
+
+
+def rule(name: str, room: Room) -> str:
+    """The line that states a room's rule."""
+    place = name.replace(".", "/") if "." in name else f"nexus_chain/{name}"
+    place += "/" if (ROOT / place).is_dir() else ".py"
+    return f"| {name} | `{place}` | {', '.join(room.may_know) or 'nobody'} | {room.ignorance} |"
+
+
+def test_layer_rules_are_stated_as_they_are_tested() -> None:
+    stated = [
+        line for line in MAP.splitlines() if re.match(r"\| [\w.]+ \| `(nexus_chain|node)/(\w+/|flags\.py)` \| ", line)
+    ]
+    assert stated == [rule(name, room) for name, room in ROOMS.items()]
 
 
 @pytest.mark.parametrize(("concept", "places"), rows(), ids=[concept[:40] for concept, _ in rows()])

@@ -44,28 +44,35 @@ ROOMS = {
     "routing": Room(("market", "chain"), "It knows no connection: it chooses among what others found out."),
     "disputes": Room(MACHINE, "It knows no chain: a game's moves are computed here and sent elsewhere."),
     "drafting": Room((*MACHINE, "market"), "It knows no session: a draft is a guess, and costs nobody anything."),
-    "versions": Room((*MACHINE, "content", "drafting", "chain"), "It knows no node: files are found on this machine."),
+    "versions": Room((*MACHINE, "content", "drafting", "chain"), "It knows no node: files are found on this disk."),
     "training": Room(("program", "versions"), "It knows no certificate: a run says what it did, others sign it."),
     "certificates": Room(
         (*MACHINE, "content", "quality", "market", "versions", "training"),
-        "It knows no chain: what is anchored is asked for through a protocol, so that an auditor can answer from a file.",
+        "It knows no chain: what is anchored is asked for through a protocol.",
     ),
-    "evidence": Room((*MACHINE, "market", "wire", "versions"), "It knows no client: whoever holds the file can judge it."),
+    "evidence": Room(
+        (*MACHINE, "market", "chain", "wire", "versions", "disputes"),
+        "It knows no client and no connection: whoever holds the file can judge it, and accuse.",
+    ),
     "client": Room((*MACHINE, *TRADE, *USER), "It knows no program's flags and no daemon."),
     "workflows": Room(
         (*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates", "training"),
         "It knows no terminal and no HTTP: it tells an observer how far it is.",
     ),
+    "node.flags": Room((), "It knows no program: flags that both have, spelled alike."),
     "node.cli": Room(
-        (*TRADE, *USER, *MACHINE, "content", "planning", "quality", "disputes", "certificates", "training", "workflows"),
+        (
+            *(*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates"),
+            *("workflows", "node.flags"),
+        ),
         "It knows no daemon: the two programs meet on the wire and on the chain.",
     ),
     "node.daemon": Room(
-        (*MACHINE, *TRADE, "planning", "disputes", "versions", "workflows"),
+        (*MACHINE, *TRADE, "planning", "disputes", "versions", "node.flags"),
         "It knows no client: it serves strangers, and trusts none of their code.",
     ),
     "node.watch": Room(
-        (*MACHINE, *TRADE, *USER, "disputes", "workflows", "node.daemon"),
+        (*MACHINE, *TRADE, *USER, "disputes", "node.flags", "node.daemon"),
         "It knows no command line of users; of the daemon it knows the settings, the log and the view of the chain.",
     ),
 }  # fmt: skip
@@ -85,6 +92,7 @@ REPEATED_NAMES = {
     "IGNORED": "each family of checkpoints says the same things about itself",
     "expected_tensors": "each family of checkpoints says the same things about itself",
     "needed": "each op kind says what its step needs, under one name, and is collected by it",
+    "GAS_PER_ENTRY": "each op kind says what an entry of its witness costs, under one name",
 }
 
 

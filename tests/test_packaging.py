@@ -44,7 +44,7 @@ def test_files_that_are_no_python_are_packaged() -> None:
     packaged = {
         path for package in PACKAGES for pattern in patterns[package] for path in (ROOT / package).glob(pattern)
     }
-    for needed in ("chain/abi", "engine/native", "models"):
+    for needed in ("chain/artefacts", "engine/native", "models"):
         files = {path for path in (ROOT / "nexus_chain" / needed).rglob("*") if path.is_file()}
         assert files
         assert files <= packaged

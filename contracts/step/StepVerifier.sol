@@ -4,28 +4,11 @@ pragma solidity 0.8.37;
 import {IStepVerifier} from "../interfaces/IStepVerifier.sol";
 import {StepReader} from "./StepReader.sol";
 import {TraceVerifier} from "./TraceVerifier.sol";
-import {Descriptor} from "./libraries/Descriptor.sol";
-import {Embed} from "./operators/Embed.sol";
+import {OpKinds} from "./libraries/OpKinds.sol";
 import {ExpertLinear} from "./operators/ExpertLinear.sol";
-import {Gelu} from "./operators/Gelu.sol";
-import {Linear} from "./operators/Linear.sol";
-import {NormScale} from "./operators/NormScale.sol";
-import {Normalise} from "./operators/Normalise.sol";
-import {PositionEmbed} from "./operators/PositionEmbed.sol";
-import {PrefixMean} from "./operators/PrefixMean.sol";
-import {Quantise} from "./operators/Quantise.sol";
-import {RopeQuantise} from "./operators/RopeQuantise.sol";
-import {Route} from "./operators/Route.sol";
-import {RowLayout} from "./operators/RowLayout.sol";
+import {Operators} from "./operators/Operators.sol";
 import {RowMax} from "./operators/RowMax.sol";
-import {RowScale} from "./operators/RowScale.sol";
-import {RowSquares} from "./operators/RowSquares.sol";
-import {Sample} from "./operators/Sample.sol";
-import {SampleBlocks} from "./operators/SampleBlocks.sol";
-import {SiluProduct} from "./operators/SiluProduct.sol";
 import {Step} from "./operators/Step.sol";
-import {ValueLayout} from "./operators/ValueLayout.sol";
-import {ValueQuantise} from "./operators/ValueQuantise.sol";
 
 /// @title StepVerifier
 /// @notice Recomputes one element of a trace; see the interface.
@@ -67,14 +50,14 @@ contract StepVerifier is IStepVerifier, StepReader {
         Step.Data memory step;
         step.subject = subject;
         _readOp(step, claim.tensorIndex, given.descriptor);
-        if (step.op.kind == Descriptor.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
+        if (step.op.kind == OpKinds.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
         (bool short, int256 claimed) = _claimed(step, claim, given.leaf, given.element);
         if (short) return true;
         _openInputs(step, given.openings);
-        if (step.op.kind == Descriptor.EXPERT_LINEAR) ExpertLinear.choose(step);
+        if (step.op.kind == OpKinds.EXPERT_LINEAR) ExpertLinear.choose(step);
         _openWeights(step, given.openings);
-        if (step.op.kind == Descriptor.ROW_MAX) return RowMax.contradicts(step, claimed);
-        return claimed != _value(step);
+        if (step.op.kind == OpKinds.ROW_MAX) return RowMax.contradicts(step, claimed);
+        return claimed != Operators.value(step);
     }
 
     /// @inheritdoc IStepVerifier
@@ -120,29 +103,5 @@ contract StepVerifier is IStepVerifier, StepReader {
             case 0 { revert(from, returndatasize()) }
             default { return(from, returndatasize()) }
         }
-    }
-
-    function _value(Step.Data memory step) private pure returns (int256) {
-        uint8 kind = step.op.kind;
-        if (kind == Descriptor.LINEAR) return Linear.value(step);
-        if (kind == Descriptor.QUANTISE) return Quantise.value(step);
-        if (kind == Descriptor.ROW_SQUARES) return RowSquares.value(step);
-        if (kind == Descriptor.NORM_SCALE) return NormScale.value(step);
-        if (kind == Descriptor.ROW_SCALE) return RowScale.value(step);
-        if (kind == Descriptor.ROPE_QUANTISE) return RopeQuantise.value(step);
-        if (kind == Descriptor.VALUE_QUANTISE) return ValueQuantise.value(step);
-        if (kind == Descriptor.VALUE_LAYOUT) return ValueLayout.value(step);
-        if (kind == Descriptor.SILU_PRODUCT) return SiluProduct.value(step);
-        if (kind == Descriptor.SAMPLE_BLOCKS) return SampleBlocks.value(step);
-        if (kind == Descriptor.SAMPLE) return Sample.value(step);
-        if (kind == Descriptor.EMBED) return Embed.value(step);
-        if (kind == Descriptor.POSITION_EMBED) return PositionEmbed.value(step);
-        if (kind == Descriptor.NORMALISE) return Normalise.value(step);
-        if (kind == Descriptor.GELU) return Gelu.value(step);
-        if (kind == Descriptor.ROW_LAYOUT) return RowLayout.value(step);
-        if (kind == Descriptor.PREFIX_MEAN) return PrefixMean.value(step);
-        if (kind == Descriptor.ROUTE) return Route.value(step);
-        if (kind == Descriptor.EXPERT_LINEAR) return ExpertLinear.value(step);
-        revert StepVerifier_WrongKind(kind);
     }
 }

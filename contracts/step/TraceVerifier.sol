@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IStepVerifier} from "../interfaces/IStepVerifier.sol";
 import {StepReader} from "./StepReader.sol";
 import {Descriptor} from "./libraries/Descriptor.sol";
+import {OpKinds} from "./libraries/OpKinds.sol";
 import {StepOpenings} from "./libraries/StepOpenings.sol";
 import {Attention} from "./operators/Attention.sol";
 import {Step} from "./operators/Step.sol";
@@ -142,7 +143,7 @@ contract TraceVerifier is IStepVerifier, StepReader {
         pure
     {
         _readOp(step, claim.tensorIndex, descriptor);
-        if (step.op.kind != Descriptor.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
+        if (step.op.kind != OpKinds.ATTENTION) revert StepVerifier_WrongKind(step.op.kind);
         Descriptor.Tensor memory tensor = Step.disputed(step);
         uint256 each = StepOpenings.leafElements(tensor);
         step.element = uint256(claim.leafIndex) * each + element;

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
-from nexus_chain.certificates.certificate import Certificate, SignedCertificate
+from nexus_chain.certificates.certificate import NO_PARENT_ID, Certificate, SignedCertificate
 from nexus_chain.certificates.errors import CertificateError
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.content.block_store import BlockSource, fetch_file
@@ -34,8 +34,6 @@ from nexus_chain.quality.errors import MeasurementError
 from nexus_chain.quality.held_out import HeldOutSample, measure
 from nexus_chain.training.record import check_training
 from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES, Manifest
-
-NO_PARENT = "0x" + "00" * 32
 
 
 class Anchor(Protocol):
@@ -231,7 +229,7 @@ def _registry(evidence: _Evidence) -> str:
         ("number of layers", str(version.layers), str(model.layers)),
     ):
         _require(registered == certified, f"the registry's {name} is {registered}, the certificate's {certified}")
-    has_parent = model.parent != NO_PARENT
+    has_parent = model.parent != "0x" + NO_PARENT_ID.hex()
     known = not has_parent or versions.publisher_of(version.parent) is not None
     _require(known, f"the registry has no parent version {model.parent}")
     return "roots, tokenizer, parent, version, manifest and publisher agree"

@@ -25,8 +25,10 @@ from nexus_chain.keccak import keccak256
 from nexus_chain.market.eip712 import recover_digest
 from nexus_chain.training.record import CertifiedTraining
 
-FORMAT = "nexus.certificate.v1"
+_FORMAT = "nexus.certificate.v1"
 _SIGNATURE_BYTES = 65
+#: The parent of a version that came from none.
+NO_PARENT_ID = bytes(32)
 
 
 class Signer(Protocol):
@@ -122,10 +124,10 @@ class Certificate:
     training: CertifiedTraining
     metrics: CertifiedMetrics
     toolchain: dict[str, str]  # versions of what trained and measured it
-    format: str = FORMAT
+    format: str = _FORMAT
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, "certificate.format", f"must be {FORMAT}")
+        require(self.format == _FORMAT, "certificate.format", f"must be {_FORMAT}")
 
     @property
     def digest(self) -> bytes:

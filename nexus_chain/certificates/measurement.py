@@ -22,7 +22,7 @@ from nexus_chain.content.listing import DataListing
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import ActivationBits, Recipe, import_checkpoint
 from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
-from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, LogitModel, Measurement, measure
+from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, LogitModel, SampleMeasurement, measure
 from nexus_chain.versions.manifest import file_sha256, weights_of, weights_sha256
 
 SAMPLE_TOKENS = 20_992  # 41 windows of 512; whole files make it a little more
@@ -62,7 +62,7 @@ def measure_folder(
     return metrics
 
 
-def _record(folder: Path, bits: ActivationBits, integer: Measurement, real: Measurement) -> dict[str, Any]:
+def _record(folder: Path, bits: ActivationBits, integer: SampleMeasurement, real: SampleMeasurement) -> dict[str, Any]:
     tokens = len(integer.best)
     agreements = int((integer.best == real.best).sum())
     return {

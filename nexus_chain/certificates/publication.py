@@ -17,7 +17,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nexus_chain.certificates.certificate import Certificate, CertifiedData, CertifiedMetrics, CertifiedModel
+from nexus_chain.certificates.certificate import (
+    NO_PARENT_ID,
+    Certificate,
+    CertifiedData,
+    CertifiedMetrics,
+    CertifiedModel,
+)
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.cid import Cid
@@ -33,7 +39,6 @@ from nexus_chain.versions.manifest import FileReference, Manifest, weights_of, w
 
 LISTING_FILE = "data.json"
 TRAINING_FILE = "training.json"
-NO_PARENT = bytes(32)
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Publication(Release):
         """Every file that an auditor needs beside the certificate itself: what to pin."""
         return (*super().cids, Cid.parse(self.listing_cid), Cid.parse(self.sample_cid))
 
-    def certificate(self, publisher: str, model_version: bytes, parent: bytes = NO_PARENT) -> Certificate:
+    def certificate(self, publisher: str, model_version: bytes, parent: bytes = NO_PARENT_ID) -> Certificate:
         """The unsigned certificate of the version registered as ``model_version`` by ``publisher``."""
         training, metrics = _read_json(self.folder, TRAINING_FILE), _read_json(self.folder, METRICS_FILE)
         try:

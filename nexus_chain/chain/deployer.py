@@ -1,7 +1,7 @@
 """The order in which the contracts are created, with which numbers, and what is written down.
 
-Who creates them (ape, or web3 with forge's artefacts) is the caller's business: a
-``Creator``. Running twice changes nothing; running after a crash goes on where it stopped.
+Who creates them (ape, or a wallet here) is the caller's business: a ``Creator``. All create the shipped artefacts.
+Running twice changes nothing; running after a crash goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from web3.utils import get_create_address
 from nexus_chain.chain.connection import rpc_errors, url_of
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.errors import DeploymentError, WrongChainError
+from nexus_chain.chain.interfaces import abi, creation_code
 from nexus_chain.chain.transactions import Sender, chain_errors
 from nexus_chain.chain.wallet import Wallet
 
@@ -46,7 +47,7 @@ class DeploymentParameters:
     bounty: int  # what the finder of a lie earns beside its gas
 
 
-PRESETS: dict[str, DeploymentParameters] = {
+DEPLOYMENT_PRESETS: dict[str, DeploymentParameters] = {
     # Seconds to minutes: for demos and tests, where the clock can be moved too.
     "local": DeploymentParameters(_HOUR, 60, 120, 30, _ETHER // 10, _ETHER // 50, _ETHER // 500),
     # A stake of at least ten games' gas (210 M gas at 30 gwei is 6.3 ether).
@@ -91,14 +92,16 @@ def check_preset(preset: str, chain_id: int, expected_chain_id: int | None = Non
         raise WrongChainError(
             f"this is chain {chain_id}, not chain {expected_chain_id}", advice="Give the network you mean to deploy to."
         )
-    if preset not in PRESETS:
-        raise DeploymentError(f"there is no preset {preset!r}", advice=f"Choose one of {', '.join(PRESETS)}.")
+    if preset not in DEPLOYMENT_PRESETS:
+        raise DeploymentError(
+            f"there is no preset {preset!r}", advice=f"Choose one of {', '.join(DEPLOYMENT_PRESETS)}."
+        )
     if preset == "local" and chain_id not in DEVELOPMENT_CHAINS:
         raise WrongChainError(
             f"preset 'local' has windows of seconds and chain {chain_id} is a real one",
             advice="Choose preset 'mainnet' or 'rollup'.",
         )
-    return PRESETS[preset]
+    return DEPLOYMENT_PRESETS[preset]
 
 
 def deploy(
@@ -244,21 +247,15 @@ class _Unfinished:
 
 
 class ArtefactCreator:
-    """Creates contracts from forge's artefacts (``build/forge``) with one wallet."""
+    """Creates contracts from the shipped artefacts with one wallet."""
 
-    def __init__(self, web3: Web3, wallet: Wallet, artefacts: Path) -> None:
-        self.web3, self.artefacts, self.sender = web3, artefacts, Sender(web3, wallet)
+    def __init__(self, web3: Web3, wallet: Wallet) -> None:
+        self.web3, self.sender = web3, Sender(web3, wallet)
         with chain_errors(web3):
             self.chain_id = int(web3.eth.chain_id)
 
     def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
-        path = self.artefacts / f"{contract}.sol" / f"{contract}.json"
-        try:
-            artefact = json.loads(path.read_text())
-            factory = self.web3.eth.contract(abi=artefact["abi"], bytecode=artefact["bytecode"]["object"])
-        except (OSError, ValueError, KeyError) as error:
-            advice = "Run `forge build --force`."
-            raise DeploymentError(f"{path} is not a compiled contract", advice=advice) from error
+        factory = self.web3.eth.contract(abi=abi(contract), bytecode=HexBytes(creation_code(contract)))
         address, mined = self.sender.deploy(factory.constructor(*arguments))
         return address, mined.block
 

@@ -15,12 +15,7 @@ from typing import Any
 from nexus_chain.chain.errors import DeploymentError
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Domain, checksum
-
-
-def nexus_home() -> Path:
-    """``$NEXUS_HOME``, or ``~/.nexus``."""
-    configured = os.environ.get("NEXUS_HOME")
-    return Path(configured).expanduser() if configured else Path.home() / ".nexus"
+from nexus_chain.settings import nexus_home
 
 
 @dataclass(frozen=True)

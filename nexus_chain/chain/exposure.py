@@ -1,8 +1,8 @@
 """How much money hangs on each node: the caps of all lines that are not settled, from the market's events.
 
-A lie about any of those lines costs its node the same one stake, so the sum is what the stake has to cover.
-The market keeps no such sum (every inference would pay for it); whoever wants it reads the events, once, and then
-only the new ones. What is final goes to a file; the newest blocks are read again every time, as they may be replaced.
+A node has one stake for all its lines, so the stake has to cover their sum. The market keeps no such sum: every
+inference would pay for it. Whoever wants the sum reads the events once, and later only the new ones. What is final goes
+to a file. The newest blocks may be replaced, so they are read again every time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
 
-FORMAT = "nexus.exposure.v1"
+_FORMAT = "nexus.exposure.v1"
 EVENTS = ("SessionOpened", "Allotted", "LineRefunded", "LineSettled")
 #: The newest blocks may be replaced: what they say is not kept.
 TENTATIVE_BLOCKS = 64
@@ -128,7 +128,7 @@ def _loaded(contracts: Contracts, cache: Path | None, head: int) -> OpenLines:
                 for session, node, cap, returned in data["lines"]
             },
         )
-        fits = data["format"] == FORMAT and data["deployment"] == _identity(contracts) and found.block <= head
+        fits = data["format"] == _FORMAT and data["deployment"] == _identity(contracts) and found.block <= head
     except (OSError, KeyError, TypeError, ValueError, DocumentFormatError):
         return fresh
     return found if fits else fresh
@@ -137,7 +137,7 @@ def _loaded(contracts: Contracts, cache: Path | None, head: int) -> OpenLines:
 def _save(contracts: Contracts, cache: Path, known: OpenLines) -> None:
     """Replace the file at once or not at all; one that cannot be written only costs time."""
     lines = [[session.hex(), node, str(cap), str(back)] for (session, node), (cap, back) in known.lines.items()]
-    document = {"format": FORMAT, "deployment": _identity(contracts), "block": known.block, "lines": lines}
+    document = {"format": _FORMAT, "deployment": _identity(contracts), "block": known.block, "lines": lines}
     draft = cache.with_name(f".{cache.name}.{os.getpid()}")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

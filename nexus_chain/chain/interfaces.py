@@ -1,4 +1,4 @@
-"""The contracts' ABIs, as ``scripts/export_abi.py`` wrote them from the compiled sources."""
+"""The compiled contracts: ABI and creation code, as ``scripts/contract_artefacts.py`` wrote them from the sources."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ PIECES = {"DisputeGame": ("DisputeGame", "DisputeAnswers"), "StepVerifier": ("IS
 @cache
 def abi(contract: str) -> tuple[dict[str, Any], ...]:
     """The ABI of one of ``CONTRACTS``."""
-    text = resources.files(__package__).joinpath("abi", f"{contract}.json").read_text("utf-8")
-    return tuple(json.loads(text))
+    return tuple(_artefact(contract)["abi"])
+
+
+def creation_code(contract: str) -> str:
+    """The code that creates one of ``CONTRACTS``, in hexadecimal with 0x; constructor arguments follow it."""
+    return str(_artefact(contract)["bytecode"])
 
 
 @cache
@@ -34,3 +38,10 @@ def custom_errors() -> dict[bytes, dict[str, Any]]:
     """Every custom error of every contract, by its 4-byte selector."""
     entries = (entry for contract in CONTRACTS for entry in abi(contract) if entry["type"] == "error")
     return {function_abi_to_4byte_selector(entry): entry for entry in entries}  # type: ignore[arg-type]
+
+
+@cache
+def _artefact(contract: str) -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("artefacts", f"{contract}.json").read_text("utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content

@@ -1,16 +1,16 @@
 """Whether a session and its lines can still be used, as the chain says: one request for all of them.
 
-What matters is that a node is bound by what it signs: its line is open, its stake stays, and the session's
-challenge window comes after the answer.
+A node is bound by what it signs only while its line is open and its stake stays, and only if the session's challenge
+window comes after the answer.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_chain.chain.batch import read_together, taken
+from nexus_chain.chain.clock import no_earlier_than
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.inference_market import LineRecord, SessionRecord
 from nexus_chain.chain.node_registry import NodeRecord
@@ -73,7 +73,7 @@ def read_session(contracts: Contracts, session: bytes, nodes: Sequence[str]) -> 
     window, found, *rest = map(taken, read.values)
     lines, records = rest[: len(nodes)], rest[len(nodes) :]
     return SessionFacts(
-        max(read.timestamp, int(time.time())),
+        no_earlier_than(read.timestamp),
         int(window),
         SessionRecord(*found),
         {node: LineRecord(*line) for node, line in zip(nodes, lines, strict=True)},

@@ -17,10 +17,14 @@ NexusError
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from nexus_chain.errors import NexusError
+from nexus_chain.wire.errors import BadReceiptError as BadReceiptError
 from nexus_chain.wire.errors import PeerError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # takes seconds to import, and an error tree has to be light
 
 
 class ClientError(NexusError):

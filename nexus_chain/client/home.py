@@ -6,11 +6,11 @@ and blocks. This module only names and creates places; what lies there belongs t
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_chain.client.errors import ClientStoreError
+from nexus_chain.settings import nexus_home
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ClientHome:
     @classmethod
     def from_environment(cls) -> ClientHome:
         """The folder named by ``NEXUS_HOME``, else ``~/.nexus``."""
-        return cls(Path(os.environ.get("NEXUS_HOME") or Path.home() / ".nexus").expanduser())
+        return cls(nexus_home())
 
     @property
     def wallet(self) -> Path:

@@ -21,7 +21,7 @@ from nexus_chain.content.cid import Cid
 from nexus_chain.content.errors import CanonicalFormatError, CidFormatError
 from nexus_chain.json_text import parse_json
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _HEX = re.compile(r"0x[0-9a-f]*\Z")
 _SEMVER = re.compile(r"(0|[1-9]\d{0,4})\.(0|[1-9]\d{0,4})\.(0|[1-9]\d{0,4})\Z")
 
@@ -35,7 +35,7 @@ def canonical_bytes(document: object) -> bytes:
         raise _malformed(type(document).__name__, f"has no canonical JSON ({error})") from error
 
 
-def read_canonical(kind: type[T], data: bytes, where: str) -> T:
+def read_canonical(kind: type[_T], data: bytes, where: str) -> _T:
     """Read what ``canonical_bytes`` wrote; CanonicalFormatError naming the field otherwise."""
     try:
         plain = parse_json(data)
@@ -44,7 +44,7 @@ def read_canonical(kind: type[T], data: bytes, where: str) -> T:
     document = _read(kind, plain, where)
     if canonical_bytes(document) != data:
         raise _malformed(where, "is not in canonical form (RFC 8785)")
-    return cast(T, document)
+    return cast(_T, document)
 
 
 def require_hex(value: str, size: int, where: str) -> bytes:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.content.canonical import canonical_bytes, read_canonical, require, require_hex
 
-FORMAT = "nexus.data-listing.v1"
+_FORMAT = "nexus.data-listing.v1"
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class DataListing:
 
     training: tuple[ListedFile, ...]
     held_out: tuple[ListedFile, ...]
-    format: str = FORMAT
+    format: str = _FORMAT
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, "listing.format", f"must be {FORMAT}")
+        require(self.format == _FORMAT, "listing.format", f"must be {_FORMAT}")
         for name, files in (("training", self.training), ("held_out", self.held_out)):
             paths = [file.path for file in files]
             require(paths == sorted(set(paths)), f"listing.{name}", "must be sorted by path, each once")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
 from nexus_chain.disputes.defender import SUBTREE
-from nexus_chain.disputes.operators import NEEDED, attention
+from nexus_chain.disputes.operators import GAS_PER_ENTRY, NEEDED, SEVERAL_STEPS, attention
 from nexus_chain.disputes.step import Cells, Needed, Step
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import Op
@@ -27,8 +27,6 @@ BASE_GAS = 900_000
 """A transaction, proofs, and what a step reads besides its rows (tables among them)."""
 GAS_PER_BYTE = 40
 """16 for a byte of calldata that is not zero, and what hashing it and a sum over it take."""
-GAS_PER_ENTRY = {"attention": ("block", 2_200), "sample_blocks": ("block", 6_000), "normalise": ("size", 250)}
-"""Parameter that says how many entries one step of a dear kind works on, and gas for each of them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def _verdicts(layout: TraceLayout, tensor: TraceTensor) -> Iterator[Move]:
     size = math.prod(tensor.shape)
     for element in {size - 1, size - tensor.shape[-1]}:
         step = Step(layout, tensor, element, lambda name: _zeros(layout, name))
-        if step.op.kind != "attention":
+        if step.op.kind not in SEVERAL_STEPS:
             yield _witnessed("its step", step, NEEDED[step.op.kind](step), _leaf(tensor))
             continue
         first, last = attention.span(step)
@@ -91,7 +89,7 @@ def _witnessed(name: str, step: Step, needed: Needed, posted: int) -> Move:
     for weight, cells in zip(names, needed.weights, strict=True):
         found = layout.program.weight_specs[weight]
         total += _opening(found.dtype, found.shape, cells, len(layout.program.weights)) + _padded(len(weight))
-    param, gas = GAS_PER_ENTRY.get(step.op.kind, ("", 0))
+    param, gas = GAS_PER_ENTRY[step.op.kind]
     return _move(name, step.tensor, total, gas * step.op.params.get(param, 0))
 
 

@@ -1,6 +1,6 @@
 """What a model usually says after its last tokens: a table that drafts are taken from.
 
-It maps a context, the last one to ``LONGEST_CONTEXT`` tokens, to the token that the model itself most often
+It maps a context, the last one to ``DRAFT_CONTEXT`` tokens, to the token that the model itself most often
 put there, with how often that came true. ``distillation.py`` makes it from the model's own answers. It can make
 an answer faster or slower, never another one, so nothing on the chain binds it; its file names the tokenizer
 whose tokens it is about.
@@ -24,8 +24,8 @@ from safetensors.numpy import save_file
 
 from nexus_chain.drafting.errors import DraftTableError
 
-FORMAT = "nexus.drafts.v1"
-LONGEST_CONTEXT = 6
+TABLE_FORMAT = "nexus.drafts.v1"
+DRAFT_CONTEXT = 6
 """Tokens of the longest context; measured, longer ones say nothing that these do not."""
 ENTRIES = 50_000
 """Most entries of a table, 7 or 9 bytes each; measured, four times as many save no round."""
@@ -39,9 +39,9 @@ _MAKE_AGAIN = "Make it again with `nexus model draft-table`, or remove it: answe
 
 
 def context_keys(tokens: Sequence[int]) -> list[int]:
-    """Keys of the contexts at the end of ``tokens``, of one token first, of LONGEST_CONTEXT at most."""
+    """Keys of the contexts at the end of ``tokens``, of one token first, of DRAFT_CONTEXT at most."""
     state, keys = 0, []
-    for token in tokens[: -LONGEST_CONTEXT - 1 : -1]:
+    for token in tokens[: -DRAFT_CONTEXT - 1 : -1]:
         state = ((state ^ (token + 1)) * _FACTOR) & _MASK
         state ^= state >> _SHIFT
         keys.append(state >> _KEY_SHIFT)
@@ -77,7 +77,7 @@ class DraftTable:
         """Write the file; ``tokenizer_hash`` is the SHA-256 of tokenizer.json. Raises OSError."""
         tensors = {"contexts": self.contexts, "tokens": self.tokens, "confidences": self.confidences}
         try:  # one entry of metadata: safetensors writes several in no order, and the file has a CID
-            save_file(tensors, path, {FORMAT: tokenizer_hash.hex()})
+            save_file(tensors, path, {TABLE_FORMAT: tokenizer_hash.hex()})
         except SafetensorError as error:
             raise OSError(str(error)) from error
 
@@ -97,17 +97,17 @@ class DraftTable:
 
     @classmethod
     def of(cls, answers: NDArray[np.int32]) -> Self:
-        """What most often followed each context in ``answers`` i32[A, LONGEST_CONTEXT + T], T tokens with those before.
+        """What most often followed each context in ``answers`` i32[A, DRAFT_CONTEXT + T], T tokens with those before.
 
         Where a shorter context promises the same token, the longer one is left out; beyond ENTRIES those are
         kept that were right most often.
         """
-        count = answers.shape[1] - LONGEST_CONTEXT
-        following = answers[:, LONGEST_CONTEXT:].ravel().astype(np.int64)
+        count = answers.shape[1] - DRAFT_CONTEXT
+        following = answers[:, DRAFT_CONTEXT:].ravel().astype(np.int64)
         promised = np.full(len(following), -1, np.int64)
         state = np.zeros((len(answers), count), np.uint64)
         entries = []
-        for start in reversed(range(LONGEST_CONTEXT)):  # contexts of one token, then of two, as ``context_keys``
+        for start in reversed(range(DRAFT_CONTEXT)):  # contexts of one token, then of two, as ``context_keys``
             state = (state ^ (answers[:, start : start + count].astype(np.uint64) + np.uint64(1))) * np.uint64(_FACTOR)
             state ^= state >> np.uint64(_SHIFT)
             keys = (state >> np.uint64(_KEY_SHIFT)).ravel()
@@ -155,9 +155,9 @@ def _largest(entries: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], ND
 
 def _problem(metadata: dict[str, str], tensors: dict[str, NDArray[Any]], tokenizer_hash: bytes, vocab: int) -> str:
     """Why a file is not a table that can be used; empty: it is."""
-    if FORMAT not in metadata or set(tensors) != set(_TENSORS):
-        return f"is not a draft table of format {FORMAT}"
-    if metadata[FORMAT] != tokenizer_hash.hex():
+    if TABLE_FORMAT not in metadata or set(tensors) != set(_TENSORS):
+        return f"is not a draft table of format {TABLE_FORMAT}"
+    if metadata[TABLE_FORMAT] != tokenizer_hash.hex():
         return "belongs to another tokenizer"
     if any(tensors[name].dtype.name not in kinds or tensors[name].ndim != 1 for name, kinds in _TENSORS.items()):
         return "holds tensors of another type or shape"

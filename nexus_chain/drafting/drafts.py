@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nexus_chain.drafting.draft_table import LONGEST_CONTEXT, DraftTable, context_keys
+from nexus_chain.drafting.draft_table import DRAFT_CONTEXT, DraftTable, context_keys
 from nexus_chain.market.documents import CHUNK_POSITIONS
 
 LONGEST = CHUNK_POSITIONS - 1
@@ -52,7 +52,7 @@ class Drafts:
     def propose(self, tokens: Sequence[int], most: int) -> list[int]:
         """At most ``most`` tokens that may follow ``tokens``, which only ever grow; none without an idea."""
         self._learn(tokens)
-        text, draft, chance = list(tokens[-LONGEST_CONTEXT:]), list[int](), 1.0
+        text, draft, chance = list(tokens[-DRAFT_CONTEXT:]), list[int](), 1.0
         self._draft, trust = [], self.trust
         while len(draft) < min(most, LONGEST) and (guess := self._next(text)):
             chance *= min(guess[1] * trust, ALMOST_CERTAIN)
@@ -61,7 +61,7 @@ class Drafts:
                 break
             draft.append(guess[0])
             self._draft.append(guess[1])
-            text = [*text, guess[0]][-LONGEST_CONTEXT:]
+            text = [*text, guess[0]][-DRAFT_CONTEXT:]
         return draft
 
     def judge(self, proposed: int, right: int) -> None:
@@ -88,7 +88,7 @@ class Drafts:
             self._count(chance, right=tokens[place] == token)
             self._unfed = None
         for place in range(self._looked_at, len(tokens)):
-            for key in context_keys(tokens[max(0, place - LONGEST_CONTEXT) : place])[1:]:
+            for key in context_keys(tokens[max(0, place - DRAFT_CONTEXT) : place])[1:]:
                 self._after[key] = tokens[place]
         self._looked_at = len(tokens)
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nexus_chain.drafting.draft_table import LONGEST_CONTEXT, DraftTable
+from nexus_chain.drafting.draft_table import DRAFT_CONTEXT, DraftTable
 from nexus_chain.drafting.errors import DraftTableError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program.sampling import Sampling
 
-TOKENS = 1_600_000
+ANSWER_TOKENS = 1_600_000
 """Tokens of answers that a table is made from; measured, a third of it costs an answer one round of 24."""
 PIECE, ANSWER = 64, 128
 """Tokens of a prompt and of its answer, or half the model's context where that is shorter."""
@@ -23,7 +23,7 @@ BATCH = 32
 def distil(
     engine: Engine,
     texts: Sequence[Sequence[int]],
-    tokens: int = TOKENS,
+    tokens: int = ANSWER_TOKENS,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[DraftTable, int]:
     """The table of what ``engine``, which holds all layers, says greedily after pieces of ``texts``.
@@ -35,9 +35,9 @@ def distil(
     half = engine.program.shape.context // 2
     size, length = min(PIECE, half), min(ANSWER, half)
     prompts = _pieces(texts, size, max(1, tokens // length))
-    if not prompts or size < LONGEST_CONTEXT:
+    if not prompts or size < DRAFT_CONTEXT:
         raise DraftTableError(
-            f"no text has {max(size, LONGEST_CONTEXT)} tokens, as the model needs to go on from",
+            f"no text has {max(size, DRAFT_CONTEXT)} tokens, as the model needs to go on from",
             advice="Give --text with more to read, like what the model will be asked.",
         )
     answers = []
@@ -56,10 +56,10 @@ def _pieces(texts: Sequence[Sequence[int]], size: int, most: int) -> list[list[i
 
 
 def _answers(engine: Engine, prompts: Sequence[Sequence[int]], length: int) -> NDArray[np.int32]:
-    """i32[B, LONGEST_CONTEXT + length]: the end of each prompt and its greedy answer."""
+    """i32[B, DRAFT_CONTEXT + length]: the end of each prompt and its greedy answer."""
     rows = [torch.tensor(prompt, dtype=torch.int32) for prompt in prompts]
     states = [engine.open(len(prompt), Sampling(), len(prompt) + length) for prompt in rows]
-    found = [torch.stack([prompt[-LONGEST_CONTEXT:] for prompt in rows])]
+    found = [torch.stack([prompt[-DRAFT_CONTEXT:] for prompt in rows])]
     for _ in range(length):
         rows = engine.forward(list(zip(states, rows, strict=True)))
         found.append(torch.stack(rows))

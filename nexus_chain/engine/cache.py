@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.program import Op
+from nexus_chain.program.op_kinds import KINDS
 from nexus_chain.program.sampling import Sampling
 
 CAPACITY_STEP = 64  # kernels read whole blocks of this many positions
@@ -83,7 +84,7 @@ def open_state(
 ) -> SegmentState:
     """Fresh state for the attention ops among ``ops``, in their order; its cache lies on ``device``."""
     room = padded_capacity(capacity)
-    caches = tuple(LayerCache.empty(op, room, device) for op in ops if op.kind == "attention")
+    caches = tuple(LayerCache.empty(op, room, device) for op in ops if KINDS[op.kind].cached)
     return SegmentState(prompt_length, sampling, capacity, caches)
 
 

@@ -25,6 +25,7 @@ from nexus_chain.engine.products import exact_product
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.program import Op, Program
 from nexus_chain.program.model import check_weight_ranges, check_weights
+from nexus_chain.program.op_kinds import KINDS
 from nexus_chain.program.sampling import Sampling
 
 CHUNK_ROWS = 512  # rows run together: bounds the activations held, and costs no speed
@@ -155,7 +156,7 @@ class Engine:
     def _check(self, batch: Sequence[tuple[SegmentState, Tensor]]) -> None:
         if len({id(state) for state, _ in batch}) != len(batch):
             raise StateMismatchError("A sequence appears twice in one batch", advice="Join its rows first.")
-        depth = sum(op.kind == "attention" for op in self.ops)
+        depth = sum(KINDS[op.kind].cached for op in self.ops)
         for state, rows in batch:
             if len(state.caches) != depth:
                 raise StateMismatchError("This state belongs to another engine", advice="Use the one that opened it.")

@@ -23,7 +23,7 @@ from nexus_chain.engine.native_library import (
 )
 from nexus_chain.engine.native_plan import (
     CACHE,
-    STEP_KINDS,
+    STEP_CODES,
     Buffer,
     PlannedStep,
     WeightName,
@@ -31,10 +31,10 @@ from nexus_chain.engine.native_plan import (
 )
 from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
 from nexus_chain.program.model import TORCH_DTYPES, read_weight
+from nexus_chain.program.op_kinds import KINDS
 
 ALIGNMENT = 64
 HUGE_PAGE = 2 << 20
-MATRIX_KINDS = frozenset({"linear", "expert_linear"})
 SINGLE_THREAD_BYTES = 16 << 20  # weights times rows below which waiting for a second thread costs more than it helps
 
 
@@ -82,7 +82,7 @@ class NativeExecutor:
         self._source, self._keep, self._threads = source.name, tuple(keep), threads
         self._weights = weights  # keeps the memory behind the steps' pointers alive
         self._library = load_library()
-        self._matrix_bytes = sum(op.params["rows"] * op.params["columns"] for op in ops if op.kind in MATRIX_KINDS)
+        self._matrix_bytes = sum(op.params["rows"] * op.params["columns"] for op in ops if KINDS[op.kind].matrix)
         self._memory: list[Tensor] = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
         self._capacity = [0, 0]
         self._steps = (Step * len(self._plan.steps))()
@@ -116,7 +116,7 @@ class NativeExecutor:
         return 1 if self._matrix_bytes * batch.rows < SINGLE_THREAD_BYTES else self._threads
 
     def _fill_constants(self, step: Step, planned: PlannedStep) -> None:
-        step.kind, step.sampled = STEP_KINDS.index(planned.kind), int(planned.sampled)
+        step.kind, step.sampled = STEP_CODES[planned.kind], int(planned.sampled)
         step.chained, step.barrier = int(planned.chained), int(planned.barrier)
         for number, value in enumerate(planned.params):
             step.params[number] = value

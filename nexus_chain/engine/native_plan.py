@@ -11,15 +11,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from nexus_chain.program import SAMPLED, Op, TensorSpec
-from nexus_chain.program.descriptors import DTYPE_BYTES, KINDS
+from nexus_chain.program.descriptors import DTYPE_BYTES
+from nexus_chain.program.op_kinds import KINDS
 
-# Order of ``enum Kind`` in native/steps.h.
-STEP_KINDS = (
-    "embed", "row_max", "row_squares", "norm_scale", "row_scale", "quantise", "rope_quantise", "value_quantise",
-    "value_layout", "append", "silu_product", "select", "sample_blocks", "sample", "linear", "attention",
-    "position_embed", "normalise", "gelu", "row_layout", "prefix_mean", "route", "expert_linear",
-)  # fmt: skip
-# Split over threads by columns or heads, not by rows.
+#: Steps that no op is made of alone, after the steps that carry out an op.
+EXTRA_STEPS = ("append", "select_rows")
+#: Number of every step in ``native/kinds.h``, which scripts/generate_op_kinds.py writes from this.
+STEP_CODES = {name: code for code, name in enumerate((*KINDS, *EXTRA_STEPS))}
+#: Split over threads by columns or heads, not by rows; ``native/program.c`` calls each of these itself.
 WHOLE_STEPS = frozenset({"linear", "expert_linear", "attention", "prefix_mean"})
 WeightName = str | tuple[str, ...] | None
 CACHE = "cache:"  # prefix of the pseudo-buffers that stand for an attention op's cache
@@ -66,7 +65,7 @@ def plan_steps(ops: Sequence[Op], source: TensorSpec, keep: Collection[str]) -> 
     plan = Plan(specs={source.name: source})
     for op in ops:
         plan.specs.update({spec.name: spec for spec in op.outputs})
-    slots = {op.name: n for n, op in enumerate(o for o in ops if o.kind == "attention")}
+    slots = {op.name: n for n, op in enumerate(o for o in ops if KINDS[o.kind].cached)}
     for op in ops:
         inputs = [_selected(plan, op, name) for name in op.inputs]
         plan.steps.extend(_steps_of(plan, op, inputs, slots.get(op.name, 0)))
@@ -95,7 +94,7 @@ def _selected(plan: Plan, op: Op, name: str) -> str:
     chosen = f"{name}@sampled"
     if chosen not in plan.specs:
         plan.specs[chosen] = TensorSpec(chosen, spec.dtype, (SAMPLED, *spec.shape[1:]))
-        plan.steps.append(PlannedStep("select", True, [name], [chosen], [], [_row_bytes(spec)]))
+        plan.steps.append(PlannedStep("select_rows", True, [name], [chosen], [], [_row_bytes(spec)]))
     return chosen
 
 
@@ -163,11 +162,11 @@ def _take_buffer(plan: Plan, name: str, free: dict[Buffer, list[int]]) -> None:
 def _mark_chains(plan: Plan) -> None:
     """A row-wise step joins the row-wise step before it when both run over the same rows.
 
-    ``select`` reads other rows than it writes, so it starts a chain.
+    ``select_rows`` reads other rows than it writes, so it starts a chain.
     """
     for before, step in zip(plan.steps, plan.steps[1:], strict=False):
         rowwise = not {before.kind, step.kind} & WHOLE_STEPS
-        step.chained = rowwise and before.sampled == step.sampled and step.kind != "select"
+        step.chained = rowwise and before.sampled == step.sampled and step.kind != "select_rows"
 
 
 def _mark_barriers(plan: Plan) -> None:

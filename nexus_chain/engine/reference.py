@@ -18,8 +18,8 @@ from torch import Tensor
 from nexus_chain.engine.errors import ContextExceededError, InvalidRowsError
 from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, SAMPLED, Op, Program
-from nexus_chain.program.layouts import PHI_NAME
 from nexus_chain.program.model import TORCH_DTYPES
+from nexus_chain.program.op_kinds import PHI_NAME, PerKind
 from nexus_chain.program.sampling import Sampling
 
 Rows = dict[str, list[Tensor]]
@@ -105,7 +105,7 @@ class ReferenceExecutor:
         for position in range(start, state.entered):
             state.length = position
             if self._runs_here(op, state):
-                for spec, value in zip(op.outputs, _KINDS[op.kind](op, state, weights), strict=True):
+                for spec, value in zip(op.outputs, _OPERATORS[op.kind](op, state, weights), strict=True):
                     state.rows.setdefault(spec.name, []).append(value)
         state.length = start
 
@@ -149,7 +149,7 @@ def evaluate_row(
     """
     entered = len(rows[op.inputs[0]]) if op.params.get("window") == BOTH_DIRECTIONS else position + 1
     state = ReferenceState(*sequence, capacity=entered, rows=rows, length=position, entered=entered)
-    return _KINDS[op.kind](op, state, [_read_weight(name, weights) for name in op.weights])
+    return _OPERATORS[op.kind](op, state, [_read_weight(name, weights) for name in op.weights])
 
 
 def _read_weight(name: str, weights: Mapping[str, Tensor]) -> Tensor:
@@ -171,6 +171,11 @@ def _row_maximum(row: Tensor) -> Tensor:
     return row.abs().amax(dim=-1).clamp(min=1)
 
 
+Operator = Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]
+_operator: PerKind[Operator] = PerKind("the reference executor")
+
+
+@_operator
 def _embed(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     token = int(state.latest(op.inputs[0]).clamp(0, op.params["vocab"] - 1))
     return (fixed.sat(weights[0][token] << op.params["shift"]),)
@@ -180,26 +185,31 @@ def _columns(op: Op, state: ReferenceState) -> Tensor:
     return fixed.sat(state.latest(op.inputs[0]))[op.params["start"] : op.params["stop"]]
 
 
+@_operator
 def _row_max(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     return (_row_maximum(_columns(op, state)),)
 
 
+@_operator
 def _row_squares(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     largest = fixed.read_maximum(state.latest(op.inputs[1]))
     inside = torch.minimum(torch.maximum(_columns(op, state), -largest), largest)
     return ((inside >> fixed.square_shift(largest)).square().sum(),)
 
 
+@_operator
 def _norm_scale(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     largest = fixed.read_maximum(state.latest(op.inputs[0]))
     squares = state.latest(op.inputs[1]).clamp(0, fixed.SQUARES_MAX)
     return fixed.norm_scale(largest, squares, op.params["epsilon"])
 
 
+@_operator
 def _row_scale(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     return fixed.scale16(fixed.read_maximum(state.latest(op.inputs[0])))
 
 
+@_operator
 def _quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     bits = op.params["bits"]
     q = fixed.quantise(_columns(op, state), fixed.read_maximum(state.latest(op.inputs[1])), fixed.LEVELS[bits])
@@ -216,6 +226,7 @@ def _product(op: Op, state: ReferenceState, weight: Tensor, scale: Tensor) -> Te
     return fixed.sat(fixed.rs(fixed.rs(sums * fixed.read_mantissa(m), 12) * mantissas, shift))
 
 
+@_operator
 def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     value = _product(op, state, weights[0], weights[1])
     if op.params["bias"]:
@@ -225,6 +236,7 @@ def _linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tenso
     return (value,)
 
 
+@_operator
 def _rope_quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     heads, half = op.params["heads"], op.params["head_dim"] // 2
     y = fixed.sat(state.latest(op.inputs[0])).reshape(heads, 2, half)
@@ -237,17 +249,20 @@ def _rope_quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tupl
     return q, largest, *fixed.scale16(largest)
 
 
+@_operator
 def _value_quantise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     rows = fixed.sat(state.latest(op.inputs[0])).reshape(op.params["heads"], op.params["head_dim"])
     largest = _row_maximum(rows)
     return fixed.quantise(rows, largest[:, None], fixed.LEVELS[8]), largest
 
 
+@_operator
 def _value_layout(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     """Rows are kept per position; stacking them along the last dimension makes the transposed copy."""
     return state.latest(op.inputs[0]), state.latest(op.inputs[1])
 
 
+@_operator
 def _attention(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     window, position = op.params["window"], state.length
     start = max(0, position - window + 1) if window > 0 else 0
@@ -291,12 +306,14 @@ def _mix_blocks(weight: Tensor, v: Tensor, v_max: Tensor, start: int, block: int
     return fixed.sat(result)
 
 
+@_operator
 def _silu_product(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     gate, up = (fixed.sat(state.latest(name)) for name in op.inputs)
     activated = fixed.rs(gate * fixed.sigmoid(gate, weights[0]), 23)
     return (fixed.sat(fixed.rs(activated * up, 12)),)
 
 
+@_operator
 def _sample_blocks(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     keys = fixed.sat(state.latest(op.inputs[0]))
     if state.sampling.beta:
@@ -318,16 +335,19 @@ def _first_largest(values: Tensor) -> tuple[Tensor, int]:
     return largest, int((values == largest).nonzero()[0])
 
 
+@_operator
 def _sample(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     best = fixed.read_best(state.latest(op.inputs[0]))
     return (state.latest(op.inputs[1])[_first_largest(best)[1]],)
 
 
+@_operator
 def _position_embed(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     x = fixed.sat(state.latest(op.inputs[0]))
     return (fixed.sat(x + (weights[0][state.length] << op.params["shift"])),)
 
 
+@_operator
 def _normalise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     groups, size = op.params["groups"], op.params["size"]
     rows = fixed.sat(state.latest(op.inputs[0])).reshape(groups, size)
@@ -343,20 +363,24 @@ def _normalise(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Te
     return (value.flatten(),)
 
 
+@_operator
 def _gelu(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     return (fixed.gelu(fixed.sat(state.latest(op.inputs[0])), weights[0]),)
 
 
+@_operator
 def _row_layout(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     """As in ``value_layout``, stacking rows along the last dimension makes the transposed copy."""
     return (state.latest(op.inputs[0]),)
 
 
+@_operator
 def _prefix_mean(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     count = state.length + 1
     return (fixed.sat(torch.stack(state.rows[op.inputs[0]][:count])).sum(dim=0) // count,)
 
 
+@_operator
 def _route(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     logits = fixed.sat(state.latest(op.inputs[0]))
     chosen: list[int] = []
@@ -368,6 +392,7 @@ def _route(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor
     return torch.tensor(chosen), ((power << 16) + (total >> 1)) // total
 
 
+@_operator
 def _expert_linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
     slot = op.params["slot"]
     expert = int(state.latest(op.inputs[3])[slot].clamp(0, op.params["experts"] - 1))
@@ -378,26 +403,4 @@ def _expert_linear(op: Op, state: ReferenceState, weights: list[Tensor]) -> tupl
     return (value,)
 
 
-_KINDS: Mapping[str, Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]] = {
-    "embed": _embed,
-    "row_max": _row_max,
-    "row_squares": _row_squares,
-    "norm_scale": _norm_scale,
-    "row_scale": _row_scale,
-    "quantise": _quantise,
-    "linear": _linear,
-    "rope_quantise": _rope_quantise,
-    "value_quantise": _value_quantise,
-    "value_layout": _value_layout,
-    "attention": _attention,
-    "silu_product": _silu_product,
-    "sample_blocks": _sample_blocks,
-    "sample": _sample,
-    "position_embed": _position_embed,
-    "normalise": _normalise,
-    "gelu": _gelu,
-    "row_layout": _row_layout,
-    "prefix_mean": _prefix_mean,
-    "route": _route,
-    "expert_linear": _expert_linear,
-}
+_OPERATORS = _operator.complete()

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 from nexus_chain.engine.errors import MemoryLimitError, UnknownWeightError
 from nexus_chain.program import Program, TensorSpec
-
-GATHERED_KINDS = frozenset({"embed", "position_embed", "expert_linear"})
+from nexus_chain.program.op_kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _used_by_layer(program: Program, start: int, end: int) -> list[dict[str, boo
     for op in program.segment(start, end):
         layer = used[op.layer - start]
         for name in op.weights:
-            layer[name] = layer.get(name, True) and op.kind in GATHERED_KINDS
+            layer[name] = layer.get(name, True) and KINDS[op.kind].gathered
     return used
 
 

@@ -19,6 +19,7 @@ from nexus_chain.program import SAMPLED, Op
 from nexus_chain.program import primitives as fx
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS
 from nexus_chain.program.model import read_weight
+from nexus_chain.program.op_kinds import KINDS, PerKind
 
 QUERY_ROWS = 64  # positions attended together: bounds the temporary scores
 FLOAT_EXACT = 1 << 24  # integers up to here are exact in float32
@@ -39,6 +40,7 @@ class Call:
 
 
 Operator = Callable[[Call], tuple[Tensor, ...]]
+_operator: PerKind[Operator] = PerKind("the torch executor")
 
 
 class TorchExecutor:
@@ -53,7 +55,7 @@ class TorchExecutor:
         self._ops, self._keep = tuple(ops), frozenset(keep)
         self._weights = {name: read_weight(name, weights[name]) for op in ops for name in op.weights}
         self._product = product or exact_product()
-        self._attention = {op.name: n for n, op in enumerate(o for o in ops if o.kind == "attention")}
+        self._attention = {op.name: n for n, op in enumerate(o for o in ops if KINDS[o.kind].cached)}
         self._last_use = {name: number for number, op in enumerate(ops) for name in op.inputs}
         self._sampled = {s.name for op in ops for s in op.outputs if SAMPLED in s.shape}
 
@@ -82,6 +84,7 @@ class TorchExecutor:
         return (torch.cat(mixed),)
 
 
+@_operator
 def _embed(call: Call) -> tuple[Tensor, ...]:
     tokens = call.inputs[0].to(torch.int64).clamp(0, call.param("vocab") - 1)
     rows = call.weights[0][tokens].to(torch.int64) << call.param("shift")
@@ -101,26 +104,31 @@ def _columns(call: Call) -> Tensor:
     return fx.sat(call.inputs[0][:, call.param("start") : call.param("stop")].to(torch.int64))
 
 
+@_operator
 def _row_max(call: Call) -> tuple[Tensor, ...]:
     return (_columns(call).abs().amax(dim=1).clamp(min=1).to(torch.int32),)
 
 
+@_operator
 def _row_squares(call: Call) -> tuple[Tensor, ...]:
     largest = _maxima(call, 1)[:, None]
     reduced = torch.minimum(torch.maximum(_columns(call), -largest), largest) >> fx.square_shift(largest)
     return ((reduced * reduced).sum(dim=1),)
 
 
+@_operator
 def _norm_scale(call: Call) -> tuple[Tensor, ...]:
     m, e = fx.norm_scale(_maxima(call, 0), call.inputs[1].clamp(0, fx.SQUARES_MAX), call.param("epsilon"))
     return m.to(torch.int32), e.to(torch.int32)
 
 
+@_operator
 def _row_scale(call: Call) -> tuple[Tensor, ...]:
     m, e = fx.scale16(_maxima(call, 0))
     return m.to(torch.int32), e.to(torch.int32)
 
 
+@_operator
 def _quantise(call: Call) -> tuple[Tensor, ...]:
     bits = call.param("bits")
     q = fx.quantise(_columns(call), _maxima(call, 1)[:, None], fx.LEVELS[bits])
@@ -140,6 +148,7 @@ def _matrix_product(call: Call, chosen: Tensor | slice, weight: Tensor, scale: T
     return fx.sat(fx.rs(fx.rs(total * fx.read_mantissa(m)[:, None], 12) * scale[:, 0], shift))
 
 
+@_operator
 def _linear(call: Call) -> tuple[Tensor, ...]:
     y = _matrix_product(call, slice(None), call.weights[0], call.weights[1])
     if call.param("bias"):
@@ -153,6 +162,7 @@ def _by_head(call: Call) -> Tensor:
     return _rows(call, 0).view(-1, call.param("heads"), call.param("head_dim"))
 
 
+@_operator
 def _rope_quantise(call: Call) -> tuple[Tensor, ...]:
     half = call.param("head_dim") // 2
     wave = call.weights[0][call.batch.positions.to(torch.int64)].to(torch.int64)[:, None, :]
@@ -167,16 +177,19 @@ def _rope_quantise(call: Call) -> tuple[Tensor, ...]:
     return q.to(torch.int8), largest.to(torch.int32), m.to(torch.int32), e.to(torch.int32)
 
 
+@_operator
 def _value_quantise(call: Call) -> tuple[Tensor, ...]:
     rows = _by_head(call)
     largest = rows.abs().amax(dim=-1).clamp(min=1)
     return fx.quantise(rows, largest[..., None], 127).to(torch.int8), largest.to(torch.int32)
 
 
+@_operator
 def _value_layout(call: Call) -> tuple[Tensor, ...]:
     return call.inputs[0].permute(1, 2, 0).contiguous(), call.inputs[1].t().contiguous()
 
 
+@_operator
 def _silu_product(call: Call) -> tuple[Tensor, ...]:
     g, u = _rows(call, 0), _rows(call, 1)
     sigmoid = fx.sigmoid(g, call.weights[0].to(torch.int64))
@@ -184,11 +197,13 @@ def _silu_product(call: Call) -> tuple[Tensor, ...]:
     return (fx.sat(y).to(torch.int32),)
 
 
+@_operator
 def _position_embed(call: Call) -> tuple[Tensor, ...]:
     placed = call.weights[0][call.batch.positions.to(torch.int64)].to(torch.int64) << call.param("shift")
     return (fx.sat(_rows(call, 0) + placed).to(torch.int32),)
 
 
+@_operator
 def _normalise(call: Call) -> tuple[Tensor, ...]:
     x, size = _rows(call, 0), call.param("size")
     y = x.view(len(x), call.param("groups"), size)
@@ -204,14 +219,17 @@ def _normalise(call: Call) -> tuple[Tensor, ...]:
     return (y.to(torch.int32).view(x.shape),)
 
 
+@_operator
 def _gelu(call: Call) -> tuple[Tensor, ...]:
     return (fx.gelu(_rows(call, 0), call.weights[0].to(torch.int64)).to(torch.int32),)
 
 
+@_operator
 def _row_layout(call: Call) -> tuple[Tensor, ...]:
     return (call.inputs[0].t().contiguous(),)
 
 
+@_operator
 def _prefix_mean(call: Call) -> tuple[Tensor, ...]:
     columns = _rows(call, 0)
     parts = [columns[:, part.first : part.first + part.count].cumsum(dim=1) for part in call.batch.sequences]
@@ -307,6 +325,7 @@ def _sampling_keys(call: Call) -> Tensor:
     return torch.stack(rows) if rows else torch.zeros(0, len(entries), dtype=torch.int64, device=logits_of.device)
 
 
+@_operator
 def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
     vocab, block, keys = call.param("vocab"), call.param("block"), _sampling_keys(call)
     entries = torch.arange(vocab, device=keys.device)
@@ -320,6 +339,7 @@ def _sample_blocks(call: Call) -> tuple[Tensor, ...]:
     return torch.cat(best, dim=1), torch.cat(index, dim=1)
 
 
+@_operator
 def _sample(call: Call) -> tuple[Tensor, ...]:
     best, index = fx.read_best(call.inputs[0]), call.inputs[1]
     blocks = torch.arange(best.shape[1], device=best.device)
@@ -327,6 +347,7 @@ def _sample(call: Call) -> tuple[Tensor, ...]:
     return (index.gather(1, chosen[:, None])[:, 0],)
 
 
+@_operator
 def _route(call: Call) -> tuple[Tensor, ...]:
     ordered, experts = torch.sort(_rows(call, 0), dim=1, descending=True, stable=True)
     top = ordered[:, : call.param("slots")]
@@ -336,6 +357,7 @@ def _route(call: Call) -> tuple[Tensor, ...]:
     return experts[:, : call.param("slots")].to(torch.int32), gate.to(torch.int32)
 
 
+@_operator
 def _expert_linear(call: Call) -> tuple[Tensor, ...]:
     slot = call.param("slot")
     expert = call.inputs[3][:, slot].clamp(0, call.param("experts") - 1)
@@ -349,25 +371,4 @@ def _expert_linear(call: Call) -> tuple[Tensor, ...]:
     return (y.to(torch.int32),)
 
 
-OPERATORS: Mapping[str, Operator] = {
-    "embed": _embed,
-    "row_max": _row_max,
-    "row_squares": _row_squares,
-    "norm_scale": _norm_scale,
-    "row_scale": _row_scale,
-    "quantise": _quantise,
-    "linear": _linear,
-    "rope_quantise": _rope_quantise,
-    "value_quantise": _value_quantise,
-    "value_layout": _value_layout,
-    "silu_product": _silu_product,
-    "sample_blocks": _sample_blocks,
-    "sample": _sample,
-    "position_embed": _position_embed,
-    "normalise": _normalise,
-    "gelu": _gelu,
-    "row_layout": _row_layout,
-    "prefix_mean": _prefix_mean,
-    "route": _route,
-    "expert_linear": _expert_linear,
-}
+OPERATORS = _operator.complete(without={"attention"})

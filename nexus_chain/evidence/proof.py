@@ -21,7 +21,7 @@ from nexus_chain.market.documents import AuditOrder, Document, Domain, Order, Re
 from nexus_chain.market.errors import DocumentFormatError
 from nexus_chain.wire.peer import SignedAudit, SignedFeed, SignedReceipt
 
-FORMAT = "nexus.answer.v1"
+_FORMAT = "nexus.answer.v1"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class InferenceProof:
     def to_dict(self) -> dict[str, Any]:
         """JSON value; documents in their canonical form, bytes as 0x hex."""
         return {
-            "format": FORMAT,
+            "format": _FORMAT,
             "chainId": self.domain.chain_id,
             "market": self.domain.verifying_contract,
             "order": _signed(self.order, self.order_signature),
@@ -86,8 +86,8 @@ class InferenceProof:
     def from_dict(cls, data: Any) -> InferenceProof:
         """Inverse of ``to_dict``. Raises ProofFileError."""
         try:
-            if data["format"] != FORMAT:
-                raise ValueError(f"format {data['format']!r} is not {FORMAT}")
+            if data["format"] != _FORMAT:
+                raise ValueError(f"format {data['format']!r} is not {_FORMAT}")
             return cls(
                 Domain(int(data["chainId"]), data["market"]),
                 Order.from_dict(data["order"]["document"]),

@@ -235,11 +235,12 @@ def _check_coverage(proof: InferenceProof) -> None:
 def _check_tokens(proof: InferenceProof) -> None:
     last = len(proof.order.asks) - 1
     for receipt, _ in proof.receipts:
-        if receipt.segment == last and receipt.out_root != _token_root(proof, receipt.to_position + 1):
+        if receipt.segment == last and receipt.out_root != token_root(proof, receipt.to_position + 1):
             raise _Failed(f"the last segment's receipt at {receipt.to_position} is not over the tokens in the file")
 
 
-def _token_root(proof: InferenceProof, to: int) -> bytes:
+def token_root(proof: InferenceProof, to: int) -> bytes:
+    """Root of the answer's first ``to`` tokens under its order's salt."""
     return commit(torch.tensor(proof.tokens[:to], dtype=torch.int32), proof.order.salt)
 
 
@@ -315,7 +316,7 @@ def _prefill(
 
 def judge_receipts(proof: InferenceProof, found: Recomputation) -> Iterator[VerifiedFragment]:
     """Compare every receipt with the recomputation, in segment order within each chunk."""
-    for receipt, _ in in_order(proof.receipts):
+    for receipt, _ in receipts_in_order(proof.receipts):
         right_input = receipt.in_root == _root_of(found, receipt.segment - 1, receipt.to_position)
         difference, exact = _output_difference(proof, found, receipt)
         if right_input and difference is None:
@@ -341,7 +342,7 @@ def judge_receipts(proof: InferenceProof, found: Recomputation) -> Iterator[Veri
             )
 
 
-def in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
+def receipts_in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
     """Receipts chunk by chunk, in each by segment: the order in which ``judge_receipts`` speaks of them."""
     return sorted(receipts, key=lambda signed: (signed[0].to_position, signed[0].segment))
 
@@ -368,7 +369,7 @@ def _token_difference(proof: InferenceProof, found: Recomputation, receipt: Rece
     if receipt.out_root == commit(torch.tensor(right, dtype=torch.int32), proof.order.salt):
         return None, True
     first = given - 1
-    if receipt.out_root == _token_root(proof, receipt.to_position + 1):
+    if receipt.out_root == token_root(proof, receipt.to_position + 1):
         for offset, (theirs, ours) in enumerate(zip(proof.tokens[given:], right[given:], strict=False)):
             if theirs != ours:
                 return first + offset, True

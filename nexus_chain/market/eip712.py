@@ -115,11 +115,17 @@ class Document:
     FIELDS: ClassVar[tuple[Field, ...]]
     #: Documents used as members, by EIP-712 name.
     MEMBERS: ClassVar[Mapping[str, type[Document]]] = {}
+    #: The EIP-712 name, which is part of what is signed: the class's own, unless it says another.
+    STRUCT: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        if "STRUCT" not in cls.__dict__:
+            cls.STRUCT = cls.__name__
 
     def __post_init__(self) -> None:
         for field in self.FIELDS:
             value = getattr(self, field.attribute)
-            where = f"{type(self).__name__}.{field.name}"
+            where = f"{self.STRUCT}.{field.name}"
             if field.is_array:
                 checked: Any = tuple(self._checked(field.item_type, item, where) for item in value)
             else:
@@ -149,7 +155,7 @@ class Document:
         """The EIP-712 type string, referenced types appended in alphabetical order."""
 
         def one(document: type[Document]) -> str:
-            return f"{document.__name__}({','.join(f'{f.type} {f.name}' for f in document.FIELDS)})"
+            return f"{document.STRUCT}({','.join(f'{f.type} {f.name}' for f in document.FIELDS)})"
 
         return one(cls) + "".join(one(cls.MEMBERS[name]) for name in sorted(cls.MEMBERS))
 
@@ -173,11 +179,11 @@ class Document:
             ]
         }
         for document in (type(self), *self.MEMBERS.values()):
-            types[document.__name__] = [{"name": f.name, "type": f.type} for f in document.FIELDS]
+            types[document.STRUCT] = [{"name": f.name, "type": f.type} for f in document.FIELDS]
         message = self.to_dict()
         return {
             "types": types,
-            "primaryType": type(self).__name__,
+            "primaryType": self.STRUCT,
             "domain": domain.to_typed_data(),
             "message": message,
         }
@@ -194,12 +200,12 @@ class Document:
         expected = {field.name for field in cls.FIELDS}
         if not isinstance(data, Mapping) or set(data) != expected:
             raise DocumentFormatError(
-                f"{cls.__name__} has members {sorted(data) if isinstance(data, Mapping) else data!r}",
+                f"{cls.STRUCT} has members {sorted(data) if isinstance(data, Mapping) else data!r}",
                 advice=f"Give exactly {sorted(expected)}.",
             )
         values: dict[str, Any] = {}
         for field in cls.FIELDS:
-            raw, where = data[field.name], f"{cls.__name__}.{field.name}"
+            raw, where = data[field.name], f"{cls.STRUCT}.{field.name}"
             if not field.is_array:
                 values[field.attribute] = cls._parsed(field.type, raw, where)
             elif isinstance(raw, list):
@@ -237,13 +243,13 @@ class Document:
         """Inverse of ``to_json``. Raises DocumentFormatError for anything else."""
         if len(text) > LONGEST_JSON:
             raise DocumentFormatError(
-                f"{cls.__name__} has {len(text)} characters, at most {LONGEST_JSON} are read",
+                f"{cls.STRUCT} has {len(text)} characters, at most {LONGEST_JSON} are read",
                 advice="Send a document's own JSON.",
             )
         try:
             data = parse_json(text, deepest=_DEEPEST)
         except ValueError as error:
-            raise DocumentFormatError(f"{cls.__name__} is not JSON: {error}", advice="Send it again.") from error
+            raise DocumentFormatError(f"{cls.STRUCT} is not JSON: {error}", advice="Send it again.") from error
         return cls.from_dict(data)
 
 
@@ -338,6 +344,6 @@ def require_signer(document: Document, signature: bytes, domain: Domain, signer:
     found = recover(document, signature, domain)
     if found != checksum(signer):
         raise WrongSignerError(
-            f"this {type(document).__name__} was signed by {found}, not by {checksum(signer)}",
+            f"this {document.STRUCT} was signed by {found}, not by {checksum(signer)}",
             advice="Check the key, the chain id and the market address: all three are part of what is signed.",
         )

@@ -1,9 +1,8 @@
-"""What inference costs: a policy for quoting and accepting prices, in exact integer wei.
+"""What inference costs, in exact integer wei.
 
-The binding price is the node's ask in the signed order. This module is how a node arrives
-at its ask and how a client decides whether to sign it: tokens x complexity (7 B weights =
-1) x latency (a node that answers within 100 ms may ask for half as much again). The sketch
-this comes from charged *slow* nodes more, against its own comment; here the fast ones do.
+The binding price is the node's ask in the signed order. A node arrives at its ask by this module, and a client
+decides by it whether to sign. The price is tokens x complexity x latency. Complexity is 1 for 7 B weights. Latency is
+1.5 for a node that answers within 100 ms, else 1. The first sketch charged *slow* nodes more, against its own comment.
 """
 
 from __future__ import annotations
@@ -61,20 +60,6 @@ class ComputePrice:
         return -(-exact.numerator // exact.denominator)
 
 
-@dataclass(frozen=True)
-class ComputeTransaction:
-    """What one node earned for one answer, and how it is split."""
-
-    tx_id: str  # order digest, 0x hex
-    user_id: str
-    node_id: str
-    tokens_processed: int
-    cost_wei: int
-    node_share_wei: int  # 90 %
-    vault_share_wei: int  # 10 %, rounded down
-    timestamp: int  # chain time, Unix seconds
-
-
 def calculate_cost(
     tokens: int, latency_ms: float, complexity: Fraction | int, base_wei_per_1k: int = BASE_WEI_PER_1K_TOKENS
 ) -> int:
@@ -124,22 +109,9 @@ def quote(asks: Sequence[Ask], prompt_tokens: int, max_tokens: int) -> Quote:
 
 @dataclass(frozen=True)
 class PricePolicy:
-    """A client's limits. ``markup`` is how far above the policy's price an ask may be."""
+    """A client's limit: the most that a whole order may cost, wei; None: any amount."""
 
-    base_wei_per_1k_tokens: int = BASE_WEI_PER_1K_TOKENS
-    markup: Fraction = Fraction(2)
     max_order_wei: int | None = None
-
-    def accept(self, ask: Ask, weights: int, latency_ms: float) -> None:
-        """Raise PriceError when ``ask`` is above the policy for a segment of ``weights`` weights."""
-        fair = calculate_cost(1, latency_ms, complexity_of(weights), self.base_wei_per_1k_tokens)
-        limit = fair * self.markup
-        if ask.wei_per_token > limit:
-            raise PriceError(
-                f"layers {ask.layer_start}-{ask.layer_end} cost {ask.wei_per_token} wei a token, "
-                f"the policy allows {int(limit)}",
-                advice="Choose another node, or allow a higher price.",
-            )
 
     def accept_total(self, offer: Quote) -> None:
         """Raise PriceError when a whole order may cost more than ``max_order_wei``."""

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from nexus_chain.market.documents import AuditOrder, Domain, Order, Receipt, TokenFeed, require_signer
 from nexus_chain.market.errors import ReceiptError
-from nexus_chain.market.pricing import ComputeTransaction
-from nexus_chain.market.settlement import split
 
 _REPLACE = "Do not pay for it; continue with a spare node."
 
@@ -27,8 +25,8 @@ def check_receipt(
 ) -> None:
     """Raise ReceiptError or WrongSignerError unless ``receipt`` follows from ``order``.
 
-    1 the node's receipt key signed it; 2 it is for this order; 3 its segment exists; 4 its positions are in
-    the order; 5 its price is the ask times what it bills, or that of the one of ``audits`` which it names.
+    1 The node's receipt key signed it. 2 It is for this order. 3 Its segment exists. 4 Its positions are in the order.
+    5 Its price is the ask times the positions that it bills. If it names one of ``audits``, its price is that audit's.
     """
     require_signer(receipt, signature, domain, receipt_key)
     if receipt.order_digest != order.digest(domain):
@@ -77,23 +75,3 @@ def check_link(receipt: Receipt, predecessor: Receipt | TokenFeed, domain: Domai
             f"segment {receipt.segment} did not work on its predecessor's rows up to {receipt.to_position}",
             advice=_REPLACE,
         )
-
-
-def compute_transaction(receipts: Sequence[Receipt], user: str, timestamp: int) -> ComputeTransaction:
-    """What one node earned for one answer, from its receipts (at least one, all of one order and node)."""
-    if len({(receipt.order_digest, receipt.node) for receipt in receipts}) != 1:
-        raise ReceiptError(
-            "these are not the receipts of one node for one order", advice="Group them by order and node first."
-        )
-    cost = sum(receipt.price for receipt in receipts)
-    node_share, vault_share = split(cost)
-    return ComputeTransaction(
-        tx_id="0x" + receipts[0].order_digest.hex(),
-        user_id=user,
-        node_id=receipts[0].node,
-        tokens_processed=sum(receipt.to_position - receipt.from_position for receipt in receipts),
-        cost_wei=cost,
-        node_share_wei=node_share,
-        vault_share_wei=vault_share,
-        timestamp=timestamp,
-    )

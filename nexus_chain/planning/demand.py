@@ -14,6 +14,7 @@ from nexus_chain.engine.fast import CHUNK_ROWS
 from nexus_chain.engine.native_plan import plan_steps
 from nexus_chain.planning.errors import PlanInputError
 from nexus_chain.program import Op, Program
+from nexus_chain.program.op_kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class ModelDemand:
 
     @cached_property
     def _caches(self) -> list[int]:
-        one = [sum(cache_bytes(op, self.load.context) for op in ops if op.kind == "attention") for ops in self._ops]
+        one = [sum(cache_bytes(op, self.load.context) for op in ops if KINDS[op.kind].cached) for ops in self._ops]
         return [size * self.load.sessions for size in one]
 
     @cached_property

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nexus_chain.program.descriptors import POSITIONS, Op, TensorSpec
-from nexus_chain.program.layouts import SEQUENCE, layout_of
+from nexus_chain.program.op_kinds import ROWS, layout_of
 
 ACTIVATION_FRACTION = 12
 RESIDUAL_FRACTION = 16
@@ -72,7 +72,7 @@ class ProgramBuilder:
         for weight, (dtype, shape, _) in zip(weights, layout.weights, strict=True):
             self.weight(weight, dtype, *shape)
         outputs = {
-            f"{name}.{number}": (dtype, tuple(self.rows if size == SEQUENCE else size for size in shape))
+            f"{name}.{number}": (dtype, tuple(self.rows if size == ROWS else size for size in shape))
             for number, (dtype, shape) in enumerate(layout.outputs)
         }
         return self.add(kind, name, inputs, outputs, weights, **params)

@@ -19,7 +19,7 @@ from typing import Any
 
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.layouts import AT_LEAST_STOP, EVERY_POSITION, SEQUENCE, broken_limit, layout_of
+from nexus_chain.program.op_kinds import AT_LEAST_STOP, KINDS, ROWS, broken_limit, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
@@ -33,39 +33,6 @@ DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
 
 DESCRIPTOR_VERSION = 1
 MAX_DIMENSIONS = 3
-
-
-@dataclass(frozen=True)
-class OpKind:
-    """Number of a kind in canonical descriptors, and its parameters in canonical order."""
-
-    code: int
-    params: tuple[str, ...]
-
-
-KINDS: Mapping[str, OpKind] = {
-    "embed": OpKind(1, ("vocab", "width", "shift")),
-    "row_max": OpKind(2, ("start", "stop")),
-    "row_squares": OpKind(3, ("start", "stop")),
-    "norm_scale": OpKind(4, ("epsilon",)),
-    "row_scale": OpKind(5, ()),
-    "quantise": OpKind(6, ("start", "stop", "bits")),
-    "linear": OpKind(7, ("rows", "columns", "bits", "fraction", "bias", "residual")),
-    "rope_quantise": OpKind(8, ("heads", "head_dim")),
-    "value_quantise": OpKind(9, ("heads", "head_dim")),
-    "value_layout": OpKind(10, ("heads", "head_dim")),
-    "attention": OpKind(11, ("heads", "kv_heads", "head_dim", "block", "window", "scale")),
-    "silu_product": OpKind(12, ("width",)),
-    "sample_blocks": OpKind(13, ("vocab", "block")),
-    "sample": OpKind(14, ("blocks",)),
-    "position_embed": OpKind(15, ("width", "shift")),
-    "normalise": OpKind(16, ("groups", "size", "centred", "epsilon", "bias")),
-    "gelu": OpKind(17, ("width",)),
-    "row_layout": OpKind(18, ("width",)),
-    "prefix_mean": OpKind(19, ("width",)),
-    "route": OpKind(20, ("experts", "slots")),
-    "expert_linear": OpKind(21, ("rows", "columns", "bits", "fraction", "experts", "slots", "slot", "combine")),
-}
 
 
 @dataclass(frozen=True)
@@ -274,7 +241,7 @@ class Program:
         lengths = {size for spec in op.outputs for size in spec.shape if size < 0}
         if len(lengths) != 1 or (SAMPLED in {size for spec in inputs for size in spec.shape} and POSITIONS in lengths):
             return "its outputs do not have the rows of its inputs"
-        if op.kind in EVERY_POSITION and lengths != {POSITIONS}:
+        if KINDS[op.kind].every_position and lengths != {POSITIONS}:
             return "it runs over all positions, not over the sampled ones"
         return ""
 
@@ -317,11 +284,11 @@ def _problem_of(op: Op, seen: set[str], weights: Mapping[str, TensorSpec], layer
 
 
 def _fits(found: tuple[int, ...], expected: tuple[int, ...], stop: int) -> bool:
-    """Shapes agree, either sequence dimension standing for ``SEQUENCE``."""
+    """Shapes agree, either sequence dimension standing for ``ROWS``."""
     if len(found) != len(expected):
         return False
     for size, wanted in zip(found, expected, strict=True):
-        if wanted == SEQUENCE and size in (POSITIONS, SAMPLED):
+        if wanted == ROWS and size in (POSITIONS, SAMPLED):
             continue
         if wanted == AT_LEAST_STOP and size >= stop:
             continue

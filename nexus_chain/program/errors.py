@@ -12,7 +12,8 @@ NexusError
     ├── SamplingError              sampling parameters outside their range
     ├── ProgramFormatError         a program or integer model on disk is not well formed
     ├── UnreproducibleProgramError a program that no builder makes of its own shape and widths
-    └── OverflowProofError         a descriptor lets an intermediate leave 64 bits
+    ├── OverflowProofError         a descriptor lets an intermediate leave 64 bits
+    └── KindTableError             a part of this code does not know an op kind, or knows one too many
 """
 
 from __future__ import annotations
@@ -66,3 +67,7 @@ class UnreproducibleProgramError(ProgramError):
 
 class OverflowProofError(ProgramError):
     """An intermediate of an op can leave its range; the message names both."""
+
+
+class KindTableError(ProgramError):
+    """A part of this code lacks an op kind, or names one that does not exist; raised at import."""

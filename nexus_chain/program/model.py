@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nexus_chain.program.descriptors import Program, TensorSpec
 from nexus_chain.program.errors import ModelFolderError, ProgramFormatError, TensorMismatchError
-from nexus_chain.program.layouts import PHI_NAME
+from nexus_chain.program.op_kinds import PHI_NAME
 from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
 from nexus_chain.program.reproduction import read_program
 

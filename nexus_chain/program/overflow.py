@@ -1,4 +1,4 @@
-"""Proof that no intermediate of a program leaves signed 64 bits, for all inputs in range (P3).
+"""Proof that no intermediate of a program leaves signed 64 bits, for all inputs in range.
 
 The ranges are those of normalised reads (``OPERATORS.md``), so they hold for every bit pattern of
 every committed tensor and weight, honest or not, and each op can be proven alone. Proofs are kept
@@ -7,7 +7,7 @@ per distinct (kind, parameters); nothing here looks at a weight's value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, Op, Program
 from nexus_chain.program.interval_proof import INT32, INT64, ProvenRange, Scope
+from nexus_chain.program.op_kinds import KINDS, Params, PerKind
 
 SAT = fixed.SATURATION
 MANTISSA = fixed.MANTISSA_MAX
@@ -24,7 +25,8 @@ I8_MAX = 2**7
 KEY_MAX = 2**40
 NORM_SIZE_MAX = 8192  # columns of a normalised group: the contract re-checks one in one step
 
-Params = Mapping[str, int]
+Proof = Callable[[Scope, Params], None]
+_proof: PerKind[Proof] = PerKind("the proof against overflow")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def prove_no_overflow(program: Program) -> OverflowReport:
 
 def _key(op: Op, program: Program) -> tuple[str, tuple[tuple[str, int], ...]]:
     """Kind and parameters; sums over positions also depend on how many there can be."""
-    extra = {"positions": program.shape.context} if op.kind in ("attention", "prefix_mean") else {}
+    extra = {"positions": program.shape.context} if KINDS[op.kind].sums_positions else {}
     return op.kind, tuple(sorted({**op.params, **extra}.items()))
 
 
@@ -79,6 +81,7 @@ def _proven(kind: str, params: tuple[tuple[str, int], ...], name: str) -> tuple[
     return tuple(scope.proven)
 
 
+@_proof
 def _embed(scope: Scope, params: Params) -> None:
     scope.require("its shift is outside [0, 15]", 0 <= params["shift"] <= 15)
     entry = scope.variable("entry", -(2**15), 2**15 - 1)
@@ -92,11 +95,13 @@ def _columns(scope: Scope, params: Params) -> int:
     return count
 
 
+@_proof
 def _row_max(scope: Scope, params: Params) -> None:
     _columns(scope, params)
     scope.claim("|x|", scope.variable("|x|", 0, SAT), 0, SAT)
 
 
+@_proof
 def _row_squares(scope: Scope, params: Params) -> None:
     _squares(scope, _columns(scope, params))
 
@@ -114,6 +119,7 @@ def _squares(scope: Scope, count: int) -> None:
     scope.total("sum of squares", 0, 2**46, count, (0, fixed.SQUARES_MAX))
 
 
+@_proof
 def _norm_scale(scope: Scope, params: Params) -> None:
     epsilon = params["epsilon"]
     scope.require("epsilon is outside [0, 2^60)", 0 <= epsilon < 2**60)
@@ -137,6 +143,7 @@ def _quotient16(scope: Scope) -> None:
     scope.claim("z", scope.floor("z", numerator, b), 2**15, 2**17 - 1)
 
 
+@_proof
 def _row_scale(scope: Scope, params: Params) -> None:
     scope.proven += _scale16_ranges()
 
@@ -158,6 +165,7 @@ def _scale16_ranges() -> tuple[ProvenRange, ...]:
     return tuple(scope.proven)
 
 
+@_proof
 def _quantise(scope: Scope, params: Params) -> None:
     _columns(scope, params)
     scope.require("its width is neither 8 nor 15 bits", params["bits"] in fixed.LEVELS)
@@ -187,6 +195,7 @@ def _quantised_ranges(levels: int) -> tuple[ProvenRange, ...]:
     return tuple(scope.proven)
 
 
+@_proof
 def _linear(scope: Scope, params: Params) -> None:
     value = _matrix_product(scope, params)
     scope.claim("v + bias", value + scope.variable("bias", -SAT, SAT), -2 * SAT, 2 * SAT)
@@ -225,6 +234,7 @@ def _scaled(scope: Scope, sums: Any, largest: int) -> None:
     scope.rounded_by_any("value before saturation", scaled, bound)
 
 
+@_proof
 def _rope_quantise(scope: Scope, params: Params) -> None:
     scope.require("its head size is not even", params["head_dim"] >= 2 and params["head_dim"] % 2 == 0)
     a, b = scope.variable("a", -SAT, SAT), scope.variable("b", -SAT, SAT)
@@ -237,15 +247,18 @@ def _rope_quantise(scope: Scope, params: Params) -> None:
     _row_scale(scope, params)
 
 
+@_proof
 def _value_quantise(scope: Scope, params: Params) -> None:
     scope.require("it has no heads", params["heads"] >= 1 and params["head_dim"] >= 1)
     _quantise_to(scope, fixed.LEVELS[8])
 
 
+@_proof
 def _value_layout(scope: Scope, params: Params) -> None:
     scope.require("it has no heads", params["heads"] >= 1 and params["head_dim"] >= 1)
 
 
+@_proof
 def _attention(scope: Scope, params: Params) -> None:
     heads, groups = params["heads"], params["kv_heads"]
     scope.require("its heads do not divide into groups", groups >= 1 and heads >= groups and heads % groups == 0)
@@ -305,6 +318,7 @@ def _attention_blocks(scope: Scope, block: int, positions: int) -> None:
     scope.total("sum of blocks", -largest, largest, -(-positions // block))
 
 
+@_proof
 def _silu_product(scope: Scope, params: Params) -> None:
     scope.require("it has no columns", params["width"] >= 1)
     magnitude = scope.variable("|g|", 0, SAT)
@@ -339,6 +353,7 @@ def _log2fix(scope: Scope, name: str, bits: int) -> None:
     case.claim(name, exponent * 2**24 + here + mantissa, 0, bits << 24)
 
 
+@_proof
 def _sample_blocks(scope: Scope, params: Params) -> None:
     scope.require("it has no entries", params["vocab"] >= 1 and params["block"] >= 1)
     logit, beta = scope.variable("logit", -SAT, SAT), scope.variable("beta", 0, BETA_MAX)
@@ -367,11 +382,13 @@ def _gumbel(scope: Scope) -> None:
     scope.claim("G", scope.floor("G", (40 << 24) - level, 2**8), -(6 << 16), 40 << 16)
 
 
+@_proof
 def _sample(scope: Scope, params: Params) -> None:
     scope.require("it has no blocks", params["blocks"] >= 1)
     scope.claim("block maximum", scope.variable("block maximum", -KEY_MAX, KEY_MAX), -KEY_MAX, KEY_MAX, INT64)
 
 
+@_proof
 def _position_embed(scope: Scope, params: Params) -> None:
     _embed(scope, params)
     shifted = 2**15 << params["shift"]
@@ -379,6 +396,7 @@ def _position_embed(scope: Scope, params: Params) -> None:
     scope.claim("x + (table entry << shift)", x + entry, -SAT - shifted, SAT + shifted)
 
 
+@_proof
 def _normalise(scope: Scope, params: Params) -> None:
     count = params["size"]
     scope.require("it has no groups", params["groups"] >= 1)
@@ -406,6 +424,7 @@ def _around(largest: int) -> tuple[int, int]:
     return -largest, largest
 
 
+@_proof
 def _gelu(scope: Scope, params: Params) -> None:
     scope.require("it has no columns", params["width"] >= 1)
     case = scope.branch()
@@ -419,10 +438,12 @@ def _gelu(scope: Scope, params: Params) -> None:
     scope.rounded("value before saturation", product, SAT * fixed.PHI_ONE, 23)
 
 
+@_proof
 def _row_layout(scope: Scope, params: Params) -> None:
     scope.require("it has no columns", params["width"] >= 1)
 
 
+@_proof
 def _prefix_mean(scope: Scope, params: Params) -> None:
     scope.require("it has no columns", params["width"] >= 1)
     scope.total("sum of x", -SAT, SAT, params["positions"])
@@ -431,6 +452,7 @@ def _prefix_mean(scope: Scope, params: Params) -> None:
     scope.claim("mean", scope.floor("mean", total, count), -SAT, SAT)
 
 
+@_proof
 def _route(scope: Scope, params: Params) -> None:
     slots = params["slots"]
     highest, other = scope.variable("L_0", -SAT, SAT), scope.variable("L_s", -SAT, SAT)
@@ -446,6 +468,7 @@ def _route(scope: Scope, params: Params) -> None:
     scope.claim("gate", scope.floor("gate", numerator, total), 0, fixed.GATE_ONE)
 
 
+@_proof
 def _expert_linear(scope: Scope, params: Params) -> None:
     value, gate = _matrix_product(scope, params), scope.variable("gate", 0, fixed.GATE_ONE)
     largest = SAT * fixed.GATE_ONE
@@ -453,26 +476,4 @@ def _expert_linear(scope: Scope, params: Params) -> None:
     scope.claim("residual + weighted", weighted + scope.variable("r", -SAT, SAT), -2 * SAT, 2 * SAT)
 
 
-_PROOFS: Mapping[str, Callable[[Scope, Params], None]] = {
-    "embed": _embed,
-    "row_max": _row_max,
-    "row_squares": _row_squares,
-    "norm_scale": _norm_scale,
-    "row_scale": _row_scale,
-    "quantise": _quantise,
-    "linear": _linear,
-    "rope_quantise": _rope_quantise,
-    "value_quantise": _value_quantise,
-    "value_layout": _value_layout,
-    "attention": _attention,
-    "silu_product": _silu_product,
-    "sample_blocks": _sample_blocks,
-    "sample": _sample,
-    "position_embed": _position_embed,
-    "normalise": _normalise,
-    "gelu": _gelu,
-    "row_layout": _row_layout,
-    "prefix_mean": _prefix_mean,
-    "route": _route,
-    "expert_linear": _expert_linear,
-}
+_PROOFS = _proof.complete()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.program.descriptors import TensorSpec
-from nexus_chain.program.layouts import PHI_ENTRIES, PHI_NAME
+from nexus_chain.program.op_kinds import PHI_ENTRIES, PHI_NAME
 
 EXP2_SPEC = TensorSpec("tables.exp2", "i32", (257,))
 LOG2_SPEC = TensorSpec("tables.log2", "i32", (257,))

@@ -1,7 +1,7 @@
 """The text that an import is measured on, cut into windows of tokens.
 
-In order of preference: the text given, the held-out sample that comes with the checkpoint, or
-documentation of Python's standard library, which is at hand wherever this runs.
+The first of these that exists is taken: the given text, the checkpoint's held-out sample, the documentation of Python's
+standard library. The last is at hand wherever this runs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.quality.errors import CalibrationError
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, cut
 
-WINDOW = 512  # positions, or the model's context if that is shorter
-TOKENS = 4096  # predictions measured on; a comparison of two models on the same text needs no more
+CALIBRATION_WINDOW = 512  # positions, or the model's context if that is shorter
+CALIBRATION_TOKENS = 4096  # predictions: two models on the same text need no more to be compared
 DOCUMENTED = (
     "argparse", "ast", "asyncio", "collections", "decimal", "email", "fractions", "inspect", "json", "logging",
     "pathlib", "random", "sqlite3", "statistics", "string", "subprocess", "threading", "typing", "unittest",
@@ -37,12 +37,12 @@ def calibration_windows(checkpoint: Path, config: Mapping[str, Any], text: Path 
     stream: list[int] = []
     for piece in _texts(checkpoint, text):
         stream += [*_start(config), *tokenizer.encode(piece, add_special_tokens=False).ids]
-        if len(stream) > TOKENS:
+        if len(stream) > CALIBRATION_TOKENS:
             break
-    window = min(WINDOW, int(config.get("max_position_embeddings") or WINDOW), len(stream) - 1)
+    window = min(CALIBRATION_WINDOW, int(config.get("max_position_embeddings") or CALIBRATION_WINDOW), len(stream) - 1)
     if window < 1:
         raise CalibrationError("The calibration text makes no two tokens", advice="Give a longer one.")
-    return cut(stream[: TOKENS + 1], window)
+    return cut(stream[: CALIBRATION_TOKENS + 1], window)
 
 
 def require_vocabulary(checkpoint: Path, vocab: int) -> Tokenizer:

@@ -10,7 +10,7 @@ from torch import Tensor
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import IntegerModel
 from nexus_chain.quality.errors import QualityGateError
-from nexus_chain.quality.held_out import Measurement, measure
+from nexus_chain.quality.held_out import SampleMeasurement, measure
 
 GATE = 0.005  # relative increase of perplexity that an import may cost
 
@@ -40,7 +40,7 @@ class Comparison:
         }
 
 
-def compare(model: IntegerModel, real: Measurement, windows: Sequence[Tensor]) -> Comparison:
+def compare(model: IntegerModel, real: SampleMeasurement, windows: Sequence[Tensor]) -> Comparison:
     """Run an integer model over the windows (i64[n + 1] each) on which the float model measured ``real``."""
     integer = measure(Engine(model.program, model.weights), windows)
     agreement = float((integer.best == real.best).double().mean())

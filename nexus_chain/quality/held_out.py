@@ -1,9 +1,8 @@
 """The held-out sample and what is measured on it: texts nobody trained on, cut into windows.
 
-The sample is canonical JSON of (path, text) pairs, gzipped; each text must be in the certified
-listing. Its token stream puts the end-of-text token before every file, as training did, and is
-cut into windows of ``window`` tokens; every token of a window but the stream's first is predicted
-from those before it in its window.
+The sample is canonical JSON of (path, text) pairs, gzipped. Each text must be in the certified listing. The token
+stream has the end-of-text token before every file, as in training. It is cut into windows of ``window`` tokens. Every
+token but the stream's first is predicted from the tokens before it in its window.
 
 Integer measurements are exact: the same sample and program give the same counts on any machine.
 """
@@ -26,7 +25,7 @@ from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.listing import DataListing, ListedFile
 from nexus_chain.quality.errors import MeasurementError
 
-FORMAT = "nexus.held-out-sample.v1"
+_FORMAT = "nexus.held-out-sample.v1"
 END_OF_TEXT = "<|endoftext|>"
 LOGIT_UNIT = 2.0**-12
 MAX_SAMPLE_BYTES = 16 << 20
@@ -55,10 +54,10 @@ class HeldOutSample:
     """Some whole held-out files."""
 
     texts: tuple[HeldOutText, ...]
-    format: str = FORMAT
+    format: str = _FORMAT
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, "sample.format", f"must be {FORMAT}")
+        require(self.format == _FORMAT, "sample.format", f"must be {_FORMAT}")
 
     @classmethod
     def choose(cls, files: Iterable[tuple[str, str]], tokenizer: Tokenizer, tokens: int) -> HeldOutSample:
@@ -108,7 +107,7 @@ class HeldOutSample:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class SampleMeasurement:
     """Hits per window, sum of losses in nats, and the largest logit's index everywhere i64[tokens]."""
 
     hits: tuple[int, ...]
@@ -127,7 +126,7 @@ def cut(stream: Sequence[int], window: int) -> list[Tensor]:
     return [torch.tensor(stream[start : start + window + 1], dtype=torch.int64) for start in starts]
 
 
-def measure(model: LogitModel, windows: Sequence[Tensor], unit: float = LOGIT_UNIT) -> Measurement:
+def measure(model: LogitModel, windows: Sequence[Tensor], unit: float = LOGIT_UNIT) -> SampleMeasurement:
     """Run ``model`` over every window; ``unit`` is the real value of one logit step (1 for floats)."""
     hits, loss, best = [], 0.0, []
     for window in windows:
@@ -139,7 +138,7 @@ def measure(model: LogitModel, windows: Sequence[Tensor], unit: float = LOGIT_UN
         best.append(chosen)
     if not best:
         raise MeasurementError("the sample is shorter than one window", advice="Use a longer held-out sample")
-    return Measurement(tuple(hits), loss, torch.cat(best))
+    return SampleMeasurement(tuple(hits), loss, torch.cat(best))
 
 
 def _first_largest(logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Choosing an import's recipe: as little as meets the gate on the calibration text.
+"""Choosing an import's recipe: the least change that meets the gate on the calibration text.
 
-First the recipe as it is, then smoothing, then 15 bits for the rows that lose most by rounding, as
-few of them as will do.
+Three choices are tried in order: the recipe as it is, smoothing, and 15 bits for rows. The rows that lose most by
+rounding are widened first, and no more of them than needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nexus_chain.program.memory import require_memory
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
 from nexus_chain.quality.float_model import FloatModel
-from nexus_chain.quality.held_out import Measurement, measure
+from nexus_chain.quality.held_out import SampleMeasurement, measure
 from nexus_chain.quality.rounding import rounding_order
 
 
@@ -39,7 +39,7 @@ class _Selection:
     tried: Callable[[str], None]
 
     @cached_property
-    def real(self) -> Measurement:
+    def real(self) -> SampleMeasurement:
         return measure(self.float_model, self.windows, unit=1.0)
 
     def attempt(self, recipe: Recipe, what: str) -> Choice:

@@ -14,7 +14,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.routing.errors import StakeTooSmallError
 from nexus_chain.routing.registry_view import ShardNode
 
-Chosen = TypeVar("Chosen")
+_Choice = TypeVar("_Choice")
 
 
 def with_exposure(nodes: Sequence[ShardNode], exposures: Mapping[str, int]) -> list[ShardNode]:
@@ -38,9 +38,9 @@ def require_covered(node: str, stake: int, exposure: int, added: int) -> None:
 
 def choose_covered(
     nodes: Sequence[ShardNode],
-    choose: Callable[[Sequence[ShardNode]], Chosen],
-    added: Callable[[Chosen, ShardNode], int | None],
-) -> Chosen:
+    choose: Callable[[Sequence[ShardNode]], _Choice],
+    added: Callable[[_Choice, ShardNode], int | None],
+) -> _Choice:
     """What ``choose`` makes of the nodes whose stakes cover what its choice adds to them.
 
     ``added(choice, node)``: wei, None for nodes that the choice does not touch. Nodes that cannot carry it are left

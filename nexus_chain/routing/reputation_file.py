@@ -18,7 +18,7 @@ from nexus_chain.market.errors import DocumentFormatError
 from nexus_chain.routing.errors import ReputationFileError
 from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 
-FORMAT = "nexus.reputation.v1"
+_FORMAT = "nexus.reputation.v1"
 
 
 def save_reputation(path: Path, book: ReputationBook) -> None:
@@ -27,7 +27,7 @@ def save_reputation(path: Path, book: ReputationBook) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft.write_text(json.dumps({"format": FORMAT, "records": records}, indent=1) + "\n")
+        draft.write_text(json.dumps({"format": _FORMAT, "records": records}, indent=1) + "\n")
         draft.replace(path)
     except OSError as error:
         raise ReputationFileError(
@@ -41,8 +41,8 @@ def load_reputation(path: Path) -> ReputationBook:
         return ReputationBook()
     try:
         data = parse_json(path.read_bytes())
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']!r} is not {FORMAT}")
+        if data["format"] != _FORMAT:
+            raise ValueError(f"format {data['format']!r} is not {_FORMAT}")
         return ReputationBook({checksum(node): _record(entry) for node, entry in data["records"].items()})
     except (OSError, KeyError, TypeError, ValueError, AttributeError, DocumentFormatError) as error:
         raise ReputationFileError(

@@ -34,7 +34,7 @@ from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.versions.errors import TrainedFolderError
 
-FORMAT = "nexus.manifest.v1"
+_FORMAT = "nexus.manifest.v1"
 OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE, DRAFTS_FILE)
 MAX_DOCUMENT_BYTES = 64 << 20
 
@@ -91,10 +91,10 @@ class Manifest:
     name: str
     version: str
     files: dict[str, FileReference]
-    format: str = FORMAT
+    format: str = _FORMAT
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, "manifest.format", f"must be {FORMAT}")
+        require(self.format == _FORMAT, "manifest.format", f"must be {_FORMAT}")
         require_semver(self.version, "manifest.version")
         weights = INDEX_FILE if INDEX_FILE in self.files else SINGLE_FILE
         missing = [name for name in (CONFIG_FILE, weights, TOKENIZER_FILE) if name not in self.files]

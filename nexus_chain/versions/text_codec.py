@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from nexus_chain.versions.errors import ModelFilesError
 
-END_OF_TEXT = ("<|endoftext|>", "</s>", "<|im_end|>", "<|eot_id|>")
+END_TOKENS = ("<|endoftext|>", "</s>", "<|im_end|>", "<|eot_id|>")
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 MAX_HELD_BACK = 8
 """Tokens held back before undecodable bytes are shown as they are (a UTF-8 character has 4 bytes)."""
@@ -34,7 +34,7 @@ class TextCodec:
                 f"{path} is not a tokenizer: {error}",
                 advice="Give the model version's own tokenizer.json with --model-dir.",
             ) from error
-        ids = (self._tokenizer.token_to_id(text) for text in END_OF_TEXT)
+        ids = (self._tokenizer.token_to_id(text) for text in END_TOKENS)
         # How many tokens fit is the program's to say, and a text that was cut would be another text.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -13,19 +13,20 @@ from typing import Annotated
 import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
-from node.cli import ask, audit, embed, model, money, network, session, verify, wallet
+from nexus_chain.settings import load_settings
+from node.cli import ask, audit, embed, model, money, network, session, verify
+from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
-from node.cli.settings import DEFAULT_RPC, Settings
+from node.flags import DeploymentFlag, HomeFlag, PasswordFlag, RpcFlag, version_flag
 
 app = typer.Typer(
     name="nexus",
     help="Language-model inference that nobody has to trust: ask, pay, verify.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(wallet.app, name="wallet")
+app.add_typer(wallets.app, name="wallet")
 app.add_typer(session.app, name="session")
 app.add_typer(model.app, name="model")
 app.command("ask")(ask.ask)
@@ -38,31 +39,35 @@ app.command("audit")(audit.audit)
 
 
 @app.callback()
-def settings(
+def read_settings(
     context: typer.Context,
-    rpc: Annotated[str, typer.Option(envvar="NEXUS_RPC", help="The chain's RPC address.")] = DEFAULT_RPC,
-    deployment: Annotated[
+    rpc: RpcFlag = None,
+    chain_id: Annotated[
+        int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: whichever answers].")
+    ] = None,
+    deployment: DeploymentFlag = None,
+    home: HomeFlag = None,
+    config: Annotated[
         Path | None,
-        typer.Option(envvar="NEXUS_DEPLOYMENT", help="Deployment file [default: NEXUS_HOME/deployments/CHAIN.json]."),
+        typer.Option(help="TOML file with any of these settings [env: NEXUS_CONFIG; default: NEXUS_HOME/config.toml]."),
     ] = None,
-    home: Annotated[
-        Path | None, typer.Option(envvar="NEXUS_HOME", help="Folder of everything that is kept [default: ~/.nexus].")
-    ] = None,
-    wallet_file: Annotated[
+    wallet: Annotated[
         Path | None,
-        typer.Option("--wallet", envvar="NEXUS_WALLET", help="Keystore file [default: NEXUS_HOME/wallet.json]."),
+        typer.Option(help="Keystore file [env: NEXUS_WALLET; default: NEXUS_HOME/wallet.json]."),
     ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(envvar="NEXUS_PASSWORD_FILE", help="File with the wallet's password [default: ask for it]."),
-    ] = None,
+    password_file: PasswordFlag = None,
     model_dir: Annotated[
         Path | None,
-        typer.Option(envvar="NEXUS_MODEL_DIR", help="Folder of model files, looked at before NEXUS_HOME/models."),
+        typer.Option(help="Folder of model files, looked at before NEXUS_HOME/models [env: NEXUS_MODEL_DIR]."),
     ] = None,
+    version: Annotated[bool, version_flag("nexus")] = False,
 ) -> None:
     """Language-model inference that nobody has to trust: ask, pay, verify."""
-    context.obj = Settings(rpc, deployment, home, wallet_file, password_file, model_dir)
+    given = {
+        "rpc": rpc, "chain_id": chain_id, "deployment": deployment, "home": home, "wallet": wallet,
+        "password_file": password_file, "model_dir": model_dir,
+    }  # fmt: skip
+    context.obj = load_settings(given, config)
 
 
 def main() -> None:

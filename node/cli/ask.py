@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.output import emit_json, ether, hex_id, note, spinner, table
-from node.cli.session import pick_session
-from node.cli.settings import JsonFlag, OperatorsOption, Settings, ValueOption, operators_of, settings_of
+from node.cli.output import emit_json, ether, hex_id, note, table
+from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
 
 if TYPE_CHECKING:
-    from nexus_chain.client.answer_stream import AnswerStream
-    from nexus_chain.client.client import Client
-    from nexus_chain.client.order import AskOptions
     from nexus_chain.client.segment import FailoverEvent
+    from nexus_chain.workflows.asking import KeptAnswer
 
 DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")]
 SessionOption = Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")]
@@ -52,8 +49,9 @@ def ask(
 ) -> None:
     """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`."""
     from nexus_chain.client.order import AskOptions
+    from nexus_chain.workflows.asking import Inquiry, Purchase
 
-    settings = settings_of(context)
+    workspace = workspace_of(context, quiet=json)
     text = sys.stdin.read() if prompt == "-" else prompt
     options = AskOptions(
         max_tokens,
@@ -64,26 +62,32 @@ def ask(
         audit_rate=audits,
         receipted=receipted,
         value_at_risk=value_at_risk,
-        operators=operators_of(operators),
+        operators=workspace.operators(operators),
     )
-
-    with settings.client() as client:
-        with spinner("Looking for nodes", quiet=json):
-            wanted = model if direct else session
-            asking = begin(settings, client, text, options, direct=direct, wanted=wanted, encoder=False, quiet=json)
+    purchase = Purchase(options, direct, model if direct else session)
+    with workspace.client() as client:
+        with workspace.progress.stage("Looking for nodes"):
+            inquiry = Inquiry(client, workspace.library, text, purchase, on_failover=None if json else tell_failover)
         gc.freeze()  # what was imported stays: no collection in the middle of the answer looks through it
         try:
-            _show(iter(asking), quiet=json)
+            _show(iter(inquiry), quiet=json)
         except KeyboardInterrupt:
             note("\n[stopped; what was computed is receipted and kept]")
-        answer = asking.answer
-        closed = client.close_direct(answer) if direct else None
-    path = answer.proof.save(out or settings.home.answers / f"{answer.order_digest.hex()[:16]}.json")
+        kept = inquiry.keep(workspace.home.answers, out)
     if json:
-        document = {**answer.to_dict(), "answer_file": str(path)}
-        document["transactions"] += [vars(closed)] if closed else []
-        emit_json(document)
-        return
+        emit_json(kept.to_dict())
+    else:
+        _say_bill(kept)
+
+
+def tell_failover(event: FailoverEvent) -> None:
+    """Say that another node continues."""
+    note(f"\n[segment {event.segment}: {event.reason}; {event.spare} continues at position {event.position}]")
+
+
+def _say_bill(kept: KeptAnswer) -> None:
+    """The receipts, the price and the file, beside the text."""
+    answer = kept.answer
     print()
     rows = [
         (r.segment, r.node, f"[{r.from_position}, {r.to_position})", ether(r.price)) for r, _ in answer.proof.receipts
@@ -91,8 +95,9 @@ def ask(
     table(f"{len(rows)} receipts", ("segment", "node", "positions", "price"), rows, aside=True)
     note(
         f"{len(answer.tokens)} tokens, {answer.tokens_per_second:.1f} a second; cost {ether(answer.cost_wei)} "
-        f"in session {hex_id(answer.session)[:12]}\nanswer kept in {path}; check it with `nexus verify {path}`"
+        f"in session {hex_id(answer.session)[:12]}"
     )
+    note(f"answer kept in {kept.file}; check it with `nexus verify {kept.file}`")
 
 
 def _show(pieces: Iterator[str], *, quiet: bool) -> None:
@@ -127,34 +132,3 @@ def first_interrupt_noted() -> Iterator[threading.Event]:
         yield enough
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def begin(
-    settings: Settings,
-    client: Client,
-    text: str,
-    options: AskOptions,
-    *,
-    direct: bool,
-    wanted: str | None,
-    encoder: bool,
-    quiet: bool,
-) -> AnswerStream:
-    """Order an answer; ``wanted`` is the beginning of a model version's id when ``direct``, else of a session's.
-
-    Raises ModelFilesError when the model is not an ``encoder`` and one is needed, or the other way round.
-    """
-    from node.cli.versions import choose_version, files_of
-
-    def told(event: FailoverEvent) -> None:
-        if not quiet:
-            note(f"\n[segment {event.segment}: {event.reason}; {event.spare} continues at position {event.position}]")
-
-    if direct:
-        version = choose_version(settings, wanted)
-        files = files_of(settings, version)
-        files.require(encoder=encoder)
-        return client.start_direct(version, files, text, options, told)
-    picked = pick_session(settings, client, wanted, "open")
-    picked.files.require(encoder=encoder)
-    return picked.start(text, options, told)

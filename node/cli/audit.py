@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.output import emit_json, note, result
-from node.cli.settings import JsonFlag, settings_of
+from node.cli.settings import IpfsOption, JsonFlag, workspace_of
+
+if TYPE_CHECKING:
+    from nexus_chain.certificates.audit import AuditStep
 
 
 def audit(
     context: typer.Context,
     cid: Annotated[str, typer.Argument(help="CID of the certificate; `nexus models` lists them.")],
-    ipfs: Annotated[
-        str | None,
-        typer.Option(envvar="NEXUS_IPFS", help="Kubo daemon to fetch blocks from, such as /ip4/127.0.0.1/tcp/5001."),
-    ] = None,
+    ipfs: IpfsOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Audit a certificate; exit code 1 when a step fails, and which."""
-    from nexus_chain.certificates.audit import STEPS, AuditStep
-    from nexus_chain.certificates.audit import audit as run_audit
-    from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf
-    from nexus_chain.content.kubo import KuboDaemon
+    from nexus_chain.certificates.audit import STEPS
+    from nexus_chain.workflows.certificates import audit_certificate
 
-    settings = settings_of(context)
-    sources: list[BlockSource] = [BlockStore(settings.home.blocks)]
-    if ipfs:
-        sources.append(KuboDaemon(ipfs))
-
-    def told(step: AuditStep) -> None:
+    def tell(step: AuditStep) -> None:
         if not json:
             verdict = "passed" if step.passed else "FAILED"
             result(f"{step.number:2} of {len(STEPS)} {verdict}  {step.title}: {step.detail}")
 
-    report = run_audit(cid, FirstOf(sources), settings.chain, told)
+    report = audit_certificate(workspace_of(context, quiet=json), cid, ipfs, tell)
     if json:
         emit_json(report.to_dict())
     else:

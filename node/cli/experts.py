@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from node.cli.output import emit_json, note, progress, table
-from node.cli.settings import JsonFlag
+from node.cli.output import emit_json, note, table
+from node.cli.settings import JsonFlag, workspace_of
 
-USES_FILE = "expert-uses.json"
 SHOWN = 4  # experts of a layer in the table
 
 
 def expert_uses(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of an integer model.")],
     text: Annotated[Path, typer.Argument(help="Text like what the model will be asked, UTF-8.")],
     out: Annotated[
-        Path | None, typer.Option(help=f"Where to write the histogram [default: FOLDER/{USES_FILE}].")
+        Path | None, typer.Option(help="Where to write the histogram [default: FOLDER/expert-uses.json].")
     ] = None,
     positions: Annotated[
         int, typer.Option("--context", min=0, help="Positions that see each other [default: all, at most 512].")
@@ -26,36 +26,16 @@ def expert_uses(
     json: JsonFlag = False,
 ) -> None:
     """Count how often each expert is chosen over a text; `nexus model plan --expert-uses` places experts by it."""
-    import torch
+    from nexus_chain.workflows.tables import count_uses
 
-    from nexus_chain.engine.fast import CHUNK_ROWS, Engine
-    from nexus_chain.planning.demand import Load
-    from nexus_chain.planning.expert_uses import count_expert_uses
-    from nexus_chain.planning.profiles import write_histogram
-    from nexus_chain.program import IntegerModel
-    from nexus_chain.versions.model_files import ModelFiles
-
-    model, target = IntegerModel.load(folder), out or folder / USES_FILE
-    window = positions or min(CHUNK_ROWS, model.program.shape.context)
-    Load(window).check(model.program)
-    tokens = torch.tensor(ModelFiles(folder).codec.encode(_read(text)), dtype=torch.int32)
-    with progress("Counting", quiet=json) as advance:
-        uses = count_expert_uses(Engine(model.program, model.weights), tokens, window, advance)
-    write_histogram(uses, target)
+    progress = workspace_of(context, quiet=json).progress
+    counted = count_uses(folder, text, positions=positions, out=out, progress=progress)
     if json:
-        emit_json({"file": str(target), "tokens": len(tokens), "context": window, "uses": uses})
+        facts = {"file": str(counted.file), "tokens": counted.tokens, "context": counted.window}
+        emit_json({**facts, "uses": counted.uses})
         return
-    table("Expert uses", ("layer", "most used"), [(layer, _most_used(row)) for layer, row in uses.items()])
-    note(f"{len(tokens)} tokens; plan with --expert-uses {target}")
-
-
-def _read(path: Path) -> str:
-    from nexus_chain.planning.errors import PlanInputError
-
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanInputError(f"{path} cannot be read as text ({error})", advice="Give a UTF-8 text file.") from error
+    table("Expert uses", ("layer", "most used"), [(layer, _most_used(row)) for layer, row in counted.uses.items()])
+    note(f"{counted.tokens} tokens; plan with --expert-uses {counted.file}")
 
 
 def _most_used(row: list[int]) -> str:

@@ -11,9 +11,9 @@ from node.cli import drafts as draft_commands
 from node.cli import experts as expert_commands
 from node.cli import publishing
 from node.cli import shards as shard_commands
-from node.cli.output import emit_json, hex_id, note, progress, result, spinner, table
+from node.cli.output import emit_json, hex_id, note, result, table
 from node.cli.publishing import GATE_PER_CENT, BeyondGateFlag, GateOption
-from node.cli.settings import JsonFlag, settings_of
+from node.cli.settings import JsonFlag, workspace_of
 
 app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_args_is_help=True, rich_markup_mode=None)
 app.command("inspect")(shard_commands.inspect)
@@ -45,25 +45,20 @@ def import_model(
     Its perplexity is compared with that of float32; outliers are smoothed and rows widened until it is
     within the gate. Past the gate nothing is kept. A draft table in the checkpoint's folder comes along.
     """
-    from nexus_chain.commitments.weights import ModelCommitment
-    from node.cli.checkpoints import checkpoint_folder
-    from node.cli.importing import Measuring, import_folder, import_measured
+    from nexus_chain.workflows.importing import Measuring, import_named
 
-    settings = settings_of(context)
-    source = checkpoint_folder(checkpoint, settings.home)
-    folder = out or settings.home.models / source.resolve().name
-    measuring = Measuring(gate / 100, calibration, beyond_gate, (lambda line: None) if json else note)
-    with spinner(f"Importing {checkpoint}", quiet=json):
-        imported = import_folder(source, folder) if unmeasured else import_measured(source, folder, measuring)
-        commitment = ModelCommitment.of(imported.model)
-    layers = imported.model.program.shape.layers
+    workspace = workspace_of(context, quiet=json)
+    measuring = None if unmeasured else Measuring(gate / 100, calibration, beyond_gate)
+    found = import_named(checkpoint, workspace.home, out, measuring, workspace.progress)
+    layers, quality = found.imported.model.program.shape.layers, found.imported.quality
+    weights_root, program_root = hex_id(found.commitment.weights_root), hex_id(found.commitment.program_root)
     if json:
-        roots = {"weights_root": hex_id(commitment.weights_root), "program_root": hex_id(commitment.program_root)}
-        emit_json({"folder": str(folder), "layers": layers, **roots, "quality": imported.quality})
+        roots = {"weights_root": weights_root, "program_root": program_root}
+        emit_json({"folder": str(found.folder), "layers": layers, **roots, "quality": quality})
         return
-    result(str(folder))
-    note(f"{layers} layers, weights root {hex_id(commitment.weights_root)}")
-    note(_told(imported.quality))
+    result(str(found.folder))
+    note(f"{layers} layers, weights root {weights_root}")
+    note(_describe(quality))
 
 
 @app.command("shard")
@@ -75,31 +70,24 @@ def shard(
     json: JsonFlag = False,
 ) -> None:
     """Cut an integer model into TensorBlocks, the files that nodes load."""
-    from nexus_chain.commitments.tensor_block import write_tensor_block
-    from nexus_chain.commitments.weights import ModelCommitment
-    from nexus_chain.planning.shards import shard_model
-    from nexus_chain.program import IntegerModel
+    from nexus_chain.workflows.sharding import write_shards
 
-    model, target = IntegerModel.load(folder), out or folder / "shards"
-    parts, commitment = shard_model(model.program, shards), ModelCommitment.of(model)
-    rows = []
-    with progress("Writing shards", quiet=json) as advance:
-        for number, part in enumerate(parts, 1):
-            path = target / f"layers-{part.layer_start}-{part.layer_end}.safetensors"
-            write_tensor_block(model, path, part.layer_start, part.layer_end, commitment)
-            rows.append({"file": str(path), "layers": [part.layer_start, part.layer_end], "bytes": part.size_bytes})
-            advance(number, len(parts))
+    written = write_shards(folder, shards, out, workspace_of(context, quiet=json).progress)
     if json:
+        rows = [
+            {"file": str(one.file), "layers": [one.part.layer_start, one.part.layer_end], "bytes": one.part.size_bytes}
+            for one in written
+        ]
         emit_json({"shards": rows})
         return
     shown = [
-        (f"{part.layer_start}-{part.layer_end}", f"{part.size_mb:.1f} MiB", row["file"])
-        for part, row in zip(parts, rows, strict=True)
+        (f"{one.part.layer_start}-{one.part.layer_end}", f"{one.part.size_mb:.1f} MiB", str(one.file))
+        for one in written
     ]
     table("Shards", ("layers", "size", "file"), shown)
 
 
-def _told(quality: dict[str, float] | None) -> str:
+def _describe(quality: dict[str, float] | None) -> str:
     """What an import loses, in words."""
     if quality is None:
         return "Not compared with the float model."

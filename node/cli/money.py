@@ -5,25 +5,18 @@ from __future__ import annotations
 import typer
 
 from node.cli.output import emit_json, ether, result
-from node.cli.settings import JsonFlag, settings_of
+from node.cli.settings import JsonFlag, workspace_of
 
 
 def withdraw(context: typer.Context, json: JsonFlag = False) -> None:
     """Fetch refunds and earnings that the market holds for the wallet."""
-    market = settings_of(context).wallet_chain.market
-    wallet = settings_of(context).wallet
-    owed = market.balance_of(wallet.address)
-    mined = market.withdraw() if owed else None
+    from nexus_chain.workflows import money
+
+    done = money.withdraw(workspace_of(context, quiet=json))
     if json:
-        emit_json(
-            {
-                "address": wallet.address,
-                "withdrawn_wei": str(owed),
-                "transaction": mined.hash if mined else None,
-                "gas": mined.gas if mined else 0,
-            }
-        )
-    elif mined:
-        result(f"{ether(owed)} sent to {wallet.address} ({mined.gas} gas)")
+        transaction = {"transaction": done.mined and done.mined.hash, "gas": done.mined.gas if done.mined else 0}
+        emit_json({"address": done.address, "withdrawn_wei": str(done.wei), **transaction})
+    elif done.mined:
+        result(f"{ether(done.wei)} sent to {done.address} ({done.mined.gas} gas)")
     else:
         result("Nothing to withdraw. Sessions pay back when they are settled: `nexus session settle`.")

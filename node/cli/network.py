@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from node.cli.output import emit_json, ether, hex_id, note, spinner, table
-from node.cli.settings import JsonFlag, settings_of
+from node.cli.output import emit_json, ether, hex_id, note, table
+from node.cli.settings import JsonFlag, workspace_of
 
 
 def nodes(
@@ -17,38 +17,26 @@ def nodes(
     json: JsonFlag = False,
 ) -> None:
     """List nodes: layers, price, stake against the open lines that hang on it, and whether they answer."""
-    from nexus_chain.chain.exposure import unsettled_lines
-    from nexus_chain.client.network import ProbedNode, probe_nodes
-    from nexus_chain.routing.registry_view import discover_nodes
-    from nexus_chain.wire.tls_peer import dial
-    from node.cli.versions import choose_version, versions_of
+    from nexus_chain.workflows.overview import list_nodes
 
-    settings = settings_of(context)
-    chain = settings.chain
-    wanted = [choose_version(settings, model)] if model else [v for v, _ in versions_of(chain)]
-    found: list[tuple[bytes, ProbedNode]] = []
-    with spinner("Asking the nodes", quiet=json):
-        for version in wanted:
-            if offline:
-                found += [(version, ProbedNode(node)) for node in discover_nodes(chain, version)]
-            else:
-                found += [(version, probed) for probed in probe_nodes(chain, dial, version)]
-    hanging = unsettled_lines(chain, settings.home.exposure(chain.domain.chain_id)).by_node()
+    workspace = workspace_of(context, quiet=json)
+    with workspace.progress.stage("Asking the nodes"):
+        found = list_nodes(workspace.chain, workspace.library, workspace.home, model, probe=not offline)
     rows = [
         {
-            "node": probed.node.node_id,
-            "model_version": hex_id(version),
-            "layers": f"{probed.node.layer_start}-{probed.node.layer_end}",
-            "wei_per_token": str(probed.node.wei_per_token),
-            "stake_wei": str(probed.node.stake),
-            "open_lines_wei": str(hanging.get(probed.node.node_id, 0)),
-            "endpoint": probed.node.endpoint,
-            "online": None if offline else probed.node.online,
-            "latency_ms": round(probed.node.latency_ms, 1) if probed.node.online and not offline else None,
-            "active_orders": probed.node.active_orders if probed.node.online and not offline else None,
-            "problem": probed.problem,
+            "node": listed.node.node_id,
+            "model_version": hex_id(listed.version),
+            "layers": f"{listed.node.layer_start}-{listed.node.layer_end}",
+            "wei_per_token": str(listed.node.wei_per_token),
+            "stake_wei": str(listed.node.stake),
+            "open_lines_wei": str(listed.open_lines),
+            "endpoint": listed.node.endpoint,
+            "online": listed.online,
+            "latency_ms": round(listed.node.latency_ms, 1) if listed.online else None,
+            "active_orders": listed.node.active_orders if listed.online else None,
+            "problem": listed.problem,
         }
-        for version, probed in found
+        for listed in found
     ]
     if json:
         emit_json({"nodes": rows})
@@ -74,27 +62,25 @@ def nodes(
 
 def models(context: typer.Context, json: JsonFlag = False) -> None:
     """List registered model versions, their price and certificate."""
-    from node.cli.versions import versions_of
+    from nexus_chain.workflows.overview import list_versions
 
-    chain = settings_of(context).chain
-    rows = []
-    for version, record in versions_of(chain):
-        certificate = chain.certificates.certificate(version)
-        rows.append(
-            {
-                "id": hex_id(version),
-                "version": str(record.semver),
-                "layers": record.layers,
-                "wei_per_token": str(record.price_per_token),
-                "publisher": chain.models.publisher_of(version),
-                "manifest_cid": record.manifest_cid,
-                "certificate_cid": certificate.cid if certificate else None,
-                "weights_root": hex_id(record.weights_root),
-                "program_root": hex_id(record.program_root),
-                "tokenizer_hash": hex_id(record.tokenizer_hash),
-                "nodes": chain.nodes.announcement_count(version),
-            }
-        )
+    workspace = workspace_of(context, quiet=json)
+    rows = [
+        {
+            "id": hex_id(listed.version),
+            "version": str(listed.record.semver),
+            "layers": listed.record.layers,
+            "wei_per_token": str(listed.record.price_per_token),
+            "publisher": listed.publisher,
+            "manifest_cid": listed.record.manifest_cid,
+            "certificate_cid": listed.certificate.cid if listed.certificate else None,
+            "weights_root": hex_id(listed.record.weights_root),
+            "program_root": hex_id(listed.record.program_root),
+            "tokenizer_hash": hex_id(listed.record.tokenizer_hash),
+            "nodes": listed.nodes,
+        }
+        for listed in list_versions(workspace.chain, workspace.library)
+    ]
     if json:
         emit_json({"models": rows})
         return

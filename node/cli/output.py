@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from nexus_chain.workflows.progress import Advance, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nexus_chain.chain.transactions import Mined
 
 WEI_PER_ETHER = 10**18
-
-stderr = Console(stderr=True, highlight=False)
 
 
 def emit_json(value: Any) -> None:
@@ -29,7 +30,9 @@ def emit_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """A line for people, beside the result."""
-    stderr.print(escape(text), soft_wrap=True)
+    from rich.markup import escape
+
+    _stderr().print(escape(text), soft_wrap=True)
 
 
 def result(text: str) -> None:
@@ -39,6 +42,10 @@ def result(text: str) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, aside: bool = False) -> None:
     """A table on standard output, or beside it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     shown = Table(title=escape(title), title_justify="left")
     for column in columns:
         shown.add_column(escape(column), overflow="fold")
@@ -46,7 +53,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
         shown.add_row(*(escape(str(cell)) for cell in row))
     # A pipe has no width; cutting addresses there would make them useless.
     width = None if sys.stdout.isatty() else 200
-    (stderr if aside else Console(highlight=False, width=width)).print(shown)
+    (_stderr() if aside else Console(highlight=False, width=width)).print(shown)
 
 
 def ether(wei: int) -> str:
@@ -63,23 +70,40 @@ def hex_id(value: bytes) -> str:
     return "0x" + value.hex()
 
 
-@contextmanager
-def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error; yields ``advance(done, total)``."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=stderr, transient=True) as bar:
-        task = bar.add_task(escape(title), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def mined_fields(mined: Mined) -> dict[str, object]:
+    """What a JSON document says of a transaction."""
+    return {"transaction": mined.hash, "gas": mined.gas, "fee_wei": str(mined.fee)}
 
 
-@contextmanager
-def spinner(title: str, *, quiet: bool = False) -> Iterator[None]:
-    """Something moving on standard error while work of unknown length is done."""
-    if quiet or not sys.stderr.isatty():
-        yield
-        return
-    with stderr.status(escape(title)):
-        yield
+class Shown(Progress):
+    """A task's stages as bars on standard error, where a terminal is; its notes as lines."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Advance]:
+        """A bar that moves; it fills once the task counts."""
+        if self._quiet or not sys.stderr.isatty():
+            yield lambda done, total: None
+            return
+        from rich.markup import escape
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with Bars(*columns, console=_stderr(), transient=True) as bars:
+            task = bars.add_task(escape(title), total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    def note(self, line: str) -> None:
+        """A line, unless one document is all that is wanted."""
+        if not self._quiet:
+            note(line)
+
+
+@cache
+def _stderr() -> Console:
+    from rich.console import Console  # takes a tenth of a second to import
+
+    return Console(stderr=True, highlight=False)

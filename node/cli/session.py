@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from nexus_chain.chain.transactions import Mined
-from nexus_chain.client.errors import SessionStateError
-from node.cli.output import emit_json, ether, hex_id, note, result, spinner, table
-from node.cli.settings import JsonFlag, OperatorsOption, Settings, ValueOption, operators_of, settings_of
-
-if TYPE_CHECKING:
-    from nexus_chain.client.client import Client
-    from nexus_chain.client.session import Session
+from node.cli.output import emit_json, ether, hex_id, mined_fields, note, result, table
+from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
 
 app = typer.Typer(help="Sessions: one lock, many answers.", no_args_is_help=True, rich_markup_mode=None)
 SessionArgument = Annotated[
@@ -33,51 +27,42 @@ def open_session(
     json: JsonFlag = False,
 ) -> None:
     """Open a session: lock money for the nodes of the best route."""
-    from node.cli.versions import choose_version, files_of
+    from nexus_chain.workflows import sessions
 
-    settings = settings_of(context)
-    version = choose_version(settings, model)
-    files = files_of(settings, version)
-    with settings.client() as client, spinner("Opening the session", quiet=json):
-        session, mined = client.open_session(
-            version,
-            files,
-            tokens=tokens,
-            seconds=60 * minutes,
-            value_at_risk=value_at_risk or 0,
-            operators=operators_of(operators),
-        )
-        lines = client.store.lines(session.id)
-    locked = sum(line.cap for line in lines.values())
+    workspace = workspace_of(context, quiet=json)
+    named = workspace.operators(operators)
+    wanted = sessions.SessionRequest(tokens, 60 * minutes, model, value_at_risk or 0, named)
+    with workspace.client() as client, workspace.progress.stage("Opening the session"):
+        opened = sessions.open_session(client, workspace.library, wanted)
+    session, lines = hex_id(opened.session.id), opened.lines
     if json:
         caps = {node: str(line.cap) for node, line in lines.items()}
-        expiry = session.record.expiry
-        emit_json(
-            {"session": hex_id(session.id), "locked_wei": str(locked), "caps": caps, "expiry": expiry, **_mined(mined)}
-        )
+        facts = {"session": session, "locked_wei": str(opened.locked), "caps": caps}
+        emit_json({**facts, "expiry": opened.session.record.expiry, **mined_fields(opened.mined)})
         return
-    result(hex_id(session.id))
-    note(f"Locked {ether(locked)} for {len(lines)} nodes ({mined.gas} gas). Ask with `nexus ask`.")
+    result(session)
+    note(f"Locked {ether(opened.locked)} for {len(lines)} nodes ({opened.mined.gas} gas). Ask with `nexus ask`.")
 
 
 @app.command("list")
 def list_sessions(context: typer.Context, json: JsonFlag = False) -> None:
     """List the sessions opened from this machine."""
-    with settings_of(context).client(signing=False) as client:
-        rows: list[dict[str, Any]] = []
-        for record in client.sessions():
-            lines = client.store.lines(record.id).values()
-            rows.append(
-                {
-                    "session": hex_id(record.id),
-                    "state": record.state,
-                    "direct": bool(record.direct),
-                    "locked_wei": str(sum(line.cap for line in lines)),
-                    "promised_wei": str(sum(line.promised for line in lines)),
-                    "expiry": record.expiry,
-                    "orders": [hex_id(digest) for digest in client.store.order_digests(record.id)],
-                }
-            )
+    from nexus_chain.workflows import sessions
+
+    with workspace_of(context, quiet=json).client(signing=False) as client:
+        listed = sessions.list_sessions(client)
+    rows: list[dict[str, Any]] = [
+        {
+            "session": hex_id(one.record.id),
+            "state": one.record.state,
+            "direct": bool(one.record.direct),
+            "locked_wei": str(one.locked),
+            "promised_wei": str(one.promised),
+            "expiry": one.record.expiry,
+            "orders": [hex_id(digest) for digest in one.orders],
+        }
+        for one in listed
+    ]
     if json:
         emit_json({"sessions": rows})
         return
@@ -91,13 +76,14 @@ def list_sessions(context: typer.Context, json: JsonFlag = False) -> None:
 @app.command("close")
 def close(context: typer.Context, session: SessionArgument = None, json: JsonFlag = False) -> None:
     """Close a session: its challenge window starts, nothing more can be asked."""
-    settings = settings_of(context)
-    with settings.client() as client:
-        chosen = pick_session(settings, client, session, "open")
-        mined = chosen.close()
-        end = settings.chain.market.session_of(chosen.id).end
+    from nexus_chain.workflows import sessions
+
+    workspace = workspace_of(context, quiet=json)
+    with workspace.client() as client:
+        chosen = sessions.pick_session(client, workspace.library, session, "open")
+        mined, end = sessions.close_session(client, chosen)
     if json:
-        emit_json({"session": hex_id(chosen.id), "window_ends": end, **_mined(mined)})
+        emit_json({"session": hex_id(chosen.id), "window_ends": end, **mined_fields(mined)})
         return
     result(f"{hex_id(chosen.id)} is closing; settle it after {end} (chain time, Unix seconds).")
 
@@ -105,22 +91,17 @@ def close(context: typer.Context, session: SessionArgument = None, json: JsonFla
 @app.command("settle")
 def settle(context: typer.Context, session: SessionArgument = None, json: JsonFlag = False) -> None:
     """After the challenge window: pay the nodes and the vault, get the rest back."""
-    from nexus_chain.chain.earnings import sum_settlements
+    from nexus_chain.workflows import sessions
 
-    settings = settings_of(context)
-    with settings.client() as client:
-        chosen = pick_session(settings, client, session, "closed", "settled")
-        mined = chosen.settle()  # nothing is left to do where the nodes were quicker
-        sums = sum_settlements(settings.chain, session=chosen.id)
+    workspace = workspace_of(context, quiet=json)
+    with workspace.client() as client:
+        chosen = sessions.pick_session(client, workspace.library, session, "closed", "settled")
+        settled = sessions.settle_session(client, chosen)
+    sums = settled.amounts
     if json:
         amounts = {"to_nodes_wei": sums.to_nodes, "to_vault_wei": sums.to_vault, "to_user_wei": sums.to_users}
-        emit_json(
-            {
-                "session": hex_id(chosen.id),
-                **{k: str(v) for k, v in amounts.items()},
-                **(_mined(mined) if mined else {}),
-            }
-        )
+        document = {"session": hex_id(settled.session), **{name: str(wei) for name, wei in amounts.items()}}
+        emit_json({**document, **(mined_fields(settled.mined) if settled.mined else {})})
         return
     result(f"nodes {ether(sums.to_nodes)}, vault {ether(sums.to_vault)}, back to you {ether(sums.to_users)}")
     note("Fetch your part with `nexus withdraw`.")
@@ -136,36 +117,14 @@ def allot(
 ) -> None:
     """Raise what a node may earn in a session, or add a node."""
     from nexus_chain.market.documents import checksum
+    from nexus_chain.workflows import sessions
 
-    settings = settings_of(context)
-    with settings.client() as client:
-        chosen = pick_session(settings, client, session, "open")
-        mined = chosen.allot(checksum(node), cap)
+    workspace, address = workspace_of(context, quiet=json), checksum(node)
+    with workspace.client() as client:
+        chosen = sessions.pick_session(client, workspace.library, session, "open")
+        mined = chosen.allot(address, cap)
     if json:
-        emit_json({"session": hex_id(chosen.id), "node": checksum(node), "cap_wei": str(cap), **_mined(mined)})
+        document = {"session": hex_id(chosen.id), "node": address, "cap_wei": str(cap)}
+        emit_json({**document, **mined_fields(mined)})
         return
-    result(f"{checksum(node)} may now earn {ether(cap)} in {hex_id(chosen.id)[:12]} ({mined.gas} gas)")
-
-
-def pick_session(settings: Settings, client: Client, wanted: str | None, *states: str) -> Session:
-    """The session whose id starts with ``wanted``, else the newest in the first of ``states`` that has one.
-
-    Raises SessionStateError.
-    """
-    from node.cli.versions import files_of
-
-    prefix = (wanted or "").lower().removeprefix("0x")
-    known = [record for record in client.sessions() if record.id.hex().startswith(prefix)]
-    by_state = ([record for record in known if record.state == state] for state in states)
-    found = known if wanted else next(filter(None, by_state), [])
-    if not found or (wanted and len(found) > 1):
-        what = f"start with {wanted}" if wanted else f"are {' or '.join(states)}"
-        raise SessionStateError(
-            f"{len(found)} of this machine's sessions {what}",
-            advice="See `nexus session list`, or open one with `nexus session open`.",
-        )
-    return client.session(found[-1].id, files_of(settings, found[-1].model_version))
-
-
-def _mined(mined: Mined) -> dict[str, object]:
-    return {"transaction": mined.hash, "gas": mined.gas, "fee_wei": str(mined.fee)}
+    result(f"{address} may now earn {ether(cap)} in {hex_id(chosen.id)[:12]} ({mined.gas} gas)")

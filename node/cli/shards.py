@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nexus_chain.byte_sizes import format_size
-from node.cli.output import emit_json, hex_id, note, result, spinner, table
-from node.cli.settings import JsonFlag, Settings, settings_of
+from node.cli.output import emit_json, hex_id, note, result, table
+from node.cli.settings import JsonFlag, workspace_of
 
 if TYPE_CHECKING:
     from nexus_chain.planning.plan import ShardPlan
-    from nexus_chain.program import Program
+    from nexus_chain.workflows.inspection import Held
 
 PlaceArgument = Annotated[Path, typer.Argument(help="A shard's file, or the folder of an integer model.")]
 ContextOption = Annotated[int, typer.Option("--context", min=0, help="Positions per session [default: all].")]
 SessionsOption = Annotated[int, typer.Option(min=1, help="Sessions at once.")]
-
-
-@dataclass(frozen=True)
-class Held:
-    """What lies at a place: layers of a program, and the roots it claims (``known``: computed from the bytes)."""
-
-    kind: str
-    program: Program
-    layers: tuple[int, int]
-    weights_root: bytes
-    program_root: bytes
-    known: bool
-
-
-def read_place(place: Path, *, quiet: bool) -> Held:
-    """A shard's index, or an integer model's folder with its roots computed. Raises the readers' errors."""
-    from nexus_chain.commitments.block_index import BlockIndex, index_path
-    from nexus_chain.commitments.weights import ModelCommitment
-    from nexus_chain.program import IntegerModel
-
-    if place.is_dir():
-        model = IntegerModel.load(place)
-        with spinner(f"Hashing {place}", quiet=quiet):
-            roots = ModelCommitment.of(model)
-        layers = (0, model.program.shape.layers)
-        return Held("model", model.program, layers, roots.weights_root, roots.program_root, known=True)
-    index = BlockIndex.read(index_path(place))
-    return Held("shard", index.program, index.layers, index.claimed_root, index.program_root, known=False)
 
 
 def inspect(
@@ -60,12 +31,14 @@ def inspect(
     json: JsonFlag = False,
 ) -> None:
     """Say what a model or a shard holds, and the memory that serving it takes."""
-    held = read_place(place, quiet=json)
-    found = described(held, positions or held.program.shape.context, sessions)
+    from nexus_chain.workflows.inspection import read_place
+
+    held = read_place(place, workspace_of(context, quiet=json).progress)
+    found = _describe(held, positions or held.program.shape.context, sessions)
     if weights:
-        specs = held.program.weights_of(*held.layers)
         found["weights"] = [
-            {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape), "bytes": spec.nbytes} for spec in specs
+            {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape), "bytes": spec.nbytes}
+            for spec in held.weights
         ]
     if json:
         emit_json(found)
@@ -76,26 +49,21 @@ def inspect(
         table("Weights", ("name", "type", "shape", "bytes"), rows)
 
 
-def described(held: Held, context: int, sessions: int) -> dict[str, Any]:
+def _describe(held: Held, context: int, sessions: int) -> dict[str, Any]:
     """Everything that ``inspect`` says, for ``sessions`` of ``context`` positions. Raises PlanInputError."""
-    from nexus_chain.commitments.tensor_block import page_margin
-    from nexus_chain.engine.stream_plan import least_limit
-    from nexus_chain.planning.demand import Load, ModelDemand
+    from nexus_chain.planning.demand import Load
 
-    program, (start, end) = held.program, held.layers
-    demand = ModelDemand(program, Load(context, sessions)).of(start, end)
-    specs = program.weights_of(start, end)
-    by_layer = [sum(s.nbytes for s in program.weights_of(n, n + 1)) for n in range(start, end)]
+    demand = held.demand(Load(context, sessions))
     return {
         "kind": held.kind,
-        "name": program.name,
-        "layers": [start, end],
-        "model_layers": program.shape.layers,
-        "shape": asdict(program.shape),
-        "tensors": len(specs),
+        "name": held.program.name,
+        "layers": list(held.layers),
+        "model_layers": held.program.shape.layers,
+        "shape": asdict(held.program.shape),
+        "tensors": len(held.weights),
         "bytes": demand.parameters,
-        "bytes_by_layer": by_layer,
-        "ops": dict(sorted(Counter(op.kind for op in program.segment(start, end)).items())),
+        "bytes_by_layer": held.bytes_by_layer(),
+        "ops": held.ops(),
         "weights_root": hex_id(held.weights_root),
         "program_root": hex_id(held.program_root),
         "weights_verified": held.known,
@@ -105,7 +73,7 @@ def described(held: Held, context: int, sessions: int) -> dict[str, Any]:
         "cache_bytes_per_token": demand.kv_cache // sessions // context,
         "activation_bytes": demand.activations,
         "memory_bytes": demand.memory,
-        "least_memory_limit": least_limit(program, start, end, margin=page_margin(demand.parameters)),
+        "least_memory_limit": held.least_memory_limit(),
     }
 
 
@@ -142,46 +110,26 @@ def verify(
     json: JsonFlag = False,
 ) -> None:
     """Check every byte of a shard or a model against the roots of its version."""
+    from nexus_chain.workflows.inspection import registered_roots, verify_place
+
     if (weights_root is None) == (model_version is None):
         raise typer.BadParameter("give either --weights-root or --model-version")
+    workspace = workspace_of(context, quiet=json)
     roots: tuple[bytes, bytes | None]
     if model_version is not None:
-        roots = _registered(settings_of(context), model_version)
+        roots = registered_roots(workspace.library, model_version)
     else:
         roots = _root(str(weights_root)), None if program_root is None else _root(program_root)
     began = time.perf_counter()
-    with spinner(f"Verifying {place}", quiet=json):
-        document = verified(place, *roots)
+    found = verify_place(place, *roots, workspace.progress)
     seconds = time.perf_counter() - began
     if json:
-        emit_json({"verified": True, **document, "seconds": round(seconds, 3)})
+        said = {"weights_root": hex_id(found.weights_root), "program_root": hex_id(found.program_root)}
+        facts = {"file": str(place), "layers": list(found.layers), "bytes": found.size, **said}
+        emit_json({"verified": True, **facts, "seconds": round(seconds, 3)})
         return
-    result(f"{place}: all {format_size(document['bytes'])} are those of weights root {document['weights_root']}")
-    note(f"layers {document['layers'][0]}-{document['layers'][1]}, {seconds:.1f} s")
-
-
-def verified(place: Path, weights_root: bytes, program_root: bytes | None) -> dict[str, Any]:
-    """What is at ``place``, every byte of it checked. Raises TensorBlockError, TamperedTensorError."""
-    from nexus_chain.commitments.errors import TensorBlockError
-    from nexus_chain.commitments.tensor_block import load_tensor_block
-
-    if not place.is_dir():
-        block = load_tensor_block(place, weights_root, program_root)
-        layers, size, root = [block.layer_start, block.layer_end], block.nbytes, block.commitment.program_root
-    else:
-        held = read_place(place, quiet=True)
-        for name, found, wanted in (
-            ("weights", held.weights_root, weights_root),
-            ("program", held.program_root, program_root or held.program_root),
-        ):
-            if found != wanted:
-                raise TensorBlockError(
-                    f"{place} has {name} root {found.hex()}, not {wanted.hex()}",
-                    advice="Import the checkpoint again, or download the registered version.",
-                )
-        layers, size, root = list(held.layers), sum(s.nbytes for s in held.program.weights), held.program_root
-    roots = {"weights_root": hex_id(weights_root), "program_root": hex_id(root)}
-    return {"file": str(place), "layers": layers, "bytes": size, **roots}
+    result(f"{place}: all {format_size(found.size)} are those of weights root {hex_id(found.weights_root)}")
+    note(f"layers {found.layers[0]}-{found.layers[1]}, {seconds:.1f} s")
 
 
 def _root(text: str) -> bytes:
@@ -192,13 +140,6 @@ def _root(text: str) -> bytes:
     if len(root) != 32:
         raise typer.BadParameter(f"{text!r} is no root: 32 bytes in hex")
     return root
-
-
-def _registered(settings: Settings, wanted: str) -> tuple[bytes, bytes]:
-    from node.cli.versions import choose_version
-
-    version = settings.chain.models.version(choose_version(settings, wanted))
-    return version.weights_root, version.program_root
 
 
 def plan(
@@ -213,38 +154,16 @@ def plan(
     json: JsonFlag = False,
 ) -> None:
     """Split a model over nodes so that the slowest stage is as fast as memories allow."""
-    from nexus_chain.planning.demand import Load
-    from nexus_chain.planning.plan import ExpertPolicy, plan_shards
-    from nexus_chain.planning.profiles import read_histogram, read_profiles
+    from nexus_chain.workflows.sharding import PlanRequest, plan_nodes
 
-    program = _program_at(place)
-    uses = read_histogram(expert_uses) if expert_uses else {}
-    load = Load(positions or program.shape.context, sessions)
-    found = plan_shards(program, read_profiles(nodes), load, ExpertPolicy(uses, coverage))
-    if resident is not None:
-        resident.write_text("".join(f"{name}\n" for stage in found.stages for name in stage.resident))
+    found = plan_nodes(place, PlanRequest(nodes, positions, sessions, expert_uses, coverage, resident))
     if json:
-        emit_json(plan_document(found))
+        emit_json(_plan_document(found))
         return
     _show_plan(found)
 
 
-def _program_at(place: Path) -> Program:
-    from nexus_chain.commitments.block_index import BlockIndex, index_path
-    from nexus_chain.program.errors import ProgramFormatError
-    from nexus_chain.program.model import PROGRAM_FILE
-    from nexus_chain.program.reproduction import read_program
-
-    if not place.is_dir():
-        return BlockIndex.read(index_path(place)).program
-    if not (place / PROGRAM_FILE).is_file():
-        raise ProgramFormatError(
-            f"{place} has no {PROGRAM_FILE}", advice="Point to a folder written by `nexus model import`."
-        )
-    return read_program((place / PROGRAM_FILE).read_bytes())
-
-
-def plan_document(found: ShardPlan) -> dict[str, Any]:
+def _plan_document(found: ShardPlan) -> dict[str, Any]:
     """The plan as JSON: bytes, seconds, tokens per second."""
     stages = [
         {

@@ -10,16 +10,17 @@ from node.daemon.errors import RegistrationError
 from node.daemon.ledger.state import Terms
 
 
-def connect(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
+def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
     """The contracts of the configured deployment, for ``wallet`` (None: for reading only)."""
-    deployment = Deployment.load(configuration.deployment or configuration.chain_id)
+    at_home = Deployment.path_for(configuration.chain_id, configuration.home)
+    deployment = Deployment.load(configuration.deployment or at_home)
     if deployment.chain_id != configuration.chain_id:
         raise RegistrationError(
             f"the deployment file is for chain {deployment.chain_id}, the node is configured for "
             f"chain {configuration.chain_id}",
             advice="Give the deployment file and --chain-id of the same chain.",
         )
-    return Contracts.connect(configuration.rpc_url, deployment, wallet)
+    return Contracts.connect(configuration.rpc, deployment, wallet)
 
 
 def terms_of(contracts: Contracts, configuration: NodeConfiguration) -> Terms:

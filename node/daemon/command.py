@@ -1,12 +1,13 @@
 """``nexus-node``: register a node, serve a shard, get paid, leave.
 
-    nexus-node --data DIR register --stake WEI
-    nexus-node --data DIR start
-    nexus-node --data DIR status | withdraw | post-root | unbond
-    nexus-node --data DIR watch --policy sample=0.05
+\b
+nexus-node --data DIR register --stake WEI
+nexus-node --data DIR start
+nexus-node --data DIR status | withdraw | post-root | unbond
+nexus-node --data DIR watch --policy sample=0.05
 
-Settings come from flags, NEXUS_NODE_* variables, a TOML file (``--config``, else DIR/node.toml)
-and defaults, in this order.
+Settings come from flags, NEXUS_NODE_* and NEXUS_* variables, a TOML file (--config, else DIR/node.toml) and
+defaults, in this order.
 """
 
 from __future__ import annotations
@@ -14,44 +15,36 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from nexus_chain.chain.deployment import nexus_home
-from nexus_chain.commitments.receipt_log import ReceiptLog
 from nexus_chain.errors import NexusError, OperatingSystemError
+from nexus_chain.settings import nexus_home
 from node.daemon import configuration as settings
-from node.daemon.chain_settings import connect, terms_of
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import events_path, receipts_path
-from node.daemon.identity import NodeKeys
-from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.write_ahead_log import WriteAheadLog
-from node.daemon.status import describe, status_of
-from node.daemon.upkeep.chain_view import ChainView
-from node.daemon.upkeep.receipt_root import post_root
-from node.daemon.upkeep.registration import register as register_node
-from node.daemon.upkeep.registration import unbond as unbond_node
-from node.daemon.upkeep.settle import Settler
+from node.flags import DeploymentFlag, HomeFlag, PasswordFlag, RpcFlag, version_flag
 from node.watch.command import watch
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+if TYPE_CHECKING:
+    from node.daemon.upkeep.settle import Settler
+
+app = typer.Typer(
+    name="nexus-node", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 SWITCH_SECONDS = 0.0005
 """How long a thread of the node that looks at the chain may hold up one with rows in hand."""
 
-Text = Annotated[str | None, typer.Option()]
-Number = Annotated[int | None, typer.Option()]
-Seconds = Annotated[float | None, typer.Option()]
-File = Annotated[Path | None, typer.Option()]
-
+NO_SETTINGS = ("data", "config", "verbose", "version")
+"""Flags that say where settings are, or that are gone when the command ends."""
 
 app.command()(watch)
 
@@ -59,16 +52,27 @@ app.command()(watch)
 @app.callback()
 def read_settings(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Data folder.", envvar="NEXUS_NODE_DATA")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
-    rpc_url: Annotated[str | None, typer.Option(help="JSON-RPC address of the chain.")] = None,
-    chain_id: Annotated[int | None, typer.Option(help="The chain it has to be.")] = None,
-    deployment: Annotated[Path | None, typer.Option(help="Addresses file.")] = None,
-    keystore: Annotated[Path | None, typer.Option(help="The wallet; DATA/wallet.json by default.")] = None,
-    password_file: Annotated[Path | None, typer.Option(help="Its password; asked for by default.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder [env: NEXUS_NODE_DATA; default: NEXUS_HOME/node].")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with any of these settings [default: DATA/node.toml].")
+    ] = None,
+    home: HomeFlag = None,
+    rpc: RpcFlag = None,
+    chain_id: Annotated[
+        int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: 31337].")
+    ] = None,
+    deployment: DeploymentFlag = None,
+    wallet: Annotated[
+        Path | None, typer.Option(help="Keystore file [env: NEXUS_WALLET; default: DATA/wallet.json].")
+    ] = None,
+    password_file: PasswordFlag = None,
+    rpc_url: Annotated[str | None, typer.Option(hidden=True, help="Old spelling of --rpc.")] = None,
+    keystore: Annotated[Path | None, typer.Option(hidden=True, help="Old spelling of --wallet.")] = None,
     block: Annotated[Path | None, typer.Option(help="The shard's TensorBlock.")] = None,
     model_version: Annotated[str | None, typer.Option(help="Id of the model version.")] = None,
-    price: Annotated[int | None, typer.Option(help="Wei per token.")] = None,
+    price: Annotated[int | None, typer.Option(help="Wei per token; by default the policy's price.")] = None,
     audit_price: Annotated[int | None, typer.Option(help="Wei per token of an audit; 0: none are sold.")] = None,
     listen: Annotated[str | None, typer.Option(help="host:port to listen on.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="host:port told to clients; --listen by default.")] = None,
@@ -85,14 +89,19 @@ def read_settings(
     post_root_every: Annotated[int | None, typer.Option(help="Seconds between receipt roots.")] = None,
     drain: Annotated[float | None, typer.Option(help="Seconds that open chunks get at shutdown.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens.")] = False,
+    version: Annotated[bool, version_flag("nexus-node")] = False,
 ) -> None:
     """Serve a shard of a registered model, and be paid for it."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    folder = data or nexus_home() / "node"
-    given = {name: value for name, value in context.params.items() if name not in ("data", "config", "verbose")}
-    context.obj = settings.load(folder, given, config)
+    given = {name: value for name, value in context.params.items() if name not in NO_SETTINGS}
+    context.obj = settings.load(data or _data_folder(home), given, config)
+
+
+def _data_folder(home: Path | None) -> Path:
+    named = os.environ.get("NEXUS_NODE_DATA")
+    return Path(named).expanduser() if named else (home or nexus_home()) / "node"
 
 
 @app.command()
@@ -101,9 +110,13 @@ def register(
     stake: Annotated[int | None, typer.Option(help="Wei; the registry's minimum by default.")] = None,
 ) -> None:
     """Register this node and stake; again: bring endpoint, TLS key and stake up to date."""
+    from node.daemon.chain_settings import connect_contracts
+    from node.daemon.identity import NodeKeys
+    from node.daemon.upkeep.registration import register_node
+
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    _say(register_node(connect(configuration, keys.wallet), keys, configuration, stake))
+    _say(register_node(connect_contracts(configuration, keys.wallet), keys, configuration, stake))
     configuration.save()
 
 
@@ -111,6 +124,7 @@ def register(
 def start(context: typer.Context) -> None:
     """Serve until SIGTERM or Ctrl-C; open chunks are finished first."""
     # Torch takes seconds to import, and only serving needs it.
+    from node.daemon.identity import NodeKeys
     from node.daemon.running_node import RunningNode
 
     configuration: NodeConfiguration = context.obj
@@ -139,8 +153,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """What the chain and the data folder say about this node."""
+    from node.daemon.chain_settings import connect_contracts
+    from node.daemon.status import describe, status_of
+
     configuration: NodeConfiguration = context.obj
-    found = status_of(connect(configuration), configuration)
+    found = status_of(connect_contracts(configuration), configuration)
     typer.echo(json.dumps(found, indent=2) if as_json else describe(found))
 
 
@@ -158,9 +175,15 @@ def withdraw(
 @app.command("post-root")
 def post_receipt_root(context: typer.Context) -> None:
     """Commit the receipt log's root on the chain."""
+    from nexus_chain.commitments.receipt_log import ReceiptLog
+    from node.daemon.chain_settings import connect_contracts
+    from node.daemon.data_folder import receipts_path
+    from node.daemon.identity import NodeKeys
+    from node.daemon.upkeep.receipt_root import post_root
+
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    contracts = connect(configuration, keys.wallet)
+    contracts = connect_contracts(configuration, keys.wallet)
     with ReceiptLog(receipts_path(configuration.data)) as receipts:
         _say([post_root(contracts, keys.wallet.address, receipts) or "no new receipts since the last root"])
 
@@ -168,16 +191,28 @@ def post_receipt_root(context: typer.Context) -> None:
 @app.command()
 def unbond(context: typer.Context) -> None:
     """Ask for the stake back; once the delay is over, fetch it."""
+    from node.daemon.chain_settings import connect_contracts
+    from node.daemon.identity import NodeKeys
+    from node.daemon.upkeep.registration import unbond_node
+
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
-    _say([unbond_node(connect(configuration, keys.wallet), keys.wallet.address)])
+    _say([unbond_node(connect_contracts(configuration, keys.wallet), keys.wallet.address)])
 
 
 @contextmanager
 def _settler(configuration: NodeConfiguration) -> Iterator[Settler]:
     """A settler for one round by command; it reads the log of a daemon that may be running."""
+    from node.daemon.chain_settings import connect_contracts, terms_of
+    from node.daemon.chain_view import ChainView
+    from node.daemon.data_folder import events_path
+    from node.daemon.identity import NodeKeys
+    from node.daemon.ledger.ledger import Ledger
+    from node.daemon.ledger.write_ahead_log import WriteAheadLog
+    from node.daemon.upkeep.settle import Settler
+
     keys = NodeKeys.open(configuration)
-    contracts = connect(configuration, keys.wallet)
+    contracts = connect_contracts(configuration, keys.wallet)
     address = keys.wallet.address
     log = WriteAheadLog(events_path(configuration.data))
     ledger = Ledger(log, terms_of(contracts, configuration), reader=True)
@@ -195,7 +230,7 @@ def _say(lines: list[str]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors we know are one line, not a traceback."""
     try:
-        app(args=arguments)
+        app(args=arguments, prog_name="nexus-node")
     except NexusError as error:
         _fail(error)
     except OSError as error:

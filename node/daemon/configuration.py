@@ -1,24 +1,30 @@
-"""A node's settings: flags win over NEXUS_NODE_* variables, those over TOML, that over defaults.
+"""A node's settings: what it shares with ``nexus`` (``nexus_chain.settings``), and its own.
 
-The TOML file is the one given, else ``node.toml`` in the data folder, which ``register`` writes.
+Flags win over environment variables, those over the TOML file, that over defaults. The variable of a setting is
+``NEXUS_NODE_`` and its name; where both programs have the setting, ``NEXUS_`` and its name comes after it. The TOML
+file is the one given, else ``node.toml`` in the data folder, which ``register`` writes.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nexus_chain.byte_sizes import parse_size
 from nexus_chain.engine.backends import BACKENDS, Backend
+from nexus_chain.settings import DEFAULT_RPC, SHARED, VARIABLE_PREFIX, merge, nexus_home, read_toml
 from node.daemon.errors import ConfigurationError
 
 CONFIGURATION_FILE = "node.toml"
-VARIABLE_PREFIX = "NEXUS_NODE_"
+NODE_PREFIX = "NEXUS_NODE_"
+FOLDERS = ("data", "home")
+"""Settings that say where the file is, and so do not stand in it."""
+OLD_NAMES = {"rpc_url": "rpc", "keystore": "wallet"}
+"""Spellings of earlier versions, which are still read; ``save`` writes the new ones."""
 #: At every start; at a start unless the same file was verified before; each layer before it first computes.
 VERIFICATION = ("eager", "cached", "lazy")
 
@@ -27,23 +33,25 @@ VERIFICATION = ("eager", "cached", "lazy")
 class NodeConfiguration:
     """Settings of one node; paths are absolute or relative to the working directory.
 
-    ``deployment``: addresses file, by default the one of ``chain_id`` in NEXUS_HOME. ``keystore``:
-    the wallet, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. ``price`` and ``audit_price``: wei per token, of an audit 0 where none are sold.
+    ``home``: where deployments are. ``deployment``: addresses file, by default the one of ``chain_id`` there.
+    ``wallet``: the keystore, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
+    clients, by default ``listen``. ``price``: wei per token, by default the policy's (``asking_price``);
+    ``audit_price``: wei per token of an audit, 0 where none are sold.
     ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
     of the shard in memory at once, by default all; ``resident``: file with names of weights that
     stay in memory. ``trace_limit``: most of the disk for traces of disputed receipts. Times in seconds, amounts in wei.
     """
 
     data: Path
-    rpc_url: str = "http://127.0.0.1:8545"
+    home: Path = field(default_factory=nexus_home)
+    rpc: str = DEFAULT_RPC
     chain_id: int = 31337
     deployment: Path | None = None
-    keystore: Path | None = None
+    wallet: Path | None = None
     password_file: Path | None = None
     block: Path | None = None
     model_version: str = ""
-    price: int = 0
+    price: int | None = None
     audit_price: int = 0
     listen: str = "127.0.0.1:7070"
     endpoint: str = ""
@@ -63,7 +71,7 @@ class NodeConfiguration:
     @property
     def wallet_path(self) -> Path:
         """The wallet's keystore."""
-        return self.keystore or self.data / "wallet.json"
+        return self.wallet or self.data / "wallet.json"
 
     @property
     def announced_endpoint(self) -> str:
@@ -129,56 +137,35 @@ class NodeConfiguration:
     def save(self) -> None:
         """Write ``node.toml`` into the data folder, whole or not at all. It holds no secret."""
         # JSON strings and numbers are TOML strings and numbers.
-        values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None]
+        given = {name: value for name, value in asdict(self).items() if name not in FOLDERS and value is not None}
+        lines = [
+            f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}" for name, value in given.items()
+        ]
         path = self.data / CONFIGURATION_FILE
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text("\n".join(line for line in lines if not line.startswith("data =")) + "\n")
+        draft.write_text("\n".join(lines) + "\n")
         draft.replace(path)
 
 
 def load(
-    data: Path, flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+    data: Path, given: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> NodeConfiguration:
-    """The settings of the node in ``data``; ``flags`` that are None were not given. Raises ConfigurationError."""
-    values: dict[str, Any] = _from_file(file or data / CONFIGURATION_FILE, required=file is not None)
-    names = {entry.name for entry in fields(NodeConfiguration)} - {"data"}
-    for name in names:
-        if (variable := environment.get(VARIABLE_PREFIX + name.upper())) is not None:
-            values[name] = variable
-    values.update({name: value for name, value in flags.items() if value is not None})
-    if unknown := sorted(set(values) - names):
-        raise ConfigurationError(
-            f"there is no setting {unknown[0]!r}", advice=f"Settings are {', '.join(sorted(names))}."
-        )
-    typed = {entry.name: _typed(entry.name, str(entry.type), values[entry.name]) for entry in _given(values)}
-    return NodeConfiguration(data=data, **typed)
+    """The settings of the node in ``data``; ``given`` by flags, None where they were not. Raises SettingsError."""
+    home = Path(given.get("home") or nexus_home(environment)).expanduser()
+    rest = {name: value for name, value in given.items() if name != "home"}
+    values = merge(
+        NodeConfiguration,
+        rest,
+        read_toml(file or data / CONFIGURATION_FILE, required=file is not None),
+        environment,
+        fixed=FOLDERS,
+        variables=_variables,
+        old_names=OLD_NAMES,
+    )
+    return NodeConfiguration(data=data, home=home, **values)
 
 
-def _given(values: Mapping[str, Any]) -> list[Any]:
-    return [entry for entry in fields(NodeConfiguration) if entry.name in values]
-
-
-def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        if not required:
-            return {}
-        raise ConfigurationError(f"there is no file {path}", advice="Give the path of a TOML file.") from None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read ({error})", advice="Write name = value lines (TOML)."
-        ) from error
-
-
-def _typed(name: str, kind: str, value: Any) -> Any:
-    """A value from a flag, variable or file as the field's type."""
-    try:
-        if kind.startswith("Path"):
-            return Path(value).expanduser()
-        if kind == "int":
-            return int(value)
-        return float(value) if kind == "float" else str(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{name} = {value!r} is not a {kind}", advice=f"Give a {kind}.") from None
+def _variables(name: str) -> list[str]:
+    """A node's own variable, then the one that it shares with ``nexus``; old names were a node's only."""
+    own, shared = NODE_PREFIX + name.upper(), VARIABLE_PREFIX + name.upper()
+    return [own, shared] if OLD_NAMES.get(name, name) in SHARED else [own]

@@ -1,4 +1,4 @@
-"""The files of one node, and the lock that keeps a second daemon off them.
+"""The files of one node. ``nexus_chain.folder_lock`` keeps a second daemon off them.
 
 wallet.json     keystore (unless configured elsewhere)
 node.toml       settings, written by `register`
@@ -13,13 +13,7 @@ watch/          the watcher's log and the evidence of its cases
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from node.daemon.errors import DataFolderBusyError
 
 
 def events_path(folder: Path) -> Path:
@@ -45,32 +39,3 @@ def traces_path(folder: Path) -> Path:
 def facts_path(folder: Path) -> Path:
     """The folder of checks already done."""
     return folder / "verified"
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder for the block; raises DataFolderBusyError when another process does.
-
-    The lock ends with the process, however that ends.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataFolderBusyError(
-                f"another daemon runs on {folder}", advice="Stop it first, or give this node a folder of its own."
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_busy(folder: Path) -> bool:
-    """Whether a daemon runs on the folder."""
-    try:
-        with exclusive(folder):
-            return False
-    except DataFolderBusyError:
-        return True

@@ -3,9 +3,6 @@
 NexusError
 └── NodeError
     ├── ConfigurationError        a flag, variable or TOML entry that is missing or malformed
-    ├── DataFolderError           the data folder is damaged or not usable
-    │   ├── DataFolderBusyError   another daemon runs on it
-    │   └── WriteAheadLogError    an event that cannot be read back
     ├── PortInUseError            the address to listen on is taken
     ├── RegistrationError         the chain does not know this node as it is configured
     ├── ServingError              what a client is told
@@ -38,18 +35,6 @@ class NodeError(NexusError):
 
 class ConfigurationError(NodeError):
     """Raised when a setting is missing, unknown or malformed."""
-
-
-class DataFolderError(NodeError):
-    """Raised when a node's data folder cannot be used."""
-
-
-class DataFolderBusyError(DataFolderError):
-    """Raised when another daemon holds the data folder: two would sign over each other."""
-
-
-class WriteAheadLogError(DataFolderError):
-    """Raised when the write-ahead log cannot be read back or written."""
 
 
 class PortInUseError(NodeError):

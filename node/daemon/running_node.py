@@ -6,27 +6,29 @@ Built in the order in which a mistake is cheapest to find; torn down so that not
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.errors import NexusError
-from node.daemon.chain_settings import connect, terms_of
+from nexus_chain.folder_lock import exclusive
+from node.daemon.asking_price import policy_price
+from node.daemon.chain_settings import connect_contracts, terms_of
+from node.daemon.chain_view import ChainView
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive, traces_path
+from node.daemon.data_folder import traces_path
 from node.daemon.identity import NodeKeys
-from node.daemon.recovery import Core
+from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.serving import Identity
 from node.daemon.serving.shard_server import ShardServer
 from node.daemon.serving.shard_service import ShardService
 from node.daemon.shard_loading import load_shard, shard_engine
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.defence import Defence
 from node.daemon.upkeep.receipt_root import post_root
 from node.daemon.upkeep.registration import announce, require_registered
+from node.daemon.upkeep.rounds import Rounds, attempt
 from node.daemon.upkeep.settle import Settler
 from node.daemon.upkeep.traces import TraceStore
 
@@ -34,11 +36,21 @@ log = logging.getLogger(__name__)
 
 #: Seconds that calls under way get to finish once no new ones are taken.
 _GRACE = 5.0
+DEFENCE_FAILURE = "disputes could not be looked at"
+ROOT_FAILURE = "the receipt log's root was not posted"
 
 
 def defence_interval(contracts: Contracts, configuration: NodeConfiguration) -> float:
     """Seconds between looks for disputes: several within the shortest turn, whatever the settings say."""
     return min(configuration.settle_interval, contracts.nodes.timing().minimum_move / 4)
+
+
+def commit_receipts(contracts: Contracts, address: str, core: OfflineNode) -> None:
+    """Bring the receipt log up to date, and its root onto the chain where it grew."""
+    core.serving.log_waiting()
+    said = post_root(contracts, address, core.receipts)
+    if said:
+        log.info(said)
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,11 @@ class RunningNode:
     address: str
     model: ServedModel
     port: int
-    core: Core
+    core: OfflineNode
     settler: Settler
-    defence: Defence
     _contracts: Contracts
     _server: ShardServer
-    _roots: threading.Event
+    _rounds: tuple[Rounds, ...]
 
     @classmethod
     @contextmanager
@@ -70,15 +81,17 @@ class RunningNode:
     @classmethod
     def _start(cls, configuration: NodeConfiguration, keys: NodeKeys) -> RunningNode:
         host, port = configuration.listen_address
-        contracts = connect(configuration, keys.wallet)
+        contracts = connect_contracts(configuration, keys.wallet)
         require_registered(contracts, keys)
         block, model = load_shard(contracts, configuration)
         engine = shard_engine(block, configuration)
+        if configuration.price is None:
+            model = replace(model, wei_per_token=policy_price(block, engine))
         address = keys.wallet.address
         view = ChainView(contracts, address)
-        view.look_at_clock()
+        view.head()  # notes the chain's time
         identity, terms = Identity(address, keys.receipt_key), terms_of(contracts, configuration)
-        core = Core.open(
+        core = OfflineNode.open(
             configuration.data, identity, model, engine, view, contracts.domain, terms, configuration.orders
         )
         try:
@@ -87,28 +100,17 @@ class RunningNode:
             core.close()
             raise
         settler = Settler(
-            contracts,
-            address,
-            core.ledger,
-            view,
-            core.serving,
-            interval=configuration.settle_interval,
-            withdraw_above=configuration.withdraw_above,
+            contracts, address, core.ledger, view, core.serving, withdraw_above=configuration.withdraw_above
         )
-        defence = Defence(
-            contracts,
-            contracts.disputes,
-            identity,
-            core.ledger,
-            core.rows,
-            block,
-            view,
-            TraceStore(traces_path(configuration.data), configuration.trace_limit_bytes),
-            interval=defence_interval(contracts, configuration),
+        traces = TraceStore(traces_path(configuration.data), configuration.trace_limit_bytes)
+        defence = Defence(contracts, contracts.disputes, identity, core.ledger, core.rows, block, view, traces)
+        post = partial(commit_receipts, contracts, address, core)
+        rounds = (
+            Rounds("settle", configuration.settle_interval, settler.round, "settling has to wait"),
+            Rounds("defence", defence_interval(contracts, configuration), defence.round, DEFENCE_FAILURE),
+            Rounds("receipt-root", configuration.post_root_every, post, ROOT_FAILURE),
         )
-        node = cls(
-            configuration, address, model, server.port, core, settler, defence, contracts, server, threading.Event()
-        )
+        node = cls(configuration, address, model, server.port, core, settler, contracts, server, rounds)
         node._begin()
         return node
 
@@ -118,42 +120,19 @@ class RunningNode:
             said = announce(self._contracts, self.address, self.model)
             if said:
                 log.info(said)
-            self.settler.start()
-            self.defence.start()
-            threading.Thread(target=self._post_roots, name="receipt-root", daemon=True).start()
+            for rounds in self._rounds:
+                rounds.start()
         except BaseException:
             self.stop()
             raise
-
-    def _post_roots(self) -> None:
-        while not self._roots.wait(self.configuration.post_root_every):
-            self._quietly_post_root()
-
-    def _quietly_post_root(self) -> None:
-        try:
-            self.core.serving.log_waiting()
-            said = post_root(self._contracts, self.address, self.core.receipts)
-        except NexusError as error:
-            log.warning("the receipt log's root was not posted: %s", error)
-        except Exception:
-            # Whatever an RPC server answers: the log's files still have to be closed, the next try to be made.
-            log.exception("the receipt log's root was not posted")
-        else:
-            if said:
-                log.info(said)
 
     def stop(self) -> None:
         """Let open chunks end, take no more, post what was earned and the log's root, close the files."""
         self.core.serving.drain(self.configuration.drain)
         self._server.stop(_GRACE)
-        self._roots.set()
-        self.settler.stop()
-        self.defence.stop()
-        try:
-            self.settler.post_all()
-        except NexusError as error:
-            log.warning("vouchers stay unposted, start this node again before their sessions end: %s", error)
-        except Exception:
-            log.exception("vouchers stay unposted, start this node again before their sessions end")
-        self._quietly_post_root()
+        for rounds in self._rounds:
+            rounds.stop()
+        # The log's files are closed whatever an RPC server answers.
+        attempt(self.settler.post_all, "vouchers stay unposted, start this node again before their sessions end")
+        attempt(partial(commit_receipts, self._contracts, self.address, self.core), ROOT_FAILURE)
         self.core.close()

@@ -53,7 +53,7 @@ def load_shard(contracts: Contracts, configuration: NodeConfiguration) -> tuple[
         width=shape.width,
         context=shape.context,
         vocab=shape.vocab,
-        wei_per_token=configuration.price,
+        wei_per_token=configuration.price or 0,
         encoder=block.program.is_encoder,
         audit_wei_per_token=configuration.audit_price,
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.folder_lock import is_busy
 from node.daemon.chain_settings import terms_of
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import events_path, is_busy
+from node.daemon.data_folder import events_path
+from node.daemon.ledger.earnings import earned_last
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.state import NodeState
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
 from node.daemon.upkeep.answer_funds import answer_funds
 from node.daemon.upkeep.registration import record_of
+
+#: Answers that a status tells of, the newest.
+_SERVED_ANSWERS = 10
 
 
 def status_of(contracts: Contracts, configuration: NodeConfiguration) -> dict[str, Any]:
@@ -65,9 +71,18 @@ def _work(state: NodeState) -> dict[str, Any]:
         "orders": len(state.orders),
         "held_wei": sum(session.cumulative for session in sessions),
         "unposted_wei": sum(max(0, session.cumulative - session.posted) for session in sessions),
+        "served_answers": [asdict(answer) for answer in earned_last(state, _SERVED_ANSWERS)],
     }
 
 
 def describe(found: dict[str, Any]) -> str:
-    """The same for people: one fact a line."""
-    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.items())
+    """The same for people: one fact a line, one line an answer."""
+    facts = [f"{name.replace('_', ' ')}: {value}" for name, value in found.items() if name != "served_answers"]
+    return "\n".join(facts + [_describe_answer(answer) for answer in found["served_answers"]])
+
+
+def _describe_answer(answer: dict[str, Any]) -> str:
+    return (
+        f"answer {answer['tx_id'][:18]} for {answer['user_id']}: {answer['tokens_processed']} positions, "
+        f"{answer['cost_wei']} wei, {answer['node_share_wei']} for this node"
+    )

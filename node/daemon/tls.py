@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from node.daemon.errors import DataFolderError
+from nexus_chain.errors import DataFolderError
 
 #: The certificate's name. Nobody relies on it: the key is what clients pin.
 TLS_NAME = "nexus-node"

@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_chain.chain.deployment import nexus_home
-from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.errors import NexusError
-from node.daemon.chain_settings import connect
-from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive
-from node.watch.policy import Budget, parse_policy
 
 if TYPE_CHECKING:
+    from node.daemon.configuration import NodeConfiguration
     from node.watch.watcher import Watcher
 
 
@@ -27,8 +22,11 @@ def watch(
     answers: Annotated[
         list[Path] | None, typer.Option(help="Folder with answer files; NEXUS_HOME/answers by default. Repeatable.")
     ] = None,
-    models: Annotated[
-        list[Path] | None, typer.Option(help="Folder with model files; NEXUS_HOME/models by default. Repeatable.")
+    model_dir: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--model-dir", "--models", help="Folder with model files; NEXUS_HOME/models by default. Repeatable."
+        ),
     ] = None,
     policy: Annotated[str, typer.Option(help="trust, sample=p (a share of the answers) or full.")] = "full",
     bonds: Annotated[int, typer.Option(help="Wei that bonds may ever take, locked or lost.")] = 10**18,
@@ -43,18 +41,23 @@ def watch(
 ) -> None:
     """Recompute answers and dispute wrong ones: commits, opens and plays games by itself."""
     # Recomputing needs torch, which takes seconds to import.
+    from nexus_chain.chain.wallet import Wallet, read_password
     from nexus_chain.client.home import ClientHome
     from nexus_chain.evidence.verify import sampled
+    from nexus_chain.folder_lock import exclusive
+    from node.daemon.chain_settings import connect_contracts
+    from node.watch.policy import Budget, parse_policy
     from node.watch.watcher import Watcher, WatchSettings
 
     configuration: NodeConfiguration = context.obj
+    home = ClientHome(configuration.home)
     settings = WatchSettings(
         configuration.data / "watch",
-        tuple(answers or [nexus_home() / "answers"]),
-        tuple(models or [nexus_home() / "models"]),
+        tuple(answers or [home.answers]),
+        tuple(model_dir or [home.models]),
         sampled(parse_policy(policy)),
         Budget(bonds, fees),
-        reputation or ClientHome.from_environment().reputation,
+        reputation or home.reputation,
     )
     path = configuration.wallet_path
     Wallet.address_in(path)  # no question for a password when there is no keystore
@@ -63,7 +66,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with exclusive(settings.data):
-        contracts = connect(configuration, wallet)
+        contracts = connect_contracts(configuration, wallet)
         watcher = Watcher(settings, contracts, contracts.disputes, wallet.address)
         try:
             _rounds(watcher, interval, ended, until_idle, quiet=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node.daemon.ledger.write_ahead_log import EventLog
+from nexus_chain.event_log import EventLog
 from node.watch.cases import (
     AnswerJudged,
     CaseEnded,
@@ -16,7 +16,7 @@ from node.watch.cases import (
     TraceSeen,
     WatchEvent,
     WatchState,
-    transition,
+    next_state,
 )
 
 _KINDS = {
@@ -32,11 +32,11 @@ class CaseBook:
         self._log: EventLog[WatchEvent] = EventLog(path, _KINDS)
         self.state = WatchState()
         for event in self._log.events():
-            self.state = transition(self.state, event)
+            self.state = next_state(self.state, event)
 
     def write(self, event: WatchEvent) -> WatchState:
         """Apply ``event``; it is on the disk before it counts."""
-        after = transition(self.state, event)
+        after = next_state(self.state, event)
         if after is not self.state:
             self._log.append(event)
             self.state = after

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.daemon.errors import ConfigurationError
+from node.watch.errors import PolicyError
 
 
 def parse_policy(text: str) -> float:
     """Share of the answers to recompute: ``trust`` 0, ``full`` 1, ``sample=p`` p in (0, 1].
 
-    Raises ConfigurationError.
+    Raises PolicyError.
     """
     if text in ("trust", "full"):
         return float(text == "full")
@@ -20,7 +20,7 @@ def parse_policy(text: str) -> float:
     except ValueError:
         rate = -1.0
     if name != "sample" or not 0 < rate <= 1:
-        raise ConfigurationError(
+        raise PolicyError(
             f"policy {text!r} is not known", advice="Write trust, sample=0.05 (a share of the answers) or full."
         )
     return rate

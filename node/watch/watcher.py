@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nexus_chain.chain.clock import ChainClock
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
 from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.transactions import Mined, chain_errors
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.accusation import Accusation
+from nexus_chain.evidence.judgement import claim_of, identity_of, judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import AuditLevel
-from nexus_chain.market.documents import Trace as TraceDocument
-from nexus_chain.market.documents import require_signer
+from nexus_chain.market.documents import TraceDocument, require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
 from nexus_chain.routing.reputation import ReputationBook, detect_byzantine
 from nexus_chain.routing.reputation_file import save_reputation
 from nexus_chain.versions.model_files import find_model_files
 from nexus_chain.wire.peer import SignedReceipt
-from node.daemon.errors import GameDataError
-from node.daemon.upkeep.chain_view import ChainView
 from node.watch.cases import (
     CONFIRMATIONS,
     CONTRADICTION,
@@ -43,26 +43,15 @@ from node.watch.cases import (
     CaseEnded,
     CaseOpened,
     CaseReopened,
-    Commit,
-    End,
-    Facts,
     GameFound,
-    Move,
     MoveMined,
-    Open,
-    Play,
     ReceiptJudged,
-    Show,
-    Timeout,
     TraceSeen,
-    Void,
-    Wait,
     key_of,
-    next_move,
-    undone,
 )
-from node.watch.evidence import Evidence, claim_of, identity_of, judge, signed_by_nodes, usable
+from node.watch.errors import CaseDataError
 from node.watch.log import CaseBook
+from node.watch.moves import CaseMove, Commit, End, Facts, Open, Play, Show, Timeout, Void, Wait, next_move, undone
 from node.watch.player import Player
 from node.watch.policy import Budget
 
@@ -97,11 +86,11 @@ class Watcher:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.book = CaseBook(settings.data / "watch.sqlite")
         self._settings, self._contracts, self._disputes, self._address = settings, contracts, disputes, address
-        self._view = ChainView(contracts, address)
+        self._clock = ChainClock(contracts.web3)
         self._first_block = contracts.deployment.block
         self._player = Player(disputes, self._first_block)
         self._models: dict[bytes, IntegerModel] = {}
-        self._evidence: dict[bytes, Evidence] = {}
+        self._accusations: dict[bytes, Accusation] = {}
         self._seen: set[tuple[Path, int]] = set()
         self._said: dict[bytes, str] = {}
         self._told = ReputationBook()
@@ -187,9 +176,9 @@ class Watcher:
         signer = self._contracts.market.session_of(order.session).signer
         require_signer(order, proof.order_signature, proof.domain, signer)
         nodes = {receipt.node for receipt, _ in proof.receipts}
-        proof = signed_by_nodes(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes})
+        proof = keep_signed(proof, {node: self._contracts.nodes.receipt_key_of(node) for node in nodes})
         said = self._equivocations(proof)
-        proof = usable(proof, signer)
+        proof = keep_usable(proof, signer)
         if not self._settings.level.recompute():
             self.book.write(AnswerJudged(digest, "unchecked"))
             return said
@@ -305,13 +294,13 @@ class Watcher:
     def _facts(self, case: Case, number: int, game: GameRecord | None) -> Facts:
         disputes, record = self._disputes, self._contracts.nodes.node(case.node)
         # A move made now lands in a block that is later than the latest one, on a quiet chain too.
-        now = max(self._view.look_at_clock(), self._contracts.market.now() + 1)
+        now = max(self._clock.head()["timestamp"] + 1, self._clock.now())
         top_up, margin = self._top_up(number, game)
         return Facts(
             now=now,
             convicted=record.convicted,
             # Two signatures do not depend on a session, nor on the chain's still knowing it.
-            session_end=self._view.session_end(case.session) if case.kind == STEP else 0,
+            session_end=self._contracts.market.disputable_until(case.session) if case.kind == STEP else 0,
             committed_at=disputes.committed_at(self._address, self._commitment(case)),
             bond=self._bond(),
             gas_price=self._gas_price(),
@@ -344,13 +333,13 @@ class Watcher:
         """What an opening brings: the base fee grows by an eighth a block at most."""
         return self._disputes.bond_now() * 5 // 4
 
-    def _make(self, case: Case, number: int, game: GameRecord | None, move: Move) -> list[str]:
+    def _make(self, case: Case, number: int, game: GameRecord | None, move: CaseMove) -> list[str]:
         match move:
             case Wait():
                 return self._once(case, move.reason)
             case End():
                 self.book.write(CaseEnded(case.key, move.outcome, self._head()))
-                self._evidence.pop(case.key, None)
+                self._accusations.pop(case.key, None)
                 return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
             case Commit():
                 return self._mined(case, "commit", self._disputes.commit(self._commitment(case)))
@@ -373,7 +362,7 @@ class Watcher:
         return [f"{case.node}: {reason}"]
 
     def _open(self, case: Case, move: Open) -> list[str]:
-        opening, bond = self._evidence_of(case).opening(case.salt, only_covered=move.only_covered), self._bond()
+        opening, bond = self._accusation_in(case).opening(case.salt, only_covered=move.only_covered), self._bond()
         number, mined = self._disputes.open_step(opening, bond=bond)
         self.book.write(GameFound(case.key, number, bond))
         how = "" if move.only_covered else ", not covered, as the node's stake is about to leave"
@@ -394,7 +383,7 @@ class Watcher:
             return []
         said = self._note_trace(case)
         try:
-            return said + self._mined(case, *self._player.play(number, game, self._evidence_of(case), move.top_up))
+            return said + self._mined(case, *self._player.play(number, game, self._accusation_in(case), move.top_up))
         except NothingToDisputeError as error:
             log.error("game %d cannot be won: %s", number, error)
             self.book.write(CaseEnded(case.key, f"{GIVEN_UP}: the node's trace is right", self._head()))
@@ -402,27 +391,27 @@ class Watcher:
 
     def _note_trace(self, case: Case) -> list[str]:
         """Remember the trace that the node posted; accuse it where it posted another one before a re-organisation."""
-        evidence, known = self._evidence_of(case), self.book.state.traces.get(case.receipt)
-        posted = self._player.signed_trace(evidence)
+        accusation, known = self._accusation_in(case), self.book.state.traces.get(case.receipt)
+        posted = self._player.signed_trace(accusation)
         if posted is None or (known is not None and known[0] == posted[0]):
             return []
         if known is None:
             self.book.write(TraceSeen(case.receipt, *posted))
             return []
-        return self._accuse(evidence.proof, evidence.signed, CONTRADICTION, b"".join(posted))
+        return self._accuse(accusation.proof, accusation.signed, CONTRADICTION, b"".join(posted))
 
     def _mined(self, case: Case, move: str, mined: Mined) -> list[str]:
         self.book.write(MoveMined(case.key, move, mined.hash, mined.gas, mined.fee))
         return [f"{move}: {mined.gas} gas"]
 
-    def _evidence_of(self, case: Case) -> Evidence:
-        if case.key not in self._evidence:
+    def _accusation_in(self, case: Case) -> Accusation:
+        if case.key not in self._accusations:
             proof = InferenceProof.load(Path(case.answer))
             signed = self._kept_receipts(proof).get(case.receipt)
             if signed is None:
-                raise GameDataError(f"{case.answer} lacks the receipt", advice="Restore the watcher's data folder.")
-            self._evidence[case.key] = Evidence(proof, signed, self._model(proof.order.model_version))
-        return self._evidence[case.key]
+                raise CaseDataError(f"{case.answer} lacks the receipt", advice="Restore the watcher's data folder.")
+            self._accusations[case.key] = Accusation(proof, signed, self._model(proof.order.model_version))
+        return self._accusations[case.key]
 
     # -------------------------------------------------------------- reporting
 

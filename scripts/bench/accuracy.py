@@ -23,6 +23,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import import_checkpoint
+from scripts.bench.record import write_record
 from scripts.runs.train_model import corpus, encode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,9 +79,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "accuracy.json")
     arguments = parser.parse_args()
     result = compare(arguments.model, arguments.tokens)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    print(json.dumps(write_record(arguments.out, result), indent=1))
     return 0
 
 

@@ -48,6 +48,7 @@ from nexus_chain.engine.streaming import StreamedEngine  # noqa: E402
 from nexus_chain.program import PRESETS, random_model  # noqa: E402
 from nexus_chain.program.sampling import Sampling  # noqa: E402
 from node.daemon.shard_loading import prove_once  # noqa: E402
+from scripts.bench.record import write_record  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 BARS = {"first_token_seconds": 1.0, "peak_ratio": 1.15, "bandwidth_ratio": 0.5}
@@ -246,7 +247,6 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         "preset": arguments.preset,
         "threads": arguments.threads,
         "rounds": arguments.rounds,
-        "load_average": os.getloadavg()[0],
     }
 
 
@@ -278,8 +278,7 @@ def main() -> int:
         print(json.dumps(steps[step]()))
         return 0
     result = bench(arguments)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    print(json.dumps(write_record(arguments.out, result), indent=1))
     met = (
         result["first_token_seconds"] <= BARS["first_token_seconds"]
         and result["peak_ratio"] <= BARS["peak_ratio"]

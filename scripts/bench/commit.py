@@ -16,7 +16,6 @@ milliseconds an answer are several per cent of its time.
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import statistics
 import sys
@@ -36,11 +35,13 @@ from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import CHUNK_POSITIONS, Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, import_checkpoint, random_model
 from node.daemon.identity import receipt_key_of
-from node.daemon.ledger.state import SessionObserved, Terms
-from node.daemon.recovery import Core
+from node.daemon.ledger.events import SessionObserved
+from node.daemon.ledger.state import Terms
+from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, SignedText
 from node.daemon.serving.serving import Identity
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = "python-stdlib"
@@ -92,14 +93,14 @@ class Bench:
         self.serving = 0.0
         self.promised = 0
 
-    def _node(self, model: IntegerModel, folder: Path, start: int, end: int, threads: int) -> Core:
+    def _node(self, model: IntegerModel, folder: Path, start: int, end: int, threads: int) -> OfflineNode:
         wallet = Wallet.ephemeral()
         identity = Identity(wallet.address, receipt_key_of(wallet))
         self.facts.keys[wallet.address] = identity.receipt_key.address
         shape = self.shape
         served = ServedModel(VERSION, shape.layers, start, end, shape.width, shape.context, shape.vocab, PRICE)
         engine = Engine(model.program, model.weights, start, end, threads)
-        return Core.open(folder / f"node-{start}", identity, served, engine, self.facts, DOMAIN, Terms(0))
+        return OfflineNode.open(folder / f"node-{start}", identity, served, engine, self.facts, DOMAIN, Terms(0))
 
     def timed(self, call: Callable[[], T]) -> T:
         """Run ``call`` into the service and count its time."""
@@ -203,9 +204,8 @@ def main() -> int:
         print(f"{name}: {100 * result['share']:.2f} % of {result['serving_seconds']:.2f} s serving an answer")
     share = models[LARGE if LARGE in models else SHIPPED]["share"]
     path = ROOT / "build" / "bench" / "commit.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     report = {"share": share, "bar": BAR, "prompt": PROMPT, "positions": CHUNKS * CHUNK_POSITIONS, "models": models}
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    write_record(path, report)
     return 0 if share <= BAR else 1
 
 

@@ -32,9 +32,9 @@ from nexus_chain.program import SAMPLED, ModelShape, Program, Sampling
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
 from scripts.bench.dispute_game import measure_games
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
-ARTEFACTS = ROOT / "build" / "forge"
 REPORT = ROOT / "build" / "bench" / "dispute.json"
 WIDTHS = (4_096, 14_336, 28_672)
 CHUNK = 8_192  # columns of a 15-bit product, of the rows that feed it, and of a normalised group
@@ -188,7 +188,7 @@ class Judge:
     @classmethod
     def on(cls, chain: LocalChain) -> Judge:
         wallet = Wallet.from_hex(DEVELOPMENT_KEYS[0])
-        address, _ = ArtefactCreator(chain.web3, wallet, ARTEFACTS).create("StepVerifier")
+        address, _ = ArtefactCreator(chain.web3, wallet).create("StepVerifier")
         return cls(chain, address, wallet.address)
 
     def gas(self, call: bytes) -> int:
@@ -220,15 +220,13 @@ def main() -> int:
     with anvil() as chain:
         steps = measure_steps(Judge.on(chain))
     with anvil() as chain:
-        games = measure_games(chain, ARTEFACTS, SHAPE)
+        games = measure_games(chain, SHAPE)
     dearest = max(max(by_width.values()) for by_width in steps.values())
     worst = max(games.values(), key=lambda game: game["game_gas"])
     totals = {key: worst[key] for key in ("game_gas", "transactions", "calldata_bytes", "seconds")}
     bars = {"step_bar": STEP_BAR, "game_bar": GAME_BAR}
     report = {"steps": steps, "max_step_gas": dearest, **totals, "games": games, "shape": SHAPE, **bars}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    print(json.dumps(write_record(REPORT, report), indent=2))
     if dearest > STEP_BAR:
         print(f"bench-dispute: a step costs {dearest} gas, over the bar of {STEP_BAR}", file=sys.stderr)
         return 1

@@ -28,8 +28,7 @@ from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence, Trace, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
-from nexus_chain.market.documents import Ask, Line, Order, Receipt, Scores
-from nexus_chain.market.documents import Trace as TraceDocument
+from nexus_chain.market.documents import Ask, Line, Order, Receipt, Scores, TraceDocument
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 
 ETHER, GWEI = 10**18, 10**9
@@ -158,12 +157,12 @@ def right_trace(model: IntegerModel) -> StoredTrace:
 
 
 @contextmanager
-def dispute(chain: LocalChain, artefacts: Path, model: IntegerModel) -> Iterator[Dispute]:
+def dispute(chain: LocalChain, model: IntegerModel) -> Iterator[Dispute]:
     """Deploy, publish and register on ``chain``; a fresh node for one game."""
     owner, node, finder = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:3])
     published, key, signer = PublishedModel(model.program, model.weights), Wallet.ephemeral(), Wallet.ephemeral()
     with tempfile.TemporaryDirectory() as folder:
-        creator = ArtefactCreator(chain.web3, owner, artefacts)
+        creator = ArtefactCreator(chain.web3, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=Path(folder) / "deployment.json")
         contracts = Contracts.at(chain.web3, deployment, owner)
         roots, word = (published.weights_root, published.program_root), bytes(range(32))
@@ -174,10 +173,10 @@ def dispute(chain: LocalChain, artefacts: Path, model: IntegerModel) -> Iterator
         yield Dispute(mine, contracts.with_wallet(finder), key, signer, version, published, right_trace(model), layers)
 
 
-def measure_games(chain: LocalChain, artefacts: Path, preset: str) -> dict[str, dict[str, object]]:
+def measure_games(chain: LocalChain, preset: str) -> dict[str, dict[str, object]]:
     """A game about a product and one about attention, each with a node of its own."""
     model, found = random_model(PRESETS[preset]), {}
     for kind, which in (("linear", 6), ("attention", 0)):
-        with dispute(chain, artefacts, model) as stage:
+        with dispute(chain, model) as stage:
             found[kind] = stage.play(kind, which)
     return found

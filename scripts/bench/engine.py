@@ -3,9 +3,7 @@
 Each round runs every stack once, one after the other, so that a change in the machine's load hits
 all of them; figures are medians over rounds. Writes ``build/bench/engine.json``:
 ``models.<name>.<stack>.{prefill,decode}_tokens_per_second`` for the stacks ``integer``, ``float32``
-and ``bfloat16``, ``models.<name>.ratios``, ``node_memory_ratio`` (where the 1.1 B shape is measured) and
-the processor with those of its instructions that decide such a comparison: integers gain from VNNI,
-bfloat16 is emulated where there is none.
+and ``bfloat16``, ``models.<name>.ratios``, and ``node_memory_ratio`` where the 1.1 B shape is measured.
 
     python -m scripts.bench.engine [--threads 2] [--rounds 3] [--only llama-1.1b] [--prefill 512] [--decode 16]
 """
@@ -15,7 +13,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -41,12 +38,12 @@ from transformers import (
 from nexus_chain.engine.fast import Engine
 from nexus_chain.program import PRESETS, IntegerModel, ModelShape, Program, import_checkpoint, random_model
 from nexus_chain.program.sampling import Sampling
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "nexus_chain" / "models" / "python-stdlib"
 LARGE, EXPERTS = "llama-1.1b", "mixtral-1b"
 RANDOM = (LARGE, EXPERTS)  # presets with random weights
-INSTRUCTIONS = ("avx2", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 PREFILL = 512
 DECODE = 16
 FLOAT_STACKS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -222,18 +219,6 @@ def node_memory_ratio(threads: int) -> float:
     return max(ratios)
 
 
-def processor() -> dict[str, object]:
-    """Name of the processor, which :data:`INSTRUCTIONS` it has, and how busy it was when the run ended."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
-    fields = {name.strip(): value.strip() for name, value in lines.items()}
-    flags = fields.get("flags", "").split()
-    return {
-        "processor": fields.get("model name", "unknown"),
-        "instructions": [name for name in INSTRUCTIONS if name in flags],
-        "load": os.getloadavg()[0],
-    }
-
-
 def bench(arguments: argparse.Namespace) -> dict[str, object]:
     shapes = {name: PRESETS[name] for name in RANDOM}
     if SHIPPED.exists():
@@ -243,7 +228,6 @@ def bench(arguments: argparse.Namespace) -> dict[str, object]:
     return {
         "models": models,
         **({"node_memory_ratio": node_memory_ratio(arguments.threads)} if LARGE in wanted else {}),
-        **processor(),
         "prefill_tokens": arguments.prefill,
         "decode_tokens": arguments.decode,
         "threads": arguments.threads,
@@ -268,9 +252,7 @@ def main() -> int:
         print(json.dumps(node_memory(Path(folder), int(start), int(end), arguments.threads)))
         return 0
     result = bench(arguments)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    print(json.dumps(write_record(arguments.out, result), indent=1))
     return 0
 
 

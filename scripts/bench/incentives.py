@@ -36,6 +36,7 @@ from web3.types import RPCEndpoint
 
 from nexus_chain.chain.local import LOCAL_CHAIN_ID, LocalChain, anvil
 from nexus_chain.market.documents import checksum
+from scripts.bench.record import write_record
 from tests.support.evm import Machine
 from tests.support.strategies import Outcome, Search, coalitions
 from tests.support.strategy_stage import COPIER, ETHER, FRIEND, GWEI, LIAR, USER, Setting
@@ -253,8 +254,7 @@ def report(gas: dict[str, int]) -> dict[str, Any]:
 
 def main() -> int:
     written = report(measure())
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(written, indent=2) + "\n")
+    write_record(REPORT, written)
     summary = {name: value for name, value in written.items() if name not in ("coalitions", "gas")}
     print(json.dumps(summary, indent=2))
     good = written["worst_liar_gain_wei"] < 0 and written["worst_finder_loss_wei"] <= 0 and written["formula_holds"]

@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 
 from nexus_chain.program import PRESETS, random_model
-from scripts.bench.engine import DECODE, LARGE, PREFILL, Timing, integer_runner, processor
+from scripts.bench.engine import DECODE, LARGE, PREFILL, Timing, integer_runner
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "build" / "bench" / "llama_cpp.json"
@@ -98,10 +99,8 @@ def main() -> int:
         phase: speeds["integer"][f"{phase}_tokens_per_second"] / speeds["llama_cpp"][f"{phase}_tokens_per_second"]
         for phase in BARS
     }
-    report = {**speeds, "ratios": ratios, "bars": BARS, "threads": options.threads, **processor()}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    report = {**speeds, "ratios": ratios, "bars": BARS, "threads": options.threads}
+    print(json.dumps(write_record(REPORT, report), indent=2))
     missed = [phase for phase, bar in BARS.items() if ratios[phase] < bar]
     for phase in missed:
         print(f"bench-llama-cpp: {phase} ratio {ratios[phase]:.2f} is under the bar of {BARS[phase]}", file=sys.stderr)

@@ -25,6 +25,7 @@ from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Line, Voucher
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "build" / "bench" / "market.json"
@@ -85,7 +86,7 @@ def stage() -> Iterator[Stage]:
     """A fresh chain with the contracts on it, empty."""
     owner, user, first, second = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:4])
     with anvil() as chain, tempfile.TemporaryDirectory() as folder:
-        creator = ArtefactCreator(chain.web3, owner, ROOT / "build" / "forge")
+        creator = ArtefactCreator(chain.web3, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=Path(folder) / "deployment.json")
         contracts = Contracts.at(chain.web3, deployment, owner)
         nodes = (contracts.with_wallet(first), contracts.with_wallet(second))
@@ -162,9 +163,7 @@ def main() -> int:
         "counted": SETTLEMENT,
         "bar": BAR,
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    print(json.dumps(write_record(REPORT, report), indent=2))
     if per_inference > BAR:
         print(f"bench-market: {per_inference:.1f} gas per inference is over the bar of {BAR}", file=sys.stderr)
         return 1

@@ -28,7 +28,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel
 from nexus_chain.versions.model_files import ModelFiles
 from node.daemon.configuration import NodeConfiguration
-from scripts.bench.engine import processor
+from scripts.bench.record import write_record
 from scripts.runs.demo_network import (
     ROOT,
     STAKE_WEI,
@@ -136,11 +136,8 @@ def main() -> int:
         "bar": BAR,
         "tokens": options.tokens,
         "rounds": options.rounds,
-        **processor(),
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    print(json.dumps(write_record(REPORT, report), indent=2))
     if nodes / engine < BAR:
         print(f"bench-serving: ratio {nodes / engine:.2f} is under the bar of {BAR}", file=sys.stderr)
         return 1

@@ -30,6 +30,7 @@ from safetensors.torch import save_file
 
 from nexus_chain.disputes.trace import Sequence, Trace
 from nexus_chain.program import PRESETS, IntegerModel, Program, Sampling, random_model
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "build" / "bench" / "trace.json"
@@ -124,9 +125,7 @@ def main() -> int:
         "halves": found,
         "bar": BAR,
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    print(json.dumps(write_record(REPORT, report), indent=2))
     largest = max(half["beside_weights_bytes"] for half in found.values())
     if largest > BAR:
         print(f"bench-trace: {largest} bytes beside the weights, over the bar of {BAR}", file=sys.stderr)

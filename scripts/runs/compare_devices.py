@@ -24,6 +24,7 @@ from nexus_chain.engine.products import product_name
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, IntegerModel, random_model
 from nexus_chain.program.sampling import Sampling
+from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "build" / "bench" / "devices.json"
@@ -81,9 +82,7 @@ def main() -> int:
     }
     if not options.skip_speed:
         report["speed"] = speed(random_model(PRESETS[LARGE], seed=1))
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    print(json.dumps(write_record(REPORT, report), indent=2))
     return 1 if any(found["different"] for found in families.values()) else 0
 
 

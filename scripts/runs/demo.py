@@ -291,10 +291,10 @@ def settle(story: Story) -> None:
 
 
 def _settle_session(story: Story, session: str) -> None:
-    """Settle what the nodes have not sum_settlements already: anyone may, and they look twice a second."""
+    """Settle what the nodes have not settled already: anyone may, and they look twice a second."""
     code, document = nexus_verdict("session", "settle", session)
     if code != 0 and document["error"]["type"] not in ("SessionStateError", "ContractRevertedError"):
-        raise DemoError(f"session {session} cannot be sum_settlements: {document['error']['message']}")
+        raise DemoError(f"session {session} cannot be settled: {document['error']['message']}")
 
 
 def _has_receipts(story: Story, node: ShardProcess) -> bool:
@@ -380,10 +380,10 @@ def _become_liar(story: Story, liar: ShardProcess, spare: ShardProcess) -> Lie:
 
 def _watch(story: Story, deployment: Path, answers: Path) -> dict[str, Any]:
     """Run a watcher with a wallet of its own until its cases are over; its report."""
-    chain = ["--rpc-url", story.chain.rpc_url, "--chain-id", str(story.chain.chain_id), "--deployment", str(deployment)]
+    chain = ["--rpc", story.chain.rpc_url, "--chain-id", str(story.chain.chain_id), "--deployment", str(deployment)]
     watcher = ShardProcess("watcher", FOLDER / "watcher", chain)
     watcher.create_wallet(story.chain, USER_PASSWORD)
-    options = ["--answers", str(answers), "--models", str(story.home.models), "--policy", "full"]
+    options = ["--answers", str(answers), "--model-dir", str(story.home.models), "--policy", "full"]
     command = watcher.command("watch", *options, "--interval", "0.3", "--until-idle", "--json")
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WATCH_SECONDS)
@@ -410,7 +410,7 @@ def _refund(story: Story, session: bytes, liar: ShardProcess) -> int:
     """Settle the liar's line once its window is over: all of it is the user's again, wei."""
     market = story.contracts.market
     line = market.line_of(session, liar.address)
-    if not line.sum_settlements:
+    if not line.settled:
         story.chain.advance(max(0, line.end - market.now()) + 1)
         market.settle(session, liar.address)
     event = next(iter(market.events("LineSettled", where={"session": session, "node": liar.address})))

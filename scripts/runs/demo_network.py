@@ -119,7 +119,7 @@ def shard_settings(
 ) -> list[str]:
     """``nexus-node``'s settings for one shard of a version on a local chain; one engine thread."""
     return [
-        "--rpc-url", chain.rpc_url,
+        "--rpc", chain.rpc_url,
         "--chain-id", str(chain.chain_id),
         "--deployment", str(deployment),
         "--block", block,

@@ -17,29 +17,29 @@ from pathlib import Path
 
 import torch
 
-from nexus_chain.drafting.table_making import TOKENS, distil
+from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
 from nexus_chain.engine.fast import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program.checkpoint import DRAFTS_FILE
 from nexus_chain.versions.model_files import ModelFiles
-from node.cli.drafts import keep
-from node.cli.importing import unmeasured
+from nexus_chain.workflows.importing import convert
+from nexus_chain.workflows.tables import keep_draft_table
 from scripts.runs.train_model import corpus
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="Folder of the checkpoint.")
-    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--tokens", type=int, default=ANSWER_TOKENS)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     files, target = ModelFiles(arguments.folder), arguments.folder / DRAFTS_FILE
     try:
-        model = unmeasured(arguments.folder).model
+        model = convert(arguments.folder).model
         texts = [files.codec.encode(text) for _, text in corpus(Path(sysconfig.get_path("stdlib")), held_out=False)]
         table, answered = distil(Engine(model.program, model.weights), texts, arguments.tokens)
-        keep(table, target, files.tokenizer_hash)
+        keep_draft_table(table, target, files.tokenizer_hash)
     except NexusError as error:
         print(error, file=sys.stderr)
         return 1

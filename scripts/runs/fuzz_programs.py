@@ -22,6 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from scripts.bench.record import write_record
+
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "build" / "bench" / "fuzz-programs.json"
 SHARE = 1000  # programs that a worker process tries; it keeps the overflow proofs that it has made
@@ -78,12 +80,10 @@ def main() -> None:
             found += part
             print(f"{len(found)} programs tried, {round(time.monotonic() - began)} s", file=sys.stderr, flush=True)
     report = summary(found) | {"seed": options.seed, "seconds": round(time.monotonic() - began)}
-    text = json.dumps(report, indent=2)
-    print(text)
+    print(json.dumps(report, indent=2))
     if options.by_op:
         return
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(text + "\n")
+    write_record(REPORT, report)
     sys.exit(1 if report["convicted_honest"] or report["crashes"] else 0)
 
 

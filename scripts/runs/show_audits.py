@@ -45,6 +45,7 @@ from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.tls_peer import dial
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings
+from scripts.bench.record import write_record
 from scripts.runs.demo_network import STAKE_WEI, ShardProcess, running, shard_settings
 from scripts.runs.lying_node import Lie, environment
 
@@ -106,7 +107,7 @@ def stage(folder: Path) -> Iterator[Stage]:
     with anvil() as chain:
         payer = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, payer, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, payer)
         deployment, _ = deploy(creator, payer.address, preset="local", path=path)
         publisher = Contracts.at(chain.web3, deployment, payer)
         model = random_model(SHAPE, seed=11)
@@ -349,8 +350,7 @@ def main() -> None:
             "earned": earnings(at, before),
             "seconds": round(time.monotonic() - started, 1),
         }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=2) + "\n")
+    write_record(OUT, report)
     for line in shown(report):
         print(line)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_published_model_is_audited_by_a_stranger(trained: Path, tmp_path: Path) -> None:
-    if not (ROOT / "build/forge/ModelRegistry.sol").is_dir():
-        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[1])
-        creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, publisher)
         deployment, _ = deploy(creator, publisher.address, preset="local", path=tmp_path / "deployment.json")
         contracts = Contracts.at(chain.web3, deployment, publisher)
 

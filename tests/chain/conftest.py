@@ -11,13 +11,7 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
-from tests.support.chain_world import STAKE, STATED, World, export_abi
-
-
-@pytest.fixture(scope="session")
-def artefacts() -> Path:
-    compiled: Path = export_abi().compile_contracts()
-    return compiled
+from tests.support.chain_world import STAKE, STATED, World
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +21,11 @@ def local_chain() -> Iterator[LocalChain]:
 
 
 @pytest.fixture
-def world(local_chain: LocalChain, artefacts: Path, tmp_path: Path) -> World:
+def world(local_chain: LocalChain, tmp_path: Path) -> World:
     wallets = [Wallet.ephemeral() for _ in range(4)]
     for wallet in wallets:
         local_chain.set_balance(wallet.address, 10**19)
-    creator = ArtefactCreator(local_chain.web3, wallets[0], artefacts)
+    creator = ArtefactCreator(local_chain.web3, wallets[0])
     deployment, _ = deploy(creator, wallets[0].address, preset="local", path=tmp_path / "deployment.json")
     owner, user, *operators = (Contracts.at(local_chain.web3, deployment, wallet) for wallet in wallets)
     version, _ = owner.models.publish(STATED)

@@ -14,7 +14,7 @@ import pytest
 
 from nexus_chain.chain.connection import connect, shown_url
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.deployer import PRESETS, ArtefactCreator, check_preset, deploy
+from nexus_chain.chain.deployer import DEPLOYMENT_PRESETS, ArtefactCreator, check_preset, deploy
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.errors import (
     ContractMissingError,
@@ -109,10 +109,10 @@ def test_unknown_member_is_refused(tmp_path: Path) -> None:
         Deployment.load(path)
 
 
-def test_deploying_twice_changes_nothing_and_a_reset_chain_starts_over(artefacts: Path, tmp_path: Path) -> None:
+def test_deploying_twice_changes_nothing_and_a_reset_chain_starts_over(tmp_path: Path) -> None:
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
     with anvil() as chain:
-        creator = ArtefactCreator(chain.web3, owner, artefacts)
+        creator = ArtefactCreator(chain.web3, owner)
         first, created = deploy(creator, owner.address, preset="local", path=path)
         assert created
         assert (chain.web3.eth.block_number, first.parameters["challenge_window"]) == (7, 60)
@@ -125,7 +125,7 @@ def test_deploying_twice_changes_nothing_and_a_reset_chain_starts_over(artefacts
     with anvil() as chain:
         with pytest.raises(ContractMissingError, match="deploy again"):
             Contracts.at(chain.web3, first)
-        assert deploy(ArtefactCreator(chain.web3, owner, artefacts), owner.address, preset="local", path=path)[1]
+        assert deploy(ArtefactCreator(chain.web3, owner), owner.address, preset="local", path=path)[1]
 
 
 class Crashing(ArtefactCreator):
@@ -137,24 +137,24 @@ class Crashing(ArtefactCreator):
         return super().create(contract, *arguments)
 
 
-def test_deployment_goes_on_where_it_stopped(artefacts: Path, tmp_path: Path) -> None:
+def test_deployment_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
     with anvil() as chain:
         with pytest.raises(ConnectionResetError):
-            deploy(Crashing(chain.web3, owner, artefacts), owner.address, preset="local", path=path)
+            deploy(Crashing(chain.web3, owner), owner.address, preset="local", path=path)
         assert (chain.web3.eth.block_number, path.exists()) == (4, False)
-        deployment, _ = deploy(ArtefactCreator(chain.web3, owner, artefacts), owner.address, preset="local", path=path)
+        deployment, _ = deploy(ArtefactCreator(chain.web3, owner), owner.address, preset="local", path=path)
         assert chain.web3.eth.block_number == 7
         assert Contracts.at(chain.web3, deployment).vault.beneficiary() == owner.address
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["d.json"]
 
 
-def test_registry_that_foresaw_another_dispute_contract_is_replaced(artefacts: Path, tmp_path: Path) -> None:
+def test_registry_that_foresaw_another_dispute_contract_is_replaced(tmp_path: Path) -> None:
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
     with anvil() as chain:
         with pytest.raises(ConnectionResetError):
-            deploy(Crashing(chain.web3, owner, artefacts), owner.address, preset="local", path=path)
-        creator = ArtefactCreator(chain.web3, owner, artefacts)
+            deploy(Crashing(chain.web3, owner), owner.address, preset="local", path=path)
+        creator = ArtefactCreator(chain.web3, owner)
         creator.sender.transfer(owner.address, 1)  # takes the nonce that the registry counted on
         deployment, _ = deploy(creator, owner.address, preset="local", path=path)
         contracts = Contracts.at(chain.web3, deployment)
@@ -165,11 +165,11 @@ def test_registry_that_foresaw_another_dispute_contract_is_replaced(artefacts: P
 def test_toy_numbers_are_refused_on_a_real_chain() -> None:
     with pytest.raises(WrongChainError, match="real one"):
         check_preset("local", 1)
-    assert check_preset("mainnet", 1) is PRESETS["mainnet"]
+    assert check_preset("mainnet", 1) is DEPLOYMENT_PRESETS["mainnet"]
     with pytest.raises(DeploymentError, match="no preset"):
         check_preset("lunar", 1)
     for preset in ("mainnet", "rollup"):
-        times = PRESETS[preset]
+        times = DEPLOYMENT_PRESETS[preset]
         assert times.clock >= 24 * 3600
         assert times.challenge_window >= times.clock
 

@@ -16,7 +16,7 @@ from nexus_chain.chain.model_registry import SemVer
 from nexus_chain.chain.node_registry import Announcement
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Line, Order
-from nexus_chain.market.settlement import split
+from nexus_chain.market.settlement import split_settlement
 from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.routing.registry_view import Measurement, discover_nodes
 from nexus_chain.routing.route import find_route
@@ -35,10 +35,10 @@ def test_session_pays_ninety_ten_and_returns_the_rest(world: World) -> None:
     assert "advance its clock" in raised.value.advice
     world.chain.advance(61)
     world.owner.market.settle_many(session, [first, second])
-    assert world.user.market.balance_of(first) == split(1009)[0] == 909
+    assert world.user.market.balance_of(first) == split_settlement(1009)[0] == 909
     assert world.user.market.balance_of(second) == 1800
     assert world.user.market.balance_of(world.address(world.user)) == 2 * CAP - 3009
-    assert world.user.market.line_of(session, first).sum_settlements
+    assert world.user.market.line_of(session, first).settled
     # What the chain recorded, read back from its events.
     assert get_node_earnings(world.user, first) == 909
     assert get_vault_revenue(world.user) == 300

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from nexus_chain.chain.contracts import Contracts
@@ -45,16 +44,3 @@ def test_a_real_chain_needs_named_accounts(tmp_path: Path) -> None:
         toy = ape_deploy(chain.rpc_url, tmp_path / "d.json", "--preset", "local")
         assert (toy.returncode, "real one" in toy.stderr + toy.stdout) == (1, True)
         assert chain.web3.eth.block_number == 0
-
-
-def test_the_pinned_compiler_is_found_without_a_network() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "install_solc.py")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    folder = Path(done.stdout.strip())
-    (compiler,) = folder.iterdir()
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    assert f"Version: {compiler.name.removeprefix('solc-v')}" in version

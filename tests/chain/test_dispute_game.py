@@ -12,7 +12,7 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import GameOpening, GameState, commitment_of
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.market.documents import Ask, Order, Receipt, Trace
+from nexus_chain.market.documents import Ask, Order, Receipt, TraceDocument
 from tests.support.chain_world import STAKE, World
 
 PROMPT = torch.tensor([5, 6, 7], dtype=torch.int32)
@@ -119,7 +119,7 @@ def test_nine_games_of_which_eight_are_covered(world: World) -> None:
 def test_two_traces_of_one_receipt_convict_at_once(world: World) -> None:
     case, finder, salt = Case.make(world), world.owner, secrets.token_bytes(32)
     receipt = case.receipts[0].digest(finder.domain)
-    documents = [Trace(receipt, root) for root in (b"\x01" * 32, b"\x02" * 32)]
+    documents = [TraceDocument(receipt, root) for root in (b"\x01" * 32, b"\x02" * 32)]
     wallet = world.operators[0].sender
     assert wallet is not None
     first, second = ((document.root, wallet.wallet.sign(document, finder.domain)) for document in documents)

@@ -8,20 +8,13 @@ from typing import Any
 
 import pytest
 
-from nexus_chain.chain.deployer import CANCUN_PROBE, PRESETS, ArtefactCreator, deploy
+from nexus_chain.chain.deployer import CANCUN_PROBE, DEPLOYMENT_PRESETS, ArtefactCreator, deploy
 from nexus_chain.chain.errors import ChainError, DeploymentError
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
-from tests.support.chain_world import export_abi
 
 OWNER = Wallet.from_hex(DEVELOPMENT_KEYS[0])
 ADDRESS = OWNER.address
-
-
-@pytest.fixture(scope="module")
-def artefacts() -> Path:
-    folder: Path = export_abi().compile_contracts()
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +23,9 @@ def shanghai() -> Iterator[LocalChain]:
         yield chain
 
 
-def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, artefacts: Path, tmp_path: Path) -> None:
+def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, tmp_path: Path) -> None:
     path = tmp_path / "deployment.json"
-    creator = ArtefactCreator(shanghai.web3, OWNER, artefacts)
+    creator = ArtefactCreator(shanghai.web3, OWNER)
     assert not creator.runs(CANCUN_PROBE)
     with pytest.raises(DeploymentError, match=r"EIP-1153.*EIP-5656"):
         deploy(creator, ADDRESS, preset="local", path=path)
@@ -48,12 +41,12 @@ def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, artef
     ],
 )
 def test_contracts_that_hold_money_refuse_such_a_chain(
-    shanghai: LocalChain, artefacts: Path, contract: str, arguments: tuple[Any, ...]
+    shanghai: LocalChain, contract: str, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises(ChainError):
-        ArtefactCreator(shanghai.web3, OWNER, artefacts).create(contract, *arguments)
+        ArtefactCreator(shanghai.web3, OWNER).create(contract, *arguments)
     with anvil(hardfork="cancun") as chain:
-        creator = ArtefactCreator(chain.web3, OWNER, artefacts)
+        creator = ArtefactCreator(chain.web3, OWNER)
         assert creator.runs(CANCUN_PROBE)
         address, _ = creator.create(contract, *arguments)
         assert creator.has_code(address)
@@ -61,6 +54,6 @@ def test_contracts_that_hold_money_refuse_such_a_chain(
 
 def test_moves_are_longer_than_a_clock_may_jump() -> None:
     """A proof-of-stake chain stays within minutes; a rollup's sequencer may set its clock an hour ahead."""
-    assert PRESETS["mainnet"].minimum_move == 3_600
-    assert PRESETS["rollup"].minimum_move == 4 * 3_600
-    assert all(preset.bounty * 10 <= preset.minimum_bond for preset in PRESETS.values())
+    assert DEPLOYMENT_PRESETS["mainnet"].minimum_move == 3_600
+    assert DEPLOYMENT_PRESETS["rollup"].minimum_move == 4 * 3_600
+    assert all(preset.bounty * 10 <= preset.minimum_bond for preset in DEPLOYMENT_PRESETS.values())

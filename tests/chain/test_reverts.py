@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from eth_abi.abi import encode
 from eth_utils.abi import collapse_if_tuple
 
-from nexus_chain.chain.interfaces import CONTRACTS, custom_errors
+from nexus_chain.chain.interfaces import custom_errors
 from nexus_chain.chain.reverts import ADVICE, decode_revert
-from tests.support.chain_world import ROOT, export_abi
 
 ERRORS = {entry["name"]: (selector, entry) for selector, entry in custom_errors().items()}
 
@@ -52,9 +49,3 @@ def test_plain_reverts_panics_and_garbage() -> None:
     selector = ERRORS["NodeRegistry_Unknown"][0]
     for data in (None, "0x", "0xdeadbeef00", "0x" + selector.hex() + "ff"):
         assert decode_revert(data, "said the server").error_name == "Unknown"
-
-
-@pytest.mark.parametrize("contract", CONTRACTS)
-def test_shipped_abi_is_current(contract: str, artefacts: Path) -> None:
-    shipped = ROOT / "nexus_chain" / "chain" / "abi" / f"{contract}.json"
-    assert shipped.read_text() == export_abi().exported(artefacts, contract), "run scripts/export_abi.py"

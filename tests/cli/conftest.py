@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nexus_chain.settings import SHARED
 from node.cli.app import run
 from tests.support.invocation import Nexus, Printed
 
@@ -11,8 +12,8 @@ from tests.support.invocation import Nexus, Printed
 @pytest.fixture
 def nexus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nexus:
     """Call with the command's arguments. Settings in the environment do not leak in."""
-    for name in ("RPC", "DEPLOYMENT", "HOME", "WALLET", "PASSWORD_FILE", "MODEL_DIR", "IPFS", "OPERATORS"):
-        monkeypatch.delenv(f"NEXUS_{name}", raising=False)
+    for name in ("config", *SHARED):
+        monkeypatch.delenv(f"NEXUS_{name.upper()}", raising=False)
 
     def call(*arguments: object) -> Printed:
         capsys.readouterr()

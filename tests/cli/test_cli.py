@@ -11,8 +11,8 @@ import pytest
 
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
+from nexus_chain.workflows.workspace import operators_of
 from node.cli.output import ether
-from node.cli.settings import operators_of
 from tests.support.engine_answers import answer_of, small_model, with_receipt
 from tests.support.invocation import Nexus
 
@@ -155,7 +155,7 @@ def test_what_binds_and_who_reads_can_be_said(nexus: Nexus, command: list[str]) 
 
 def test_operators_are_addresses_repeated_or_with_commas() -> None:
     first, second = (checksum("0x" + f"{number:02x}" * 20) for number in (0xA1, 0xB2))
-    assert operators_of(None) == operators_of(["", " , "]) == ()
+    assert operators_of([]) == operators_of(["", " , "]) == ()
     assert operators_of([f"{first.lower()}, {second}", first]) == (first, second)
     with pytest.raises(DocumentFormatError, match="not an address"):
         operators_of([f"{first};{second}"])

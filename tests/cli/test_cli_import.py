@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
 from nexus_chain.program import memory as memory_module
 from nexus_chain.program.smoothing import groups
-from node.cli import importing
+from nexus_chain.workflows import importing
 from tests.support.invocation import Nexus
 from tests.support.tiny_publication import train
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from nexus_chain.program import Recipe, import_checkpoint
 from nexus_chain.program.smoothing import groups
 from nexus_chain.versions.manifest import Manifest
 from nexus_chain.versions.model_files import ModelFiles
-from node.cli.publishing import stated
+from nexus_chain.workflows.publishing import registry_entry
 from tests.support.invocation import Nexus, Printed
 from tests.support.kubo_rpc_server import start
 from tests.support.sharded_checkpoint import flip_a_weight, shard_name, sharded_twin
@@ -38,12 +37,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     train(folder / "tiny")
     measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
     (folder / "password").write_text("open sesame")
-    if not (ROOT / "build/forge/ModelRegistry.sol").is_dir():
-        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[2])
         publisher.save(folder / "wallet.json", "open sesame", work=2**10)
-        creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, publisher)
         deploy(creator, publisher.address, preset="local", path=folder / "deployments" / f"{chain.chain_id}.json")
         yield folder, chain.rpc_url
 
@@ -85,7 +82,7 @@ def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None
     # A crash between registering and anchoring: the second run only anchors.
     contracts = Contracts.connect(place[1], folder / "deployments" / "31337.json", Wallet.from_hex(DEVELOPMENT_KEYS[2]))
     publication = Publication.prepare(folder / "tiny", BlockStore(folder / "blocks"), "1.3.0")
-    contracts.models.publish(stated(publication, "1.3.0", 7, bytes(32)))
+    contracts.models.publish(registry_entry(publication, "1.3.0", 7, bytes(32)))
     resumed = publisher("model", "publish", folder / "tiny", "--version", "1.3.0", "--price", 7, "--json")
     assert (resumed.code, resumed.json["gas"]["publish"]) == (0, 0)
     assert publisher("audit", resumed.json["certificate_cid"], "--json").json["passed"]

@@ -16,7 +16,7 @@ from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.streaming import StreamedEngine
 from nexus_chain.program import PRESETS, random_model
 from nexus_chain.program.sampling import Sampling
-from node.cli.settings import Settings
+from nexus_chain.workflows.workspace import Workspace
 from tests.support.invocation import Nexus
 
 MODEL = random_model(PRESETS["tiny"], seed=5)
@@ -92,7 +92,7 @@ def test_verify_takes_the_roots_of_a_version(
 ) -> None:
     version = SimpleNamespace(weights_root=ROOTS.weights_root, program_root=ROOTS.program_root)
     models = SimpleNamespace(versions=lambda: [bytes([7] * 32)], version=lambda _: version)
-    monkeypatch.setattr(Settings, "chain", SimpleNamespace(models=models))
+    monkeypatch.setattr(Workspace, "chain", SimpleNamespace(models=models))
     assert nexus("model", "verify", shard, "--model-version", "0x0707", "--json").json["verified"]
     version.program_root = bytes(32)
     for place in (shard, folder):

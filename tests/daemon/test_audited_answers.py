@@ -15,6 +15,7 @@ from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.auditing import AuditBuyer, AuditFinding, Auditor, AuditPolicy
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import DONE, ClientStore, StoredLine, StoredSession
+from nexus_chain.evidence.judgement import judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.market.documents import Receipt, TokenFeed, sign
@@ -23,7 +24,6 @@ from nexus_chain.wire.errors import NodeRefusedError
 from nexus_chain.wire.peer import NodeContact, PeerStatus, ShardPeer, SignedReceipt
 from node.daemon.errors import ServingError
 from node.daemon.serving.admission import Application
-from node.watch.evidence import judge, signed_by_nodes, usable
 from tests.support.workplace import (
     CAP,
     DOMAIN,
@@ -188,7 +188,7 @@ class Market:
 
     def accused(self, proof: InferenceProof) -> list[str]:
         """Whom a watcher accuses on a file."""
-        proof = usable(signed_by_nodes(proof, proof.receipt_keys), self.user.address)
+        proof = keep_usable(keep_signed(proof, proof.receipt_keys), self.user.address)
         return [receipt.node for receipt, _ in judge(proof, MODEL).accusations]
 
 

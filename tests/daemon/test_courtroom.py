@@ -20,6 +20,7 @@ from nexus_chain.evidence.verify import TRUST
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed
 from nexus_chain.program import PRESETS, ModelShape, Sampling, random_model
 from nexus_chain.routing.reputation_file import load_reputation
+from node.daemon.upkeep.rounds import Rounds
 from node.watch.policy import Budget
 from tests.support.courtroom import ETHER, Courtroom, courtroom
 from tests.support.network import PRICE
@@ -435,19 +436,19 @@ def test_an_rpc_server_that_is_away_does_not_end_the_defence(court: Courtroom) -
     defence = court.defence(order[0], signed[0], posted)
     provider = court.node.web3.provider
     there, provider.endpoint_uri = provider.endpoint_uri, "http://127.0.0.1:9"  # type: ignore[attr-defined]
-    defence._interval = 0.01
-    defence.start()
-    defence._stop.wait(1.0)
+    rounds = Rounds("defence", 0.01, defence.round, "disputes could not be looked at")
+    rounds.start()
+    rounds._ended.wait(1.0)
     provider.endpoint_uri = there  # type: ignore[attr-defined]
-    assert defence._thread.is_alive()
+    assert rounds._thread.is_alive()
     watcher, _ = court.accuse(court.proof(order, posted, signed))
     for _ in range(100):
         watcher.round()
         court.chain.advance(1)
-        defence._stop.wait(0.2)
+        rounds._ended.wait(0.2)
         if watcher.idle:
             break
     assert watcher.report()["cases"][0]["outcome"] == "convicted"
     assert list(court.finder.disputes.events("BytesPosted")), "the node answered to the end"
-    defence.stop()
+    rounds.stop()
     watcher.close()

@@ -141,7 +141,7 @@ def client(net: Network, pair: list[NodeProcess]) -> Iterator[Client]:
     made.hang_up()
 
 
-def test_answer_from_two_processes_is_the_whole_models_answer(client: Client) -> None:
+def test_answer_from_two_processes_is_the_whole_models_answer(client: Client, pair: list[NodeProcess]) -> None:
     client.begin()
     client.pay(32)
     client.decode(32)
@@ -149,6 +149,11 @@ def test_answer_from_two_processes_is_the_whole_models_answer(client: Client) ->
     assert client.tokens == whole_answer(PROMPT, 33)
     assert receipts[1].in_root == receipts[0].out_root
     assert client.peers[0].describe().context == 64
+    for node, receipt in zip(pair, receipts, strict=True):
+        served = json.loads(node.run("status", "--json").stdout)["served_answers"][-1]
+        assert (served["tx_id"], served["node_id"]) == ("0x" + receipt.order_digest.hex(), node.address)
+        assert (served["user_id"], served["tokens_processed"]) == (client.key.address, len(PROMPT) + 32)
+        assert served["cost_wei"] == receipt.price == served["node_share_wei"] + served["vault_share_wei"]
 
 
 def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
@@ -259,7 +264,7 @@ def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
         wait_until(lambda node=node: market.line_of(client.session, node.address).cumulative == 5 * PRICE)
     net.chain.advance(120)
     for node in pair:
-        wait_until(lambda node=node: market.line_of(client.session, node.address).sum_settlements)
+        wait_until(lambda node=node: market.line_of(client.session, node.address).settled)
         wait_until(lambda node=node: market.balance_of(node.address) == 0)
     sums = sum_settlements(net.user, session=client.session)
     assert (sums.lines, sums.to_vault) == (2, 2 * (5 * PRICE // 10))
@@ -359,8 +364,8 @@ def test_withdraw_by_command_settles_what_a_sleeping_node_earned(
     posted = pair[0].run("withdraw")
     assert "posted the voucher" in posted.stdout, posted.stderr
     net.chain.advance(61)
-    sum_settlements = pair[0].run("withdraw")
-    assert "sum_settlements the line" in sum_settlements.stdout
-    assert "withdrew" in sum_settlements.stdout
+    settled = pair[0].run("withdraw")
+    assert "settled the line" in settled.stdout
+    assert "withdrew" in settled.stdout
     assert "nothing to settle" in pair[0].run("withdraw").stdout
     assert "root" in pair[0].run("post-root").stdout

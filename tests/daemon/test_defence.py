@@ -21,10 +21,10 @@ from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.order import AskOptions
 from nexus_chain.disputes.trace_layout import SEQUENCE
+from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import FULL, TRUST, AuditLevel
 from node.watch.cases import STEP, CaseOpened
-from node.watch.evidence import Evidence
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings
 from scripts.runs.lying_node import Lie, choose_lie, environment
@@ -84,11 +84,11 @@ class Court:
             time.sleep(0.3)
         return watcher
 
-    def accuse(self, proof: InferenceProof, segment: int) -> Evidence:
+    def accuse(self, proof: InferenceProof, segment: int) -> Accusation:
         """What no honest watcher would do: open a case against a right receipt."""
         receipts = sorted((s for s in proof.receipts if s[0].segment == segment), key=lambda s: s[0].to_position)
         signed = receipts[0]
-        evidence = Evidence(proof, signed, self.live.model)
+        evidence = Accusation(proof, signed, self.live.model)
         watcher = self.watcher()
         path = proof.save(self.folder / "watch" / "evidence" / "case.json")
         watcher.book.write(

@@ -18,15 +18,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.errors import DataFolderBusyError, DataFolderError, SettingsError, WriteAheadLogError
+from nexus_chain.folder_lock import exclusive, is_busy
 from node.daemon import configuration
 from node.daemon.configuration import NodeConfiguration
-from node.daemon.data_folder import exclusive, is_busy
-from node.daemon.errors import ConfigurationError, DataFolderBusyError, DataFolderError, WriteAheadLogError
+from node.daemon.errors import ConfigurationError
 from node.daemon.identity import receipt_key_of
-from node.daemon.ledger.state import SessionForgotten
+from node.daemon.ledger import rows as rows_module
+from node.daemon.ledger.events import SessionForgotten
+from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
-from node.daemon.serving import rows as rows_module
-from node.daemon.serving.rows import RowStore
 from node.daemon.tls import TlsIdentity, spki_hash
 
 ORDER = bytes([5]) * 32
@@ -278,16 +279,16 @@ def test_saved_settings_are_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("nonsense = 1", "no setting"), ("price = 'x'", "not a int"), ("price", "TOML")],
+    [("nonsense = 1", "no setting"), ("price = 'x'", "not an int"), ("price", "TOML")],
 )
 def test_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "node.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(SettingsError, match=told):
         configuration.load(tmp_path, {}, environment={})
 
 
 def test_missing_and_malformed_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="TOML file"):
+    with pytest.raises(SettingsError, match="TOML file"):
         configuration.load(tmp_path, {}, tmp_path / "other.toml", environment={})
     found = NodeConfiguration(tmp_path, listen="7070", model_version="0x12")
     for read in ("listen_address", "version_id", "block_path"):

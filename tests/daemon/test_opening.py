@@ -16,7 +16,7 @@ from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import tensor_tree
 from nexus_chain.market.documents import Ask, Line, Receipt, Voucher
 from node.daemon.errors import BusyError, CreditError, NotPrepaidError, PositionError, PromptError
-from node.daemon.ledger.state import OrderReceived
+from node.daemon.ledger.events import OrderReceived
 from node.daemon.serving.admission import Application, SignedText
 from node.daemon.serving.serving import MOST_CREDITS, MOST_UNFED
 from tests.support.workplace import (

@@ -12,7 +12,7 @@ import torch
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
-from nexus_chain.errors import NexusError
+from nexus_chain.errors import DataFolderError, NexusError
 from nexus_chain.market.documents import Ask, Line, Receipt, TokenFeed, Voucher, recover
 from nexus_chain.market.errors import (
     OrderAsksError,
@@ -26,7 +26,6 @@ from nexus_chain.wire.digests import log_entry, rows_request_digest
 from node.daemon.data_folder import events_path
 from node.daemon.errors import (
     BusyError,
-    DataFolderError,
     ModelNotServedError,
     NotAuthorisedError,
     NotPrepaidError,
@@ -39,7 +38,7 @@ from node.daemon.errors import (
     StoppingError,
     UnknownOrderError,
 )
-from node.daemon.ledger.state import Effect
+from node.daemon.ledger.effects import Effect
 from tests.support.waiting import WAIT
 from tests.support.workplace import CAP, DOMAIN, PRICE, PROMPT, SESSION, Answer, LocalNode, make_order, whole_answer
 

@@ -14,12 +14,14 @@ from web3.exceptions import BlockNotFound
 
 from nexus_chain.chain.errors import ContractRevertedError, TransactionError
 from nexus_chain.market.documents import Domain, Line, Voucher, address_of, sign
+from node.daemon.chain_view import ChainView
 from node.daemon.errors import SessionNotOpenError
+from node.daemon.ledger.events import SessionObserved, VoucherReceived
 from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.state import SessionObserved, Terms, VoucherReceived
+from node.daemon.ledger.state import Terms
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.defence import Defence
+from node.daemon.upkeep.rounds import Rounds
 from node.daemon.upkeep.settle import Settler
 from node.daemon.upkeep.traces import TraceStore
 
@@ -108,20 +110,21 @@ def ledger(tmp_path: Path, chain: Chain) -> Iterator[Ledger]:
 
 @pytest.fixture
 def settler(chain: Chain, ledger: Ledger) -> Settler:
-    return Settler(chain.contracts, NODE, ledger, cast(ChainView, chain), interval=0.01)
+    return Settler(chain.contracts, NODE, ledger, cast(ChainView, chain))
 
 
 def test_an_rpc_server_that_is_away_does_not_end_the_rounds(chain: Chain, settler: Settler) -> None:
     chain.down = True
-    settler.start()
+    rounds = Rounds("settle", 0.01, settler.round, "settling has to wait")
+    rounds.start()
     try:
         while chain.looks < 3:
-            assert settler._thread.is_alive()
+            assert rounds._thread.is_alive()
         chain.time, chain.down = 1000, False
         while len(chain.posted) < 2:
-            assert settler._thread.is_alive()
+            assert rounds._thread.is_alive()
     finally:
-        settler.stop()
+        rounds.stop()
 
 
 def test_one_voucher_that_cannot_be_posted_does_not_keep_the_others(chain: Chain, settler: Settler) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from math import inf, prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,11 +22,13 @@ from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.engine.errors import MemoryLimitError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.streaming import StreamedEngine
+from nexus_chain.market.pricing import calculate_cost, complexity_of
 from nexus_chain.program import IntegerModel, overflow
 from nexus_chain.program.errors import UnreproducibleProgramError
 from nexus_chain.program.sampling import Sampling
-from node.cli.shards import verified
+from nexus_chain.workflows.inspection import verify_place
 from node.daemon import configuration as settings
+from node.daemon.asking_price import latency_ms, policy_price
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.errors import ConfigurationError, RegistrationError
 from node.daemon.shard_loading import load_shard, prove_once, resident_weights, shard_engine
@@ -60,6 +63,18 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def configuration(path: Path, tmp_path: Path) -> NodeConfiguration:
     return NodeConfiguration(tmp_path, block=path, model_version="0x" + VERSION.hex(), price=7, threads=1)
+
+
+def test_without_a_price_the_policy_sets_it_by_weights_and_speed(configuration: NodeConfiguration) -> None:
+    block, model = load_shard(chain(), configuration)
+    assert model.wei_per_token == 7
+    weights = sum(prod(spec.shape) for spec in MODEL.program.weights_of(1, 3))
+    engine = shard_engine(block, configuration)
+    assert latency_ms(block, engine) < 100, "a tiny shard is fast"
+    assert policy_price(block, engine) == calculate_cost(1, 0, complexity_of(weights))
+    streamed = shard_engine(block, replace(configuration, memory_limit="100kB"))
+    assert isinstance(streamed, StreamedEngine)
+    assert policy_price(block, streamed) == calculate_cost(1, inf, complexity_of(weights))
 
 
 class Work:
@@ -210,7 +225,7 @@ def test_a_program_that_no_builder_makes_is_not_served(configuration: NodeConfig
     with pytest.raises(UnreproducibleProgramError, match=r"op unread stands where they have layers\.1"):
         load_shard(version, replace(configuration, block=path))
     with pytest.raises(UnreproducibleProgramError):
-        verified(path, commitment.weights_root, commitment.program_root)
+        verify_place(path, commitment.weights_root, commitment.program_root)
     hostile.save(tmp_path / "whole")
     with pytest.raises(UnreproducibleProgramError):
-        verified(tmp_path / "whole", commitment.weights_root, commitment.program_root)
+        verify_place(tmp_path / "whole", commitment.weights_root, commitment.program_root)

@@ -14,18 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from immutables import Map
 
+from nexus_chain.event_log import decode, encode
 from nexus_chain.market.documents import DISCARDS_PER_POSITION
 from nexus_chain.market.errors import VoucherOverCapError
 from node.daemon.errors import NotPrepaidError, OrderConflictError, ServingError, SessionNotOpenError, UnknownOrderError
-from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.state import (
-    CloseLine,
+from node.daemon.ledger.effects import CloseLine, ForgetSession, LogReceipt, PostVoucher, SettleLine, unposted
+from node.daemon.ledger.events import (
     Event,
-    ForgetSession,
-    LogReceipt,
-    NodeState,
     OrderReceived,
-    PostVoucher,
     PredecessorKept,
     ReceiptSigned,
     RowsDiscarded,
@@ -33,14 +29,13 @@ from node.daemon.ledger.state import (
     RowsRecovered,
     SessionForgotten,
     SessionObserved,
-    SettleLine,
-    Terms,
     TimePassed,
     VoucherReceived,
-    transition,
-    unposted,
 )
-from node.daemon.ledger.write_ahead_log import WriteAheadLog, decode, encode
+from node.daemon.ledger.ledger import Ledger
+from node.daemon.ledger.state import NodeState, Terms
+from node.daemon.ledger.transition import transition
+from node.daemon.ledger.write_ahead_log import LOGGED_EVENTS, WriteAheadLog
 
 TERMS = Terms(rows_kept=100, close_idle_after=500)
 SESSIONS = [bytes([n]) * 32 for n in (1, 2)]
@@ -160,14 +155,14 @@ def test_replaying_the_log_gives_the_state_that_was_lost(history: list[Event]) -
     )
 )  # fmt: skip
 def test_an_event_is_read_back_as_it_was_written(event: Event) -> None:
-    assert decode(type(event).__name__, encode(event)) == event
+    assert decode(type(event).__name__, encode(event), LOGGED_EVENTS) == event
 
 
 def test_an_order_that_an_older_program_logged_has_no_free_positions() -> None:
     written = json.loads(encode(order()))
     for name in ("credit", "credit_receipt", "credit_signature"):
         del written[name]
-    assert decode("OrderReceived", json.dumps(written)) == order()
+    assert decode("OrderReceived", json.dumps(written), LOGGED_EVENTS) == order()
 
 
 def test_free_positions_are_neither_billed_nor_given_later() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from nexus_chain.drafting.draft_table import CERTAIN, FORMAT, LONGEST_CONTEXT, SEEN, DraftTable, context_keys
+from nexus_chain.drafting.draft_table import CERTAIN, DRAFT_CONTEXT, SEEN, TABLE_FORMAT, DraftTable, context_keys
 from nexus_chain.drafting.errors import DraftTableError
 from nexus_chain.drafting.table_making import distil
 from nexus_chain.engine.fast import Engine
@@ -29,8 +29,8 @@ HASH = bytes(range(32))
 
 
 def made(*answers: list[int]) -> DraftTable:
-    """The table of some answers after LONGEST_CONTEXT tokens of zero."""
-    return DraftTable.of(np.array([[0] * LONGEST_CONTEXT + answer for answer in answers], np.int32))
+    """The table of some answers after DRAFT_CONTEXT tokens of zero."""
+    return DraftTable.of(np.array([[0] * DRAFT_CONTEXT + answer for answer in answers], np.int32))
 
 
 def known(table: DraftTable, *context: int) -> tuple[int, float] | None:
@@ -59,8 +59,8 @@ def test_a_longer_context_is_kept_where_it_says_something_else() -> None:
 def test_a_table_is_what_counting_by_hand_gives(answers: list[list[int]]) -> None:
     counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for answer in answers:
-        text = [0] * LONGEST_CONTEXT + answer
-        for place, size in itertools.product(range(LONGEST_CONTEXT, len(text)), range(1, LONGEST_CONTEXT + 1)):
+        text = [0] * DRAFT_CONTEXT + answer
+        for place, size in itertools.product(range(DRAFT_CONTEXT, len(text)), range(1, DRAFT_CONTEXT + 1)):
             counts[tuple(text[place - size : place])][text[place]] += 1
     expected: dict[tuple[int, ...], tuple[int, float]] = {}
     for context in sorted(counts, key=len):
@@ -99,7 +99,11 @@ def changed(**tensors: Any) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         good = {"contexts": np.array([3, 7], np.uint32), "tokens": np.array([1, 2], np.uint16)}
         held = {**good, "confidences": np.array([9, 9], np.uint8), **tensors}
-        save_file({name: tensor for name, tensor in held.items() if tensor is not None}, path, {FORMAT: HASH.hex()})
+        save_file(
+            {name: tensor for name, tensor in held.items() if tensor is not None},
+            path,
+            {TABLE_FORMAT: HASH.hex()},
+        )
 
     return write
 
@@ -113,8 +117,11 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated": (cut, "cannot be read"),
     "no safetensors": (lambda path: path.write_text("drafts"), "cannot be read"),
     "a folder": (lambda path: path.mkdir(), "cannot be read"),
-    "other content": (lambda path: save_file({"a": np.zeros(1)}, path), f"not a draft table of format {FORMAT}"),
-    "a tensor missing": (changed(tokens=None), f"not a draft table of format {FORMAT}"),
+    "other content": (
+        lambda path: save_file({"a": np.zeros(1)}, path),
+        f"not a draft table of format {TABLE_FORMAT}",
+    ),
+    "a tensor missing": (changed(tokens=None), f"not a draft table of format {TABLE_FORMAT}"),
     "another tokenizer": (lambda path: made([1, 2, 1, 2]).write(path, bytes(32)), "another tokenizer"),
     "another type": (changed(contexts=np.array([3, 7], np.int64)), "another type"),
     "another shape": (changed(tokens=np.array([[1], [2]], np.uint16)), "another type or shape"),
@@ -160,7 +167,7 @@ def test_a_table_is_distilled_from_greedy_answers_to_pieces_of_the_text(tmp_path
     assert told == [(5 * half, 5 * half)]
     # Pieces of 64 tokens, four in each text: the first, third, fifth, eighth and tenth of twelve.
     prompts = [texts[n // 4][64 * (n % 4) : 64 * (n % 4) + 64] for n in (0, 2, 4, 7, 9)]
-    answers = [prompt[-LONGEST_CONTEXT:] + list(generate([engine], prompt, half)) for prompt in prompts]
+    answers = [prompt[-DRAFT_CONTEXT:] + list(generate([engine], prompt, half)) for prompt in prompts]
     by_hand = DraftTable.of(np.array(answers, np.int32))
     assert np.array_equal(table.contexts, by_hand.contexts)
     assert np.array_equal(table.tokens, by_hand.tokens)

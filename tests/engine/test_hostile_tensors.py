@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from nexus_chain.program.descriptors import KINDS
+from nexus_chain.program.op_kinds import KINDS
 
-SCRIPT = Path(__file__).with_name("hostile_kernels.py")
+SCRIPT = Path(__file__).resolve().parents[1] / "support" / "hostile_kernels.py"
 SEEDS = (0, 1)  # the largest logit, and noise drawn beside it
 STUCK_SECONDS = 1500  # ends a process that loops for ever; one that works takes a small part of it
 pytestmark = pytest.mark.timeout(2 * STUCK_SECONDS)

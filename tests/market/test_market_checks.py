@@ -25,7 +25,8 @@ from nexus_chain.market.errors import (
     WrongSignerError,
 )
 from nexus_chain.market.orders import OrderTerms, check_order, require_own_ask
-from nexus_chain.market.receipts import check_link, check_prompt, check_receipt, compute_transaction
+from nexus_chain.market.receipts import check_link, check_prompt, check_receipt
+from nexus_chain.market.settlement import compute_transaction
 from nexus_chain.market.vouchers import amount_in, require_rise
 
 KEY, OTHER = b"\x01" * 32, b"\x02" * 32

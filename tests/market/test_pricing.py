@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from nexus_chain.market.pricing import (
     complexity_of,
     quote,
 )
-from nexus_chain.market.settlement import split
+from nexus_chain.market.settlement import split_settlement
 
 
 def test_the_base_price_is_for_a_thousand_tokens_of_a_7b_model() -> None:
@@ -53,7 +54,7 @@ def test_cost_is_the_exact_product_rounded_up_once(tokens: int, latency: float, 
         lambda: ComputePrice(1, 1.0, Fraction(1), -1).wei,
         lambda: billed_positions(0, 1),
         lambda: billed_positions(1, 0),
-        lambda: split(-1),
+        lambda: split_settlement(-1),
     ],
 )
 def test_impossible_prices_are_refused(make: object) -> None:
@@ -66,13 +67,11 @@ def test_quote_counts_the_prompt_and_every_token_but_the_last() -> None:
     assert (offer.positions, offer.wei_by_segment, offer.total_wei) == (13, (65, 91), 156)
 
 
-def test_policy_accepts_its_own_price_and_refuses_beyond_the_markup() -> None:
-    policy, weights = PricePolicy(markup=Fraction(2)), 5_000_000_000
-    fair = ask_for(0, 4, weights, latency_ms=200)
-    policy.accept(fair, weights, 200)
-    policy.accept(Ask(0, 4, 2 * fair.wei_per_token), weights, 200)
-    with pytest.raises(PriceError, match="Choose another node"):
-        policy.accept(Ask(0, 4, 2 * fair.wei_per_token + 1), weights, 200)
+def test_a_node_asks_for_its_share_of_the_weights() -> None:
+    assert ask_for(0, 4, 7_000_000_000, latency_ms=200) == Ask(0, 4, BASE_WEI_PER_1K_TOKENS // 1000)
+    assert ask_for(0, 4, 3_500_000_000, latency_ms=200).wei_per_token == BASE_WEI_PER_1K_TOKENS // 2000
+    assert ask_for(0, 4, 7_000_000_000, latency_ms=50).wei_per_token == BASE_WEI_PER_1K_TOKENS * 3 // 2000
+    assert ask_for(0, 4, 7_000_000_000, latency_ms=inf) == ask_for(0, 4, 7_000_000_000, latency_ms=200)
 
 
 def test_policy_limits_a_whole_order() -> None:
@@ -85,5 +84,5 @@ def test_policy_limits_a_whole_order() -> None:
 
 @given(st.integers(0, 2**128 - 1))
 def test_split_loses_nothing_and_rounds_for_the_node(amount: int) -> None:
-    node, vault = split(amount)
+    node, vault = split_settlement(amount)
     assert (node + vault, vault) == (amount, amount // 10)

@@ -13,8 +13,9 @@ import pytest
 
 from nexus_chain.program import PRESETS, IntegerModel, Program, decoder_program, program_of, random_model
 from nexus_chain.program import descriptors as module
-from nexus_chain.program.descriptors import KINDS, SAMPLED, TensorSpec
+from nexus_chain.program.descriptors import SAMPLED, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError, TensorMismatchError
+from nexus_chain.program.op_kinds import KINDS
 from nexus_chain.program.overflow import prove_no_overflow
 
 OPERATORS = Path(module.__file__).with_name("OPERATORS.md").read_text()

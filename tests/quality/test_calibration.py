@@ -11,7 +11,7 @@ from tokenizers import ByteLevelBPETokenizer
 
 import nexus_chain
 from nexus_chain.quality import CalibrationError
-from nexus_chain.quality.calibration import TOKENS, WINDOW, calibration_windows
+from nexus_chain.quality.calibration import CALIBRATION_TOKENS, CALIBRATION_WINDOW, calibration_windows
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample
 
 SHIPPED = Path(nexus_chain.__file__).parent / "models" / "python-stdlib"
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_standard_librarys_documentation_is_the_default(folder: Path) -> None:
     windows = calibration_windows(folder, CONFIG)
-    assert len(windows) == TOKENS // 64
+    assert len(windows) == CALIBRATION_TOKENS // 64
     assert {len(window) for window in windows} == {65}
     assert int(windows[0][0]) == 0
     assert all(torch.equal(a, b) for a, b in zip(windows, calibration_windows(folder, CONFIG), strict=True))
@@ -38,7 +38,7 @@ def test_a_held_out_sample_is_preferred_and_a_given_text_more_so(tmp_path: Path)
     config = json.loads((SHIPPED / "config.json").read_text())
     windows = calibration_windows(SHIPPED, config)
     sample = HeldOutSample.from_bytes((SHIPPED / SAMPLE_FILE).read_bytes())
-    assert len(windows) == TOKENS // WINDOW
+    assert len(windows) == CALIBRATION_TOKENS // CALIBRATION_WINDOW
     (tmp_path / "text").write_text(sample.texts[0].text)
     given = calibration_windows(SHIPPED, config, tmp_path / "text")
     assert torch.equal(given[0], windows[0])

@@ -13,7 +13,7 @@ from nexus_chain.program import PRESETS, ActivationBits, Recipe, import_checkpoi
 from nexus_chain.program.smoothing import groups
 from nexus_chain.quality import Comparison, FloatModel, FloatModelError, QualityGateError, require_within, selection
 from nexus_chain.quality.balance import balance, smoothing
-from nexus_chain.quality.calibration import TOKENS
+from nexus_chain.quality.calibration import CALIBRATION_TOKENS
 from nexus_chain.quality.rounding import RoundingError, relative_error, rounding_order
 from tests.support.random_checkpoints import SIZES, checkpoint
 
@@ -137,4 +137,4 @@ def test_an_increase_that_is_no_number_is_past_every_gate() -> None:
 def test_a_float_model_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     with pytest.raises(FloatModelError, match="transformers cannot load"):
         FloatModel(tmp_path)
-    assert TOKENS > 1000
+    assert CALIBRATION_TOKENS > 1000

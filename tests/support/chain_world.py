@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.local import LocalChain
@@ -18,16 +16,6 @@ ROOT = Path(__file__).parents[2]
 STAKE = 10**17
 CAP = 10**15
 STATED = ModelVersion(b"\x01" * 32, b"\x02" * 32, b"\x03" * 32, 10, 4, SemVer(1, 0, 0), "bafkreitest")
-
-
-def export_abi() -> ModuleType:
-    """scripts/export_abi.py as a module."""
-    spec = importlib.util.spec_from_file_location("export_abi", ROOT / "scripts" / "export_abi.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
 
 
 @dataclass

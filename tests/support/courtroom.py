@@ -27,22 +27,21 @@ from nexus_chain.commitments.tensor import commit
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import FULL, AuditLevel
 from nexus_chain.market.documents import Ask, Line, Order, Receipt
 from nexus_chain.program import IntegerModel, Sampling
 from nexus_chain.wire.peer import SignedReceipt
-from node.daemon.ledger.state import OrderState
-from node.daemon.ledger.state import SignedReceipt as SignedReceiptRecord
+from node.daemon.chain_view import ChainView
+from node.daemon.ledger.state import IssuedReceipt, OrderState
 from node.daemon.serving.serving import Identity
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.defence import Defence, Disputed
 from node.daemon.upkeep.traces import TraceStore
 from node.watch.cases import STEP, CaseOpened
-from node.watch.evidence import Evidence
 from node.watch.policy import Budget
 from node.watch.watcher import Watcher, WatchSettings
-from tests.support.network import PRICE, ROOT
+from tests.support.network import PRICE
 
 ETHER = 10**18
 SALT = bytes(range(32))
@@ -68,7 +67,7 @@ class Cornered(Defence):
     def _disputed(self, digest: bytes) -> Disputed:
         return self._about
 
-    def _known_receipt(self, digest: bytes) -> tuple[OrderState, SignedReceiptRecord] | None:
+    def _known_receipt(self, digest: bytes) -> tuple[OrderState, IssuedReceipt] | None:
         known: Any = (self._about.known, None)
         return known
 
@@ -163,9 +162,9 @@ class Courtroom:
         made._models[self.version] = self.model  # there are no model files with a tokenizer here
         return made
 
-    def accuse(self, proof: InferenceProof, budget: Budget = RICH) -> tuple[Watcher, Evidence]:
+    def accuse(self, proof: InferenceProof, budget: Budget = RICH) -> tuple[Watcher, Accusation]:
         """A watcher that has decided on a step game about the file's receipt."""
-        evidence, watcher = Evidence(proof, proof.receipts[0], self.model), self.watcher(budget=budget)
+        evidence, watcher = Accusation(proof, proof.receipts[0], self.model), self.watcher(budget=budget)
         path = proof.save(self.folder / "watch" / "evidence" / "case.json")
         place = evidence.digest, proof.order_digest, evidence.receipt.node, proof.order.session
         watcher.book.write(CaseOpened(*place, STEP, str(path), bytes([7]) * 32))
@@ -192,7 +191,7 @@ def courtroom(folder: Path, model: IntegerModel) -> Iterator[Courtroom]:
     """Anvil, the contracts, the published model, a registered node."""
     with anvil() as chain:
         owner, node, finder = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:3])
-        creator = ArtefactCreator(chain.web3, owner, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=folder / "deployment.json")
         user, mine, theirs = (Contracts.at(chain.web3, deployment, wallet) for wallet in (owner, node, finder))
         commitment, layers = ModelCommitment.of(model), model.program.shape.layers

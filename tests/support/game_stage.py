@@ -14,8 +14,7 @@ from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witnesses import PublishedModel
-from nexus_chain.market.documents import Ask, Domain, Order, Receipt, Scores
-from nexus_chain.market.documents import Trace as TraceDocument
+from nexus_chain.market.documents import Ask, Domain, Order, Receipt, Scores, TraceDocument
 from tests.support.evm import CALLER, Contract, Machine, Reverted, artefact
 
 ETHER = 10**18

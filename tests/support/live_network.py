@@ -112,7 +112,7 @@ def live_network(
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, publisher, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, publisher)
         deployment, _ = deploy(creator, publisher.address, preset="local", path=path)
         contracts = Contracts.at(chain.web3, deployment, publisher)
         model = write_model(folder / "model", shape)

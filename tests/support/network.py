@@ -57,12 +57,10 @@ class Network:
 @contextmanager
 def network(folder: Path) -> Iterator[Network]:
     """Anvil, the contracts, a published model and its blocks."""
-    if not (ROOT / "build/forge/InferenceMarket.sol").is_dir():
-        subprocess.run([str(ROOT / "scripts/forge"), "build"], cwd=ROOT, check=True, capture_output=True)
     with anvil() as chain:
         payer = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, payer, ROOT / "build/forge")
+        creator = ArtefactCreator(chain.web3, payer)
         deployment, _ = deploy(creator, payer.address, preset="local", path=path)
         user = Contracts.at(chain.web3, deployment, payer)
         commitment = ModelCommitment.of(MODEL)
@@ -101,7 +99,7 @@ class NodeProcess:
             sys.executable, "-m", "node.daemon",
             "--data", str(self.folder),
             "--password-file", str(self.folder / "password"),
-            "--rpc-url", self.network.chain.rpc_url,
+            "--rpc", self.network.chain.rpc_url,
             "--chain-id", str(self.chain_id),
             "--deployment", str(self.network.deployment_path),
             "--block", str(self.network.block(self.start_layer, self.end_layer)),

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pyrevm import BlockEnv
 
-from nexus_chain.chain.deployer import PRESETS, created_address
+from nexus_chain.chain.deployer import DEPLOYMENT_PRESETS, created_address
 from nexus_chain.chain.dispute_game import abi_values, commitment_of
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
@@ -146,7 +146,7 @@ class StrategyStage:
 
     def __init__(self, setting: Setting, machine: Machine | None = None) -> None:
         self.setting, self.machine = setting, machine or Machine(number_is_base_fee=True)
-        self.numbers = PRESETS[setting.preset]
+        self.numbers = DEPLOYMENT_PRESETS[setting.preset]
         self.set_time(START)
         for person in (*PEOPLE, OWNER, CALLER):
             self.machine.evm.set_balance(person, RICH)

@@ -21,8 +21,9 @@ from nexus_chain.market.documents import Ask, Domain, Line, Order, TokenFeed, Vo
 from nexus_chain.program import PRESETS, IntegerModel, random_model
 from node.daemon.errors import SessionNotOpenError
 from node.daemon.identity import receipt_key_of
-from node.daemon.ledger.state import SessionObserved, Terms
-from node.daemon.recovery import Core
+from node.daemon.ledger.events import SessionObserved
+from node.daemon.ledger.state import Terms
+from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, SignedText
 from node.daemon.serving.serving import Identity
@@ -85,9 +86,11 @@ class LocalNode:
         self.facts = Facts(user, self.wallet.address)
         self.core = self._open()
 
-    def _open(self) -> Core:
+    def _open(self) -> OfflineNode:
         identity = Identity(self.wallet.address, receipt_key_of(self.wallet))
-        return Core.open(self.folder, identity, self.model, self.engine, self.facts, DOMAIN, TERMS, self.most_orders)
+        return OfflineNode.open(
+            self.folder, identity, self.model, self.engine, self.facts, DOMAIN, TERMS, self.most_orders
+        )
 
     def restart(self) -> None:
         """Close and recover, as after a clean stop."""

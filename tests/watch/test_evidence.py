@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from torch import Tensor
 
+from nexus_chain.evidence.judgement import identity_of, judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market.documents import AuditOrder, address_of, sign
 from nexus_chain.program import IntegerModel
-from node.watch.evidence import identity_of, judge, signed_by_nodes, usable
 from tests.support.engine_answers import NODE_KEYS, SESSION_KEY, answer_of, small_model, with_receipt
 
 PROMPT = [3, 1, 4, 1, 5]
@@ -141,7 +141,7 @@ def test_feeds_of_strangers_do_not_count(honest: InferenceProof) -> None:
     feed = replace(honest.feeds[0][0], root=bytes(32))
     forged = replace(honest, feeds=((feed, sign(feed, NODE_KEYS[0], honest.domain)), *honest.feeds))
     keys = {node: node for node in NODES}
-    assert usable(signed_by_nodes(forged, keys), address_of(SESSION_KEY)).feeds == honest.feeds
+    assert keep_usable(keep_signed(forged, keys), address_of(SESSION_KEY)).feeds == honest.feeds
 
 
 def test_a_file_that_leaves_something_out_is_another_answer(honest: InferenceProof) -> None:
@@ -181,4 +181,4 @@ def flipped(signature: bytes) -> bytes:
 
 def test_receipts_of_strangers_do_not_count(honest: InferenceProof) -> None:
     forged = with_receipt(honest, 0, resign=False, out_root=bytes(32))
-    assert signed_by_nodes(forged, {node: node for node in NODES}).receipts == honest.receipts[1:]
+    assert keep_signed(forged, {node: node for node in NODES}).receipts == honest.receipts[1:]

@@ -10,39 +10,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_chain.chain.dispute_game import GameRecord, GameState
-from node.daemon.errors import ConfigurationError, WriteAheadLogError
+from nexus_chain.errors import WriteAheadLogError
 from node.watch.cases import (
-    COMMITMENT_LIFE,
     EQUIVOCATION,
     GAME_GAS,
-    SHOW_GAS,
     STEP,
     UNCOVERED_VOID,
     AnswerJudged,
     CaseEnded,
     CaseOpened,
     CaseReopened,
-    Commit,
-    End,
-    Facts,
     GameFound,
     MoveMined,
-    Open,
-    Play,
     ReceiptJudged,
-    Show,
-    Timeout,
     TraceSeen,
-    Void,
-    Wait,
     WatchEvent,
     WatchState,
     key_of,
+    next_state,
+)
+from node.watch.errors import PolicyError
+from node.watch.log import CaseBook
+from node.watch.moves import (
+    COMMITMENT_LIFE,
+    SHOW_GAS,
+    Commit,
+    End,
+    Facts,
+    Open,
+    Play,
+    Show,
+    Timeout,
+    Void,
+    Wait,
     next_move,
-    transition,
     undone,
 )
-from node.watch.log import CaseBook
 from node.watch.policy import Budget, Spending, parse_policy
 
 NODE, RECEIPT, ORDER = "0x" + "11" * 20, b"\x01" * 32, b"\x02" * 32
@@ -64,7 +67,7 @@ HISTORY: list[WatchEvent] = [
 def after(*events: WatchEvent) -> WatchState:
     state = WatchState()
     for event in events:
-        state = transition(state, event)
+        state = next_state(state, event)
     return state
 
 
@@ -147,7 +150,7 @@ def test_lost_bonds_count_for_ever() -> None:
 def test_what_of_a_bond_is_lost(outcome: str, wei: int) -> None:
     state = after(*lost(10, outcome, bond=41))
     assert (state.lost, state.locked) == (wei, 0)
-    assert transition(state, CaseReopened((10).to_bytes(32, "big"))).lost == 0
+    assert next_state(state, CaseReopened((10).to_bytes(32, "big"))).lost == 0
 
 
 def test_fees_are_kept_for_the_games_that_are_open() -> None:
@@ -192,7 +195,7 @@ def test_a_receipt_of_a_lost_game_can_still_be_half_of_an_equivocation() -> None
     state = after(*HISTORY, CaseEnded(RECEIPT, "acquitted", 5), EQUIVOCATED)
     assert move(FACTS, RICH, state, key_of(EQUIVOCATION, RECEIPT)) == Show()
     assert state.cases[RECEIPT].outcome == "acquitted"
-    assert transition(state, EQUIVOCATED) is state
+    assert next_state(state, EQUIVOCATED) is state
 
 
 def test_logs_of_before_are_read() -> None:
@@ -281,7 +284,7 @@ def test_a_verdict_that_a_reorganisation_took_back_reopens_the_case(outcome: str
     for other in (GameState.CONVICT, GameState.ROWS, *others):
         assert undone(case, replace(FACTS, game=game(other)))
     assert undone(case, FACTS)
-    again = transition(ended, CaseReopened(RECEIPT))
+    again = next_state(ended, CaseReopened(RECEIPT))
     assert again.locked == 100
     assert not again.book.records[NODE].convicted
     assert again.book.of(NODE) == 0.0, "the receipt stays proven wrong"
@@ -337,7 +340,7 @@ def test_money_and_moves_are_counted() -> None:
     assert (state.locked, state.spent) == (100, 16)
     assert state.cases[RECEIPT].transactions == 2
     assert state.book.of(NODE) == 0.0
-    done = transition(state, CaseEnded(RECEIPT, "convicted", 5))
+    done = next_state(state, CaseEnded(RECEIPT, "convicted", 5))
     assert (done.locked, done.spent) == (0, 16)
     assert done.book.records[NODE].convicted
     assert move(FACTS, state=done) == End("convicted")
@@ -364,7 +367,7 @@ def test_policies() -> None:
     assert parse_policy("full") == 1.0
     assert parse_policy("sample=0.25") == 0.25
     for wrong in ("", "sample", "sample=0", "sample=2", "sample=x", "most", "sample=nan"):
-        with pytest.raises(ConfigurationError, match="policy"):
+        with pytest.raises(PolicyError, match="policy"):
             parse_policy(wrong)
 
 
@@ -381,7 +384,7 @@ def test_budgets_are_never_exceeded(bond: int, fee: int, locked: int, lost: int,
 @pytest.mark.parametrize("outcome", ["acquitted", "void", UNCOVERED_VOID, "given up: x", "too late: x"])
 def test_a_game_that_convicts_nobody_changes_no_record(outcome: str) -> None:
     before = after(ReceiptJudged(ORDER, NODE, "right"), OPENED, GameFound(RECEIPT, 3, 100))
-    assert transition(before, CaseEnded(RECEIPT, outcome, 5)).book == before.book
+    assert next_state(before, CaseEnded(RECEIPT, outcome, 5)).book == before.book
     assert after(OPENED, CaseEnded(RECEIPT, outcome, 5)).book.of(NODE) == 1.0
 
 

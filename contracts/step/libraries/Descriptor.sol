@@ -11,28 +11,6 @@ import {TensorCommitments} from "./TensorCommitments.sol";
 // Casts: a fixed dimension is not negative.
 // forge-lint: disable-next-item(unsafe-typecast)
 library Descriptor {
-    uint8 internal constant EMBED = 1;
-    uint8 internal constant ROW_MAX = 2;
-    uint8 internal constant ROW_SQUARES = 3;
-    uint8 internal constant NORM_SCALE = 4;
-    uint8 internal constant ROW_SCALE = 5;
-    uint8 internal constant QUANTISE = 6;
-    uint8 internal constant LINEAR = 7;
-    uint8 internal constant ROPE_QUANTISE = 8;
-    uint8 internal constant VALUE_QUANTISE = 9;
-    uint8 internal constant VALUE_LAYOUT = 10;
-    uint8 internal constant ATTENTION = 11;
-    uint8 internal constant SILU_PRODUCT = 12;
-    uint8 internal constant SAMPLE_BLOCKS = 13;
-    uint8 internal constant SAMPLE = 14;
-    uint8 internal constant POSITION_EMBED = 15;
-    uint8 internal constant NORMALISE = 16;
-    uint8 internal constant GELU = 17;
-    uint8 internal constant ROW_LAYOUT = 18;
-    uint8 internal constant PREFIX_MEAN = 19;
-    uint8 internal constant ROUTE = 20;
-    uint8 internal constant EXPERT_LINEAR = 21;
-
     int64 private constant POSITIONS = -1;
     int64 private constant SAMPLED = -2;
 

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IStepVerifier} from "../../interfaces/IStepVerifier.sol";
 import {FixedPoint} from "../libraries/FixedPoint.sol";
 import {Int8Products} from "../libraries/Int8Products.sol";
+import {OpParams, OpWeights} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {TensorCommitments} from "../libraries/TensorCommitments.sol";
 import {Step} from "./Step.sol";
@@ -45,14 +46,15 @@ library Attention {
 
     /// @notice Row of the disputed element.
     function rowOf(Step.Data memory step) internal pure returns (Row memory row) {
-        (uint256 heads, uint256 size) = (Step.size(step, 0), Step.size(step, 2));
+        (uint256 heads, uint256 size) =
+            (Step.size(step, OpParams.ATTENTION_HEADS), Step.size(step, OpParams.ATTENTION_HEAD_DIM));
         row.t = Step.position(step, step.element / (heads * size));
         row.head = step.element % (heads * size) / size;
         row.query = Step.inputRow(step, 0, step.element / (heads * size)) * heads + row.head;
         row.d = step.element % size;
-        row.group = row.head / (heads / Step.size(step, 1));
-        row.block_ = Step.size(step, 3);
-        int256 window = step.op.params[4];
+        row.group = row.head / (heads / Step.size(step, OpParams.ATTENTION_KV_HEADS));
+        row.block_ = Step.size(step, OpParams.ATTENTION_BLOCK);
+        int256 window = step.op.params[OpParams.ATTENTION_WINDOW];
         row.end = window < 0 ? step.subject.positions : row.t + 1;
         row.first = window > 0 && row.end > uint256(window) ? row.end - uint256(window) : 0;
         row.count = row.end - row.first;
@@ -102,10 +104,10 @@ library Attention {
 
     /// @notice Score of position `j`, log2 units, Q15.
     function score(Step.Data memory step, Row memory row, uint256 j) internal pure returns (int256) {
-        uint256 key = j * Step.size(step, 1) + row.group;
+        uint256 key = j * Step.size(step, OpParams.ATTENTION_KV_HEADS) + row.group;
         int256 acc = _product(step, row.query, key);
         int256 m = FixedPoint.mantissa(StepOpenings.at(step.views[1], row.query));
-        int256 qs = FixedPoint.rs(m * step.op.params[5], 16);
+        int256 qs = FixedPoint.rs(m * step.op.params[OpParams.ATTENTION_SCALE], 16);
         int256 e = FixedPoint.exponent(StepOpenings.at(step.views[2], row.query))
             + FixedPoint.exponent(StepOpenings.at(step.views[5], key));
         int256 km = FixedPoint.mantissa(StepOpenings.at(step.views[4], key));
@@ -176,7 +178,8 @@ library Attention {
         returns (int256 sum_, int256 largest)
     {
         unchecked {
-            int256[] memory table = StepOpenings.table(Step.weight(step, 0), 257, FixedPoint.EXP2_ONE);
+            int256[] memory table =
+                StepOpenings.table(Step.weight(step, OpWeights.ATTENTION_EXP2), 257, FixedPoint.EXP2_ONE);
             uint256 maxima =
                 StepOpenings.range(step.views[7], row.group * step.subject.positions + from, weights.length);
             largest = 1;
@@ -203,7 +206,8 @@ library Attention {
         returns (int256 mixed)
     {
         unchecked {
-            uint256 column = (row.group * Step.size(step, 2) + row.d) * step.subject.positions + from;
+            uint256 column =
+                (row.group * Step.size(step, OpParams.ATTENTION_HEAD_DIM) + row.d) * step.subject.positions + from;
             uint256 values = StepOpenings.range(step.views[6], column, weights.length);
             uint256 kb = FixedPoint.excess(largest, 31);
             (int256 inv, uint256 shift) = FixedPoint.inverse(largest >> kb, LEVELS);
@@ -217,7 +221,7 @@ library Attention {
     }
 
     function _product(Step.Data memory step, uint256 query, uint256 key) private pure returns (int256) {
-        uint256 size = Step.size(step, 2);
+        uint256 size = Step.size(step, OpParams.ATTENTION_HEAD_DIM);
         uint256 q = StepOpenings.range(step.views[0], query * size, size);
         return Int8Products.dot(q, StepOpenings.range(step.views[3], key * size, size), size);
     }

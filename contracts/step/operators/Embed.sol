@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams, OpWeights} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -11,12 +12,16 @@ import {Step} from "./Step.sol";
 // forge-lint: disable-next-item(unsafe-typecast)
 library Embed {
     function value(Step.Data memory step) internal pure returns (int256) {
-        (uint256 vocab, uint256 width, uint256 shift) = (Step.size(step, 0), Step.size(step, 1), Step.size(step, 2));
+        (uint256 vocab, uint256 width, uint256 shift) = (
+            Step.size(step, OpParams.EMBED_VOCAB),
+            Step.size(step, OpParams.EMBED_WIDTH),
+            Step.size(step, OpParams.EMBED_SHIFT)
+        );
         uint256 row = step.element / width;
         int256 token = FixedPoint.clamp(Step.ofRow(step, 0, row), 0, int256(vocab) - 1);
-        return
-            FixedPoint.sat(
-                StepOpenings.at(Step.weight(step, 0), uint256(token) * width + step.element % width) << shift
-            );
+        return FixedPoint.sat(
+            StepOpenings.at(Step.weight(step, OpWeights.EMBED_TABLE), uint256(token) * width + step.element % width)
+                << shift
+        );
     }
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Descriptor} from "../libraries/Descriptor.sol";
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Linear} from "./Linear.sol";
 import {Step} from "./Step.sol";
@@ -17,8 +18,8 @@ library ExpertLinear {
 
     /// @notice Leaves the op with the two weights of the expert that the row's slot names; the inputs are open.
     function choose(Step.Data memory step) internal pure {
-        int256 index = _ofSlot(step, 3, step.element / Step.size(step, 0));
-        uint256 expert = uint256(FixedPoint.clamp(index, 0, step.op.params[4] - 1));
+        int256 index = _ofSlot(step, 3, step.element / Step.size(step, OpParams.EXPERT_LINEAR_ROWS));
+        uint256 expert = uint256(FixedPoint.clamp(index, 0, step.op.params[OpParams.EXPERT_LINEAR_EXPERTS] - 1));
         uint256 kept = step.op.inputs + step.op.outputs;
         Descriptor.Tensor[] memory tensors = new Descriptor.Tensor[](kept + 2);
         for (uint256 i = 0; i < kept + 2; ++i) {
@@ -28,10 +29,10 @@ library ExpertLinear {
     }
 
     function value(Step.Data memory step) internal pure returns (int256 v) {
-        uint256 rows = Step.size(step, 0);
+        uint256 rows = Step.size(step, OpParams.EXPERT_LINEAR_ROWS);
         (uint256 t, uint256 n) = (step.element / rows, step.element % rows);
         v = Linear.product(step, t, n);
-        if (step.op.params[7] != 0) {
+        if (step.op.params[OpParams.EXPERT_LINEAR_COMBINE] != 0) {
             int256 gate = FixedPoint.clamp(_ofSlot(step, 4, t), 0, GATE_ONE);
             int256 r = FixedPoint.sat(StepOpenings.at(step.views[5], Step.cell(step, 5, t, n)));
             v = FixedPoint.sat(r + FixedPoint.rs(v * gate, 16));
@@ -39,6 +40,7 @@ library ExpertLinear {
     }
 
     function _ofSlot(Step.Data memory step, uint256 input, uint256 t) private pure returns (int256) {
-        return StepOpenings.at(step.views[input], Step.cell(step, input, t, Step.size(step, 6)));
+        return
+            StepOpenings.at(step.views[input], Step.cell(step, input, t, Step.size(step, OpParams.EXPERT_LINEAR_SLOT)));
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams, OpWeights} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -15,10 +16,10 @@ library Gelu {
     uint256 private constant STEPS = 512;
 
     function value(Step.Data memory step) internal pure returns (int256) {
-        uint256 width = Step.size(step, 0);
+        uint256 width = Step.size(step, OpParams.GELU_WIDTH);
         uint256 at = Step.cell(step, 0, step.element / width, step.element % width);
         int256 x = FixedPoint.sat(StepOpenings.at(step.views[0], at));
-        int256 p = _gate(Step.weight(step, 0), FixedPoint.abs(x));
+        int256 p = _gate(Step.weight(step, OpWeights.GELU_PHI), FixedPoint.abs(x));
         return FixedPoint.sat(FixedPoint.rs(x * (x < 0 ? ONE - p : p), 23));
     }
 

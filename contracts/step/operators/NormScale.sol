@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams} from "../libraries/OpKinds.sol";
 import {Step} from "./Step.sol";
 
 /// @title NormScale
@@ -12,7 +13,7 @@ library NormScale {
     function value(Step.Data memory step) internal pure returns (int256) {
         int256 largest = FixedPoint.largest(Step.ofRow(step, 0, step.element));
         int256 squares = FixedPoint.clamp(Step.ofRow(step, 1, step.element), 0, FixedPoint.SQUARES_MAX);
-        (int256 m, int256 e) = scale(largest, squares, step.op.params[0]);
+        (int256 m, int256 e) = scale(largest, squares, step.op.params[OpParams.NORM_SCALE_EPSILON]);
         return step.output == 0 ? m : e;
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -9,10 +10,10 @@ import {Step} from "./Step.sol";
 /// @notice Op kind 6: a row's columns in 8 bits, or in 15 bits as two planes of bytes.
 library Quantise {
     function value(Step.Data memory step) internal pure returns (int256) {
-        uint256 columns = Step.size(step, 1) - Step.size(step, 0);
-        bool wide = step.op.params[2] == 15;
+        uint256 columns = Step.size(step, OpParams.QUANTISE_STOP) - Step.size(step, OpParams.QUANTISE_START);
+        bool wide = step.op.params[OpParams.QUANTISE_BITS] == 15;
         uint256 row = step.element / (wide ? 2 * columns : columns);
-        uint256 at = Step.cell(step, 0, row, Step.size(step, 0) + step.element % columns);
+        uint256 at = Step.cell(step, 0, row, Step.size(step, OpParams.QUANTISE_START) + step.element % columns);
         int256 x = FixedPoint.sat(StepOpenings.at(step.views[0], at));
         int256 q =
             FixedPoint.quantise(x, FixedPoint.largest(Step.ofRow(step, 1, row)), wide ? int256(16_383) : int256(127));

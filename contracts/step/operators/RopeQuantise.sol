@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams, OpWeights} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -9,7 +10,7 @@ import {Step} from "./Step.sol";
 /// @notice Op kind 8: a head rotated by its position, quantised by its own maximum.
 library RopeQuantise {
     function value(Step.Data memory step) internal pure returns (int256) {
-        uint256 size = Step.size(step, 1);
+        uint256 size = Step.size(step, OpParams.ROPE_QUANTISE_HEAD_DIM);
         uint256 head = step.output == 0 ? step.element / size : step.element;
         int256[] memory rotated = _rotated(step, head, size);
         int256 a = 1;
@@ -30,7 +31,11 @@ library RopeQuantise {
         returns (int256[] memory rotated)
     {
         uint256 y = StepOpenings.range(step.views[0], head * size, size);
-        uint256 turn = StepOpenings.range(Step.weight(step, 0), head / Step.size(step, 0) * size, size);
+        uint256 turn = StepOpenings.range(
+            Step.weight(step, OpWeights.ROPE_QUANTISE_ROPE),
+            head / Step.size(step, OpParams.ROPE_QUANTISE_HEADS) * size,
+            size
+        );
         unchecked {
             uint256 half = size / 2;
             rotated = new int256[](size);

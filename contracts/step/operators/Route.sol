@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams, OpWeights} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -11,11 +12,12 @@ import {Step} from "./Step.sol";
 // forge-lint: disable-next-item(unsafe-typecast)
 library Route {
     function value(Step.Data memory step) internal pure returns (int256) {
-        uint256 slots = Step.size(step, 1);
+        uint256 slots = Step.size(step, OpParams.ROUTE_SLOTS);
         (uint256 row, uint256 slot) = (step.element / slots, step.element % slots);
         (uint256[] memory index, int256[] memory logits) = _chosen(step, row, slots);
         if (step.output == 0) return int256(index[slot]);
-        return _gate(logits, slot, StepOpenings.table(Step.weight(step, 0), 257, FixedPoint.EXP2_ONE));
+        return
+            _gate(logits, slot, StepOpenings.table(Step.weight(step, OpWeights.ROUTE_EXP2), 257, FixedPoint.EXP2_ONE));
     }
 
     /// @dev The experts of a row's slots and their logits: the largest first, of equal ones the lowest.
@@ -28,7 +30,7 @@ library Route {
         pure
         returns (uint256[] memory index, int256[] memory logits)
     {
-        uint256 experts = Step.size(step, 0);
+        uint256 experts = Step.size(step, OpParams.ROUTE_EXPERTS);
         uint256 pointer = StepOpenings.range(step.views[0], Step.cell(step, 0, row, 0), experts);
         bool[] memory taken = new bool[](experts);
         (index, logits) = (new uint256[](slots), new int256[](slots));

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../interfaces/IStepVerifier.sol";
+import {OpParams} from "../libraries/OpKinds.sol";
 import {Rows} from "../libraries/Rows.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
@@ -13,8 +14,8 @@ library RowMax {
     /// above `claimed` shows it.
     function contradicts(Step.Data memory step, int256 claimed) internal pure returns (bool) {
         StepOpenings.View memory x = step.views[0];
-        uint256 start = Step.cell(step, 0, step.element, Step.size(step, 0));
-        uint256 stop = Step.cell(step, 0, step.element, Step.size(step, 1));
+        uint256 start = Step.cell(step, 0, step.element, Step.size(step, OpParams.ROW_MAX_START));
+        uint256 stop = Step.cell(step, 0, step.element, Step.size(step, OpParams.ROW_MAX_STOP));
         uint256 from = x.first > start ? x.first : start;
         uint256 to = x.first + x.count < stop ? x.first + x.count : stop;
         if (from >= to) revert IStepVerifier.StepVerifier_BadWitness("range");

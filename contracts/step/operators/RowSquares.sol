@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams} from "../libraries/OpKinds.sol";
 import {Rows} from "../libraries/Rows.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
@@ -10,7 +11,8 @@ import {Step} from "./Step.sol";
 /// @notice Op kind 3: the sum of squares of a row's columns, shifted so that it fits 61 bits.
 library RowSquares {
     function value(Step.Data memory step) internal pure returns (int256) {
-        (uint256 start, uint256 stop) = (Step.size(step, 0), Step.size(step, 1));
+        (uint256 start, uint256 stop) =
+            (Step.size(step, OpParams.ROW_SQUARES_START), Step.size(step, OpParams.ROW_SQUARES_STOP));
         int256 largest = FixedPoint.largest(Step.ofRow(step, 1, step.element));
         uint256 from = Step.cell(step, 0, step.element, start);
         uint256 row = StepOpenings.range(step.views[0], from, stop - start);

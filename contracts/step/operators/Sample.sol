@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -11,7 +12,7 @@ library Sample {
     int256 private constant KEY_MAX = 2 ** 40;
 
     function value(Step.Data memory step) internal pure returns (int256) {
-        uint256 blocks = Step.size(step, 0);
+        uint256 blocks = Step.size(step, OpParams.SAMPLE_BLOCKS);
         uint256 first = Step.cell(step, 0, step.element, 0);
         uint256 pointer = StepOpenings.range(step.views[0], first, blocks);
         (int256 most, uint256 best) = (type(int256).min, 0);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FixedPoint} from "../libraries/FixedPoint.sol";
+import {OpParams, OpWeights} from "../libraries/OpKinds.sol";
 import {StepOpenings} from "../libraries/StepOpenings.sol";
 import {Step} from "./Step.sol";
 
@@ -19,7 +20,8 @@ library SampleBlocks {
     }
 
     function value(Step.Data memory step) internal pure returns (int256) {
-        (uint256 vocab, uint256 block_) = (Step.size(step, 0), Step.size(step, 1));
+        (uint256 vocab, uint256 block_) =
+            (Step.size(step, OpParams.SAMPLE_BLOCKS_VOCAB), Step.size(step, OpParams.SAMPLE_BLOCKS_BLOCK));
         uint256 blocks = (vocab + block_ - 1) / block_;
         (uint256 row, uint256 v) = (step.element / blocks, step.element % blocks * block_);
         uint256 stop = v + block_ < vocab ? v + block_ : vocab;
@@ -72,7 +74,7 @@ library SampleBlocks {
     function _noise(Step.Data memory step, uint256 row) private pure returns (Noise memory noise) {
         if (step.subject.sampling == 0) return noise;
         noise.beta = int256(uint256(step.subject.sampling));
-        noise.table = StepOpenings.table(Step.weight(step, 0), 257, FixedPoint.LOG2_ONE);
+        noise.table = StepOpenings.table(Step.weight(step, OpWeights.SAMPLE_BLOCKS_LOG2), 257, FixedPoint.LOG2_ONE);
         uint64 position = uint64(Step.position(step, row));
         bytes32 digest = sha256(abi.encodePacked("nexus.gumbel.v1", step.subject.samplingSeed, position));
         noise.key0 = uint32(bytes4(digest));

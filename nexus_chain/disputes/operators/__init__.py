@@ -1,53 +1,28 @@
-"""What one element of an op depends on; a module per op kind, named like its Solidity library."""
+"""What one element of an op depends on; a module per op kind, named like its Solidity library.
+
+Each has ``needed``, the cells that an element depends on. A kind whose step is dear says so in ``GAS_PER_ENTRY``:
+the parameter that counts the entries one step works on, and gas for each of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 
-from nexus_chain.disputes.operators import (
-    embed,
-    expert_linear,
-    gelu,
-    linear,
-    norm_scale,
-    normalise,
-    position_embed,
-    prefix_mean,
-    quantise,
-    rope_quantise,
-    route,
-    row_layout,
-    row_max,
-    row_scale,
-    row_squares,
-    sample,
-    sample_blocks,
-    silu_product,
-    value_layout,
-    value_quantise,
-)
 from nexus_chain.disputes.step import Needed, Step
+from nexus_chain.program.op_kinds import KINDS, collect
 
-NEEDED: Mapping[str, Callable[[Step], Needed]] = {
-    "embed": embed.needed,
-    "row_max": row_max.needed,
-    "row_squares": row_squares.needed,
-    "norm_scale": norm_scale.needed,
-    "row_scale": row_scale.needed,
-    "quantise": quantise.needed,
-    "linear": linear.needed,
-    "rope_quantise": rope_quantise.needed,
-    "value_quantise": value_quantise.needed,
-    "value_layout": value_layout.needed,
-    "silu_product": silu_product.needed,
-    "sample_blocks": sample_blocks.needed,
-    "sample": sample.needed,
-    "position_embed": position_embed.needed,
-    "normalise": normalise.needed,
-    "gelu": gelu.needed,
-    "row_layout": row_layout.needed,
-    "prefix_mean": prefix_mean.needed,
-    "route": route.needed,
-    "expert_linear": expert_linear.needed,
+#: Kinds that one step does not decide: attention has moves of its own.
+SEVERAL_STEPS = frozenset({"attention"})
+_MODULES = {kind: import_module(f"{__name__}.{kind}") for kind in KINDS if find_spec(f"{__name__}.{kind}")}
+_FOUND: Mapping[str, Callable[[Step], Needed]] = {
+    kind: module.needed for kind, module in _MODULES.items() if hasattr(module, "needed")
 }
-"""Kinds that one step decides; attention has its own module and moves."""
+
+NEEDED = collect(_FOUND, "nexus_chain.disputes.operators", without=SEVERAL_STEPS)
+"""Kinds that one step decides."""
+GAS_PER_ENTRY: Mapping[str, tuple[str, int]] = {
+    kind: getattr(module, "GAS_PER_ENTRY", ("", 0)) for kind, module in _MODULES.items()
+}
+"""Of every kind: the parameter that counts what one step works on, and gas for each; ("", 0) for the cheap ones."""

@@ -19,6 +19,7 @@ from nexus_chain.disputes.step import TABLE, Needed, Step, cell
 from nexus_chain.program import primitives as fixed
 
 RECORD_BYTES = 28
+GAS_PER_ENTRY = ("block", 2_200)
 _RECORD = struct.Struct("<iqqq")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_chain.disputes.step import Needed, Step
-from nexus_chain.program.layouts import PHI_ENTRIES
+from nexus_chain.program.op_kinds import PHI_ENTRIES
 
 
 def needed(step: Step) -> Needed:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nexus_chain.disputes.step import Needed, Step, cell
 
+GAS_PER_ENTRY = ("size", 250)
+
 
 def needed(step: Step) -> Needed:
     """Cells that the element depends on."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nexus_chain.disputes.step import TABLE, Needed, Step
 
+GAS_PER_ENTRY = ("block", 6_000)
+
 
 def needed(step: Step) -> Needed:
     """Cells that the element depends on."""

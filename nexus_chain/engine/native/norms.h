@@ -58,7 +58,7 @@ static void normalise_group(const int32_t *restrict x, int64_t n, int centred, i
         for (int64_t i = 0; i < n; i++) out[i] = (int32_t)saturate(out[i] + saturate(bias[i]));
 }
 
-static void normalise(const Step *s, int64_t from, int64_t to) {
+static void normalise(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t groups = s->p[0], size = s->p[1];
     for (int64_t row = from * groups; row < to * groups; row++)
         normalise_group((const int32_t *)s->in[0] + row * size, size, (int)s->p[2], s->p[3], s->weight[0], s->weight[1],

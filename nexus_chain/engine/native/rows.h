@@ -12,7 +12,7 @@
 #include "norms.h"
 #include "steps.h"
 
-static void embed(const Step *s, int64_t from, int64_t to) {
+static void embed(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t vocabulary = s->p[0], width = s->p[1], shift = s->p[2];
     for (int64_t t = from; t < to; t++) {
         int64_t token = ((const int32_t *)s->in[0])[t];
@@ -31,7 +31,7 @@ static int32_t largest_magnitude(const int32_t *restrict x, int64_t n) {
     return largest;
 }
 
-static void row_max(const Step *s, int64_t from, int64_t to) {
+static void row_max(const Step *s, const Batch *b, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++)
         ((int32_t *)s->out[0])[t] =
             largest_magnitude((const int32_t *)s->in[0] + t * s->p[0] + s->p[1], s->p[2] - s->p[1]);
@@ -43,7 +43,7 @@ static inline int32_t inside(int32_t x, int32_t a) {
     return x > a ? a : x;
 }
 
-static void row_squares(const Step *s, int64_t from, int64_t to) {
+static void row_squares(const Step *s, const Batch *b, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++) {
         const int32_t *restrict x = (const int32_t *)s->in[0] + t * s->p[0];
         const int32_t a = read_maximum(((const int32_t *)s->in[1])[t]);
@@ -57,14 +57,14 @@ static void row_squares(const Step *s, int64_t from, int64_t to) {
     }
 }
 
-static void norm_scale(const Step *s, int64_t from, int64_t to) {
+static void norm_scale(const Step *s, const Batch *b, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++) {
         norm_scale_of(read_maximum(((const int32_t *)s->in[0])[t]), clamp(((const int64_t *)s->in[1])[t], 0, MOST_SQUARES),
                       s->p[0], (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
     }
 }
 
-static void row_scale(const Step *s, int64_t from, int64_t to) {
+static void row_scale(const Step *s, const Batch *b, int64_t from, int64_t to) {
     for (int64_t t = from; t < to; t++)
         scale16(read_maximum(((const int32_t *)s->in[0])[t]), (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
 }
@@ -85,7 +85,7 @@ static void quantise15(const int32_t *restrict x, int64_t n, int32_t a, int8_t *
     }
 }
 
-static void quantise(const Step *s, int64_t from, int64_t to) {
+static void quantise(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t n = s->p[2] - s->p[1];
     for (int64_t t = from; t < to; t++) {
         const int32_t *x = (const int32_t *)s->in[0] + t * s->p[0] + s->p[1];
@@ -121,7 +121,7 @@ static void rope_quantise(const Step *s, const Batch *b, int64_t from, int64_t t
     }
 }
 
-static void value_quantise(const Step *s, int64_t from, int64_t to) {
+static void value_quantise(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t size = s->p[1];
     for (int64_t row = from * s->p[0]; row < to * s->p[0]; row++) {
         const int32_t *x = (const int32_t *)s->in[0] + row * size;
@@ -194,7 +194,7 @@ static void silu_tile(const int32_t *restrict gate, const int32_t *restrict up, 
     }
 }
 
-static void silu_product(const Step *s, int64_t from, int64_t to) {
+static void silu_product(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t end = to * s->p[0];
     for (int64_t i = from * s->p[0]; i < end; i += SILU_TILE)
         silu_tile((const int32_t *)s->in[0] + i, (const int32_t *)s->in[1] + i, (int32_t *)s->out[0] + i,
@@ -202,7 +202,7 @@ static void silu_product(const Step *s, int64_t from, int64_t to) {
 }
 
 /* x * P(x); the table is symmetric around 0, so negative elements read 2^23 minus its entry. */
-static void gelu(const Step *s, int64_t from, int64_t to) {
+static void gelu(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int32_t *restrict x = (const int32_t *)s->in[0], *restrict table = s->weight[0];
     int32_t *restrict out = s->out[0];
     for (int64_t i = from * s->p[0]; i < to * s->p[0]; i++) {
@@ -230,7 +230,7 @@ static void choose_experts(const int32_t *restrict logits, int64_t experts, int6
     }
 }
 
-static void route(const Step *s, int64_t from, int64_t to) {
+static void route(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t experts = s->p[0], slots = s->p[1];
     for (int64_t t = from; t < to; t++) {
         const int32_t *logits = (const int32_t *)s->in[0] + t * experts;
@@ -302,7 +302,7 @@ static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t t
 
 static inline int64_t read_best(int64_t key) { return clamp(key, -((int64_t)1 << 40), (int64_t)1 << 40); }
 
-static void sample(const Step *s, int64_t from, int64_t to) {
+static void sample(const Step *s, const Batch *b, int64_t from, int64_t to) {
     const int64_t blocks = s->p[0];
     for (int64_t t = from; t < to; t++) {
         const int64_t *best = (const int64_t *)s->in[0] + t * blocks;
@@ -331,27 +331,9 @@ static void row_layout(const Step *s, const Batch *b, int64_t from, int64_t to) 
 }
 
 static void run_rows(const Step *s, const Batch *b, int64_t from, int64_t to) {
-    switch (s->kind) {
-        case EMBED: embed(s, from, to); break;
-        case ROW_MAX: row_max(s, from, to); break;
-        case ROW_SQUARES: row_squares(s, from, to); break;
-        case NORM_SCALE: norm_scale(s, from, to); break;
-        case ROW_SCALE: row_scale(s, from, to); break;
-        case QUANTISE: quantise(s, from, to); break;
-        case ROPE_QUANTISE: rope_quantise(s, b, from, to); break;
-        case VALUE_QUANTISE: value_quantise(s, from, to); break;
-        case VALUE_LAYOUT: value_layout(s, b, from, to); break;
-        case APPEND: append(s, b, from, to); break;
-        case SILU_PRODUCT: silu_product(s, from, to); break;
-        case ROUTE: route(s, from, to); break;
-        case SELECT: select_rows(s, b, from, to); break;
-        case SAMPLE_BLOCKS: sample_blocks(s, b, from, to); break;
-        case SAMPLE: sample(s, from, to); break;
-        case POSITION_EMBED: position_embed(s, b, from, to); break;
-        case NORMALISE: normalise(s, from, to); break;
-        case GELU: gelu(s, from, to); break;
-        default: row_layout(s, b, from, to); break;
-    }
+#define RUN(kind_of_step, kernel) case kind_of_step: kernel(s, b, from, to); break;
+    switch (s->kind) { ROW_STEPS(RUN) }
+#undef RUN
 }
 
 #endif

@@ -1,20 +1,16 @@
 /* What Python hands over: a list of steps with their buffers, and the batch they run on.
  *
- * nexus_chain/engine/native_plan.py mirrors these structures with ctypes; keep both in step.
+ * nexus_chain/engine/native_library.py mirrors these structures with ctypes; keep both in step.
  */
 #ifndef NEXUS_STEPS_H
 #define NEXUS_STEPS_H
 
 #include <stdint.h>
 
-enum Kind {
-    EMBED, ROW_MAX, ROW_SQUARES, NORM_SCALE, ROW_SCALE, QUANTISE, ROPE_QUANTISE, VALUE_QUANTISE, VALUE_LAYOUT,
-    APPEND, SILU_PRODUCT, SELECT, SAMPLE_BLOCKS, SAMPLE, LINEAR, ATTENTION,
-    POSITION_EMBED, NORMALISE, GELU, ROW_LAYOUT, PREFIX_MEAN, ROUTE, EXPERT_LINEAR
-};
+#include "kinds.h"
 
 typedef struct {
-    int32_t kind;
+    int32_t kind;    /* an enum Kind */
     int32_t sampled; /* 1: one row per sampled position, 0: one row per position */
     int32_t chained; /* 1: row by row together with the step before */
     int32_t barrier; /* 1: wait for all threads before this step */

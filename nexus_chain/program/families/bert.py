@@ -1,6 +1,6 @@
 """``BertModel``: encoders of the BERT family with mean pooling, such as sentence embedding models.
 
-The row of token type 0, which every token of a single text has, is folded into the position table.
+Every token of a single text has token type 0, so that type's row is folded into the position table.
 The pooler is left out: the embedding of a text is the mean of its last rows.
 """
 

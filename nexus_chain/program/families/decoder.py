@@ -1,8 +1,7 @@
 """Decoders with the tensor names of ``LlamaForCausalLM``, from checkpoint to integer model.
 
-Says which constant that stands beside a matrix is folded into it. What one architecture's
-configuration says, and where it keeps experts if it has any, is the business of its own file beside
-this one.
+This file says which constants are folded into which matrix. Each architecture has a file of its own beside this one. It
+says what the configuration means and where the checkpoint keeps experts.
 """
 
 from __future__ import annotations

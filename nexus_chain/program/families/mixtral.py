@@ -9,8 +9,8 @@ from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.families.configuration import decoder_shape, layer_windows, layout_error
 from nexus_chain.program.families.decoder import import_decoder
 from nexus_chain.program.families.experts import SEPARATE, StackedExperts
-from nexus_chain.program.layouts import broken_limit
 from nexus_chain.program.model import IntegerModel
+from nexus_chain.program.op_kinds import broken_limit
 from nexus_chain.program.recipe import Recipe
 
 EXPERTS, EXPERTS_PER_TOKEN = 8, 2  # where config.json is silent

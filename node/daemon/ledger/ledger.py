@@ -8,19 +8,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from node.daemon.ledger.state import (
-    Effect,
+from node.daemon.ledger.effects import Effect
+from node.daemon.ledger.events import (
     Event,
-    NodeState,
     RowsDiscarded,
     RowsReceived,
     RowsRecovered,
     SessionForgotten,
-    Terms,
     TimePassed,
     VoucherReceived,
-    transition,
 )
+from node.daemon.ledger.state import NodeState, Terms
+from node.daemon.ledger.transition import transition
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
 
 #: Found out again after a restart, from the rows on disk and the clock.

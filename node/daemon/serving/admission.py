@@ -1,7 +1,7 @@
 """Whether a node takes an order, a voucher, or the paper behind a chunk. Pure checks, numbered.
 
 Facts from the chain come as arguments; what depends on the node's own history is the state's
-business (``state.transition``).
+business (``ledger/transition.py``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from node.daemon.errors import (
     PromptError,
     SessionNotOpenError,
 )
-from node.daemon.ledger.state import OrderState, SessionObserved
+from node.daemon.ledger.events import SessionObserved
+from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
 
 SignedText = tuple[str, bytes]
@@ -115,7 +116,7 @@ def admit(application: Application, model: ServedModel, session: SessionObserved
         )
     check_prompt_length(application)
     if model.is_first or model.is_last:
-        check_prompt(application, model.vocab)
+        check_prompt_tokens(application, model.vocab)
     Sampling(order.sampling, order.sampling_seed)
     if model.encoder and order.max_tokens != 1:
         raise OrderOverLimitError(
@@ -138,7 +139,7 @@ def check_prompt_length(application: Application) -> None:
         )
 
 
-def check_prompt(application: Application, vocab: int) -> None:
+def check_prompt_tokens(application: Application, vocab: int) -> None:
     """Raise PromptError unless the prompt tokens are there, are tokens, and hash to the order's promptRoot."""
     prompt, order = application.prompt, application.order
     if len(prompt) != application.prompt_length or bool(((prompt < 0) | (prompt >= vocab)).any()):
@@ -244,7 +245,7 @@ def _signed_by(document: Document, signature: bytes, signer: str, domain: Domain
     found = recover_digest(digest, signature)
     if found != signer:
         raise WrongSignerError(
-            f"this {type(document).__name__} was signed by {found}, not by {signer}",
+            f"this {document.STRUCT} was signed by {found}, not by {signer}",
             advice="Check the key, the chain id and the market address: all three are part of what is signed.",
         )
     return digest

@@ -12,9 +12,10 @@ from nexus_chain.market.orders import OrderTerms, check_order
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.program.sampling import Sampling
 from node.daemon.errors import AuditError, ModelNotServedError, OrderConflictError, SessionNotOpenError
-from node.daemon.ledger.state import OrderReceived, OrderState, SessionObserved
+from node.daemon.ledger.events import OrderReceived, SessionObserved
+from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
-from node.daemon.serving.admission import Application, Chunk, check_prompt, check_prompt_length
+from node.daemon.serving.admission import Application, Chunk, check_prompt_length, check_prompt_tokens
 
 
 def admit_audit(
@@ -62,7 +63,7 @@ def admit_audit(
     _check_bill(application, audit, model, session.cap)
     check_prompt_length(application)
     if model.is_first or model.is_last:
-        check_prompt(application, model.vocab)
+        check_prompt_tokens(application, model.vocab)
     Sampling(order.sampling, order.sampling_seed)
 
 

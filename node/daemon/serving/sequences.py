@@ -16,21 +16,22 @@ import torch
 from torch import Tensor
 
 from nexus_chain.commitments.tensor import RowTree
+from nexus_chain.errors import DataFolderError
 from nexus_chain.market.documents import Order
 from nexus_chain.program.sampling import Sampling
-from node.daemon.errors import BusyError, DataFolderError, ModelNotServedError
+from node.daemon.errors import BusyError, ModelNotServedError
+from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
-from node.daemon.serving.rows import RowStore
 from node.daemon.serving.scheduler import Scheduler, SegmentEngine
 
 #: How often all of an order is computed again without pay because memory was needed for others.
 MOST_REBUILDS = 8
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class Sequence:
+class ServedSequence:
     """One order's cache and commitments. Used by the thread that holds ``lock``."""
 
     def __init__(self, known: OrderState, model: ServedModel, engine: SegmentEngine) -> None:
@@ -161,12 +162,12 @@ class SequenceCache:
     ) -> None:
         self._model, self._engine, self._scheduler, self._rows = model, engine, scheduler, rows
         self._most = most
-        self._live: OrderedDict[bytes, Sequence] = OrderedDict()
+        self._live: OrderedDict[bytes, ServedSequence] = OrderedDict()
         self._rebuilt: dict[bytes, int] = {}  # positions computed again, by order
         self._lock = threading.Lock()
 
     @contextmanager
-    def use(self, known: OrderState) -> Iterator[Sequence]:
+    def use(self, known: OrderState) -> Iterator[ServedSequence]:
         """The sequence of an order, for this thread alone; rebuilt from its rows where needed.
 
         Raises BusyError when every place is taken by an order at work, or this order was rebuilt too often,
@@ -187,7 +188,7 @@ class SequenceCache:
         finally:
             sequence.lock.release()
 
-    def compute(self, sequence: Sequence, rows: Tensor) -> Tensor:
+    def compute(self, sequence: ServedSequence, rows: Tensor) -> Tensor:
         """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
 
         def computed() -> Tensor:
@@ -197,8 +198,8 @@ class SequenceCache:
 
         return self._whole(sequence, computed)
 
-    def roots(self, sequence: Sequence, to: int) -> tuple[bytes, bytes]:
-        """See ``Sequence.roots``."""
+    def roots(self, sequence: ServedSequence, to: int) -> tuple[bytes, bytes]:
+        """See ``ServedSequence.roots``."""
         return self._whole(sequence, lambda: sequence.roots(to))
 
     def hash_ahead(self, order: bytes) -> None:
@@ -211,7 +212,7 @@ class SequenceCache:
             finally:
                 sequence.lock.release()
 
-    def _whole(self, sequence: Sequence, work: Callable[[], T]) -> T:
+    def _whole(self, sequence: ServedSequence, work: Callable[[], _T]) -> _T:
         """INVARIANT: cache and roots are at one position, or the sequence is dropped: the next use rebuilds it."""
         try:
             return work()
@@ -221,7 +222,7 @@ class SequenceCache:
                     del self._live[sequence.digest]
             raise
 
-    def rewind(self, sequence: Sequence, length: int) -> None:
+    def rewind(self, sequence: ServedSequence, length: int) -> None:
         """Drop positions from ``length`` on of a sequence that ``can_rewind``."""
         self._whole(sequence, lambda: sequence.rewind(length, self._engine))
 
@@ -238,14 +239,14 @@ class SequenceCache:
             raise BusyError("this node has too little room to keep the order in memory", advice="Use another node.")
         self._rebuilt[order] = rebuilt
 
-    def _locked(self, known: OrderState) -> Sequence:
+    def _locked(self, known: OrderState) -> ServedSequence:
         """The order's sequence, locked; a new one where it is not in memory."""
         while True:
             with self._lock:
                 sequence = self._live.get(known.digest)
                 if sequence is None:
                     self._make_room()
-                    sequence = self._live[known.digest] = Sequence(known, self._model, self._engine)
+                    sequence = self._live[known.digest] = ServedSequence(known, self._model, self._engine)
                 self._live.move_to_end(known.digest)
             sequence.lock.acquire()
             # Whoever held the lock may have dropped the sequence, or it made room for another.

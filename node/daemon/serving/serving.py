@@ -29,21 +29,19 @@ from node.daemon.errors import (
     RowsConflictError,
     StoppingError,
 )
-from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.state import (
-    Effect,
+from node.daemon.ledger.effects import Effect, LogReceipt
+from node.daemon.ledger.events import (
     Event,
-    LogReceipt,
     OrderReceived,
-    OrderState,
     ReceiptSigned,
     RowsDiscarded,
     RowsReceived,
     SessionObserved,
-    SignedReceipt,
     VoucherReceived,
-    check_chunk,
 )
+from node.daemon.ledger.ledger import Ledger
+from node.daemon.ledger.rows import RowStore
+from node.daemon.ledger.state import IssuedReceipt, OrderState, check_chunk
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import (
     Application,
@@ -58,12 +56,11 @@ from node.daemon.serving.admission import (
     voucher_amount,
 )
 from node.daemon.serving.auditing import admit_audit, audit_receipt, audit_received
-from node.daemon.serving.rows import RowStore
-from node.daemon.serving.sequences import Sequence, SequenceCache
+from node.daemon.serving.sequences import SequenceCache, ServedSequence
 from node.daemon.serving.stopwatch import Stopwatch
 
 #: An order that was quiet for so long does not hold up a shutdown, seconds.
-QUIET_SECONDS = 3.0
+QUIET_ORDER_SECONDS = 3.0
 #: Orders of one session that wait for their prompt at once.
 MOST_UNFED = 16
 #: Orders of one session that were begun for another node's receipt, and whose first one is not signed.
@@ -217,7 +214,7 @@ class Serving:
                 out = sequence.outputs(start, start + len(rows))
             return first, out if self._is_told(sequence, digest) else out[:0]
 
-    def _take(self, sequence: Sequence, known: OrderState, start: int, rows: Tensor) -> Tensor:
+    def _take(self, sequence: ServedSequence, known: OrderState, start: int, rows: Tensor) -> Tensor:
         """New rows: checked, written down, computed; what they gave."""
         if self._stopping and known.length == known.closed:
             self._refuse_when_stopping()
@@ -232,7 +229,7 @@ class Serving:
         self._ledger.dispatch(event, record)
         return self._sequences.compute(sequence, rows)
 
-    def _is_told(self, sequence: Sequence, digest: bytes) -> bool:
+    def _is_told(self, sequence: ServedSequence, digest: bytes) -> bool:
         """Whether the order holds all rows that its credit covers; CreditError where they are not those signed for."""
         # INVARIANT: what free rows gave is not told before all of them are those that another node signed for.
         known = self._ledger.state.order(digest)
@@ -243,7 +240,7 @@ class Serving:
         check_credit(known, self._sequences.roots(sequence, known.credit)[0])
         return True
 
-    def _discard(self, sequence: Sequence, digest: bytes, start: int) -> None:
+    def _discard(self, sequence: ServedSequence, digest: bytes, start: int) -> None:
         """Drop an order's rows from ``start`` on, on disk and in memory; harmless when there are none."""
         if self._ledger.state.order(digest).length <= start:
             return
@@ -322,8 +319,8 @@ class Serving:
         return signed.json, signed.signature
 
     def _sign_chunk(
-        self, sequence: Sequence, known: OrderState, to_position: int, handed: tuple[SignedText, ...]
-    ) -> SignedReceipt:
+        self, sequence: ServedSequence, known: OrderState, to_position: int, handed: tuple[SignedText, ...]
+    ) -> IssuedReceipt:
         with self.stopwatch.measure("commitments"):
             # INVARIANT: nothing is signed on top of a receipt that is wrong: it convicts whoever signed it.
             if known.credit and not known.receipts:
@@ -384,7 +381,7 @@ class Serving:
 
     # ----------------------------------------------------------------- reading
 
-    def receipts(self, digest: bytes) -> tuple[tuple[SignedReceipt, ...], bytes, int]:
+    def receipts(self, digest: bytes) -> tuple[tuple[IssuedReceipt, ...], bytes, int]:
         """An order's receipts (their numbers are places in the log), the log's root and its size."""
         known = self._ledger.state.order(digest)
         with self._log_lock:
@@ -420,7 +417,7 @@ class Serving:
     def active_orders(self) -> int:
         """Orders that were worked on a moment ago."""
         now = time.monotonic()
-        return sum(now - touched < QUIET_SECONDS for touched in list(self._touched.values()))
+        return sum(now - touched < QUIET_ORDER_SECONDS for touched in list(self._touched.values()))
 
     # ---------------------------------------------------------------- shutdown
 
@@ -433,7 +430,7 @@ class Serving:
 
     def _open_chunks(self) -> bool:
         now, orders = time.monotonic(), self._ledger.state.orders
-        recent = [orders.get(digest) for digest, at in list(self._touched.items()) if now - at < QUIET_SECONDS]
+        recent = [orders.get(digest) for digest, at in list(self._touched.items()) if now - at < QUIET_ORDER_SECONDS]
         return any(order is not None and order.length > order.closed for order in recent)
 
     def forget(self, orders: tuple[bytes, ...]) -> None:

@@ -1,16 +1,14 @@
 """The defender: answers every dispute about this node's receipts, from the rows it kept.
 
-A background thread asks the chain which games name this node and answers at once: the clock is one
-for all turns of a game, and silence beyond it costs the stake. The trace is recomputed from the
-input rows, a layer at a time, once a receipt; it is kept on disk for every other question. Asks the
-chain before every answer, so that restarts, stalled requests and games by others about the same
-receipt need no memory of their own.
+A round asks the chain which games name this node and answers at once. All turns of a game share one clock, and
+silence beyond it costs the stake. The trace of a receipt is recomputed from its input rows, a layer at a time, and
+kept on disk for the next question. The chain is asked before every answer, so restarts, stalled requests and games
+by others about the same receipt need no memory of their own.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 
 import torch
@@ -24,16 +22,15 @@ from nexus_chain.disputes.operators.attention import block_ranges
 from nexus_chain.disputes.trace import Sequence, Trace, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder, score_tree
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import Order, Receipt, Scores
-from nexus_chain.market.documents import Trace as TraceDocument
+from nexus_chain.market.documents import Order, Receipt, Scores, TraceDocument
 from nexus_chain.program.sampling import Sampling
+from node.daemon.chain_view import ChainView
 from node.daemon.errors import GameDataError
 from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.state import OrderState, SignedReceipt
-from node.daemon.serving.rows import RowStore
+from node.daemon.ledger.rows import RowStore
+from node.daemon.ledger.state import IssuedReceipt, OrderState
 from node.daemon.serving.serving import Identity
 from node.daemon.upkeep.answer_funds import answer_funds
-from node.daemon.upkeep.chain_view import ChainView
 from node.daemon.upkeep.traces import TraceStore
 
 log = logging.getLogger(__name__)
@@ -54,7 +51,7 @@ class Disputed:
 
 
 class Defence:
-    """Answers for one node. ``interval``: seconds between looks at the chain."""
+    """Answers for one node, a round at a time."""
 
     def __init__(
         self,
@@ -66,13 +63,10 @@ class Defence:
         block: TensorBlock,
         view: ChainView,
         traces: TraceStore,
-        *,
-        interval: float = 5.0,
     ) -> None:
         self._contracts, self._disputes, self._identity = contracts, disputes, identity
         self._ledger, self._rows, self._block, self._view, self._traces = ledger, rows, block, view, traces
         self._model = PublishedModel(block.program, block.weights)
-        self._interval = interval
         self._first_block = self._next_block = contracts.deployment.block
         self._head: HexBytes | None = None
         self._looks = 0  # for games up to that head
@@ -80,28 +74,6 @@ class Defence:
         self._running: set[int] = set()
         self._traced: tuple[bytes, Trace] | None = None
         self._warned = ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="defence", daemon=True)
-
-    def start(self) -> None:
-        """Begin the background rounds."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End them; a round in progress is finished."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._interval):
-            # INVARIANT: this thread ends with the node only: without it the next game is lost by silence.
-            try:
-                self.round()
-            except NexusError as error:
-                log.warning("disputes could not be looked at: %s", error)
-            except Exception:
-                log.exception("disputes could not be looked at")
 
     def round(self) -> list[str]:
         """Answer every game that waits for this node; what was done, in words.
@@ -207,7 +179,7 @@ class Defence:
         known, signed = found
         return Disputed(known, Order.from_json(known.order), Receipt.from_json(signed.json))
 
-    def _known_receipt(self, digest: bytes) -> tuple[OrderState, SignedReceipt] | None:
+    def _known_receipt(self, digest: bytes) -> tuple[OrderState, IssuedReceipt] | None:
         for known in self._ledger.state.orders.values():
             for signed in known.receipts:
                 if signed.digest == digest:

@@ -21,7 +21,9 @@ def record_of(contracts: Contracts, address: str) -> NodeRecord | None:
         raise
 
 
-def register(contracts: Contracts, keys: NodeKeys, configuration: NodeConfiguration, stake: int | None) -> list[str]:
+def register_node(
+    contracts: Contracts, keys: NodeKeys, configuration: NodeConfiguration, stake: int | None
+) -> list[str]:
     """Register, or bring the registry up to date: endpoint, TLS key, stake (wei, None: the minimum). In words."""
     endpoint, key_hash = configuration.announced_endpoint, keys.tls.key_hash
     found = record_of(contracts, keys.wallet.address)
@@ -78,7 +80,7 @@ def announce(contracts: Contracts, address: str, model: ServedModel) -> str | No
     return f"announced layers {model.layer_start}-{model.layer_end} for {model.wei_per_token} wei a token"
 
 
-def unbond(contracts: Contracts, address: str) -> str:
+def unbond_node(contracts: Contracts, address: str) -> str:
     """Ask for the stake back; once the delay is over, fetch it. What was done, in words."""
     found = record_of(contracts, address)
     if found is None:

@@ -1,13 +1,12 @@
 """Getting paid: vouchers posted before a line's end, lines closed, settled, balances withdrawn.
 
-A background thread does what ``state`` says is due; the same round can be run by command. Every
-step may be repeated: the contracts take the highest voucher and settle a line once.
+A round does what the ledger says is due, in the background or by command. Every step may be repeated: the contracts
+take the highest voucher and settle a line once.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import fields
 from typing import Protocol
 
@@ -20,20 +19,12 @@ from nexus_chain.chain.errors import ContractRevertedError, RpcUnreachableError
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Voucher
+from node.daemon.chain_view import ChainView
 from node.daemon.errors import SessionNotOpenError
+from node.daemon.ledger.earnings import earned_in
+from node.daemon.ledger.effects import CloseLine, Effect, ForgetSession, PostVoucher, SettleLine, unposted
+from node.daemon.ledger.events import SessionForgotten, SessionObserved, TimePassed
 from node.daemon.ledger.ledger import Ledger
-from node.daemon.ledger.state import (
-    CloseLine,
-    Effect,
-    ForgetSession,
-    PostVoucher,
-    SessionForgotten,
-    SessionObserved,
-    SettleLine,
-    TimePassed,
-    unposted,
-)
-from node.daemon.upkeep.chain_view import ChainView
 
 log = logging.getLogger(__name__)
 
@@ -59,38 +50,14 @@ class Settler:
         view: ChainView,
         kept: KeptOrders | None = None,
         *,
-        interval: float = 5.0,
         withdraw_above: int = 0,
     ) -> None:
         self._contracts, self._address = contracts, address
         self._ledger, self._view, self._kept = ledger, view, kept
-        self._interval, self._withdraw_above = interval, withdraw_above
+        self._withdraw_above = withdraw_above
         self._last: BlockData | None = None
         self._settled_at: HexBytes | None = None  # the head of the last round that did all it had to
         self._vanished: set[bytes] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="settle", daemon=True)
-
-    def start(self) -> None:
-        """Begin the background rounds."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End them; a round in progress is finished."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._interval):
-            try:
-                self.round()
-            except NexusError as error:
-                # The next round tries again: nothing is lost while the line's end is not over.
-                log.warning("settling has to wait: %s", error)
-            except Exception:
-                # INVARIANT: whatever an RPC server answers, the rounds go on: without them nothing is ever paid.
-                log.exception("settling has to wait")
 
     def round(self) -> list[str]:
         """Look at the chain, do all that is due, withdraw; returns what was done, in words.
@@ -200,7 +167,7 @@ class Settler:
                 return f"closed the line in session 0x{effect.session.hex()}"
             case SettleLine():
                 market.settle(effect.session, self._address)
-                return f"settled the line in session 0x{effect.session.hex()}"
+                return f"settled the line in session 0x{effect.session.hex()}: {self._bill(effect.session)}"
             case ForgetSession():
                 if self._kept is None:
                     return ""  # the daemon's business: the rows are its
@@ -209,6 +176,11 @@ class Settler:
                 return f"forgot session 0x{effect.session.hex()}: its dispute period is over"
             case _:
                 return ""
+
+    def _bill(self, session: bytes) -> str:
+        answers = earned_in(self._ledger.state, session)
+        tokens, wei = sum(one.tokens_processed for one in answers), sum(one.cost_wei for one in answers)
+        return f"{len(answers)} answers, {tokens} positions, {wei} wei of receipts"
 
     def _withdraw(self) -> list[str]:
         balance = self._contracts.market.balance_of(self._address)

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../../contracts/interfaces/IStepVerifier.sol";
-import {Descriptor} from "../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../contracts/step/libraries/OpKinds.sol";
 import {StepFixture} from "./operators/StepFixture.sol";
 import {console} from "forge-std/console.sol";
 
@@ -26,37 +26,37 @@ contract StepVerifierGasTest is StepFixture {
     }
 
     function test_gas_rowMax() public {
-        _measure("row_max 4096", _row(Descriptor.ROW_MAX, 4096, 0, 4096));
-        _measure("row_max 8192", _row(Descriptor.ROW_MAX, 8192, 0, 8192));
-        _measure("row_max 8192 of 14336", _row(Descriptor.ROW_MAX, 14_336, 0, 8192));
-        _measure("row_max 8192 of 28672", _row(Descriptor.ROW_MAX, 28_672, 8192, 16_384));
+        _measure("row_max 4096", _row(OpKinds.ROW_MAX, 4096, 0, 4096));
+        _measure("row_max 8192", _row(OpKinds.ROW_MAX, 8192, 0, 8192));
+        _measure("row_max 8192 of 14336", _row(OpKinds.ROW_MAX, 14_336, 0, 8192));
+        _measure("row_max 8192 of 28672", _row(OpKinds.ROW_MAX, 28_672, 8192, 16_384));
     }
 
     /// @dev Norms run over the model's width (8 192 in the 70 B class), never over the wider rows of the MLP.
     function test_gas_rowSquares() public {
-        _measure("row_squares 4096", _row(Descriptor.ROW_SQUARES, 4096, 0, 4096));
-        _measure("row_squares 8192", _row(Descriptor.ROW_SQUARES, 8192, 0, 8192));
+        _measure("row_squares 4096", _row(OpKinds.ROW_SQUARES, 4096, 0, 4096));
+        _measure("row_squares 8192", _row(OpKinds.ROW_SQUARES, 8192, 0, 8192));
     }
 
     function test_gas_quantise() public {
-        _measure("quantise 4096", _row(Descriptor.QUANTISE, 4096, 0, 4096));
-        _measure("quantise 14336", _row(Descriptor.QUANTISE, 14_336, 0, 8192));
-        _measure("quantise 28672", _row(Descriptor.QUANTISE, 28_672, 8192, 16_384));
+        _measure("quantise 4096", _row(OpKinds.QUANTISE, 4096, 0, 4096));
+        _measure("quantise 14336", _row(OpKinds.QUANTISE, 14_336, 0, 8192));
+        _measure("quantise 28672", _row(OpKinds.QUANTISE, 28_672, 8192, 16_384));
     }
 
     function test_gas_scales() public {
-        World memory world = _start(Descriptor.ROW_SCALE, new int256[](0));
+        World memory world = _start(OpKinds.ROW_SCALE, new int256[](0));
         world.inputs = _parts(_noisy("A", I32, _shape(T), 0, 1024));
         world.outputs = _parts(_part("m", I32, _shape(T)), _part("e", I32, _shape(T)));
         _measure("row_scale", world);
-        world = _start(Descriptor.NORM_SCALE, _params(2 ** 40));
+        world = _start(OpKinds.NORM_SCALE, _params(2 ** 40));
         world.inputs = _parts(_noisy("A", I32, _shape(T), 0, 1024), _noisy("S", I64, _shape(T), 0, 1024));
         world.outputs = _parts(_part("m", I32, _shape(T)), _part("e", I32, _shape(T)));
         _measure("norm_scale", world);
     }
 
     function test_gas_heads() public {
-        World memory world = _start(Descriptor.ROPE_QUANTISE, _params(64, 128));
+        World memory world = _start(OpKinds.ROPE_QUANTISE, _params(64, 128));
         world.inputs = _parts(_noisy("y", I32, _shape(T, 8192), 0, 8192));
         world.weights = _parts(_noisy("tables.rope", I16, _shape(131_072, 128), 0, 1024));
         world.outputs = new Part[](4);
@@ -66,12 +66,12 @@ contract StepVerifierGasTest is StepFixture {
         }
         _measure("rope_quantise 64 x 128", world);
 
-        world = _start(Descriptor.VALUE_QUANTISE, _params(8, 128));
+        world = _start(OpKinds.VALUE_QUANTISE, _params(8, 128));
         world.inputs = _parts(_noisy("y", I32, _shape(T, 1024), 0, 4096));
         world.outputs = _parts(_part("v", I8, _shape(T, 8, 128)), _part("v_max", I32, _shape(T, 8)));
         _measure("value_quantise 8 x 128", world);
 
-        world = _start(Descriptor.VALUE_LAYOUT, _params(8, 128));
+        world = _start(OpKinds.VALUE_LAYOUT, _params(8, 128));
         world.inputs = _parts(_noisy("v", I8, _shape(T, 8, 128), 0, 1024), _noisy("v_max", I32, _shape(T, 8), 0, 1024));
         world.outputs = _parts(_part("v_columns", I8, _shape(8, 128, T)), _part("v_max_columns", I32, _shape(8, T)));
         _measure("value_layout 8 x 128", world);
@@ -84,7 +84,7 @@ contract StepVerifierGasTest is StepFixture {
     }
 
     function test_gas_embed() public {
-        World memory world = _start(Descriptor.EMBED, _params(128_256, 8192, 4));
+        World memory world = _start(OpKinds.EMBED, _params(128_256, 8192, 4));
         world.inputs = _parts(_part("tokens", I32, _shape(T), new int256[](256)));
         world.weights = _parts(_noisy("embed.table", I16, _shape(128_256, 8192), 0, 8192));
         world.outputs = _parts(_part("r", I32, _shape(T, 8192)));
@@ -92,7 +92,7 @@ contract StepVerifierGasTest is StepFixture {
     }
 
     function test_gas_sampling() public {
-        World memory world = _start(Descriptor.SAMPLE_BLOCKS, _params(128_256, 512));
+        World memory world = _start(OpKinds.SAMPLE_BLOCKS, _params(128_256, 512));
         (world.promptLength, world.sampling) = (1, 94_548);
         // 8 016 bytes a leaf: a block lies in two leaves at most.
         world.inputs = _parts(_noisy("logits", I32, _shape(N, 128_256), 0, 16_032));
@@ -100,7 +100,7 @@ contract StepVerifierGasTest is StepFixture {
         world.outputs = _parts(_part("block_max", I64, _shape(N, 251)), _part("block_index", I32, _shape(N, 251)));
         _measure("sample_blocks 512 of 128256, with noise", world);
 
-        world = _start(Descriptor.SAMPLE, _params(251));
+        world = _start(OpKinds.SAMPLE, _params(251));
         world.promptLength = 1;
         world.inputs =
             _parts(_noisy("max", I64, _shape(N, 251), 0, 2008), _noisy("index", I32, _shape(N, 251), 0, 1004));
@@ -116,19 +116,19 @@ contract StepVerifierGasTest is StepFixture {
     }
 
     function test_gas_elements() public {
-        World memory world = _start(Descriptor.GELU, _params(16_384));
+        World memory world = _start(OpKinds.GELU, _params(16_384));
         world.inputs = _parts(_noisy("x", I32, _shape(T, 16_384), 0, 8192));
         world.weights = _parts(_noisy("tables.phi", I32, _shape(513), 0, 2052));
         world.outputs = _parts(_part("y", I32, _shape(T, 16_384)));
         _measure("gelu 16384", world);
 
-        world = _start(Descriptor.POSITION_EMBED, _params(8192, 4));
+        world = _start(OpKinds.POSITION_EMBED, _params(8192, 4));
         world.inputs = _parts(_noisy("x", I32, _shape(T, 8192), 0, 8192));
         world.weights = _parts(_noisy("position.table", I16, _shape(8192, 8192), 0, 8192));
         world.outputs = _parts(_part("r", I32, _shape(T, 8192)));
         _measure("position_embed 8192", world);
 
-        world = _start(Descriptor.ROW_LAYOUT, _params(8192));
+        world = _start(OpKinds.ROW_LAYOUT, _params(8192));
         world.inputs = _parts(_noisy("x", I32, _shape(T, 8192), 0, 8192));
         world.outputs = _parts(_part("x_columns", I32, _shape(8192, T)));
         _measure("row_layout 8192", world);
@@ -137,7 +137,7 @@ contract StepVerifierGasTest is StepFixture {
     /// @dev The last position of 4 096 and of 16 384: the whole column.
     function test_gas_prefixMean() public {
         for (uint32 positions = POSITIONS; positions <= 4 * POSITIONS; positions *= 4) {
-            World memory world = _start(Descriptor.PREFIX_MEAN, _params(1024));
+            World memory world = _start(OpKinds.PREFIX_MEAN, _params(1024));
             world.positions = world.promptLength = positions;
             world.inputs = _parts(_noisy("x_columns", I32, _shape(1024, T), 0, 4 * positions));
             world.outputs = _parts(_part("mean", I32, _shape(T, 1024)));
@@ -146,7 +146,7 @@ contract StepVerifierGasTest is StepFixture {
     }
 
     function test_gas_experts() public {
-        World memory world = _start(Descriptor.ROUTE, _params(64, 8));
+        World memory world = _start(OpKinds.ROUTE, _params(64, 8));
         world.inputs = _parts(_noisy("logits", I32, _shape(T, 64), 0, 1024));
         world.weights = _parts(_noisy("tables.exp2", I32, _shape(257), 0, 1028));
         world.outputs = _parts(_part("index", I32, _shape(T, 8)), _part("gate", I32, _shape(T, 8)));
@@ -216,7 +216,7 @@ contract StepVerifierGasTest is StepFixture {
     {
         int256[] memory p = new int256[](6);
         (p[0], p[1], p[2], p[3], p[4], p[5]) = (rows, columns, bits, fraction, 1, 1);
-        world = _start(Descriptor.LINEAR, p);
+        world = _start(OpKinds.LINEAR, p);
         uint256 bytes_ = uint256(int256(columns));
         world.inputs = new Part[](4);
         world.inputs[0] = bits == 15
@@ -235,7 +235,7 @@ contract StepVerifierGasTest is StepFixture {
     function _normalise(int64 groups, int64 size) private pure returns (World memory world) {
         int256[] memory p = new int256[](5);
         (p[0], p[1], p[2], p[3], p[4]) = (groups, size, 1, 2 ** 40, 1);
-        world = _start(Descriptor.NORMALISE, p);
+        world = _start(OpKinds.NORMALISE, p);
         uint256 length = uint256(int256(size)) * 4;
         world.inputs = _parts(_noisy("x", I32, _shape(T, groups * size), 0, length < 8192 ? 8192 : length));
         world.weights = _parts(
@@ -259,7 +259,7 @@ contract StepVerifierGasTest is StepFixture {
         int256[] memory p = new int256[](8);
         (p[0], p[1], p[2], p[3]) = (rows, columns, bits, 16);
         (p[4], p[5], p[6], p[7]) = (int256(experts), 2, 1, 1);
-        world = _start(Descriptor.EXPERT_LINEAR, p);
+        world = _start(OpKinds.EXPERT_LINEAR, p);
         World memory dense = _linear(rows, columns, bits, 16);
         world.inputs = new Part[](6);
         (world.inputs[0], world.inputs[1], world.inputs[2]) = (dense.inputs[0], dense.inputs[1], dense.inputs[2]);
@@ -283,25 +283,23 @@ contract StepVerifierGasTest is StepFixture {
     function _row(uint8 kind, int64 width, uint256 start, uint256 stop) private pure returns (World memory world) {
         world = _start(
             kind,
-            kind == Descriptor.QUANTISE
-                ? _params(int256(start), int256(stop), 15)
-                : _params(int256(start), int256(stop))
+            kind == OpKinds.QUANTISE ? _params(int256(start), int256(stop), 15) : _params(int256(start), int256(stop))
         );
         uint256 leaf = 4 * uint256(int256(width));
         while (leaf > 8192) leaf /= 2;
-        bool single = kind == Descriptor.QUANTISE;
+        bool single = kind == OpKinds.QUANTISE;
         uint256 first = 4 * start / leaf;
         uint256 leaves = single ? 1 : (4 * stop + leaf - 1) / leaf - first;
         Part memory x = _noisy("x", I32, _shape(T, width), uint32(first), leaves * leaf);
         Part memory a = _noisy("A", I32, _shape(T), 0, 1024);
-        world.inputs = kind == Descriptor.ROW_MAX ? _parts(x) : _parts(x, a);
-        if (kind == Descriptor.ROW_MAX) world.outputs = _parts(_part("A", I32, _shape(T)));
-        if (kind == Descriptor.ROW_SQUARES) world.outputs = _parts(_part("S", I64, _shape(T)));
+        world.inputs = kind == OpKinds.ROW_MAX ? _parts(x) : _parts(x, a);
+        if (kind == OpKinds.ROW_MAX) world.outputs = _parts(_part("A", I32, _shape(T)));
+        if (kind == OpKinds.ROW_SQUARES) world.outputs = _parts(_part("S", I64, _shape(T)));
         if (single) world.outputs = _parts(_part("q", I8, _shape(T, 2, int64(uint64(stop - start)))));
     }
 
     function _silu(int64 width, uint256 leaf) private pure returns (World memory world) {
-        world = _start(Descriptor.SILU_PRODUCT, _params(width));
+        world = _start(OpKinds.SILU_PRODUCT, _params(width));
         world.inputs = _parts(_noisy("g", I32, _shape(T, width), 0, leaf), _noisy("u", I32, _shape(T, width), 0, leaf));
         world.weights = _parts(_noisy("tables.exp2", I32, _shape(257), 0, 1028));
         world.outputs = _parts(_part("h", I32, _shape(T, width)));
@@ -311,7 +309,7 @@ contract StepVerifierGasTest is StepFixture {
     function _attention() private pure returns (World memory world) {
         int256[] memory p = new int256[](6);
         (p[0], p[1], p[2], p[3], p[4], p[5]) = (64, 8, 128, 1024, 0, 66_572);
-        world = _start(Descriptor.ATTENTION, p);
+        world = _start(OpKinds.ATTENTION, p);
         world.inputs = new Part[](8);
         world.inputs[0] = _noisy("q", I8, _shape(T, 64, 128), (POSITIONS * 64 - 8) / 8, 1024);
         world.inputs[1] = _noisy("q_m", I32, _shape(T, 64), POSITIONS / 4 - 1, 1024);

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../../contracts/interfaces/IStepVerifier.sol";
-import {Descriptor} from "../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../contracts/step/libraries/OpKinds.sol";
 import {TensorCommitments} from "../../../contracts/step/libraries/TensorCommitments.sol";
 import {StepFixture} from "./operators/StepFixture.sol";
 
@@ -63,7 +63,7 @@ contract StepVerifierTest is StepFixture {
     function test_convicts_changedDescriptor_reverts() public {
         (IStepVerifier.Subject memory subject, IStepVerifier.Claim memory claim, IStepVerifier.Witness memory witness) =
             _witness(_rowScale(), 0, 1, 0);
-        witness.descriptor.data[0][1] = bytes1(Descriptor.ROW_MAX);
+        witness.descriptor.data[0][1] = bytes1(OpKinds.ROW_MAX);
         _expectBad("descriptor");
         verifier.convicts(subject, claim, abi.encode(witness));
     }
@@ -181,7 +181,7 @@ contract StepVerifierTest is StepFixture {
         uint32 number = 1;
         for (uint8 i = 0; i < 3; ++i) {
             ops[i] = abi.encodePacked(
-                uint8(1), Descriptor.ROW_SCALE, uint16(i), uint8(0), uint8(0), i + 1, uint8(0), bytes24(0)
+                uint8(1), OpKinds.ROW_SCALE, uint16(i), uint8(0), uint8(0), i + 1, uint8(0), bytes24(0)
             );
             for (uint256 k = 0; k <= i; ++k) {
                 ops[i] = abi.encodePacked(
@@ -270,7 +270,7 @@ contract StepVerifierTest is StepFixture {
     // ---------------------------------------------------------------------------------------------------------------
 
     function _rowScale() private pure returns (World memory world) {
-        world.kind = Descriptor.ROW_SCALE;
+        world.kind = OpKinds.ROW_SCALE;
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("A", I32, _shape(T), _values(3, 32, 9)));
         world.outputs = _parts(_part("m", I32, _shape(T)), _part("e", I32, _shape(T)));

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../../../contracts/interfaces/IStepVerifier.sol";
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {TensorCommitments} from "../../../../contracts/step/libraries/TensorCommitments.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
@@ -266,7 +266,7 @@ contract AttentionTest is StepFixture {
     }
 
     function _world(Case memory c) private pure returns (World memory world) {
-        world.kind = Descriptor.ATTENTION;
+        world.kind = OpKinds.ATTENTION;
         world.params = new int256[](6);
         (world.params[0], world.params[1], world.params[2]) = (2, 1, int256(SIZE));
         (world.params[3], world.params[4], world.params[5]) = (4, c.bothWays ? -1 : int256(c.window), SCALE);

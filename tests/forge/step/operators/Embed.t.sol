@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -12,7 +12,7 @@ contract EmbedTest is StepFixture {
         if (seed % 2 == 0) tokens[row] = int256(seed % 11);
         int256[] memory table = _values(11 * 37, 16, seed);
         World memory world;
-        world.kind = Descriptor.EMBED;
+        world.kind = OpKinds.EMBED;
         world.params = _params(11, 37, int256(uint256(shift)));
         world.positions = world.promptLength = 5;
         world.inputs = _parts(_part("tokens", I32, _shape(T), tokens));

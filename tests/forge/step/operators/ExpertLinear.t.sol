@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../../../contracts/interfaces/IStepVerifier.sol";
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -78,7 +78,7 @@ contract ExpertLinearTest is StepFixture {
     }
 
     function _world(Values memory v) private pure returns (World memory world) {
-        world.kind = Descriptor.EXPERT_LINEAR;
+        world.kind = OpKinds.EXPERT_LINEAR;
         world.params = v.p;
         world.positions = world.promptLength = 2;
         int64 columns = int64(v.p[1]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -27,7 +27,7 @@ contract GeluTest is StepFixture {
     function _check(int256[] memory x, uint256 seed, uint256 at) private view {
         int256[] memory table = _gates(seed);
         World memory world;
-        world.kind = Descriptor.GELU;
+        world.kind = OpKinds.GELU;
         world.params = _params(17);
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("x", I32, _shape(T, 17), x));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -59,7 +59,7 @@ contract LinearTest is StepFixture {
     }
 
     function _world(Values memory v, int256[] memory p) private pure returns (World memory world) {
-        world.kind = Descriptor.LINEAR;
+        world.kind = OpKinds.LINEAR;
         world.params = p;
         world.positions = world.promptLength = 2;
         world.inputs = new Part[](p[5] == 1 ? 4 : 3);

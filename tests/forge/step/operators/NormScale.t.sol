@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -11,7 +11,7 @@ contract NormScaleTest is StepFixture {
         int256[] memory most = _values(6, 32, seed);
         int256[] memory squares = _values(6, 64, seed >> 1);
         World memory world;
-        world.kind = Descriptor.NORM_SCALE;
+        world.kind = OpKinds.NORM_SCALE;
         world.params = _params(int256(epsilon));
         world.positions = world.promptLength = 6;
         world.inputs = _parts(_part("A", I32, _shape(T), most), _part("S", I64, _shape(T), squares));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -93,7 +93,7 @@ contract NormaliseTest is StepFixture {
 
     function _world(Values memory v) private pure returns (World memory world) {
         int64 width = int64(uint64(GROUPS * v.size));
-        world.kind = Descriptor.NORMALISE;
+        world.kind = OpKinds.NORMALISE;
         world.params = v.p;
         world.positions = world.promptLength = uint32(ROWS);
         world.inputs = _parts(_part("x", I32, _shape(T, width), v.x));

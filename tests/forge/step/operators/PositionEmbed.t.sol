@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -22,7 +22,7 @@ contract PositionEmbedTest is StepFixture {
         int256[] memory x = _values(5 * 7, 32, seed);
         int256[] memory table = _values(9 * 7, 16, seed >> 1);
         World memory world;
-        world.kind = Descriptor.POSITION_EMBED;
+        world.kind = OpKinds.POSITION_EMBED;
         world.params = _params(7, shift);
         (world.positions, world.promptLength) = (5, 3);
         world.inputs = _parts(_part("x", I32, _shape(T, 7), x));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -21,7 +21,7 @@ contract PrefixMeanTest is StepFixture {
     function _check(uint256 seed, int64 rows, uint256[3] memory place) private view {
         int256[] memory x = _values(3 * 21, seed % 2 == 0 ? 32 : 6, seed);
         World memory world;
-        world.kind = Descriptor.PREFIX_MEAN;
+        world.kind = OpKinds.PREFIX_MEAN;
         world.params = _params(3);
         (world.positions, world.promptLength) = (21, 19);
         world.inputs = _parts(_part("x_columns", I32, _shape(3, T), x));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -34,7 +34,7 @@ contract QuantiseTest is StepFixture {
     {
         int256[] memory rows = _values(7 * 40, 32, seed);
         int256[] memory most = _values(7, 32, seed >> 1);
-        world.kind = Descriptor.QUANTISE;
+        world.kind = OpKinds.QUANTISE;
         world.params = _params(11, 34, bits);
         (world.positions, world.promptLength) = (7, 5);
         world.inputs = _parts(_part("x", I32, _shape(T, 40), rows), _part("A", I32, _shape(T), most));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -75,7 +75,7 @@ contract RouteTest is StepFixture {
 
     function _world(Case memory c) private pure returns (World memory world) {
         int64 slots = int64(uint64(c.slots));
-        world.kind = Descriptor.ROUTE;
+        world.kind = OpKinds.ROUTE;
         world.params = _params(int256(c.experts), int256(c.slots));
         world.positions = world.promptLength = 2;
         world.inputs = _parts(_part("logits", I32, _shape(T, int64(uint64(c.experts))), c.logits));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {StepFixture} from "./StepFixture.sol";
 
 contract RowLayoutTest is StepFixture {
@@ -19,7 +19,7 @@ contract RowLayoutTest is StepFixture {
     }
 
     function _world(int256[] memory x, int64 rows) private pure returns (World memory world) {
-        world.kind = Descriptor.ROW_LAYOUT;
+        world.kind = OpKinds.ROW_LAYOUT;
         world.params = _params(10);
         (world.positions, world.promptLength) = (7, 5);
         world.inputs = _parts(_part("x", I32, _shape(T, 10), x));

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../../../contracts/interfaces/IStepVerifier.sol";
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -56,7 +56,7 @@ contract RowMaxTest is StepFixture {
     }
 
     function _world(int256[] memory x, uint256 start, uint256 stop) private pure returns (World memory world) {
-        world.kind = Descriptor.ROW_MAX;
+        world.kind = OpKinds.ROW_MAX;
         world.params = _params(int256(start), int256(stop));
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("x", I32, _shape(T, WIDTH), x));

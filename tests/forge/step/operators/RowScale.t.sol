@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -24,7 +24,7 @@ contract RowScaleTest is StepFixture {
 
     function _check(int256[] memory most, uint256 row, bool exponent) private view {
         World memory world;
-        world.kind = Descriptor.ROW_SCALE;
+        world.kind = OpKinds.ROW_SCALE;
         world.positions = world.promptLength = 6;
         world.inputs = _parts(_part("A", I32, _shape(T), most));
         world.outputs = _parts(_part("m", I32, _shape(T)), _part("e", I32, _shape(T)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -12,7 +12,7 @@ contract RowSquaresTest is StepFixture {
         int256[] memory x = _values(3 * 45, 32, seed);
         int256[] memory most = _values(3, 32, seed ^ 1);
         World memory world;
-        world.kind = Descriptor.ROW_SQUARES;
+        world.kind = OpKinds.ROW_SQUARES;
         world.params = _params(int256(uint256(start)), int256(uint256(stop)));
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("x", I32, _shape(T, 45), x), _part("A", I32, _shape(T), most));

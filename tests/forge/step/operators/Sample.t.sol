@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -11,7 +11,7 @@ contract SampleTest is StepFixture {
         int256[] memory keys = _values(2 * 9, seed % 2 == 0 ? 3 : 64, seed);
         int256[] memory entries = _values(2 * 9, 32, seed >> 1);
         World memory world;
-        world.kind = Descriptor.SAMPLE;
+        world.kind = OpKinds.SAMPLE;
         world.params = _params(9);
         (world.positions, world.promptLength) = (4, 3);
         world.inputs = _parts(_part("m", I64, _shape(N, 9), keys), _part("i", I32, _shape(N, 9), entries));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -19,7 +19,7 @@ contract SampleBlocksTest is StepFixture {
         int256[] memory logits = _values(2 * 37, 32, seed);
         int256[] memory table = _table(seed >> 2, 2 ** 24);
         World memory world;
-        world.kind = Descriptor.SAMPLE_BLOCKS;
+        world.kind = OpKinds.SAMPLE_BLOCKS;
         world.params = _params(37, 10);
         (world.positions, world.promptLength) = (4, 3);
         (world.sampling, world.samplingSeed) = (beta, keccak256(abi.encode(seed)));

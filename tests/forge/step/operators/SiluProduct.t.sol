@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -12,7 +12,7 @@ contract SiluProductTest is StepFixture {
         int256[] memory ups = _values(3 * 17, 32, seed >> 1);
         int256[] memory table = _table(seed >> 2, 2 ** 23);
         World memory world;
-        world.kind = Descriptor.SILU_PRODUCT;
+        world.kind = OpKinds.SILU_PRODUCT;
         world.params = _params(17);
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("g", I32, _shape(T, 17), gates), _part("u", I32, _shape(T, 17), ups));

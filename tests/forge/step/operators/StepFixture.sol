@@ -6,6 +6,7 @@ import {Test} from "forge-std/Test.sol";
 import {IStepVerifier} from "../../../../contracts/interfaces/IStepVerifier.sol";
 import {StepVerifier} from "../../../../contracts/step/StepVerifier.sol";
 import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {StepOpenings} from "../../../../contracts/step/libraries/StepOpenings.sol";
 import {TensorCommitments} from "../../../../contracts/step/libraries/TensorCommitments.sol";
 
@@ -127,7 +128,7 @@ abstract contract StepFixture is Test {
 
         op = Descriptor.parse(descriptor.data[0], world.positions, world.promptLength);
         openings = _openAll(world, op, subject);
-        if (world.kind == Descriptor.EXPERT_LINEAR) openings = _withoutClosed(openings, world.inputs.length);
+        if (world.kind == OpKinds.EXPERT_LINEAR) openings = _withoutClosed(openings, world.inputs.length);
     }
 
     /// @dev The inputs' openings and those of the weights that hold something.

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "../../../../contracts/interfaces/IStepVerifier.sol";
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {StepFixture} from "./StepFixture.sol";
 
 contract ValueLayoutTest is StepFixture {
@@ -11,7 +11,7 @@ contract ValueLayoutTest is StepFixture {
         int256[] memory v = _values(7 * 20, 8, seed);
         int256[] memory most = _values(7 * 2, 32, seed >> 1);
         World memory world;
-        world.kind = Descriptor.VALUE_LAYOUT;
+        world.kind = OpKinds.VALUE_LAYOUT;
         world.params = _params(2, 10);
         world.positions = world.promptLength = 7;
         world.inputs = _parts(_part("v", I8, _shape(T, 2, 10), v), _part("v_max", I32, _shape(T, 2), most));
@@ -23,7 +23,7 @@ contract ValueLayoutTest is StepFixture {
     /// @dev An input that the element does not need may stay closed; one that it needs may not.
     function test_valueLayout_closedInput_reverts() public {
         World memory world;
-        world.kind = Descriptor.VALUE_LAYOUT;
+        world.kind = OpKinds.VALUE_LAYOUT;
         world.params = _params(2, 10);
         world.positions = world.promptLength = 1;
         world.inputs = _parts(_part("v", I8, _shape(T, 2, 10), _values(20, 8, 7)), _part("v_max", I32, _shape(T, 2)));

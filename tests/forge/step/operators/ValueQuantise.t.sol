@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -17,7 +17,7 @@ contract ValueQuantiseTest is StepFixture {
             if (-x > most) most = -x;
         }
         World memory world;
-        world.kind = Descriptor.VALUE_QUANTISE;
+        world.kind = OpKinds.VALUE_QUANTISE;
         world.params = _params(2, 10);
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("y", I32, _shape(T, 20), y));

@@ -1,0 +1,111 @@
+"""From a question to an answer that is kept: choose, check, ask, save the evidence, close what was opened for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.client.answer import Answer, Transaction
+from nexus_chain.client.answer_stream import AnswerStream
+from nexus_chain.client.client import Client
+from nexus_chain.client.order import AskOptions
+from nexus_chain.client.session import OnFailover
+from nexus_chain.client.store import OPEN
+from nexus_chain.workflows.library import ModelLibrary
+from nexus_chain.workflows.sessions import pick_session
+from nexus_chain.workflows.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Who is asked, how and for whose money. ``direct``: for this answer alone, without a session.
+
+    ``wanted``: the beginning of the model version's id where ``direct``, else of the session's; None: the newest.
+    """
+
+    options: AskOptions
+    direct: bool = False
+    wanted: str | None = None
+
+
+@dataclass(frozen=True)
+class KeptAnswer:
+    """An answer, the file with its evidence, and the transaction that closed what was opened for it alone."""
+
+    answer: Answer
+    file: Path
+    closing: Transaction | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON value without the proof, which is in the file."""
+        document = {**self.answer.to_dict(), "answer_file": str(self.file)}
+        document["transactions"] += [vars(self.closing)] if self.closing else []
+        return document
+
+
+class Inquiry:
+    """One question under way. Iterate it for text as it is computed, then ``keep`` the answer.
+
+    ``encoder``: whether the model has to be one, or has to be none.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        library: ModelLibrary,
+        text: str,
+        purchase: Purchase,
+        *,
+        encoder: bool = False,
+        on_failover: OnFailover | None = None,
+    ) -> None:
+        """Choose, route and price; reading it orders the answer.
+
+        Raises ModelFilesError, SessionStateError and what ``Session.start`` raises.
+        """
+        self._client, self._direct = client, purchase.direct
+        self._stream = self._start(library, text, purchase, encoder, on_failover or (lambda event: None))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stream)
+
+    def keep(self, answers: Path, file: Path | None = None) -> KeptAnswer:
+        """Save the evidence in the folder ``answers``, or as ``file``. A direct answer's session is closed first.
+
+        Of an answer that was stopped it keeps what was computed. Raises OSError.
+        """
+        answer = self._stream.answer
+        closing = self._client.close_direct(answer) if self._direct else None
+        path = answer.proof.save(file or answers / f"{answer.order_digest.hex()[:16]}.json")
+        return KeptAnswer(answer, path, closing)
+
+    def _start(
+        self, library: ModelLibrary, text: str, purchase: Purchase, encoder: bool, on_failover: OnFailover
+    ) -> AnswerStream:
+        if not purchase.direct:
+            session = pick_session(self._client, library, purchase.wanted, OPEN)
+            session.files.require(encoder=encoder)
+            return session.start(text, purchase.options, on_failover)
+        version = library.choose(purchase.wanted)
+        files = library.files_of(version)
+        files.require(encoder=encoder)
+        return self._client.start_direct(version, files, text, purchase.options, on_failover)
+
+
+def embed(
+    client: Client,
+    workspace: Workspace,
+    texts: Iterable[str],
+    purchase: Purchase,
+    on_failover: OnFailover | None = None,
+) -> Iterator[KeptAnswer]:
+    """The embedding of each text, its evidence among the home's answers. Raises as ``Inquiry`` does."""
+    for text in texts:
+        with workspace.progress.stage("Embedding"):
+            inquiry = Inquiry(client, workspace.library, text, purchase, encoder=True, on_failover=on_failover)
+            for _ in inquiry:
+                pass
+            kept = inquiry.keep(workspace.home.answers)
+        yield kept

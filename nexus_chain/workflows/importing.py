@@ -1,0 +1,160 @@
+"""From a Hugging Face checkpoint to the integer model's folder that asking and verifying look for."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus_chain.client.home import ClientHome
+from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.json_text import parse_json
+from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
+from nexus_chain.program.hugging_face import architecture, default_recipe
+from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.quality import choose_recipe, require_within
+from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
+from nexus_chain.staging import staged
+from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.workflows.checkpoints import checkpoint_folder
+from nexus_chain.workflows.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How an import is measured: the largest relative increase of perplexity, and on which text.
+
+    ``text`` None: the checkpoint's own held-out sample or else documentation.
+    """
+
+    gate: float
+    text: Path | None = None
+    beyond_gate: bool = False
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An integer model, the choices that made it, and what it loses as a line; None: not measured."""
+
+    model: IntegerModel
+    recipe: Recipe
+    quality: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class ImportedFolder:
+    """Where an import is kept, and the roots that it would be registered with."""
+
+    folder: Path
+    imported: Imported
+    commitment: ModelCommitment
+
+
+def import_named(
+    named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, progress: Progress = SILENT
+) -> ImportedFolder:
+    """Import the checkpoint in the folder ``named``, or of that id on the Hugging Face hub.
+
+    ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
+    float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
+    """
+    with progress.stage(f"Importing {named}"):
+        source = checkpoint_folder(named, home)
+        folder = out or home.models / source.resolve().name
+        if measuring is None:
+            imported = import_folder(source, folder)
+        else:
+            imported = import_measured(source, folder, measuring, progress)
+        return ImportedFolder(folder, imported, ModelCommitment.of(imported.model))
+
+
+def import_folder(checkpoint: Path, folder: Path) -> Imported:
+    """Import ``checkpoint`` with the choices that it records, else the defaults, and keep it in ``folder``.
+
+    Raises the importer's errors and ModelFilesError.
+    """
+    found = convert(checkpoint)
+    keep_model(found.model, found.recipe, checkpoint, folder)
+    return found
+
+
+def import_measured(checkpoint: Path, folder: Path, measuring: Measuring, progress: Progress = SILENT) -> Imported:
+    """Import ``checkpoint`` with the choices that it records or that meet the gate, and keep it in ``folder``.
+
+    Raises what ``convert_measured`` raises, and ModelFilesError; past the gate nothing is kept, unless wanted.
+    """
+    found = convert_measured(checkpoint, measuring, progress)
+    keep_model(found.model, found.recipe, checkpoint, folder)
+    return found
+
+
+def convert(checkpoint: Path) -> Imported:
+    """``checkpoint`` with the choices that it records, else the defaults; nothing is kept.
+
+    Raises the importer's errors and ModelFilesError.
+    """
+    recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
+    return Imported(import_checkpoint(checkpoint, recipe=recipe), recipe)
+
+
+def convert_measured(checkpoint: Path, measuring: Measuring, progress: Progress = SILENT) -> Imported:
+    """``checkpoint`` with the choices that it records or that meet the gate; nothing is kept.
+
+    A model that does not generate text has no perplexity and is not measured. Raises the importer's
+    errors and QualityError, also past the gate, unless that is wanted.
+    """
+    source = Checkpoint(checkpoint)
+    if not architecture(source.config).endswith("ForCausalLM"):
+        return convert(checkpoint)
+    recorded = recorded_recipe(checkpoint)
+    windows = calibration_windows(checkpoint, source.config, measuring.text)
+    choice = choose_recipe(
+        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=progress.note
+    )
+    if not measuring.beyond_gate:
+        require_within(choice.comparison.relative_increase, measuring.gate)
+    return Imported(choice.model, choice.recipe, choice.comparison.figures())
+
+
+def recorded_recipe(checkpoint: Path) -> Recipe | None:
+    """The choices that a folder records: its recipe, with the widths that it was measured with, if any.
+
+    Raises RecipeError and ModelFilesError.
+    """
+    widths = _measured_widths(checkpoint)
+    if widths is None and not (checkpoint / RECIPE_FILE).is_file():
+        return None
+    recipe = Recipe.of_folder(checkpoint)
+    return replace(recipe, widths=widths) if widths else recipe
+
+
+def _measured_widths(checkpoint: Path) -> ActivationBits | None:
+    """The widths that the folder's metrics were measured with; None without metrics."""
+    path = checkpoint / METRICS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return ActivationBits(**parse_json(path.read_bytes())["activation_bits"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFilesError(
+            f"{path} names no activation bits ({error})",
+            advice="Run `python -m scripts.runs.certify_model` on the folder again.",
+        ) from error
+
+
+def keep_model(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
+    """Write the integer model, its recipe, the checkpoint's tokenizer and draft table, if any: all of them or none.
+
+    Raises ModelFilesError, ModelFolderError and CalibrationError.
+    """
+    tokenizer = checkpoint / TOKENIZER_FILE
+    if not tokenizer.is_file():
+        raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
+    require_vocabulary(checkpoint, model.program.shape.vocab)
+    with staged(folder) as part:
+        model.save(part)
+        (part / RECIPE_FILE).write_text(recipe.to_json())
+        shutil.copyfile(tokenizer, part / TOKENIZER_FILE)
+        if (table := checkpoint / DRAFTS_FILE).is_file():
+            shutil.copyfile(table, part / DRAFTS_FILE)

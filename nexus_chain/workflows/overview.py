@@ -1,0 +1,77 @@
+"""What the chain says about nodes and model versions, and which nodes answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nexus_chain.chain.certificate_registry import AnchoredCertificate
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.exposure import unsettled_lines
+from nexus_chain.chain.model_registry import ModelVersion
+from nexus_chain.client.home import ClientHome
+from nexus_chain.client.network import ProbedNode, probe_nodes
+from nexus_chain.routing.registry_view import ShardNode, discover_nodes
+from nexus_chain.wire.tls_peer import dial
+from nexus_chain.workflows.library import ModelLibrary
+
+
+@dataclass(frozen=True)
+class ListedNode:
+    """A node that announces layers of a version. ``open_lines``: wei of lines that its stake answers for.
+
+    ``probed`` False: it was not asked whether it is there.
+    """
+
+    version: bytes
+    node: ShardNode
+    open_lines: int
+    problem: str
+    probed: bool
+
+    @property
+    def online(self) -> bool | None:
+        """Whether it answered; None: it was not asked."""
+        return self.node.online if self.probed else None
+
+
+@dataclass(frozen=True)
+class ListedVersion:
+    """A registered version; ``certificate`` None: it has none. ``nodes`` announce layers of it."""
+
+    version: bytes
+    record: ModelVersion
+    publisher: str | None
+    certificate: AnchoredCertificate | None
+    nodes: int
+
+
+def list_nodes(
+    contracts: Contracts, library: ModelLibrary, home: ClientHome, model: str | None = None, *, probe: bool = True
+) -> list[ListedNode]:
+    """Nodes of the version whose id starts with ``model``, or of all. ``probe``: ask each whether it is there."""
+    versions = [library.choose(model)] if model else [version for version, _ in library.versions()]
+    hanging = unsettled_lines(contracts, home.exposure(contracts.domain.chain_id)).by_node()
+    return [
+        ListedNode(version, found.node, hanging.get(found.node.node_id, 0), found.problem, probe)
+        for version in versions
+        for found in _nodes_of(contracts, version, probe)
+    ]
+
+
+def list_versions(contracts: Contracts, library: ModelLibrary) -> Iterator[ListedVersion]:
+    """Every registered version, oldest first."""
+    for version, record in library.versions():
+        yield ListedVersion(
+            version,
+            record,
+            contracts.models.publisher_of(version),
+            contracts.certificates.certificate(version),
+            contracts.nodes.announcement_count(version),
+        )
+
+
+def _nodes_of(contracts: Contracts, version: bytes, probe: bool) -> list[ProbedNode]:
+    if probe:
+        return probe_nodes(contracts, dial, version)
+    return [ProbedNode(node) for node in discover_nodes(contracts, version)]

@@ -1,0 +1,175 @@
+"""Publishing a model version: prove, register, certify, keep its files for others to fetch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_chain.certificates.publication import Publication, Release
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.model_registry import ModelVersion, SemVer
+from nexus_chain.content.block_store import BlockStore
+from nexus_chain.content.canonical import require_semver
+from nexus_chain.content.cid import Cid
+from nexus_chain.content.kubo import KuboDaemon, Pinner, PinQueue, QueuedPin
+from nexus_chain.disputes.caps import check_caps
+from nexus_chain.program.overflow import prove_no_overflow
+from nexus_chain.program.reproduction import require_reproducible
+from nexus_chain.quality import require_within
+from nexus_chain.quality.calibration import require_vocabulary
+from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
+from nexus_chain.workflows.progress import Progress
+from nexus_chain.workflows.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class VersionRequest:
+    """What is published. ``version``: semantic; ``price``: suggested wei per token over all layers.
+
+    ``name``: in the certificate, by default the folder's. ``parent``: the beginning of the id of the version that
+    this one came from. ``certified``: with a certificate, which needs the records of training and measuring.
+    """
+
+    checkpoint: Path
+    version: str
+    measuring: Measuring
+    price: int = 0
+    name: str | None = None
+    parent: str | None = None
+    certified: bool = True
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version's id and the gas of registering it; 0: it was registered before."""
+
+    version: bytes
+    gas: int
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A certificate on the chain, or none; ``gas`` of anchoring it."""
+
+    cid: Cid | None = None
+    gas: int = 0
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A registered version. ``overflow_bits``: of its largest intermediate.
+
+    ``pinned``: whether the IPFS daemon took everything; None: there is none.
+    """
+
+    registered: Registered
+    anchored: Anchored
+    manifest_cid: str
+    overflow_bits: int
+    pinned: bool | None
+
+
+def publish(workspace: Workspace, wanted: VersionRequest, ipfs: str | None = None) -> PublishedVersion:
+    """Prove, register and certify a model; its files go into the block store, and to the Kubo daemon ``ipfs``.
+
+    What can be refused is refused before anything is paid for. Raises TrainedFolderError, QualityError,
+    CalibrationError, IpfsDaemonError, ChainError and the errors of the importer and of the proofs.
+    """
+    require_semver(wanted.version, "version")  # before minutes of measuring
+    progress = workspace.progress
+    contracts = workspace.wallet_chain  # so is a wrong password
+    store = BlockStore(workspace.home.prepare().blocks)
+    address = ipfs or workspace.settings.ipfs
+    pinner = open_pinner(workspace, address) if address else None
+    release = _prepare(wanted, store, progress)
+    bits = _prove(release, progress)
+    before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
+    with progress.stage("Registering"):
+        entry = registry_entry(release, wanted.version, wanted.price, before)
+        registered = _register(contracts, workspace.wallet.address, entry)
+        anchored = _anchor(workspace, release, store, registered.version, before)
+    kept = workspace.home.models / registered.version.hex()[:16]
+    keep_model(release.model, release.recipe, wanted.checkpoint, kept)
+    files = [anchored.cid, *release.cids] if anchored.cid else release.cids
+    pinned = pinner.pin_all(files) if pinner else None
+    return PublishedVersion(registered, anchored, release.manifest_cid, bits, pinned)
+
+
+def pin_waiting(workspace: Workspace, address: str) -> tuple[list[Cid], list[QueuedPin]]:
+    """Offer the daemon at ``address`` what it did not take before; returns what it has now and what still waits.
+
+    Raises IpfsDaemonError.
+    """
+    pinned = open_pinner(workspace, address).retry()
+    return pinned, PinQueue(workspace.home.pins).waiting()
+
+
+def open_pinner(workspace: Workspace, address: str) -> Pinner:
+    """What pins files of the home's block store to the daemon at ``address``. Raises IpfsDaemonError."""
+    home = workspace.home.prepare()
+    return Pinner(BlockStore(home.blocks), PinQueue(home.pins), KuboDaemon(address))
+
+
+def registry_entry(release: Release, version: str, price: int, parent: bytes) -> ModelVersion:
+    """What the registry is told of a release."""
+    major, minor, patch = (int(part) for part in version.split("."))
+    return ModelVersion(
+        release.commitment.weights_root,
+        release.commitment.program_root,
+        release.tokenizer_sha256,
+        price,
+        release.model.program.shape.layers,
+        SemVer(major, minor, patch),
+        release.manifest_cid,
+        parent,
+    )
+
+
+def _prepare(wanted: VersionRequest, store: BlockStore, progress: Progress) -> Release:
+    """The release, imported and hashed."""
+    with progress.stage("Importing and hashing"):
+        return _certifiable(wanted, store) if wanted.certified else _uncertified(wanted, store, progress)
+
+
+def _certifiable(wanted: VersionRequest, store: BlockStore) -> Publication:
+    """A measured folder within the gate. Raises TrainedFolderError, QualityError and the importer's errors."""
+    publication = Publication.prepare(wanted.checkpoint, store, wanted.version, wanted.name)
+    require_vocabulary(wanted.checkpoint, publication.model.program.shape.vocab)
+    if not wanted.measuring.beyond_gate:
+        require_within(publication.relative_increase, wanted.measuring.gate)
+    return publication
+
+
+def _uncertified(wanted: VersionRequest, store: BlockStore, progress: Progress) -> Release:
+    """Any checkpoint, measured here where it can be. Raises as ``_certifiable`` does."""
+    imported = convert_measured(wanted.checkpoint, wanted.measuring, progress)
+    require_vocabulary(wanted.checkpoint, imported.model.program.shape.vocab)
+    return Release.of(wanted.checkpoint, imported.model, imported.recipe, store, wanted.version, wanted.name)
+
+
+def _prove(release: Release, progress: Progress) -> int:
+    """Bits of the largest intermediate of a program that may be served and disputed. Raises ProgramError."""
+    with progress.stage("Proving that no operation overflows"):
+        require_reproducible(release.model.program)
+        proof = prove_no_overflow(release.model.program)
+        check_caps(release.model.program)
+    return proof.bits
+
+
+def _register(contracts: Contracts, publisher: str, version: ModelVersion) -> Registered:
+    """Register, or go on after a crash between registering and anchoring."""
+    version_id = contracts.models.id_of(publisher, version)
+    if contracts.models.publisher_of(version_id) and contracts.certificates.certificate(version_id) is None:
+        return Registered(version_id, 0)
+    version_id, mined = contracts.models.publish(version)
+    return Registered(version_id, mined.gas)
+
+
+def _anchor(workspace: Workspace, release: Release, store: BlockStore, version: bytes, parent: bytes) -> Anchored:
+    """Sign, keep and anchor the certificate of what can be certified."""
+    if not isinstance(release, Publication):
+        return Anchored()
+    signed = release.certificate(workspace.wallet.address, version, parent).sign(workspace.wallet)
+    cid = store.add_bytes(signed.to_bytes())
+    mined = workspace.wallet_chain.certificates.anchor(version, str(cid), signed.content_hash)
+    return Anchored(cid, mined.gas)

@@ -1,0 +1,123 @@
+"""Sessions of a user: which one a task means, and what opening, closing and settling one comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nexus_chain.chain.earnings import Settled, sum_settlements
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.client.client import Client
+from nexus_chain.client.errors import SessionStateError
+from nexus_chain.client.session import Session
+from nexus_chain.client.store import StoredLine, StoredSession
+from nexus_chain.workflows.library import ModelLibrary
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What a session is opened for. ``model``: the beginning of a version's id; None: the newest that is here.
+
+    ``value_at_risk``: wei that a wrong answer could cost. ``operators``: the only nodes that may ever take part.
+    """
+
+    tokens: int
+    seconds: int
+    model: str | None = None
+    value_at_risk: int = 0
+    operators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """A session with the lines that its money is locked in, by node."""
+
+    session: Session
+    mined: Mined
+    lines: dict[str, StoredLine]
+
+    @property
+    def locked(self) -> int:
+        """Wei over all lines."""
+        return sum(line.cap for line in self.lines.values())
+
+
+@dataclass(frozen=True)
+class ListedSession:
+    """A session of this machine with its lines and the digests of its orders."""
+
+    record: StoredSession
+    lines: tuple[StoredLine, ...]
+    orders: tuple[bytes, ...]
+
+    @property
+    def locked(self) -> int:
+        return sum(line.cap for line in self.lines)
+
+    @property
+    def promised(self) -> int:
+        return sum(line.promised for line in self.lines)
+
+
+@dataclass(frozen=True)
+class SettledSession:
+    """What a session's end paid to whom; ``mined`` None: others had settled every line before."""
+
+    session: bytes
+    amounts: Settled
+    mined: Mined | None
+
+
+def open_session(client: Client, library: ModelLibrary, wanted: SessionRequest) -> OpenedSession:
+    """Lock money for the nodes of the best route. Raises ModelFilesError and what ``Client.open_session`` raises."""
+    version = library.choose(wanted.model)
+    session, mined = client.open_session(
+        version,
+        library.files_of(version),
+        tokens=wanted.tokens,
+        seconds=wanted.seconds,
+        value_at_risk=wanted.value_at_risk,
+        operators=wanted.operators,
+    )
+    return OpenedSession(session, mined, client.store.lines(session.id))
+
+
+def list_sessions(client: Client) -> list[ListedSession]:
+    """The sessions that were opened from this machine, oldest first."""
+    store = client.store
+    return [
+        ListedSession(record, tuple(store.lines(record.id).values()), tuple(store.order_digests(record.id)))
+        for record in client.sessions()
+    ]
+
+
+def close_session(client: Client, session: Session) -> tuple[Mined, int]:
+    """Start the challenge window; returns when it ends too, chain time in Unix seconds."""
+    mined = session.close()
+    return mined, client.contracts.market.session_of(session.id).end
+
+
+def settle_session(client: Client, session: Session) -> SettledSession:
+    """Pay the nodes and the vault after the challenge window, and get the rest back.
+
+    Raises SessionStateError before its end. Nothing is left to do where the nodes were quicker.
+    """
+    mined = session.settle()
+    return SettledSession(session.id, sum_settlements(client.contracts, session=session.id), mined)
+
+
+def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *states: str) -> Session:
+    """The session whose id starts with ``wanted``, else the newest in the first of ``states`` that has one.
+
+    Raises SessionStateError.
+    """
+    prefix = (wanted or "").lower().removeprefix("0x")
+    known = [record for record in client.sessions() if record.id.hex().startswith(prefix)]
+    by_state = ([record for record in known if record.state == state] for state in states)
+    found = known if wanted else next(filter(None, by_state), [])
+    if not found or (wanted and len(found) > 1):
+        what = f"start with {wanted}" if wanted else f"are {' or '.join(states)}"
+        raise SessionStateError(
+            f"{len(found)} of this machine's sessions {what}",
+            advice="See `nexus session list`, or open one with `nexus session open`.",
+        )
+    return client.session(found[-1].id, library.files_of(found[-1].model_version))

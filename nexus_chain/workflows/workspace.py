@@ -1,0 +1,99 @@
+"""What a user's settings lead to: wallet, chain, client, model files. Each is opened when a task first needs it.
+
+So ``nexus wallet new`` asks no chain, and listing models loads no tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nexus_chain.chain.connection import connect
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.wallet import Wallet, read_password
+from nexus_chain.client.home import ClientHome
+from nexus_chain.market.documents import checksum
+from nexus_chain.settings import Settings
+from nexus_chain.workflows.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nexus_chain.client.client import Client
+    from nexus_chain.workflows.library import ModelLibrary
+
+
+class Workspace:
+    """One user's things. ``ask``: how a password is asked for; None: it has to be in a file."""
+
+    def __init__(
+        self, settings: Settings, ask: Callable[[str], str] | None = None, progress: Progress = SILENT
+    ) -> None:
+        self.settings, self.progress = settings, progress
+        self.home = ClientHome(settings.home)
+        self._ask = ask
+
+    @property
+    def wallet_path(self) -> Path:
+        return self.settings.wallet or self.home.wallet
+
+    def password(self, prompt: str = "Wallet password: ") -> str:
+        """From the password file, else asked for. Raises WalletPasswordError where neither is possible."""
+        if self._ask is None:
+            return read_password(self.settings.password_file)
+        return read_password(self.settings.password_file, prompt=prompt, ask=self._ask)
+
+    @cached_property
+    def wallet(self) -> Wallet:
+        """The unlocked wallet. Raises WalletError."""
+        Wallet.address_in(self.wallet_path)  # a missing file is said before a password is asked
+        return Wallet.load(self.wallet_path, self.password())
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """From the file given, else from the home by the chain's id. Raises DeploymentError."""
+        if self.settings.deployment is not None:
+            return Deployment.load(self.settings.deployment)
+        chain_id = self.settings.chain_id or connect(self.settings.rpc).eth.chain_id
+        return Deployment.load(Deployment.path_for(chain_id, self.home.root))
+
+    @cached_property
+    def chain(self) -> Contracts:
+        """The contracts, for reading. Raises ChainError, also where the chain is not the one of the settings."""
+        if self.settings.chain_id is not None:
+            connect(self.settings.rpc, self.settings.chain_id)
+        return Contracts.connect(self.settings.rpc, self.deployment)
+
+    @cached_property
+    def wallet_chain(self) -> Contracts:
+        """The contracts, for this wallet's transactions. Raises ChainError."""
+        return self.chain.with_wallet(self.wallet)
+
+    def client(self, *, signing: bool = True) -> Client:
+        """A client over real connections. The caller closes it."""
+        from nexus_chain.client.client import Client
+        from nexus_chain.wire.tls_peer import dial
+
+        return Client(self.wallet_chain if signing else self.chain, self.home, dial)
+
+    @cached_property
+    def library(self) -> ModelLibrary:
+        """The model versions of the chain, and their files on this machine."""
+        from nexus_chain.workflows.library import ModelLibrary
+
+        return ModelLibrary(self.chain, self.home.models, self.settings.model_dir, self.progress)
+
+    def operators(self, named: Sequence[str] | None = None) -> tuple[str, ...]:
+        """The only nodes that may take part: those ``named`` for a task, else those of the settings.
+
+        Raises DocumentFormatError.
+        """
+        return operators_of(self.settings.operators if named is None else named)
+
+
+def operators_of(words: Sequence[str]) -> tuple[str, ...]:
+    """Addresses, each once: in a list, or with commas between. Raises DocumentFormatError."""
+    named = [word.strip() for entry in words for word in entry.split(",")]
+    return tuple(dict.fromkeys(checksum(word) for word in named if word))

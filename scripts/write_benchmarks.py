@@ -1,0 +1,251 @@
+"""Write docs/benchmarks.md: what the benchmarks measured here, and what was noted elsewhere before.
+
+Reads ``build/bench/*.json`` (``scripts/bench/record.py`` says of which machine, commit and day each is) and
+``docs/measurements.jsonl``, a row for each noted measurement. It measures nothing: a figure that is in neither is
+not on the page, and a benchmark without a record is "not measured here".
+
+    python -m scripts.write_benchmarks [--note]     # --note adds what was measured here to docs/measurements.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.record import FOLDER, ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+NOTES = ROOT / "docs" / "measurements.jsonl"
+Record = Mapping[str, Any]
+
+HEAD = """\
+# Benchmarks
+
+`make benchmarks-page` writes this page. `make bench` writes the records that it reads, `build/bench/*.json`. Both
+sides of a ratio are measured in one run, with two threads each. Gas does not depend on the machine.
+
+| machine | processor |
+|---|---|
+| V | two cores of an AMD EPYC (Zen 5) with AVX-512 VNNI |
+| X | two cores of an Intel Xeon (Sapphire Rapids) with AVX-512 VNNI and AMX |
+| A | two cores of an AMD EPYC (Zen 1) with AVX2 alone: an exact 8-bit product costs as much there as a float one |
+"""
+BEFORE = """\
+The oldest notes hold ratios without their baselines. There the baseline is computed from the ratio.
+"""
+COLUMNS = ("what", "this", "baseline", "ratio", "bar", "command", "machine", "commit", "date")
+#: How the machines of HEAD call themselves.
+MACHINES = {"Intel(R) Xeon(R) Processor": "X"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement as it is shown; ``machine``, ``commit`` and ``date`` are those of its record."""
+
+    what: str
+    this: str = "not measured here"
+    baseline: str = ""
+    ratio: str = ""
+    bar: str = ""
+    command: str = ""
+    machine: str = ""
+    commit: str = ""
+    date: str = ""
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Four digits that count, thousands apart: 45.83, 0.8934, 3 967 778."""
+    if value == int(value) or abs(value) >= 10**digits:
+        return f"{round(value):,}".replace(",", " ")
+    return f"{value:.{digits}g}"
+
+
+def ratio_row(what: str, figures: Iterable[float], bar: str = "") -> Row:
+    """A row whose ratio is the first figure by the second."""
+    this, baseline = figures
+    return Row(what, number(this), number(baseline), number(this / baseline, 3), bar)
+
+
+def engine_rows(record: Record) -> Iterator[Row]:
+    bars = {("decode", "float32"): "≥ 4", ("prefill", "float32"): "≥ 4"}
+    bars |= {("decode", "bfloat16"): "≥ 2", ("prefill", "bfloat16"): "≥ 1.3"}
+    for name, stacks in record["models"].items():
+        for phase, stack in bars:
+            if stack in stacks:
+                speeds = (stacks[side][f"{phase}_tokens_per_second"] for side in ("integer", stack))
+                yield ratio_row(f"{name}, {phase} against {stack}, tokens/s", speeds, bars[phase, stack])
+    if "node_memory_ratio" in record:
+        yield Row("memory of a node with half of the 1.1 B shape, by its shard", number(record["node_memory_ratio"], 3))
+
+
+def llama_cpp_rows(record: Record) -> Iterator[Row]:
+    for phase, bar in record["bars"].items():
+        speeds = (record[side][f"{phase}_tokens_per_second"] for side in ("integer", "llama_cpp"))
+        yield ratio_row(f"llama-1.1b, {phase} against llama.cpp Q8_0, tokens/s", speeds, f"≥ {bar}")
+
+
+def serving_rows(record: Record) -> Iterator[Row]:
+    speeds = (record[f"{side}_tokens_per_second"] for side in ("nodes", "engine"))
+    yield ratio_row("shipped model, two nodes against one engine, tokens/s", speeds, f"≥ {record['bar']}")
+
+
+def blocks_rows(record: Record) -> Iterator[Row]:
+    bars = record["bars"]
+    first, peak, rate = (record[name] for name in ("first_token_seconds", "peak_ratio", "bandwidth_ratio"))
+    yield Row("second start of a shard, s to its first token", number(first, 2), bar=f"≤ {bars['first_token_seconds']}")
+    yield Row("peak memory beyond imports, by the shard", number(peak, 3), bar=f"≤ {bars['peak_ratio']}")
+    yield Row("a shard from disk, by the rate of plain reading", number(rate, 2), bar=f"≥ {bars['bandwidth_ratio']}")
+
+
+def accuracy_rows(record: Record) -> Iterator[Row]:
+    tokens = number(record["tokens"])
+    this, baseline = (f"{record[f'perplexity_{side}']:.4f}" for side in ("integer", "float32"))
+    increase = f"{100 * record['relative_increase']:+.3f} %"
+    yield Row(f"perplexity over {tokens} tokens", this, baseline, increase, "≤ +0.5 %")
+    yield Row("best token as in float32", f"{100 * record['top1_agreement']:.2f} %", bar="≥ 98 %")
+
+
+def embeddings_rows(record: Record) -> Iterator[Row]:
+    sentences = number(record["sentences"])
+    agreement = f"{100 * record['nearest_agreement']:.1f} %"
+    speeds = (record[f"sentences_per_second_{side}"] for side in ("integer", "float32"))
+    yield Row(f"mean cosine with float32, {sentences} sentences", f"{record['mean_cosine']:.4f}", bar="≥ 0.999")
+    yield Row("nearest neighbour as in float32", agreement, bar="≥ 97 %")
+    yield ratio_row("all-MiniLM-L6-v2, sentences/s", speeds)
+
+
+def commit_rows(record: Record) -> Iterator[Row]:
+    for name, found in record["models"].items():
+        bar = f"≤ {100 * record['bar']:.0f} %" if found["share"] == record["share"] else ""
+        yield Row(f"commitments and signatures, share of serving {name}", f"{100 * found['share']:.2f} %", bar=bar)
+
+
+def market_rows(record: Record) -> Iterator[Row]:
+    what = f"settled gas per inference, {number(record['inferences'])} in a session"
+    yield Row(what, number(record["gas_per_inference_1000"]), bar=f"≤ {record['bar']}")
+
+
+def dispute_rows(record: Record) -> Iterator[Row]:
+    for kind, game in record["games"].items():
+        what = f"gas of a whole dispute at the 1.1 B shape, {kind}, {game['transactions']} transactions"
+        yield Row(what, number(game["game_gas"]), bar=f"≤ {number(record['game_bar'])}")
+    yield Row("gas of the dearest step", number(record["max_step_gas"]), bar=f"≤ {number(record['step_bar'])}")
+    yield Row("calldata of the dearest dispute, bytes", number(record["calldata_bytes"]))
+
+
+def trace_rows(record: Record) -> Iterator[Row]:
+    largest = max(half["beside_weights_bytes"] for half in record["halves"].values())
+    what = f"trace of {number(record['positions'])} positions, GiB beside the weights"
+    yield Row(what, number(largest / 2**30, 3), bar=f"≤ {record['bar'] // 2**30}")
+
+
+def audit_rows(record: Record) -> Iterator[Row]:
+    seconds = record["audit_seconds"], record["generate_seconds"]
+    yield ratio_row("audit of an answer against generating it, s", seconds, f"≤ {record['bar']}")
+
+
+def incentives_rows(record: Record) -> Iterator[Row]:
+    gain, loss = (record[f"worst_{name}_wei"] for name in ("liar_gain", "finder_loss"))
+    yield Row("best gain of a coalition with a lie, ETH", f"{gain / 10**18:.3f}", bar="< 0")
+    yield Row("worst loss of a finder that insists on cover, ETH", f"{loss / 10**18:.3f}", bar="≤ 0")
+
+
+def fuzz_rows(record: Record) -> Iterator[Row]:
+    programs = number(record["programs"])
+    yield Row(f"honest nodes convicted, {programs} hostile programs", str(record["convicted_honest"]), bar="0")
+    yield Row(f"crashes, {programs} hostile programs", str(record["crashes"]), bar="0")
+
+
+def audits_rows(record: Record) -> Iterator[Row]:
+    verdict, answers = record["verdict"], record["counts"]["answers"]
+    yield Row(f"lies until the verdict, {answers} answers, audits at 10 %", str(verdict["lies_told_until_then"]))
+
+
+def devices_rows(record: Record) -> Iterator[Row]:
+    different = sum(found["different"] for found in record["families"].values())
+    tensors = number(sum(found["tensors"] for found in record["families"].values()))
+    yield Row(f"tensors that differ between {record['device']} and the CPU, of {tensors}", str(different), bar="0")
+
+
+#: Record, what makes it, and its rows.
+BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
+    ("engine", "make bench-engine", engine_rows),
+    ("llama_cpp", "make bench-llama-cpp", llama_cpp_rows),
+    ("serving", "make bench-serving", serving_rows),
+    ("blocks", "make bench-blocks", blocks_rows),
+    ("accuracy", "make bench-accuracy", accuracy_rows),
+    ("embeddings", "make bench-embeddings", embeddings_rows),
+    ("commit", "make bench-commit", commit_rows),
+    ("market", "make bench-market", market_rows),
+    ("dispute", "make bench-dispute", dispute_rows),
+    ("trace", "make bench-trace", trace_rows),
+    ("audit", "make bench-audit", audit_rows),
+    ("incentives", "make bench-incentives", incentives_rows),
+    ("fuzz-programs", "make fuzz-programs", fuzz_rows),
+    ("audits", "make show-audits", audits_rows),
+    ("devices", "python -m scripts.runs.compare_devices", devices_rows),
+)
+
+
+def measured_here(folder: Path) -> list[Row]:
+    """The rows of every benchmark; where no record names its commit, one that says "not measured here"."""
+    return [row for name, command, rows_of in BENCHMARKS for row in _rows(folder / f"{name}.json", command, rows_of)]
+
+
+def _rows(path: Path, command: str, rows_of: Callable[[Record], Iterable[Row]]) -> list[Row]:
+    record = json.loads(path.read_text()) if path.exists() else {}
+    run = record.get("run")
+    if run is None:
+        return [Row(path.stem, command=command)]
+    machine = MACHINES.get(run["processor"], run["processor"])
+    return [
+        replace(row, command=command, machine=machine, commit=run["commit"], date=run["date"])
+        for row in rows_of(record)
+    ]
+
+
+def noted(path: Path) -> list[Row]:
+    """The rows that were noted before."""
+    return [Row(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def note(rows: Iterable[Row], path: Path) -> None:
+    """Add rows with a commit that are not noted yet."""
+    known = noted(path)
+    fresh = [row for row in rows if row.commit and row not in known]
+    path.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in [*known, *fresh]))
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Markdown."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(row) for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    values = asdict(row) | {"command": f"`{row.command}`"}
+    return tuple(values[column] for column in COLUMNS)
+
+
+def page(here: Iterable[Row], before: Iterable[Row]) -> str:
+    """The whole page."""
+    return f"{HEAD}\n## Measured here\n\n{table(here)}\n## Noted before\n\n{BEFORE}\n{table(before)}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--note", action="store_true", help="add what was measured here to docs/measurements.jsonl")
+    here = measured_here(FOLDER)
+    if parser.parse_args().note:
+        note(here, NOTES)
+    PAGE.write_text(page(here, noted(NOTES)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

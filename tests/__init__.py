@@ -1,0 +1,1 @@
+"""Every test; a package, because an installed distribution has a package of this name too."""

@@ -1,0 +1,88 @@
+"""Where a setting's value comes from, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from nexus_chain.errors import SettingsError
+from nexus_chain.settings import DEFAULT_RPC, SHARED, Settings, load_settings, nexus_home, read_toml
+from node.daemon.configuration import NodeConfiguration
+from node.daemon.configuration import load as load_node
+
+
+def test_flags_win_over_variables_over_the_file_over_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('rpc = "http://file"\nwallet = "file.json"\nipfs = "/file"\nchain_id = 5\n')
+    environment = {"NEXUS_HOME": str(tmp_path), "NEXUS_WALLET": "variable.json", "NEXUS_IPFS": "/variable"}
+    found = load_settings({"ipfs": "/flag", "wallet": None}, environment=environment)
+    assert (found.home, found.ipfs, found.wallet) == (tmp_path, "/flag", Path("variable.json"))
+    assert (found.rpc, found.chain_id, found.deployment) == ("http://file", 5, None)
+    assert load_settings({"home": tmp_path / "empty"}, environment=environment).rpc == DEFAULT_RPC
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    assert load_settings({"home": tmp_path}, environment={"NEXUS_RPC": "", "NEXUS_CHAIN_ID": ""}) == Settings(tmp_path)
+    assert nexus_home({"NEXUS_HOME": ""}) == Path.home() / ".nexus"
+
+
+def test_operators_are_a_list_or_words_with_commas(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('operators = ["0xa", "0xb, 0xc"]')
+    assert load_settings({"home": tmp_path}, environment={}).operators == ("0xa", "0xb", "0xc")
+    assert load_settings({"home": tmp_path}, environment={"NEXUS_OPERATORS": "0xd,0xe"}).operators == ("0xd", "0xe")
+
+
+def test_another_file_is_named_by_flag_or_variable(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("chain_id = 7")
+    named = {"NEXUS_CONFIG": str(tmp_path / "other.toml")}
+    assert load_settings({"home": tmp_path}, tmp_path / "other.toml", {}).chain_id == 7
+    assert load_settings({"home": tmp_path}, environment=named).chain_id == 7
+    with pytest.raises(SettingsError, match="there is no file"):
+        load_settings({"home": tmp_path}, tmp_path / "absent.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("nonsense = 1", "no setting 'nonsense'"), ("chain_id = 'x'", "not an int"), ("rpc", "cannot be read")],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(SettingsError, match=told) as error:
+        load_settings({"home": tmp_path}, environment={})
+    assert error.value.advice
+
+
+# ---------------------------------------------------------------- the node's
+
+
+def test_both_programs_spell_a_setting_alike() -> None:
+    node = {entry.name for entry in fields(NodeConfiguration)}
+    assert {"home", "rpc", "chain_id", "deployment", "wallet", "password_file"} == node & set(SHARED)
+
+
+def test_a_nodes_own_variable_wins_over_the_one_that_programs_share(tmp_path: Path) -> None:
+    shared = {"NEXUS_RPC": "http://both", "NEXUS_WALLET": "both.json", "NEXUS_PRICE": "9"}
+    found = load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC": "http://node"})
+    assert (found.rpc, found.wallet, found.price) == ("http://node", Path("both.json"), 0)
+    assert load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC_URL": "http://old"}).rpc == "http://old"
+
+
+def test_old_spellings_are_read_and_written_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "node.toml").write_text('rpc_url = "http://old"\nkeystore = "old.json"\nprice = 3\n')
+    with caplog.at_level(logging.WARNING):
+        found = load_node(tmp_path, {}, environment={})
+    assert (found.rpc, found.wallet, found.price) == ("http://old", Path("old.json"), 3)
+    assert "the setting rpc_url is now spelled rpc" in caplog.text
+    assert "the setting keystore is now spelled wallet" in caplog.text
+    found.save()
+    caplog.clear()
+    assert load_node(tmp_path, {}, environment={}) == found
+    assert caplog.text == ""
+    assert not {"rpc_url", "keystore", "home", "data"} & set(read_toml(tmp_path / "node.toml", required=True))
+
+
+def test_a_new_spelling_wins_over_an_old_one(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text('rpc_url = "http://old"\nrpc = "http://new"\n')
+    assert load_node(tmp_path, {}, environment={}).rpc == "http://new"
