@@ -24,7 +24,7 @@ from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.content.block_store import BlockSource, fetch_file
 from nexus_chain.content.canonical import canonical_bytes
 from nexus_chain.content.listing import DataListing
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint

@@ -57,6 +57,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def use_nodes(self, nodes: NodesSource) -> None:
+        """Take nodes from elsewhere from now on; sessions that are there already keep their source."""
+        self.user = replace(self.user, nodes=nodes)
+
     def close(self) -> None:
         """Release the database."""
         self.store.close()

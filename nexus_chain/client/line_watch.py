@@ -43,7 +43,7 @@ class LineWatch:
         Raises SessionStateError when the session's own time is over, and the chain's errors when it does not answer
         for longer than facts may be old.
         """
-        self._bring_up_to_date()
+        self.bring_up_to_date()
         self._require_session()
         return self.unfit(contact.address)
 
@@ -75,7 +75,8 @@ class LineWatch:
                 advice="What was computed is receipted and kept; open another session to ask again.",
             )
 
-    def _bring_up_to_date(self) -> None:
+    def bring_up_to_date(self) -> None:
+        """Wait for the chain where what it said is too old; ask it aside where that will be soon."""
         facts, taken = self._known
         oldest = min(OLDEST_SECONDS, facts.window / 4)
         age = time.monotonic() - taken

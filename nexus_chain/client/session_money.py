@@ -30,6 +30,11 @@ class SessionMoney:
         self.user.store.set_cap(self.record.id, node, cap)
         return mined
 
+    def raise_cap(self, node: str, wei: int) -> Mined:
+        """Raise a node's cap by ``wei``, beside what answers raise it by. Raises as ``allot``."""
+        with self._allotting:
+            return self.allot(node, self.purse.line(node).cap + wei)
+
     def claim(
         self, account: AnswerAccount, node: str, wei: int, transactions: list[Transaction], limit: int | None = None
     ) -> int:

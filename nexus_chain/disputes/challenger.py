@@ -1,20 +1,20 @@
 """The challenger's choices: where does the node's trace first leave the program?
 
-Comparing in trace order makes the choice safe: the inputs of the first wrong tensor are right, so
-its first wrong element contradicts them and one step shows it, whatever the node wrote after it.
-Pure: published data and the own recomputation in, a choice out.
+Traces are compared in order. The inputs of the first wrong tensor are right, so its first wrong element contradicts
+them. One step shows this, whatever the node wrote after it. Pure: published data and the own recomputation go in, a
+choice comes out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nexus_chain.commitments.tensor import DTYPE_BYTES
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.disputes.operators.attention import RECORD_BYTES, ScoreRow
 from nexus_chain.disputes.trace import Trace
 from nexus_chain.disputes.witness_abi import ScorePart
+from nexus_chain.program.dtypes import DTYPE_BYTES
 
 _KEEP_QUIET = "Do not open a game on this receipt: the node would win it."
 

@@ -27,7 +27,7 @@ FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fopenmp", "-fwrapv", "-fno-stri
 COMPILE_SECONDS = 120
 
 
-class Step(ctypes.Structure):
+class StepPointers(ctypes.Structure):
     """Mirror of ``Step`` in ``native/steps.h``."""
 
     _fields_ = (
@@ -88,7 +88,7 @@ class MatrixPointers(ctypes.Structure):
     )
 
 
-MIRRORS = (Step, LayerPointers, SequencePointers, BatchPointers, MatrixPointers)
+MIRRORS = (StepPointers, LayerPointers, SequencePointers, BatchPointers, MatrixPointers)
 
 
 @cache

@@ -18,7 +18,7 @@ from torch import Tensor
 from nexus_chain.engine.errors import ContextExceededError, InvalidRowsError
 from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, SAMPLED, Op, Program
-from nexus_chain.program.model import TORCH_DTYPES
+from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.op_kinds import PHI_NAME, PerKind
 from nexus_chain.program.sampling import Sampling
 
@@ -171,8 +171,8 @@ def _row_maximum(row: Tensor) -> Tensor:
     return row.abs().amax(dim=-1).clamp(min=1)
 
 
-Operator = Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]
-_operator: PerKind[Operator] = PerKind("the reference executor")
+RowOperator = Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]
+_operator: PerKind[RowOperator] = PerKind("the reference executor")
 
 
 @_operator

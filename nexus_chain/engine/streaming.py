@@ -18,8 +18,8 @@ from torch import Tensor
 
 from nexus_chain.engine.backends import Backend
 from nexus_chain.engine.cache import SegmentState
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import StateMismatchError
-from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.stream_plan import StreamPlan, plan_streaming
 from nexus_chain.program import Program
 from nexus_chain.program.sampling import Sampling

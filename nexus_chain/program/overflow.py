@@ -16,10 +16,10 @@ from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, Op, Program
 from nexus_chain.program.interval_proof import INT32, INT64, ProvenRange, Scope
 from nexus_chain.program.op_kinds import KINDS, Params, PerKind
+from nexus_chain.program.sampling import BETA_MAX
 
 SAT = fixed.SATURATION
 MANTISSA = fixed.MANTISSA_MAX
-BETA_MAX = 2**31 - 1
 ROPE_MAX = 2**15
 I8_MAX = 2**7
 KEY_MAX = 2**40

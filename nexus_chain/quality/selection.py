@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.memory import require_memory
+from nexus_chain.program.memory_check import require_memory
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
 from nexus_chain.quality.float_model import FloatModel

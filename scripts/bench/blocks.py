@@ -39,11 +39,11 @@ from typing import Any  # noqa: E402
 
 import torch  # noqa: E402
 
-from nexus_chain.commitments.established import EstablishedFacts  # noqa: E402
+from nexus_chain.commitments.established_facts import EstablishedFacts  # noqa: E402
 from nexus_chain.commitments.mapped_file import CLOCK_STEP_NS  # noqa: E402
 from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block, write_tensor_block  # noqa: E402
 from nexus_chain.commitments.weights import ModelCommitment  # noqa: E402
-from nexus_chain.engine.fast import Engine  # noqa: E402
+from nexus_chain.engine.engine import Engine  # noqa: E402
 from nexus_chain.engine.streaming import StreamedEngine  # noqa: E402
 from nexus_chain.program import PRESETS, random_model  # noqa: E402
 from nexus_chain.program.sampling import Sampling  # noqa: E402

@@ -31,7 +31,7 @@ import torch
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.market.documents import CHUNK_POSITIONS, Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, import_checkpoint, random_model
 from node.daemon.identity import receipt_key_of

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program.checkpoint import DRAFTS_FILE
 from nexus_chain.versions.model_files import ModelFiles

@@ -24,7 +24,7 @@ from torch import Tensor
 from nexus_chain.disputes import trace
 from nexus_chain.disputes.trace_layout import SEQUENCE
 from nexus_chain.engine.cache import Batch
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.program import POSITIONS, Op, Program
 from nexus_chain.program.sampling import Sampling

@@ -68,7 +68,7 @@ def check_line(program: str, line: list[str]) -> None:
     for word in line[1:]:
         if isinstance(command, TyperGroup) and word in command.commands:
             command = command.commands[word]
-            options |= options_of(command)
+            options = options_of(command)
         if word.startswith("-") and word != "-":
             assert word in options, " ".join(line)
     if len(line) > 1 and line[1] not in COMPLETE_OPTIONS:

@@ -14,7 +14,7 @@ from nexus_chain.chain.dispute_game import GameState, commitment_of
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.disputes.defender import SUBTREE
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed
@@ -96,7 +96,7 @@ def bait(court: Courtroom, number: int) -> InferenceProof:
     order = Order(session, salt, court.version, prompt, 500, bytes(32), 0, ETHER, asks, market.now() + 900)
     digest, domain = order.digest(court.user.domain), court.user.domain
     program, weights = court.model.program, court.model.weights
-    roots = Trace(program, weights, (0, layers), Sequence(handed, handed[:4], Sampling(), salt)).roots()
+    roots = Trace(program, weights, (0, layers), TracedSequence(handed, handed[:4], Sampling(), salt)).roots()
     receipt = Receipt(digest, node, 0, 0, 9, roots[0], roots[-1], (), PRICE * 9)
     feed = TokenFeed(digest, 9, commit(told, salt))
     return InferenceProof(

@@ -9,11 +9,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.engine import fast
 from nexus_chain.engine.embedding import embeddings
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import InvalidRowsError
-from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
@@ -125,7 +125,7 @@ def test_a_trace_computed_layer_by_layer_is_the_reference(chosen, backend, layer
     if layers[0]:
         before = Engine(chosen.program, chosen.weights, 0, layers[0])
         rows = before.forward([(before.open(9, Sampling(), 9), text)])[0]
-    trace = Trace(chosen.program, chosen.weights, layers, Sequence(rows, text, Sampling(), salt), backend)
+    trace = Trace(chosen.program, chosen.weights, layers, TracedSequence(rows, text, Sampling(), salt), backend)
     expected = ReferenceExecutor(chosen.program, chosen.weights, *layers).run(rows, 9, Sampling())
     assert all(torch.equal(trace.named(name), tensor) for name, tensor in expected.items())
     streamed = dict(zip((tensor.name for tensor in trace.layout.tensors), trace.stream(), strict=True))

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from nexus_chain.engine import fast, native_library, self_test
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import (
     ContextExceededError,
     InvalidRowsError,
     KernelUnavailableError,
     StateMismatchError,
 )
-from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.program.errors import TensorMismatchError
 from nexus_chain.program.sampling import Sampling

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from nexus_chain.chain.dispute_game import GameState
 from nexus_chain.disputes.caps import check_caps
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel, Program, Sampling
 from nexus_chain.program.overflow import prove_no_overflow
-from nexus_chain.program.reproduction import require_reproducible
+from nexus_chain.program.reproduction import reproduce
 from tests.support.game_stage import Stage
 from tests.support.hostile_programs import hostile_program, real_program, rows_for, weights_for
 from tests.support.players import Board, Node, RandomChallenger, play
@@ -58,7 +58,7 @@ class Court:
         try:
             program = Program.from_json(made.to_json())
             if self.whole:
-                require_reproducible(program)
+                reproduce(program)
             prove_no_overflow(program)
             check_caps(program)
         except NexusError as error:
@@ -80,7 +80,7 @@ class Court:
         return Outcome("", ELEMENTS, games, _lost_game(Stage(model), trace, games, source) if games else "")
 
 
-def _segment(program: Program, source: random.Random) -> tuple[tuple[int, int], Sequence]:
+def _segment(program: Program, source: random.Random) -> tuple[tuple[int, int], TracedSequence]:
     """Layers of a node and what enters them: tokens, or rows that a client may have made up."""
     start = source.randrange(program.shape.layers)
     end = source.randint(start + 1, program.shape.layers)
@@ -91,7 +91,7 @@ def _segment(program: Program, source: random.Random) -> tuple[tuple[int, int], 
         rows = rows.remainder(program.shape.vocab)
     sampling = Sampling(source.choice((0, source.randrange(2**31))), bytes([source.randrange(256)] * 32))
     prompt = prompt.remainder(program.shape.vocab) if start else rows[: len(prompt)]
-    return (start, end), Sequence(rows, prompt, sampling, SALT)
+    return (start, end), TracedSequence(rows, prompt, sampling, SALT)
 
 
 def _lost_game(stage: Stage, trace: StoredTrace, games: int, source: random.Random) -> str:

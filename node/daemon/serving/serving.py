@@ -286,7 +286,7 @@ class Serving:
     # ------------------------------------------------------------------ chunks
 
     def afterwards(self, digest: bytes) -> None:
-        """What can wait until an answer about an order is on its way, so that the next one need not wait for it."""
+        """Do what can wait until an answer about an order has left: hash rows ahead, log receipts, sync rows."""
         self.log_waiting()
         with self.stopwatch.measure("commitments"):
             self._sequences.hash_ahead(digest)
