@@ -87,15 +87,14 @@ def signer_of(digest: bytes, signature: bytes) -> str:
 
 def check_receipt(answer: Answer, expected: Document, key: str, domain: Document, evidence: list[Document]) -> Document:
     """The receipt in an answer; Refused, and perhaps ``evidence``, unless ``key`` signed what is ``expected``."""
-    signature = answer(2, b"")
     try:
         receipt = json.loads(answer(1, b"")[:LONGEST_JSON])
-        signer = signer_of(digest_of("Receipt", receipt, domain), signature) if set(receipt) == set(expected) else ""
+        signer = signer_of(digest_of("Receipt", receipt, domain), answer(2, b""))
     except Exception as error:
         raise Refused(f"what node {expected['node']} sends is no receipt") from error
-    if signer != key or receipt["node"] != expected["node"]:
+    if signer != key or set(receipt) != set(expected) or receipt["node"] != expected["node"]:
         raise Refused(f"the receipt of node {expected['node']} fails step 1")
-    signed = {"document": receipt, "signature": spell(signature)}
+    signed = {"document": receipt, "signature": spell(answer(2, b""))}
     for step, names in enumerate(("orderDigest segment", "from to", "inRoot outRoot", "predecessors", "price"), 2):
         if any(receipt[name] != expected[name] for name in names.split()):
             evidence += [signed] if step > 2 else []
@@ -157,18 +156,19 @@ class Peer:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         host, _, port = node.endpoint.rpartition(":")
-        self._socket = context.wrap_socket(socket.create_connection((host.strip("[]"), int(port)), 5))
-        self._stream = self._socket.makefile("rb")
-        key = x509.load_der_x509_certificate(self._socket.getpeercert(binary_form=True) or b"").public_key()
+        self.socket = context.wrap_socket(socket.create_connection((host.strip("[]"), int(port)), 5))
+        self._stream = self.socket.makefile("rb")
+        key = x509.load_der_x509_certificate(self.socket.getpeercert(binary_form=True) or b"").public_key()
         if sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest() != node.tls_key_hash:
+            self.socket.close()
             raise Refused(f"somebody else answers at the address of node {node.address}")
 
     def ask(self, kind: int, call: dict[int, Any], answer: int, seconds: float = 120) -> Answer:
         """What a call of field ``kind`` is answered with, which is of field ``answer``."""
         self._number += 1
         data = message({1: self.access, 15: self._number, kind: message(call)})
-        self._socket.settimeout(seconds)
-        self._socket.sendall(struct.pack(">I", len(data)) + data)
+        self.socket.settimeout(seconds)
+        self.socket.sendall(struct.pack(">I", len(data)) + data)
         size = int.from_bytes(self._stream.read(4), "big")
         if not 0 < size <= LARGEST_MESSAGE or len(data := self._stream.read(size)) < size:
             raise Refused(f"node {self.node.address} hung up, or sends no message")
@@ -182,8 +182,9 @@ class Peer:
 def fits(node: Node, version: bytes, positions: int) -> bool:
     """Whether a node answers, signs what the chain says about it, and has room for a text of ``positions``."""
     try:
-        challenge = secrets.token_bytes(32)
-        found = Peer(node).ask(2, {1: challenge}, 2, 5)
+        challenge, peer = secrets.token_bytes(32), Peer(node)
+        with peer.socket:
+            found = peer.ask(2, {1: challenge}, 2, 5)
         start, end, wei = found(3, 0), found(4, 0), int(found(5, b""))
         text = b"nexus.describe.v1" + challenge + found(1, b"") + found(2, b"") + struct.pack(">II", start, end)
         text += wei.to_bytes(32, "big") + struct.pack(">IIQ", *(found(field, 0) for field in (6, 7, 8)))
@@ -370,11 +371,10 @@ class Buyer:
 def main() -> str | None:
     """Buy an answer; why that failed, if it did."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rpc", "deployment", "wallet", "password-file", "tokenizer", "out"):
+    for name in ("rpc", "deployment", "wallet", "password-file", "tokenizer", "out", "prompt"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("prompt")
     given = parser.parse_args()
     key = Account.decrypt(Path(given.wallet).read_text(), Path(given.password_file).read_text().splitlines()[0])
     chain = Chain(given.rpc, json.loads(Path(given.deployment).read_text()), Account.from_key(key))

@@ -34,7 +34,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def rule(name: str, room: Room) -> str:
-    """The line that states a room's rule."""
+    """The line that states a room's rule; a room is a folder, or one file."""
     place = name.replace(".", "/") if "." in name else f"nexus_chain/{name}"
     place += "/" if (ROOT / place).is_dir() else ".py"
     return f"| {name} | `{place}` | {', '.join(room.may_know) or 'nobody'} | {room.ignorance} |"

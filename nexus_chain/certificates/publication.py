@@ -1,9 +1,9 @@
 """From a trained folder to a certificate: what publishing needs, assembled offline in seconds.
 
-A trained folder holds the Hugging Face checkpoint and tokenizer, ``training.json`` (written by the
-training script) and, from ``scripts/runs/certify_model.py``, ``data.json`` (the data listing),
-``held_out.json.gz`` (the sample) and ``metrics.json``. Nothing is measured here. A checkpoint without
-these records can be released without a certificate (``Release``).
+A trained folder holds the Hugging Face checkpoint and tokenizer. The training script adds ``training.json``.
+``scripts/runs/certify_model.py`` adds ``data.json``, which is the data listing, ``held_out.json.gz``, which is the
+sample, and ``metrics.json``. Nothing is measured here. A checkpoint without these records can be released without a
+certificate, as a ``Release``.
 
     publication = Publication.prepare(folder, store, "1.0.0")
     version_id = ...register publication.manifest_cid and publication.commitment on-chain...

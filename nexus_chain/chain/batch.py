@@ -1,6 +1,6 @@
 """Several reads of the chain in one request.
 
-Built on the provider alone, and so without any state of Web3's: threads may read at once.
+It uses the provider alone and no state of Web3's, so several threads may read at once.
 """
 
 from __future__ import annotations

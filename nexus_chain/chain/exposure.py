@@ -1,8 +1,8 @@
 """How much money hangs on each node: the caps of all lines that are not settled, from the market's events.
 
-A lie about any of those lines costs its node the same one stake, so the sum is what the stake has to cover.
-The market keeps no such sum (every inference would pay for it); whoever wants it reads the events, once, and then
-only the new ones. What is final goes to a file; the newest blocks are read again every time, as they may be replaced.
+A node has one stake for all its lines, so the stake has to cover their sum. The market keeps no such sum: every
+inference would pay for it. Whoever wants the sum reads the events once, and later only the new ones. What is final goes
+to a file. The newest blocks may be replaced, so they are read again every time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a session and its lines can still be used, as the chain says: one request for all of them.
 
-What matters is that a node is bound by what it signs: its line is open, its stake stays, and the session's
-challenge window comes after the answer.
+A node is bound by what it signs only while its line is open and its stake stays, and only if the session's challenge
+window comes after the answer.
 """
 
 from __future__ import annotations

@@ -78,9 +78,9 @@ class Sender:
         with chain_errors(self.web3):
             fields = self._priced(value)
             self._require_funds(fields, value, _LEAST_GAS)
-            # Against the block to come: what is due by the clock may not have been due in the latest block.
+            # Estimated for the coming block: a clock may allow there what it did not allow in the latest one.
             estimate = call.estimate_gas({"from": self.wallet.address, "value": Wei(value)}, "pending")
-            # Storage that other transactions change in between may make it a little dearer.
+            # Other transactions may change storage before this one is mined, which may make it a little dearer.
             fields["gas"] = estimate + estimate // 5
             self._require_funds(fields, value, fields["gas"])
             return self._submit(call.build_transaction(fields))
@@ -142,7 +142,7 @@ class Sender:
     def _replace_stuck(self, fields: TxParams) -> None:
         """Take the place of a transaction that fees have left behind: everything after it would wait for it.
 
-        Whoever sent it was told that it was not mined, and sends it again if it still has to be.
+        Its sender was told that it was not mined, and sends it again if it is still needed.
         """
         stuck = self._stuck
         if stuck is None:
@@ -152,7 +152,7 @@ class Sender:
             return
         fields["nonce"] = stuck["nonce"]
         for fee in ("maxPriorityFeePerGas", "maxFeePerGas"):
-            # Nodes take a replacement that pays a tenth more at least.
+            # The chain's nodes take a replacement only if it pays a tenth more.
             least = int(stuck[fee]) * 9 // 8 + 1
             fields[fee] = Wei(max(int(fields[fee]), least))
 

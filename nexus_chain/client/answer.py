@@ -1,18 +1,14 @@
-"""What asking gives: text as it is computed, and at the end the evidence and the bill."""
+"""What asking gives in the end: text, evidence and the bill."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.chain.transactions import Mined
-from nexus_chain.client.auditing import Audited
-from nexus_chain.client.pipeline import Pipeline
-from nexus_chain.client.slot import FailoverEvent
+from nexus_chain.client.auditing import AuditFinding
+from nexus_chain.client.segment import FailoverEvent
 from nexus_chain.evidence.proof import InferenceProof
-from nexus_chain.versions.text_codec import TextCodec
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Answer:
     failovers: tuple[FailoverEvent, ...]
     proof: InferenceProof
     transactions: tuple[Transaction, ...] = ()
-    audits: tuple[Audited, ...] = ()
+    audits: tuple[AuditFinding, ...] = ()
     embedding: tuple[int, ...] | None = None  # of an encoder: one number a component, 16 fraction bits
 
     @property
@@ -91,38 +87,3 @@ class Answer:
                 {"call": t.call, "hash": t.hash, "gas": t.gas, "fee_wei": str(t.fee_wei)} for t in self.transactions
             ],
         }
-
-
-@dataclass
-class AnswerStream:
-    """Iterate for pieces of text; when exhausted (or closed early) ``tokens`` and timings are complete.
-
-    ``silent``: the tokens are an encoder's, which stand for no text.
-    """
-
-    pipeline: Pipeline
-    codec: TextCodec
-    silent: bool = False
-    tokens: list[int] = field(default_factory=list)
-    text: str = ""
-    seconds: float = 0.0
-    first_token_seconds: float = 0.0
-
-    def __iter__(self) -> Iterator[str]:
-        started, decoder = time.monotonic(), self.codec.stream()
-        ends = frozenset() if self.silent else self.codec.end_tokens
-        stream = self.pipeline.run(ends)
-        try:
-            for token in stream:
-                self.tokens.append(token)
-                self.first_token_seconds = self.first_token_seconds or time.monotonic() - started
-                if not self.silent and token not in ends:
-                    yield self._add(decoder.push(token))
-            yield self._add(decoder.finish())
-        finally:
-            stream.close()  # type: ignore[attr-defined]
-            self.seconds = time.monotonic() - started
-
-    def _add(self, piece: str) -> str:
-        self.text += piece
-        return piece

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -23,7 +24,7 @@ from coincurve import PrivateKey
 from torch import Tensor
 
 from nexus_chain.client.network import contact_of
-from nexus_chain.client.purse import SessionPurse
+from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import DONE, ClientStore
 from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
 from nexus_chain.errors import NexusError
@@ -33,7 +34,15 @@ from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.route import RoutePolicy
 from nexus_chain.wire.errors import BadReceiptError, PeerError
-from nexus_chain.wire.peer import Dial, NodeContact, ShardPeer, SignedOrder, SignedReceipt
+from nexus_chain.wire.peer import (
+    Dial,
+    NodeContact,
+    ShardPeer,
+    SignedAudit,
+    SignedOrder,
+    SignedReceipt,
+    SignedVoucher,
+)
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +89,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Audited:
-    """One audit that was bought. ``node``: whose receipt was looked at, empty for a decoy.
+class AuditFinding:
+    """What one audit that was bought found. ``node``: whose receipt was looked at, empty for a decoy.
 
     ``wrong``: who signed a root that the program does not give, where this machine has the weights.
     """
@@ -96,14 +105,14 @@ class Audited:
 
 
 class Seen(Protocol):
-    """What the client knows of an answer's rows (``client.boundaries``)."""
+    """What the client knows of an answer's rows (``client.boundary_rows``)."""
 
     def inputs(self, segment: int, start: int, stop: int) -> Tensor:
         """Rows that ``segment`` took in."""
 
 
-Fund = Callable[[NodeContact, int, int], None]
-"""Makes sure the session's cap for a node allows ``wei`` more, better ``ahead`` more; may send a transaction."""
+Fund = Callable[[AnswerAccount, NodeContact, int, int], None]
+"""Makes sure that an account may have ``wei`` more at a node, better ``ahead`` more; may send a transaction."""
 
 
 class AuditBuyer:
@@ -130,33 +139,33 @@ class AuditBuyer:
         digest = question.order[0].digest(self.domain)
         root = question.root(question.rows)
         audit = AuditOrder(digest, contact.address, question.segment, question.to, root, price)
-        # A wei on top: a line that is used up is closed by its node, so the last one is never promised.
-        self._fund(contact, price, max(price, min(ahead, AUDITS_AHEAD * price)) + 1)
-        bought, signature = audit.digest(self.domain), sign(audit, self.key, self.domain)
-        self.store.add_audit(audit, signature)
-        voucher = self._purse.sign({contact.address: price})
-        self._purse.keep(voucher)
-        try:
-            peer = self._dial(contact)
+        with closing(self._purse.open_account()) as account:
+            self._fund(account, contact, price, max(price, min(ahead, AUDITS_AHEAD * price)))
+            signature = sign(audit, self.key, self.domain)
+            self.store.add_audit(audit, signature)
+            voucher = account.prepay({contact.address: price})
             try:
-                prompt = question.prompt if question.segment == 0 or question.is_last else ()
-                tree = tensor_tree(torch.tensor(question.prompt, dtype=torch.int32)).root()
-                leave = partial(sign_digest, key=self.key)
-                peer.open_audit(
-                    question.order, (audit, signature), len(question.prompt), prompt, voucher, leave, prompt_tree=tree
-                )
-                signed = self._fed(peer, bought, question, whole=whole)
-            finally:
-                peer.close()
-            self._check(signed, audit, contact)
-        except PeerError:
-            self._purse.write_off(contact.address)
-            raise
-        self.store.add_receipt(*signed)
+                signed = self._ask(question, contact, (audit, signature), voucher, whole=whole)
+                self._check(signed, audit, contact)
+            except PeerError:
+                account.write_off(contact.address)
+                raise
+            account.bill(*signed)
         return signed
 
+    def _ask(
+        self, question: Question, contact: NodeContact, audit: SignedAudit, voucher: SignedVoucher, *, whole: bool
+    ) -> SignedReceipt:
+        """The auditor's receipt, unchecked. Raises PeerError."""
+        with closing(self._dial(contact)) as peer:
+            prompt = question.prompt if question.segment == 0 or question.is_last else ()
+            tree = tensor_tree(torch.tensor(question.prompt, dtype=torch.int32)).root()
+            leave = partial(sign_digest, key=self.key)
+            peer.open_audit(question.order, audit, len(question.prompt), prompt, voucher, leave, prompt_tree=tree)
+            return self._feed(peer, audit[0].digest(self.domain), question, whole=whole)
+
     @staticmethod
-    def _fed(peer: ShardPeer, digest: bytes, question: Question, *, whole: bool) -> SignedReceipt:
+    def _feed(peer: ShardPeer, digest: bytes, question: Question, *, whole: bool) -> SignedReceipt:
         """Hand over the rows and take the receipt; no rows come back."""
         block = max(1, BLOCK_BYTES // (4 * question.rows[:1].numel()))
         for start in range(0, question.to, question.to if whole else block):
@@ -196,7 +205,7 @@ class Auditor:
         choose: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self._buyer, self._policy, self._nodes, self._model = buyer, policy, nodes, model
-        self._whole, self._chance, self._choose = whole, chance or drawn, choose
+        self._whole, self._chance, self._choose = whole, chance or draw, choose
         self._left = policy.budget_wei
         self._raises = 0  # caps that may still be raised: their gas is in no budget, so one for each segment
         self.wrong_decoys: list[bytes] = []
@@ -204,22 +213,22 @@ class Auditor:
 
     def after(
         self, order: SignedOrder, prompt: Sequence[int], receipts: Sequence[SignedReceipt], seen: Seen
-    ) -> list[Audited]:
+    ) -> list[AuditFinding]:
         """Audit each of an answer's receipts with the policy's rate. Failures are logged, never raised."""
-        done: list[Audited] = []
+        done: list[AuditFinding] = []
         self._raises = len(order[0].asks)
         chosen = [receipt for receipt, _ in receipts if self._chance(self._policy.rate)]
         signers = {receipt.node for receipt, _ in receipts}
         for receipt in chosen:
             rows = seen.inputs(receipt.segment, 0, receipt.to_position)
             question = Question(order, receipt.segment, tuple(prompt), rows)
-            done += self._guarded(partial(self._audit, receipt, question, signers))
+            done += self._guard(partial(self._audit, receipt, question, signers))
             if self._chance(self._policy.decoys):
-                done += self._guarded(partial(self._decoy, question, signers))
+                done += self._guard(partial(self._decoy, question, signers))
         return done
 
     @staticmethod
-    def _guarded(work: Callable[[], Iterator[Audited]]) -> list[Audited]:
+    def _guard(work: Callable[[], Iterator[AuditFinding]]) -> list[AuditFinding]:
         """An audit that fails costs the answer nothing."""
         try:
             return list(work())
@@ -227,36 +236,36 @@ class Auditor:
             log.warning("an audit failed: %s", error)
             return []
 
-    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[Audited]:
-        bought = self._bought(question, signers)
+    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[AuditFinding]:
+        bought = self._buy(question, signers)
         if bought is None:
             return
         agreed = bought.out_root == receipt.out_root
-        wrong = () if agreed else self._refuted(question, (receipt, bought))
+        wrong = () if agreed else self._refute(question, (receipt, bought))
         if not agreed and not wrong:  # nobody can tell yet: the watcher, or `nexus verify`, will
             for node in (receipt.node, bought.node):
                 self._buyer.store.count_failure(node)
-        yield _audited(bought, receipt.node, agreed, wrong)
+        yield _finding(bought, receipt.node, agreed, wrong)
 
-    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[Audited]:
+    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[AuditFinding]:
         model = self._model()
         if model is None:
             return
-        decoy, tokens = planted(question, model, self._buyer.key, self._buyer.domain, self._choose)
+        decoy, tokens = plant_decoy(question, model, self._buyer.key, self._buyer.domain, self._choose)
         digest = decoy.order[0].digest(self._buyer.domain)
         store = self._buyer.store
         store.add_order(digest, *decoy.order, decoy.prompt)
         store.add_tokens(digest, len(decoy.prompt), tokens[len(decoy.prompt) :])
         store.finish_order(digest, DONE)
-        bought = self._bought(decoy, signers)
+        bought = self._buy(decoy, signers)
         if bought is None:
             return
-        wrong = self._refuted(decoy, (bought,))
+        wrong = self._refute(decoy, (bought,))
         if wrong:
             self.wrong_decoys.append(digest)
-        yield _audited(bought, "", not wrong, wrong)
+        yield _finding(bought, "", not wrong, wrong)
 
-    def _refuted(self, question: Question, receipts: Sequence[Receipt]) -> tuple[str, ...]:
+    def _refute(self, question: Question, receipts: Sequence[Receipt]) -> tuple[str, ...]:
         """Who signed a root that the program does not give; written down as well. Nobody where no weights are here."""
         model = self._model()
         if model is None:
@@ -267,7 +276,7 @@ class Auditor:
             self._buyer.store.count_failure(node, invalid=True)
         return wrong
 
-    def _bought(self, question: Question, signers: Collection[str]) -> Receipt | None:
+    def _buy(self, question: Question, signers: Collection[str]) -> Receipt | None:
         """An auditor's receipt; None where nobody sells one within the budget."""
         sellers = list(self._sellers(question, signers))
         if not sellers:
@@ -293,16 +302,16 @@ class Auditor:
                 yield node
 
 
-def drawn(share: float) -> bool:
+def draw(share: float) -> bool:
     """True with probability ``share``; nobody can know it before."""
     return secrets.randbelow(1 << 53) < share * (1 << 53)
 
 
-def _audited(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> Audited:
-    return Audited(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
+def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> AuditFinding:
+    return AuditFinding(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
 
 
-def computed(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:
+def compute_layers(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:
     """What layers [start, end) give for all of ``rows`` at once: i32[t, width], or the sampled tokens i32[n]."""
     from nexus_chain.engine.fast import Engine  # few answers are audited, and loading it takes its time
 
@@ -315,12 +324,12 @@ def computed(model: IntegerModel, layers: tuple[int, int], question: Question, r
 def right_root(question: Question, model: IntegerModel) -> bytes:
     """The output root that the program gives for a question."""
     ask = question.order[0].asks[question.segment]
-    out = computed(model, (ask.layer_start, ask.layer_end), question, question.rows)
+    out = compute_layers(model, (ask.layer_start, ask.layer_end), question, question.rows)
     prompt = torch.tensor(question.prompt, dtype=torch.int32)
     return question.root(torch.cat([prompt, out]) if question.is_last else out)
 
 
-def planted(
+def plant_decoy(
     like: Question, model: IntegerModel, key: PrivateKey, domain: Domain, choose: Callable[[int], int]
 ) -> tuple[Question, list[int]]:
     """A decoy that looks like ``like``: another salt, one token altered; and its tokens, one more than positions.
@@ -337,7 +346,7 @@ def planted(
     decoy = replace(like, order=(other, sign(other, key, domain)), prompt=prompt)
     rows = torch.tensor(tokens, dtype=torch.int32)
     if like.segment:
-        rows = computed(model, (0, order.asks[like.segment].layer_start), decoy, rows)
+        rows = compute_layers(model, (0, order.asks[like.segment].layer_start), decoy, rows)
     # The file of an answer has one token more than positions; what it is does not matter here.
     return replace(decoy, rows=rows), [*tokens, 0]
 

@@ -20,7 +20,7 @@ from nexus_chain.wire.errors import BadRowsError
 LARGEST_TOKEN = 2**31 - 1
 
 
-class Boundaries:
+class BoundaryRows:
     """Rows of one order over ``segments`` segments; ``prompt`` are its token ids, ``salt`` the order's 32 bytes.
 
     ``vocab``: the model's number of token ids.

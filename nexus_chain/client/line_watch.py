@@ -17,20 +17,20 @@ from nexus_chain.wire.peer import NodeContact
 
 OLDEST_SECONDS = 10.0
 """What the chain said may be so old when a chunk starts, or a quarter of the challenge window if that is shorter."""
-REFRESHED_AFTER = 0.25
+REFRESH_AFTER = 0.25
 """Share of that age from which on the chain is asked again, aside."""
 
 
 class LineWatch:
-    """The facts of one session's lines while an answer is under way. ``read`` asks the chain; threads may call it."""
+    """The facts of one session's lines while answers are under way. ``read`` asks the chain. Any thread may use it."""
 
     def __init__(self, read: Callable[[], SessionFacts]) -> None:
         """Reads once. Raises what ``read`` does."""
         self._read = read
         self._aside: threading.Thread | None = None
         self._lock = threading.Lock()
-        asked = time.monotonic()
-        self._known = read(), asked
+        now = time.monotonic()
+        self._known = read(), now
 
     @property
     def facts(self) -> SessionFacts:
@@ -43,7 +43,7 @@ class LineWatch:
         Raises SessionStateError when the session's own time is over, and the chain's errors when it does not answer
         for longer than facts may be old.
         """
-        self._bring_up_to_date()
+        self.bring_up_to_date()
         self._require_session()
         return self.unfit(contact.address)
 
@@ -62,11 +62,11 @@ class LineWatch:
 
     def refresh(self) -> None:
         """Ask the chain now. Raises the chain's errors."""
-        asked = time.monotonic()
+        now = time.monotonic()
         facts = self._read()
         with self._lock:
-            if asked >= self._known[1]:  # a slow answer does not replace a newer one
-                self._known = facts, asked
+            if now >= self._known[1]:  # a slow answer does not replace a newer one
+                self._known = facts, now
 
     def _require_session(self) -> None:
         if self.facts.ended:
@@ -75,15 +75,21 @@ class LineWatch:
                 advice="What was computed is receipted and kept; open another session to ask again.",
             )
 
-    def _bring_up_to_date(self) -> None:
+    def bring_up_to_date(self) -> None:
+        """Wait for the chain where what it said is too old; ask it aside where that will be soon."""
         facts, taken = self._known
         oldest = min(OLDEST_SECONDS, facts.window / 4)
         age = time.monotonic() - taken
         if age > oldest:
             self.refresh()
-        elif age > REFRESHED_AFTER * oldest and (self._aside is None or not self._aside.is_alive()):
-            self._aside = threading.Thread(target=self._take_quietly, name="nexus-lines", daemon=True)
-            self._aside.start()
+        elif age > REFRESH_AFTER * oldest:
+            self._refresh_aside()
+
+    def _refresh_aside(self) -> None:
+        with self._lock:
+            if self._aside is None or not self._aside.is_alive():
+                self._aside = threading.Thread(target=self._take_quietly, name="nexus-lines", daemon=True)
+                self._aside.start()
 
     def _take_quietly(self) -> None:
         """Ask aside: a failure only leaves the facts as old as they are."""

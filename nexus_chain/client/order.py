@@ -26,7 +26,7 @@ class AskOptions:
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
     ``receipted``: show text only once receipts cover it. ``value_at_risk``: wei that a wrong answer could cost,
     which the stake of each node has to cover; None: the order's price. ``operators``: addresses of the only nodes
-    that may take part, spares included; none named: those of the session, or anybody.
+    that may take part, spares included; without any: those of the session, or anybody.
     ``audit_rate``: share of receipts that a second node recomputes afterwards, for pay; ``audit_decoys``: planted
     audits per audit, where the weights are here; ``audit_budget``: most wei that audits of an order may
     cost, None: its price.
@@ -53,7 +53,7 @@ class AskOptions:
         return Sampling.at_temperature(self.temperature, self.seed or secrets.token_bytes(32))
 
 
-def make_quote(asks: Sequence[Ask], prompt: Sequence[int], options: AskOptions) -> Quote:
+def price_order(asks: Sequence[Ask], prompt: Sequence[int], options: AskOptions) -> Quote:
     """What the order can cost at most. Raises OrderOverLimitError, PriceError."""
     if not prompt or options.max_tokens < 1:
         raise OrderOverLimitError(

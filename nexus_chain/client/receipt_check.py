@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nexus_chain.client.boundary_rows import Boundaries
+from nexus_chain.client.boundary_rows import BoundaryRows
 from nexus_chain.market.documents import Domain, recover
 from nexus_chain.market.errors import BadSignatureError
 from nexus_chain.wire.errors import BadReceiptError
@@ -23,8 +23,8 @@ class ExpectedReceipt:
     predecessors: tuple[bytes, ...]
 
 
-def check_receipt(
-    signed: SignedReceipt, expected: ExpectedReceipt, contact: NodeContact, seen: Boundaries, domain: Domain
+def check_against_rows(
+    signed: SignedReceipt, expected: ExpectedReceipt, contact: NodeContact, seen: BoundaryRows, domain: Domain
 ) -> None:
     """Raise BadReceiptError unless the receipt says exactly what happened.
 

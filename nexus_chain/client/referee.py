@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nexus_chain.client.boundary_rows import Boundaries
+from nexus_chain.client.boundary_rows import BoundaryRows
 from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ReplayMismatchError
 from nexus_chain.engine.fast import Engine
 from nexus_chain.market.documents import Order
@@ -89,7 +89,7 @@ class Arbitration:
     called wrong for it: two nodes may lie alike.
     """
 
-    def __init__(self, seen: Boundaries, referee: Referee | None) -> None:
+    def __init__(self, seen: BoundaryRows, referee: Referee | None) -> None:
         self._seen, self._referee = seen, referee
         self._open: list[Disagreement] = []
 
@@ -99,17 +99,17 @@ class Arbitration:
         case = Disagreement(
             segment, position, seen.giver(segment, position), seen.row(segment, position), later, error.row
         )
-        right = self._recomputed(segment)
+        right = self._recompute(segment)
         if right is not None:
             return self._by_program(case, right)
         if case.earlier == later:  # it contradicts itself
-            return Ruling(_refuted(case, later), None, True)
+            return Ruling(_blame(case, later), None, True)
         if any(_agree(case, other) for other in self._open):
             return Ruling(case, position, True)
         self._open.append(case)
         return Ruling(case, None, False)
 
-    def _recomputed(self, segment: int) -> Tensor | None:
+    def _recompute(self, segment: int) -> Tensor | None:
         if self._referee is None:
             return None
         return self._referee.recompute(segment, self._seen.inputs(segment, 0, self._seen.received(segment)))
@@ -121,10 +121,10 @@ class Arbitration:
         # A node that repeats a wrong row lies as well.
         if not matches or (first is not None and first < case.position):
             wrong.add(case.later)
-        return Ruling(_refuted(case, *sorted(wrong)), first, True)
+        return Ruling(_blame(case, *sorted(wrong)), first, True)
 
 
-def _refuted(case: Disagreement, *nodes: str) -> Disagreement:
+def _blame(case: Disagreement, *nodes: str) -> Disagreement:
     return Disagreement(case.segment, case.position, case.earlier, case.earlier_row, case.later, case.later_row, nodes)
 
 
@@ -133,7 +133,7 @@ def _agree(one: Disagreement, other: Disagreement) -> bool:
     return same and torch.equal(one.later_row, other.later_row)
 
 
-def undecided(segment: int) -> DisagreementError:
+def undecided_error(segment: int) -> DisagreementError:
     """What is raised when nobody is left who agrees with somebody."""
     return DisagreementError(
         f"the nodes that served segment {segment} differ, and nobody is left to tell who is right",
@@ -141,13 +141,13 @@ def undecided(segment: int) -> DisagreementError:
     )
 
 
-def wrong_from(token: int, case: Disagreement, *, told: bool) -> AnswerWrongError:
+def answer_wrong_error(token: int, case: Disagreement, *, shown: bool) -> AnswerWrongError:
     """What is raised when token ``token`` of the answer rests on the earlier row of ``case``."""
     what = "is wrong" if case.wrong else "is not what two other nodes give"
-    shown = "the text is not to be relied on from" if told else "nothing wrong was shown, and nobody can go on at"
+    lead = "the text is not to be relied on from" if shown else "nothing wrong was shown, and nobody can go on at"
     return AnswerWrongError(
-        f"{shown} token {token}: a row that node {case.earlier} gave for segment {case.segment} {what}",
+        f"{lead} token {token}: a row that node {case.earlier} gave for segment {case.segment} {what}",
         advice="Ask again: the route avoids nodes that failed. Text that waits for its receipts is not taken back.",
         token=token,
-        told=told,
+        told=shown,
     )

@@ -78,7 +78,7 @@ RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
 @dataclass(frozen=True)
-class SessionRecord:
+class StoredSession:
     """A session this machine opened; ``id`` and ``model_version`` are 32 bytes, ``expiry`` Unix seconds."""
 
     id: bytes
@@ -94,7 +94,7 @@ class SessionRecord:
 
 
 @dataclass(frozen=True)
-class LineRecord:
+class StoredLine:
     """One node's line, wei: ``cap`` locked, ``promised`` by vouchers, ``used`` by what the node computed."""
 
     node: str
@@ -197,7 +197,7 @@ class ClientStore:
 
     # ---------------------------------------------------------------- sessions
 
-    def add_session(self, record: SessionRecord, lines: Sequence[LineRecord]) -> None:
+    def add_session(self, record: StoredSession, lines: Sequence[StoredLine]) -> None:
         """Remember a session before its transaction is sent."""
         row = (
             record.id, record.chain_id, record.market, record.user, record.signer,
@@ -225,11 +225,11 @@ class ClientStore:
         with self._write() as db:
             db.execute("UPDATE sessions SET state = ? WHERE id = ?", (state, session))
 
-    def sessions(self) -> list[SessionRecord]:
+    def sessions(self) -> list[StoredSession]:
         """All sessions, oldest first."""
-        return [SessionRecord(**row) for row in self._named("SELECT * FROM sessions ORDER BY created, id")]
+        return [StoredSession(**row) for row in self._named("SELECT * FROM sessions ORDER BY created, id")]
 
-    def session(self, session: bytes) -> SessionRecord:
+    def session(self, session: bytes) -> StoredSession:
         """One session. Raises SessionStateError when this machine did not open it."""
         for record in self.sessions():
             if record.id == session:
@@ -239,10 +239,10 @@ class ClientStore:
             advice="Run `nexus session list`, or use the NEXUS_HOME that opened it.",
         )
 
-    def lines(self, session: bytes) -> dict[str, LineRecord]:
+    def lines(self, session: bytes) -> dict[str, StoredLine]:
         """The session's lines by node address."""
         rows = self._read("SELECT node, cap, promised, used FROM lines WHERE session = ?", session)
-        return {str(node): LineRecord(str(node), *(int(str(wei)) for wei in amounts)) for node, *amounts in rows}
+        return {str(node): StoredLine(str(node), *(int(str(wei)) for wei in amounts)) for node, *amounts in rows}
 
     def set_cap(self, session: bytes, node: str, cap: int) -> None:
         """A node's cap after opening or allotting; makes the line when it is new."""

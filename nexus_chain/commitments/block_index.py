@@ -1,16 +1,16 @@
 """What lies beside a TensorBlock: the program, the roots of all tensors, and the shard's leaf hashes.
 
-``<file>.index.json`` holds the roots of every tensor of the *whole* model, which together give the
-weights root, so that no per-tensor proofs are needed. ``<file>.leaves`` holds 32 bytes for every leaf of
-the shard's tensors, in the order of the file; it is opened only when a tensor turns out to be damaged,
-to say in which rows. Nothing in either is trusted: roots come from the chain.
+``<file>.index.json`` holds the roots of every tensor of the *whole* model. Together they give the weights root, so
+that no tensor needs a proof of its own. ``<file>.leaves`` holds 32 bytes for every leaf of the shard's tensors, in
+the order of the file. It is opened only when a tensor turns out to be damaged, to say in which rows. Neither file is
+trusted: roots come from the chain.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import Program, TensorSpec
 from nexus_chain.program.descriptors import DTYPE_BYTES
-from nexus_chain.program.reproduction import require_reproducible
+from nexus_chain.program.reproduction import reproduce
 
 FORMAT = "nexus.tensor-block.v2"
 
@@ -73,8 +73,7 @@ class BlockIndex:
             raise TensorBlockError(f"{path} is missing", advice=FETCH_AGAIN) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NexusError) as error:
             raise TensorBlockError(f"{path} is not a block index ({error})", advice=FETCH_AGAIN) from error
-        require_reproducible(index.program)
-        return index
+        return replace(index, program=reproduce(index.program))
 
     def to_json(self) -> str:
         """What :meth:`read` takes. The program is text inside the text: it is parsed once, by its own parser."""

@@ -1,15 +1,14 @@
 """What this machine has already checked, so that a restart need not check it again.
 
-One small file per subject in a folder that only its owner can enter. A fact is remembered word for
-word: a subject whose circumstances changed (a file of another size or time, other code) is unknown
-again. It knows nothing of tensors or proofs; whoever asks decides what belongs into a fact.
+There is one small file for each subject, in a folder that only its owner can enter. A fact is remembered word for
+word. If a subject's circumstances changed, such as a file's size or the prover's code, the subject is unknown again.
+This file knows nothing of tensors or proofs; whoever asks decides what belongs into a fact.
 
-Threat model: **whoever can write this folder owns the node**, because a forged fact lets unchecked
-weights through. That is the standing of everything in a node's data folder: the same person could
-replace its wallet or the program that reads this. So the folder is created with mode 0700 and one that
-belongs to somebody else, or that others may write, is refused. A fact about a file holds against
-accidents (a copy cut short, a new download, an edit), which all change its size, inode or times, not
-against somebody who may set the system clock and write beneath the file system.
+Threat model: **whoever can write to this folder owns the node**, because a forged fact lets unchecked weights
+through. The same is true of all of a node's data folder: its wallet could be replaced there. So the folder is created
+with mode 0700. A folder that belongs to somebody else, or that others may write to, is refused. A fact about a file
+holds against accidents: a copy cut short, a new download, an edit. All of these change the file's size, inode or
+times. It does not hold against somebody who may set the system clock and write beneath the file system.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A file mapped into memory, with a say in which of its pages are resident. Knows no format.
 
-Bytes are reached in two ways: through the mapping, by whoever computes with them, and by reading in
-pieces, by whoever only has to hash them, so that hashing a file larger than memory fills no memory.
+Whoever computes with the bytes uses the mapping. Whoever only hashes them reads in pieces, so that hashing a file
+larger than memory fills no memory.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     leaf = H(0x00 || data)      node = H(0x01 || left || right)      empty tree = H("")
 
-and a tree of n > 1 leaves splits at the largest power of two below n. That is the same as
-pairing neighbours level by level and lifting a last node without neighbour unhashed, which is
-how proofs are walked here (and how a contract can walk them without recursion).
+A tree of n > 1 leaves splits at the largest power of two below n. The same tree comes out of pairing neighbours level
+by level, where a last node without a neighbour is lifted unhashed. Proofs are walked in this way here, and in
+contracts, because it needs no recursion.
 
 Everything works on leaf *hashes*; it knows nothing of tensors, receipts or chains.
 """

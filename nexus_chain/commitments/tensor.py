@@ -1,10 +1,10 @@
 """Commitments to integer tensors: one root that binds the bytes, the dtype and the shape.
 
-A tensor is committed row by row, a row being its last dimension as raw little-endian bytes
-(an element, for tensors of fewer than two dimensions). Rows of 1 KiB and more are leaves of
-their own; shorter ones share a leaf, as many as a power of two allows within 1 KiB. A row above
-8 KiB is halved, and halved again, while its pieces are longer than that and have an even number of
-elements: whoever proves one element to a contract pays for the whole leaf around it.
+A tensor is committed row by row. A row is the last dimension as raw little-endian bytes; in tensors of fewer than two
+dimensions it is one element. Rows of 1 KiB and more are leaves of their own. Shorter rows share a leaf: the largest
+power of two that fits 1 KiB. A row above 8 KiB is halved, and halved again, while its pieces are longer than that and
+have an even number of elements. Whoever proves one element to a contract pays for the whole leaf around it, so leaves
+are short.
 
     tensor root = H("nexus.tensor.v1" || salt || u8 dtype || u8 ndim || u64 dims... || tree root)
 

@@ -1,9 +1,8 @@
 """Pinning through an IPFS daemon that speaks the Kubo RPC API, and reading blocks from one.
 
-Content always lies in the embedded store first. ``Pinner.pin`` offers it to the daemon; when that
-is down the request waits in an SQLite queue, and ``retry`` (``nexus model pin``, and every later
-publication) offers it again. The daemon computes addresses itself; an answer that differs from
-ours is an error, never taken over.
+Content always lies in the embedded store first. ``Pinner.pin`` offers it to the daemon. When the daemon is down, the
+request waits in an SQLite queue. ``retry`` offers it again; ``nexus model pin`` and every later publication call it.
+The daemon computes addresses itself. An address that differs from ours is an error and is never taken over.
 """
 
 from __future__ import annotations
@@ -174,8 +173,8 @@ class Pinner:
     def retry(self) -> list[Cid]:
         """Offer everything that waits again; returns what is pinned now.
 
-        Stops at a daemon that is down. What it addresses differently, or the store has lost, stays queued
-        with its problem and does not hold up the rest.
+        Stops at a daemon that is down. Content that the daemon addresses differently, or that the store has lost, stays
+        queued with its problem and does not hold up the rest.
         """
         pinned = []
         for entry in self._queue.waiting():

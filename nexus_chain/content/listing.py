@@ -1,7 +1,7 @@
 """The data listing: every file a model was trained on or measured on, by path and hash.
 
-Its roots are RFC 9162 roots over ``<sha256 hex>  <path>\\n`` per file, so a single file of the
-data can be proven to be (or not to be) where the certificate says.
+Its roots are RFC 9162 roots over ``<sha256 hex>  <path>\\n`` for each file. So it can be proven of a single file that
+it is where the certificate says, or that it is not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The challenger's choices: where does the node's trace first leave the program?
 
-Comparing in trace order makes the choice safe: the inputs of the first wrong tensor are right, so
-its first wrong element contradicts them and one step shows it, whatever the node wrote after it.
-Pure: published data and the own recomputation in, a choice out.
+Traces are compared in order. The inputs of the first wrong tensor are right, so its first wrong element contradicts
+them. One step shows this, whatever the node wrote after it. Pure: published data and the own recomputation go in, a
+choice comes out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One element of a trace, seen from the op that made it, and what of its inputs it depends on."""
+"""One element of a trace, seen from the op that made it, and the parts of the op's inputs that it depends on."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What a model usually says after its last tokens: a table that drafts are taken from.
 
-It maps a context, the last one to ``DRAFT_CONTEXT`` tokens, to the token that the model itself most often
-put there, with how often that came true. ``distillation.py`` makes it from the model's own answers. It can make
-an answer faster or slower, never another one, so nothing on the chain binds it; its file names the tokenizer
-whose tokens it is about.
+A context is the last one to ``DRAFT_CONTEXT`` tokens. The table maps it to the token that the model itself most often
+put there, and says how often that came true. ``table_making.py`` makes the table from the model's own answers. A
+table can make an answer faster or slower, never another answer. So nothing on the chain binds it. Its file names the
+tokenizer.
 
 A context is kept as a key of 32 bits. Two contexts with one key cost a wrong guess.
 """

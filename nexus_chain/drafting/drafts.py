@@ -1,11 +1,11 @@
 """Guesses at what an answer says next, so that one round through the nodes gives several tokens.
 
-Text repeats itself: where the last tokens stood before, what followed them then is likely to follow
-again (prompt lookup). And a model repeats itself from answer to answer: what it usually says after some tokens
-may come in a table (``draft_table.py``). The longest context that either knows decides, the text before the table.
-A guess is fed behind the token that is certain; the last node samples at every position
-as it would have anyway, and the guess counts as far as it agrees. So a draft changes how many rounds
-an answer takes, never what it says. Knows no nodes.
+Text repeats itself: what followed the last tokens earlier in the text is likely to follow them again (prompt lookup). A
+model repeats itself too, from answer to answer. A table, ``draft_table.py``, may hold what it usually says after some
+tokens. The longest context that either of them knows decides; for equal lengths the text decides.
+
+A guess is fed behind the token that is certain. The last node samples at every position as it always does. The guess
+counts as far as it agrees. So a draft changes how many rounds an answer takes, never what it says. Knows no nodes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """InferenceProof: everything needed to check one answer later, as one JSON file.
 
-The sketch this name comes from had a node sign a hash of what it said it did. Here the proof is
-the order, the tokens and the signed receipts: with the public weights anybody can recompute every
-root in them by one prefill (``nexus_chain.evidence.verify``), and a wrong one convicts its signer.
-The file holds the order's salt and the tokens: whoever gets it can read the conversation.
+The name comes from the first sketch, where a node signed a hash of what it said it did. Here the proof is the order,
+the tokens and the signed receipts. With the public weights anybody can recompute every root in them by one prefill,
+see ``nexus_chain.evidence.verify``. A wrong root convicts its signer. The file holds the order's salt and the tokens,
+so whoever gets it can read the conversation.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ TRUST = AuditLevel(0.0)
 FULL = AuditLevel(1.0)
 
 
-def sampled(rate: float) -> AuditLevel:
-    """Recompute a share ``rate`` of the answers."""
+def level_of_share(rate: float) -> AuditLevel:
+    """The level that recomputes a share ``rate`` of the answers."""
     return AuditLevel(min(max(rate, 0.0), 1.0))
 
 
@@ -120,7 +120,7 @@ class Recomputation:
     leaves: list[list[bytes]] = field(default_factory=list)
 
 
-Progress = Callable[[int, int], None]
+PositionProgress = Callable[[int, int], None]
 
 
 def verify_proof(
@@ -129,7 +129,7 @@ def verify_proof(
     level: AuditLevel = FULL,
     *,
     receipt_keys: Mapping[str, str] | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: PositionProgress = lambda done, total: None,
 ) -> VerificationReport:
     """Check an answer. ``receipt_keys`` are the chain's, by node; without them the file's own are believed.
 
@@ -260,7 +260,7 @@ def _fragment(proof: InferenceProof, receipt: Receipt, *, verified: bool, **more
 
 
 def recompute(
-    proof: InferenceProof, model: IntegerModel, progress: Progress = lambda done, total: None
+    proof: InferenceProof, model: IntegerModel, progress: PositionProgress = lambda done, total: None
 ) -> Recomputation:
     """One prefill over the answer's tokens, segment by segment as they were ordered.
 
@@ -294,7 +294,7 @@ def recompute(
     return found
 
 
-def _advance(progress: Progress, before: int, total: int, positions: int) -> None:
+def _advance(progress: PositionProgress, before: int, total: int, positions: int) -> None:
     progress(before + positions, total)
 
 

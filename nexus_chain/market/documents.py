@@ -1,9 +1,9 @@
 """The signed documents: Ask, Order, TokenFeed, Receipt, AuditOrder, Line, Voucher; in disputes Trace and Scores.
 
-Frozen dataclasses with one field per EIP-712 member, in the order of the Solidity library
-that hashes the same ones (``tests/vectors/eip712.jsonl`` is checked by both sides). ``from``
-and ``to`` of the documents are ``from_position`` and ``to_position`` here. Amounts are wei,
-times Unix seconds of the chain, positions count tokens from the start of the prompt.
+Each is a frozen dataclass with one field for each EIP-712 member, in the order of ``SignedDocuments.sol``, which hashes
+the same documents. Both sides check ``tests/vectors/eip712.jsonl``. ``from`` and ``to`` of the documents are
+``from_position`` and ``to_position`` here. Amounts are wei, times are Unix seconds of the chain, and positions count
+tokens from the start of the prompt.
 """
 
 from __future__ import annotations
@@ -130,9 +130,9 @@ class TokenFeed(Document):
 class Receipt(Document):
     """A node vouches for positions [0, to) of one segment and bills [from, to).
 
-    Signed by the receipt key registered for ``node``. ``predecessors`` are the digests of the
-    receipts (segment 0: of the TokenFeed, or none for the prompt) whose rows it worked on; in an audit, of the
-    AuditOrder that bought it.
+    Signed by the receipt key registered for ``node``. ``predecessors`` are the digests of the receipts whose rows it
+    worked on. In segment 0 it is the digest of the TokenFeed, and nothing for the prompt. In an audit it is the digest
+    of the AuditOrder.
     """
 
     order_digest: bytes
@@ -162,8 +162,8 @@ class Receipt(Document):
 class AuditOrder(Document):
     """ "Compute these rows [0, to) of one segment of my order once more"; signed by the session key.
 
-    Buys from ``node`` a receipt of its own for the same order, segment, ``to_position`` and ``in_root``, at
-    ``price`` wei in all. It names no output root: there is nothing to copy. No contract reads it.
+    It buys a receipt of ``node``'s own for the same order, segment, ``to_position`` and ``in_root``, at ``price`` wei
+    in all. It names no output root, so there is nothing to copy. No contract reads it.
     """
 
     order_digest: bytes

@@ -1,8 +1,8 @@
 """What inference costs, in exact integer wei.
 
-The binding price is the node's ask in the signed order. A node whose operator names no price asks by the policy
-here: tokens x complexity (7 B weights = 1) x latency. A node that answers within 100 ms asks for half as much again.
-The sketch this comes from charged *slow* nodes more, against its own comment; here the fast ones do.
+The binding price is the node's ask in the signed order. A node arrives at its ask by this module, and a client
+decides by it whether to sign. The price is tokens x complexity x latency. Complexity is 1 for 7 B weights. Latency is
+1.5 for a node that answers within 100 ms, else 1. The first sketch charged *slow* nodes more, against its own comment.
 """
 
 from __future__ import annotations

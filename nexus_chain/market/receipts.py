@@ -25,8 +25,8 @@ def check_receipt(
 ) -> None:
     """Raise ReceiptError or WrongSignerError unless ``receipt`` follows from ``order``.
 
-    1 the node's receipt key signed it; 2 it is for this order; 3 its segment exists; 4 its positions are in
-    the order; 5 its price is the ask times what it bills, or that of the one of ``audits`` which it names.
+    1 The node's receipt key signed it. 2 It is for this order. 3 Its segment exists. 4 Its positions are in the order.
+    5 Its price is the ask times the positions that it bills. If it names one of ``audits``, its price is that audit's.
     """
     require_signer(receipt, signature, domain, receipt_key)
     if receipt.order_digest != order.digest(domain):

@@ -11,7 +11,7 @@ from nexus_chain.market.errors import LowerVoucherError, ReplayedVoucherError, V
 
 def amount_in(voucher: Voucher, node: str) -> int:
     """Cumulative wei of ``node``'s only line. Raises VoucherLineError (none, two, or too many lines)."""
-    # INVARIANT: a voucher longer than a session is long costs more gas to post than it pays, or fits no block.
+    # INVARIANT: no voucher has more lines than a session can have: it would cost more to post than it pays.
     if len(voucher.lines) > MAX_LINES:
         raise VoucherLineError(
             f"the voucher has {len(voucher.lines)} lines, a session at most {MAX_LINES}",

@@ -1,28 +1,29 @@
 """Which experts of a mixture stay in memory: those that tokens use most. Names and numbers only.
 
-An expert is all weights named ``layers.L.mlp.experts.E.*``. What is measured is how often each was
+An expert is all matrices that a slot can choose together. What is measured is how often each was
 chosen (a histogram by layer, see ``expert_uses``); what is not resident is read from disk when a token wants it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_chain.planning.errors import PlanInputError
-from nexus_chain.program import TensorSpec
-
-_NAME = re.compile(r"layers\.(\d+)\.mlp\.experts\.(\d+)\.")
+from nexus_chain.program import Program, TensorSpec
 
 Histogram = Mapping[int, Sequence[int]]
 """Uses by layer, then by expert."""
 
 
-def expert_of(weight: str) -> tuple[int, int] | None:
-    """(layer, expert) that a weight belongs to, or None."""
-    found = _NAME.match(weight)
-    return (int(found[1]), int(found[2])) if found else None
+def owners(program: Program) -> dict[str, tuple[int, int]]:
+    """(layer, expert) of every weight that belongs to an expert, by its name."""
+    return {
+        name: (op.layer, expert)
+        for op in program.ops
+        for expert, names in enumerate(op.expert_weights)
+        for name in names
+    }
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,16 @@ class Expert:
     share: float
 
 
-def experts_by_use(weights: Iterable[TensorSpec], uses: Histogram) -> list[Expert]:
-    """All experts among ``weights``, the most used share first; ties go to lower layers and numbers.
+def experts_by_use(program: Program, uses: Histogram) -> list[Expert]:
+    """All experts of ``program``, the most used share first; ties go to lower layers and numbers.
 
     A layer without uses counts as used evenly. Raises PlanInputError when the histogram is not the model's.
     """
     parts: dict[tuple[int, int], list[TensorSpec]] = {}
-    for spec in weights:
-        if (key := expert_of(spec.name)) is not None:
-            parts.setdefault(key, []).append(spec)
+    owner = owners(program)
+    for spec in program.weights:
+        if spec.name in owner:
+            parts.setdefault(owner[spec.name], []).append(spec)
     counts: dict[int, int] = {}
     for layer, _ in parts:
         counts[layer] = counts.get(layer, 0) + 1

@@ -8,7 +8,7 @@ without one, have to fit as well. Advice for operators, like all of placement: n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from nexus_chain.byte_sizes import format_size
 from nexus_chain.planning.demand import Demand, Load, ModelDemand
 from nexus_chain.planning.errors import PlacementError, PlanInputError
 from nexus_chain.planning.experts import Expert, Histogram, covering, experts_by_use, missed_bytes, within
-from nexus_chain.planning.placement import NodeProfile
+from nexus_chain.planning.placement import NodeProfile, assign_shards
 from nexus_chain.planning.stages import Costs, best_stages
 from nexus_chain.program import Program
 
@@ -44,9 +44,14 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """Stages in the order of layers. ``unused``: node ids that are left for replicas."""
+    """Stages in the order of layers.
+
+    ``replicas``: by node id, the number of the stage that a node which is left over should serve as well;
+    ``unused``: ids of the nodes that have room for no stage, or that no stage needs any more.
+    """
 
     stages: tuple[PlannedStage, ...]
+    replicas: Mapping[str, int]
     unused: tuple[str, ...]
 
     @property
@@ -68,7 +73,7 @@ def plan_shards(
     Raises PlacementError, which says what is missing where, and PlanInputError.
     """
     _check(nodes, program)
-    ranked = experts_by_use(program.weights, experts.uses) if experts else []
+    ranked = experts_by_use(program, experts.uses) if experts else []
     hot = covering(ranked, experts.coverage) if experts else []
     return _Planner(program, nodes, load, ranked, hot).plan()
 
@@ -115,7 +120,12 @@ class _Planner:
             raise self._does_not_fit()
         stages = [self._stage(self._nodes[stage.node], stage.layer_start, stage.layer_end) for stage in found]
         used = {stage.node.node_id for stage in stages}
-        return ShardPlan(tuple(stages), tuple(n.node_id for n in self._nodes if n.node_id not in used))
+        left = [node for node in self._nodes if node.node_id not in used]
+        # A replica may have no disk: then it also keeps the experts that the stage reads when it needs them.
+        sizes = {number: stage.demand.memory + stage.demand.cold_experts for number, stage in enumerate(stages)}
+        replicas = assign_shards(sizes, left, copies=dict.fromkeys(sizes, 1))
+        free = tuple(node.node_id for node in left if node.node_id not in replicas)
+        return ShardPlan(tuple(stages), replicas, free)
 
     def _costs(self, cost: Callable[[NodeProfile, int, int], float]) -> Costs:
         layers = self._model.layers

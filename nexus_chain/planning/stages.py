@@ -1,8 +1,8 @@
 """The exact split of a pipeline: contiguous ranges of layers for nodes, each used at most once.
 
-Minimises the slowest stage and, among such splits, the sum of all stages and hops. A dynamic program
-over (nodes used, layers done), in any order of the nodes while there are few of them and in the given
-order beyond that. Knows only numbers: what a stage costs is the caller's.
+It minimises the slowest stage and, among such splits, the sum of all stages and hops. It is a dynamic program over
+(nodes used, layers done). Few nodes may stand in any order; many nodes stand in the given order. It knows only
+numbers: the caller says what a stage costs.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class TransformerBlocks(ProgramBuilder):
 
     def embedded(self, shift: int, output: str) -> str:
         """The rows of the tokens in ``embed.table``, shifted to the residual's fraction."""
-        shape = self.shape
+        shape, self.part = self.shape, "embedding"
         return self.add(
             "embed",
             "embed",
@@ -103,6 +103,8 @@ class TransformerBlocks(ProgramBuilder):
                 rows,
                 (shape.width, stop - start),
                 bits,
+                matrix="down",
+                chunk=number,
                 bias=shape.mlp_bias and number == 0,
                 residual=residual,
                 output=f"{name}.residual",
@@ -111,7 +113,7 @@ class TransformerBlocks(ProgramBuilder):
 
     def sample(self, logits: str, vocab: int) -> None:
         """The token sampled from ``logits``; only for the sampled positions."""
-        self.rows = SAMPLED
+        self.rows, self.part = SAMPLED, "head"
         blocks = -(-vocab // SAMPLE_BLOCK)
         outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
         best = self.add(

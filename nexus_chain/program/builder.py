@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nexus_chain.program.descriptors import POSITIONS, Op, TensorSpec
+from nexus_chain.program.descriptors import POSITIONS, Op, Role, TensorSpec
 from nexus_chain.program.op_kinds import ROWS, layout_of
 
 ACTIVATION_FRACTION = 12
@@ -32,7 +32,7 @@ class ExpertChoice:
 
 @dataclass
 class ProgramBuilder:
-    """Collects ops and weights; remembers the layer that the next op belongs to and its kind of rows.
+    """Collects ops and weights; remembers the layer and the part that the next op belongs to and its kind of rows.
 
     ``context`` is the largest number of positions, which sizes the tables of :meth:`implied`.
     """
@@ -40,6 +40,7 @@ class ProgramBuilder:
     ops: list[Op] = field(default_factory=list)
     weights: dict[str, TensorSpec] = field(default_factory=dict)
     layer: int = 0
+    part: str = ""
     rows: int = POSITIONS
     context: int = 0
 
@@ -59,11 +60,15 @@ class ProgramBuilder:
         inputs: tuple[str, ...],
         outputs: Outputs,
         weights: tuple[str, ...] = (),
+        *,
+        matrix: str = "",
+        chunk: int = 0,
         **params: int,
     ) -> tuple[str, ...]:
-        """Append an op of the current layer; the names of its outputs."""
+        """Append an op of the current layer and part, its role completed by ``matrix`` and ``chunk``; its outputs."""
         specs = tuple(TensorSpec(tensor, dtype, shape) for tensor, (dtype, shape) in outputs.items())
-        self.ops.append(Op(kind, name, self.layer, inputs, specs, weights, params))
+        role = Role(self.part, matrix, chunk)
+        self.ops.append(Op(kind, name, self.layer, inputs, specs, weights, params, role))
         return tuple(outputs)
 
     def implied(self, kind: str, name: str, inputs: tuple[str, ...], *weights: str, **params: int) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ class ProgramBuilder:
             f"{name}.{number}": (dtype, tuple(self.rows if size == ROWS else size for size in shape))
             for number, (dtype, shape) in enumerate(layout.outputs)
         }
-        return self.add(kind, name, inputs, outputs, weights, **params)
+        return self.add(kind, name, inputs, outputs, weights, matrix="", chunk=0, **params)
 
     def row_max(self, name: str, source: str, start: int, stop: int) -> str:
         """Largest magnitude of every row's columns [start, stop)."""
@@ -103,6 +108,8 @@ class ProgramBuilder:
         size: tuple[int, int],
         bits: int,
         *,
+        matrix: str = "",
+        chunk: int = 0,
         bias: bool = False,
         residual: str | None = None,
         output: str | None = None,
@@ -111,6 +118,7 @@ class ProgramBuilder:
         """A product with an int8 matrix, its output's name.
 
         ``size`` is (output rows N, columns K); with ``residual`` the product is added to that tensor.
+        ``matrix`` and ``chunk`` say which matrix of the network it is (:class:`Role`).
         ``fraction`` is that of activations or of the residual unless it is given.
         """
         count, columns = size
@@ -125,6 +133,8 @@ class ProgramBuilder:
             inputs,
             {output or f"{name}.output": ("i32", (self.rows, count))},
             tuple(weights),
+            matrix=matrix,
+            chunk=chunk,
             rows=count,
             columns=columns,
             bits=bits,
@@ -141,6 +151,8 @@ class ProgramBuilder:
         bits: int,
         choice: ExpertChoice,
         *,
+        matrix: str = "",
+        chunk: int = 0,
         matrices: str,
         residual: str | None = None,
         output: str | None = None,
@@ -153,9 +165,9 @@ class ProgramBuilder:
         count, columns = size
         weights: list[str] = []
         for expert in range(choice.experts):
-            matrix = matrices.format(expert)
-            weights.append(self.weight(f"{matrix}.weight", "i8", count, columns))
-            weights.append(self.weight(f"{matrix}.scale", "i32", count, 2))
+            prefix = matrices.format(expert)
+            weights.append(self.weight(f"{prefix}.weight", "i8", count, columns))
+            weights.append(self.weight(f"{prefix}.scale", "i32", count, 2))
         combined = () if residual is None else (choice.gate, residual)
         return self.add(
             "expert_linear",
@@ -163,6 +175,8 @@ class ProgramBuilder:
             (*rows, choice.index, *combined),
             {output or f"{name}.output": ("i32", (self.rows, count))},
             tuple(weights),
+            matrix=matrix,
+            chunk=chunk,
             rows=count,
             columns=columns,
             bits=bits,

@@ -32,7 +32,7 @@ class _Decoder(TransformerBlocks):
         m, e = self.add("norm_scale", f"{name}.norm_scale", (largest, total), outputs, epsilon=epsilon)
         return self.quantise(name, source, largest, 0, width, bits), m, e
 
-    def normed_heads(self, name: str, source: str, heads: int) -> str:
+    def normed_heads(self, name: str, source: str, heads: int, matrix: str) -> str:
         """Every head divided by its own root mean square, times a gain that the heads share."""
         size = self.shape.head_dim
         return self.add(
@@ -41,6 +41,7 @@ class _Decoder(TransformerBlocks):
             (source,),
             {f"{name}.output": ("i32", (POSITIONS, heads * size))},
             (self.weight(f"{name}.gain", "i32", size),),
+            matrix=matrix,
             groups=heads,
             size=size,
             centred=0,
@@ -50,15 +51,18 @@ class _Decoder(TransformerBlocks):
 
     def attention(self, layer: int, residual: str) -> str:
         shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
+        self.part = "attention"
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         projected = {
-            name: self.linear(f"{prefix}.{name}", rows, (count, shape.width), bits, bias=shape.bias_of(name))
+            name: self.linear(
+                f"{prefix}.{name}", rows, (count, shape.width), bits, matrix=name, bias=shape.bias_of(name)
+            )
             for name, count in (("query", queries), ("key", keys), ("value", keys))
         }
         if shape.qk_norm:
             for name, heads in (("query", shape.heads), ("key", shape.kv_heads)):
-                projected[name] = self.normed_heads(f"{prefix}.{name}_norm", projected[name], heads)
+                projected[name] = self.normed_heads(f"{prefix}.{name}_norm", projected[name], heads, name)
         q = self.rotated_heads(f"{prefix}.q", projected["query"], shape.heads)
         k = self.rotated_heads(f"{prefix}.k", projected["key"], shape.kv_heads)
         v = self.values(prefix, projected["value"])
@@ -70,6 +74,7 @@ class _Decoder(TransformerBlocks):
             rows,
             (shape.width, queries),
             bits,
+            matrix="output",
             bias=shape.bias_of("output"),
             residual=residual,
             output=f"{prefix}.residual",
@@ -77,7 +82,7 @@ class _Decoder(TransformerBlocks):
 
     def mlp(self, layer: int, residual: str) -> str:
         """The feed-forward part of a layer, of one block or of the experts that each row chooses."""
-        prefix, bits = f"layers.{layer}.mlp", self.width_of("mlp_input")
+        prefix, bits, self.part = f"layers.{layer}.mlp", self.width_of("mlp_input"), "mlp"
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         if not self.shape.experts:
             return self.dense(prefix, rows, residual)
@@ -88,7 +93,7 @@ class _Decoder(TransformerBlocks):
     def dense(self, prefix: str, rows: tuple[str, str, str], residual: str) -> str:
         shape, bits = self.shape, self.width_of("mlp_input")
         gate, up = (
-            self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, bias=shape.mlp_bias)
+            self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, matrix=name, bias=shape.mlp_bias)
             for name in ("gate", "up")
         )
         return self.down(prefix, self.activated(prefix, gate, up), residual)
@@ -105,7 +110,7 @@ class _Decoder(TransformerBlocks):
         shape, name = self.shape, f"{prefix}.router"
         if self.width_of("mlp_input") != 15:
             rows = (self.quantise(name, residual, f"{prefix}.norm.max", 0, shape.width, 15), *rows[1:])
-        logits = self.linear(name, rows, (shape.experts, shape.width), 15, fraction=ROUTER_FRACTION)
+        logits = self.linear(name, rows, (shape.experts, shape.width), 15, matrix="router", fraction=ROUTER_FRACTION)
         slots = ("i32", (POSITIONS, shape.experts_per_token))
         index, gate = self.add(
             "route",
@@ -131,6 +136,7 @@ class _Decoder(TransformerBlocks):
                 (shape.ffn, shape.width),
                 self.width_of("mlp_input"),
                 choice,
+                matrix=name,
                 matrices=f"{matrices}.{name}",
             )
             for name in ("gate", "up")
@@ -145,6 +151,8 @@ class _Decoder(TransformerBlocks):
                 (shape.width, stop - start),
                 bits,
                 choice,
+                matrix="down",
+                chunk=number,
                 matrices=f"{matrices}.down.{number}",
                 residual=residual,
                 output=f"{name}.residual",
@@ -153,9 +161,10 @@ class _Decoder(TransformerBlocks):
 
     def head(self, residual: str) -> None:
         """Final norm, logits and the sampled token; only for the sampled positions."""
-        self.rows, vocab, bits = SAMPLED, self.shape.vocab, self.width_of("head")
+        self.rows, self.part = SAMPLED, "head"
+        vocab, bits = self.shape.vocab, self.width_of("head")
         rows = self.normed_rows("head.norm", residual, bits)
-        logits = self.linear("head", rows, (vocab, self.shape.width), bits, output="head.logits")
+        logits = self.linear("head", rows, (vocab, self.shape.width), bits, matrix="head", output="head.logits")
         self.sample(logits, vocab)
 
 

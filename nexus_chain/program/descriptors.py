@@ -58,11 +58,28 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Role:
+    """What an op is there for in a network, for those who fill or measure its weights.
+
+    ``part`` is where it stands: "embedding", "attention", "mlp", "pool" or "head". ``matrix`` is what it reads from a
+    checkpoint, such as "query", "down" or "norm"; empty for an op that reads nothing. ``chunk`` counts the
+    ops that share a matrix by columns. The layer is the op's own; an op of a mixture holds every expert's
+    matrix, which :meth:`Op.expert_weights` tells apart.
+    """
+
+    part: str
+    matrix: str = ""
+    chunk: int = 0
+
+
+@dataclass(frozen=True)
 class Op:
     """One step of the program; ``layer`` decides which segment runs it.
 
     ``inputs`` and ``weights`` are tensor names in the order ``OPERATORS.md`` gives for the kind;
-    ``outputs`` are specs whose names are unique in the program.
+    ``outputs`` are specs whose names are unique in the program. ``role`` is no part of what a program is: it is
+    neither written nor compared. Builders state it, so a program that was read has it from the builders' program
+    (``reproduction.py``).
     """
 
     kind: str
@@ -72,6 +89,25 @@ class Op:
     outputs: tuple[TensorSpec, ...]
     weights: tuple[str, ...] = ()
     params: Mapping[str, int] = field(default_factory=dict, hash=False)
+    role: Role | None = field(default=None, compare=False)
+
+    @property
+    def expert_weights(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the weights of each expert, in order; none for an op without experts."""
+        if not KINDS[self.kind].matrix or "experts" not in self.params:
+            return ()
+        return tuple(self.weights[start : start + 2] for start in range(0, len(self.weights), 2))
+
+    def written(self) -> dict[str, Any]:
+        """Plain JSON values of what a program's JSON holds of it."""
+        return {name: value for name, value in asdict(self).items() if name != "role"}
+
+
+def role_of(op: Op) -> Role:
+    """The role of an op of a program that a builder made; :class:`ProgramFormatError` for others."""
+    if op.role is None:
+        raise ProgramFormatError(f"Op {op.name} has no role", advice="Take the program from `read_program`.")
+    return op.role
 
 
 #: Marks fields of a shape that came after programs were published: not written at their defaults, so
@@ -182,7 +218,15 @@ class Program:
 
     def to_json(self) -> str:
         """Canonical JSON text (sorted keys, no spaces)."""
-        return json.dumps({**asdict(self), "shape": self.shape.written()}, sort_keys=True, separators=(",", ":"))
+        return json.dumps(self._written(), sort_keys=True, separators=(",", ":"))
+
+    def _written(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "shape": self.shape.written(),
+            "ops": [op.written() for op in self.ops],
+            "weights": [asdict(spec) for spec in self.weights],
+        }
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Program:

@@ -45,6 +45,7 @@ class _Encoder(TransformerBlocks):
             (source,),
             {output: ("i32", (POSITIONS, width))},
             (self.weight(f"{name}.gain", "i32", width), self.weight(f"{name}.bias", "i32", width)),
+            matrix="norm",
             groups=1,
             size=width,
             centred=1,
@@ -68,10 +69,11 @@ class _Encoder(TransformerBlocks):
 
     def attention(self, layer: int, residual: str) -> str:
         shape, prefix, bits = self.shape, f"layers.{layer}.attention", self.width_of("attention_input")
+        self.part = "attention"
         rows = self.scaled_rows(f"{prefix}.input", residual, 0, shape.width, bits)
         inner = shape.heads * shape.head_dim
         query, key, value = (
-            self.linear(f"{prefix}.{name}", rows, (inner, shape.width), bits, bias=True)
+            self.linear(f"{prefix}.{name}", rows, (inner, shape.width), bits, matrix=name, bias=True)
             for name in ("query", "key", "value")
         )
         q, k = (
@@ -85,6 +87,7 @@ class _Encoder(TransformerBlocks):
             rows,
             (shape.width, inner),
             bits,
+            matrix="output",
             bias=True,
             residual=residual,
             output=f"{prefix}.sum",
@@ -93,15 +96,16 @@ class _Encoder(TransformerBlocks):
 
     def mlp(self, layer: int, residual: str) -> str:
         shape, prefix, bits = self.shape, f"layers.{layer}.mlp", self.width_of("mlp_input")
+        self.part = "mlp"
         rows = self.scaled_rows(f"{prefix}.input", residual, 0, shape.width, bits)
-        up = self.linear(f"{prefix}.up", rows, (shape.ffn, shape.width), bits, bias=True)
+        up = self.linear(f"{prefix}.up", rows, (shape.ffn, shape.width), bits, matrix="up", bias=True)
         hidden = {f"{prefix}.hidden": ("i32", (POSITIONS, shape.ffn))}
         (source,) = self.add("gelu", f"{prefix}.gelu", (up,), hidden, (self.table(PHI_SPEC),), width=shape.ffn)
         return self.normalised(f"{prefix}.norm", self.down(prefix, source, residual), f"{prefix}.residual")
 
     def pooled(self, residual: str) -> str:
         """The mean of every prefix of the rows; the last one is the embedding."""
-        width = self.shape.width
+        width, self.part = self.shape.width, "pool"
         columns = {"pool.columns": ("i32", (width, POSITIONS))}
         means = {POOLED: ("i32", (POSITIONS, width))}
         return self.add(

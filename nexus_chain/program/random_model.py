@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.decoder import decoder_program
-from nexus_chain.program.descriptors import ModelShape, Op, Program
+from nexus_chain.program.descriptors import ModelShape, Op, Program, role_of
 from nexus_chain.program.encoder import encoder_program
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.primitives import LEVELS
@@ -94,7 +94,7 @@ def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None =
         if op.kind == "linear":
             weights.update(_random_linear(op, op.weights, program, generator))
         if op.kind == "expert_linear" and op.weights[0] not in weights:  # every slot has the same matrices
-            for names in zip(op.weights[::2], op.weights[1::2], strict=True):
+            for names in op.expert_weights:
                 weights.update(_random_linear(op, names, program, generator))
         if op.kind == "normalise":
             weights.update(_random_norm(op, generator))
@@ -145,10 +145,9 @@ def _random_linear(op: Op, weights: Sequence[str], program: Program, generator: 
 def _input_unit(op: Op, program: Program) -> float:
     """Real value of one quantised input unit times its row scale, by what feeds the op."""
     level = LEVELS[op.params["bits"]]
-    if op.inputs[0].endswith((".norm.q", ".router.q")):
-        return math.sqrt(program.shape.width) / level
-    if op.inputs[0].endswith(".input.q"):
-        return 2.0**-RESIDUAL_FRACTION / level
-    if ".mixed." in op.inputs[0]:
+    matrix = role_of(op).matrix
+    if matrix == "output":
         return MIXED_UNIT / level
-    return 2.0**-ACTIVATION_FRACTION / level
+    if matrix == "down":
+        return 2.0**-ACTIVATION_FRACTION / level
+    return (2.0**-RESIDUAL_FRACTION if program.shape.encoder else math.sqrt(program.shape.width)) / level

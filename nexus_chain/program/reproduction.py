@@ -32,8 +32,10 @@ _READERS = {
 }
 
 
-def require_reproducible(program: Program) -> None:
-    """Raise :class:`UnreproducibleProgramError` unless a builder makes exactly ``program``; it names the first op.
+def reproduce(program: Program) -> Program:
+    """``program`` as a builder makes it: the same, with the role of each op.
+
+    Raises :class:`UnreproducibleProgramError` unless a builder makes exactly ``program``; it names the first op.
 
     ``program`` has passed :meth:`Program.validate`.
     """
@@ -47,6 +49,7 @@ def require_reproducible(program: Program) -> None:
         ) from cause
     if problem := _difference(program, rebuilt):
         raise UnreproducibleProgramError(f"The builders make another program: {problem}", advice=_ADVICE)
+    return rebuilt
 
 
 def read_program(text: str | bytes) -> Program:
@@ -54,9 +57,7 @@ def read_program(text: str | bytes) -> Program:
 
     Raises :class:`ProgramFormatError` and :class:`UnreproducibleProgramError`.
     """
-    program = Program.from_json(text)
-    require_reproducible(program)
-    return program
+    return reproduce(Program.from_json(text))
 
 
 def _rebuilt(program: Program) -> Program:

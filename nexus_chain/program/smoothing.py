@@ -81,8 +81,8 @@ class Smoothing:
         return torch.ones(shape.width, dtype=torch.float64)
 
     def head_norm(self, layer: int, name: str) -> Tensor:
-        """Factors f64[D] of the gain of "query_norm" or "key_norm"."""
-        return self._heads(self._exponents(f"{layer}.rotary")[None], name.removesuffix("_norm"))[0]
+        """Factors f64[D] of the gain of the norm of "query" or "key" heads."""
+        return self._heads(self._exponents(f"{layer}.rotary")[None], name)[0]
 
     def _heads(self, pairs: Tensor, name: str) -> Tensor:
         """Factors of whole heads from exponents of key pairs f64[G, D/2]: f64[G, D], or f64[H, D] for queries."""

@@ -1,12 +1,12 @@
 """Smoothing chosen on a calibration text: no channel of a row, nor of the weights that read it, stands out.
 
-A channel with activations up to ``a``, read by weights up to ``w``, is multiplied by the power of two
-nearest to sqrt(w / a): then both use the int8 range alike. Queries and keys share a pair of channels
-the same way. A group's median channel stays as it is, for products keep their fraction bits.
+A channel has activations up to ``a`` and is read by weights up to ``w``. It is multiplied by the power of two nearest
+to sqrt(w / a), so that both use the int8 range alike. Queries and keys share a pair of channels in the same way. A
+group's median channel stays as it is, because products keep their fraction bits.
 
-Every expert's hidden channels are a group of their own, with activations of the rows that choose the expert.
-Of one that fewer than :data:`LEAST_ROWS` rows choose these say little, yet other texts may choose it often: its
-activations are what it would make of every row of the text.
+The hidden channels of each expert are a group of their own. Its activations come from the rows that choose the expert.
+Experts that see fewer than :data:`LEAST_ROWS` rows are smoothed on all rows: few rows say little, and other texts may
+choose the expert often.
 """
 
 from __future__ import annotations

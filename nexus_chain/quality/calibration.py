@@ -1,7 +1,7 @@
 """The text that an import is measured on, cut into windows of tokens.
 
-In order of preference: the text given, the held-out sample that comes with the checkpoint, or
-documentation of Python's standard library, which is at hand wherever this runs.
+The first of these that exists is taken: the given text, the checkpoint's held-out sample, the documentation of Python's
+standard library. The last is at hand wherever this runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nexus_chain.quality.errors import CalibrationError
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, cut
 
 CALIBRATION_WINDOW = 512  # positions, or the model's context if that is shorter
-CALIBRATION_TOKENS = 4096  # predictions measured on; a comparison of two models on the same text needs no more
+CALIBRATION_TOKENS = 4096  # predictions: two models on the same text need no more to be compared
 DOCUMENTED = (
     "argparse", "ast", "asyncio", "collections", "decimal", "email", "fractions", "inspect", "json", "logging",
     "pathlib", "random", "sqlite3", "statistics", "string", "subprocess", "threading", "typing", "unittest",

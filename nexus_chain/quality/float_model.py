@@ -69,7 +69,8 @@ class FloatModel:
     ) -> None:
         """Run the windows (i64[n + 1]) and show observers the input or output rows of the modules they name.
 
-        Of an expert they see the rows that choose it; with ``routed`` false what it would make of every row.
+        An expert's observer sees the rows that choose the expert. With ``routed`` false it sees what the expert makes
+        of every row.
         """
         with self._hooks(inputs, outputs, routed):
             for window in windows:

@@ -1,9 +1,8 @@
 """The held-out sample and what is measured on it: texts nobody trained on, cut into windows.
 
-The sample is canonical JSON of (path, text) pairs, gzipped; each text must be in the certified
-listing. Its token stream puts the end-of-text token before every file, as training did, and is
-cut into windows of ``window`` tokens; every token of a window but the stream's first is predicted
-from those before it in its window.
+The sample is canonical JSON of (path, text) pairs, gzipped. Each text must be in the certified listing. The token
+stream has the end-of-text token before every file, as in training. It is cut into windows of ``window`` tokens. Every
+token but the stream's first is predicted from the tokens before it in its window.
 
 Integer measurements are exact: the same sample and program give the same counts on any machine.
 """

@@ -18,7 +18,7 @@ from nexus_chain.quality.float_model import FloatModel, Observer, down_projectio
 
 @dataclass
 class RoundingError:
-    """Squared error of rows rounded to 8 bits, and their squared size, as the weights that read them see both.
+    """Squared error of rows that are rounded to 8 bits, and their squared size. Both are weighted as their readers do.
 
     ``smoothed`` f64[K] multiplies the channels before rounding; ``read`` f64[K] is how much each one counts.
     """
@@ -37,13 +37,13 @@ class RoundingError:
 
 
 def relative_error(*errors: RoundingError) -> float:
-    """What rows lose in units of their size; several where each expert has rows of its own."""
+    """What rows lose, in units of their size. Mixtures give one error for each expert."""
     size = sum(rows.size for rows in errors)
     return sum(rows.error for rows in errors) / size if size else 0.0
 
 
 def rounding_order(model: FloatModel, shape: ModelShape, recipe: Recipe, windows: Sequence[Tensor]) -> list[str]:
-    """Names of the rows that have 8 bits under ``recipe`` ("3.mlp_input"), those that lose most first."""
+    """Names, such as "3.mlp_input", of the rows that have 8 bits under ``recipe``. Those that lose most come first."""
     errors: defaultdict[str, list[RoundingError]] = defaultdict(list)
     inputs: dict[str, Observer] = {}
     smoothing = Smoothing(shape, recipe)

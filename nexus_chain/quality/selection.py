@@ -1,7 +1,7 @@
-"""Choosing an import's recipe: as little as meets the gate on the calibration text.
+"""Choosing an import's recipe: the least change that meets the gate on the calibration text.
 
-First the recipe as it is, then smoothing, then 15 bits for the rows that lose most by rounding, as
-few of them as will do.
+Three choices are tried in order: the recipe as it is, smoothing, and 15 bits for rows. The rows that lose most by
+rounding are widened first, and no more of them than needed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A node's stake is all that it can lose: no more may hang on it than that.
+"""A node can lose its stake and no more, so no more than its stake may hang on it.
 
-What hangs on a node is the money of all its lines that are not settled, and what else a user says an order is
-worth. Pure.
+Two sums hang on a node: the money of all its lines that are not settled, and what a user says that an order is worth
+beside its price. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Choosing one node per segment so that all layers are covered once, with spares.
 
-A shortest path over layer boundaries: a node is an edge from its first layer to the one after
-its last, and costs its latency, more when it is loaded, distrusted or dear. Pure.
+This is a shortest path over layer boundaries. A node is an edge from its first layer to the layer after its last. The
+edge costs the node's latency, and more if the node is loaded, distrusted or dear. Pure.
 """
 
 from __future__ import annotations

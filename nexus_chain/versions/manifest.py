@@ -1,8 +1,8 @@
 """The manifest of a model version: the files it consists of, each with its CID.
 
-The registry keeps the manifest's CID, so whoever knows a version's id can fetch the checkpoint and
-the tokenizer from any source of blocks and know that they are the published ones. A sharded
-checkpoint is listed file by file: its index, every shard that this names, and no other weights.
+The registry keeps the manifest's CID. So whoever knows a version's id can fetch checkpoint and tokenizer from any
+source of blocks, and knows that they are the published ones. A sharded checkpoint is listed file by file: its index,
+every shard that the index names, and no other weights.
 """
 
 from __future__ import annotations

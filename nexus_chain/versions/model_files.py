@@ -66,13 +66,17 @@ class ModelFiles:
     def prompt_of(self, text: str, max_tokens: int) -> list[int]:
         """Token ids of a prompt that leaves room for ``max_tokens``. Raises PromptTooLongError."""
         prompt = self.codec.encode(text, special=self.program.is_encoder)
-        context = self.program.shape.context
-        if len(prompt) + max_tokens > context:
-            raise PromptTooLongError(
-                f"{len(prompt)} prompt tokens and {max_tokens} new ones exceed the model's context of {context}",
-                advice=f"Shorten the prompt, or ask for at most {max(0, context - len(prompt))} tokens.",
-            )
+        self.require_room(len(prompt), max_tokens)
         return prompt
+
+    def require_room(self, prompt: int, max_tokens: int) -> None:
+        """Raise PromptTooLongError unless ``prompt`` tokens and ``max_tokens`` more fit the model's context."""
+        context = self.program.shape.context
+        if prompt + max_tokens > context:
+            raise PromptTooLongError(
+                f"{prompt} prompt tokens and {max_tokens} new ones exceed the model's context of {context}",
+                advice=f"Shorten the prompt, or ask for at most {max(0, context - prompt)} tokens.",
+            )
 
     def require(self, *, encoder: bool) -> None:
         """Raise ModelFilesError unless the model is an encoder, or unless it is not."""

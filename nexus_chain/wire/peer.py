@@ -111,6 +111,12 @@ class ShardPeer(Protocol):
     ) -> Callable[[], SignedReceipt]:
         """End the chunk [start, stop); what is returned waits for the node's receipt and does not check it."""
 
+    def hang_up(self) -> None:
+        """Break the connection: whoever waits for an answer gets a NodeUnreachableError.
+
+        Any thread may. Never raises.
+        """
+
     def close(self) -> None:
         """Drop the connection. Never raises."""
 

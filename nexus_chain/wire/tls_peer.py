@@ -249,6 +249,10 @@ class TlsPeer:
         """The receipts that the node signed for an order, with their places in its log."""
         return self._ask(wire.Call(receipts=wire.ReceiptsRequest(order_digest=order_digest)), "receipts").receipts
 
+    def hang_up(self) -> None:
+        """See ShardPeer."""
+        self._frames.hang_up()
+
     def close(self) -> None:
         """See ShardPeer."""
         self._frames.close()

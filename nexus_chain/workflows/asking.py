@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.answer import Answer, Transaction
+from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.client import Client
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.session import Asking, OnFailover
+from nexus_chain.client.session import OnFailover
 from nexus_chain.client.store import OPEN
 from nexus_chain.workflows.library import ModelLibrary
 from nexus_chain.workflows.sessions import pick_session
@@ -60,34 +61,34 @@ class Inquiry:
         encoder: bool = False,
         on_failover: OnFailover | None = None,
     ) -> None:
-        """Order the answer. Raises ModelFilesError, SessionStateError and what ``Session.ask`` raises."""
+        """Order the answer. Raises ModelFilesError, SessionStateError and what ``Session.start`` raises."""
         self._client, self._direct = client, purchase.direct
-        self._asking = self._begin(library, text, purchase, encoder, on_failover or (lambda event: None))
+        self._stream = self._begin(library, text, purchase, encoder, on_failover or (lambda event: None))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._asking)
+        return iter(self._stream)
 
     def keep(self, answers: Path, file: Path | None = None) -> KeptAnswer:
         """Save the evidence in the folder ``answers``, or as ``file``. A direct answer's session is closed first.
 
         Of an answer that was stopped it keeps what was computed. Raises OSError.
         """
-        answer = self._asking.answer
+        answer = self._stream.answer
         closing = self._client.close_direct(answer) if self._direct else None
         path = answer.proof.save(file or answers / f"{answer.order_digest.hex()[:16]}.json")
         return KeptAnswer(answer, path, closing)
 
     def _begin(
         self, library: ModelLibrary, text: str, purchase: Purchase, encoder: bool, on_failover: OnFailover
-    ) -> Asking:
+    ) -> AnswerStream:
         if not purchase.direct:
             session = pick_session(self._client, library, purchase.wanted, OPEN)
             session.files.require(encoder=encoder)
-            return session.ask(text, purchase.options, on_failover)
+            return session.start(text, purchase.options, on_failover)
         version = library.choose(purchase.wanted)
         files = library.files_of(version)
         files.require(encoder=encoder)
-        return self._client.ask_direct(version, files, text, purchase.options, on_failover)
+        return self._client.start_direct(version, files, text, purchase.options, on_failover)
 
 
 def embed(

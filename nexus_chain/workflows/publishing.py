@@ -14,7 +14,7 @@ from nexus_chain.content.cid import Cid
 from nexus_chain.content.kubo import KuboDaemon, Pinner, PinQueue, QueuedPin
 from nexus_chain.disputes.caps import check_caps
 from nexus_chain.program.overflow import prove_no_overflow
-from nexus_chain.program.reproduction import require_reproducible
+from nexus_chain.program.reproduction import reproduce
 from nexus_chain.quality import require_within
 from nexus_chain.quality.calibration import require_vocabulary
 from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
@@ -150,7 +150,7 @@ def _uncertified(wanted: VersionRequest, store: BlockStore, observer: TaskObserv
 def _prove(release: Release, observer: TaskObserver) -> int:
     """Bits of the largest intermediate of a program that may be served and disputed. Raises ProgramError."""
     with observer.stage("Proving that no operation overflows"):
-        require_reproducible(release.model.program)
+        reproduce(release.model.program)
         proof = prove_no_overflow(release.model.program)
         check_caps(release.model.program)
     return proof.bits

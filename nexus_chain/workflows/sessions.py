@@ -9,7 +9,7 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session import Session
-from nexus_chain.client.store import LineRecord, SessionRecord
+from nexus_chain.client.store import StoredLine, StoredSession
 from nexus_chain.workflows.library import ModelLibrary
 
 
@@ -33,7 +33,7 @@ class OpenedSession:
 
     session: Session
     mined: Mined
-    lines: dict[str, LineRecord]
+    lines: dict[str, StoredLine]
 
     @property
     def locked(self) -> int:
@@ -45,8 +45,8 @@ class OpenedSession:
 class ListedSession:
     """A session of this machine with its lines and the digests of its orders."""
 
-    record: SessionRecord
-    lines: tuple[LineRecord, ...]
+    record: StoredSession
+    lines: tuple[StoredLine, ...]
     orders: tuple[bytes, ...]
 
     @property

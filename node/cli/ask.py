@@ -18,7 +18,7 @@ from node.cli.output import emit_json, ether, hex_id, note, table
 from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
 
 if TYPE_CHECKING:
-    from nexus_chain.client.slot import FailoverEvent
+    from nexus_chain.client.segment import FailoverEvent
     from nexus_chain.workflows.asking import KeptAnswer
 
 DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")]

@@ -176,6 +176,7 @@ def _plan_document(found: ShardPlan) -> dict[str, Any]:
     ]
     return {
         "stages": stages,
+        "replicas": dict(found.replicas),
         "unused": list(found.unused),
         "tokens_per_second": found.tokens_per_second,
         "seconds_per_token": found.seconds_per_token,
@@ -197,7 +198,8 @@ def _show_plan(found: ShardPlan) -> None:
     ]
     columns = ("node", "layers", "memory", "weights", "caches", "on disk", "a token")
     table("Sharding plan", columns, rows)
-    spare = f"; free for replicas: {', '.join(found.unused)}" if found.unused else ""
+    copies = [f"{node} as a replica of {found.stages[stage].node.node_id}" for node, stage in found.replicas.items()]
+    spare = "".join(f"; {words}" for words in [*copies, *(f"{node} stays free" for node in found.unused)])
     note(
         f"{found.tokens_per_second:.2f} tokens/s with the pipeline full, "
         f"{1000 * found.seconds_per_token:.1f} ms a token for one session{spare}"

@@ -35,12 +35,12 @@ def verify(
     json: JsonFlag = False,
 ) -> None:
     """Check an answer; exit code 1 when anything is wrong."""
-    from nexus_chain.evidence.verify import FULL, TRUST, sampled
+    from nexus_chain.evidence.verify import FULL, TRUST, level_of_share
     from nexus_chain.workflows.verification import find_proof, verify_answer
 
     workspace = workspace_of(context, quiet=json)
     proof = find_proof(workspace, answer)
-    levels = {Level.TRUST: TRUST, Level.SAMPLED: sampled(rate), Level.FULL: FULL}
+    levels = {Level.TRUST: TRUST, Level.SAMPLED: level_of_share(rate), Level.FULL: FULL}
     report = verify_answer(workspace, proof, levels[level], offline=offline)
     if json:
         emit_json(_to_dict(proof, report))

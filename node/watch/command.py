@@ -43,7 +43,7 @@ def watch(
     # Recomputing needs torch, which takes seconds to import.
     from nexus_chain.chain.wallet import Wallet, read_password
     from nexus_chain.client.home import ClientHome
-    from nexus_chain.evidence.verify import sampled
+    from nexus_chain.evidence.verify import level_of_share
     from nexus_chain.folder_lock import exclusive
     from node.daemon.chain_settings import connect_contracts
     from node.watch.policy import Budget, parse_policy
@@ -55,7 +55,7 @@ def watch(
         configuration.data / "watch",
         tuple(answers or [home.answers]),
         tuple(model_dir or [home.models]),
-        sampled(parse_policy(policy)),
+        level_of_share(parse_policy(policy)),
         Budget(bonds, fees),
         reputation or home.reputation,
     )

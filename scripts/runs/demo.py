@@ -199,7 +199,7 @@ def survive_a_node(story: Story) -> None:
     options = AskOptions(max_tokens=72)
     with story.client() as client:
         session = client.session(next(r.id for r in client.sessions() if r.state == "open"), story.files)
-        asking = session.ask(FAILOVER_PROMPT, options, on_failover=lambda event: tell(_failover_line(story, event)))
+        asking = session.start(FAILOVER_PROMPT, options, on_failover=lambda event: tell(_failover_line(story, event)))
         victim = story.nodes[-1]
         for count, _ in enumerate(asking, 1):
             if count == KILL_AFTER_PIECES:

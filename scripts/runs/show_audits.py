@@ -179,7 +179,7 @@ class Draws:
     def begin(self, answer: int) -> None:
         self._chance = random.Random(f"{self._seed}.{answer}")
 
-    def drawn(self, share: float) -> bool:
+    def draw(self, share: float) -> bool:
         return self._chance.random() < share
 
 
@@ -196,9 +196,8 @@ def ask_all(at: Stage, answers: int, rate: float, chance: random.Random, draws: 
     while at.counts["answers"] < answers:
         text, long = question(at.counts["answers"], chance)
         draws.begin(at.counts["answers"])
-        asking = sessions[-1].ask(text, AskOptions(TOKENS, drafting=False, audit_rate=rate, audit_budget=10**15))
-        list(asking)
-        answer = asking.answer
+        options = AskOptions(TOKENS, drafting=False, audit_rate=rate, audit_budget=10**15)
+        answer = sessions[-1].start(text, options).result()
         at.counts["answers"] += 1
         if at.counts["answers"] % 20 == 0:
             print(f"{at.counts['answers']} answers, {at.counts['lies']} lies, {at.counts['audits']} audits", flush=True)
@@ -336,7 +335,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2)
     asked = parser.parse_args()
     draws = Draws(asked.seed)
-    auditing.drawn = draws.drawn
+    auditing.draw = draws.draw
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, stage(Path(scratch)) as at:
         before = at.chain.web3.eth.get_balance(at.finder.address)

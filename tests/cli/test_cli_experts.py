@@ -11,7 +11,7 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 
 from nexus_chain.engine.reference import ReferenceExecutor
-from nexus_chain.planning.experts import expert_of
+from nexus_chain.planning.experts import owners
 from nexus_chain.program import IntegerModel, Sampling
 from nexus_chain.versions.model_files import ModelFiles
 from tests.support.invocation import Nexus
@@ -58,7 +58,8 @@ def by_hand(folder: Path, text: str) -> dict[str, list[int]]:
 
 def test_a_text_decides_what_stays_in_memory(nexus: Nexus, folder: Path, model: Path, tmp_path: Path) -> None:
     held = nexus("model", "inspect", model, "--context", CONTEXT, "--weights", "--json").json
-    experts = sum(weight["bytes"] for weight in held["weights"] if expert_of(weight["name"]))
+    owner = owners(IntegerModel.load(model).program)
+    experts = sum(weight["bytes"] for weight in held["weights"] if weight["name"] in owner)
     memory = held["memory_bytes"] - experts // 2  # half of the experts have to stay on disk
     node = {"node": "a", "memory": memory, "tokens_per_second": 10, "disk": "1MB"}
     (tmp_path / "nodes.json").write_text(json.dumps([node]))
@@ -73,7 +74,7 @@ def test_a_text_decides_what_stays_in_memory(nexus: Nexus, folder: Path, model: 
         words = ("--nodes", tmp_path / "nodes.json", "--context", CONTEXT, "--coverage", 0.3, "--json")
         plan = nexus("model", "plan", model, *words, "--expert-uses", uses)
         assert plan.code == 0, plan.err
-        kept[name] = {expert_of(weight) for stage in plan.json["stages"] for weight in stage["resident"]}
+        kept[name] = {owner[weight] for stage in plan.json["stages"] for weight in stage["resident"]}
         for layer, row in expected.items():
             assert (int(layer), row.index(max(row))) in kept[name], "the most used expert is never left on disk"
         assert len(kept[name]) == EXPERTS

@@ -43,7 +43,7 @@ def test_session_from_opening_to_withdrawal(live: LiveNetwork) -> None:
     locked = sum(line.cap for line in client.store.lines(session.id).values())
     prompt = len(live.files.codec.encode(PROMPT))
 
-    asking = session.ask(PROMPT, AskOptions(max_tokens=40))
+    asking = session.start(PROMPT, AskOptions(max_tokens=40))
     text = "".join(asking)
     answer = asking.answer
     assert list(answer.tokens) == live.expected(PROMPT, 40)
@@ -55,7 +55,7 @@ def test_session_from_opening_to_withdrawal(live: LiveNetwork) -> None:
     assert not answer.failovers
 
     sampling = AskOptions(max_tokens=20, temperature=0.9, seed=bytes([5]) * 32)
-    again = session.ask(PROMPT, sampling)
+    again = session.start(PROMPT, sampling)
     assert "".join(again) == live.files.codec.decode(again.answer.tokens)
     assert list(again.answer.tokens) == live.expected(PROMPT, 20, Sampling.at_temperature(0.9, bytes([5]) * 32))
     assert verify_proof(again.answer.proof, live.model).passed
@@ -66,7 +66,7 @@ def test_session_from_opening_to_withdrawal(live: LiveNetwork) -> None:
         session.settle()
     session.close()
     with pytest.raises(SessionStateError, match="closed"):
-        session.ask(PROMPT)
+        session.start(PROMPT)
     for group in live.nodes:
         for node in group:
             assert node.run("withdraw").returncode == 0
@@ -85,7 +85,7 @@ def test_session_from_opening_to_withdrawal(live: LiveNetwork) -> None:
 
 def test_direct_answer(live: LiveNetwork) -> None:
     client = live.client()
-    asking = client.ask_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=8))
+    asking = client.start_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=8))
     assert "".join(asking) == live.files.codec.decode(live.expected(PROMPT, 8))
     answer = asking.answer
     assert answer.mode == "direct"
@@ -100,7 +100,7 @@ def test_killed_node_is_replaced_with_the_same_bits(live: LiveNetwork, segment: 
     session, _ = client.open_session(live.version, live.files, tokens=200)
     caps = client.store.lines(session.id)
     victim = next(node for node in live.nodes[segment] if node.address in caps)
-    asking = session.ask(PROMPT, AskOptions(max_tokens=60))
+    asking = session.start(PROMPT, AskOptions(max_tokens=60))
     pieces = iter(asking)
     shown = [next(pieces) for _ in range(40)]
     victim.kill()
@@ -117,7 +117,7 @@ def test_killed_node_is_replaced_with_the_same_bits(live: LiveNetwork, segment: 
 def test_killed_client_keeps_its_evidence_and_goes_on(live: LiveNetwork) -> None:
     client = live.client(name="crash")
     session, _ = client.open_session(live.version, live.files, tokens=400)
-    pieces = iter(session.ask(PROMPT, AskOptions(max_tokens=60)))
+    pieces = iter(session.start(PROMPT, AskOptions(max_tokens=60)))
     for _ in range(40):
         next(pieces)
     # What a killed process leaves: no clean-up of the order, a released lock.
@@ -134,7 +134,7 @@ def test_killed_client_keeps_its_evidence_and_goes_on(live: LiveNetwork) -> None
     kept = later.store.order(digest)
     assert len(kept.receipts) == 6  # chunks of 4, 8 and 16
     assert list(kept.tokens[kept.prompt_length :]) == live.expected(PROMPT, 60)[: len(kept.tokens) - kept.prompt_length]
-    asking = resumed.ask(PROMPT, AskOptions(max_tokens=10))
+    asking = resumed.start(PROMPT, AskOptions(max_tokens=10))
     assert "".join(asking) == live.files.codec.decode(live.expected(PROMPT, 10))
     assert later.store.order(digest).state == "failed"
     pieces.close()  # type: ignore[attr-defined]
@@ -143,10 +143,10 @@ def test_killed_client_keeps_its_evidence_and_goes_on(live: LiveNetwork) -> None
 def test_two_processes_cannot_share_a_session(live: LiveNetwork) -> None:
     client = live.client()
     session, _ = client.open_session(live.version, live.files, tokens=200)
-    first = iter(session.ask(PROMPT, AskOptions(max_tokens=4)))
+    first = iter(session.start(PROMPT, AskOptions(max_tokens=4)))
     next(first)
     with pytest.raises(SessionStateError, match="another process"):
-        next(iter(live.client().session(session.id, live.files).ask(PROMPT)))
+        next(iter(live.client().session(session.id, live.files).start(PROMPT)))
     first.close()  # type: ignore[attr-defined]
 
 
@@ -154,15 +154,14 @@ def test_limits(live: LiveNetwork) -> None:
     client = live.client()
     session, _ = client.open_session(live.version, live.files, tokens=20)
     with pytest.raises(PromptTooLongError, match="context of 200"):
-        session.ask(PROMPT * 100)
+        session.start(PROMPT * 100)
     with pytest.raises(PriceError, match="limit is 5"):
-        session.ask(PROMPT, AskOptions(max_tokens=4, max_wei=5))
+        session.start(PROMPT, AskOptions(max_tokens=4, max_wei=5))
     with pytest.raises(CapTooLowError, match="allot"):
-        session.ask(PROMPT, AskOptions(max_tokens=100))
-    late = replace(session.record, expiry=session.around.contracts.market.now() - 1)
-    session.record = late
+        session.start(PROMPT, AskOptions(max_tokens=100))
+    session.money.record = replace(session.record, expiry=client.contracts.market.now() - 1)
     with pytest.raises(OrderExpiredError, match="session close"):
-        session.ask(PROMPT, AskOptions(max_tokens=2))
+        session.start(PROMPT, AskOptions(max_tokens=2))
 
 
 def test_unfunded_wallet(live: LiveNetwork) -> None:
@@ -170,7 +169,7 @@ def test_unfunded_wallet(live: LiveNetwork) -> None:
     with pytest.raises(UnfundedWalletError, match="Send at least"):
         client.open_session(live.version, live.files, tokens=20)
     with pytest.raises(UnfundedWalletError):
-        client.ask_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=2))
+        client.start_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=2))
 
 
 def test_nobody_for_a_layer_range(live: LiveNetwork) -> None:

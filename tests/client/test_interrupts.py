@@ -12,7 +12,19 @@ import pytest
 
 from tests.client.test_pipeline import SESSION, Network, expected_tokens
 
-WATCHED = ("client/pipeline.py", "client/boundaries.py", "client/purse.py", "client/store.py", "commitments/tensor.py")
+WATCHED = (
+    "client/pipeline.py",
+    "client/answer_state.py",
+    "client/rounds.py",
+    "client/prepayment.py",
+    "client/node_connections.py",
+    "client/chunk_end.py",
+    "client/replacement.py",
+    "client/boundary_rows.py",
+    "client/purse.py",
+    "client/store.py",
+    "commitments/tensor.py",
+)
 PROMPT, TOKENS = [5, 6, 7, 8], 40
 APART = 149  # lines between two interrupts, prime: chunks and rounds are met at different places
 

@@ -15,6 +15,7 @@ from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client import line_watch
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import NoSpareError, SessionStateError
+from nexus_chain.client.nodes_source import FreshNodes
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.session import Session
 from nexus_chain.evidence.verify import verify_proof
@@ -51,7 +52,7 @@ def contracts_of(live: LiveNetwork, node: str) -> Contracts:
 def primaries(client: Client, session: Session) -> list[str]:
     """Who has a line, in the order of layers."""
     lines = client.store.lines(session.id)
-    nodes = {node.node_id: node.layer_start for node in client._around.nodes(session.record.model_version)}
+    nodes = {node.node_id: node.layer_start for node in client.user.nodes.candidates(session.record.model_version)}
     return sorted(lines, key=lambda address: nodes[address])
 
 
@@ -83,12 +84,12 @@ def test_no_order_goes_to_a_node_that_closed_its_line(live: LiveNetwork) -> None
     front, back = primaries(client, session)
     contracts_of(live, back).market.close_line(session.id)
     with pytest.raises(SessionStateError, match=f"node {back} closed its line") as raised:
-        session.ask(PROMPT, AskOptions(max_tokens=4))
+        session.start(PROMPT, AskOptions(max_tokens=4))
     assert "allot" in raised.value.advice
     assert not client.store.order_digests(session.id)
     spare = others(live, 1, back)
     session.allot(spare, PRICE * 200)
-    asking = session.ask(PROMPT, AskOptions(max_tokens=4))
+    asking = session.start(PROMPT, AskOptions(max_tokens=4))
     assert "".join(asking) == live.files.codec.decode(live.expected(PROMPT, 4))
     assert {receipt.node for receipt, _ in asking.answer.proof.receipts} == {front, spare}
 
@@ -102,7 +103,7 @@ def test_a_line_closed_under_way_is_noticed_before_the_next_chunk(
     session, _ = client.open_session(live.version, live.files, tokens=250)
     closing = primaries(client, session)[segment]
     prompt = len(live.files.codec.encode(PROMPT))
-    asking = session.ask(PROMPT, AskOptions(max_tokens=100))
+    asking = session.start(PROMPT, AskOptions(max_tokens=100))
     pieces = iter(asking)
     next(pieces)
     contracts_of(live, closing).market.close_line(session.id)
@@ -129,7 +130,7 @@ def test_a_session_that_another_program_closed_is_refused_and_stopped(
     monkeypatch.setattr(line_watch, "OLDEST_SECONDS", 0.0)
     client = live.client()
     session, _ = client.open_session(live.version, live.files, tokens=250)
-    asking = session.ask(PROMPT, AskOptions(max_tokens=100))
+    asking = session.start(PROMPT, AskOptions(max_tokens=100))
     pieces = iter(asking)
     next(pieces)
     client.contracts.market.close(session.id)
@@ -141,7 +142,7 @@ def test_a_session_that_another_program_closed_is_refused_and_stopped(
     assert {receipt.from_position for receipt in receipts} == {0}
     assert len(receipts) == 2
     with pytest.raises(SessionStateError, match="was closed, by another program") as raised:
-        session.ask(PROMPT)
+        session.start(PROMPT)
     assert "session open" in raised.value.advice
     assert session.record.state == "closed"
 
@@ -165,11 +166,11 @@ def test_no_more_is_locked_at_a_node_than_its_stake_covers(live: LiveNetwork) ->
     assert {raised.value.node} <= {full, free}
     assert str(raised.value.exposure) in str(raised.value)
     with pytest.raises(StakeTooSmallError):
-        client.ask_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=100))
+        client.start_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=100))
     release(live, first, full)
     release(live, second, free)
     again, _ = client.open_session(live.version, live.files, tokens=100)
-    assert "".join(again.ask(PROMPT, AskOptions(max_tokens=3))) == live.files.codec.decode(live.expected(PROMPT, 3))
+    assert "".join(again.start(PROMPT, AskOptions(max_tokens=3))) == live.files.codec.decode(live.expected(PROMPT, 3))
 
 
 def test_an_order_worth_more_than_the_stakes_is_refused(live: LiveNetwork) -> None:
@@ -177,13 +178,13 @@ def test_an_order_worth_more_than_the_stakes_is_refused(live: LiveNetwork) -> No
     session, _ = client.open_session(live.version, live.files, tokens=200)
     room = int(STAKE) - max(unsettled_lines(client.contracts).by_node().values())
     with pytest.raises(StakeTooSmallError, match="--value-at-risk"):
-        session.ask(PROMPT, AskOptions(max_tokens=4, value_at_risk=int(STAKE)))
+        session.start(PROMPT, AskOptions(max_tokens=4, value_at_risk=int(STAKE)))
     with pytest.raises(StakeTooSmallError):
-        client.ask_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=4, value_at_risk=int(STAKE) + 1))
+        client.start_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=4, value_at_risk=int(STAKE) + 1))
     with pytest.raises(StakeTooSmallError):
         client.open_session(live.version, live.files, tokens=100, value_at_risk=int(STAKE) + 1)
     assert not client.store.order_digests(session.id)
-    assert "".join(session.ask(PROMPT, AskOptions(max_tokens=3, value_at_risk=room)))
+    assert "".join(session.start(PROMPT, AskOptions(max_tokens=3, value_at_risk=room)))
 
 
 def test_only_operators_that_were_named_ever_hear_of_the_order(live: LiveNetwork) -> None:
@@ -194,11 +195,11 @@ def test_only_operators_that_were_named_ever_hear_of_the_order(live: LiveNetwork
         return dial(contact)
 
     client = live.client(name="named")
-    client._around = replace(client._around, dial=noting)
+    client.user = replace(client.user, nodes=FreshNodes(client.contracts, client.user.home, client.store, noting))
     front, back, spare = live.nodes[0][1], live.nodes[1][0], live.nodes[1][1]
     named = (front.address, back.address, spare.address)
     session, _ = client.open_session(live.version, live.files, tokens=300, operators=named)
-    asking = session.ask(PROMPT, AskOptions(max_tokens=60))
+    asking = session.start(PROMPT, AskOptions(max_tokens=60))
     pieces = iter(asking)
     shown = [next(pieces) for _ in range(4)]
     serving = {node for node in client.store.lines(session.id) if node != front.address}
@@ -211,11 +212,11 @@ def test_only_operators_that_were_named_ever_hear_of_the_order(live: LiveNetwork
     front.kill()
     again = live.client(name="named").session(session.id, live.files)
     with pytest.raises(NoNodeForLayersError, match=r"layers 0-1 of 3 \(among the 3 operators that you named\)"):
-        again.ask(PROMPT, AskOptions(max_tokens=4))
+        again.start(PROMPT, AskOptions(max_tokens=4))
     with pytest.raises(NoNodeForLayersError, match="among the 2 operators"):
         client.open_session(live.version, live.files, tokens=10, operators=named[1:])
     with pytest.raises(NoNodeForLayersError, match="among the 1 operators"):
-        client.ask_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=4, operators=named[1:2]))
+        client.start_direct(live.version, live.files, PROMPT, AskOptions(max_tokens=4, operators=named[1:2]))
     assert spoken == set(named)
 
 
@@ -224,7 +225,7 @@ def test_a_stake_on_its_way_out_serves_neither_first_nor_as_a_spare(live: LiveNe
     client = live.client()
     session, _ = client.open_session(live.version, live.files, tokens=300)
     front, back = primaries(client, session)
-    asking = session.ask(PROMPT, AskOptions(max_tokens=60))
+    asking = session.start(PROMPT, AskOptions(max_tokens=60))
     pieces = iter(asking)
     next(pieces)
     contracts_of(live, others(live, 0, front)).nodes.request_unbond()
@@ -235,4 +236,4 @@ def test_a_stake_on_its_way_out_serves_neither_first_nor_as_a_spare(live: LiveNe
     contracts_of(live, back).nodes.request_unbond()
     live.start_all()
     with pytest.raises(SessionStateError, match=f"node {back} is taking its stake out"):
-        session.ask(PROMPT, AskOptions(max_tokens=4))
+        session.start(PROMPT, AskOptions(max_tokens=4))

@@ -86,7 +86,7 @@ def spent(network: Network) -> int:
 
 def lost(network: Network, outcome: Outcome) -> int:
     """Wei spent beyond the price of what is receipted everywhere."""
-    return spent(network) - SEGMENTS * PRICE * outcome.run._closed
+    return spent(network) - SEGMENTS * PRICE * outcome.run._state.closed
 
 
 def honest(network: Network, liars: Sequence[ToyNode]) -> Iterator[ToyNode]:
@@ -297,7 +297,7 @@ def test_receipted_text_comes_chunk_by_chunk(tmp_path: Path) -> None:
     run = network.pipeline(PROMPT, 50)
     for told, token in enumerate(run.run(), 1):
         assert token == run.seen.tokens[len(PROMPT) + told - 1]
-        assert len(PROMPT) + told <= run._closed + 1
+        assert len(PROMPT) + told <= run._state.closed + 1
     assert told == 50
 
 

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nexus_chain.client import pipeline as pipeline_module
+from nexus_chain.client import node_connections, replacement
 from nexus_chain.client.errors import CapTooLowError, NoSpareError
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.purse import SessionPurse
 from nexus_chain.client.referee import Referee
-from nexus_chain.client.store import ClientStore, LineRecord, SessionRecord
+from nexus_chain.client.store import ClientStore, StoredLine, StoredSession
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import DISCARDS_PER_POSITION, Ask, Order, address_of, sign
 from nexus_chain.wire.errors import NodeUnreachableError
@@ -60,8 +60,8 @@ class Network:
             i: [ToyNode(next(keys), (i, i + 1), segments, signer) for _ in range(spares)] for i in range(segments)
         }
         self.store = ClientStore(folder / "client.sqlite")
-        record = SessionRecord(SESSION, 31337, DOMAIN.verifying_contract, signer, signer, bytes(32), 2**40, False)
-        self.store.add_session(record, [LineRecord(node.address, cap) for node in self.nodes])
+        record = StoredSession(SESSION, 31337, DOMAIN.verifying_contract, signer, signer, bytes(32), 2**40, False)
+        self.store.add_session(record, [StoredLine(node.address, cap) for node in self.nodes])
         self.purse = SessionPurse(self.store, SESSION, SESSION_KEY, DOMAIN)
         self.reserve = ToyReserve(self.store, self.spares)
         self.receipted = False
@@ -84,7 +84,7 @@ class Network:
             [node.contact for node in self.nodes],
             domain=DOMAIN,
             session_key=SESSION_KEY,
-            purse=self.purse,
+            account=self.purse.open_account(),
             store=self.store,
             dial=lambda contact: ToyPeer(self.by_address[contact.address]),
             reserve=self.reserve,
@@ -96,7 +96,7 @@ class Network:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline_module, "RECONNECT_SECONDS", 0.0)
+    monkeypatch.setattr(replacement, "RECONNECT_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("segments", [1, 2, 3])
@@ -153,7 +153,7 @@ def test_failover_at_any_moment_gives_the_same_tokens(
     final = [r for r, _ in run.receipts if r.to_position == stop]
     assert {r.segment for r in final} == set(range(segments))
     for node in network.by_address.values():
-        line = network.store.lines(SESSION).get(node.address, LineRecord(node.address, 0))
+        line = network.store.lines(SESSION).get(node.address, StoredLine(node.address, 0))
         assert node.computed <= node.paid <= line.cap
         assert line.used >= node.computed or node.dies_after is not None
 
@@ -184,7 +184,7 @@ def test_a_replay_in_several_messages_is_compared_once_the_spare_has_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, segment: int
 ) -> None:
     """A spare tells nothing before it has what the receipt shown to it covers."""
-    monkeypatch.setattr(pipeline_module, "BLOCK_BYTES", 4 * WIDTH * rows)
+    monkeypatch.setattr(node_connections, "BLOCK_BYTES", 4 * WIDTH * rows)
     network = Network(tmp_path, spares=2)
     network.nodes[segment].dies_after = 45 if rows > 1 else 46
     liar, spare = network.spares[segment]
@@ -365,8 +365,8 @@ def test_a_pause_of_the_reader_is_not_the_nodes_fault(tmp_path: Path) -> None:
     stream = run.run()
     received = [next(stream) for _ in range(40)]
     dials = [node.dials for node in network.nodes]
-    for slot in run._slots:
-        slot.asked -= 2 * pipeline_module.QUIET_SECONDS
+    for segment in run._state.segments:
+        segment.last_use -= 2 * node_connections.QUIET_SECONDS
     assert received + list(stream) == expected_tokens([4, 4], 60, 2)
     assert [node.dials for node in network.nodes] == [before + 1 for before in dials]
     assert run.failovers == []
@@ -433,7 +433,7 @@ class Oracle:
 def drafted(network: Network, prompt: list[int], count: int, wrong: float, seed: int = 1) -> tuple[Pipeline, Oracle]:
     run = network.pipeline(prompt, count)
     oracle = Oracle(prompt + expected_tokens(prompt, count, network.segments), wrong, seed)
-    run._drafts = oracle  # type: ignore[assignment]
+    run._rounds.drafts = oracle  # type: ignore[assignment]
     return run, oracle
 
 

@@ -10,11 +10,11 @@ import pytest
 from nexus_chain.client.errors import ClientStoreError, SessionStateError
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.session_key import load_key, new_key, save_key
-from nexus_chain.client.store import DONE, OPEN, ClientStore, LineRecord, SessionRecord
+from nexus_chain.client.store import DONE, OPEN, ClientStore, StoredLine, StoredSession
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, address_of
 
 SESSION, DIGEST, NODE = bytes([1]) * 32, bytes([2]) * 32, "0x" + "11" * 20
-RECORD = SessionRecord(SESSION, 31337, NODE, NODE, NODE, bytes(32), 2**40, False, created=1.0)
+RECORD = StoredSession(SESSION, 31337, NODE, NODE, NODE, bytes(32), 2**40, False, created=1.0)
 ORDER = Order(SESSION, bytes(32), bytes(32), bytes(32), 4, bytes(32), 0, 2**100, (Ask(0, 1, 3),), 2**40)
 RECEIPT = Receipt(DIGEST, NODE, 0, 0, 2, bytes(32), bytes(32), (), 6)
 FEED = TokenFeed(DIGEST, 2, bytes(32))
@@ -22,7 +22,7 @@ FEED = TokenFeed(DIGEST, 2, bytes(32))
 
 def filled(path: Path) -> ClientStore:
     store = ClientStore(path)
-    store.add_session(RECORD, [LineRecord(NODE, 2**70)])
+    store.add_session(RECORD, [StoredLine(NODE, 2**70)])
     store.add_order(DIGEST, ORDER, b"o", [7, 8])
     return store
 
@@ -42,7 +42,7 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     # No close(): what was written must not depend on a clean end.
     again = ClientStore(tmp_path / "c.sqlite")
     assert again.session(SESSION).state == OPEN
-    assert again.lines(SESSION) == {NODE: LineRecord(NODE, 2**70, 2**66, 5)}
+    assert again.lines(SESSION) == {NODE: StoredLine(NODE, 2**70, 2**66, 5)}
     last = again.last_voucher(SESSION)
     assert last is not None
     assert last[0].amount_for(NODE) == 2**66
@@ -74,7 +74,7 @@ def test_a_write_that_was_cut_off_before_its_end_leaves_nothing_and_blocks_nothi
 def test_half_a_session_is_never_stored(tmp_path: Path) -> None:
     store = ClientStore(tmp_path / "c.sqlite")
     with pytest.raises(ClientStoreError):
-        store.add_session(RECORD, [LineRecord(NODE, 1), LineRecord(NODE, 1)])
+        store.add_session(RECORD, [StoredLine(NODE, 1), StoredLine(NODE, 1)])
     assert store.sessions() == []
     store.close()
 

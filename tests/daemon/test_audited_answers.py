@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.client.auditing import AuditBuyer, Audited, Auditor, AuditPolicy
-from nexus_chain.client.purse import SessionPurse
-from nexus_chain.client.store import DONE, ClientStore, LineRecord, SessionRecord
+from nexus_chain.client.auditing import AuditBuyer, AuditFinding, Auditor, AuditPolicy
+from nexus_chain.client.purse import AnswerAccount, SessionPurse
+from nexus_chain.client.store import DONE, ClientStore, StoredLine, StoredSession
 from nexus_chain.evidence.judgement import judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.evidence.verify import verify_proof
@@ -142,8 +142,8 @@ class Market:
         self.forging: set[str] = set()
         self.store = ClientStore(folder / "client.sqlite")
         signer = self.user.address
-        record = SessionRecord(SESSION, 31337, DOMAIN.verifying_contract, signer, signer, VERSION, 2**40, False)
-        self.store.add_session(record, [LineRecord(node.wallet.address, CAP) for node in nodes])
+        record = StoredSession(SESSION, 31337, DOMAIN.verifying_contract, signer, signer, VERSION, 2**40, False)
+        self.store.add_session(record, [StoredLine(node.wallet.address, CAP) for node in nodes])
         order = self.answer.order
         self.order = order, sign(order, KEY, DOMAIN)
         self.store.add_order(self.answer.digest, *self.order, PROMPT)
@@ -163,7 +163,7 @@ class Market:
     def inputs(self, segment: int, start: int, stop: int) -> Tensor:
         return self.nodes[segment].core.rows.read(self.answer.digest, start, stop)
 
-    def fund(self, node: NodeContact, wei: int, ahead: int) -> None:
+    def fund(self, account: AnswerAccount, node: NodeContact, wei: int, ahead: int) -> None:
         if self.purse.shortfall(node.address, wei):
             self.funded.append(self.purse.shortfall(node.address, ahead))
             self.store.set_cap(SESSION, node.address, self.purse.line(node.address).cap + self.funded[-1])
@@ -171,7 +171,7 @@ class Market:
     def dial(self, to: NodeContact) -> ShardPeer:
         return CorePeer(self.by_address[to.address], forges=to.address in self.forging)
 
-    def audited(self, *, decoys: float = 0.0, budget: int = 1000, weights: bool = True) -> list[Audited]:
+    def audited(self, *, decoys: float = 0.0, budget: int = 1000, weights: bool = True) -> list[AuditFinding]:
         """Audit every receipt of the answer."""
         self.keep()
         self.auditor = Auditor(
@@ -274,8 +274,8 @@ def test_many_sellers_cost_no_more_transactions_than_segments(market: Market) ->
     """Sellers of one wei, each without a line, must not make every audit a transaction."""
     spend = market.fund
 
-    def counted(node: NodeContact, wei: int, ahead: int) -> None:
-        spend(node, wei, wei + 1)  # no money ahead: the next audit needs a transaction of its own
+    def counted(account: AnswerAccount, node: NodeContact, wei: int, ahead: int) -> None:
+        spend(account, node, wei, wei)  # no money ahead: the next audit needs a transaction of its own
 
     market.fund = counted  # type: ignore[method-assign]
     market.receipts = market.receipts * 4

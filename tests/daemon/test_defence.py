@@ -164,7 +164,7 @@ def convicted_game(live: LiveNetwork, folder: Path, liar: NodeProcess, tokens: i
 def ask(live: LiveNetwork, folder: Path, tokens: int = 40) -> InferenceProof:
     client = live.client(name=f"home-{time.monotonic_ns()}")
     session, _ = client.open_session(live.version, live.files, tokens=200)
-    asking = session.ask(PROMPT, AskOptions(max_tokens=tokens))
+    asking = session.start(PROMPT, AskOptions(max_tokens=tokens))
     "".join(asking)
     asking.answer.proof.save(folder / "answers" / "answer.json")
     return asking.answer.proof

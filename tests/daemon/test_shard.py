@@ -27,6 +27,7 @@ from nexus_chain.program import IntegerModel, overflow
 from nexus_chain.program.errors import UnreproducibleProgramError
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.workflows.inspection import verify_place
+from node.daemon import asking_price
 from node.daemon import configuration as settings
 from node.daemon.asking_price import latency_ms, policy_price
 from node.daemon.configuration import NodeConfiguration
@@ -65,13 +66,17 @@ def configuration(path: Path, tmp_path: Path) -> NodeConfiguration:
     return NodeConfiguration(tmp_path, block=path, model_version="0x" + VERSION.hex(), price=7, threads=1)
 
 
-def test_without_a_price_the_policy_sets_it_by_weights_and_speed(configuration: NodeConfiguration) -> None:
+def test_without_a_price_the_policy_sets_it_by_weights_and_speed(
+    configuration: NodeConfiguration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([0.5, 0.25] * 8)
+    monkeypatch.setattr(asking_price, "_seconds_of", lambda engine, row: next(seconds))
     block, model = load_shard(chain(), configuration)
     assert model.wei_per_token == 7
     weights = sum(prod(spec.shape) for spec in MODEL.program.weights_of(1, 3))
     engine = shard_engine(block, configuration)
-    assert latency_ms(block, engine) < 100, "a tiny shard is fast"
-    assert policy_price(block, engine) == calculate_cost(1, 0, complexity_of(weights))
+    assert latency_ms(block, engine) == 250.0
+    assert policy_price(block, engine) == calculate_cost(1, 250, complexity_of(weights))
     streamed = shard_engine(block, replace(configuration, memory_limit="100kB"))
     assert isinstance(streamed, StreamedEngine)
     assert policy_price(block, streamed) == calculate_cost(1, inf, complexity_of(weights))

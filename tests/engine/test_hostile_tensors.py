@@ -17,7 +17,7 @@ import pytest
 
 from nexus_chain.program.op_kinds import KINDS
 
-SCRIPT = Path(__file__).resolve().parents[1] / "support" / "hostile_kernels.py"
+ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (0, 1)  # the largest logit, and noise drawn beside it
 STUCK_SECONDS = 1500  # ends a process that loops for ever; one that works takes a small part of it
 pytestmark = pytest.mark.timeout(2 * STUCK_SECONDS)
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.timeout(2 * STUCK_SECONDS)
 @cache
 def survived(what: str, seed: int) -> list[dict[str, Any]]:
     """What the process reported after each case, or a failure that names the case it did not come back from."""
-    command = [sys.executable, str(SCRIPT), what, str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "tests.support.hostile_kernels", what, str(seed)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             said, complaint = process.communicate(timeout=STUCK_SECONDS)
         except subprocess.TimeoutExpired:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nexus_chain.evidence.errors import ProofFileError
 from nexus_chain.evidence.proof import InferenceProof
-from nexus_chain.evidence.verify import FULL, TRUST, sampled, verify_proof
+from nexus_chain.evidence.verify import FULL, TRUST, level_of_share, verify_proof
 from nexus_chain.market.documents import address_of
 from nexus_chain.program import IntegerModel, random_model
 from nexus_chain.program.sampling import Sampling
@@ -134,9 +134,9 @@ def test_another_models_weights_do_not_pass(honest: InferenceProof) -> None:
 
 def test_levels(model: IntegerModel, honest: InferenceProof) -> None:
     assert not verify_proof(honest, None, TRUST).recomputed
-    assert verify_proof(honest, model, sampled(1.0)).recomputed
-    assert not verify_proof(honest, None, sampled(0.0)).recomputed
-    draws = [sampled(0.25).recompute() for _ in range(4000)]
+    assert verify_proof(honest, model, level_of_share(1.0)).recomputed
+    assert not verify_proof(honest, None, level_of_share(0.0)).recomputed
+    draws = [level_of_share(0.25).recompute() for _ in range(4000)]
     assert 800 < sum(draws) < 1200
     with pytest.raises(ModelFilesError, match="trust"):
         verify_proof(honest, None, FULL)

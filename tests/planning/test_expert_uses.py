@@ -77,7 +77,7 @@ def test_the_plan_keeps_what_the_text_uses(mixture: IntegerModel, tmp_path: Path
 
 def resident(mixture: IntegerModel, uses: Histogram, coverage: float = 0.6) -> set[str]:
     """Weights of experts that a node with a disk and room for no more than the hot ones keeps."""
-    ranked, load = experts_by_use(mixture.program.weights, uses), Load(WINDOW)
+    ranked, load = experts_by_use(mixture.program, uses), Load(WINDOW)
     hot = {name for expert in covering(ranked, coverage) for name in expert.weights}
     cold = {name for expert in ranked for name in expert.weights} - hot
     memory = ModelDemand(mixture.program, load, cold).of(0, LAYERS).memory

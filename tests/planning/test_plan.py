@@ -15,7 +15,7 @@ from nexus_chain.engine.cache import cache_bytes
 from nexus_chain.engine.fast import CHUNK_ROWS, Engine
 from nexus_chain.planning.demand import Load, ModelDemand
 from nexus_chain.planning.errors import PlacementError, PlanInputError
-from nexus_chain.planning.experts import covering, expert_of, experts_by_use, missed_bytes, within
+from nexus_chain.planning.experts import covering, experts_by_use, missed_bytes, owners, within
 from nexus_chain.planning.placement import NodeProfile
 from nexus_chain.planning.plan import ExpertPolicy, ShardPlan, plan_shards
 from nexus_chain.program import PRESETS, ModelShape, random_model
@@ -89,7 +89,7 @@ def test_even_nodes_get_even_work() -> None:
     cuts = [(0, a, b, 6) for a in range(1, 5) for b in range(a + 1, 6)]
     slowest = min(max(demand.of(a, b).work for a, b in pairwise(cut)) for cut in cuts)
     assert max(stage.demand.work for stage in plan.stages) == slowest
-    assert plan.unused == ()
+    assert (plan.replicas, plan.unused) == ({}, ())
     assert plan.tokens_per_second == pytest.approx(10 * demand.of(0, 6).work / slowest)
 
 
@@ -97,9 +97,20 @@ def test_fast_nodes_get_more_and_slow_ones_nothing() -> None:
     plan = plan_shards(PROGRAM, [node("slow", speed=1), node("fast", speed=40), node("snail", speed=0.01)], LOAD)
     layers = {stage.node.node_id: stage.layer_end - stage.layer_start for stage in plan.stages}
     assert layers.get("slow", 0) < layers["fast"]
-    assert "snail" in plan.unused
+    assert "snail" in plan.replicas
+    assert set(plan.replicas) | set(layers) == {"slow", "fast", "snail"}
     alone = plan_shards(PROGRAM, [node("fast", speed=40)], LOAD)
     assert plan.tokens_per_second >= alone.tokens_per_second
+
+
+def test_nodes_that_are_left_over_copy_stages_until_each_has_three() -> None:
+    nodes = [node("fast", speed=1000), *(node(f"slow{i}", speed=0.001) for i in range(4))]
+    plan = plan_shards(PROGRAM, nodes, LOAD)
+    assert [stage.node.node_id for stage in plan.stages] == ["fast"]
+    assert plan.replicas == {"slow0": 0, "slow1": 0}
+    assert plan.unused == ("slow2", "slow3")
+    crowded = plan_shards(PROGRAM, [nodes[0], replace(nodes[1], memory_bytes=10)], LOAD)
+    assert (crowded.replicas, crowded.unused) == ({}, ("slow0",))
 
 
 def test_throughput_may_be_measured_over_some_layers() -> None:
@@ -181,14 +192,16 @@ USES = {0: [1, 89, 8, 1, 1], 1: [20, 20, 20, 20, 20]}
 CONTEXT = Load(context=50, sessions=3)
 
 
-def test_names_say_whose_expert_it_is() -> None:
-    assert expert_of("layers.12.mlp.experts.7.down.0.weight") == (12, 7)
-    assert expert_of("layers.12.mlp.up.weight") is None
-    assert expert_of("head.layers.1.mlp.experts.2.up") is None
+def test_weights_belong_to_the_expert_that_their_place_in_the_op_says() -> None:
+    found = owners(MIXTURE)
+    assert found["layers.1.mlp.experts.3.down.0.weight"] == (1, 3)
+    assert "layers.1.mlp.router.weight" not in found
+    named = {name: name.split(".") for name in MIXTURE.weight_specs if ".experts." in name}
+    assert found == {name: (int(layer), int(expert)) for name, (_, layer, _, _, expert, *_) in named.items()}
 
 
 def test_experts_are_ranked_and_covered_by_use() -> None:
-    ranked = experts_by_use(MIXTURE.weights, USES)
+    ranked = experts_by_use(MIXTURE, USES)
     assert [(e.layer, e.number) for e in ranked[:6]] == [(0, 1), *((1, expert) for expert in range(EXPERTS))]
     assert {e.nbytes for e in ranked} == {ONE}
     assert [(e.layer, e.number) for e in covering(ranked, 0.85)] == [(0, 1), *((1, expert) for expert in range(5))]
@@ -205,7 +218,7 @@ def test_experts_are_ranked_and_covered_by_use() -> None:
 @pytest.mark.parametrize("uses", [{0: [1, 2]}, {0: [1, 2, 3, 4, -1]}, {5: [1, 2, 3, 4, 5]}])
 def test_histograms_of_other_models_are_refused(uses: dict[int, list[int]]) -> None:
     with pytest.raises(PlanInputError, match="histogram"):
-        experts_by_use(MIXTURE.weights, uses)
+        experts_by_use(MIXTURE, uses)
 
 
 def plan_of(memory: int, disk: float, coverage: float = 0.85) -> ShardPlan:
@@ -231,7 +244,7 @@ def test_room_that_is_left_keeps_more_experts_and_saves_time() -> None:
     whole = ModelDemand(MIXTURE, CONTEXT).of(0, 2).memory
     tight, roomy = plan_of(whole - 4 * ONE, 1e6), plan_of(whole - 3 * ONE, 1e6)
     more = set(roomy.stages[0].resident) - set(tight.stages[0].resident)
-    assert {expert_of(name) for name in more} == {(0, 2)}
+    assert {owners(MIXTURE)[name] for name in more} == {(0, 2)}
     saved = tight.seconds_per_token - roomy.seconds_per_token
     assert saved == pytest.approx(USED * 0.08 * ONE / 1e6)
     assert plan_of(whole, 1e6).stages[0].demand.cold_experts == 0

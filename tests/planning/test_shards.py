@@ -48,30 +48,31 @@ def test_impossible_counts_are_refused(count: int) -> None:
         shard_model(PROGRAM, count)
 
 
+def sizes(count: int) -> dict[int, int]:
+    return {shard.shard_id: shard.size_bytes for shard in shard_model(PROGRAM, count)}
+
+
 def test_placement_covers_every_shard_then_replicates() -> None:
-    shards = shard_model(PROGRAM, 2)
-    room = max(s.size_bytes for s in shards)
-    nodes = [NodeProfile(f"n{i}", room, float(i)) for i in range(7)]
-    placed = assign_shards(shards, nodes)
+    nodes = [NodeProfile(f"n{i}", max(sizes(2).values()), float(i)) for i in range(7)]
+    placed = assign_shards(sizes(2), nodes)
     assert sorted(placed.values()) == [0, 0, 0, 1, 1, 1]
     assert "n0" not in placed  # the slowest stays free
 
 
-def test_hot_shards_get_more_copies() -> None:
-    shards = shard_model(PROGRAM, 2)
+def test_copies_that_are_there_count() -> None:
     nodes = [NodeProfile(f"n{i}", 10**9, 1.0) for i in range(6)]
-    placed = assign_shards(shards, nodes, heat={0: 3.0})
-    assert sorted(placed.values()).count(0) > sorted(placed.values()).count(1) >= 1
+    assert sorted(assign_shards(sizes(2), nodes, copies={0: 1, 1: 2}).values()) == [0, 0, 1]
+    assert sorted(assign_shards(sizes(2), nodes[:1], copies={0: 2, 1: 1}).values()) == [1]
+    assert assign_shards(sizes(2), nodes, copies={0: 3, 1: 4}) == {}
+    assert assign_shards(sizes(2), [NodeProfile("n", 10, 1.0)], copies={0: 1, 1: 1}) == {}
 
 
 def test_large_nodes_are_kept_for_large_shards() -> None:
-    shards = shard_model(PROGRAM, 3)
-    by_size = sorted(shards, key=lambda s: s.size_bytes)
-    nodes = [NodeProfile(f"n{i}", shard.size_bytes, 1.0) for i, shard in enumerate(by_size)]
-    placed = assign_shards(shards, nodes)
+    nodes = [NodeProfile(f"n{i}", size, 1.0) for i, size in enumerate(sorted(sizes(3).values()))]
+    placed = assign_shards(sizes(3), nodes)
     assert sorted(placed.values()) == [0, 1, 2]
 
 
 def test_a_shard_that_fits_nowhere_is_named() -> None:
     with pytest.raises(PlacementError, match="fits no free node"):
-        assign_shards(shard_model(PROGRAM, 1), [NodeProfile("n", 10, 1.0)])
+        assign_shards(sizes(1), [NodeProfile("n", 10, 1.0)])

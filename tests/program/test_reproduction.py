@@ -22,9 +22,10 @@ from nexus_chain.program import (
     program_of,
 )
 from nexus_chain.program.decoder import decoder_program
+from nexus_chain.program.descriptors import Role
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import ProgramFormatError, UnreproducibleProgramError
-from nexus_chain.program.reproduction import read_program, require_reproducible
+from nexus_chain.program.reproduction import read_program, reproduce
 from tests.support.random_checkpoints import FAMILIES, checkpoint
 
 TINY = program_of("tiny", PRESETS["tiny"])
@@ -54,11 +55,11 @@ def test_every_shape_and_width_is_reproduced(preset: str, bits: ActivationBits |
 
 def test_wider_rows_of_single_layers_and_shifts_are_reproduced() -> None:
     wider = ("0.attention_input", "1.down", "2.mlp_input")
-    require_reproducible(decoder_program("own", PRESETS["tiny"], ActivationBits(down=8), 5, wider))
+    reproduce(decoder_program("own", PRESETS["tiny"], ActivationBits(down=8), 5, wider))
     experts = ("1.mlp_input", "0.down")
-    require_reproducible(decoder_program("own", PRESETS["tiny-experts"], ActivationBits(down=8), 3, experts))
+    reproduce(decoder_program("own", PRESETS["tiny-experts"], ActivationBits(down=8), 3, experts))
     shifts = EmbeddingShifts(4, 6)
-    require_reproducible(encoder_program("own", PRESETS["tiny-encoder"], ActivationBits(), shifts, ("1.mlp_input",)))
+    reproduce(encoder_program("own", PRESETS["tiny-encoder"], ActivationBits(), shifts, ("1.mlp_input",)))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -87,7 +88,7 @@ def test_a_layer_that_ends_with_what_nothing_reads_is_refused() -> None:
     hostile = inserted(last + 1, renamed(TINY.ops[last], name="layers.0.unread"))
     hostile.validate()
     with pytest.raises(UnreproducibleProgramError, match=r"op layers\.0\.unread stands where they have layers\.1\.att"):
-        require_reproducible(hostile)
+        reproduce(hostile)
 
 
 def test_sampled_rows_before_the_last_layer_are_refused() -> None:
@@ -97,7 +98,7 @@ def test_sampled_rows_before_the_last_layer_are_refused() -> None:
     hostile = inserted(at + 1, renamed(TINY.ops[at], outputs=output))
     hostile.validate()
     with pytest.raises(UnreproducibleProgramError, match=r"op layers\.1\.unread stands where"):
-        require_reproducible(hostile)
+        reproduce(hostile)
 
 
 def test_a_raw_copy_of_a_boundary_is_refused() -> None:
@@ -109,7 +110,7 @@ def test_a_raw_copy_of_a_boundary_is_refused() -> None:
     )
     hostile.validate()
     with pytest.raises(UnreproducibleProgramError, match="op copied stands where"):
-        require_reproducible(hostile)
+        reproduce(hostile)
 
 
 @pytest.mark.parametrize("crashing", [False, True])
@@ -126,18 +127,18 @@ def test_rows_quantised_by_another_rows_maximum_are_refused(crashing: bool) -> N
     hostile = replace(hostile, ops=(*hostile.ops[:index], rewired, *hostile.ops[index + 1 :]))
     hostile.validate()
     with pytest.raises(UnreproducibleProgramError, match=r"op layers\.1\.unread stands where"):
-        require_reproducible(hostile)
+        reproduce(hostile)
     own = replace(TINY.ops[at], inputs=(source, TINY.ops[first(0, "row_max")].outputs[0].name))
     changed = replace(TINY, ops=(*TINY.ops[:at], own, *TINY.ops[at + 1 :]))
     changed.validate()
     with pytest.raises(UnreproducibleProgramError, match=f"op {own.name} stands where they have one with other inputs"):
-        require_reproducible(changed)
+        reproduce(changed)
 
 
 def test_weights_in_another_order_are_refused() -> None:
     weights = (*TINY.weights[1:], TINY.weights[0])
     with pytest.raises(UnreproducibleProgramError, match=r"weight .* stands where they have embed\.table"):
-        require_reproducible(replace(TINY, weights=weights))
+        reproduce(replace(TINY, weights=weights))
 
 
 @pytest.mark.parametrize(
@@ -179,4 +180,30 @@ def test_ops_of_another_shape_are_refused_at_once(changes: dict[str, Any]) -> No
     """No shape makes the check work longer than the ops that a file holds."""
     hostile = replace(TINY, shape=replace(TINY.shape, **changes))
     with pytest.raises(UnreproducibleProgramError):
-        require_reproducible(hostile)
+        reproduce(hostile)
+
+
+def test_a_program_that_was_read_has_the_roles_of_its_builder() -> None:
+    """Roles are not written, and the text of a program is the same with and without them."""
+    for shape in PRESETS.values():
+        built = program_of("own", shape)
+        read = read_program(built.to_json())
+        assert [op.role for op in read.ops] == [op.role for op in built.ops]
+        assert None not in [op.role for op in read.ops]
+        plain = Program.from_json(built.to_json())
+        assert {op.role for op in plain.ops} == {None}
+        assert plain == built
+        assert plain.to_json() == built.to_json()
+
+
+def test_roles_say_what_an_op_reads_of_a_checkpoint() -> None:
+    roles = {op.name: op.role for op in program_of("own", PRESETS["tiny-wide"]).ops}
+    assert roles["layers.0.attention.query"] == Role("attention", "query")
+    assert roles["layers.0.mlp.down.1"] == Role("mlp", "down", 1)
+    assert roles["head"] == Role("head", "head")
+    assert roles["layers.0.mlp.silu_product"] == Role("mlp")
+    experts = program_of("own", PRESETS["tiny-experts"])
+    (gate,) = (op for op in experts.ops if op.name == "layers.1.mlp.slots.1.gate")
+    assert gate.role == Role("mlp", "gate")
+    assert gate.expert_weights[3] == ("layers.1.mlp.experts.3.gate.weight", "layers.1.mlp.experts.3.gate.scale")
+    assert len(gate.expert_weights) == 5

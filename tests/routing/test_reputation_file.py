@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from nexus_chain.client import network
+from nexus_chain.chain.exposure import OpenLines
+from nexus_chain.client import network, nodes_source
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.network import route_over
-from nexus_chain.client.session import Surroundings
+from nexus_chain.client.nodes_source import FreshNodes
 from nexus_chain.client.store import ClientStore
-from nexus_chain.market.documents import checksum
+from nexus_chain.client.user import User
+from nexus_chain.market.documents import Domain, checksum
 from nexus_chain.program import PRESETS, decoder_program
 from nexus_chain.routing.errors import NoNodeForLayersError, ReputationFileError
 from nexus_chain.routing.registry_view import ShardNode
@@ -31,7 +34,7 @@ def offer(node: str, latency: float) -> ShardNode:
 
 
 @pytest.fixture
-def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user whom three nodes offer all layers, the liar the fastest."""
 
     class Peer:
@@ -42,9 +45,11 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
 
     offers = [offer(LIAR, 1.0), offer(GOOD, 1.0), offer(FLAKY, 1.0)]
     monkeypatch.setattr(network, "discover_nodes", lambda contracts, version: offers)
-    nothing: Any = None
+    monkeypatch.setattr(nodes_source, "unsettled_lines", lambda contracts, cache: OpenLines(0))
+    chain: Any = SimpleNamespace(domain=Domain(31337, GOOD))
     dial: Any = lambda contact: Peer()  # noqa: E731
-    return Surroundings(nothing, ClientHome(tmp_path).prepare(), ClientStore(tmp_path / "client.sqlite"), dial)
+    home, store = ClientHome(tmp_path).prepare(), ClientStore(tmp_path / "client.sqlite")
+    return User(chain, home, store, FreshNodes(chain, home, store, dial))
 
 
 def served_by(nodes: list[ShardNode]) -> set[str]:
@@ -52,44 +57,44 @@ def served_by(nodes: list[ShardNode]) -> set[str]:
     return {contact.address for segment in route_over(nodes, PROGRAM).segments for contact in segment}
 
 
-def test_a_node_proven_wrong_neither_serves_nor_stands_by(around: Surroundings) -> None:
-    assert served_by(around.nodes(bytes(32))) == {GOOD, LIAR, FLAKY}
-    save_reputation(around.home.reputation, BOOK)
-    assert {node.node_id: node.reputation for node in around.nodes(bytes(32))} == {
+def test_a_node_proven_wrong_neither_serves_nor_stands_by(user: User) -> None:
+    assert served_by(user.nodes.candidates(bytes(32))) == {GOOD, LIAR, FLAKY}
+    save_reputation(user.home.reputation, BOOK)
+    assert {node.node_id: node.reputation for node in user.nodes.candidates(bytes(32))} == {
         GOOD: 1.0,
         LIAR: 0.0,
         FLAKY: pytest.approx(4 / 7),
     }
-    assert served_by(around.nodes(bytes(32))) == {GOOD, FLAKY}
+    assert served_by(user.nodes.candidates(bytes(32))) == {GOOD, FLAKY}
 
 
-def test_what_the_client_saw_itself_counts_with_what_the_watcher_found(around: Surroundings) -> None:
-    save_reputation(around.home.reputation, BOOK)
-    around.store.count_failure(FLAKY)
-    around.store.count_failure(FLAKY)
-    around.store.count_failure(GOOD, invalid=True)
-    assert {node.node_id: node.reputation for node in around.nodes(bytes(32))} == {
+def test_what_the_client_saw_itself_counts_with_what_the_watcher_found(user: User) -> None:
+    save_reputation(user.home.reputation, BOOK)
+    user.store.count_failure(FLAKY)
+    user.store.count_failure(FLAKY)
+    user.store.count_failure(GOOD, invalid=True)
+    assert {node.node_id: node.reputation for node in user.nodes.candidates(bytes(32))} == {
         GOOD: 0.0,
         LIAR: 0.0,
         FLAKY: pytest.approx(4 / 9),
     }
 
 
-def test_no_route_leads_over_liars_only(around: Surroundings) -> None:
+def test_no_route_leads_over_liars_only(user: User) -> None:
     book = BOOK.after(GOOD, convicted=True).after(FLAKY, failed=30)
-    save_reputation(around.home.reputation, book)
+    save_reputation(user.home.reputation, book)
     with pytest.raises(NoNodeForLayersError):
-        route_over(around.nodes(bytes(32)), PROGRAM)
+        route_over(user.nodes.candidates(bytes(32)), PROGRAM)
 
 
-def test_a_node_that_does_not_answer_keeps_its_record(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_reputation(around.home.reputation, BOOK)
+def test_a_node_that_does_not_answer_keeps_its_record(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_reputation(user.home.reputation, BOOK)
 
     def silent(contact: object) -> Any:
         raise NodeUnreachableError("nobody there", advice="Wait.")
 
-    away = Surroundings(around.contracts, around.home, around.store, silent)
-    assert next((node.online, node.reputation) for node in away.nodes(bytes(32))) == (False, 0.0)
+    away = FreshNodes(user.contracts, user.home, user.store, silent)
+    assert next((node.online, node.reputation) for node in away.candidates(bytes(32))) == (False, 0.0)
 
 
 def test_the_file_holds_the_book(tmp_path: Path) -> None:

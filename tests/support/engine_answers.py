@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nexus_chain.client.boundary_rows import Boundaries
+from nexus_chain.client.boundary_rows import BoundaryRows
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.engine.fast import Engine
 from nexus_chain.evidence.proof import InferenceProof
@@ -51,7 +51,7 @@ def answer_of(
     digest = order.digest(DOMAIN)
     engines = [Engine(model.program, model.weights, *layers) for layers in split]
     states = [engine.open(len(prompt), sampling, SHAPE.context) for engine in engines]
-    seen = Boundaries(len(split), prompt, salt, SHAPE.width)
+    seen = BoundaryRows(len(split), prompt, salt, SHAPE.width)
     receipts, feeds, closed = [], [], 0
     for stop in range(len(prompt), len(prompt) + count):
         start = 0 if stop == len(prompt) else stop - 1

@@ -1,7 +1,7 @@
 """Runs every op kind on hostile tensors and hostile wiring, in a process of its own: a trap ends only this one.
 
 Prints one JSON line before each case, so that the last line names the case which ended the process, and one
-after it with what differs. ``python hostile_kernels.py tensors|wiring [seed]``.
+after it with what differs. ``python -m tests.support.hostile_kernels tensors|wiring [seed]``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel, Program, Sampling
 from nexus_chain.program.overflow import prove_no_overflow
-from nexus_chain.program.reproduction import require_reproducible
+from nexus_chain.program.reproduction import reproduce
 from tests.support.game_stage import Stage
 from tests.support.hostile_programs import hostile_program, real_program, rows_for, weights_for
 from tests.support.players import Board, Node, RandomChallenger, play
@@ -58,7 +58,7 @@ class Court:
         try:
             program = Program.from_json(made.to_json())
             if self.whole:
-                require_reproducible(program)
+                reproduce(program)
             prove_no_overflow(program)
             check_caps(program)
         except NexusError as error:

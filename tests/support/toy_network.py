@@ -6,6 +6,7 @@ gives the same bits exactly when it was fed the same rows. Receipts and vouchers
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -94,7 +95,8 @@ class ToyNode:
     """A node's lasting state. ``dies_after``: forwarded messages before it is gone (None: never).
 
     ``lies`` is added to what it puts out, ``signs``: it does not refuse receipts. ``busy``: it takes no order.
-    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back.
+    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back. While it is ``stuck`` it answers nothing.
+    Any thread may use it.
     """
 
     key: bytes
@@ -113,6 +115,8 @@ class ToyNode:
     dials: int = 0
     rounds: int = 0
     dropped: int = 0
+    stuck: bool = False
+    lock: Any = field(default_factory=threading.RLock)
 
     @property
     def address(self) -> str:
@@ -128,6 +132,7 @@ class ToyPeer:
 
     def __init__(self, node: ToyNode) -> None:
         self.node, self.contact = node, node.contact
+        self._hung_up = threading.Event()
         node.dials += 1
         self._alive()
 
@@ -150,6 +155,19 @@ class ToyPeer:
         *,
         prompt_tree: bytes,
         credit: SignedReceipt | None = None,
+    ) -> int:
+        with self.node.lock:
+            return self._open_order(order, segment, prompt_length, prompt, voucher, prompt_tree, credit)
+
+    def _open_order(
+        self,
+        order: SignedOrder,
+        segment: int,
+        prompt_length: int,
+        prompt: Sequence[int],
+        voucher: SignedVoucher,
+        prompt_tree: bytes,
+        credit: SignedReceipt | None,
     ) -> int:
         self._alive()
         if self.node.busy:
@@ -223,12 +241,37 @@ class ToyPeer:
         )
 
     def begin_forward(self, order_digest: bytes, start: int, rows: Tensor, **more: Any) -> Callable[[], Tensor]:
-        return _at_work(lambda: self.forward(order_digest, start, rows, **more))
+        return self._once_free(self._at_work(lambda: self.forward(order_digest, start, rows, **more)))
 
     def begin_close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
     ) -> Callable[[], SignedReceipt]:
-        return _at_work(lambda: self._close_chunk(order_digest, start, stop, predecessors))
+        return self._once_free(self._at_work(lambda: self._close_chunk(order_digest, start, stop, predecessors)))
+
+    def _at_work(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Do it at once; what goes wrong is told when the answer is taken."""
+        try:
+            with self.node.lock:
+                done = work()
+        except PeerError as error:
+            failure = error
+
+            def fail() -> T:
+                raise failure
+
+            return fail
+        return lambda: done
+
+    def _once_free(self, answer: Callable[[], T]) -> Callable[[], T]:
+        """The answer; of a node that is stuck only an error, once somebody hangs up."""
+
+        def wait() -> T:
+            if self.node.stuck:
+                self._hung_up.wait()
+                raise NodeUnreachableError("the connection was ended", advice="Dial again.")
+            return answer()
+
+        return wait
 
     def _close_chunk(
         self, order_digest: bytes, start: int, stop: int, predecessors: Sequence[SignedReceipt | SignedFeed]
@@ -291,19 +334,8 @@ class ToyPeer:
         require_signer(voucher[0], voucher[1], DOMAIN, self.node.session_signer)
         self.node.paid = max(self.node.paid, voucher[0].amount_for(self.node.address))
 
+    def hang_up(self) -> None:
+        self._hung_up.set()
+
     def close(self) -> None:
         pass
-
-
-def _at_work(work: Callable[[], T]) -> Callable[[], T]:
-    """Do it at once; what goes wrong is told when the answer is taken."""
-    try:
-        done = work()
-    except PeerError as error:
-        failure = error
-
-        def fail() -> T:
-            raise failure
-
-        return fail
-    return lambda: done

@@ -16,7 +16,8 @@ from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.program.sampling import Sampling
 from node.cli.app import run
-from tests.support.live_network import PRICE, LiveNetwork, live_network
+from tests.support.live_network import LiveNetwork, live_network
+from tests.support.network import PRICE
 from tests.support.waiting import WAIT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,8 @@ def second_client(live: LiveNetwork, folder: Path, *words: object) -> subprocess
     command = (
         sys.executable, "-P", SCRIPT, "--rpc", live.net.chain.rpc_url, "--deployment", live.net.deployment_path,
         "--wallet", folder / "wallet.json", "--password-file", folder / "password",
-        "--tokenizer", live.folder / "model" / "tokenizer.json", "--out", folder / "answer.json", *words,
+        "--tokenizer", live.folder / "model" / "tokenizer.json", "--prompt", PROMPT,
+        "--out", folder / "answer.json", *words,
     )  # fmt: skip
     return subprocess.run(
         [str(word) for word in command], cwd=folder, env={}, capture_output=True, text=True, timeout=WAIT
@@ -55,7 +57,7 @@ def second_client(live: LiveNetwork, folder: Path, *words: object) -> subprocess
 
 
 def test_buys_an_answer_that_our_verification_passes(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    done = second_client(live, tmp_path, "--max-tokens", 50, PROMPT)
+    done = second_client(live, tmp_path, "--max-tokens", 50)
     assert done.returncode == 0, done.stderr
     expected = live.expected(PROMPT, 50)
     assert done.stdout == live.files.codec.decode(expected) + "\n"
@@ -71,14 +73,14 @@ def test_buys_an_answer_that_our_verification_passes(live: LiveNetwork, user: Wa
 
 
 def test_nexus_verify_accepts_the_file(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    assert second_client(live, tmp_path, "--max-tokens", 1, PROMPT).returncode == 0
+    assert second_client(live, tmp_path, "--max-tokens", 1).returncode == 0
     settings = ("--rpc", live.net.chain.rpc_url, "--deployment", live.net.deployment_path, "--home", tmp_path)
     arguments = (*settings, "--model-dir", live.folder / "model", "verify", tmp_path / "answer.json", "--level", "full")
     assert run([str(argument) for argument in arguments]) == 0
 
 
 def test_samples_at_a_temperature(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    assert second_client(live, tmp_path, "--max-tokens", 9, "--temperature", 0.8, PROMPT).returncode == 0
+    assert second_client(live, tmp_path, "--max-tokens", 9, "--temperature", 0.8).returncode == 0
     proof = InferenceProof.load(tmp_path / "answer.json")
     sampling = Sampling.at_temperature(0.8, proof.order.sampling_seed)
     assert proof.order.sampling == sampling.beta
@@ -86,16 +88,16 @@ def test_samples_at_a_temperature(live: LiveNetwork, user: Wallet, tmp_path: Pat
     assert verify_proof(proof, live.model).passed
 
 
-def test_a_node_that_dies_ends_the_answer_with_its_evidence(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    """Nobody else serves its layers: the session is not opened, and nothing is locked."""
+def test_layers_that_nobody_serves_cost_nothing(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
     victim = live.nodes[-1][0]
     victim.kill()
     try:
-        done = second_client(live, tmp_path, PROMPT)
+        done = second_client(live, tmp_path)
     finally:
         live.start(victim)
     assert done.returncode == 1
     assert "no nodes that answer cover its layers" in done.stderr
+    assert live.net.chain.web3.eth.get_balance(user.address) == 10**19
     assert not (tmp_path / "answer.json").exists()
 
 

@@ -1,8 +1,8 @@
 """``attention``: the virtual score row of one output element, and what each statement in it depends on.
 
-Scores are never committed. Asked for an element (t, h, d), the node posts the scores of position t
-and head h against every position it may look at, and one record per block of positions; the game
-then steps one score, one record, or the element itself.
+Scores are never committed. When the node is asked for an element (t, h, d), it posts the scores of position t and
+head h against every position that t may look at, and one record for each block of positions. The game then steps one
+score, one record, or the element itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``BertModel``: encoders of the BERT family with mean pooling, such as sentence embedding models.
 
-The row of token type 0, which every token of a single text has, is folded into the position table.
+Every token of a single text has token type 0, so that type's row is folded into the position table.
 The pooler is left out: the embedding of a text is the mean of its last rows.
 """
 
@@ -18,7 +18,7 @@ from nexus_chain.json_text import parse_json
 from nexus_chain.program.blocks import down_chunks
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
-from nexus_chain.program.descriptors import ModelShape, Op
+from nexus_chain.program.descriptors import ModelShape, Op, role_of
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.families.configuration import layout_error
@@ -76,7 +76,7 @@ class _Importer:
 
     def norm(self, op: Op) -> None:
         """Gain and bias of a layer norm."""
-        module = "embeddings.LayerNorm" if op.name == "embed.norm" else _module(op.name)
+        module = "embeddings.LayerNorm" if role_of(op).part == "embedding" else _module(op)
         gain, bias = (self.checkpoint.read(f"{module}.{name}") for name in ("weight", "bias"))
         self.weights[op.weights[0]] = quantise_gain(gain, RESIDUAL_FRACTION)
         self.weights[op.weights[1]] = quantise_bias(bias, RESIDUAL_FRACTION)
@@ -86,12 +86,13 @@ class _Importer:
         self.weights.update(linear_weights(self.checkpoint, op, self._folded(op)))
 
     def _folded(self, op: Op) -> Folded:
-        levels, name = LEVELS[op.params["bits"]], op.name.split(".")[3]
-        source = MatrixSource(f"{_module(op.name)}.weight")
+        levels, role = LEVELS[op.params["bits"]], role_of(op)
+        name = role.matrix
+        source = MatrixSource(f"{_module(op)}.weight")
         if name == "output":
             return Folded(source, MIXED_UNIT / levels)
         if name == "down":
-            columns = list(down_chunks(self.shape.ffn))[int(op.name.split(".")[4])]
+            columns = list(down_chunks(self.shape.ffn))[role.chunk]
             return Folded(source, 2.0**-ACTIVATION_FRACTION / levels, columns=columns)
         factor = 1 / STILL_COSINE if name in ("query", "key") else 1.0
         if name == "query":  # scores are base-2 logarithms of weights
@@ -100,10 +101,9 @@ class _Importer:
         return Folded(source, unit, factor=torch.full((op.params["rows"],), factor, dtype=torch.float64))
 
 
-def _module(name: str) -> str:
+def _module(op: Op) -> str:
     """The checkpoint's module behind an op of a layer."""
-    _, layer, family, part, *_ = name.split(".")
-    return f"encoder.layer.{layer}.{MODULES[f'{family}.{part}']}"
+    return f"encoder.layer.{op.layer}.{MODULES[f'{role_of(op).part}.{role_of(op).matrix}']}"
 
 
 def import_bert(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:

@@ -1,14 +1,12 @@
 """Decoders with the tensor names of ``LlamaForCausalLM``, from checkpoint to integer model.
 
-Says which constant that stands beside a matrix is folded into it. What one architecture's
-configuration says, and where it keeps experts if it has any, is the business of its own file beside
-this one.
+This file says which constants are folded into which matrix. Each architecture has a file of its own beside this one. It
+says what the configuration means and where the checkpoint keeps experts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,7 +16,7 @@ from nexus_chain.program.blocks import down_chunks
 from nexus_chain.program.builder import ACTIVATION_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.decoder import decoder_program
-from nexus_chain.program.descriptors import ModelShape, Op
+from nexus_chain.program.descriptors import ModelShape, Op, role_of
 from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights, matrix_weights
@@ -43,7 +41,7 @@ MODULES = {
     "mlp.down": "mlp.down_proj",
 }
 NORMS = {"attention": "input_layernorm", "mlp": "post_attention_layernorm"}
-HEAD_NORMS = {"query_norm": "self_attn.q_norm", "key_norm": "self_attn.k_norm"}
+HEAD_NORMS = {"query": "self_attn.q_norm", "key": "self_attn.k_norm"}
 
 
 @dataclass
@@ -68,66 +66,56 @@ class _Importer:
         """Quantise the matrices of every expert, unless the op of another slot has done so."""
         if op.weights[0] in self.weights:
             return
-        _, layer, _, _, _, name, *chunk = op.name.split(".")
-        for expert in range(op.params["experts"]):
-            source = self.expert_tensors.matrix(int(layer), expert, name)
-            folded = self._mlp_folded(source, int(layer), name, chunk, LEVELS[op.params["bits"]], expert)
-            names = op.weights[2 * expert : 2 * expert + 2]
-            self.weights.update(matrix_weights(self.checkpoint, op, names, folded))
+        for expert, names in enumerate(op.expert_weights):
+            source = self.expert_tensors.matrix(op.layer, expert, role_of(op).matrix)
+            self.weights.update(matrix_weights(self.checkpoint, op, names, self._mlp_folded(source, op, expert)))
 
     def head_norm(self, op: Op) -> None:
         """The gain of a norm of queries or keys."""
-        _, layer, _, name = op.name.split(".")
-        gain = self.checkpoint.read(f"model.layers.{layer}.{HEAD_NORMS[name]}.weight")
-        if name == "query_norm":
+        name = role_of(op).matrix
+        gain = self.checkpoint.read(f"model.layers.{op.layer}.{HEAD_NORMS[name]}.weight")
+        if name == "query":
             gain = gain * self._query_factor
-        smooth = self.smoothing.head_norm(int(layer), name)
+        smooth = self.smoothing.head_norm(op.layer, name)
         self.weights[op.weights[0]] = quantise_gain(gain * smooth, ACTIVATION_FRACTION)
 
     def _folded(self, op: Op) -> Folded:
-        levels = LEVELS[op.params["bits"]]
-        if op.name == "head":
+        role = role_of(op)
+        if role.part == "head":
             source = MatrixSource(EMBEDDING if self.shape.tied else "lm_head.weight")
-            return Folded(source, self._norm_unit(levels), self.checkpoint.read("model.norm.weight"))
-        _, layer, family, name, *chunk = op.name.split(".")
-        if name == "router":
+            return Folded(source, self._norm_unit(op), self.checkpoint.read("model.norm.weight"))
+        if role.matrix == "router":
             logits = torch.full((self.shape.experts,), math.log2(math.e), dtype=torch.float64)
-            source = MatrixSource(self.expert_tensors.router(int(layer)))
-            return Folded(source, self._norm_unit(levels), self._gain(int(layer), family), logits)
-        source = MatrixSource(f"model.layers.{layer}.{MODULES[f'{family}.{name}']}.weight")
-        if family == "mlp":
-            return self._mlp_folded(source, int(layer), name, chunk, levels)
-        return self._attention_folded(source, int(layer), name, levels)
+            source = MatrixSource(self.expert_tensors.router(op.layer))
+            return Folded(source, self._norm_unit(op), self._gain(op), logits)
+        source = MatrixSource(f"model.layers.{op.layer}.{MODULES[f'{role.part}.{role.matrix}']}.weight")
+        return self._mlp_folded(source, op) if role.part == "mlp" else self._attention_folded(source, op)
 
-    def _attention_folded(self, source: MatrixSource, layer: int, name: str, levels: int) -> Folded:
+    def _attention_folded(self, source: MatrixSource, op: Op) -> Folded:
+        name = role_of(op).matrix
         if name == "output":
-            return Folded(source, MIXED_UNIT / levels, self.smoothing.read(layer, name))
-        made = self.smoothing.made(layer, name)
+            return Folded(source, MIXED_UNIT / LEVELS[op.params["bits"]], self.smoothing.read(op.layer, name))
+        made = self.smoothing.made(op.layer, name)
         scored = name == "query" and not self.shape.qk_norm  # a norm would cancel the factor; it is in the norm's gain
         factor = made * self._query_factor if scored else made
-        return Folded(source, self._norm_unit(levels), self._gain(layer, "attention"), factor)
+        return Folded(source, self._norm_unit(op), self._gain(op), factor)
 
-    def _mlp_folded(
-        self,
-        source: MatrixSource,
-        layer: int,
-        name: str,
-        chunk: Sequence[str],
-        levels: int,
-        expert: int | None = None,
-    ) -> Folded:
-        if name == "down":
-            start, stop = list(down_chunks(self.shape.ffn))[int(chunk[0])]
-            read = self.smoothing.read(layer, name, expert)[start:stop]
-            return Folded(source, 2.0**-ACTIVATION_FRACTION / levels, read, columns=(start, stop))
-        made = self.smoothing.made(layer, name, expert)
-        return Folded(source, self._norm_unit(levels), self._gain(layer, "mlp"), made)
+    def _mlp_folded(self, source: MatrixSource, op: Op, expert: int | None = None) -> Folded:
+        role = role_of(op)
+        if role.matrix == "down":
+            start, stop = list(down_chunks(self.shape.ffn))[role.chunk]
+            read = self.smoothing.read(op.layer, role.matrix, expert)[start:stop]
+            unit = 2.0**-ACTIVATION_FRACTION / LEVELS[op.params["bits"]]
+            return Folded(source, unit, read, columns=(start, stop))
+        made = self.smoothing.made(op.layer, role.matrix, expert)
+        return Folded(source, self._norm_unit(op), self._gain(op), made)
 
-    def _gain(self, layer: int, family: str) -> Tensor:
-        return self.checkpoint.read(f"model.layers.{layer}.{NORMS[family]}.weight")
+    def _gain(self, op: Op) -> Tensor:
+        """The gain of the norm whose rows the op reads."""
+        return self.checkpoint.read(f"model.layers.{op.layer}.{NORMS[role_of(op).part]}.weight")
 
-    def _norm_unit(self, levels: int) -> float:
-        return math.sqrt(self.shape.width) / levels
+    def _norm_unit(self, op: Op) -> float:
+        return math.sqrt(self.shape.width) / LEVELS[op.params["bits"]]
 
     @property
     def _query_factor(self) -> float:

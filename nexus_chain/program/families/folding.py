@@ -1,6 +1,6 @@
-"""From a checkpoint's float tensors to integer ones, some rows at a time, with constants folded in before rounding.
+"""From a checkpoint's float tensors to integer tensors, some rows at a time. Constants are folded in before rounding.
 
-What is folded where is the business of a family.
+Each family says what is folded where.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.recipe import Recipe
 
 HEAD_DIM = 128  # of Qwen3, where config.json is silent
-FIRST_WINDOWED = 28  # layer from which on windows apply, where config.json is silent
+FIRST_WINDOWED = 28  # the first layer with a window, where config.json is silent
 
 
 def import_qwen2(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:

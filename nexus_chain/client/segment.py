@@ -37,24 +37,25 @@ class FailoverEvent:
 
 
 @dataclass(eq=False)
-class Slot:
-    """The node that serves one segment now.
+class Segment:
+    """The node that serves segment ``number`` now.
 
     ``billed``: positions that its receipts cover, or ``credit``, which is what the node that it replaced signed last.
     ``signed``: chunks that it signed for this user since it last failed to. ``aside``: nodes whose replay differs from
     another node's, and nobody knows which is right. ``sent``: positions whose rows it was sent, and may have computed.
     ``ahead``: it holds rows beyond those that count, of wrong drafts.
-    ``voucher``: prepays the chunk, and is not handed over yet. ``asked``: when it was last needed, monotonic seconds.
+    ``voucher``: prepays the chunk, and is not handed over yet. ``last_use``: when it was last needed, in monotonic
+    seconds.
     """
 
-    segment: int
+    number: int
     contact: NodeContact
     peer: ShardPeer | None = None
     billed: int = 0
     sent: int = 0
     ahead: bool = False
     voucher: SignedVoucher | None = None
-    asked: float = 0.0
+    last_use: float = 0.0
     failed: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
     credit: SignedReceipt | None = None
@@ -79,4 +80,4 @@ class Round:
     rows: Tensor
     outputs: list[Tensor] = field(default_factory=list)
     answer: Callable[[], Tensor] | None = None
-    failure: tuple[Slot, PeerError] | None = None
+    failure: tuple[Segment, PeerError] | None = None

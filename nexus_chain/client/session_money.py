@@ -1,0 +1,111 @@
+"""A session's money on the chain: raising caps, closing, settling; and who may have how much of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from nexus_chain.chain.errors import ContractRevertedError
+from nexus_chain.chain.transactions import Mined
+from nexus_chain.client.answer import Transaction
+from nexus_chain.client.errors import CapTooLowError, SessionStateError
+from nexus_chain.client.purse import AnswerAccount, SessionPurse
+from nexus_chain.client.store import CLOSED, OPEN, OPENING, SETTLED, StoredSession
+from nexus_chain.client.user import User
+
+
+class SessionMoney:
+    """The money of one session. ``record`` is what this machine knows of it. Any thread may use it."""
+
+    def __init__(self, user: User, record: StoredSession, key: bytes) -> None:
+        self.user, self.record = user, record
+        self.purse = SessionPurse(user.store, record.id, key, user.contracts.domain)
+        self._allotting = threading.Lock()
+
+    def allot(self, node: str, cap: int) -> Mined:
+        """Raise a node's cap to ``cap`` wei by transaction. Raises StakeTooSmallError beyond what its stake covers."""
+        market = self.user.contracts.market
+        self.user.require_covered(node, cap - market.line_of(self.record.id, node).cap)
+        mined = market.allot(self.record.id, node, cap)
+        self.user.store.set_cap(self.record.id, node, cap)
+        return mined
+
+    def raise_cap(self, node: str, wei: int) -> Mined:
+        """Raise a node's cap by ``wei``, beside what answers raise it by. Raises as ``allot``."""
+        with self._allotting:
+            return self.allot(node, self.purse.line(node).cap + wei)
+
+    def claim(
+        self, account: AnswerAccount, node: str, wei: int, transactions: list[Transaction], limit: int | None = None
+    ) -> int:
+        """Keep ``wei`` of a node's cap for an answer, raising the cap where it is too low; what it was raised by.
+
+        Transactions are added to ``transactions``. Raises CapTooLowError where more than ``limit`` is needed.
+        """
+        raised = 0
+        with self._allotting:  # one raises a cap at a time: each counts what the one before it did
+            while missing := account.claim(node, wei):
+                raised += missing
+                if limit is not None and raised > limit:
+                    raise CapTooLowError(
+                        f"replacing a node needs {missing} wei more for {node}, the order allows {limit}",
+                        advice="Ask again: the route will avoid the node that failed.",
+                    )
+                mined = self.allot(node, self.purse.line(node).cap + missing)
+                transactions.append(Transaction.of("allot", mined))
+        return raised
+
+    def close(self) -> Mined:
+        """Start the challenge window; nothing can be asked afterwards."""
+        mined = self.user.contracts.market.close(self.record.id)
+        self.set_state(CLOSED)
+        return mined
+
+    def settle(self) -> Mined | None:
+        """After the window: pay every line out and credit what was not used; None where somebody has done so.
+
+        Anyone may do this, and nodes do. Raises SessionStateError before the window is over.
+        """
+        market, session = self.user.contracts.market, self.record.id
+        nodes = [node for node in self.user.store.lines(session) if not market.line_of(session, node).settled]
+        if not nodes:
+            self.set_state(SETTLED)
+            return None
+        self._require_window_over(max(market.line_of(session, node).end for node in nodes))
+        mined = market.settle_many(session, nodes)
+        if all(market.line_of(session, node).settled for node in nodes):
+            self.set_state(SETTLED)
+        return mined
+
+    def _require_window_over(self, end: int) -> None:
+        now = self.user.chain_time()
+        if end == 0 or now <= end:
+            raise SessionStateError(
+                f"the challenge window of session 0x{self.record.id.hex()} is not over"
+                + (f" for another {end - now} s" if end else ""),
+                advice="Close the session first if it is open, then wait and settle again.",
+            )
+
+    def refresh(self) -> None:
+        """Bring the remembered state in line with the chain (after a crash, or another program's move)."""
+        state = read_state(self.user, self.record)
+        if state != self.record.state:
+            self.set_state(state)
+
+    def set_state(self, state: str) -> None:
+        """Remember that the session is in ``state``."""
+        self.user.store.set_session_state(self.record.id, state)
+        self.record = replace(self.record, state=state)
+
+
+def read_state(user: User, record: StoredSession) -> str:
+    """The session's state as the chain has it; OPENING when its transaction never arrived."""
+    market = user.contracts.market
+    try:
+        found = market.session_of(record.id)
+    except ContractRevertedError:
+        return OPENING
+    if found.end == 0 and user.chain_time() < found.expiry:
+        return OPEN
+    nodes = user.store.lines(record.id)
+    return SETTLED if nodes and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED
