@@ -65,7 +65,7 @@ def test_both_programs_spell_a_setting_alike() -> None:
 def test_a_nodes_own_variable_wins_over_the_one_that_programs_share(tmp_path: Path) -> None:
     shared = {"NEXUS_RPC": "http://both", "NEXUS_WALLET": "both.json", "NEXUS_PRICE": "9"}
     found = load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC": "http://node"})
-    assert (found.rpc, found.wallet, found.price) == ("http://node", Path("both.json"), 0)
+    assert (found.rpc, found.wallet, found.price) == ("http://node", Path("both.json"), None)
     assert load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC_URL": "http://old"}).rpc == "http://old"
 
 

@@ -100,7 +100,7 @@ def embed(
 ) -> Iterator[KeptAnswer]:
     """The embedding of each text, its evidence among the home's answers. Raises as ``Inquiry`` does."""
     for text in texts:
-        with workspace.progress.stage("Embedding"):
+        with workspace.observer.stage("Embedding"):
             inquiry = Inquiry(client, workspace.library, text, purchase, encoder=True, on_failover=on_failover)
             for _ in inquiry:
                 pass
