@@ -2,8 +2,8 @@
 
 A round asks the chain which games name this node and answers at once. All turns of a game share one clock, and
 silence beyond it costs the stake. The trace of a receipt is recomputed from its input rows, a layer at a time, and
-kept on disk for the next question. The chain is asked before every answer, so restarts, stalled requests and games
-by others about the same receipt need no memory of their own.
+kept on disk for the next question. The chain is asked before every answer. So restarts, stalled requests and games by
+others about the same receipt need no memory of their own.
 """
 
 from __future__ import annotations
