@@ -14,7 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
-        fuzz-operators fuzz-programs symbolic vectors generate benchmarks-page clean
+        fuzz-operators fuzz-programs symbolic vectors op-kinds generate benchmarks-page clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -114,8 +114,10 @@ vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
 	python scripts/make_step_vectors.py
 
-generate: vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
+op-kinds: setup ## Write the kernels' and the contracts' parts of the table of op kinds
 	python scripts/generate_op_kinds.py
+
+generate: op-kinds vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
 	python -m scripts.contract_artefacts
 	python scripts/generate_proto.py
 
