@@ -161,6 +161,7 @@ class Serving:
         signer = self._ledger.state.session(voucher.session).signer
         with self.stopwatch.measure("signatures"):
             amount = voucher_amount(voucher, signature, signer, self.identity.address, self.domain)
+        # The log gets our own spelling: a stranger's text could be of any length.
         event = VoucherReceived(voucher.session, amount, voucher.to_json(), signature, self._facts.now())
         try:
             self._write(event)
