@@ -124,6 +124,7 @@ class AnswerRun:
             lambda: session.user.nodes.candidates(session.record.model_version, operators),
             session.weights,
             whole=session.files.program.is_encoder,
+            is_wanted=lambda: not self.cancelled.is_set(),
         )
         self.audits = auditor.after(pipeline.order, self._request.prompt.tokens, pipeline.receipts, pipeline.seen)
         for digest in auditor.wrong_decoys:

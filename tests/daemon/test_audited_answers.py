@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.client.auditing import AuditBuyer, AuditFinding, Auditor, AuditPolicy
+from nexus_chain.client.audit_buyer import AuditBuyer
+from nexus_chain.client.auditing import AuditFinding, Auditor, AuditPolicy
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import DONE, ClientStore, StoredLine, StoredSession
 from nexus_chain.evidence.judgement import judge, keep_signed, keep_usable
