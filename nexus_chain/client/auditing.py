@@ -50,8 +50,8 @@ class AuditPolicy:
 
 
 @dataclass(frozen=True)
-class AuditFinding:
-    """What one audit that was bought found. ``node``: whose receipt was looked at, empty for a decoy.
+class AuditResult:
+    """What came of one audit that was bought. ``node``: whose receipt was looked at, empty for a decoy.
 
     ``wrong``: who signed a root that the program does not give, where this machine has the weights.
     """
@@ -103,9 +103,9 @@ class Auditor:
 
     def after(
         self, order: SignedOrder, prompt: Sequence[int], receipts: Sequence[SignedReceipt], seen: Seen
-    ) -> list[AuditFinding]:
+    ) -> list[AuditResult]:
         """Audit each of an answer's receipts with the policy's rate. Failures are logged, never raised."""
-        done: list[AuditFinding] = []
+        done: list[AuditResult] = []
         self._raises = len(order[0].asks)
         chosen = [receipt for receipt, _ in receipts if self._chance(self._policy.rate)]
         signers = {receipt.node for receipt, _ in receipts}
@@ -120,7 +120,7 @@ class Auditor:
         return done
 
     @staticmethod
-    def _guard(work: Callable[[], Iterator[AuditFinding]]) -> list[AuditFinding]:
+    def _guard(work: Callable[[], Iterator[AuditResult]]) -> list[AuditResult]:
         """An audit that fails costs the answer nothing."""
         try:
             return list(work())
@@ -128,7 +128,7 @@ class Auditor:
             log.warning("an audit failed: %s", error)
             return []
 
-    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[AuditFinding]:
+    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[AuditResult]:
         bought = self._buy(question, signers)
         if bought is None:
             return
@@ -139,7 +139,7 @@ class Auditor:
                 self._buyer.store.count_failure(node)
         yield _finding(bought, receipt.node, agreed, wrong)
 
-    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[AuditFinding]:
+    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[AuditResult]:
         model = self._model()
         if model is None:
             return
@@ -199,8 +199,8 @@ def draw(share: float) -> bool:
     return secrets.randbelow(1 << 53) < share * (1 << 53)
 
 
-def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> AuditFinding:
-    return AuditFinding(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
+def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> AuditResult:
+    return AuditResult(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
 
 
 def compute_layers(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:
