@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
+        bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
         fuzz-operators fuzz-programs symbolic vectors generate benchmarks-page clean
 
 help: ## What can be made
@@ -61,6 +61,9 @@ bench-llama-cpp: build ## The same against llama.cpp, built from source the firs
 
 bench-serving: build ## Tokens per second through two node processes against one engine
 	python -m scripts.bench.serving
+
+bench-client: build ## What asking costs before the first message: nodes known already against found each time
+	python -m scripts.bench.client
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python -m scripts.bench.blocks

@@ -41,7 +41,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.peer import NodeContact, ShardPeer
 from nexus_chain.wire.tls_peer import TlsPeer
-from scripts.bench.engine import processor
+from scripts.bench.record import write_record
 from scripts.bench.serving import FOLDER, PASSWORD, PROMPT, publish, start
 from scripts.runs.demo_network import ROOT, DemoError, running
 
@@ -179,10 +179,8 @@ def main() -> int:
         for name in ("first_message_seconds", "first_piece_seconds", "chain_requests", "dials")
     }
     report["ratio"] = report["fresh_first_message_seconds"] / report["warm_first_message_seconds"]
-    report |= {"rounds": options.rounds, "tokens": options.tokens, **processor()}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    report |= {"rounds": options.rounds, "tokens": options.tokens}
+    print(json.dumps(write_record(REPORT, report), indent=2))
     return 0
 
 
