@@ -17,15 +17,16 @@ from pathlib import Path
 
 import torch
 
-from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
+from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.trace_layout import TraceTensor
 from nexus_chain.disputes.witness_abi import ScorePart, convicts_call, convicts_scores_call
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
 from nexus_chain.program import ModelShape, Sampling, random_model
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS
+from nexus_chain.program.dtypes import DTYPE_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "tests" / "vectors" / "steps.jsonl"
@@ -44,7 +45,7 @@ def honest_trace(shape: ModelShape) -> tuple[PublishedModel, StoredTrace]:
     """A model and the trace that its vectors are about."""
     model = random_model(shape, seed=11)
     tokens = torch.tensor([5, 77, 31, 2], dtype=torch.int32)
-    sequence = Sequence(tokens, tokens[:PROMPT], Sampling.at_temperature(1.0, b"\3" * 32), bytes(range(32)))
+    sequence = TracedSequence(tokens, tokens[:PROMPT], Sampling.at_temperature(1.0, b"\3" * 32), bytes(range(32)))
     trace = StoredTrace.of(Trace(model.program, model.weights, (0, model.program.shape.layers), sequence))
     return PublishedModel(model.program, model.weights), trace
 

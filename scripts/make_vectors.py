@@ -26,7 +26,6 @@ import torch  # noqa: E402
 from eth_abi.abi import encode  # noqa: E402
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash  # noqa: E402
-from nexus_chain.commitments.openings import open_rows  # noqa: E402
 from nexus_chain.commitments.tensor import commit  # noqa: E402
 from nexus_chain.market.documents import (  # noqa: E402
     Ask,
@@ -41,6 +40,7 @@ from nexus_chain.market.documents import (  # noqa: E402
     address_of,
     sign,
 )
+from tests.support.openings import open_rows  # noqa: E402
 
 TARGET = ROOT / "tests" / "vectors"
 #: Anvil's first development key: public, worthless.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     assert error.value.advice
 
 
+def test_the_table_of_the_users_manual_is_true() -> None:
+    manual = (Path(__file__).resolve().parents[1] / "docs" / "user.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(--[a-z-]+)` \| `(NEXUS_\w+)` \|(?: `(\w+)`)? \|", manual, re.MULTILINE)
+    written = {name: "" if name in ("home", "config") else name for name in (*SHARED, "config")}
+    assert sorted(rows) == sorted(
+        (f"--{name.replace('_', '-')}", f"NEXUS_{name.upper()}", key) for name, key in written.items()
+    )
+
+
 # ---------------------------------------------------------------- the node's
 
 
@@ -65,7 +75,7 @@ def test_both_programs_spell_a_setting_alike() -> None:
 def test_a_nodes_own_variable_wins_over_the_one_that_programs_share(tmp_path: Path) -> None:
     shared = {"NEXUS_RPC": "http://both", "NEXUS_WALLET": "both.json", "NEXUS_PRICE": "9"}
     found = load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC": "http://node"})
-    assert (found.rpc, found.wallet, found.price) == ("http://node", Path("both.json"), 0)
+    assert (found.rpc, found.wallet, found.price) == ("http://node", Path("both.json"), None)
     assert load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC_URL": "http://old"}).rpc == "http://old"
 
 

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from nexus_chain.certificates.publication import LISTING_FILE, TRAINING_FILE, require_trained_on
 from nexus_chain.content.listing import DataListing
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import ActivationBits, Recipe, import_checkpoint
 from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, LogitModel, SampleMeasurement, measure

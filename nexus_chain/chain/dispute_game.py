@@ -202,9 +202,6 @@ class DisputeGame(PullPayments):
             raise
         return GameRecord(GameState(values[0]), *values[1:])
 
-    def game_count(self) -> int:
-        return int(self._read("gameCount"))
-
     def answer_of(
         self, receipt: bytes, state: GameState, tensor: int = 0, subtree: int = 0, leaf: int = 0, element: int = 0
     ) -> AnswerRecord:
@@ -224,10 +221,6 @@ class DisputeGame(PullPayments):
         trace_root, tensor_count = subject[3], subject[7]  # as `IStepVerifier.Subject` has them
         return DisputedRecord(session, node, in_root, out_root, trace_root, tensor_count)
 
-    def set_aside_for(self, node: str) -> int:
-        """What of a convicted node's stake waits for moves that came too late, wei."""
-        return int(self._read("setAsideFor", checksum(node)))
-
     def top_up(self, game: int) -> int:
         """Wei that the next pick in a game must bring in the latest block; the base fee may rise before it is mined."""
         return int(self._read("topUp", game))
@@ -235,14 +228,6 @@ class DisputeGame(PullPayments):
     def covered_now(self, node: str) -> bool:
         """Whether a game about ``node`` that is opened now would be covered."""
         return bool(self._read("coveredNow", checksum(node)))
-
-    def claims_on(self, node: str) -> int:
-        """Wei that open covered games claim of a node's stake; after a conviction, what waits for ``void``."""
-        return int(self._read("claimsOn", checksum(node)))
-
-    def due_for(self, receipt: bytes) -> int:
-        """Wei that a node's answers about a receipt cost and no lost bond has paid yet."""
-        return int(self._read("dueFor", receipt))
 
     def bounty(self) -> int:
         """Wei that the finder of a lie earns beside its gas."""

@@ -63,10 +63,6 @@ class OpenLines:
         else:
             self.lines.pop(key, None)
 
-    def on(self, node: str) -> int:
-        """Wei that hang on ``node``."""
-        return sum(cap - returned for (_, owner), (cap, returned) in self.lines.items() if owner == checksum(node))
-
     def by_node(self) -> dict[str, int]:
         """Wei by node; nodes without an unsettled line are absent."""
         sums: dict[str, int] = {}

@@ -69,13 +69,6 @@ class ModelRegistry(BoundContract):
         found = str(self._read("publisherOf", version_id))
         return found if int(found, 16) else None
 
-    def layers_of(self, version_id: bytes) -> int:
-        """Number of layers; 0 when there is no such version."""
-        return int(self._read("layersOf", version_id))
-
     def versions(self) -> Iterator[bytes]:
         """Ids in order of publishing."""
         return (bytes(found) for found in self._pages("versions"))
-
-    def version_count(self) -> int:
-        return int(self._read("versionCount"))

@@ -86,9 +86,6 @@ class NodeRegistry(PullPayments):
         """Raises ContractRevertedError NodeRegistry_Unknown."""
         return NodeRecord(*self._read("node", checksum(address)))
 
-    def is_active(self, address: str) -> bool:
-        return bool(self._read("isActive", checksum(address)))
-
     def is_convicted(self, address: str) -> bool:
         return bool(self._read("isConvicted", checksum(address)))
 
@@ -100,11 +97,8 @@ class NodeRegistry(PullPayments):
         """Addresses in order of registration, those that left included."""
         return self._pages("nodes")
 
-    def node_count(self) -> int:
-        return int(self._read("nodeCount"))
-
     def announcements(self, model_version: bytes) -> Iterator[Announcement]:
-        """All offers for a version; may include nodes that became inactive (ask ``is_active``)."""
+        """All offers for a version; may include nodes that became inactive (their record says so)."""
         return (Announcement(*entry) for entry in self._pages("announcements", model_version))
 
     def announcement_count(self, model_version: bytes) -> int:

@@ -313,7 +313,7 @@ def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -
 
 def compute_layers(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:
     """What layers [start, end) give for all of ``rows`` at once: i32[t, width], or the sampled tokens i32[n]."""
-    from nexus_chain.engine.fast import Engine  # few answers are audited, and loading it takes its time
+    from nexus_chain.engine.engine import Engine  # few answers are audited, and loading it takes its time
 
     order = question.order[0]
     engine = Engine(model.program, model.weights, *layers)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nexus_chain.client.boundary_rows import BoundaryRows
 from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ReplayMismatchError
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.market.documents import Order
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.errors import ProgramError

@@ -22,7 +22,7 @@ from nexus_chain.commitments.weights import ModelCommitment, program_root, weigh
 from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import Program, TensorSpec
-from nexus_chain.program.descriptors import DTYPE_BYTES
+from nexus_chain.program.dtypes import DTYPE_BYTES
 from nexus_chain.program.reproduction import reproduce
 
 FORMAT = "nexus.tensor-block.v2"

@@ -19,18 +19,15 @@ import struct
 from dataclasses import dataclass
 from hashlib import sha256
 
-import torch
 from torch import Tensor
 
 from nexus_chain.commitments.errors import CommittedShapeError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash, leaf_hashes
+from nexus_chain.program.dtypes import DTYPE_BYTES, DTYPE_CODES, TORCH_DTYPES
 
 NO_SALT = bytes(32)
 LEAF_BYTES = 1024
 LONGEST_LEAF = 8192  # bytes; only a row that cannot be halved any more is longer
-TORCH_DTYPES = {"i8": torch.int8, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64}
-DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
-_DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
 _NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
 _TAG = b"nexus.tensor.v1"
 
@@ -109,7 +106,7 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
 
 def tensor_root(dtype: str, shape: tuple[int, ...], tree_root: bytes, salt: bytes = NO_SALT) -> bytes:
     """Bind the root of a tensor's tree to its dtype, shape and salt."""
-    head = struct.pack(f">BB{len(shape)}Q", _DTYPE_CODES[dtype], len(shape), *shape)
+    head = struct.pack(f">BB{len(shape)}Q", DTYPE_CODES[dtype], len(shape), *shape)
     return sha256(_TAG + salt + head + tree_root).digest()
 
 

@@ -27,13 +27,14 @@ from torch import Tensor
 
 from nexus_chain.commitments.block_index import BlockIndex, in_file_order, index_path, leaves_path
 from nexus_chain.commitments.errors import TensorBlockError
-from nexus_chain.commitments.established import EstablishedFacts, Fact
+from nexus_chain.commitments.established_facts import EstablishedFacts, Fact
 from nexus_chain.commitments.mapped_file import FETCH_AGAIN, MappedFile
 from nexus_chain.commitments.merkle import leaf_hashes
-from nexus_chain.commitments.tensor import TORCH_DTYPES, RowLayout, tensor_bytes, tensor_tree
+from nexus_chain.commitments.tensor import RowLayout, tensor_bytes, tensor_tree
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import IntegerModel, Program, TensorSpec
+from nexus_chain.program.dtypes import TORCH_DTYPES
 
 ALIGNMENT = 64  # of the data section: one cache line, one AVX-512 register
 #: Two ranges of weights with two ends each, for two layers, and a huge page of 2 MiB at every end ...

@@ -35,7 +35,12 @@ class ModelCommitment:
 
 def program_root(program: Program) -> bytes:
     """Root over the canonical bytes of every op."""
-    return MerkleTree(map(leaf_hash, program.descriptors())).root()
+    return descriptor_tree(program.descriptors()).root()
+
+
+def descriptor_tree(descriptors: Iterable[bytes]) -> MerkleTree:
+    """The tree over canonical op descriptors: of a whole program, that of its root."""
+    return MerkleTree(map(leaf_hash, descriptors))
 
 
 def tensor_roots(program: Program, weights: Mapping[str, Tensor]) -> Iterable[tuple[str, bytes]]:

@@ -20,7 +20,7 @@ MOST_GAS = 16_777_216
 """Gas that one transaction may use since Fusaka (EIP-7825)."""
 MOST_TENSORS = 2_048
 """Tensors of one segment's trace."""
-LONGEST_LEAF = 65_536
+MOST_LEAF = 65_536
 """Bytes of a leaf that can be published in one transaction."""
 
 _REFUSED = "Do not publish or serve this program: what it computes there nobody could dispute."
@@ -70,9 +70,9 @@ def _check_move(move: Move) -> None:
 
 def _check_leaf(name: str, dtype: str, shape: tuple[int, ...]) -> None:
     length = RowLayout.of(dtype, shape).leaf_bytes
-    if length > LONGEST_LEAF:
+    if length > MOST_LEAF:
         raise ProgramTooLargeError(
-            f"rows of {name} are committed in pieces of {length} bytes, over {LONGEST_LEAF}: they are long and cannot "
+            f"rows of {name} are committed in pieces of {length} bytes, over {MOST_LEAF}: they are long and cannot "
             "be halved often enough",
             advice="Pad the dimension to a multiple of a power of two (an odd vocabulary, mostly), then import again.",
         )

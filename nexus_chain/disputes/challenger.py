@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nexus_chain.commitments.tensor import DTYPE_BYTES
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.disputes.operators.attention import RECORD_BYTES, ScoreRow
 from nexus_chain.disputes.trace import Trace
 from nexus_chain.disputes.witness_abi import ScorePart
+from nexus_chain.program.dtypes import DTYPE_BYTES
 
 _KEEP_QUIET = "Do not open a game on this receipt: the node would win it."
 

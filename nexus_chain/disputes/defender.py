@@ -19,7 +19,7 @@ SUBTREE = 2048
 
 
 @dataclass(frozen=True)
-class Answer:
+class Disclosure:
     """Hashes or bytes, with the siblings that tie them to the answer before."""
 
     siblings: tuple[bytes, ...]
@@ -27,35 +27,35 @@ class Answer:
     data: bytes = b""
 
 
-def tensor_roots(trace: Trace) -> list[bytes]:
+def trace_roots(trace: Trace) -> list[bytes]:
     """Answer to the opening: the root of every tensor of the trace."""
     return trace.roots()
 
 
-def rows(trace: Trace, roots: list[bytes], number: int) -> Answer:
+def rows(trace: Trace, roots: list[bytes], number: int) -> Disclosure:
     """Answer to a picked tensor: its leaf hashes or, of a large one, the roots of its subtrees."""
     tree = trace.tree(number)
     siblings = tuple(trace_tree(roots).inclusion(number))
     if len(tree) <= SUBTREE:
-        return Answer(siblings, tuple(tree.leaf(index) for index in range(len(tree))))
-    return Answer(siblings, tuple(subtree_roots(tree)))
+        return Disclosure(siblings, tuple(tree.leaf(index) for index in range(len(tree))))
+    return Disclosure(siblings, tuple(subtree_roots(tree)))
 
 
-def subtree(trace: Trace, number: int, index: int) -> Answer:
+def subtree(trace: Trace, number: int, index: int) -> Disclosure:
     """Answer to a picked subtree: its leaf hashes."""
     tree = trace.tree(number)
     tops = MerkleTree(subtree_roots(tree))
-    return Answer(tuple(tops.inclusion(index)), tuple(_leaves(tree, index)))
+    return Disclosure(tuple(tops.inclusion(index)), tuple(_leaves(tree, index)))
 
 
-def leaf(trace: Trace, number: int, index: int) -> Answer:
+def leaf(trace: Trace, number: int, index: int) -> Disclosure:
     """Answer to a picked leaf: its bytes."""
     spec = trace.layout.tensor(number)
     layout = RowLayout.of(spec.dtype, spec.shape)
     if not 0 <= index < layout.leaves:
         raise WitnessError(f"{spec.name} has {layout.leaves} leaves, no leaf {index}", advice="Pick one of them.")
     data = tensor_bytes(trace.tensor(number))[index * layout.leaf_bytes : (index + 1) * layout.leaf_bytes]
-    return Answer(tuple(trace.tree(number).inclusion(index)), data=bytes(data))
+    return Disclosure(tuple(trace.tree(number).inclusion(index)), data=bytes(data))
 
 
 def _leaves(tree: MerkleTree, index: int) -> list[bytes]:

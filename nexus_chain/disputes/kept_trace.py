@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from nexus_chain.commitments.merkle import MerkleTree
-from nexus_chain.commitments.tensor import DTYPE_BYTES, TORCH_DTYPES, commit, tensor_bytes, tensor_root, tensor_tree
+from nexus_chain.commitments.tensor import commit, tensor_bytes, tensor_root, tensor_tree
 from nexus_chain.disputes.trace import Trace
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.json_text import parse_json
+from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
 
 FORMAT = "nexus.trace.v1"
 _INDEX, _TENSORS = "index.json", "tensors.bin"

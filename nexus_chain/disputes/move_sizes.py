@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
+from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes.defender import SUBTREE
 from nexus_chain.disputes.operators import GAS_PER_ENTRY, NEEDED, SEVERAL_STEPS, attention
 from nexus_chain.disputes.step import Cells, Needed, Step
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import Op
+from nexus_chain.program.dtypes import DTYPE_BYTES
 
 WORD = 32
 ENVELOPE = 1_024

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from nexus_chain.commitments.merkle import MerkleTree
 from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.trace_layout import TraceLayout
 
 
 class StoredTrace(Trace):
     """Given tensors, in the layout's order; each is hashed once."""
 
-    def __init__(self, layout: TraceLayout, tensors: list[Tensor], sequence: Sequence) -> None:
+    def __init__(self, layout: TraceLayout, tensors: list[Tensor], sequence: TracedSequence) -> None:
         self.layout, self.sequence, self.tensors = layout, sequence, list(tensors)
         self._roots: dict[int, bytes] = {}
         self._trees: dict[int, MerkleTree] = {}

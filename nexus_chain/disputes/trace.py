@@ -18,13 +18,13 @@ from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.disputes.errors import TraceInputError
 from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout
 from nexus_chain.engine.backends import Backend
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import Program
 from nexus_chain.program.sampling import Sampling
 
 
 @dataclass(frozen=True)
-class Sequence:
+class TracedSequence:
     """What fixes a sequence in a segment.
 
     ``rows`` are the segment's input, tokens i32[T] or the residual i32[T, width]; ``prompt`` i32[P]
@@ -45,7 +45,7 @@ class Trace:
         program: Program,
         weights: Mapping[str, Tensor],
         layers: tuple[int, int],
-        sequence: Sequence,
+        sequence: TracedSequence,
         backend: Backend = "auto",
     ) -> None:
         self.layout = TraceLayout(program, *layers, len(sequence.rows), len(sequence.prompt))

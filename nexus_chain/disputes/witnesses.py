@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 from torch import Tensor
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
-from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout, commit, dtype_name, tensor_bytes, tensor_tree
-from nexus_chain.commitments.weights import tensor_roots, weights_tree
+from nexus_chain.commitments.tensor import RowLayout, commit, dtype_name, tensor_bytes, tensor_tree
+from nexus_chain.commitments.weights import descriptor_tree, tensor_roots, weights_tree
 from nexus_chain.disputes.operators import NEEDED, attention
 from nexus_chain.disputes.step import Cells, Needed, Step, cell
 from nexus_chain.disputes.trace import Trace, trace_tree
@@ -25,6 +25,7 @@ from nexus_chain.disputes.witness_abi import (
     Witness,
 )
 from nexus_chain.program import Program
+from nexus_chain.program.dtypes import DTYPE_BYTES
 
 NOTHING = Opening()
 
@@ -46,7 +47,7 @@ class PublishedModel:
 
     @cached_property
     def _program_tree(self) -> MerkleTree:
-        return MerkleTree(map(leaf_hash, self._descriptors))
+        return descriptor_tree(self._descriptors)
 
     @cached_property
     def _weights_tree(self) -> MerkleTree:

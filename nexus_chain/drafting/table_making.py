@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nexus_chain.drafting.draft_table import DRAFT_CONTEXT, DraftTable
 from nexus_chain.drafting.errors import DraftTableError
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program.sampling import Sampling
 
 ANSWER_TOKENS = 1_600_000

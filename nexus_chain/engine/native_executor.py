@@ -18,7 +18,7 @@ from nexus_chain.engine.native_library import (
     LayerPointers,
     MatrixPointers,
     SequencePointers,
-    Step,
+    StepPointers,
     load_library,
 )
 from nexus_chain.engine.native_plan import (
@@ -30,10 +30,11 @@ from nexus_chain.engine.native_plan import (
     plan_steps,
 )
 from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
-from nexus_chain.program.model import TORCH_DTYPES, read_weight
+from nexus_chain.program.dtypes import TORCH_DTYPES
+from nexus_chain.program.model import read_weight
 from nexus_chain.program.op_kinds import KINDS
 
-ALIGNMENT = 64
+BUFFER_ALIGNMENT = 64
 HUGE_PAGE = 2 << 20
 SINGLE_THREAD_BYTES = 16 << 20  # weights times rows below which waiting for a second thread costs more than it helps
 
@@ -85,7 +86,7 @@ class NativeExecutor:
         self._matrix_bytes = sum(op.params["rows"] * op.params["columns"] for op in ops if KINDS[op.kind].matrix)
         self._memory: list[Tensor] = [torch.empty(0, dtype=torch.uint8) for _ in self._plan.buffers]
         self._capacity = [0, 0]
-        self._steps = (Step * len(self._plan.steps))()
+        self._steps = (StepPointers * len(self._plan.steps))()
         for step, planned in zip(self._steps, self._plan.steps, strict=True):
             self._fill_constants(step, planned)
 
@@ -115,7 +116,7 @@ class NativeExecutor:
     def _threads_for(self, batch: Batch) -> int:
         return 1 if self._matrix_bytes * batch.rows < SINGLE_THREAD_BYTES else self._threads
 
-    def _fill_constants(self, step: Step, planned: PlannedStep) -> None:
+    def _fill_constants(self, step: StepPointers, planned: PlannedStep) -> None:
         step.kind, step.sampled = STEP_CODES[planned.kind], int(planned.sampled)
         step.chained, step.barrier = int(planned.chained), int(planned.barrier)
         for number, value in enumerate(planned.params):
@@ -161,7 +162,7 @@ class NativeExecutor:
 
 def _allocate(buffer: Buffer, rows: int) -> Tensor:
     """Uninitialised bytes; large buffers in huge pages, since touching thousands of small ones first takes long."""
-    size = -(-buffer.row_bytes * rows // ALIGNMENT) * ALIGNMENT
+    size = -(-buffer.row_bytes * rows // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
     if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(size, dtype=torch.uint8)
     memory = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

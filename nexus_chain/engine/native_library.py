@@ -1,9 +1,8 @@
 """Builds and loads the compiled kernels in ``native/``.
 
-The C sources are compiled once per machine with the system compiler and kept in the user's cache
-folder, under a name that depends on the sources, the flags and the CPU. Without a compiler there
-is no library and the engine uses torch. Whether the kernels are *right* is tested elsewhere
-(``self_test``).
+The system compiler compiles the C sources once for each machine. The library lies in the user's cache folder, under a
+name that depends on the sources, the flags and the CPU. Without a compiler there is no library, and the engine uses
+torch. ``self_test`` says whether the kernels are *right*.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fopenmp", "-fwrapv", "-fno-stri
 COMPILE_SECONDS = 120
 
 
-class Step(ctypes.Structure):
+class StepPointers(ctypes.Structure):
     """Mirror of ``Step`` in ``native/steps.h``."""
 
     _fields_ = (
@@ -88,7 +87,7 @@ class MatrixPointers(ctypes.Structure):
     )
 
 
-MIRRORS = (Step, LayerPointers, SequencePointers, BatchPointers, MatrixPointers)
+MIRRORS = (StepPointers, LayerPointers, SequencePointers, BatchPointers, MatrixPointers)
 
 
 @cache

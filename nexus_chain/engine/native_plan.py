@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from nexus_chain.program import SAMPLED, Op, TensorSpec
-from nexus_chain.program.descriptors import DTYPE_BYTES
+from nexus_chain.program.dtypes import DTYPE_BYTES
 from nexus_chain.program.op_kinds import KINDS
 
 #: Steps that no op is made of alone, after the steps that carry out an op.

@@ -1,9 +1,8 @@
 """The reference executor: slow, plain, one position at a time, straight from the op list.
 
-It defines what right means. Every op of every position is computed as ``OPERATORS.md`` writes it,
-with exact int64 sums and no cache other than the list of all rows computed so far; that list is
-also the trace. It shares fixed-point primitives with the program package and no kernel with the
-fast engine.
+It defines what right means. Every op of every position is computed as ``OPERATORS.md`` writes it, with exact int64
+sums. Its only cache is the list of all rows computed so far, which is also the trace. It shares fixed-point
+primitives with the program package, and no kernel with the fast engine.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor
 from nexus_chain.engine.errors import ContextExceededError, InvalidRowsError
 from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, SAMPLED, Op, Program
-from nexus_chain.program.model import TORCH_DTYPES
+from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.op_kinds import PHI_NAME, PerKind
 from nexus_chain.program.sampling import Sampling
 
@@ -171,8 +170,8 @@ def _row_maximum(row: Tensor) -> Tensor:
     return row.abs().amax(dim=-1).clamp(min=1)
 
 
-Operator = Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]
-_operator: PerKind[Operator] = PerKind("the reference executor")
+RowOperator = Callable[[Op, ReferenceState, list[Tensor]], tuple[Tensor, ...]]
+_operator: PerKind[RowOperator] = PerKind("the reference executor")
 
 
 @_operator

@@ -25,8 +25,8 @@ SHAPE = ModelShape(
 ENCODER = ModelShape(layers=2, width=72, heads=6, kv_heads=6, head_dim=12, ffn=136, vocab=600, context=80, encoder=True)
 EXPERTS = replace(SHAPE, ffn=70, experts=5, experts_per_token=3)
 BITS = ActivationBits(attention_input=15, down=15)
-ROWS = 11
-THREADS = 2
+TEST_ROWS = 11
+TEST_THREADS = 2
 
 
 @cache
@@ -35,7 +35,7 @@ def check_kernels() -> None:
     exact_product()  # chosen with the threads that it will run with
     for shape in (SHAPE, ENCODER, EXPERTS):
         model = random_model(shape, seed=7, bits=BITS)
-        tokens = torch.arange(ROWS, dtype=torch.int32) * 53 % shape.vocab
+        tokens = torch.arange(TEST_ROWS, dtype=torch.int32) * 53 % shape.vocab
         with _one_torch_thread():
             expected = run_torch(model, tokens)
         found = run_native(model, tokens)
@@ -61,7 +61,7 @@ def _one_torch_thread() -> Iterator[None]:
 def _setting(model: IntegerModel) -> tuple[list[str], Batch]:
     ops = model.program.ops
     state = open_state(ops, 4, Sampling(beta=70000, seed=bytes(range(32))), model.program.shape.context)
-    return [spec.name for op in ops for spec in op.outputs], Batch([(state, ROWS)], last=True)
+    return [spec.name for op in ops for spec in op.outputs], Batch([(state, TEST_ROWS)], last=True)
 
 
 def run_torch(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
@@ -75,4 +75,4 @@ def run_native(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
     names, batch = _setting(model)
     ops, source = model.program.ops, model.program.tensors["tokens"]
     weights = KernelWeights(ops, model.weights)
-    return NativeExecutor(ops, source, weights, names, THREADS).run(tokens, batch)
+    return NativeExecutor(ops, source, weights, names, TEST_THREADS).run(tokens, batch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program.sampling import Sampling
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nexus_chain.chain.dispute_game import GameOpening
 from nexus_chain.commitments.tensor import tensor_tree
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.witnesses import PublishedModel
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market.documents import Receipt
 from nexus_chain.program import IntegerModel
@@ -59,7 +59,7 @@ class Accusation:
             engine = Engine(self.model.program, self.model.weights, 0, ask.layer_start)
             state = engine.open(self.proof.prompt_length, sampling, len(tokens))
             rows = engine.forward([(state, tokens)])[0]
-        sequence = Sequence(rows, self.prompt, sampling, order.salt)
+        sequence = TracedSequence(rows, self.prompt, sampling, order.salt)
         return Trace(self.model.program, self.model.weights, (ask.layer_start, ask.layer_end), sequence)
 
     @cached_property

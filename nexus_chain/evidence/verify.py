@@ -25,7 +25,7 @@ from torch import Tensor
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hashes
 from nexus_chain.commitments.tensor import RowLayout, RowTree, commit, tensor_bytes, tensor_root
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market.documents import Receipt, TokenFeed, require_signer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nexus_chain.engine.cache import cache_bytes
-from nexus_chain.engine.fast import CHUNK_ROWS
+from nexus_chain.engine.engine import CHUNK_ROWS
 from nexus_chain.engine.native_plan import plan_steps
 from nexus_chain.planning.errors import PlanInputError
 from nexus_chain.program import Op, Program

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
+from nexus_chain.commitments.weights import descriptor_tree
 from nexus_chain.planning.errors import ShardCountError
 from nexus_chain.program.descriptors import Program
 
@@ -98,4 +98,4 @@ def _balanced_cuts(sizes: dict[tuple[int, int], int], layers: int, shards: int) 
 
 def _descriptor_root(program: Program, descriptors: list[bytes], start: int, end: int) -> bytes:
     inside = (data for op, data in zip(program.ops, descriptors, strict=True) if start <= op.layer < end)
-    return MerkleTree(leaf_hash(data) for data in inside).root()
+    return descriptor_tree(inside).root()

@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any
 
 from nexus_chain.json_text import parse_json
+from nexus_chain.program.dtypes import DTYPE_BYTES, DTYPE_CODES
 from nexus_chain.program.errors import ProgramFormatError
 from nexus_chain.program.op_kinds import AT_LEAST_STOP, KINDS, ROWS, broken_limit, layout_of
 
@@ -27,9 +28,6 @@ TOKENS = "tokens"
 LONGEST_CONTEXT = 16_384  # positions that a dispute can be about
 LARGEST_SIZE = 2**31  # what no field of a shape reaches
 BOTH_DIRECTIONS = -1  # window of an attention that sees every position
-
-DTYPE_CODES = {"i8": 1, "i16": 2, "i32": 3, "i64": 4}
-DTYPE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8}
 
 DESCRIPTOR_VERSION = 1
 MAX_DIMENSIONS = 3

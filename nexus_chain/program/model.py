@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nexus_chain.program.descriptors import Program, TensorSpec
+from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.errors import ModelFolderError, ProgramFormatError, TensorMismatchError
 from nexus_chain.program.op_kinds import PHI_NAME
 from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
@@ -23,7 +24,6 @@ from nexus_chain.program.reproduction import read_program
 
 PROGRAM_FILE = "program.json"
 WEIGHTS_FILE = "weights.safetensors"
-TORCH_DTYPES = {"i8": torch.int8, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64}
 
 
 @dataclass(frozen=True)

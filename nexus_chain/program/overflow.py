@@ -1,8 +1,8 @@
 """Proof that no intermediate of a program leaves signed 64 bits, for all inputs in range.
 
-The ranges are those of normalised reads (``OPERATORS.md``), so they hold for every bit pattern of
-every committed tensor and weight, honest or not, and each op can be proven alone. Proofs are kept
-per distinct (kind, parameters); nothing here looks at a weight's value.
+Ranges are those of normalised reads (``OPERATORS.md``). So they hold for every bit pattern of every committed tensor
+and weight, honest or not, and each op can be proven alone. There is one proof for each distinct (kind, parameters).
+Nothing here looks at a weight's value.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, Op, Program
 from nexus_chain.program.interval_proof import INT32, INT64, ProvenRange, Scope
 from nexus_chain.program.op_kinds import KINDS, Params, PerKind
+from nexus_chain.program.sampling import BETA_MAX
 
 SAT = fixed.SATURATION
 MANTISSA = fixed.MANTISSA_MAX
-BETA_MAX = 2**31 - 1
 ROPE_MAX = 2**15
 I8_MAX = 2**7
 KEY_MAX = 2**40

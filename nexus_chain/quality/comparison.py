@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel
 from nexus_chain.quality.errors import QualityGateError
 from nexus_chain.quality.held_out import SampleMeasurement, measure

@@ -3,8 +3,7 @@
 RoutingError
 ├── NoNodeForLayersError   nobody serves a range of layers
 ├── StakeTooSmallError     more money would hang on a node than its stake covers
-├── NotReplicasError       receipts that are over different rows are compared
-├── ReputationFileError   the watcher's book about nodes cannot be read or written
+├── ReputationFileError    the watcher's book about nodes cannot be read or written
 └── ByzantineAttackError   more than a third of the nodes is proven to have signed wrong results
 """
 
@@ -41,12 +40,8 @@ class StakeTooSmallError(RoutingError):
         self.node, self.stake, self.exposure, self.added = node, stake, exposure, added
 
 
-class NotReplicasError(RoutingError):
-    """Raised when receipts over different inputs are compared: their outputs may differ."""
-
-
 class ByzantineAttackError(RoutingError):
-    """Raised when more than a third of a route's or replica group's nodes is proven invalid."""
+    """Raised when more than a third of a route's nodes is proven invalid."""
 
     def __init__(self, invalid: tuple[str, ...], nodes: int) -> None:
         super().__init__(

@@ -1,18 +1,16 @@
-"""What replicas owe each other, and what a node's record says about it.
+"""What a node's record says about it, and when a route is under attack.
 
-Programs are exact, so honest replicas of one segment give the same root and a single different
-bit shows. Who is wrong is never a matter of votes: the rows are recomputed, and whoever signed
-another root is to be disputed. Pure; knows neither chain nor weights.
+Programs are exact, so one different bit shows that somebody is wrong. Who it is, is never a matter of votes: the rows
+are recomputed, and whoever signed another root is to be disputed. Pure; knows neither chain nor weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from nexus_chain.market.documents import Receipt
-from nexus_chain.routing.errors import ByzantineAttackError, NotReplicasError
+from nexus_chain.routing.errors import ByzantineAttackError
 
 #: A route with a larger share of nodes proven invalid is stopped.
 BYZANTINE_SHARE = Fraction(1, 3)
@@ -20,44 +18,8 @@ BYZANTINE_SHARE = Fraction(1, 3)
 _BENEFIT_OF_DOUBT = 4
 
 
-@dataclass(frozen=True)
-class ReplicaVerdict:
-    """What comparing replicas found; ``right_root`` is None when nobody had to recompute."""
-
-    agreed: bool
-    right_root: bytes | None = None
-    invalid: tuple[str, ...] = ()
-
-
-def compare_replicas(receipts: Sequence[Receipt], recompute: Callable[[], bytes]) -> ReplicaVerdict:
-    """Compare the output roots of nodes that served the same rows.
-
-    ``recompute`` gives the right root and is called only when two roots differ. Agreement is no proof
-    (all may lie alike): that is what sampled audits are for. Raises NotReplicasError and, when more than a
-    third is proven invalid, ByzantineAttackError.
-    """
-    _require_replicas(receipts)
-    if len({receipt.out_root for receipt in receipts}) <= 1:
-        return ReplicaVerdict(True)
-    right = recompute()
-    # INVARIANT: a minority is never blamed by vote; only a root that the program does not give is invalid.
-    valid = {receipt.node: True for receipt in receipts}
-    for receipt in receipts:
-        valid[receipt.node] &= receipt.out_root == right
-    return ReplicaVerdict(False, right, detect_byzantine(valid))
-
-
-def _require_replicas(receipts: Sequence[Receipt]) -> None:
-    served = {(r.order_digest, r.segment, r.to_position, r.in_root) for r in receipts}
-    if len(served) != 1:
-        raise NotReplicasError(
-            f"{len(receipts)} receipts are over {len(served)} different inputs",
-            advice="Compare receipts of one order, segment and position that name the same input root.",
-        )
-
-
 def detect_byzantine(valid: Mapping[str, bool]) -> tuple[str, ...]:
-    """Nodes proven invalid, of a route's or a replica group's nodes and whether what each signed was right.
+    """The nodes of a route that were proven wrong; ``valid`` says of each whether what it signed was right.
 
     Raises ByzantineAttackError when they are more than a third.
     """
@@ -118,7 +80,7 @@ class ReputationBook:
             )
         return book
 
-    def pardoned(self, node: str) -> ReputationBook:
+    def pardon(self, node: str) -> ReputationBook:
         """The book after a re-organisation took a node's conviction back; what was proven otherwise stays."""
         known = self.records.get(node, TrackRecord())
         return replace(self, records={**self.records, node: replace(known, convicted=False)})

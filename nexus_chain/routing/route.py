@@ -33,8 +33,6 @@ class InferenceRoute:
     """One node per segment in layer order, and for each segment its spares, best first."""
 
     nodes: tuple[ShardNode, ...]
-    total_latency_ms: float
-    redundancy_level: int  # nodes that can serve the segment that has fewest
     spares: tuple[tuple[ShardNode, ...], ...]
     layers: int
 
@@ -49,19 +47,6 @@ class InferenceRoute:
     def candidates(self, segment: int) -> tuple[ShardNode, ...]:
         """The node of a segment, then its spares."""
         return (self.nodes[segment], *self.spares[segment])
-
-    def without(self, node_id: str) -> InferenceRoute:
-        """The route after a node failed: its best spare takes over with the same layers, hence the same bits.
-
-        Raises NoNodeForLayersError when a segment has nobody left.
-        """
-        segments = []
-        for index, node in enumerate(self.nodes):
-            left = [candidate for candidate in self.candidates(index) if candidate.node_id != node_id]
-            if not left:
-                raise NoNodeForLayersError(node.layer_start, node.layer_end, self.layers, detail=f"{node_id} failed")
-            segments.append(left)
-        return _route(segments, self.layers)
 
 
 def find_route(nodes: Iterable[ShardNode], layers: int, policy: RoutePolicy | None = None) -> InferenceRoute:
@@ -120,11 +105,8 @@ def _with_spares(ranked: list[ShardNode], policy: RoutePolicy) -> list[ShardNode
 
 
 def _route(segments: Sequence[Sequence[ShardNode]], layers: int) -> InferenceRoute:
-    first = tuple(candidates[0] for candidates in segments)
     return InferenceRoute(
-        nodes=first,
-        total_latency_ms=sum(node.latency_ms for node in first),
-        redundancy_level=min(len(candidates) for candidates in segments),
+        nodes=tuple(candidates[0] for candidates in segments),
         spares=tuple(tuple(candidates[1:]) for candidates in segments),
         layers=layers,
     )

@@ -17,8 +17,8 @@ import time
 LARGEST_FRAME = 4 << 20
 """Bytes of a message at most. Anybody may send one, before any payment and on every connection at once."""
 LOOK_SECONDS = 0.003
-"""How long a reader who expects a message soon keeps looking for it before it sleeps: longer than the other nodes of an
-answer take over a small model's layers. To wake a sleeping thread takes about as long as one of those."""
+"""How long a reader looks for a message that it expects soon, before it sleeps. The other nodes of an answer take less
+than this for a small model's layers. To wake a sleeping thread takes about as long as one of these layers."""
 _LENGTH = struct.Struct(">I")
 _READ_BYTES = 1 << 16
 

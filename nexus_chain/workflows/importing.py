@@ -18,7 +18,7 @@ from nexus_chain.quality.calibration import calibration_windows, require_vocabul
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.checkpoints import checkpoint_folder
-from nexus_chain.workflows.progress import SILENT, Progress
+from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,20 @@ class ImportedFolder:
 
 
 def import_named(
-    named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, progress: Progress = SILENT
+    named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, observer: TaskObserver = SILENT
 ) -> ImportedFolder:
     """Import the checkpoint in the folder ``named``, or of that id on the Hugging Face hub.
 
     ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
     float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
     """
-    with progress.stage(f"Importing {named}"):
+    with observer.stage(f"Importing {named}"):
         source = checkpoint_folder(named, home)
         folder = out or home.models / source.resolve().name
         if measuring is None:
             imported = import_folder(source, folder)
         else:
-            imported = import_measured(source, folder, measuring, progress)
+            imported = import_measured(source, folder, measuring, observer)
         return ImportedFolder(folder, imported, ModelCommitment.of(imported.model))
 
 
@@ -79,12 +79,12 @@ def import_folder(checkpoint: Path, folder: Path) -> Imported:
     return found
 
 
-def import_measured(checkpoint: Path, folder: Path, measuring: Measuring, progress: Progress = SILENT) -> Imported:
+def import_measured(checkpoint: Path, folder: Path, measuring: Measuring, observer: TaskObserver = SILENT) -> Imported:
     """Import ``checkpoint`` with the choices that it records or that meet the gate, and keep it in ``folder``.
 
     Raises what ``convert_measured`` raises, and ModelFilesError; past the gate nothing is kept, unless wanted.
     """
-    found = convert_measured(checkpoint, measuring, progress)
+    found = convert_measured(checkpoint, measuring, observer)
     keep_model(found.model, found.recipe, checkpoint, folder)
     return found
 
@@ -98,7 +98,7 @@ def convert(checkpoint: Path) -> Imported:
     return Imported(import_checkpoint(checkpoint, recipe=recipe), recipe)
 
 
-def convert_measured(checkpoint: Path, measuring: Measuring, progress: Progress = SILENT) -> Imported:
+def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObserver = SILENT) -> Imported:
     """``checkpoint`` with the choices that it records or that meet the gate; nothing is kept.
 
     A model that does not generate text has no perplexity and is not measured. Raises the importer's
@@ -110,7 +110,7 @@ def convert_measured(checkpoint: Path, measuring: Measuring, progress: Progress 
     recorded = recorded_recipe(checkpoint)
     windows = calibration_windows(checkpoint, source.config, measuring.text)
     choice = choose_recipe(
-        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=progress.note
+        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=observer.note
     )
     if not measuring.beyond_gate:
         require_within(choice.comparison.relative_increase, measuring.gate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_chain.commitments.block_index import BlockIndex, index_path
 from nexus_chain.commitments.errors import TensorBlockError
@@ -16,8 +17,10 @@ from nexus_chain.program import IntegerModel, Program, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError
 from nexus_chain.program.model import PROGRAM_FILE
 from nexus_chain.program.reproduction import read_program
-from nexus_chain.workflows.library import ModelLibrary
-from nexus_chain.workflows.progress import SILENT, Progress
+from nexus_chain.workflows.observer import SILENT, TaskObserver
+
+if TYPE_CHECKING:
+    from nexus_chain.workflows.library import ModelLibrary  # inspecting needs no chain
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,11 @@ class VerifiedPlace:
     program_root: bytes
 
 
-def read_place(place: Path, progress: Progress = SILENT) -> Held:
+def read_place(place: Path, observer: TaskObserver = SILENT) -> Held:
     """A shard's index, or an integer model's folder with its roots computed. Raises the readers' errors."""
     if place.is_dir():
         model = IntegerModel.load(place)
-        with progress.stage(f"Hashing {place}"):
+        with observer.stage(f"Hashing {place}"):
             roots = ModelCommitment.of(model)
         layers = (0, model.program.shape.layers)
         return Held("model", model.program, layers, roots.weights_root, roots.program_root, known=True)
@@ -94,13 +97,13 @@ def registered_roots(library: ModelLibrary, wanted: str) -> tuple[bytes, bytes]:
 
 
 def verify_place(
-    place: Path, weights_root: bytes, program_root: bytes | None, progress: Progress = SILENT
+    place: Path, weights_root: bytes, program_root: bytes | None, observer: TaskObserver = SILENT
 ) -> VerifiedPlace:
     """Check every byte at ``place``. ``program_root`` None: any program.
 
     Raises TensorBlockError and TamperedTensorError.
     """
-    with progress.stage(f"Verifying {place}"):
+    with observer.stage(f"Verifying {place}"):
         if place.is_dir():
             return _verify_folder(place, weights_root, program_root)
         block = load_tensor_block(place, weights_root, program_root)

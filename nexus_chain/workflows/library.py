@@ -13,7 +13,7 @@ from nexus_chain.program.model import PROGRAM_FILE
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.model_files import ModelFiles, find_model_files, folders_in
 from nexus_chain.workflows.importing import import_folder
-from nexus_chain.workflows.progress import SILENT, Progress
+from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
 class ModelLibrary:
@@ -23,9 +23,9 @@ class ModelLibrary:
     """
 
     def __init__(
-        self, contracts: Contracts, kept: Path, first: Path | None = None, progress: Progress = SILENT
+        self, contracts: Contracts, kept: Path, first: Path | None = None, observer: TaskObserver = SILENT
     ) -> None:
-        self._contracts, self._kept, self._progress = contracts, kept, progress
+        self._contracts, self._kept, self._observer = contracts, kept, observer
         shipped = Path(str(resources.files("nexus_chain"))) / "models"
         self.places = [first, kept, shipped] if first else [kept, shipped]
 
@@ -67,7 +67,7 @@ class ModelLibrary:
         except ModelFilesError:
             target = self._kept / version.hex()[:16]
             for checkpoint in self._checkpoints(record):
-                with self._progress.stage(f"Importing {checkpoint.name} for the first time"):
+                with self._observer.stage(f"Importing {checkpoint.name} for the first time"):
                     import_folder(checkpoint, target)
                 if ModelFiles(target).matches(record):
                     return ModelFiles(target)

@@ -18,7 +18,7 @@ from nexus_chain.program.reproduction import reproduce
 from nexus_chain.quality import require_within
 from nexus_chain.quality.calibration import require_vocabulary
 from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
-from nexus_chain.workflows.progress import Progress
+from nexus_chain.workflows.observer import TaskObserver
 from nexus_chain.workflows.workspace import Workspace
 
 
@@ -76,15 +76,15 @@ def publish(workspace: Workspace, wanted: VersionRequest, ipfs: str | None = Non
     CalibrationError, IpfsDaemonError, ChainError and the errors of the importer and of the proofs.
     """
     require_semver(wanted.version, "version")  # before minutes of measuring
-    progress = workspace.progress
+    observer = workspace.observer
     contracts = workspace.wallet_chain  # so is a wrong password
     store = BlockStore(workspace.home.prepare().blocks)
     address = ipfs or workspace.settings.ipfs
     pinner = open_pinner(workspace, address) if address else None
-    release = _prepare(wanted, store, progress)
-    bits = _prove(release, progress)
+    release = _prepare(wanted, store, observer)
+    bits = _prove(release, observer)
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
-    with progress.stage("Registering"):
+    with observer.stage("Registering"):
         entry = registry_entry(release, wanted.version, wanted.price, before)
         registered = _register(contracts, workspace.wallet.address, entry)
         anchored = _anchor(workspace, release, store, registered.version, before)
@@ -125,10 +125,10 @@ def registry_entry(release: Release, version: str, price: int, parent: bytes) ->
     )
 
 
-def _prepare(wanted: VersionRequest, store: BlockStore, progress: Progress) -> Release:
+def _prepare(wanted: VersionRequest, store: BlockStore, observer: TaskObserver) -> Release:
     """The release, imported and hashed."""
-    with progress.stage("Importing and hashing"):
-        return _certifiable(wanted, store) if wanted.certified else _uncertified(wanted, store, progress)
+    with observer.stage("Importing and hashing"):
+        return _certifiable(wanted, store) if wanted.certified else _uncertified(wanted, store, observer)
 
 
 def _certifiable(wanted: VersionRequest, store: BlockStore) -> Publication:
@@ -140,16 +140,16 @@ def _certifiable(wanted: VersionRequest, store: BlockStore) -> Publication:
     return publication
 
 
-def _uncertified(wanted: VersionRequest, store: BlockStore, progress: Progress) -> Release:
+def _uncertified(wanted: VersionRequest, store: BlockStore, observer: TaskObserver) -> Release:
     """Any checkpoint, measured here where it can be. Raises as ``_certifiable`` does."""
-    imported = convert_measured(wanted.checkpoint, wanted.measuring, progress)
+    imported = convert_measured(wanted.checkpoint, wanted.measuring, observer)
     require_vocabulary(wanted.checkpoint, imported.model.program.shape.vocab)
     return Release.of(wanted.checkpoint, imported.model, imported.recipe, store, wanted.version, wanted.name)
 
 
-def _prove(release: Release, progress: Progress) -> int:
+def _prove(release: Release, observer: TaskObserver) -> int:
     """Bits of the largest intermediate of a program that may be served and disputed. Raises ProgramError."""
-    with progress.stage("Proving that no operation overflows"):
+    with observer.stage("Proving that no operation overflows"):
         reproduce(release.model.program)
         proof = prove_no_overflow(release.model.program)
         check_caps(release.model.program)

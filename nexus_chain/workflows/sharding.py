@@ -13,7 +13,7 @@ from nexus_chain.planning.profiles import read_histogram, read_profiles
 from nexus_chain.planning.shards import ModelShard, shard_model
 from nexus_chain.program import IntegerModel
 from nexus_chain.workflows.inspection import read_program_at
-from nexus_chain.workflows.progress import SILENT, Progress
+from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class PlanRequest:
     resident: Path | None = None
 
 
-def write_shards(folder: Path, count: int, out: Path | None = None, progress: Progress = SILENT) -> list[WrittenShard]:
+def write_shards(
+    folder: Path, count: int, out: Path | None = None, observer: TaskObserver = SILENT
+) -> list[WrittenShard]:
     """Cut the integer model in ``folder`` into ``count`` TensorBlocks of like size. Raises ShardCountError.
 
     ``out``: their folder, by default ``shards`` in the model's.
@@ -48,7 +50,7 @@ def write_shards(folder: Path, count: int, out: Path | None = None, progress: Pr
     model, target = IntegerModel.load(folder), out or folder / "shards"
     parts, commitment = shard_model(model.program, count), ModelCommitment.of(model)
     written = []
-    with progress.stage("Writing shards") as advance:
+    with observer.stage("Writing shards") as advance:
         for number, part in enumerate(parts, 1):
             path = target / f"layers-{part.layer_start}-{part.layer_end}.safetensors"
             write_tensor_block(model, path, part.layer_start, part.layer_end, commitment)

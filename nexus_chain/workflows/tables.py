@@ -11,7 +11,7 @@ import torch
 from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.errors import DraftTableError
 from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
-from nexus_chain.engine.fast import CHUNK_ROWS, Engine
+from nexus_chain.engine.engine import CHUNK_ROWS, Engine
 from nexus_chain.planning.demand import Load
 from nexus_chain.planning.errors import PlanInputError
 from nexus_chain.planning.expert_uses import count_expert_uses
@@ -21,7 +21,7 @@ from nexus_chain.program.checkpoint import DRAFTS_FILE
 from nexus_chain.quality.calibration import documentation
 from nexus_chain.staging import staged
 from nexus_chain.versions.model_files import ModelFiles
-from nexus_chain.workflows.progress import SILENT, Progress
+from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 USES_FILE = "expert-uses.json"
 
@@ -52,7 +52,7 @@ def make_draft_table(
     tokens: int | None = None,
     threads: int | None = None,
     out: Path | None = None,
-    progress: Progress = SILENT,
+    observer: TaskObserver = SILENT,
 ) -> KeptDraftTable:
     """Distil the integer model in ``folder``: what it says most after pieces of the text files ``texts``.
 
@@ -63,7 +63,7 @@ def make_draft_table(
     files.require(encoder=False)
     read = [_read(path, DraftTableError) for path in texts] if texts else documentation()
     encoded = [files.codec.encode(text) for text in read]
-    with progress.stage("Distilling") as advance:
+    with observer.stage("Distilling") as advance:
         engine = Engine(model.program, model.weights, threads=threads)
         table, answered = distil(engine, encoded, tokens or ANSWER_TOKENS, advance)
     keep_draft_table(table, target, files.tokenizer_hash)
@@ -82,7 +82,7 @@ def keep_draft_table(table: DraftTable, target: Path, tokenizer_hash: bytes) -> 
 
 
 def count_uses(
-    folder: Path, text: Path, *, positions: int = 0, out: Path | None = None, progress: Progress = SILENT
+    folder: Path, text: Path, *, positions: int = 0, out: Path | None = None, observer: TaskObserver = SILENT
 ) -> CountedUses:
     """How often the integer model in ``folder`` chooses each expert over the file ``text``.
 
@@ -93,7 +93,7 @@ def count_uses(
     window = positions or min(CHUNK_ROWS, model.program.shape.context)
     Load(window).check(model.program)
     tokens = torch.tensor(ModelFiles(folder).codec.encode(_read(text, PlanInputError)), dtype=torch.int32)
-    with progress.stage("Counting") as advance:
+    with observer.stage("Counting") as advance:
         uses = count_expert_uses(Engine(model.program, model.weights), tokens, window, advance)
     write_histogram(uses, target)
     return CountedUses(target, uses, len(tokens), window)

@@ -41,7 +41,7 @@ def verify_answer(
     """
     model = None if level is TRUST else _model(workspace, proof, offline)
     keys = None if offline else _chain_keys(workspace, proof)
-    with workspace.progress.stage("Recomputing") as advance:
+    with workspace.observer.stage("Recomputing") as advance:
         return verify_proof(proof, model, level, receipt_keys=keys, progress=advance)
 
 

@@ -16,7 +16,7 @@ from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.client.home import ClientHome
 from nexus_chain.market.documents import checksum
 from nexus_chain.settings import Settings
-from nexus_chain.workflows.progress import SILENT, Progress
+from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,9 @@ class Workspace:
     """One user's things. ``ask``: how a password is asked for; None: it has to be in a file."""
 
     def __init__(
-        self, settings: Settings, ask: Callable[[str], str] | None = None, progress: Progress = SILENT
+        self, settings: Settings, ask: Callable[[str], str] | None = None, observer: TaskObserver = SILENT
     ) -> None:
-        self.settings, self.progress = settings, progress
+        self.settings, self.observer = settings, observer
         self.home = ClientHome(settings.home)
         self._ask = ask
 
@@ -83,14 +83,14 @@ class Workspace:
         """The model versions of the chain, and their files on this machine."""
         from nexus_chain.workflows.library import ModelLibrary
 
-        return ModelLibrary(self.chain, self.home.models, self.settings.model_dir, self.progress)
+        return ModelLibrary(self.chain, self.home.models, self.settings.model_dir, self.observer)
 
     def operators(self, named: Sequence[str] | None = None) -> tuple[str, ...]:
         """The only nodes that may take part: those ``named`` for a task, else those of the settings.
 
         Raises DocumentFormatError.
         """
-        return operators_of(self.settings.operators if named is None else named)
+        return operators_of(named or self.settings.operators)
 
 
 def operators_of(words: Sequence[str]) -> tuple[str, ...]:

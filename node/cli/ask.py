@@ -66,7 +66,7 @@ def ask(
     )
     purchase = Purchase(options, direct, model if direct else session)
     with workspace.client() as client:
-        with workspace.progress.stage("Looking for nodes"):
+        with workspace.observer.stage("Looking for nodes"):
             inquiry = Inquiry(client, workspace.library, text, purchase, on_failover=None if json else tell_failover)
         gc.freeze()  # what was imported stays: no collection in the middle of the answer looks through it
         try:

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from node.cli.output import emit_json, note, result
-from node.cli.settings import JsonFlag, workspace_of
+from node.cli.output import Shown, emit_json, note, result
+from node.cli.settings import JsonFlag
 
 
 def draft_table(
-    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of an integer model.")],
     text: Annotated[
         list[Path] | None,
@@ -31,8 +30,7 @@ def draft_table(
     """
     from nexus_chain.workflows.tables import make_draft_table
 
-    progress = workspace_of(context, quiet=json).progress
-    made = make_draft_table(folder, text, tokens=tokens, threads=threads, out=out, progress=progress)
+    made = make_draft_table(folder, text, tokens=tokens, threads=threads, out=out, observer=Shown(quiet=json))
     if json:
         size = made.file.stat().st_size
         emit_json({"file": str(made.file), "entries": len(made.table), "bytes": size, "tokens": made.tokens})

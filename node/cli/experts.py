@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from node.cli.output import emit_json, note, table
-from node.cli.settings import JsonFlag, workspace_of
+from node.cli.output import Shown, emit_json, note, table
+from node.cli.settings import JsonFlag
 
 SHOWN = 4  # experts of a layer in the table
 
 
 def expert_uses(
-    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of an integer model.")],
     text: Annotated[Path, typer.Argument(help="Text like what the model will be asked, UTF-8.")],
     out: Annotated[
@@ -28,8 +27,7 @@ def expert_uses(
     """Count how often each expert is chosen over a text; `nexus model plan --expert-uses` places experts by it."""
     from nexus_chain.workflows.tables import count_uses
 
-    progress = workspace_of(context, quiet=json).progress
-    counted = count_uses(folder, text, positions=positions, out=out, progress=progress)
+    counted = count_uses(folder, text, positions=positions, out=out, observer=Shown(quiet=json))
     if json:
         facts = {"file": str(counted.file), "tokens": counted.tokens, "context": counted.window}
         emit_json({**facts, "uses": counted.uses})

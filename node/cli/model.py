@@ -11,9 +11,9 @@ from node.cli import drafts as draft_commands
 from node.cli import experts as expert_commands
 from node.cli import publishing
 from node.cli import shards as shard_commands
-from node.cli.output import emit_json, hex_id, note, result, table
+from node.cli.output import Shown, emit_json, hex_id, note, result, table
 from node.cli.publishing import GATE_PER_CENT, BeyondGateFlag, GateOption
-from node.cli.settings import JsonFlag, workspace_of
+from node.cli.settings import JsonFlag, settings_of
 
 app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_args_is_help=True, rich_markup_mode=None)
 app.command("inspect")(shard_commands.inspect)
@@ -45,11 +45,12 @@ def import_model(
     Its perplexity is compared with that of float32; outliers are smoothed and rows widened until it is
     within the gate. Past the gate nothing is kept. A draft table in the checkpoint's folder comes along.
     """
+    from nexus_chain.client.home import ClientHome
     from nexus_chain.workflows.importing import Measuring, import_named
 
-    workspace = workspace_of(context, quiet=json)
     measuring = None if unmeasured else Measuring(gate / 100, calibration, beyond_gate)
-    found = import_named(checkpoint, workspace.home, out, measuring, workspace.progress)
+    home = ClientHome(settings_of(context).home)
+    found = import_named(checkpoint, home, out, measuring, Shown(quiet=json))
     layers, quality = found.imported.model.program.shape.layers, found.imported.quality
     weights_root, program_root = hex_id(found.commitment.weights_root), hex_id(found.commitment.program_root)
     if json:
@@ -63,7 +64,6 @@ def import_model(
 
 @app.command("shard")
 def shard(
-    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of an integer model.")],
     shards: Annotated[int, typer.Option("--shards", min=1, help="Number of shards, balanced by bytes.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Where to write them [default: FOLDER/shards].")] = None,
@@ -72,7 +72,7 @@ def shard(
     """Cut an integer model into TensorBlocks, the files that nodes load."""
     from nexus_chain.workflows.sharding import write_shards
 
-    written = write_shards(folder, shards, out, workspace_of(context, quiet=json).progress)
+    written = write_shards(folder, shards, out, Shown(quiet=json))
     if json:
         rows = [
             {"file": str(one.file), "layers": [one.part.layer_start, one.part.layer_end], "bytes": one.part.size_bytes}

@@ -20,7 +20,7 @@ def nodes(
     from nexus_chain.workflows.overview import list_nodes
 
     workspace = workspace_of(context, quiet=json)
-    with workspace.progress.stage("Asking the nodes"):
+    with workspace.observer.stage("Asking the nodes"):
         found = list_nodes(workspace.chain, workspace.library, workspace.home, model, probe=not offline)
     rows = [
         {

@@ -1,6 +1,6 @@
 """What ``nexus`` prints: tables for people, one JSON document for programs.
 
-Results go to standard output; progress, notes and errors to standard error, so that output can be
+Results go to standard output; observer, notes and errors to standard error, so that output can be
 piped. In JSON mode standard output holds exactly one document.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nexus_chain.workflows.progress import Advance, Progress
+from nexus_chain.workflows.observer import Advance, TaskObserver
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def mined_fields(mined: Mined) -> dict[str, object]:
     return {"transaction": mined.hash, "gas": mined.gas, "fee_wei": str(mined.fee)}
 
 
-class Shown(Progress):
+class Shown(TaskObserver):
     """A task's stages as bars on standard error, where a terminal is; its notes as lines."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -88,11 +88,10 @@ class Shown(Progress):
             yield lambda done, total: None
             return
         from rich.markup import escape
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Bars(*columns, console=_stderr(), transient=True) as bars:
+        with Progress(*columns, console=_stderr(), transient=True) as bars:
             task = bars.add_task(escape(title), total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 

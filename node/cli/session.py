@@ -32,7 +32,7 @@ def open_session(
     workspace = workspace_of(context, quiet=json)
     named = workspace.operators(operators)
     wanted = sessions.SessionRequest(tokens, 60 * minutes, model, value_at_risk or 0, named)
-    with workspace.client() as client, workspace.progress.stage("Opening the session"):
+    with workspace.client() as client, workspace.observer.stage("Opening the session"):
         opened = sessions.open_session(client, workspace.library, wanted)
     session, lines = hex_id(opened.session.id), opened.lines
     if json:

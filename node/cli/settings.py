@@ -36,7 +36,13 @@ def workspace_of(context: typer.Context, *, quiet: bool = False) -> Workspace:
     """What the invocation's settings lead to; ``quiet``: nothing is shown while a task runs."""
     from nexus_chain.workflows.workspace import Workspace
 
+    ask = getpass.getpass if sys.stdin.isatty() else None
+    return Workspace(settings_of(context), ask, Shown(quiet=quiet))
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """The invocation's settings, for commands that need no chain."""
     settings = context.find_root().obj
     if not isinstance(settings, Settings):
         raise TypeError("the root command did not run")
-    return Workspace(settings, getpass.getpass if sys.stdin.isatty() else None, Shown(quiet=quiet))
+    return settings

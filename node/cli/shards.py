@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nexus_chain.byte_sizes import format_size
-from node.cli.output import emit_json, hex_id, note, result, table
+from node.cli.output import Shown, emit_json, hex_id, note, result, table
 from node.cli.settings import JsonFlag, workspace_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ SessionsOption = Annotated[int, typer.Option(min=1, help="Sessions at once.")]
 
 
 def inspect(
-    context: typer.Context,
     place: PlaceArgument,
     positions: ContextOption = 0,
     sessions: SessionsOption = 1,
@@ -33,7 +32,7 @@ def inspect(
     """Say what a model or a shard holds, and the memory that serving it takes."""
     from nexus_chain.workflows.inspection import read_place
 
-    held = read_place(place, workspace_of(context, quiet=json).progress)
+    held = read_place(place, Shown(quiet=json))
     found = _describe(held, positions or held.program.shape.context, sessions)
     if weights:
         found["weights"] = [
@@ -114,14 +113,13 @@ def verify(
 
     if (weights_root is None) == (model_version is None):
         raise typer.BadParameter("give either --weights-root or --model-version")
-    workspace = workspace_of(context, quiet=json)
     roots: tuple[bytes, bytes | None]
     if model_version is not None:
-        roots = registered_roots(workspace.library, model_version)
+        roots = registered_roots(workspace_of(context).library, model_version)
     else:
         roots = _root(str(weights_root)), None if program_root is None else _root(program_root)
     began = time.perf_counter()
-    found = verify_place(place, *roots, workspace.progress)
+    found = verify_place(place, *roots, Shown(quiet=json))
     seconds = time.perf_counter() - began
     if json:
         said = {"weights_root": hex_id(found.weights_root), "program_root": hex_id(found.program_root)}
@@ -143,7 +141,6 @@ def _root(text: str) -> bytes:
 
 
 def plan(
-    context: typer.Context,
     place: PlaceArgument,
     nodes: Annotated[Path, typer.Option(help="JSON list of nodes: id, memory, measured tokens per second.")],
     positions: ContextOption = 0,

@@ -8,7 +8,7 @@ import time
 import torch
 
 from nexus_chain.commitments.tensor_block import TensorBlock
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.market.pricing import ask_for
 from nexus_chain.program.sampling import Sampling
 from node.daemon.serving.scheduler import SegmentEngine

@@ -1,7 +1,7 @@
 """A node's shard: loaded, verified, proven free of overflow, and the engine that runs it.
 
 What was verified and proven before is remembered in the data folder, so that a restart waits for
-neither; ``commitments/established.py`` says what that trusts.
+neither; ``commitments/established_facts.py`` says what that trusts.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from nexus_chain import program as program_package
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.commitments.established import EstablishedFacts
+from nexus_chain.commitments.established_facts import EstablishedFacts
 from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block
 from nexus_chain.disputes.caps import check_caps
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.streaming import StreamedEngine
 from nexus_chain.program import Program
 from node.daemon.configuration import NodeConfiguration

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import import_checkpoint
 from scripts.bench.record import write_record
 from scripts.runs.train_model import corpus, encode

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import recompute

@@ -21,15 +21,16 @@ from web3.types import TxParams
 from nexus_chain.chain.deployer import ArtefactCreator
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.commitments.tensor import DTYPE_BYTES, TORCH_DTYPES, RowLayout
+from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence
+from nexus_chain.disputes.trace import TracedSequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.disputes.witness_abi import ScorePart, convicts_call, convicts_scores_call
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
 from nexus_chain.program import SAMPLED, ModelShape, Program, Sampling
 from nexus_chain.program.builder import ProgramBuilder
+from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
 from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
 from scripts.bench.dispute_game import measure_games
 from scripts.bench.record import write_record
@@ -141,7 +142,7 @@ def builder_for(program: Program, positions: int) -> WitnessBuilder:
     """Witnesses over a trace of noise, all but the first position sampled."""
     layout = TraceLayout(program, 0, 1, positions, 1)
     tensors = [noise(spec.dtype, spec.shape) for spec in layout.tensors]
-    sequence = Sequence(tensors[0], tensors[0][:1], Sampling(70_000, bytes(32)), b"\x55" * 32)
+    sequence = TracedSequence(tensors[0], tensors[0][:1], Sampling(70_000, bytes(32)), b"\x55" * 32)
     weights = {spec.name: noise(spec.dtype, spec.shape) for spec in program.weights}
     trace = StoredTrace(layout, tensors, sequence)
     return WitnessBuilder(PublishedModel(program, weights), trace, trace.roots())

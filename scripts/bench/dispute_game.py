@@ -26,7 +26,7 @@ from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace, trace_root
+from nexus_chain.disputes.trace import Trace, TracedSequence, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, Scores, TraceDocument
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
@@ -152,7 +152,7 @@ def right_trace(model: IntegerModel) -> StoredTrace:
     generator = torch.Generator().manual_seed(2)
     shape = model.program.shape
     tokens = torch.randint(0, shape.vocab, (POSITIONS,), generator=generator, dtype=torch.int32)
-    sequence = Sequence(tokens, tokens[:PROMPT], Sampling(), SALT)
+    sequence = TracedSequence(tokens, tokens[:PROMPT], Sampling(), SALT)
     return StoredTrace.of(Trace(model.program, model.weights, (0, shape.layers // 2), sequence))
 
 

@@ -28,7 +28,7 @@ from transformers import BertModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from nexus_chain.engine.embedding import embeddings
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import import_checkpoint
 from scripts.bench.record import write_record
 

@@ -35,7 +35,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import PRESETS, IntegerModel, ModelShape, Program, import_checkpoint, random_model
 from nexus_chain.program.sampling import Sampling
 from scripts.bench.record import write_record

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from nexus_chain.chain.local import LocalChain, anvil
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel

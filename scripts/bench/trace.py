@@ -7,8 +7,8 @@ root, then one tensor of the last layer again. Writes ``build/bench/trace.json``
 
     python -m scripts.bench.trace [--half first|second|both] [--layers N] [--positions 2048] [--preset llama-1.1b]
 
-``--layers`` traces only the last N layers of each half, which is quicker and takes the same memory: one
-layer is held at a time, and the last of the second half, with the head, is the largest.
+``--layers`` traces only the last N layers of each half. This is quicker and takes the same memory: one layer is held
+at a time, and the largest one is the last layer of the second half, with the head.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.program import PRESETS, IntegerModel, Program, Sampling, random_model
 from scripts.bench.record import write_record
 
@@ -76,7 +76,7 @@ def trace_half(folder: Path, start: int, end: int, positions: int) -> dict[str, 
         rows = torch.randint(-limit, limit, (positions, program.shape.width), generator=generator, dtype=torch.int32)
     began = time.perf_counter()
     with watched() as peak:
-        trace = Trace(program, weights, (start, end), Sequence(rows, tokens[:PROMPT], Sampling(), bytes(32)))
+        trace = Trace(program, weights, (start, end), TracedSequence(rows, tokens[:PROMPT], Sampling(), bytes(32)))
         roots = trace.roots()
         trace.tree(len(roots) - 2).root()
     return {"beside_weights_bytes": peak[0], "seconds": time.perf_counter() - began, "tensors": len(roots)}

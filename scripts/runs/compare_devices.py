@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.products import product_name
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, IntegerModel, random_model

@@ -35,7 +35,7 @@ from nexus_chain.client.client import Client
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.order import AskOptions
 from nexus_chain.commitments.tensor import commit
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.errors import NexusError
 from nexus_chain.evidence.proof import InferenceProof

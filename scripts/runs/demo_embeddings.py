@@ -24,7 +24,7 @@ from torch import Tensor
 
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.engine.embedding import embeddings
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel
 from nexus_chain.versions.model_files import ModelFiles

@@ -1,8 +1,8 @@
 """Make the draft table of a trained model from the files that it was trained on, never from held-out ones.
 
-It is what ``nexus model draft-table`` does, over the training half of ``scripts/runs/train_model.py``'s corpus and
-into the checkpoint's folder, so that importing and publishing take it along. It has to run on the Python version
-whose standard library the model was trained on for the same file to come out.
+It does what ``nexus model draft-table`` does, over the training half of ``scripts/runs/train_model.py``'s corpus. The
+table goes into the checkpoint's folder, so that importing and publishing take it along. The same file comes out only on
+the Python version whose standard library the model was trained on.
 
     python -m scripts.runs.distil_drafts nexus_chain/models/python-stdlib
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program.checkpoint import DRAFTS_FILE
 from nexus_chain.versions.model_files import ModelFiles

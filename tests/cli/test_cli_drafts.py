@@ -11,7 +11,7 @@ import pytest
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.table_making import distil
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.checkpoint import DRAFTS_FILE
 from nexus_chain.versions.manifest import Manifest, weights_of

@@ -12,7 +12,7 @@ import pytest
 from nexus_chain.commitments.block_index import index_path, leaves_path
 from nexus_chain.commitments.tensor_block import load_tensor_block, write_tensor_block
 from nexus_chain.commitments.weights import ModelCommitment
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.streaming import StreamedEngine
 from nexus_chain.program import PRESETS, random_model
 from nexus_chain.program.sampling import Sampling

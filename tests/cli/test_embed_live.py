@@ -12,7 +12,7 @@ import torch
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.order import AskOptions
 from nexus_chain.engine.embedding import embeddings
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.planning.errors import ShardCountError

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 
 from nexus_chain.commitments.errors import CommitmentError, CommittedShapeError, ProofError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
-from nexus_chain.commitments.openings import RowOpening, open_rows, verify_rows
-from nexus_chain.commitments.tensor import (
-    DTYPE_BYTES,
-    NO_SALT,
-    TORCH_DTYPES,
-    RowLayout,
-    RowTree,
-    commit,
-    dtype_name,
-    tensor_bytes,
-)
+from nexus_chain.commitments.tensor import NO_SALT, RowLayout, RowTree, commit, dtype_name, tensor_bytes
+from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
+from tests.support.openings import RowOpening, open_rows, verify_rows
 
 SALT = bytes(range(32))
 DTYPES = st.sampled_from(sorted(TORCH_DTYPES))

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from nexus_chain.commitments.block_index import index_path, leaves_path
 from nexus_chain.commitments.errors import EstablishedFactsError, TamperedTensorError, TensorBlockError
-from nexus_chain.commitments.established import EstablishedFacts
+from nexus_chain.commitments.established_facts import EstablishedFacts
 from nexus_chain.commitments.mapped_file import CLOCK_STEP_NS, FileIdentity, MappedFile
 from nexus_chain.commitments.merkle import verify_inclusion
 from nexus_chain.commitments.tensor_block import load_tensor_block, write_tensor_block

@@ -14,13 +14,13 @@ from nexus_chain.chain.dispute_game import GameState, commitment_of
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.disputes.defender import SUBTREE
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed
 from nexus_chain.program import PRESETS, ModelShape, Sampling, random_model
 from nexus_chain.routing.reputation_file import load_reputation
-from node.daemon.upkeep.rounds import Rounds
+from node.daemon.upkeep.background_duty import BackgroundDuty
 from node.watch.policy import Budget
 from tests.support.courtroom import ETHER, Courtroom, courtroom
 from tests.support.network import PRICE
@@ -96,7 +96,7 @@ def bait(court: Courtroom, number: int) -> InferenceProof:
     order = Order(session, salt, court.version, prompt, 500, bytes(32), 0, ETHER, asks, market.now() + 900)
     digest, domain = order.digest(court.user.domain), court.user.domain
     program, weights = court.model.program, court.model.weights
-    roots = Trace(program, weights, (0, layers), Sequence(handed, handed[:4], Sampling(), salt)).roots()
+    roots = Trace(program, weights, (0, layers), TracedSequence(handed, handed[:4], Sampling(), salt)).roots()
     receipt = Receipt(digest, node, 0, 0, 9, roots[0], roots[-1], (), PRICE * 9)
     feed = TokenFeed(digest, 9, commit(told, salt))
     return InferenceProof(
@@ -436,7 +436,7 @@ def test_an_rpc_server_that_is_away_does_not_end_the_defence(court: Courtroom) -
     defence = court.defence(order[0], signed[0], posted)
     provider = court.node.web3.provider
     there, provider.endpoint_uri = provider.endpoint_uri, "http://127.0.0.1:9"  # type: ignore[attr-defined]
-    rounds = Rounds("defence", 0.01, defence.round, "disputes could not be looked at")
+    rounds = BackgroundDuty("defence", 0.01, defence.round, "disputes could not be looked at")
     rounds.start()
     rounds._ended.wait(1.0)
     provider.endpoint_uri = there  # type: ignore[attr-defined]

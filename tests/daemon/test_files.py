@@ -301,7 +301,7 @@ def test_missing_and_malformed_settings_are_refused(tmp_path: Path) -> None:
 
 
 def test_folder_is_for_one_daemon(tmp_path: Path) -> None:
-    hold = "import sys, pathlib, node.daemon.data_folder as d\nwith d.exclusive(pathlib.Path(sys.argv[1])): "
+    hold = "import sys, pathlib, nexus_chain.folder_lock as d\nwith d.exclusive(pathlib.Path(sys.argv[1])): "
     hold += "print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE

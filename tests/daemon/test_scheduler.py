@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program.sampling import Sampling
 from node.daemon.errors import StoppingError
 from node.daemon.serving.scheduler import Scheduler

@@ -15,12 +15,12 @@ import torch
 from nexus_chain.byte_sizes import ByteSizeError
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.commitments.errors import TamperedTensorError
-from nexus_chain.commitments.established import EstablishedFacts
+from nexus_chain.commitments.established_facts import EstablishedFacts
 from nexus_chain.commitments.mapped_file import CLOCK_STEP_NS, MappedFile
 from nexus_chain.commitments.tensor_block import load_tensor_block, write_tensor_block
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import MemoryLimitError
-from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.streaming import StreamedEngine
 from nexus_chain.market.pricing import calculate_cost, complexity_of
 from nexus_chain.program import IntegerModel, overflow

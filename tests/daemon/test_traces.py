@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.kept_trace import bytes_of, layer_ends, whole
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.program import PRESETS, Sampling, random_model
 from node.daemon.upkeep.traces import TraceStore
 
@@ -27,7 +27,10 @@ class Counting(Trace):
     def __init__(self, seed: int = 1) -> None:
         tokens = torch.randint(0, 640, (9,), generator=torch.Generator().manual_seed(seed), dtype=torch.int32)
         super().__init__(
-            MODEL.program, MODEL.weights, (0, LAYERS), Sequence(tokens, tokens[:4], Sampling(), bytes([seed]) * 32)
+            MODEL.program,
+            MODEL.weights,
+            (0, LAYERS),
+            TracedSequence(tokens, tokens[:4], Sampling(), bytes([seed]) * 32),
         )
         self.runs, self.layers = 0, list[int]()
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from nexus_chain.disputes import defender
-from nexus_chain.disputes.caps import LONGEST_LEAF, MOST_CALLDATA, MOST_GAS, check_caps
+from nexus_chain.disputes.caps import MOST_CALLDATA, MOST_GAS, MOST_LEAF, check_caps
 from nexus_chain.disputes.errors import ProgramTooLargeError
 from nexus_chain.disputes.move_sizes import ENVELOPE, largest_moves
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.trace_layout import TraceLayout
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
 from nexus_chain.program import PRESETS, ModelShape, Program, Sampling, blocks, decoder_program, random_model
@@ -34,7 +34,7 @@ def test_our_own_shapes_are_within_the_caps(preset: str) -> None:
 
 def test_an_odd_vocabulary_of_long_rows_is_refused() -> None:
     """Regression: its rows cannot be halved, the contract refuses such a leaf, and a wrong logit was beyond dispute."""
-    check_caps(program(vocab=LONGEST_LEAF // 4 - 1))
+    check_caps(program(vocab=MOST_LEAF // 4 - 1))
     check_caps(program(vocab=50_304))
     with pytest.raises(ProgramTooLargeError, match=r"head\.logits.*201028 bytes"):
         check_caps(program(vocab=50_257))
@@ -75,7 +75,7 @@ def test_the_longest_row_within_the_caps_is_disputed_in_one_transaction(monkeypa
     monkeypatch.setattr(blocks, "DOWN_CHUNK", 131_071)
     model = random_model(one_product(31_600), seed=1)
     tokens = torch.tensor([1, 2], dtype=torch.int32)
-    sequence = Sequence(tokens, tokens, Sampling(), bytes(32))
+    sequence = TracedSequence(tokens, tokens, Sampling(), bytes(32))
     right = StoredTrace.of(Trace(model.program, model.weights, (0, 1), sequence))
     number = right.layout.numbers["layers.0.mlp.down.0.max"]
     posted = lie(right, model.weights, (number, 0), int(right.tensor(number)[0]) + 1000, consistent=False)
@@ -100,7 +100,7 @@ def test_no_witness_is_larger_than_its_bound(preset: str) -> None:
     tokens = torch.arange(context, dtype=torch.int32)
     for start, end in ((0, 1), (last - 1, last)):
         rows = tokens if not start else torch.ones(context, model.program.shape.width, dtype=torch.int32)
-        sequence = Sequence(rows, tokens[:1], Sampling(), bytes(32))
+        sequence = TracedSequence(rows, tokens[:1], Sampling(), bytes(32))
         trace = StoredTrace.of(Trace(model.program, model.weights, (start, end), sequence))
         builder = WitnessBuilder(PublishedModel(model.program, model.weights), trace, trace.roots())
         bounds = {move.tensor: move.calldata for move in largest_moves(trace.layout) if move.name == "its step"}

@@ -11,12 +11,12 @@ import random
 import pytest
 
 from nexus_chain.chain.dispute_game import GameState
-from nexus_chain.commitments.tensor import DTYPE_BYTES
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.challenger import pick_element
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, random_model
+from nexus_chain.program.dtypes import DTYPE_BYTES
 from tests.disputes.test_step_verifier import SAMPLED, other_value
 from tests.support.game_stage import BOND, BOUNTY, CHALLENGER, FRIEND, LONGEST_GAME, STAKE, Stage
 from tests.support.lies import lie

@@ -7,13 +7,14 @@ import random
 import pytest
 import torch
 
-from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
+from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.operators import NEEDED
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
+from nexus_chain.program.dtypes import DTYPE_BYTES
 from nexus_chain.program.random_model import program_of
 from tests.support.lies import lie
 from tests.support.referee import Referee, honest_trace, size_of

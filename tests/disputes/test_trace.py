@@ -7,8 +7,8 @@ import torch
 
 from nexus_chain.commitments.tensor import RowTree, commit
 from nexus_chain.disputes.errors import TraceInputError, WitnessError
-from nexus_chain.disputes.trace import Sequence, Trace
-from nexus_chain.engine.fast import Engine
+from nexus_chain.disputes.trace import Trace, TracedSequence
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 
@@ -33,7 +33,7 @@ def traces(model: IntegerModel, split: int) -> list[Trace]:
     rows = middle.forward([(middle.open(PROMPT, SAMPLING, POSITIONS), tokens)])[0]
     parts = ((0, split), tokens), ((split, model.program.shape.layers), rows)
     return [
-        Trace(model.program, model.weights, layers, Sequence(source, tokens[:PROMPT], SAMPLING, SALT))
+        Trace(model.program, model.weights, layers, TracedSequence(source, tokens[:PROMPT], SAMPLING, SALT))
         for layers, source in parts
     ]
 
@@ -70,7 +70,7 @@ def test_streamed_roots_equal_those_of_single_tensors(model: IntegerModel) -> No
 
 def test_a_chunk_inside_the_prompt_samples_nothing(model: IntegerModel) -> None:
     tokens = tokens_of(model)
-    sequence = Sequence(tokens[:3], tokens[:PROMPT], SAMPLING, SALT)
+    sequence = TracedSequence(tokens[:3], tokens[:PROMPT], SAMPLING, SALT)
     trace = Trace(model.program, model.weights, (0, model.program.shape.layers), sequence)
     assert trace.layout.sampled == 0
     assert trace.named("sample.token").shape == (0,)
@@ -79,7 +79,7 @@ def test_a_chunk_inside_the_prompt_samples_nothing(model: IntegerModel) -> None:
 
 def test_rows_of_another_shape_are_refused(model: IntegerModel) -> None:
     with pytest.raises(TraceInputError):
-        Trace(model.program, model.weights, (1, 2), Sequence(tokens_of(model), tokens_of(model), SAMPLING, SALT))
+        Trace(model.program, model.weights, (1, 2), TracedSequence(tokens_of(model), tokens_of(model), SAMPLING, SALT))
 
 
 def test_a_tensor_beyond_the_trace_is_refused(model: IntegerModel) -> None:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from nexus_chain.drafting.draft_table import CERTAIN, DRAFT_CONTEXT, SEEN, TABLE_FORMAT, DraftTable, context_keys
 from nexus_chain.drafting.errors import DraftTableError
 from nexus_chain.drafting.table_making import distil
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.program.checkpoint import DRAFTS_FILE
 from nexus_chain.versions.model_files import ModelFiles

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import PRESETS, IntegerModel, random_model
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nexus_chain.engine.cache import Batch, open_state
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import KernelUnavailableError
-from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.products import aligned, double, is_exact, split
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.engine.trace import TraceExecutor

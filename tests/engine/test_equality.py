@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus_chain.engine import native_executor
-from nexus_chain.engine.fast import CHUNK_ROWS, Engine
+from nexus_chain.engine.engine import CHUNK_ROWS, Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor

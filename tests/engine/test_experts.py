@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.reference import ReferenceExecutor, evaluate_row
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import POSITIONS, PRESETS, Op, Sampling, TensorSpec, random_model

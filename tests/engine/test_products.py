@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nexus_chain.engine.cache import Batch, open_state
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.products import PRODUCTS, double, exact_product, full_range_cases, is_exact, product_name
 from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.engine.trace import TraceExecutor
@@ -18,7 +18,7 @@ from nexus_chain.program.sampling import Sampling
 
 CHECK = """
 import sys, torch
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.engine.products import exact_product, is_exact, product_name
 from nexus_chain.program import PRESETS, random_model

@@ -13,6 +13,7 @@ import torch
 from nexus_chain.commitments.errors import TamperedTensorError, TensorBlockError
 from nexus_chain.commitments.tensor_block import TensorBlock, load_tensor_block, write_tensor_block
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import (
     ContextExceededError,
     InvalidRowsError,
@@ -20,7 +21,6 @@ from nexus_chain.engine.errors import (
     StateMismatchError,
     UnknownWeightError,
 )
-from nexus_chain.engine.fast import Engine
 from nexus_chain.engine.stream_plan import StreamPlan, least_limit, plan_streaming
 from nexus_chain.engine.streaming import StreamedEngine, StreamedState
 from nexus_chain.program import PRESETS, ModelShape, Op, Program, TensorSpec, random_model

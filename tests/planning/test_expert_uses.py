@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.planning.demand import Load, ModelDemand
 from nexus_chain.planning.errors import PlanInputError

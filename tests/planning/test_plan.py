@@ -12,7 +12,7 @@ import torch
 from nexus_chain.byte_sizes import format_size
 from nexus_chain.commitments.tensor_block import write_tensor_block
 from nexus_chain.engine.cache import cache_bytes
-from nexus_chain.engine.fast import CHUNK_ROWS, Engine
+from nexus_chain.engine.engine import CHUNK_ROWS, Engine
 from nexus_chain.planning.demand import Load, ModelDemand
 from nexus_chain.planning.errors import PlacementError, PlanInputError
 from nexus_chain.planning.experts import covering, experts_by_use, missed_bytes, owners, within

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from nexus_chain.engine.embedding import embeddings
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint, prove_no_overflow
 from nexus_chain.program.errors import CheckpointLayoutError, RecipeError, TensorMismatchError
 from nexus_chain.program.recipe import RECIPE_FILE

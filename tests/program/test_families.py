@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, import_checkpoint, prove_no_overflow
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.rotary import scaled_rotation

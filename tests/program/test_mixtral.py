@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import IntegerModel, Sampling, import_checkpoint, prove_no_overflow
 from nexus_chain.program.blocks import down_chunks

@@ -26,7 +26,7 @@ from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import FULL, AuditLevel
@@ -108,7 +108,7 @@ class Courtroom:
         """The program's trace of random tokens."""
         generator = torch.Generator().manual_seed(4)
         tokens = torch.randint(0, self.model.program.shape.vocab, (positions,), generator=generator, dtype=torch.int32)
-        sequence = Sequence(tokens, tokens[:prompt], Sampling(), SALT)
+        sequence = TracedSequence(tokens, tokens[:prompt], Sampling(), SALT)
         return StoredTrace.of(Trace(self.model.program, self.model.weights, (0, self._layers), sequence))
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nexus_chain.client.boundary_rows import BoundaryRows
 from nexus_chain.commitments.tensor import commit
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market.documents import Ask, Domain, Order, Receipt, TokenFeed, address_of, sign
 from nexus_chain.program import IntegerModel, ModelShape, random_model

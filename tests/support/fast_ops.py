@@ -14,7 +14,7 @@ from torch import Tensor
 from nexus_chain.disputes.trace_layout import TraceLayout
 from nexus_chain.engine.cache import Batch, open_state
 from nexus_chain.engine.native_executor import KernelWeights, NativeExecutor
-from nexus_chain.engine.native_library import Step
+from nexus_chain.engine.native_library import StepPointers
 from nexus_chain.engine.products import exact_product
 from nexus_chain.engine.torch_executor import OPERATORS, Call, TorchExecutor
 from nexus_chain.program import Op, Program, Sampling
@@ -61,7 +61,7 @@ class NativeOps(NativeExecutor):
         first = last - 1 if op.kind == "attention" else last  # keys and values are appended by a step of their own
         for step in self._plan.steps[first : last + 1]:
             self._fill(step.inputs, given, batch)
-        self._steps, self._keep = (Step * (last + 1 - first))(*self._all[first : last + 1]), outputs
+        self._steps, self._keep = (StepPointers * (last + 1 - first))(*self._all[first : last + 1]), outputs
         self._steps[0].chained = 0
         tokens = given.get("tokens", torch.zeros(batch.rows, dtype=torch.int32))
         found = self.run(tokens, batch)

@@ -16,7 +16,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, Op, Program, Sampling, TensorSpec, random_model

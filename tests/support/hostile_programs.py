@@ -12,9 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nexus_chain.commitments.tensor import TORCH_DTYPES
 from nexus_chain.program import POSITIONS, SAMPLED, ActivationBits, ModelShape, Op, Program, TensorSpec, random_model
 from nexus_chain.program.decoder import decoder_program
+from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.model import _ranges
 from nexus_chain.program.op_kinds import KINDS

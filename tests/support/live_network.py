@@ -21,7 +21,7 @@ from nexus_chain.client.client import Client
 from nexus_chain.client.home import ClientHome
 from nexus_chain.commitments.tensor_block import write_tensor_block
 from nexus_chain.commitments.weights import ModelCommitment
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, ModelShape, random_model
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.versions.model_files import ModelFiles

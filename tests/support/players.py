@@ -9,13 +9,13 @@ import random
 from dataclasses import dataclass, field
 
 from nexus_chain.chain.dispute_game import GameState
-from nexus_chain.commitments.tensor import DTYPE_BYTES
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.errors import DisputeError
 from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.trace import trace_root
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import WitnessBuilder
+from nexus_chain.program.dtypes import DTYPE_BYTES
 from tests.support.game_stage import FRIEND, Case, Stage
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nexus_chain.chain.dispute_game import GameState
 from nexus_chain.disputes.caps import check_caps
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel, Program, Sampling
@@ -80,7 +80,7 @@ class Court:
         return Outcome("", ELEMENTS, games, _lost_game(Stage(model), trace, games, source) if games else "")
 
 
-def _segment(program: Program, source: random.Random) -> tuple[tuple[int, int], Sequence]:
+def _segment(program: Program, source: random.Random) -> tuple[tuple[int, int], TracedSequence]:
     """Layers of a node and what enters them: tokens, or rows that a client may have made up."""
     start = source.randrange(program.shape.layers)
     end = source.randint(start + 1, program.shape.layers)
@@ -91,7 +91,7 @@ def _segment(program: Program, source: random.Random) -> tuple[tuple[int, int], 
         rows = rows.remainder(program.shape.vocab)
     sampling = Sampling(source.choice((0, source.randrange(2**31))), bytes([source.randrange(256)] * 32))
     prompt = prompt.remainder(program.shape.vocab) if start else rows[: len(prompt)]
-    return (start, end), Sequence(rows, prompt, sampling, SALT)
+    return (start, end), TracedSequence(rows, prompt, sampling, SALT)
 
 
 def _lost_game(stage: Stage, trace: StoredTrace, games: int, source: random.Random) -> str:

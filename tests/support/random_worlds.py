@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nexus_chain.commitments.tensor import TORCH_DTYPES
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence
+from nexus_chain.disputes.trace import TracedSequence
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, blocks, decoder_program
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS as POSITION_ROWS
+from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.rotary import plain_frequencies
 from nexus_chain.program.tables import EXP2_SPEC, PHI_SPEC, committed_tables, phi_table
 from tests.support.lies import run_op
@@ -164,7 +164,7 @@ class RandomWorld:
         self.layout = TraceLayout(self.program, 0, 1, POSITIONS, PROMPT)
         tensors = [self.fill(spec) for spec in self.layout.tensors]
         prompt = self.noise.tensor("tokens", "i32", (PROMPT,), SHAPE.vocab)
-        self.base = StoredTrace(self.layout, tensors, Sequence(tensors[0], prompt, self.sampling, SALT))
+        self.base = StoredTrace(self.layout, tensors, TracedSequence(tensors[0], prompt, self.sampling, SALT))
 
     def fill(self, spec: TraceTensor) -> Tensor:
         """Noise in the form of one tensor."""

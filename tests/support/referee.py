@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nexus_chain.commitments.tensor import DTYPE_BYTES, RowLayout
+from nexus_chain.commitments.tensor import RowLayout
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.stored_trace import StoredTrace
-from nexus_chain.disputes.trace import Sequence, Trace
+from nexus_chain.disputes.trace import Trace, TracedSequence
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, Sampling
+from nexus_chain.program.dtypes import DTYPE_BYTES
 from tests.support.evm import Contract, Machine
 
 SALT = bytes(range(100, 132))
@@ -34,7 +35,7 @@ def honest_trace(
     if layers[0]:
         engine = Engine(model.program, model.weights, 0, layers[0])
         rows = engine.forward([(engine.open(prompt, sampling, positions), tokens)])[0]
-    sequence = Sequence(rows, tokens[:prompt], sampling, SALT)
+    sequence = TracedSequence(rows, tokens[:prompt], sampling, SALT)
     return StoredTrace.of(Trace(model.program, model.weights, layers, sequence))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.engine.fast import Engine
+from nexus_chain.engine.engine import Engine
 from nexus_chain.market.documents import Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, random_model
 from node.daemon.errors import SessionNotOpenError

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.program.sampling import Sampling
 from node.cli.app import run
+from scripts import second_client
 from tests.support.live_network import LiveNetwork, live_network
 from tests.support.network import PRICE
 from tests.support.waiting import WAIT
@@ -43,21 +45,25 @@ def user(live: LiveNetwork, tmp_path: Path) -> Wallet:
     return wallet
 
 
-def second_client(live: LiveNetwork, folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """One run of the script, as a process that has nothing of ours to import."""
-    command = (
-        sys.executable, "-P", SCRIPT, "--rpc", live.net.chain.rpc_url, "--deployment", live.net.deployment_path,
+def command(live: LiveNetwork, folder: Path, *words: object) -> list[str]:
+    """What starts the script; ``words``: more of its options."""
+    options = (
+        "--rpc", live.net.chain.rpc_url, "--deployment", live.net.deployment_path, "--prompt", PROMPT,
         "--wallet", folder / "wallet.json", "--password-file", folder / "password",
-        "--tokenizer", live.folder / "model" / "tokenizer.json", "--prompt", PROMPT,
-        "--out", folder / "answer.json", *words,
+        "--tokenizer", live.folder / "model" / "tokenizer.json", "--out", folder / "answer.json",
     )  # fmt: skip
+    return [str(word) for word in (sys.executable, "-P", SCRIPT, *options, *words)]
+
+
+def buy(live: LiveNetwork, folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """One run of the script, as a process that has nothing of ours to import."""
     return subprocess.run(
-        [str(word) for word in command], cwd=folder, env={}, capture_output=True, text=True, timeout=WAIT
+        command(live, folder, *words), cwd=folder, env={}, capture_output=True, text=True, timeout=WAIT
     )
 
 
 def test_buys_an_answer_that_our_verification_passes(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    done = second_client(live, tmp_path, "--max-tokens", 50)
+    done = buy(live, tmp_path, "--max-tokens", 50)
     assert done.returncode == 0, done.stderr
     expected = live.expected(PROMPT, 50)
     assert done.stdout == live.files.codec.decode(expected) + "\n"
@@ -73,14 +79,14 @@ def test_buys_an_answer_that_our_verification_passes(live: LiveNetwork, user: Wa
 
 
 def test_nexus_verify_accepts_the_file(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    assert second_client(live, tmp_path, "--max-tokens", 1).returncode == 0
+    assert buy(live, tmp_path, "--max-tokens", 1).returncode == 0
     settings = ("--rpc", live.net.chain.rpc_url, "--deployment", live.net.deployment_path, "--home", tmp_path)
     arguments = (*settings, "--model-dir", live.folder / "model", "verify", tmp_path / "answer.json", "--level", "full")
     assert run([str(argument) for argument in arguments]) == 0
 
 
 def test_samples_at_a_temperature(live: LiveNetwork, user: Wallet, tmp_path: Path) -> None:
-    assert second_client(live, tmp_path, "--max-tokens", 9, "--temperature", 0.8).returncode == 0
+    assert buy(live, tmp_path, "--max-tokens", 9, "--temperature", 0.8).returncode == 0
     proof = InferenceProof.load(tmp_path / "answer.json")
     sampling = Sampling.at_temperature(0.8, proof.order.sampling_seed)
     assert proof.order.sampling == sampling.beta
@@ -92,13 +98,38 @@ def test_layers_that_nobody_serves_cost_nothing(live: LiveNetwork, user: Wallet,
     victim = live.nodes[-1][0]
     victim.kill()
     try:
-        done = second_client(live, tmp_path)
+        done = buy(live, tmp_path)
     finally:
         live.start(victim)
     assert done.returncode == 1
     assert "no nodes that answer cover its layers" in done.stderr
     assert live.net.chain.web3.eth.get_balance(user.address) == 10**19
     assert not (tmp_path / "answer.json").exists()
+
+
+def test_an_answer_that_breaks_off_leaves_its_evidence(
+    live: LiveNetwork, user: Wallet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = len(live.files.codec.encode(PROMPT))
+    ask, peers = second_client.Peer.ask, set[second_client.Peer]()
+
+    def cut(peer: second_client.Peer, kind: int, call: dict[int, Any], *rest: Any) -> Any:
+        peers.add(peer)
+        if kind == 4 and call[2] == prompt + 14:
+            raise ConnectionResetError("the line is cut")
+        return ask(peer, kind, call, *rest)
+
+    monkeypatch.setattr(second_client.Peer, "ask", cut)
+    monkeypatch.setattr(sys, "argv", command(live, tmp_path, "--max-tokens", 40)[2:])
+    assert second_client.main() == "the line is cut"
+    for peer in peers:
+        peer.socket.close()
+    proof = InferenceProof.load(tmp_path / "answer.json")
+    assert list(proof.tokens[prompt:]) == live.expected(PROMPT, 15)
+    ends = [receipt.to_position for receipt, _ in proof.receipts]
+    assert ends == [prompt + 4] * len(live.nodes) + [prompt + 12] * len(live.nodes)
+    assert all(fragment.verified for fragment in verify_proof(proof, live.model).fragments)
+    assert live.net.user.market.session_of(proof.order.session).end > 0
 
 
 def test_imports_libraries_only_and_is_short() -> None:

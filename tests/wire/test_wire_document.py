@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from math import prod
@@ -14,6 +13,7 @@ import pytest
 import torch
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from nexus_chain.chain.interfaces import abi
 from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market import errors as market_errors
@@ -27,7 +27,7 @@ from nexus_chain.market.documents import (
     Receipt,
     Scores,
     TokenFeed,
-    Trace,
+    TraceDocument,
     Voucher,
 )
 from nexus_chain.market.eip712 import LONGEST_JSON
@@ -42,7 +42,6 @@ from scripts.second_client import TYPES, leaves, root, tree
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = (ROOT / "docs" / "wire.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
-ABI = ROOT / "nexus_chain" / "chain" / "abi"
 
 
 def section(number: int) -> str:
@@ -147,12 +146,12 @@ def parsed(text: str) -> str:
 def abi_type(entry: dict[str, Any]) -> str:
     if not entry["type"].startswith("tuple"):
         return str(entry["type"])
-    return "(" + ",".join(map(abi_type, entry["components"])) + ")" + entry["type"].removeprefix("tuple")
+    return f"({','.join(map(abi_type, entry['components']))}){entry['type'].removeprefix('tuple')}"
 
 
 def signatures(contract: str, kind: str) -> dict[str, tuple[str, str]]:
     """(inputs, outputs) of a contract's functions or events, by name."""
-    entries = json.loads((ABI / f"{contract}.json").read_text())
+    entries = abi(contract)
     return {
         entry["name"]: (
             ",".join(map(abi_type, entry["inputs"])),
@@ -194,10 +193,10 @@ def test_types_of_documents() -> None:
     block = PROTOCOL.split("## 2. Signed documents")[1].split("```")[1]
     joined = re.sub(r"\s*\n\s+", "", block)
     strings = dict(re.findall(r"^(\w+)(\(.*?\))(?: .*)?$", joined, re.MULTILINE))
-    documents: tuple[type[Document], ...] = (Order, TokenFeed, Receipt, Voucher, AuditOrder, Trace, Scores)
+    documents: tuple[type[Document], ...] = (Order, TokenFeed, Receipt, Voucher, AuditOrder, TraceDocument, Scores)
     for document in documents:
         members = "".join(name + strings[name] for name in document.MEMBERS)
-        assert document.__name__ + strings[document.__name__] + members == document.encode_type()
+        assert document.STRUCT + strings[document.STRUCT] + members == document.encode_type()
     for name, members in TYPES.items():
         assert f"({members})" == strings[name]
 

@@ -1,9 +1,9 @@
 """Where a connection's thread works: not on the processor that its client works on.
 
-A thread that keeps looking for messages never sleeps, so the system never finds it a better place; and where a client
-on the same machine sends, it likes to wake the receiver right there. The client then goes on with its own work
-and the node, which has the message, waits for the processor. Measured with a small model on two processors,
-an answer through two nodes takes half as long again that way.
+A thread that keeps looking for messages never sleeps, so the system never moves it to a better place. When a client on
+the same machine sends, the system likes to wake the receiver on the client's processor. The client then goes on with
+its own work, and the node, which has the message, waits for the processor. With a small model on two processors, an
+answer through two nodes took half as long again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def make_way(neighbour: socket.socket) -> None:
     processor. Afterwards the system may move it to any processor that it was allowed on before. Never raises.
     """
     here = current_processor()
-    # Of a message that came from this machine itself, the processor that received it is the one that sent it.
+    # A message from this machine itself is received on the processor that sent it.
     with contextlib.suppress(OSError):  # hung up, or a processor was taken away meanwhile
         if neighbour.getsockopt(socket.SOL_SOCKET, socket.SO_INCOMING_CPU) != here:
             return

@@ -1,9 +1,8 @@
 """Continuous batching: whoever has the engine runs it for all orders.
 
-Whatever is waiting goes into the next batch: the shortest pieces first (orders that decode have
-one row), then slices of prompts in what is left of the row budget, so that a long prompt never
-holds up the others. Programs are exact, so batches and slices change no result; only an encoder's
-prompts cannot be sliced. Knows no orders.
+Whatever is waiting goes into the next batch. The shortest pieces come first: an order that decodes has one row. Slices
+of prompts fill what is left of the row budget, so that a long prompt never holds up the others. Programs are exact, so
+batches and slices change no result. Only an encoder's prompts cannot be sliced. Knows no orders.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class ServedSequence:
 
 
 class _GrowingRoot:
-    """A row tree that hashes what was appended when there is time for it, at last when a root is asked for."""
+    """A row tree that hashes appended rows when there is time, and the rest when a root is asked for."""
 
     def __init__(self, tree: RowTree) -> None:
         self._tree = tree

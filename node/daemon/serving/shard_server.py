@@ -191,7 +191,8 @@ class ShardServer:
     def _answer_next(self, one: _Connection) -> None:
         """One call. A message may take thirty times its length once it is read: nothing of it stays for the next."""
         owner = one.conversation.session is not None
-        # In the middle of an answer the next call comes soon; who is at work for others has a better use for the time.
+        # In the middle of an answer the next call comes soon, so this thread looks for it before it sleeps. It does not
+        # look while other threads work on calls: they need the processor.
         soon = owner and not self._at_work
         message = one.frames.receive(IDLE_SECONDS if owner else FIRST_SECONDS, FRAME_SECONDS, soon=soon)
         if soon and one.neighbour:

@@ -2,8 +2,8 @@
 
 A round asks the chain which games name this node and answers at once. All turns of a game share one clock, and
 silence beyond it costs the stake. The trace of a receipt is recomputed from its input rows, a layer at a time, and
-kept on disk for the next question. The chain is asked before every answer, so restarts, stalled requests and games
-by others about the same receipt need no memory of their own.
+kept on disk for the next question. The chain is asked before every answer. So restarts, stalled requests and games by
+others about the same receipt need no memory of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
 from nexus_chain.commitments.tensor_block import TensorBlock
 from nexus_chain.disputes import defender
 from nexus_chain.disputes.operators.attention import block_ranges
-from nexus_chain.disputes.trace import Sequence, Trace, trace_root
+from nexus_chain.disputes.trace import Trace, TracedSequence, trace_root
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder, score_tree
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Order, Receipt, Scores, TraceDocument
@@ -254,6 +254,6 @@ class Defence:
         prompt = torch.zeros(known.prompt_length, dtype=torch.int32)
         if known.prompt:
             prompt = torch.frombuffer(bytearray(known.prompt), dtype=torch.int32)
-        sequence = Sequence(rows, prompt, Sampling(order.sampling, order.sampling_seed), order.salt)
+        sequence = TracedSequence(rows, prompt, Sampling(order.sampling, order.sampling_seed), order.salt)
         layers = (self._block.layer_start, self._block.layer_end)
         return Trace(self._block.program, self._block.weights, layers, sequence)

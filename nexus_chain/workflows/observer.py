@@ -9,7 +9,7 @@ Advance = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
-class Progress:
+class TaskObserver:
     """Told what a task is doing. This one shows nothing; a front overrides what it wants to show."""
 
     @contextmanager
@@ -21,4 +21,4 @@ class Progress:
         """Something worth knowing, beside the result."""
 
 
-SILENT = Progress()
+SILENT = TaskObserver()

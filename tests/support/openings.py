@@ -1,5 +1,7 @@
 """Openings: a contiguous range of a committed tensor's rows with the proof that it is that.
 
+A second reader of what the contracts read: golden vectors are made and checked with it.
+
     opening = open_rows(tensor, 3, 5)
     rows = verify_rows(root, salt, "i32", (100, 2048), opening)     # Tensor[2, 2048]
 
@@ -16,15 +18,8 @@ from torch import Tensor
 
 from nexus_chain.commitments.errors import CommittedShapeError, ProofError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hashes, range_root
-from nexus_chain.commitments.tensor import (
-    DTYPE_BYTES,
-    TORCH_DTYPES,
-    RowLayout,
-    dtype_name,
-    tensor_bytes,
-    tensor_root,
-    tensor_tree,
-)
+from nexus_chain.commitments.tensor import RowLayout, dtype_name, tensor_bytes, tensor_root, tensor_tree
+from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
 
 
 @dataclass(frozen=True)
