@@ -102,7 +102,7 @@ class SessionPool:
         self._renewals = 0  # times that money was locked
         self._in_use = False  # whether anybody asked since then
         self._wanted = 0  # most positions that somebody waits for
-        self._failure: NexusError | None = None  # why money could not be locked
+        self._failure: Exception | None = None  # why money could not be locked
         self._closed = False
         self._adopt()
         self._upkeep = Repeated("nexus-pool", self.maintain, lambda: UPKEEP_SECONDS)
@@ -230,8 +230,9 @@ class SessionPool:
             for work in (self._retire, self._renew, self._close_retired, self._settle_ended):
                 try:
                     work()
-                except NexusError as error:
-                    log.warning("Sessions could not be looked after: %s", error)
+                except Exception as error:
+                    known = isinstance(error, NexusError)
+                    log.warning("Sessions could not be looked after: %s", error, exc_info=not known)
                     if work == self._renew:
                         self._tell_failure(error)
 
@@ -319,7 +320,7 @@ class SessionPool:
                 self._sessions.append(PooledSession(session))
         self._tell_renewed()
 
-    def _tell_failure(self, error: NexusError) -> None:
+    def _tell_failure(self, error: Exception) -> None:
         with self._changed:
             self._failure = error
             self._changed.notify_all()

@@ -28,7 +28,7 @@ POLICY = PoolPolicy(tokens=1_000, seconds=3_600, sessions=2, answers=4, low=0.2)
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyWorld:
-    ToyWorld.forget_exposure(monkeypatch)
+    ToyWorld.stand_for_the_chain(monkeypatch)
     monkeypatch.setattr(pool_module, "UPKEEP_SECONDS", 3_600.0)  # when a test says so, or an answer waits
     return ToyWorld(tmp_path)
 
