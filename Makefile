@@ -13,7 +13,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
+        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
         fuzz-operators fuzz-programs symbolic vectors op-kinds generate benchmarks-page clean
 
 help: ## What can be made
@@ -70,6 +70,9 @@ bench-llama-cpp: build ## The same against llama.cpp, built from source the firs
 
 bench-serving: build ## Tokens per second through two node processes against one engine
 	python -m scripts.bench.serving
+
+bench-client: build ## What asking costs before the first message: nodes known already against found each time
+	python -m scripts.bench.client
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python -m scripts.bench.blocks
