@@ -7,10 +7,13 @@ SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export APE_DATA_FOLDER := $(CURDIR)/build/ape
 export HF_HUB_OFFLINE := 1
+# A file's tests share their chain and models, so they stay with one worker; slow files come first.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
+IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
+        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
         fuzz-operators fuzz-programs symbolic vectors generate benchmarks-page clean
 
 help: ## What can be made
@@ -19,24 +22,30 @@ help: ## What can be made
 setup: ## Install Python packages and chain tools (idempotent)
 	@scripts/setup.sh
 
-build: setup ## Compile the contracts
-	@scripts/forge build --quiet
+build: setup ## Compile the contracts and their tests
+	@scripts/forge build
 
-demo: build ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
+artefacts: setup ## Compile the contracts if they differ from the shipped ones (nexus_chain/chain/artefacts)
+	@python -m scripts.contract_artefacts --if-stale
+
+demo: artefacts ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
 	@python -m scripts.runs.demo
 
-demo-embeddings: build ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
+demo-embeddings: artefacts ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
 	@python -m scripts.runs.demo_embeddings
 
 test: test-forge test-ape test-python ## Every test
 
-test-python: build ## Unit, property, differential and end-to-end tests
-	python -m pytest
+test-python: build ## Unit, property, differential and end-to-end tests, one worker a core
+	python -m pytest $(IN_PARALLEL)
+
+test-fast: build ## The tests without a chain and without node processes: under a minute on two cores
+	python -m pytest $(IN_PARALLEL) -m fast
 
 test-forge: setup ## Contract unit, fuzz and invariant tests
 	scripts/forge test
 
-test-ape: build ## Contract tests through ape
+test-ape: setup ## Contract tests through ape
 	scripts/ape_test.sh
 
 check: build ## Formatting, lint, types; warnings are errors
@@ -107,7 +116,7 @@ vectors: build ## Regenerate the golden vectors; the diff must be empty
 
 generate: vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
 	python scripts/generate_op_kinds.py
-	python scripts/export_abi.py
+	python -m scripts.contract_artefacts
 	python scripts/generate_proto.py
 
 clean: ## Remove what was built (keeps the environment)

@@ -39,13 +39,40 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -d node_modules/@fo
   exit 0
 fi
 
-echo "setup: installing Python packages into .venv and chain tools into node_modules (once; about two minutes)" >&2
-supported_python .venv/bin/python || "$python" -m venv --clear .venv
+# Say what happens, a dot every two seconds, and how long it took: run_step NAME COMMAND [ARGUMENT]...
+run_step() {
+  local name=$1 began=$SECONDS job
+  shift
+  printf 'setup: %s ' "$name" >&2
+  "$@" &
+  job=$!
+  while kill -0 "$job" 2>/dev/null; do
+    sleep 0.5
+    [ $(((SECONDS - began) % 2)) -ne 0 ] || [ "$SECONDS" = "${dotted:-}" ] || { printf . >&2; dotted=$SECONDS; }
+  done
+  wait "$job" || fail "this step failed; its message is above. Check the network and run this again"
+  printf ' %s s\n' $((SECONDS - began)) >&2
+}
+
 # One resolver call with every pin: separate calls would let one package break another's pins.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-  --constraint constraints.txt --editable '.[chain,dev]' 2> >(grep -v '^WARNING: Location' >&2)
+install_packages() {
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint constraints.txt --editable '.[chain,dev]' 2> >(grep -v '^WARNING: Location' >&2)
+}
+
 # Not `npm ci`: the lock holds the binaries of the platform it was made on, and ci refuses a lock without the
 # others. This installs what the lock holds, by its hashes, and the exact versions of package.json elsewhere.
-npm install --no-save --no-audit --no-fund --loglevel=error >/dev/null ||
-  fail "npm could not install the chain tools; its message is above. Check the network and run this again"
+install_chain_tools() {
+  npm install --no-save --no-audit --no-fund --loglevel=error >/dev/null
+}
+
+fetch_native_solc() {
+  .venv/bin/python -m scripts.native_solc
+}
+
+echo "setup: once, about two minutes" >&2
+supported_python .venv/bin/python || run_step 'virtual environment in .venv' "$python" -m venv --clear .venv
+run_step 'Python packages in .venv' install_packages
+run_step 'chain tools in node_modules' install_chain_tools
+run_step 'native solc' fetch_native_solc
 echo "$wanted" > "$stamp"

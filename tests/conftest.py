@@ -1,8 +1,72 @@
-"""Settings for every test: time on a busy machine decides nothing, so no assertion is about time (see ``waiting``)."""
+"""Settings for every test, and the one place that says which are ``fast``, ``live`` and ``slow``.
+
+Time on a busy machine decides nothing, so no assertion is about time (see ``waiting``).
+"""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("repository", deadline=None)
 settings.load_profile("repository")
+
+#: What a test uses when it starts a chain or node processes: modules whose names its file imports, and fixtures.
+LIVE_MODULES = {
+    "nexus_chain.chain.local",
+    "tests.support.courtroom",
+    "tests.support.live_network",
+    "tests.support.network",
+}
+LIVE_FIXTURES = {"local_chain"}
+#: Folders and files whose tests take ten seconds or more in all, or compile, or start programs one after another.
+SLOW = (
+    "e2e",
+    "chain/test_artefacts.py",
+    "chain/test_deploy_script.py",
+    "disputes/test_differential.py",
+    "disputes/test_games.py",
+    "disputes/test_incentives.py",
+    "disputes/test_step_verifier.py",
+    "engine/test_encoder.py",
+    "engine/test_hostile_tensors.py",
+    "quality/test_expert_smoothing.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread for each worker and for the programs that it starts: the workers share the cores already."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test; put the slow files first and the fast ones last, so that workers end together."""
+    for item in items:
+        if _is_slow(item):
+            item.add_marker(pytest.mark.slow)
+        if _is_live(item):
+            item.add_marker(pytest.mark.live)
+        if not any(item.get_closest_marker(name) for name in ("slow", "live")):
+            item.add_marker(pytest.mark.fast)
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = 0 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("live") else 2
+        ranks[item.path] = min(rank, ranks.get(item.path, 2))
+    items.sort(key=lambda item: ranks[item.path])
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    place = item.path.relative_to(Path(__file__).parent)
+    return any(place.is_relative_to(slow) for slow in SLOW)
+
+
+def _is_live(item: pytest.Item) -> bool:
+    names = vars(item.module).values() if isinstance(item, pytest.Function) else ()
+    used = {getattr(value, "__module__", None) for value in names}
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(used & LIVE_MODULES or fixtures & LIVE_FIXTURES)

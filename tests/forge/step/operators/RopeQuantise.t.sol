@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
+import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -10,8 +10,14 @@ contract RopeQuantiseTest is StepFixture {
         (t, head, i) = (uint8(bound(t, 0, 2)), uint8(bound(head, 0, 1)), uint8(bound(i, 0, 9)));
         int256[] memory y = _values(3 * 20, 32, seed);
         int256[] memory turns = _values(4 * 10, 16, seed >> 1);
-        int256[] memory x = _turned(y, turns, t, head);
+        int256[] memory x = new int256[](10);
         int256 most = 1;
+        for (uint256 k = 0; k < 5; ++k) {
+            (int256 a, int256 b) = (Plain.sat(y[t * 20 + head * 10 + k]), Plain.sat(y[t * 20 + head * 10 + 5 + k]));
+            (int256 c, int256 s) = (turns[t * 10 + k], turns[t * 10 + 5 + k]);
+            x[k] = Plain.sat(Plain.rs(a * c - b * s, 15));
+            x[k + 5] = Plain.sat(Plain.rs(b * c + a * s, 15));
+        }
         for (uint256 k = 0; k < 10; ++k) {
             if (x[k] > most) most = x[k];
             if (-x[k] > most) most = -x[k];
@@ -25,29 +31,8 @@ contract RopeQuantiseTest is StepFixture {
         _assertOnly(world, 3, place, e);
     }
 
-    /// @dev The ten columns of one head at one position, each pair of halves turned by its angle.
-    function _turned(
-        int256[] memory y,
-        int256[] memory turns,
-        uint256 t,
-        uint256 head
-    )
-        private
-        pure
-        returns (int256[] memory x)
-    {
-        x = new int256[](10);
-        uint256 start = t * 20 + head * 10;
-        for (uint256 k = 0; k < 5; ++k) {
-            (int256 a, int256 b) = (Plain.sat(y[start + k]), Plain.sat(y[start + 5 + k]));
-            (int256 c, int256 s) = (turns[t * 10 + k], turns[t * 10 + 5 + k]);
-            x[k] = Plain.sat(Plain.rs(a * c - b * s, 15));
-            x[k + 5] = Plain.sat(Plain.rs(b * c + a * s, 15));
-        }
-    }
-
     function _world(int256[] memory y, int256[] memory turns) private pure returns (World memory world) {
-        world.kind = OpKinds.ROPE_QUANTISE;
+        world.kind = Descriptor.ROPE_QUANTISE;
         world.params = _params(2, 10);
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("y", I32, _shape(T, 20), y));
