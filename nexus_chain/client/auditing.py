@@ -24,6 +24,7 @@ from coincurve import PrivateKey
 from torch import Tensor
 
 from nexus_chain.client.network import contact_of
+from nexus_chain.client.node_connections import MESSAGE_BYTES
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import DONE, ClientStore
 from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
