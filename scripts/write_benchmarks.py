@@ -234,7 +234,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def page(here: Iterable[Row], before: Iterable[Row]) -> str:
     """The whole page."""
-    return f"{HEAD}\n## Measured here\n\n{table(here)}\n## Noted before\n\n{BEFORE}\n{table(before)}"
+    return f"{HEAD}\n## Measured here\n\n{table(here)}\n## Noted before and elsewhere\n\n{BEFORE}\n{table(before)}"
 
 
 def main() -> int:
@@ -243,7 +243,7 @@ def main() -> int:
     here = measured_here(FOLDER)
     if parser.parse_args().note:
         note(here, NOTES)
-    PAGE.write_text(page(here, noted(NOTES)))
+    PAGE.write_text(page(here, [row for row in noted(NOTES) if row not in here]))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(SettingsError, match=told) as error:
         load_settings({"home": tmp_path}, environment={})
     assert error.value.advice
+
+
+def test_the_table_of_the_users_manual_is_true() -> None:
+    manual = (Path(__file__).resolve().parents[1] / "docs" / "user.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(--[a-z-]+)` \| `(NEXUS_\w+)` \|(?: `(\w+)`)? \|", manual, re.MULTILINE)
+    written = {name: "" if name in ("home", "config") else name for name in (*SHARED, "config")}
+    assert sorted(rows) == sorted(
+        (f"--{name.replace('_', '-')}", f"NEXUS_{name.upper()}", key) for name, key in written.items()
+    )
 
 
 # ---------------------------------------------------------------- the node's

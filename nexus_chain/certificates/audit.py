@@ -118,7 +118,7 @@ class AuditReport:
         return {"cid": self.cid, "passed": self.passed, "steps": [asdict(step) for step in self.steps]}
 
 
-class AuditFinding(CertificateError):
+class AuditStepError(CertificateError):
     """A step's check does not hold."""
 
 
@@ -333,8 +333,8 @@ def _tokenizer(folder: Path) -> Tokenizer:
         raise MeasurementError(f"the tokenizer cannot be read ({error})", advice="Publish a working one") from error
 
 
-def _finding(problem: str) -> AuditFinding:
-    return AuditFinding(problem, advice="Do not rely on this certificate")
+def _finding(problem: str) -> AuditStepError:
+    return AuditStepError(problem, advice="Do not rely on this certificate")
 
 
 def _require(condition: bool, problem: str) -> None:

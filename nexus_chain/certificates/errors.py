@@ -1,7 +1,7 @@
 """What can go wrong while a certificate is audited.
 
 CertificateError
-└── audit.AuditFinding   a step of an audit that failed
+└── audit.AuditStepError   a step of an audit that failed
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _type(entry: Any) -> str:
     return f"({','.join(_type(part) for part in entry['components'])}){kind.removeprefix('tuple')}"
 
 
-def taken(value: Any) -> Any:
+def require_value(value: Any) -> Any:
     """``value`` of a read; raises the ContractRevertedError that stands in its place."""
     if isinstance(value, ContractRevertedError):
         raise value

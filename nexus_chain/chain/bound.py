@@ -127,10 +127,6 @@ class PullPayments(BoundContract):
         """Fetch the caller's whole balance."""
         return self._send("withdraw")
 
-    def withdraw_to(self, to: str) -> Mined:
-        """Send the caller's whole balance to ``to``."""
-        return self._send("withdrawTo", checksum(to))
-
 
 def _chain_event(log: Any) -> ChainEvent:
     return ChainEvent(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nexus_chain.chain.batch import read_together, taken
+from nexus_chain.chain.batch import read_together, require_value
 from nexus_chain.chain.clock import no_earlier_than
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.inference_market import LineRecord, SessionRecord
@@ -70,7 +70,7 @@ def read_session(contracts: Contracts, session: bytes, nodes: Sequence[str]) -> 
         *(registry.call("node", node) for node in nodes),
     ]
     read = read_together(contracts.web3, calls)
-    window, found, *rest = map(taken, read.values)
+    window, found, *rest = map(require_value, read.values)
     lines, records = rest[: len(nodes)], rest[len(nodes) :]
     return SessionFacts(
         no_earlier_than(read.timestamp),

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 REFRESHES = 5
 """The chain is read so often within the age that what it said may have."""
+READY_AT_MOST = 256
+"""Connections that lie ready over all nodes."""
 UNUSED_SECONDS = 300.0
 """A session in which nobody asked for so long is read no more."""
 
@@ -256,7 +258,7 @@ class NodeDirectory:
         try:
             status, milliseconds = self.connections.probe(contact)
             found = Measurement(milliseconds, status.active_orders, audit_wei_per_token=status.audit_wei_per_token)
-            self.connections.fill(contact, self._ready)
+            self.connections.fill(contact, max(1, min(self._ready, READY_AT_MOST // max(1, len(self._asked)))))
         except PeerError:
             found = Measurement(0.0, online=False)
         with self._lock:

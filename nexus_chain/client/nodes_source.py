@@ -6,11 +6,11 @@ program that serves many keeps a ``nexus_chain.client.directory.NodeDirectory``,
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Protocol
 
+from nexus_chain.chain.clock import chain_time
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.chain.line_facts import read_session
@@ -74,4 +74,4 @@ class FreshNodes:
 
     def now(self) -> int:
         """See NodesSource."""
-        return max(self._contracts.market.now(), int(time.time()))
+        return chain_time(self._contracts.web3)

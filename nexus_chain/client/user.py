@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
+from nexus_chain.chain.clock import chain_time
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.client.home import ClientHome
@@ -29,5 +29,5 @@ class User:
         require_covered(node, stake, lines.by_node().get(node, 0), added)
 
     def chain_time(self) -> int:
-        """Unix seconds by which contracts judge now: a quiet chain's latest block may be old. Asks the chain."""
-        return max(self.contracts.market.now(), int(time.time()))
+        """Unix seconds by which contracts judge now. Asks the chain."""
+        return chain_time(self.contracts.web3)

@@ -69,10 +69,6 @@ class BlockStore:
         except OSError as error:
             raise BlockStoreError(f"{cid} cannot be read ({error})", advice="Check the disk and permissions") from error
 
-    def has(self, cid: Cid) -> bool:
-        """Whether a file for the block exists (it is verified when it is read)."""
-        return self._path(cid).is_file()
-
     def add(self, source: BinaryIO) -> Cid:
         """Import a file as IPFS would; returns its address."""
         root = Cid.of(b"")

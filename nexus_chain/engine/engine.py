@@ -1,7 +1,7 @@
 """The engine that serves: a segment of a program over batches of sequences, prefill and decode alike.
 
-It reads the op list and nothing else about the model. Integers make every result independent of
-how rows are batched, chunked or split into segments, so all of that is free to follow speed.
+It reads the op list and nothing else about the model. Results are integers, so they do not depend on how rows are
+batched, chunked or split into segments. Speed alone decides that.
 """
 
 from __future__ import annotations
@@ -89,10 +89,9 @@ class Engine:
     def forward(self, batch: Sequence[tuple[SegmentState, Tensor]]) -> list[Tensor]:
         """Feed rows to sequences; one output per entry, in order.
 
-        Rows are tokens i32[t] in the first segment and the residual i32[t, width] elsewhere; an
-        encoder's sequence enters in one call. Outputs
-        are the residual i32[t, width], or in the last segment the tokens i32[n] sampled at those of
-        the positions fed that are at or after the end of the prompt. Nothing changes if it raises
+        Rows are tokens i32[t] in the first segment and the residual i32[t, width] elsewhere. An encoder's sequence
+        enters in one call. Outputs are the residual i32[t, width]. In the last segment they are tokens i32[n], one for
+        each position that was fed and is not before the end of the prompt. Nothing changes if it raises
         :class:`InvalidRowsError`, :class:`StateMismatchError` or :class:`ContextExceededError`.
         """
         self._check(batch)

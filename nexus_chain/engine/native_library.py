@@ -1,9 +1,8 @@
 """Builds and loads the compiled kernels in ``native/``.
 
-The C sources are compiled once per machine with the system compiler and kept in the user's cache
-folder, under a name that depends on the sources, the flags and the CPU. Without a compiler there
-is no library and the engine uses torch. Whether the kernels are *right* is tested elsewhere
-(``self_test``).
+The system compiler compiles the C sources once for each machine. The library lies in the user's cache folder, under a
+name that depends on the sources, the flags and the CPU. Without a compiler there is no library, and the engine uses
+torch. ``self_test`` says whether the kernels are *right*.
 """
 
 from __future__ import annotations

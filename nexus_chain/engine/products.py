@@ -1,9 +1,9 @@
 """The exact int8 matrix product, chosen by testing this machine and device.
 
-``torch._int_mm`` is fast and exact where the CPU multiplies bytes without saturating (VNNI) and
-wrong elsewhere, so nothing is assumed: :func:`exact_product` tries each way of computing a
-product on full-range data, against float64 (whose sums below 2^53 are exact), and takes the first
-that is right. Knows nothing of programs.
+``torch._int_mm`` is fast and exact where the CPU multiplies bytes without saturating, as with VNNI. Elsewhere it is
+wrong. So nothing is assumed: :func:`exact_product` tries each way of computing a product on data of the full range.
+It compares with float64, whose sums below 2^53 are exact, and takes the first way that is right. Knows nothing of
+programs.
 """
 
 from __future__ import annotations

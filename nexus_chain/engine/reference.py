@@ -1,9 +1,8 @@
 """The reference executor: slow, plain, one position at a time, straight from the op list.
 
-It defines what right means. Every op of every position is computed as ``OPERATORS.md`` writes it,
-with exact int64 sums and no cache other than the list of all rows computed so far; that list is
-also the trace. It shares fixed-point primitives with the program package and no kernel with the
-fast engine.
+It defines what right means. Every op of every position is computed as ``OPERATORS.md`` writes it, with exact int64
+sums. Its only cache is the list of all rows computed so far, which is also the trace. It shares fixed-point
+primitives with the program package, and no kernel with the fast engine.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 Pure arithmetic over the op list. Three kinds of weights:
 
-- *resident* ones are read once and stay: those that several layers share, those the caller names (the
-  experts that most tokens use), and whole layers for as long as the limit has room for them;
-- *streamed* ones are fetched before their layer runs and given back after it. Two layers at once where
-  the limit allows, so that the disk works while the processor does;
-- *gathered* ones are looked up by row (embedding tables) or used by few tokens (experts that are not
-  resident). Nobody knows beforehand what will be read of them, so they are read as needed, given back
-  after their layer, and do not count against the limit.
+- *Resident* weights are read once and stay. They are the weights that several layers share, the weights that the caller
+  names, such as the experts that most tokens use, and whole layers as long as the limit has room.
+- *Streamed* weights are fetched before their layer runs and given back after it. Where the limit allows two layers at
+  once, the disk works while the processor does.
+- *Gathered* weights are looked up by row, as embedding tables are, or used by few tokens, as experts are that are not
+  resident. Nobody knows beforehand what will be read of them. So they are read as needed, given back after their layer,
+  and do not count against the limit.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """An engine for shards larger than the memory they may take: one layer after the other, from disk.
 
-Every layer is an engine of its own, so the bits are those of any other split. While one runs, a
-background thread fetches the weights of the next and gives back those of the one before
-(:mod:`stream_plan` says which). All of a batch goes through a layer before the next one is read: the
-disk's work is shared by its sequences. Knows pages only through :class:`WeightPages`.
+Every layer is an engine of its own, so the bits are those of any other split. While a layer runs, a background thread
+fetches the weights of the next layer and gives back those of the layer before. :mod:`stream_plan` says which. A whole
+batch goes through a layer before the next layer is read, so that its sequences share the disk's work. Knows pages only
+through :class:`WeightPages`.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ Every position looks at every other, norms follow the sums, and the answer is th
 rows. Turns a :class:`ModelShape` and activation widths into the ops of ``OPERATORS.md``; it knows
 neither checkpoints (``families``) nor how an op is computed.
 
-A program has one layer more than the network: the pooled rows i32[T, width] (16 fraction bits) leave
-the last but one layer, so that whoever serves it signs a receipt over the embedding, which is their
-last row. The layer after it only samples, with the pooled row as its logits: the "token" that an
-encoder answers is the index of its embedding's largest component.
+A program has one layer more than the network. The pooled rows i32[T, width], with 16 fraction bits, leave the last but
+one layer. The last of them is the embedding, so whoever serves that layer signs a receipt over the embedding. The last
+layer only samples, with the pooled row as its logits. The "token" that an encoder answers is the index of its
+embedding's largest component.
 """
 
 from __future__ import annotations

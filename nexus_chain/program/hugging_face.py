@@ -30,8 +30,8 @@ ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
     "BertModel": import_bert,
 }
 
-#: Where the defaults of every family are not good enough. Rows of an encoder are outputs of norms whose
-#: few large channels nothing can smooth, and embeddings are compared more closely than tokens.
+#: Recipes of families for which the defaults are not good enough. Rows of an encoder come out of norms and have a few
+#: large channels that nothing can smooth. And embeddings are compared more closely than tokens.
 RECIPES: Mapping[str, Recipe] = {"BertModel": Recipe(ActivationBits(15, 15, 15, 15, 15))}
 
 

@@ -2,10 +2,9 @@
 
 A :class:`Scope` collects variables with ranges and the facts that define floors, divisions and
 products; :meth:`Scope.claim` proves a range of an expression and hands back a variable that has it.
-Variables are *real* in Z3: every integer solution is a real one, so what holds for the reals holds
-for the integers, and nonlinear real arithmetic is decidable where integer arithmetic is not.
-Integers come back in one place: a claim about ``[low, high]`` is proven as
-``low - 1 < x < high + 1``, which for an integer is the same.
+Variables are *real* in Z3, because nonlinear arithmetic is decidable for reals and not for integers. Every integer
+solution is a real solution, so what holds for the reals holds for the integers. Integers come back in one place: a
+claim about ``[low, high]`` is proven as ``low - 1 < x < high + 1``, which is the same for an integer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Proof that no intermediate of a program leaves signed 64 bits, for all inputs in range.
 
-The ranges are those of normalised reads (``OPERATORS.md``), so they hold for every bit pattern of
-every committed tensor and weight, honest or not, and each op can be proven alone. Proofs are kept
-per distinct (kind, parameters); nothing here looks at a weight's value.
+Ranges are those of normalised reads (``OPERATORS.md``). So they hold for every bit pattern of every committed tensor
+and weight, honest or not, and each op can be proven alone. There is one proof for each distinct (kind, parameters).
+Nothing here looks at a weight's value.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From float64 matrices to int8 rows with a 16-bit mantissa and an exponent per output channel.
 
-Everything constant that stands beside a matrix (norm gain, 1/levels, sqrt(width), log2(e)/sqrt(D))
-is folded in here, in float64, before rounding.
+All constants beside a matrix are folded in here, in float64, before rounding: norm gain, 1/levels, sqrt(width),
+log2(e)/sqrt(D).
 """
 
 from __future__ import annotations

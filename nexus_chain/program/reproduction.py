@@ -1,10 +1,10 @@
 """Whether a program is one that our builders make: the only programs that are published, served and audited.
 
-Single ops can all be well formed and the program hostile all the same: ops wired so that the contract and
-the engines read different things. So a program is judged as a whole. What the builders may choose is read
-from the program itself (shape, widths of rows, shifts of the embedding tables), the program is built anew
-from that, and every op and every weight must be the same. ``OPERATORS.md`` ("Whole programs") lists what
-follows from that. Pure and cheap: milliseconds for a network of a hundred layers.
+A program may be hostile although all of its ops are well formed: ops can be wired so that the contract and the
+engines read different things. So a program is judged as a whole. Shape, widths of rows and shifts of the embedding
+tables are read from the program itself; nothing else is the builders' choice. The program is built anew from them,
+and every op and every weight must be the same. ``OPERATORS.md`` ("Whole programs") lists what follows. Pure and
+cheap: a network of a hundred layers takes milliseconds.
 """
 
 from __future__ import annotations

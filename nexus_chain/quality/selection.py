@@ -43,20 +43,20 @@ class _Selection:
         return measure(self.float_model, self.windows, unit=1.0)
 
     def attempt(self, recipe: Recipe, what: str) -> Choice:
-        return self.measured(recipe, import_checkpoint(self.checkpoint, recipe=recipe), what)
+        return self.measure_model(recipe, import_checkpoint(self.checkpoint, recipe=recipe), what)
 
-    def measured(self, recipe: Recipe, model: IntegerModel, what: str) -> Choice:
+    def measure_model(self, recipe: Recipe, model: IntegerModel, what: str) -> Choice:
         choice = Choice(recipe, model, compare(model, self.real, self.windows))
         self.tried(f"{what}: perplexity {choice.comparison.relative_increase:+.3%}")
         return choice
 
-    def smoothed(self, plain: Choice) -> Choice:
+    def smooth(self, plain: Choice) -> Choice:
         shape = plain.model.program.shape
         return self.attempt(
             replace(plain.recipe, smoothing=smoothing(self.float_model, shape, self.windows)), "smoothed"
         )
 
-    def widened(self, best: Choice, gate: float) -> Choice:
+    def widen(self, best: Choice, gate: float) -> Choice:
         """The fewest rows of 15 bits, in the order of what they lose, that meet the gate; else the best attempt."""
         order = rounding_order(self.float_model, best.model.program.shape, best.recipe, self.windows)
         widest = self.attempt(_wider(best.recipe, order), "every row with 15 bits")
@@ -92,12 +92,12 @@ def choose_recipe(
     model = import_checkpoint(checkpoint, recipe=recipe)  # before transformers makes up what may be missing
     require_memory(model.program, bytes_per_weight=4, purpose="Comparing this model with float32")
     selection = _Selection(checkpoint, FloatModel(checkpoint), windows, tried)
-    best = selection.measured(recipe, model, "as it is")
+    best = selection.measure_model(recipe, model, "as it is")
     if best.comparison.relative_increase <= gate or fixed:
         return best
-    smooth = selection.smoothed(best)
+    smooth = selection.smooth(best)
     best = min(best, smooth, key=lambda choice: choice.comparison.relative_increase)
-    return best if best.comparison.relative_increase <= gate else selection.widened(best, gate)
+    return best if best.comparison.relative_increase <= gate else selection.widen(best, gate)
 
 
 def _wider(recipe: Recipe, names: Sequence[str]) -> Recipe:

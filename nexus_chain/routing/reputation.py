@@ -80,7 +80,7 @@ class ReputationBook:
             )
         return book
 
-    def pardoned(self, node: str) -> ReputationBook:
+    def pardon(self, node: str) -> ReputationBook:
         """The book after a re-organisation took a node's conviction back; what was proven otherwise stays."""
         known = self.records.get(node, TrackRecord())
         return replace(self, records={**self.records, node: replace(known, convicted=False)})

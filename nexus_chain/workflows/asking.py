@@ -61,9 +61,12 @@ class Inquiry:
         encoder: bool = False,
         on_failover: OnFailover | None = None,
     ) -> None:
-        """Order the answer. Raises ModelFilesError, SessionStateError and what ``Session.start`` raises."""
+        """Choose, route and price; reading it orders the answer.
+
+        Raises ModelFilesError, SessionStateError and what ``Session.start`` raises.
+        """
         self._client, self._direct = client, purchase.direct
-        self._stream = self._begin(library, text, purchase, encoder, on_failover or (lambda event: None))
+        self._stream = self._start(library, text, purchase, encoder, on_failover or (lambda event: None))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stream)
@@ -78,7 +81,7 @@ class Inquiry:
         path = answer.proof.save(file or answers / f"{answer.order_digest.hex()[:16]}.json")
         return KeptAnswer(answer, path, closing)
 
-    def _begin(
+    def _start(
         self, library: ModelLibrary, text: str, purchase: Purchase, encoder: bool, on_failover: OnFailover
     ) -> AnswerStream:
         if not purchase.direct:

@@ -90,7 +90,7 @@ class Workspace:
 
         Raises DocumentFormatError.
         """
-        return operators_of(self.settings.operators if named is None else named)
+        return operators_of(named or self.settings.operators)
 
 
 def operators_of(words: Sequence[str]) -> tuple[str, ...]:

@@ -31,7 +31,9 @@ def audit(
     report = audit_certificate(workspace_of(context, quiet=json), cid, ipfs, tell)
     if json:
         emit_json(report.to_dict())
+    elif report.failed_step is None:
+        note("The certificate holds.")
     else:
-        note("The certificate holds." if report.passed else "The certificate does NOT hold; see the failed step.")
+        note(f"The certificate does NOT hold: step {report.failed_step.number} failed.")
     if not report.passed:
         raise typer.Exit(1)

@@ -150,6 +150,9 @@ def start(context: typer.Context) -> None:
 @app.command()
 def status(
     context: typer.Context,
+    earnings: Annotated[
+        bool, typer.Option("--earnings", help="Also what settlements brought since deployment; reads all of them.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """What the chain and the data folder say about this node."""
@@ -157,7 +160,7 @@ def status(
     from node.daemon.status import describe, status_of
 
     configuration: NodeConfiguration = context.obj
-    found = status_of(connect_contracts(configuration), configuration)
+    found = status_of(connect_contracts(configuration), configuration, earnings=earnings)
     typer.echo(json.dumps(found, indent=2) if as_json else describe(found))
 
 

@@ -25,10 +25,10 @@ from node.daemon.serving.serving import Identity
 from node.daemon.serving.shard_server import ShardServer
 from node.daemon.serving.shard_service import ShardService
 from node.daemon.shard_loading import load_shard, shard_engine
+from node.daemon.upkeep.background_duty import BackgroundDuty, attempt
 from node.daemon.upkeep.defence import Defence
 from node.daemon.upkeep.receipt_root import post_root
 from node.daemon.upkeep.registration import announce, require_registered
-from node.daemon.upkeep.rounds import Rounds, attempt
 from node.daemon.upkeep.settle import Settler
 from node.daemon.upkeep.traces import TraceStore
 
@@ -65,7 +65,7 @@ class RunningNode:
     settler: Settler
     _contracts: Contracts
     _server: ShardServer
-    _rounds: tuple[Rounds, ...]
+    _duties: tuple[BackgroundDuty, ...]
 
     @classmethod
     @contextmanager
@@ -105,12 +105,12 @@ class RunningNode:
         traces = TraceStore(traces_path(configuration.data), configuration.trace_limit_bytes)
         defence = Defence(contracts, contracts.disputes, identity, core.ledger, core.rows, block, view, traces)
         post = partial(commit_receipts, contracts, address, core)
-        rounds = (
-            Rounds("settle", configuration.settle_interval, settler.round, "settling has to wait"),
-            Rounds("defence", defence_interval(contracts, configuration), defence.round, DEFENCE_FAILURE),
-            Rounds("receipt-root", configuration.post_root_every, post, ROOT_FAILURE),
+        duties = (
+            BackgroundDuty("settle", configuration.settle_interval, settler.round, "settling has to wait"),
+            BackgroundDuty("defence", defence_interval(contracts, configuration), defence.round, DEFENCE_FAILURE),
+            BackgroundDuty("receipt-root", configuration.post_root_every, post, ROOT_FAILURE),
         )
-        node = cls(configuration, address, model, server.port, core, settler, contracts, server, rounds)
+        node = cls(configuration, address, model, server.port, core, settler, contracts, server, duties)
         node._begin()
         return node
 
@@ -120,8 +120,8 @@ class RunningNode:
             said = announce(self._contracts, self.address, self.model)
             if said:
                 log.info(said)
-            for rounds in self._rounds:
-                rounds.start()
+            for duty in self._duties:
+                duty.start()
         except BaseException:
             self.stop()
             raise
@@ -130,8 +130,8 @@ class RunningNode:
         """Let open chunks end, take no more, post what was earned and the log's root, close the files."""
         self.core.serving.drain(self.configuration.drain)
         self._server.stop(_GRACE)
-        for rounds in self._rounds:
-            rounds.stop()
+        for duty in self._duties:
+            duty.stop()
         # The log's files are closed whatever an RPC server answers.
         attempt(self.settler.post_all, "vouchers stay unposted, start this node again before their sessions end")
         attempt(partial(commit_receipts, self._contracts, self.address, self.core), ROOT_FAILURE)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.earnings import get_node_earnings, get_vault_revenue
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.folder_lock import is_busy
 from node.daemon.chain_settings import terms_of
@@ -22,8 +23,8 @@ from node.daemon.upkeep.registration import record_of
 _SERVED_ANSWERS = 10
 
 
-def status_of(contracts: Contracts, configuration: NodeConfiguration) -> dict[str, Any]:
-    """A JSON value; amounts are wei."""
+def status_of(contracts: Contracts, configuration: NodeConfiguration, *, earnings: bool = False) -> dict[str, Any]:
+    """A JSON value; amounts are wei. ``earnings``: read all settlements since deployment, which may take long."""
     address = Wallet.address_in(configuration.wallet_path)
     record = record_of(contracts, address)
     funds = answer_funds(contracts, address, record.open_games if record is not None else 0)
@@ -44,6 +45,9 @@ def status_of(contracts: Contracts, configuration: NodeConfiguration) -> dict[st
             "open_games": funds.games,
             "answers_wei": funds.needed,
         }
+    if earnings:
+        found["earned_wei"] = get_node_earnings(contracts, address)
+        found["vault_revenue_wei"] = get_vault_revenue(contracts)
     if funds.warning:
         found["warning"] = funds.warning
     if configuration.model_version:

@@ -242,10 +242,10 @@ def _case_ended(state: WatchState, event: CaseEnded) -> WatchState:
 def _case_reopened(state: WatchState, event: CaseReopened) -> WatchState:
     known = state.case(event.receipt)
     again = _with(state, replace(known, outcome=""))
-    # INVARIANT: only a conviction that was taken back is pardoned, and only where no other one stands.
+    # INVARIANT: only a conviction that was taken back is pardon, and only where no other one stands.
     if not _convicts(known) or any(case.node == known.node and _convicts(case) for case in again.cases.values()):
         return again
-    return replace(again, book=state.book.pardoned(known.node))
+    return replace(again, book=state.book.pardon(known.node))
 
 
 def _convicts(case: Case) -> bool:

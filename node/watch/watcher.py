@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nexus_chain.chain.clock import ChainClock
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
+from nexus_chain.chain.dispute_game import DisputeGame, GameRecord
 from nexus_chain.chain.errors import TransactionError
-from nexus_chain.chain.transactions import Mined, chain_errors
+from nexus_chain.chain.transactions import Mined
 from nexus_chain.disputes.errors import NothingToDisputeError
 from nexus_chain.errors import NexusError
 from nexus_chain.evidence.accusation import Accusation
 from nexus_chain.evidence.judgement import claim_of, identity_of, judge, keep_signed, keep_usable
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import AuditLevel
-from nexus_chain.market.documents import TraceDocument, require_signer
+from nexus_chain.market.documents import require_signer
 from nexus_chain.program import IntegerModel
 from nexus_chain.routing.errors import ByzantineAttackError
 from nexus_chain.routing.reputation import ReputationBook, detect_byzantine
 from nexus_chain.routing.reputation_file import save_reputation
 from nexus_chain.versions.model_files import find_model_files
 from nexus_chain.wire.peer import SignedReceipt
+from node.watch.case_facts import CaseFacts
 from node.watch.cases import (
     CONFIRMATIONS,
     CONTRADICTION,
@@ -51,9 +51,10 @@ from node.watch.cases import (
 )
 from node.watch.errors import CaseDataError
 from node.watch.log import CaseBook
-from node.watch.moves import CaseMove, Commit, End, Facts, Open, Play, Show, Timeout, Void, Wait, next_move, undone
+from node.watch.moves import CaseMove, Commit, End, Open, Play, Show, Timeout, Void, Wait, next_move, undone
 from node.watch.player import Player
 from node.watch.policy import Budget
+from node.watch.report import report_of
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +87,8 @@ class Watcher:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.book = CaseBook(settings.data / "watch.sqlite")
         self._settings, self._contracts, self._disputes, self._address = settings, contracts, disputes, address
-        self._clock = ChainClock(contracts.web3)
-        self._first_block = contracts.deployment.block
-        self._player = Player(disputes, self._first_block)
+        self._facts = CaseFacts(contracts, disputes, address)
+        self._player = Player(disputes, contracts.deployment.block)
         self._models: dict[bytes, IntegerModel] = {}
         self._accusations: dict[bytes, Accusation] = {}
         self._seen: set[tuple[Path, int]] = set()
@@ -250,12 +250,14 @@ class Watcher:
     # ---------------------------------------------------------------- playing
 
     def _advance(self, case: Case) -> list[str]:
-        number, game = self._game_of(case)
+        number, game = self._facts.game_of(case)
         # Of a game that is over the chain no longer says what its bond was.
         if game is not None and (number != case.game or game.bond > case.bond):
             self.book.write(GameFound(case.key, number, game.bond or case.bond))
             case = self.book.state.cases[case.key]
-        move = next_move(case, self._facts(case, number, game), self._settings.budget, self.book.state)
+        move = next_move(
+            case, self._facts.about(case, number, game, self.book.state), self._settings.budget, self.book.state
+        )
         try:
             return self._make(case, number, game, move)
         except TransactionError as error:
@@ -266,83 +268,24 @@ class Watcher:
 
     def _look_back(self, case: Case) -> list[str]:
         """Take a case up again whose verdict is no longer on the chain."""
-        if not case.ended_at or self._head() > case.ended_at + CONFIRMATIONS:
+        if not case.ended_at or self._facts.head() > case.ended_at + CONFIRMATIONS:
             return []
-        number, game = self._game_of(case)
-        if not undone(case, self._facts(case, number, game)):
+        number, game = self._facts.game_of(case)
+        if not undone(case, self._facts.about(case, number, game, self.book.state)):
             return []
         self.book.write(CaseReopened(case.key))
         return [f"{case.node}: {case.outcome} no longer, a re-organisation took it back"]
-
-    def _head(self) -> int:
-        with chain_errors(self._contracts.web3):
-            return int(self._contracts.web3.eth.block_number)
-
-    def _gas_price(self) -> int:
-        with chain_errors(self._contracts.web3):
-            return int(self._contracts.web3.eth.gas_price)
-
-    def _game_of(self, case: Case) -> tuple[int, GameRecord | None]:
-        """Our latest game about the receipt, found on the chain: our own memory may be ahead of it."""
-        ours = [
-            int(event.arguments["game"])
-            for event in self._disputes.games_about(case.receipt, self._first_block)
-            if event.arguments["challenger"] == self._address
-        ]
-        return (ours[-1], self._disputes.game_of(ours[-1])) if ours else (0, None)
-
-    def _facts(self, case: Case, number: int, game: GameRecord | None) -> Facts:
-        disputes, record = self._disputes, self._contracts.nodes.node(case.node)
-        # A move made now lands in a block that is later than the latest one, on a quiet chain too.
-        now = max(self._clock.head()["timestamp"] + 1, self._clock.now())
-        top_up, margin = self._top_up(number, game)
-        return Facts(
-            now=now,
-            convicted=record.convicted,
-            # Two signatures do not depend on a session, nor on the chain's still knowing it.
-            session_end=self._contracts.market.disputable_until(case.session) if case.kind == STEP else 0,
-            committed_at=disputes.committed_at(self._address, self._commitment(case)),
-            bond=self._bond(),
-            gas_price=self._gas_price(),
-            leaving=record.unbondable_after != 0,
-            gone=record.stake == 0 or 0 < record.unbondable_after < now,
-            covered=disputes.covered_now(case.node),
-            top_up=top_up,
-            margin=margin,
-            game=game,
-        )
-
-    def _top_up(self, number: int, game: GameRecord | None) -> tuple[int, int]:
-        """Wei that our next pick must bring, and that it had better bring beside."""
-        if game is None or game.state.final or game.nodes_turn:
-            return 0, 0
-        needed, bond = self._disputes.top_up(number), self._disputes.bond_now()
-        # A block or two later the bond may be too small, which would cost the gas of a refused pick.
-        short = game.bond + needed < bond * 9 // 8
-        return needed, bond * 5 // 4 - game.bond - needed if short else 0
-
-    def _commitment(self, case: Case) -> bytes:
-        """What is committed for a case: to the receipt, or to the first of two traces."""
-        digest = case.receipt
-        if case.kind == CONTRADICTION:
-            root, _ = self.book.state.traces[case.receipt]
-            digest = TraceDocument(case.receipt, root).digest(self._contracts.domain)
-        return commitment_of(digest, self._address, case.salt)
-
-    def _bond(self) -> int:
-        """What an opening brings: the base fee grows by an eighth a block at most."""
-        return self._disputes.bond_now() * 5 // 4
 
     def _make(self, case: Case, number: int, game: GameRecord | None, move: CaseMove) -> list[str]:
         match move:
             case Wait():
                 return self._once(case, move.reason)
             case End():
-                self.book.write(CaseEnded(case.key, move.outcome, self._head()))
+                self.book.write(CaseEnded(case.key, move.outcome, self._facts.head()))
                 self._accusations.pop(case.key, None)
                 return [f"{case.node}: {move.outcome}, {case.transactions} transactions of ours, {case.gas} gas"]
             case Commit():
-                return self._mined(case, "commit", self._disputes.commit(self._commitment(case)))
+                return self._mined(case, "commit", self._disputes.commit(self._facts.commitment(case, self.book.state)))
             case Open():
                 return self._open(case, move)
             case Show():
@@ -362,7 +305,7 @@ class Watcher:
         return [f"{case.node}: {reason}"]
 
     def _open(self, case: Case, move: Open) -> list[str]:
-        opening, bond = self._accusation_in(case).opening(case.salt, only_covered=move.only_covered), self._bond()
+        opening, bond = self._accusation_in(case).opening(case.salt, only_covered=move.only_covered), self._facts.bond()
         number, mined = self._disputes.open_step(opening, bond=bond)
         self.book.write(GameFound(case.key, number, bond))
         how = "" if move.only_covered else ", not covered, as the node's stake is about to leave"
@@ -386,7 +329,7 @@ class Watcher:
             return said + self._mined(case, *self._player.play(number, game, self._accusation_in(case), move.top_up))
         except NothingToDisputeError as error:
             log.error("game %d cannot be won: %s", number, error)
-            self.book.write(CaseEnded(case.key, f"{GIVEN_UP}: the node's trace is right", self._head()))
+            self.book.write(CaseEnded(case.key, f"{GIVEN_UP}: the node's trace is right", self._facts.head()))
             return [*said, f"{case.node}: its published trace is right"]
 
     def _note_trace(self, case: Case) -> list[str]:
@@ -416,29 +359,8 @@ class Watcher:
     # -------------------------------------------------------------- reporting
 
     def report(self) -> dict[str, Any]:
-        """What was judged and where every case stands; a JSON value, amounts in wei."""
-        state = self.book.state
-        verdicts = list(state.judged.values())
-        return {
-            "answers": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
-            "spent_wei": state.spent,
-            "locked_wei": state.locked,
-            "lost_wei": state.lost,
-            "reputation": {node: state.book.of(node) for node in state.book.records},
-            "cases": [
-                {
-                    "receipt": "0x" + case.receipt.hex(),
-                    "node": case.node,
-                    "kind": case.kind,
-                    "game": case.game,
-                    "outcome": case.outcome,
-                    "transactions": case.transactions,
-                    "gas": case.gas,
-                    "fees_wei": case.fees,
-                }
-                for case in state.cases.values()
-            ],
-        }
+        """See ``report.report_of``."""
+        return report_of(self.book.state)
 
 
 def _stamp(path: Path) -> tuple[Path, int] | None:

@@ -2,16 +2,16 @@
 
 Works on a shard of the 1.1 B shape with random weights, each measurement in a process of its own:
 
-- *starts*: the same start twice in one data folder, from opening the files to the first sampled token, the
-  way a node does it (verification, overflow proof, engine); imports are counted beside it. The bar is for
-  the second start, which finds remembered what the first one checked. ``first_token_cpu_seconds`` is the
-  processor time of all threads, which says what a machine without other work would need at most.
-- *memory*: the largest resident size of that process after it has touched every page of its shard, mapped
-  pages included, per shard byte. ``peak_ratio`` leaves out what Python and the libraries take once imported
-  (about 0.3 GB whatever the shard), ``peak_ratio_with_imports`` does not.
-- *streaming*: decoding with a memory limit of a quarter of the shard, against reading the same file from
-  beginning to end in the same rounds; the page cache is dropped before each side. Then the same with many
-  sequences, and the bits against the engine that holds everything.
+- *starts*: the same start twice in one data folder, from opening the files to the first sampled token. It does what a
+  node does: verification, overflow proof, engine. Imports are counted beside it. The bar is for the second start, which
+  finds what the first one checked. ``first_token_cpu_seconds`` is the processor time of all threads: a machine without
+  other work would need no more.
+- *memory*: the largest resident size of that process by the bytes of its shard, mapped pages included. The process has
+  touched every page of the shard before. ``peak_ratio`` leaves out what Python and the libraries take once imported,
+  which is about 0.3 GB for any shard. ``peak_ratio_with_imports`` leaves out nothing.
+- *streaming*: decoding with a memory limit of a quarter of the shard, against reading the same file from beginning to
+  end in the same rounds. The page cache is dropped before each side. Then the same with many sequences, and the bits
+  against the engine that holds everything.
 
 Writes ``build/bench/blocks.json``.
 

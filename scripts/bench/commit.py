@@ -1,14 +1,13 @@
 """What honesty costs: time spent on commitments and signatures as a share of serving time.
 
-Two nodes serve a model's halves through their own serving code in this process (no network, no
-chain), to one client at a time: the dearest case, because a batch shares the forward pass and not
-the receipts. The share is measured inside the service while it serves: hashing rows, roots, and
-every signature made and checked, over all the time spent in the service. Waiting for the disk is
-told apart. Figures are medians over rounds; writes ``build/bench/commit.json``.
+Two nodes serve a model's halves through their own serving code in this process, without network and chain. They serve
+one client at a time. This is the dearest case, because a batch shares the forward pass and not the receipts. The share
+is measured inside the service while it serves. It is the time for hashing rows, for roots, and for every signature made
+and checked, by all the time spent in the service. Waiting for the disk is told apart. Figures are medians over rounds.
+Writes ``build/bench/commit.json``.
 
-``share`` is that of the 1.1 B shape, the size that somebody would pay for. The shipped model stands
-beside it under ``models``: it computes a token in a fraction of a millisecond, so the same few
-milliseconds an answer are several per cent of its time.
+``share`` is that of the 1.1 B shape, the size that somebody would pay for. The shipped model stands beside it under
+``models``. It computes a token in a fraction of a millisecond, so a few milliseconds are several per cent of an answer.
 
     python -m scripts.bench.commit [--rounds 5] [--only python-stdlib]
 """

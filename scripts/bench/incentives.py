@@ -2,20 +2,21 @@
 
     python -m scripts.bench.incentives        # needs the contracts compiled (forge build), minutes
 
-Gas of each move is measured on Anvil first. Then, on the in-process EVM, every coalition that the liar is in plays
-every sequence of moves to a depth: commit, open, answer or fall silent, pick, convict, let a clock run out, void, prove
-its own lie, copy the finder's transaction in front of it, fill all covered places, post, close, settle, unbond; before
-and after the finder in every block. The finder plays by the rules: commit, open with `onlyCovered`, move at once, end
-games that stand in its way and let their time pass, claim what came too late where somebody else convicted, withdraw.
+Gas of each move is measured on Anvil first. Then, on the in-process EVM, every coalition with the liar in it plays
+every sequence of moves to a depth, before and after the finder in every block. Its moves are: commit, open, answer or
+fall silent, pick, convict, let a clock run out, void, prove its own lie, copy the finder's transaction in front of
+it, fill all covered places, post, close, settle, unbond. The finder plays by the rules. It commits, opens with
+`onlyCovered`, moves at once, ends games that stand in its way and let their time pass, claims late moves where
+somebody else convicted, and withdraws.
 
-What a rational liar loses, S being its stake, against honest play:
+Against honest play, a rational liar with the stake S loses this:
 
     S - min(S / 2, bounty + refunds) + what its unsettled lines would have paid it
 
-Refunds are 5/4 of the gas in the contract's schedule at the base fee of each move, for moves that were really made. So
-of S at least S / 2 is gone whatever the coalition does; what comes back beyond gas is the bounty, a quarter of the gas
-and what the schedule allows for beyond what is measured. Where a play ends with
-the liar's stake untouched, `best_gain_unpunished_wei` says what the coalition paid for that.
+Refunds are for moves that were really made: 5/4 of the gas in the contract's schedule, at the base fee of each move.
+So at least S / 2 is gone, whatever the coalition does. Three things come back beyond gas: the bounty, a quarter of
+the gas, and what the schedule allows beyond the measured gas. Where a play ends with the liar's stake untouched,
+`best_gain_unpunished_wei` says what the coalition paid for that.
 
 Writes build/bench/incentives.json: `worst_liar_gain_wei` (best end of any coalition less its honest play: below 0),
 `worst_finder_loss_wei` (most that the finder ever lost, start less end: 0 or below where it never loses), `coalitions`

@@ -2,9 +2,9 @@
 
     python -m scripts.bench.market            # needs the contracts compiled (forge build)
 
-Starts its own Anvil on a free loopback port, deploys, and plays: two nodes join, a user opens a
-session, signs one cumulative voucher per inference, the last one is posted, the lines are settled
-and everybody withdraws. Every balance starts at zero, the dearest case for the EVM. Writes
+Starts its own Anvil on a free loopback port, deploys, and plays. Two nodes join. A user opens a session and signs one
+cumulative voucher for each inference. The last voucher is posted, the lines are settled, and everybody withdraws. Every
+balance starts at zero, which is the dearest case for the EVM. Writes
 build/bench/market.json: ``gas`` (by call), ``gas_per_inference_1000``, ``inferences``, ``bar``.
 """
 

@@ -7,8 +7,8 @@ root, then one tensor of the last layer again. Writes ``build/bench/trace.json``
 
     python -m scripts.bench.trace [--half first|second|both] [--layers N] [--positions 2048] [--preset llama-1.1b]
 
-``--layers`` traces only the last N layers of each half, which is quicker and takes the same memory: one
-layer is held at a time, and the last of the second half, with the head, is the largest.
+``--layers`` traces only the last N layers of each half. This is quicker and takes the same memory: one layer is held
+at a time, and the largest one is the last layer of the second half, with the head.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Measure a trained model on held-out text and prepare its certificate.
 
-Writes ``data.json``, ``held_out.json.gz`` and ``metrics.json`` into the model's folder (see
-``nexus_chain.certificates.measurement``), and ``recipe.json`` where the perplexity would otherwise be
-past the gate. Publishing then assembles the certificate from the folder in seconds. It has to run on
-the Python version whose standard library the model was trained on, and says so when it does not.
+Writes ``data.json``, ``held_out.json.gz`` and ``metrics.json`` into the model's folder; see
+``nexus_chain.certificates.measurement``. Where the perplexity would be past the gate without a recipe, it writes
+``recipe.json`` too. Publishing then assembles the certificate from the folder in seconds. It has to run on the Python
+version whose standard library the model was trained on, and says so on any other.
 
     python -m scripts.runs.certify_model nexus_chain/models/python-stdlib
 """

@@ -1,8 +1,8 @@
 """Make the draft table of a trained model from the files that it was trained on, never from held-out ones.
 
-It is what ``nexus model draft-table`` does, over the training half of ``scripts/runs/train_model.py``'s corpus and
-into the checkpoint's folder, so that importing and publishing take it along. It has to run on the Python version
-whose standard library the model was trained on for the same file to come out.
+It does what ``nexus model draft-table`` does, over the training half of ``scripts/runs/train_model.py``'s corpus. The
+table goes into the checkpoint's folder, so that importing and publishing take it along. The same file comes out only on
+the Python version whose standard library the model was trained on.
 
     python -m scripts.runs.distil_drafts nexus_chain/models/python-stdlib
 """

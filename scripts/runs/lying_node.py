@@ -3,10 +3,10 @@
     export NEXUS_LIE='{"tensor": "...", "position": 3, "column": 7, "flip": 16}'
     python -m scripts.runs.lying_node --data DIR start
 
-Every op after the altered element is computed from it, in serving and when the node defends itself,
-so the node signs a result and a trace that are wrong in exactly one step. A lie in ``sequence`` is told
-by the last segment: it hands out another token than the one it sampled. Nothing of this is in the shipped
-daemon, which is run here unchanged around the lying engine.
+Every op after the altered element is computed from it, both in serving and when the node defends itself. So the node
+signs a result and a trace that are wrong in exactly one step. The last segment tells a lie in ``sequence``: it hands
+out another token than the one that it sampled. Nothing of this is in the shipped daemon, which runs here unchanged
+around the lying engine.
 """
 
 from __future__ import annotations

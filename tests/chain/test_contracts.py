@@ -187,16 +187,6 @@ def test_stake_leaves_after_the_delay_only(world: World) -> None:
     assert world.chain.web3.eth.get_balance(address) == before + STAKE + 5 - mined.fee
 
 
-def test_a_balance_can_be_sent_elsewhere(world: World) -> None:
-    node, heir = world.operators[0].nodes, Wallet.ephemeral().address
-    node.request_unbond()
-    world.chain.advance(node.unbonding_delay() + 1)
-    node.complete_unbond()
-    node.withdraw_to(heir)
-    assert world.chain.web3.eth.get_balance(heir) == STAKE
-    assert node.balance_of(world.nodes[0]) == 0
-
-
 def test_discovery_and_route_follow_the_chain(world: World) -> None:
     found = discover_nodes(world.user, world.version, {world.nodes[0]: Measurement(12.5, 1)})
     assert [(node.node_id, node.layer_start, node.layer_end, node.shards) for node in found] == [

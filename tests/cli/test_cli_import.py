@@ -17,8 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program import memory as memory_module
+from nexus_chain.program import IntegerModel, Recipe, import_checkpoint, memory_check
 from nexus_chain.program.smoothing import groups
 from nexus_chain.workflows import importing
 from tests.support.invocation import Nexus
@@ -167,7 +166,7 @@ def test_too_little_memory_is_said(
     nexus: Nexus, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "meminfo").write_text("MemAvailable: 4000 kB\n")
-    monkeypatch.setattr(memory_module, "MEMORY_FILE", tmp_path / "meminfo")
+    monkeypatch.setattr(memory_check, "MEMORY_FILE", tmp_path / "meminfo")
     printed = nexus("model", "import", checkpoint, "--out", tmp_path / "new" / "out", "--json")
     assert (printed.code, printed.json["error"]["type"]) == (1, "NotEnoughMemoryError")
     assert "GiB of memory" in printed.json["error"]["message"]

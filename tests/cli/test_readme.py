@@ -114,7 +114,10 @@ def test_files_exist(document: Path) -> None:
     text = re.sub(r"https?://\S+", "", document.read_text())
     named = set(re.findall(r"(?<![\w/.-])(?:scripts|tests|node|nexus_chain|docs|contracts)/[\w./-]*\w", text))
     named |= {module.replace(".", "/") + ".py" for module in re.findall(r"-m (scripts[\w.]*\w)", text)}
-    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+    places = [ROOT / path for path in sorted(named)]
+    if document.stem.startswith("adding-"):  # names files that its reader is to make, in folders that exist
+        places = [path if path.exists() else path.parent for path in places]
+    assert not [path for path in places if not path.exists()]
 
 
 @each_document

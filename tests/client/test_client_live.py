@@ -137,7 +137,7 @@ def test_killed_client_keeps_its_evidence_and_goes_on(live: LiveNetwork) -> None
     asking = resumed.start(PROMPT, AskOptions(max_tokens=10))
     assert "".join(asking) == live.files.codec.decode(live.expected(PROMPT, 10))
     assert later.store.order(digest).state == "failed"
-    pieces.close()  # type: ignore[attr-defined]
+    pieces.close()
 
 
 def test_two_processes_cannot_share_a_session(live: LiveNetwork) -> None:
@@ -147,7 +147,7 @@ def test_two_processes_cannot_share_a_session(live: LiveNetwork) -> None:
     next(first)
     with pytest.raises(SessionStateError, match="another process"):
         next(iter(live.client().session(session.id, live.files).start(PROMPT)))
-    first.close()  # type: ignore[attr-defined]
+    first.close()
 
 
 def test_limits(live: LiveNetwork) -> None:

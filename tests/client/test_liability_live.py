@@ -152,7 +152,7 @@ def test_no_more_is_locked_at_a_node_than_its_stake_covers(live: LiveNetwork) ->
     stake, added = int(STAKE), PRICE * (100 + CHUNK)
     full, free = (process.address for process in live.nodes[0])
     hanging = unsettled_lines(client.contracts)
-    first = lock(live, full, stake - hanging.by_node()[full] - added + 1)
+    first = lock(live, full, stake - hanging.by_node().get(full, 0) - added + 1)
     session, _ = client.open_session(live.version, live.files, tokens=100)
     assert free in client.store.lines(session.id)
     assert full not in client.store.lines(session.id)
@@ -160,7 +160,7 @@ def test_no_more_is_locked_at_a_node_than_its_stake_covers(live: LiveNetwork) ->
         session.allot(full, added)
     assert (raised.value.exposure, raised.value.added) == (stake - added + 1, added)
 
-    second = lock(live, free, stake - unsettled_lines(client.contracts).by_node()[free])
+    second = lock(live, free, stake - unsettled_lines(client.contracts).by_node().get(free, 0))
     with pytest.raises(StakeTooSmallError) as raised:
         client.open_session(live.version, live.files, tokens=100)
     assert {raised.value.node} <= {full, free}

@@ -20,7 +20,7 @@ from nexus_chain.evidence.verify import TRUST
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed
 from nexus_chain.program import PRESETS, ModelShape, Sampling, random_model
 from nexus_chain.routing.reputation_file import load_reputation
-from node.daemon.upkeep.rounds import Rounds
+from node.daemon.upkeep.background_duty import BackgroundDuty
 from node.watch.policy import Budget
 from tests.support.courtroom import ETHER, Courtroom, courtroom
 from tests.support.network import PRICE
@@ -436,7 +436,7 @@ def test_an_rpc_server_that_is_away_does_not_end_the_defence(court: Courtroom) -
     defence = court.defence(order[0], signed[0], posted)
     provider = court.node.web3.provider
     there, provider.endpoint_uri = provider.endpoint_uri, "http://127.0.0.1:9"  # type: ignore[attr-defined]
-    rounds = Rounds("defence", 0.01, defence.round, "disputes could not be looked at")
+    rounds = BackgroundDuty("defence", 0.01, defence.round, "disputes could not be looked at")
     rounds.start()
     rounds._ended.wait(1.0)
     provider.endpoint_uri = there  # type: ignore[attr-defined]

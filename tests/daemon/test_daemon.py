@@ -268,6 +268,9 @@ def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
         wait_until(lambda node=node: market.balance_of(node.address) == 0)
     sums = sum_settlements(net.user, session=client.session)
     assert (sums.lines, sums.to_vault) == (2, 2 * (5 * PRICE // 10))
+    told = json.loads(pair[0].run("status", "--earnings", "--json").stdout)
+    assert told["earned_wei"] == sum_settlements(net.user, node=pair[0].address).to_nodes > 0
+    assert told["vault_revenue_wei"] == sum_settlements(net.user).to_vault >= sums.to_vault
 
 
 # --------------------------------------------------------------------- bad starts

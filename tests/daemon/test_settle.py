@@ -20,8 +20,8 @@ from node.daemon.ledger.events import SessionObserved, VoucherReceived
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.state import Terms
 from node.daemon.ledger.write_ahead_log import WriteAheadLog
+from node.daemon.upkeep.background_duty import BackgroundDuty
 from node.daemon.upkeep.defence import Defence
-from node.daemon.upkeep.rounds import Rounds
 from node.daemon.upkeep.settle import Settler
 from node.daemon.upkeep.traces import TraceStore
 
@@ -115,7 +115,7 @@ def settler(chain: Chain, ledger: Ledger) -> Settler:
 
 def test_an_rpc_server_that_is_away_does_not_end_the_rounds(chain: Chain, settler: Settler) -> None:
     chain.down = True
-    rounds = Rounds("settle", 0.01, settler.round, "settling has to wait")
+    rounds = BackgroundDuty("settle", 0.01, settler.round, "settling has to wait")
     rounds.start()
     try:
         while chain.looks < 3:

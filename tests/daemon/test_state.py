@@ -18,7 +18,7 @@ from nexus_chain.event_log import decode, encode
 from nexus_chain.market.documents import DISCARDS_PER_POSITION
 from nexus_chain.market.errors import VoucherOverCapError
 from node.daemon.errors import NotPrepaidError, OrderConflictError, ServingError, SessionNotOpenError, UnknownOrderError
-from node.daemon.ledger.effects import CloseLine, ForgetSession, LogReceipt, PostVoucher, SettleLine, unposted
+from node.daemon.ledger.effects import CloseLine, ForgetSession, LogReceipt, PostVoucher, SettleLine, vouchers_to_post
 from node.daemon.ledger.events import (
     Event,
     OrderReceived,
@@ -308,7 +308,7 @@ def test_a_log_of_before_is_read(tmp_path: Path) -> None:
 def test_before_sleeping_every_better_voucher_is_posted() -> None:
     other = SESSIONS[1]
     state = after(observed(), voucher(50), observed(other), voucher(9, other), observed(other, posted=9))
-    assert unposted(state) == (PostVoucher(SESSIONS[0], "voucher of 50", bytes([50])),)
+    assert vouchers_to_post(state) == (PostVoucher(SESSIONS[0], "voucher of 50", bytes([50])),)
 
 
 def test_a_forgotten_session_leaves_nothing_in_the_log_but_its_receipts_places(tmp_path: Path) -> None:

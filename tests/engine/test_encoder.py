@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus_chain.disputes.trace import Trace, TracedSequence
-from nexus_chain.engine import fast
+from nexus_chain.engine import engine as engine_module
 from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import InvalidRowsError
@@ -61,7 +61,7 @@ def test_extreme_rows_and_weights_equal_the_reference(chosen, backend):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(BACKENDS), lengths=st.lists(st.integers(0, 40), min_size=1, max_size=5))
 def test_any_batch_gives_every_sequence_what_it_gets_alone(monkeypatch, chosen, name, lengths):
-    monkeypatch.setattr(fast, "CHUNK_ROWS", 24)  # some sequences alone in a group, some larger than one
+    monkeypatch.setattr(engine_module, "CHUNK_ROWS", 24)  # some sequences alone in a group, some larger than one
     engine = Engine(chosen.program, chosen.weights, 0, 2, threads=2, backend=name)
     texts = [tokens_of(count, seed) for seed, count in enumerate(lengths)]
     states = [engine.open(max(1, count), Sampling(), max(1, count)) for count in lengths]

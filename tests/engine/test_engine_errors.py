@@ -7,7 +7,8 @@ import shutil
 import pytest
 import torch
 
-from nexus_chain.engine import fast, native_library, self_test
+from nexus_chain.engine import engine as engine_module
+from nexus_chain.engine import native_library, self_test
 from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.errors import (
     ContextExceededError,
@@ -131,8 +132,8 @@ def test_kernels_that_get_bits_wrong_are_not_trusted(monkeypatch, model):
     self_test.check_kernels.cache_clear()
     try:
         with pytest.raises(KernelUnavailableError, match=r"head\.logits"):
-            fast.choose_backend("native")
-        assert fast.choose_backend("auto") == "torch"
+            engine_module.choose_backend("native")
+        assert engine_module.choose_backend("auto") == "torch"
     finally:
         self_test.check_kernels.cache_clear()
 

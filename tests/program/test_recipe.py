@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from nexus_chain.program import ActivationBits, ModelShape, Recipe, import_checkpoint
-from nexus_chain.program import memory as memory_module
+from nexus_chain.program import ActivationBits, ModelShape, Recipe, import_checkpoint, memory_check
 from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.errors import NotEnoughMemoryError, RecipeError
 from nexus_chain.program.recipe import RECIPE_FILE
@@ -127,7 +126,7 @@ def test_a_malformed_recipe_is_refused(tmp_path: Path, text: str) -> None:
 def test_too_little_memory_is_said_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint(tmp_path)
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:   1024 kB\n")
-    monkeypatch.setattr(memory_module, "MEMORY_FILE", tmp_path / "meminfo")
+    monkeypatch.setattr(memory_check, "MEMORY_FILE", tmp_path / "meminfo")
     monkeypatch.setattr(Checkpoint, "blocks", None)
     monkeypatch.setattr(Checkpoint, "read", None)
     with pytest.raises(NotEnoughMemoryError, match=r"needs 0.19 GiB of memory, 0.00 GiB .* in 2 shards") as caught:
@@ -138,5 +137,5 @@ def test_too_little_memory_is_said_before_anything_is_read(tmp_path: Path, monke
 @pytest.mark.parametrize("text", ["", "MemAvailable: much\n", "nonsense"])
 def test_a_system_that_does_not_say_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (tmp_path / "meminfo").write_text(text)
-    monkeypatch.setattr(memory_module, "MEMORY_FILE", tmp_path / "meminfo")
-    assert memory_module.available_memory() is None
+    monkeypatch.setattr(memory_check, "MEMORY_FILE", tmp_path / "meminfo")
+    assert memory_check.available_memory() is None

@@ -17,7 +17,7 @@ from nexus_chain.chain.dispute_game import abi_values, commitment_of
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.commitments.tensor import commit, tensor_tree
-from nexus_chain.market.documents import Ask, Domain, Line, Order, Receipt, Trace, Voucher
+from nexus_chain.market.documents import Ask, Domain, Line, Order, Receipt, TraceDocument, Voucher
 from tests.support.evm import CALLER, Contract, Machine, Reverted, artefact
 
 ETHER, GWEI = 10**18, 10**9
@@ -111,7 +111,7 @@ class Papers:
         return (*signed, POSITIONS, self.prompt_tree, salt, only_covered)
 
     def signed_trace(self, root: bytes) -> bytes:
-        return RECEIPT_KEY.sign(Trace(self.digest, root), self.domain)
+        return RECEIPT_KEY.sign(TraceDocument(self.digest, root), self.domain)
 
     def voucher(self) -> tuple[Any, bytes]:
         document = Voucher(self.session, (Line(LIAR, self.line),))
@@ -124,7 +124,7 @@ class Papers:
             return self.digest, (*pairs[0], *pairs[1], SALTS["proof"])
         roots = (self.trace.root(), b"\5" * 32)
         signed = [part for root in roots for part in (root, self.signed_trace(root))]
-        committed = Trace(self.digest, roots[0]).digest(self.domain)
+        committed = TraceDocument(self.digest, roots[0]).digest(self.domain)
         return committed, (LIAR, self.digest, *signed, SALTS["proof"])
 
     def answers(self) -> dict[str, tuple[Any, ...]]:

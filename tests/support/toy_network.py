@@ -95,8 +95,8 @@ class ToyNode:
     """A node's lasting state. ``dies_after``: forwarded messages before it is gone (None: never).
 
     ``lies`` is added to what it puts out, ``signs``: it does not refuse receipts. ``busy``: it takes no order.
-    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back. While it is ``stuck`` it answers nothing.
-    Any thread may use it.
+    ``rounds`` counts messages of rows, ``dropped`` rows that were taken back. While it is ``stuck`` it answers nothing;
+    ``awaited``: somebody waits for it then. Any thread may use it.
     """
 
     key: bytes
@@ -116,6 +116,7 @@ class ToyNode:
     rounds: int = 0
     dropped: int = 0
     stuck: bool = False
+    awaited: threading.Event = field(default_factory=threading.Event)
     lock: Any = field(default_factory=threading.RLock)
 
     @property
@@ -267,6 +268,7 @@ class ToyPeer:
 
         def wait() -> T:
             if self.node.stuck:
+                self.node.awaited.set()
                 self._hung_up.wait()
                 raise NodeUnreachableError("the connection was ended", advice="Dial again.")
             return answer()

@@ -87,7 +87,7 @@ def _due_after_end(state: NodeState, session: SessionState, now: int) -> tuple[E
     return ()
 
 
-def unposted(state: NodeState) -> tuple[PostVoucher, ...]:
+def vouchers_to_post(state: NodeState) -> tuple[PostVoucher, ...]:
     """The vouchers worth more than what the market holds: what a node posts before it sleeps."""
     return tuple(
         PostVoucher(session.session, session.voucher, session.voucher_signature)

@@ -82,7 +82,7 @@ def _check_bill(application: Application, audit: AuditOrder, model: ServedModel,
         )
 
 
-def audit_received(application: Application, audit: AuditOrder, model: ServedModel, digest: bytes) -> OrderReceived:
+def audit_event(application: Application, audit: AuditOrder, model: ServedModel, digest: bytes) -> OrderReceived:
     """The event of an audit that was admitted; every position costs the same share of its price."""
     order = application.order
     prompt = application.prompt if model.is_first or model.is_last else application.prompt[:0]

@@ -55,7 +55,7 @@ from node.daemon.serving.admission import (
     tokens_within,
     voucher_amount,
 )
-from node.daemon.serving.auditing import admit_audit, audit_receipt, audit_received
+from node.daemon.serving.auditing import admit_audit, audit_event, audit_receipt
 from node.daemon.serving.sequences import SequenceCache, ServedSequence
 from node.daemon.serving.stopwatch import Stopwatch
 
@@ -118,7 +118,7 @@ class Serving:
         self._write(session)
         if voucher is not None:
             self.pay(voucher, signature)
-        self._write_order(self._order_received(application, digest))
+        self._write_order(self._order_event(application, digest))
         self._touched[digest] = time.monotonic()
         return digest, self._ledger.state.order(digest).length
 
@@ -130,9 +130,9 @@ class Serving:
         served = order.digest(self.domain) in self._ledger.state.orders
         admit_audit(application, self.model, self.identity.address, session, self.domain, now, served=served)
 
-    def _order_received(self, application: Application, digest: bytes) -> OrderReceived:
+    def _order_event(self, application: Application, digest: bytes) -> OrderReceived:
         if application.audit is not None:
-            return audit_received(application, application.audit, self.model, digest)
+            return audit_event(application, application.audit, self.model, digest)
         order = application.order
         known = self._ledger.state.orders.get(digest)
         limit = billed_positions(application.prompt_length, order.max_tokens)

@@ -22,7 +22,7 @@ from nexus_chain.market.documents import Voucher
 from node.daemon.chain_view import ChainView
 from node.daemon.errors import SessionNotOpenError
 from node.daemon.ledger.earnings import earned_in
-from node.daemon.ledger.effects import CloseLine, Effect, ForgetSession, PostVoucher, SettleLine, unposted
+from node.daemon.ledger.effects import CloseLine, Effect, ForgetSession, PostVoucher, SettleLine, vouchers_to_post
 from node.daemon.ledger.events import SessionForgotten, SessionObserved, TimePassed
 from node.daemon.ledger.ledger import Ledger
 
@@ -77,7 +77,7 @@ class Settler:
     def post_all(self) -> list[str]:
         """Post every voucher worth more than what the market holds: before the node sleeps."""
         self._observe(self._view.head())
-        return self._carry_out(unposted(self._ledger.state))
+        return self._carry_out(vouchers_to_post(self._ledger.state))
 
     def close_all(self) -> list[str]:
         """Close every line that earned something, so that it can be settled after the challenge window."""

@@ -22,7 +22,7 @@ def attempt(duty: Callable[[], object], failure: str) -> None:
         log.exception(failure)
 
 
-class Rounds:
+class BackgroundDuty:
     """Attempts ``duty`` every ``interval`` seconds from ``start`` to ``stop``, first after one interval."""
 
     def __init__(self, name: str, interval: float, duty: Callable[[], object], failure: str) -> None:
