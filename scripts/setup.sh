@@ -66,8 +66,13 @@ install_chain_tools() {
   npm install --no-save --no-audit --no-fund --loglevel=error >/dev/null
 }
 
+fetch_native_solc() {
+  .venv/bin/python -m scripts.native_solc
+}
+
 echo "setup: once, about two minutes" >&2
 supported_python .venv/bin/python || run_step 'virtual environment in .venv' "$python" -m venv --clear .venv
 run_step 'Python packages in .venv' install_packages
 run_step 'chain tools in node_modules' install_chain_tools
+run_step 'native solc' fetch_native_solc
 echo "$wanted" > "$stamp"

@@ -24,6 +24,7 @@ from coincurve import PrivateKey
 from torch import Tensor
 
 from nexus_chain.client.network import contact_of
+from nexus_chain.client.node_connections import MESSAGE_BYTES
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import DONE, ClientStore
 from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
@@ -48,8 +49,6 @@ log = logging.getLogger(__name__)
 
 AUDITS_AHEAD = 8
 """Where a transaction raises an auditor's cap, it does so for so many audits, as far as the budget goes."""
-BLOCK_BYTES = 2 << 20
-"""Rows per message stay below this."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class AuditBuyer:
     @staticmethod
     def _feed(peer: ShardPeer, digest: bytes, question: Question, *, whole: bool) -> SignedReceipt:
         """Hand over the rows and take the receipt; no rows come back."""
-        block = max(1, BLOCK_BYTES // (4 * question.rows[:1].numel()))
+        block = max(1, MESSAGE_BYTES // (4 * question.rows[:1].numel()))
         for start in range(0, question.to, question.to if whole else block):
             peer.begin_forward(digest, start, question.rows[start : question.to if whole else start + block])()
         return peer.begin_close_chunk(digest, 0, question.to, ())()

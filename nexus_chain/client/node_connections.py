@@ -16,7 +16,7 @@ from nexus_chain.commitments.tensor import tensor_tree
 from nexus_chain.market.documents import sign_digest
 from nexus_chain.wire.peer import Dial, ShardPeer
 
-BLOCK_BYTES = 2 << 20
+MESSAGE_BYTES = 2 << 20
 """Rows per message stay below this, half of what a message may have."""
 
 QUIET_SECONDS = 200.0
@@ -29,7 +29,7 @@ class NodeConnections:
     def __init__(self, state: AnswerState, prepayment: Prepayment, dial: Dial, key: PrivateKey) -> None:
         """``key``: the session's, which shows nodes that calls come from the session's owner."""
         self._state, self._prepayment, self._dial, self._key = state, prepayment, dial, key
-        self._block = max(1, BLOCK_BYTES // (4 * state.seen.width))  # rows of a message
+        self._block = max(1, MESSAGE_BYTES // (4 * state.seen.width))  # rows of a message
         prompt = state.seen.tokens[: state.prompt_length]
         self._prompt_tree = tensor_tree(torch.tensor(prompt, dtype=torch.int32)).root()
 

@@ -184,7 +184,7 @@ def test_a_replay_in_several_messages_is_compared_once_the_spare_has_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, segment: int
 ) -> None:
     """A spare tells nothing before it has what the receipt shown to it covers."""
-    monkeypatch.setattr(node_connections, "BLOCK_BYTES", 4 * WIDTH * rows)
+    monkeypatch.setattr(node_connections, "MESSAGE_BYTES", 4 * WIDTH * rows)
     network = Network(tmp_path, spares=2)
     network.nodes[segment].dies_after = 45 if rows > 1 else 46
     liar, spare = network.spares[segment]
