@@ -39,7 +39,8 @@ test: test-forge test-ape test-python ## Every test
 test-python: build ## Unit, property, differential and end-to-end tests, one worker a core
 	python -m pytest $(IN_PARALLEL)
 
-test-fast: build ## The tests without a chain and without node processes: under a minute on two cores
+test-fast: setup ## The tests without a chain and without node processes: under a minute on two cores
+	scripts/forge build contracts
 	python -m pytest $(IN_PARALLEL) -m fast
 
 test-forge: setup ## Contract unit, fuzz and invariant tests
