@@ -17,6 +17,14 @@ _RECEIPT_KEY_TAG = keccak256(b"nexus.receipt-key.v1")
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Who a serving node is: the address that is paid and the key that signs its receipts."""
+
+    address: str
+    receipt_key: Wallet
+
+
+@dataclass(frozen=True)
 class NodeKeys:
     """Everything a node signs and encrypts with."""
 

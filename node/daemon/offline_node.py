@@ -11,6 +11,7 @@ from pathlib import Path
 from nexus_chain.commitments.receipt_log import ReceiptLog
 from nexus_chain.market.documents import Domain
 from node.daemon.data_folder import events_path, receipts_path, rows_path
+from node.daemon.identity import Identity
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.recovery import receipts_to_log, recover_rows
 from node.daemon.ledger.rows import RowStore
@@ -20,7 +21,7 @@ from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import ChainFacts
 from node.daemon.serving.scheduler import Scheduler, SegmentEngine
 from node.daemon.serving.sequences import SequenceCache
-from node.daemon.serving.serving import Identity, Serving
+from node.daemon.serving.serving import Serving
 from node.daemon.serving.stopwatch import Stopwatch
 
 

@@ -18,10 +18,9 @@ from node.daemon.chain_settings import connect_contracts, terms_of
 from node.daemon.chain_view import ChainView
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import traces_path
-from node.daemon.identity import NodeKeys
+from node.daemon.identity import Identity, NodeKeys
 from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
-from node.daemon.serving.serving import Identity
 from node.daemon.serving.shard_server import ShardServer
 from node.daemon.serving.shard_service import ShardService
 from node.daemon.shard_loading import load_shard, shard_engine

@@ -33,13 +33,12 @@ from nexus_chain.commitments.tensor import commit, tensor_tree
 from nexus_chain.engine.engine import Engine
 from nexus_chain.market.documents import CHUNK_POSITIONS, Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, import_checkpoint, random_model
-from node.daemon.identity import receipt_key_of
+from node.daemon.identity import Identity, receipt_key_of
 from node.daemon.ledger.events import SessionObserved
 from node.daemon.ledger.state import Terms
 from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, SignedText
-from node.daemon.serving.serving import Identity
 from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -34,8 +34,8 @@ from nexus_chain.market.documents import Ask, Line, Order, Receipt
 from nexus_chain.program import IntegerModel, Sampling
 from nexus_chain.wire.peer import SignedReceipt
 from node.daemon.chain_view import ChainView
+from node.daemon.identity import Identity
 from node.daemon.ledger.state import IssuedReceipt, OrderState
-from node.daemon.serving.serving import Identity
 from node.daemon.upkeep.defence import Defence, Disputed
 from node.daemon.upkeep.traces import TraceStore
 from node.watch.cases import STEP, CaseOpened

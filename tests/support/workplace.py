@@ -20,13 +20,12 @@ from nexus_chain.engine.engine import Engine
 from nexus_chain.market.documents import Ask, Domain, Line, Order, TokenFeed, Voucher
 from nexus_chain.program import PRESETS, IntegerModel, random_model
 from node.daemon.errors import SessionNotOpenError
-from node.daemon.identity import receipt_key_of
+from node.daemon.identity import Identity, receipt_key_of
 from node.daemon.ledger.events import SessionObserved
 from node.daemon.ledger.state import Terms
 from node.daemon.offline_node import OfflineNode
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.admission import Application, SignedText
-from node.daemon.serving.serving import Identity
 
 DOMAIN = Domain(31337, "0x" + "11" * 20)
 SESSION = bytes([7]) * 32

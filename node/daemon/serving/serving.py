@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.receipt_log import ReceiptLog
 from nexus_chain.market.documents import CHUNK_POSITIONS, Domain, Order, Receipt, Voucher, recover_digest
 from nexus_chain.market.errors import BadSignatureError, VoucherOverCapError
@@ -29,6 +27,7 @@ from node.daemon.errors import (
     RowsConflictError,
     StoppingError,
 )
+from node.daemon.identity import Identity
 from node.daemon.ledger.effects import Effect, LogReceipt
 from node.daemon.ledger.events import (
     Event,
@@ -67,14 +66,6 @@ MOST_UNFED = 16
 MOST_CREDITS = 4
 #: Rows per message of ``BoundaryRows``, bytes.
 _BLOCK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who this node is: the address that is paid and the key that signs its receipts."""
-
-    address: str
-    receipt_key: Wallet
 
 
 class Serving:
@@ -161,6 +152,7 @@ class Serving:
         signer = self._ledger.state.session(voucher.session).signer
         with self.stopwatch.measure("signatures"):
             amount = voucher_amount(voucher, signature, signer, self.identity.address, self.domain)
+        # The log gets our own spelling: a stranger's text could be of any length.
         event = VoucherReceived(voucher.session, amount, voucher.to_json(), signature, self._facts.now())
         try:
             self._write(event)

@@ -26,10 +26,10 @@ from nexus_chain.market.documents import Order, Receipt, Scores, TraceDocument
 from nexus_chain.program.sampling import Sampling
 from node.daemon.chain_view import ChainView
 from node.daemon.errors import GameDataError
+from node.daemon.identity import Identity
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.state import IssuedReceipt, OrderState
-from node.daemon.serving.serving import Identity
 from node.daemon.upkeep.answer_funds import answer_funds
 from node.daemon.upkeep.traces import TraceStore
 
