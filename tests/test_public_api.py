@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +39,13 @@ def test_importing_loads_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"torch", "numpy", "web3", "coincurve", "requests", "asyncio"} & set(loaded)
     assert {name for name in loaded if name.startswith("nexus_chain.")} == {"nexus_chain.errors"}
+
+
+def test_connecting_says_what_is_missing(tmp_path: Path) -> None:
+    nowhere: dict[str, Any] = {"rpc": "http://127.0.0.1:1", "home": tmp_path}
+    with pytest.raises(nexus.NexusError, match="no chain answers"):
+        nexus.connect(**nowhere)
+    with pytest.raises(nexus.NexusError, match="no chain answers"):
+        asyncio.run(nexus.connect_async(**nowhere))
+    with pytest.raises(nexus.NexusError, match="there is no setting 'colour'"):
+        nexus.connect(colour="red")

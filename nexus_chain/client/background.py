@@ -16,12 +16,15 @@ class Repeated:
         """``work`` deals with its own errors: what it raises is logged, and it is called again all the same."""
         self._work, self._seconds = work, seconds
         self._stop, self._wake = threading.Event(), threading.Event()
+        self._lock, self._started = threading.Lock(), False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; a second time changes nothing."""
-        if not self._thread.is_alive() and not self._stop.is_set():
-            self._thread.start()
+        """Begin; a second time changes nothing. Any thread may."""
+        with self._lock:
+            if not self._started and not self._stop.is_set():
+                self._thread.start()
+                self._started = True
 
     def wake(self) -> None:
         """Let the next time come now."""
@@ -29,9 +32,10 @@ class Repeated:
 
     def stop(self) -> None:
         """Wait until the work under way is done, and do it no more."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
+        with self._lock:
+            self._stop.set()
+            self._wake.set()
+        if self._started:
             self._thread.join()
 
     def _run(self) -> None:
