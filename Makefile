@@ -13,8 +13,8 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-incentives show-audits \
-        fuzz-operators fuzz-programs symbolic vectors generate benchmarks-page clean
+        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
+        fuzz-operators fuzz-programs symbolic vectors op-kinds generate benchmarks-page clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,7 +39,8 @@ test: test-forge test-ape test-python ## Every test
 test-python: build ## Unit, property, differential and end-to-end tests, one worker a core
 	python -m pytest $(IN_PARALLEL)
 
-test-fast: build ## The tests without a chain and without node processes: under a minute on two cores
+test-fast: setup ## The tests without a chain and without node processes: under a minute on two cores
+	scripts/forge build contracts
 	python -m pytest $(IN_PARALLEL) -m fast
 
 test-forge: setup ## Contract unit, fuzz and invariant tests
@@ -70,6 +71,9 @@ bench-llama-cpp: build ## The same against llama.cpp, built from source the firs
 
 bench-serving: build ## Tokens per second through two node processes against one engine
 	python -m scripts.bench.serving
+
+bench-client: build ## What asking costs before the first message: nodes known already against found each time
+	python -m scripts.bench.client
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python -m scripts.bench.blocks
@@ -114,8 +118,10 @@ vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
 	python scripts/make_step_vectors.py
 
-generate: vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
+op-kinds: setup ## Write the kernels' and the contracts' parts of the table of op kinds
 	python scripts/generate_op_kinds.py
+
+generate: op-kinds vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
 	python -m scripts.contract_artefacts
 	python scripts/generate_proto.py
 

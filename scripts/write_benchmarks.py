@@ -94,6 +94,11 @@ def serving_rows(record: Record) -> Iterator[Row]:
     yield ratio_row("shipped model, two nodes against one engine, tokens/s", speeds, f"≥ {record['bar']}")
 
 
+def client_rows(record: Record) -> Iterator[Row]:
+    warm, fresh = (f"{1000 * record[f'{side}_first_message_seconds']:.1f}" for side in ("warm", "fresh"))
+    yield Row("from asking to the first message, nodes known against found, ms", warm, fresh, f"{record['ratio']:.0f}")
+
+
 def blocks_rows(record: Record) -> Iterator[Row]:
     bars = record["bars"]
     first, peak, rate = (record[name] for name in ("first_token_seconds", "peak_ratio", "bandwidth_ratio"))
@@ -177,6 +182,7 @@ BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("engine", "make bench-engine", engine_rows),
     ("llama_cpp", "make bench-llama-cpp", llama_cpp_rows),
     ("serving", "make bench-serving", serving_rows),
+    ("client", "make bench-client", client_rows),
     ("blocks", "make bench-blocks", blocks_rows),
     ("accuracy", "make bench-accuracy", accuracy_rows),
     ("embeddings", "make bench-embeddings", embeddings_rows),

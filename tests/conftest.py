@@ -27,6 +27,8 @@ SLOW = (
     "e2e",
     "chain/test_artefacts.py",
     "chain/test_deploy_script.py",
+    "client/test_interrupts.py",
+    "client/test_liars.py",
     "disputes/test_differential.py",
     "disputes/test_games.py",
     "disputes/test_incentives.py",

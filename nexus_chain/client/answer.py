@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.chain.transactions import Mined
-from nexus_chain.client.auditing import AuditFinding
+from nexus_chain.client.auditing import AuditResult
 from nexus_chain.client.segment import FailoverEvent
 from nexus_chain.evidence.proof import InferenceProof
 
@@ -46,7 +46,7 @@ class Answer:
     failovers: tuple[FailoverEvent, ...]
     proof: InferenceProof
     transactions: tuple[Transaction, ...] = ()
-    audits: tuple[AuditFinding, ...] = ()
+    audits: tuple[AuditResult, ...] = ()
     embedding: tuple[int, ...] | None = None  # of an encoder: one number a component, 16 fraction bits
 
     @property

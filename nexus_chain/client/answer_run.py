@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nexus_chain.client.answer import Answer, Transaction
-from nexus_chain.client.auditing import AuditFinding, Auditor, AuditPolicy
+from nexus_chain.client.auditing import Auditor, AuditPolicy, AuditResult
 from nexus_chain.client.line_watch import LineWatch
 from nexus_chain.client.pipeline import Pipeline
 from nexus_chain.client.purse import AnswerAccount
@@ -46,7 +46,7 @@ class AnswerRun:
         """There once the order was signed."""
         self.cancelled = threading.Event()
         self.answer: Answer | None = None
-        self.audits: list[AuditFinding] = []
+        self.audits: list[AuditResult] = []
         self.transactions: list[Transaction] = []
 
     def pieces(self) -> Iterator[str]:
@@ -124,6 +124,7 @@ class AnswerRun:
             lambda: session.user.nodes.candidates(session.record.model_version, operators),
             session.weights,
             whole=session.files.program.is_encoder,
+            is_wanted=lambda: not self.cancelled.is_set(),
         )
         self.audits = auditor.after(pipeline.order, self._request.prompt.tokens, pipeline.receipts, pipeline.seen)
         for digest in auditor.wrong_decoys:

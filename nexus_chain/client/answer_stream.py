@@ -10,7 +10,7 @@ from typing import Self
 
 from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_run import AnswerRun
-from nexus_chain.client.auditing import AuditFinding
+from nexus_chain.client.auditing import AuditResult
 from nexus_chain.client.errors import SessionStateError
 
 PATIENCE_SECONDS = 2.0
@@ -84,7 +84,7 @@ class AnswerStream:
         return self._run.cancelled.is_set()
 
     @property
-    def audits(self) -> list[AuditFinding]:
+    def audits(self) -> list[AuditResult]:
         """Audits that were bought of it so far."""
         return self._run.audits
 

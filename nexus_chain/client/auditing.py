@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -23,32 +22,22 @@ import torch
 from coincurve import PrivateKey
 from torch import Tensor
 
+from nexus_chain.client.audit_buyer import AuditBuyer, Question
 from nexus_chain.client.network import contact_of
-from nexus_chain.client.node_connections import MESSAGE_BYTES
-from nexus_chain.client.purse import AnswerAccount, SessionPurse
-from nexus_chain.client.store import DONE, ClientStore
-from nexus_chain.commitments.tensor import RowTree, commit, tensor_tree
+from nexus_chain.client.store import DONE
+from nexus_chain.commitments.tensor import commit
 from nexus_chain.errors import NexusError
-from nexus_chain.market.documents import AuditOrder, Domain, Receipt, recover, sign, sign_digest
+from nexus_chain.market.documents import Domain, Receipt, sign
 from nexus_chain.program import IntegerModel
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.route import RoutePolicy
-from nexus_chain.wire.errors import BadReceiptError, PeerError
 from nexus_chain.wire.peer import (
-    Dial,
-    NodeContact,
-    ShardPeer,
-    SignedAudit,
     SignedOrder,
     SignedReceipt,
-    SignedVoucher,
 )
 
 log = logging.getLogger(__name__)
-
-AUDITS_AHEAD = 8
-"""Where a transaction raises an auditor's cap, it does so for so many audits, as far as the budget goes."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +50,8 @@ class AuditPolicy:
 
 
 @dataclass(frozen=True)
-class Question:
-    """Rows [0, to) of one segment of an order: what a receipt vouches for, without its answer.
-
-    ``prompt``: token ids; ``rows``: i32[to] tokens or i32[to, width].
-    """
-
-    order: SignedOrder
-    segment: int
-    prompt: tuple[int, ...]
-    rows: Tensor
-
-    @property
-    def to(self) -> int:
-        return len(self.rows)
-
-    @property
-    def is_last(self) -> bool:
-        return self.segment == len(self.order[0].asks) - 1
-
-    def root(self, rows: Tensor) -> bytes:
-        """The salted root of ``rows`` in this order."""
-        tree = RowTree(None if rows.ndim == 1 else rows.shape[1], self.order[0].salt)
-        tree.append(rows)
-        return tree.root(len(rows))
-
-
-@dataclass(frozen=True)
-class AuditFinding:
-    """What one audit that was bought found. ``node``: whose receipt was looked at, empty for a decoy.
+class AuditResult:
+    """What came of one audit that was bought. ``node``: whose receipt was looked at, empty for a decoy.
 
     ``wrong``: who signed a root that the program does not give, where this machine has the weights.
     """
@@ -110,80 +72,6 @@ class Seen(Protocol):
         """Rows that ``segment`` took in."""
 
 
-Fund = Callable[[AnswerAccount, NodeContact, int, int], None]
-"""Makes sure that an account may have ``wei`` more at a node, better ``ahead`` more; may send a transaction."""
-
-
-class AuditBuyer:
-    """Buys single audits in one session."""
-
-    def __init__(
-        self, domain: Domain, session_key: bytes, purse: SessionPurse, store: ClientStore, dial: Dial, fund: Fund
-    ) -> None:
-        self.domain, self.key, self.store = domain, PrivateKey(session_key), store
-        self._purse, self._dial, self._fund = purse, dial, fund
-
-    def needs_transaction(self, node: str, wei: int) -> bool:
-        """Whether the node's cap has to be raised on the chain before it can earn ``wei`` more."""
-        return bool(self._purse.shortfall(node, wei))
-
-    def buy(
-        self, question: Question, contact: NodeContact, wei_per_token: int, *, whole: bool, ahead: int
-    ) -> SignedReceipt:
-        """The auditor's receipt, checked in all but its output root. Raises PeerError, CapTooLowError, ChainError.
-
-        ``whole``: all rows go in one message, as an encoder wants them. ``ahead``: wei for which a cap may be raised.
-        """
-        price = wei_per_token * question.to
-        digest = question.order[0].digest(self.domain)
-        root = question.root(question.rows)
-        audit = AuditOrder(digest, contact.address, question.segment, question.to, root, price)
-        with closing(self._purse.open_account()) as account:
-            self._fund(account, contact, price, max(price, min(ahead, AUDITS_AHEAD * price)))
-            signature = sign(audit, self.key, self.domain)
-            self.store.add_audit(audit, signature)
-            voucher = account.prepay({contact.address: price})
-            try:
-                signed = self._ask(question, contact, (audit, signature), voucher, whole=whole)
-                self._check(signed, audit, contact)
-            except PeerError:
-                account.write_off(contact.address)
-                raise
-            account.bill(*signed)
-        return signed
-
-    def _ask(
-        self, question: Question, contact: NodeContact, audit: SignedAudit, voucher: SignedVoucher, *, whole: bool
-    ) -> SignedReceipt:
-        """The auditor's receipt, unchecked. Raises PeerError."""
-        with closing(self._dial(contact)) as peer:
-            prompt = question.prompt if question.segment == 0 or question.is_last else ()
-            tree = tensor_tree(torch.tensor(question.prompt, dtype=torch.int32)).root()
-            leave = partial(sign_digest, key=self.key)
-            peer.open_audit(question.order, audit, len(question.prompt), prompt, voucher, leave, prompt_tree=tree)
-            return self._feed(peer, audit[0].digest(self.domain), question, whole=whole)
-
-    @staticmethod
-    def _feed(peer: ShardPeer, digest: bytes, question: Question, *, whole: bool) -> SignedReceipt:
-        """Hand over the rows and take the receipt; no rows come back."""
-        block = max(1, MESSAGE_BYTES // (4 * question.rows[:1].numel()))
-        for start in range(0, question.to, question.to if whole else block):
-            peer.begin_forward(digest, start, question.rows[start : question.to if whole else start + block])()
-        return peer.begin_close_chunk(digest, 0, question.to, ())()
-
-    def _check(self, signed: SignedReceipt, audit: AuditOrder, contact: NodeContact) -> None:
-        receipt, signature = signed
-        expected = Receipt(
-            audit.order_digest, audit.node, audit.segment, 0, audit.to_position, audit.in_root, receipt.out_root,
-            (audit.digest(self.domain),), audit.price,
-        )  # fmt: skip
-        if receipt != expected or recover(receipt, signature, self.domain) != contact.receipt_key:
-            raise BadReceiptError(
-                f"node {contact.address} answers the audit of segment {audit.segment} with another receipt",
-                advice="Nothing more is bought from it in this session.",
-            )
-
-
 class Auditor:
     """Draws receipts and auditors, buys, compares, and keeps what came of it.
 
@@ -202,7 +90,10 @@ class Auditor:
         whole: bool = False,
         chance: Callable[[float], bool] | None = None,
         choose: Callable[[int], int] = secrets.randbelow,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``is_wanted``: no more is bought once it says no."""
+        self._is_wanted = is_wanted
         self._buyer, self._policy, self._nodes, self._model = buyer, policy, nodes, model
         self._whole, self._chance, self._choose = whole, chance or draw, choose
         self._left = policy.budget_wei
@@ -212,13 +103,15 @@ class Auditor:
 
     def after(
         self, order: SignedOrder, prompt: Sequence[int], receipts: Sequence[SignedReceipt], seen: Seen
-    ) -> list[AuditFinding]:
+    ) -> list[AuditResult]:
         """Audit each of an answer's receipts with the policy's rate. Failures are logged, never raised."""
-        done: list[AuditFinding] = []
+        done: list[AuditResult] = []
         self._raises = len(order[0].asks)
         chosen = [receipt for receipt, _ in receipts if self._chance(self._policy.rate)]
         signers = {receipt.node for receipt, _ in receipts}
         for receipt in chosen:
+            if not self._is_wanted():
+                break
             rows = seen.inputs(receipt.segment, 0, receipt.to_position)
             question = Question(order, receipt.segment, tuple(prompt), rows)
             done += self._guard(partial(self._audit, receipt, question, signers))
@@ -227,7 +120,7 @@ class Auditor:
         return done
 
     @staticmethod
-    def _guard(work: Callable[[], Iterator[AuditFinding]]) -> list[AuditFinding]:
+    def _guard(work: Callable[[], Iterator[AuditResult]]) -> list[AuditResult]:
         """An audit that fails costs the answer nothing."""
         try:
             return list(work())
@@ -235,7 +128,7 @@ class Auditor:
             log.warning("an audit failed: %s", error)
             return []
 
-    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[AuditFinding]:
+    def _audit(self, receipt: Receipt, question: Question, signers: Collection[str]) -> Iterator[AuditResult]:
         bought = self._buy(question, signers)
         if bought is None:
             return
@@ -246,7 +139,7 @@ class Auditor:
                 self._buyer.store.count_failure(node)
         yield _finding(bought, receipt.node, agreed, wrong)
 
-    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[AuditFinding]:
+    def _decoy(self, question: Question, signers: Collection[str]) -> Iterator[AuditResult]:
         model = self._model()
         if model is None:
             return
@@ -306,8 +199,8 @@ def draw(share: float) -> bool:
     return secrets.randbelow(1 << 53) < share * (1 << 53)
 
 
-def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> AuditFinding:
-    return AuditFinding(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
+def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -> AuditResult:
+    return AuditResult(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
 
 
 def compute_layers(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from nexus_chain.client.prepayment import Prepayment
 from nexus_chain.client.purse import AnswerAccount
 from nexus_chain.client.receipt_check import ExpectedReceipt, check_against_rows
 from nexus_chain.client.replacement import Replacement
-from nexus_chain.client.rounds import Rounds
+from nexus_chain.client.rounds import TokenRounds
 from nexus_chain.client.segment import Segment
 from nexus_chain.market.documents import Domain, TokenFeed, sign
 from nexus_chain.wire.errors import BadReceiptError
@@ -28,7 +28,7 @@ class ChunkEnd:
         account: AnswerAccount,
         prepayment: Prepayment,
         replacement: Replacement,
-        rounds: Rounds,
+        rounds: TokenRounds,
         domain: Domain,
         key: PrivateKey,
     ) -> None:

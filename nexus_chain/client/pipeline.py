@@ -34,7 +34,7 @@ from nexus_chain.client.prepayment import Prepayment
 from nexus_chain.client.purse import AnswerAccount
 from nexus_chain.client.referee import Disagreement, Referee
 from nexus_chain.client.replacement import BeforeChunk, Replacement
-from nexus_chain.client.rounds import Rounds
+from nexus_chain.client.rounds import TokenRounds
 from nexus_chain.client.segment import FailoverEvent, Reserve, Segment
 from nexus_chain.client.store import ClientStore
 from nexus_chain.drafting.draft_table import DraftTable
@@ -91,7 +91,7 @@ class Pipeline:
             state, self._connections, self._prepayment, reserve, referee, before_chunk, on_failover
         )
         drafts = Drafts(draft_table) if drafting else None
-        self._rounds = Rounds(state, self._connections, self._replacement, drafts)
+        self._rounds = TokenRounds(state, self._connections, self._replacement, drafts)
         self._chunk_end = ChunkEnd(state, account, self._prepayment, self._replacement, self._rounds, domain, key)
 
     @property

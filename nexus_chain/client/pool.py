@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 UPKEEP_SECONDS = 2.0
 """How often the pool looks after its sessions when nobody wakes it."""
+MONEY_SECONDS = 150.0
+"""How long an answer waits for a transaction that locks money."""
 PATIENCE = 3
 """How often money is locked anew for one answer before it is told that the caps are too low."""
 
@@ -100,7 +102,7 @@ class SessionPool:
         self._renewals = 0  # times that money was locked
         self._in_use = False  # whether anybody asked since then
         self._wanted = 0  # most positions that somebody waits for
-        self._failure: NexusError | None = None  # why money could not be locked
+        self._failure: Exception | None = None  # why money could not be locked
         self._closed = False
         self._adopt()
         self._upkeep = Repeated("nexus-pool", self.maintain, lambda: UPKEEP_SECONDS)
@@ -120,27 +122,36 @@ class SessionPool:
         """An answer in whichever session has money for it; iterate it for text, then take its ``result``."""
         return PooledAnswer(self, text, options or AskOptions(), on_failover)
 
-    def start(self, text: str, options: AskOptions, on_failover: OnFailover) -> tuple[PooledSession, AnswerStream]:
+    def start(
+        self, text: str, options: AskOptions, on_failover: OnFailover, is_wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[PooledSession, AnswerStream] | None:
         """Start an answer; waits until a session has money for it. Give the session back by ``release``.
 
-        Raises as ``Session.start``, and what keeps money from being locked.
+        None once it is not wanted any more: ``nudge`` has those who wait look. Raises as ``Session.start``, and what
+        keeps money from being locked.
         """
         needed = len(self.files.prompt_of(text, options.max_tokens)) + options.max_tokens
         tries, self._in_use = 0, True
-        while True:
+        while is_wanted():
             seen = self._renewals
             for pooled in self._lendable():
                 if (stream := self._started(pooled, text, options, on_failover)) is not None:
                     return pooled, stream
-            if self._await_place():
+            if self._await_place(is_wanted):
                 continue
             if tries == PATIENCE:
                 raise CapTooLowError(
                     f"no session has money for {needed} positions at nodes that answer",
                     advice="Ask for fewer tokens, or give the pool's policy more.",
                 )
-            self._await_money(needed, seen)
+            self._await_money(needed, seen, is_wanted)
             tries += 1
+        return None
+
+    def nudge(self) -> None:
+        """Have every answer that waits for a session look whether it is still wanted."""
+        with self._changed:
+            self._changed.notify_all()
 
     def release(self, pooled: PooledSession) -> None:
         """An answer that was started in the session has ended."""
@@ -163,7 +174,7 @@ class SessionPool:
     ) -> AnswerStream | None:
         """An answer in the session; None where it has too little money, or cannot be asked in any more."""
         with self._changed:
-            if pooled.retired:
+            if pooled.retired or pooled.lent >= self.policy.answers:
                 return None
             pooled.lent += 1
         stream = None
@@ -189,22 +200,26 @@ class SessionPool:
                 if pooled.session.record.state == CLOSED:
                     self._ended.append(pooled.session)
 
-    def _await_money(self, positions: int, seen: int) -> None:
+    def _await_money(self, positions: int, seen: int, is_wanted: Callable[[], bool]) -> None:
         """Wait until money was locked since ``seen`` renewals. Raises what keeps it from that."""
         with self._changed:
             self._wanted, self._failure = max(self._wanted, positions), None
             self._upkeep.wake()
-            self._changed.wait_for(lambda: self._renewals != seen or self._failure or self._closed)
+            self._changed.wait_for(
+                lambda: self._renewals != seen or self._failure or self._closed or not is_wanted(), MONEY_SECONDS
+            )
             if self._failure is not None:
                 raise self._failure
 
-    def _await_place(self) -> bool:
+    def _await_place(self, is_wanted: Callable[[], bool]) -> bool:
         """Wait for an answer to end where as many are under way as the policy allows; whether that was so."""
         with self._changed:
             active = [one for one in self._sessions if not one.retired]
             if len(active) < self.policy.sessions or any(one.lent < self.policy.answers for one in active):
                 return False
-            self._changed.wait_for(lambda: self._closed or any(one.lent < self.policy.answers for one in active))
+            self._changed.wait_for(
+                lambda: self._closed or not is_wanted() or any(one.lent < self.policy.answers for one in active)
+            )
             return True
 
     # ------------------------------------------------------------------ upkeep
@@ -215,11 +230,11 @@ class SessionPool:
             for work in (self._retire, self._renew, self._close_retired, self._settle_ended):
                 try:
                     work()
-                except NexusError as error:
-                    log.warning("Sessions could not be looked after: %s", error)
-                    with self._changed:
-                        self._failure = error
-                        self._changed.notify_all()
+                except Exception as error:
+                    known = isinstance(error, NexusError)
+                    log.warning("Sessions could not be looked after: %s", error, exc_info=not known)
+                    if work == self._renew:
+                        self._tell_failure(error)
 
     def prepare(self) -> None:
         """Have a session with money now, before anybody asks. Raises what keeps it from that."""
@@ -304,6 +319,11 @@ class SessionPool:
             with self._changed:
                 self._sessions.append(PooledSession(session))
         self._tell_renewed()
+
+    def _tell_failure(self, error: Exception) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
 
     def _tell_renewed(self) -> None:
         with self._changed:
@@ -400,7 +420,10 @@ class PooledAnswer:
     def __iter__(self) -> Iterator[str]:
         shown = False
         for _ in range(PATIENCE):
-            pooled, stream = self._pool.start(self._text, self._options, self._on_failover)
+            started = self._pool.start(self._text, self._options, self._on_failover, lambda: not self._cancelled)
+            if started is None:
+                return
+            pooled, stream = started
             try:
                 self._follow(stream)
                 with stream:
@@ -428,6 +451,7 @@ class PooledAnswer:
             self._cancelled = True
             if self._stream is not None:
                 self._stream.cancel()
+        self._pool.nudge()
 
     def result(self) -> Answer:
         """The finished answer. Raises SessionStateError before the iteration has ended."""

@@ -61,15 +61,15 @@ class SessionPurse:
         with self.lock:
             self._accounts = [other for other in self._accounts if other is not account]
 
-    def committed(self, node: str, but: AnswerAccount | None = None) -> int:
+    def commitment(self, node: str, but: AnswerAccount | None = None) -> int:
         """Wei of the node's cap that are used, or that open accounts other than ``but`` were promised or need."""
         with self.lock:
-            return self.line(node).used + sum(one.reserved(node) for one in self._accounts if one is not but)
+            return self.line(node).used + sum(one.reservation(node) for one in self._accounts if one is not but)
 
     def shortfall(self, node: str, wei: int, but: AnswerAccount | None = None) -> int:
         """By how much the node's cap has to rise to let it bill ``wei`` more; 0 when it suffices."""
         with self.lock:
-            return max(0, cap_for(self.committed(node, but) + wei) - self.line(node).cap)
+            return max(0, cap_for(self.commitment(node, but) + wei) - self.line(node).cap)
 
     def voucher(self, account: AnswerAccount, amounts: Mapping[str, int]) -> Voucher:
         """The voucher that lets each node bill ``amounts[node]`` wei more for an account, beside all other accounts.
@@ -81,14 +81,14 @@ class SessionPurse:
             promised = {node: line.promised for node, line in lines.items()}
             others = [other for other in self._accounts if other is not account]
             for node, wei in amounts.items():
-                line, more = lines.get(node) or StoredLine(node, 0), max(wei, account.held(node))
-                left = spendable(line.cap) - line.used - sum(other.reserved(node) for other in others)
+                line, more = lines.get(node) or StoredLine(node, 0), max(wei, account.holding(node))
+                left = spendable(line.cap) - line.used - sum(other.reservation(node) for other in others)
                 if more > left:
                     raise CapTooLowError(
                         f"node {node} can earn {left} wei more here, the next chunk costs {wei}",
                         advice="Raise its cap with `nexus session allot`, or open a session with a larger --tokens.",
                     )
-                promised[node] = max(line.promised, line.used + sum(other.held(node) for other in others) + more)
+                promised[node] = max(line.promised, line.used + sum(other.holding(node) for other in others) + more)
             # A node wants to find its own line, even where it asks for nothing.
             named = sorted(node for node, wei in promised.items() if wei or node in amounts)
             return Voucher(self.session, tuple(Line(node, promised[node]) for node in named))
@@ -127,11 +127,11 @@ class AnswerAccount:
         """Whether any node was promised anything for this answer."""
         return bool(self._promised)
 
-    def held(self, node: str) -> int:
+    def holding(self, node: str) -> int:
         """Promised to the node for this answer, and neither billed nor written off."""
         return max(0, self._promised.get(node, 0) - self._spent(node))
 
-    def reserved(self, node: str) -> int:
+    def reservation(self, node: str) -> int:
         """What nobody else may have of the node's cap."""
         return max(0, max(self._promised.get(node, 0), self._needed.get(node, 0)) - self._spent(node))
 
@@ -177,7 +177,7 @@ class AnswerAccount:
     def write_off(self, node: str) -> None:
         """Count what the node was promised for this answer as used: what it computed is not known."""
         with self._purse.lock:
-            held = self.held(node)
+            held = self.holding(node)
             used = self._purse.line(node).used + held
             self._purse.store.set_used(self._purse.session, node, used)
             self._lost[node] = self._lost.get(node, 0) + held

@@ -18,7 +18,7 @@ from nexus_chain.market.pricing import billed_positions
 from nexus_chain.wire.errors import PeerError
 
 
-class Rounds:
+class TokenRounds:
     """Feeds one answer. ``drafts``: where guesses come from, None for none."""
 
     def __init__(

@@ -19,7 +19,7 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.answer import Transaction
 from nexus_chain.client.answer_run import AnswerRun
 from nexus_chain.client.answer_stream import AnswerStream
-from nexus_chain.client.auditing import AuditBuyer
+from nexus_chain.client.audit_buyer import AuditBuyer
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.line_watch import LineWatch
 from nexus_chain.client.order import AskOptions, build_order

@@ -61,7 +61,7 @@ class SessionRoutes:
             return None
         missing = self._purse.shortfall(node.node_id, node.wei_per_token * request.offer.positions)
         cap = self._purse.line(node.node_id).cap + missing
-        return missing + added_value(cap, self._purse.committed(node.node_id), request.value_at_risk)
+        return missing + added_value(cap, self._purse.commitment(node.node_id), request.value_at_risk)
 
     def _route(self, nodes: Sequence[ShardNode], facts: SessionFacts, positions: int) -> ClientRoute:
         """A route over nodes that the session has money for; the others are spares.

@@ -41,7 +41,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.peer import NodeContact, ShardPeer
 from nexus_chain.wire.tls_peer import TlsPeer
-from scripts.bench.engine import processor
+from scripts.bench.record import write_record
 from scripts.bench.serving import FOLDER, PASSWORD, PROMPT, publish, start
 from scripts.runs.demo_network import ROOT, DemoError, running
 
@@ -51,16 +51,11 @@ SIDES = ("fresh", "warm")
 
 @dataclass
 class Tally:
-    """What one answer did in the thread that asked."""
+    """What one answer did, as far as whoever asked waited for it."""
 
     orders: list[float] = field(default_factory=list)
     dials: int = 0
     chain_requests: int = 0
-
-    @property
-    def counts_here(self) -> bool:
-        """Whether this thread is the one that asks."""
-        return threading.current_thread() is threading.main_thread()
 
 
 TALLY = Tally()
@@ -69,28 +64,39 @@ TALLY = Tally()
 class TimedPeer(TlsPeer):
     """Notes when an order leaves."""
 
-    def __init__(self, contact: NodeContact) -> None:
-        TALLY.dials += TALLY.counts_here
-        super().__init__(contact)
-
     def open_order(self, *words: Any, **more: Any) -> int:
         TALLY.orders.append(time.perf_counter())
         return super().open_order(*words, **more)
 
 
+def is_asking() -> bool:
+    """Whether this thread is the one that asks."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def dial_and_count(contact: NodeContact) -> ShardPeer:
+    """Connect for a client that waits for each of its connections, whichever thread makes them."""
+    TALLY.dials += 1
+    return TimedPeer(contact)
+
+
+def dial_aside(contact: NodeContact) -> ShardPeer:
+    """Connect for a client that does so in the background, unless it does not."""
+    TALLY.dials += is_asking()
+    return TimedPeer(contact)
+
+
 def count_requests(contracts: Contracts) -> None:
     """Count what the asking thread asks of the chain's RPC server."""
     provider: Any = contracts.web3.provider
+    sessions = provider._request_session_manager
+    post = sessions.make_post_request
 
-    def counted(request: Callable[..., Any]) -> Callable[..., Any]:
-        def count(*words: Any) -> Any:
-            TALLY.chain_requests += TALLY.counts_here
-            return request(*words)
+    def count(*words: Any, **more: Any) -> Any:
+        TALLY.chain_requests += is_asking()
+        return post(*words, **more)
 
-        return count
-
-    provider.make_request = counted(provider.make_request)
-    provider.make_batch_request = counted(provider.make_batch_request)
+    sessions.make_post_request = count
 
 
 def time_answer(ask: Callable[[], Iterable[str]]) -> dict[str, float]:
@@ -116,14 +122,13 @@ def two_sides(
     contracts: Contracts, version: bytes, files: ModelFiles, options: AskOptions, positions: int
 ) -> Iterator[dict[str, Callable[[], Iterable[str]]]]:
     """How each side asks. ``positions``: what all of a side's answers take."""
-
-    def dial(contact: NodeContact) -> ShardPeer:
-        return TimedPeer(contact)
-
     homes = {side: ClientHome(FOLDER / side).prepare() for side in SIDES}
-    with Client(contracts, homes["fresh"], dial) as fresh, Client(contracts, homes["warm"], dial) as warm:
+    with (
+        Client(contracts, homes["fresh"], dial_and_count) as fresh,
+        Client(contracts, homes["warm"], dial_aside) as warm,
+    ):
         session, _ = fresh.open_session(version, files, tokens=positions)
-        with NodeDirectory(ContractFacts(contracts, homes["warm"]), warm.store, dial) as directory:
+        with NodeDirectory(ContractFacts(contracts, homes["warm"]), warm.store, dial_aside) as directory:
             warm.use_nodes(directory)
             with SessionPool(warm, version, files) as pool:
                 pool.prepare()
@@ -179,10 +184,8 @@ def main() -> int:
         for name in ("first_message_seconds", "first_piece_seconds", "chain_requests", "dials")
     }
     report["ratio"] = report["fresh_first_message_seconds"] / report["warm_first_message_seconds"]
-    report |= {"rounds": options.rounds, "tokens": options.tokens, **processor()}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    report |= {"rounds": options.rounds, "tokens": options.tokens}
+    print(json.dumps(write_record(REPORT, report), indent=2))
     return 0
 
 

@@ -77,7 +77,10 @@ KILL_AFTER_PIECES = 40  # in the second chunk
 DISPUTED_PROMPT = "class Queue:\n    def __init__(self):\n"
 WATCH_SECONDS = 240
 
-console = Console(highlight=False)
+BEGAN = time.monotonic()
+# The file is named, because commands run inside this process with another sys.stdout.
+console = Console(highlight=False, file=sys.stdout)
+working = console.status("")  # on a terminal: something moves while nothing is said
 
 
 @dataclass
@@ -106,7 +109,8 @@ class Story:
 
 def act(title: str) -> None:
     """A heading with the time, so that the reader sees where it goes."""
-    console.print(f"\n[bold]{title}[/bold]")
+    console.print(f"\n[bold]{title}[/bold] [dim](after {time.monotonic() - BEGAN:.0f} s)[/dim]")
+    working.update(title)
 
 
 def tell(text: str) -> None:
@@ -504,12 +508,11 @@ def run(story: Story, deployment: Path) -> None:
 
 
 def main() -> int:
-    began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     deployment_file = FOLDER / "deployment.json"
     try:
-        with anvil() as chain:
+        with working, anvil() as chain:
             act("1. A chain, and the contracts deployed through ape")
             deployment = deploy_through_ape(chain.rpc_url, deployment_file)
             tell(f"Anvil at {chain.rpc_url}; InferenceMarket at {deployment.inference_market}. Nobody owns the funds.")
@@ -519,7 +522,7 @@ def main() -> int:
             chain.set_balance(address, 10**18)
             run(story, deployment_file)
             story.facts["gas"] = gas_by_call(story.contracts)
-            story.facts["seconds"] = round(time.monotonic() - began, 1)
+            story.facts["seconds"] = round(time.monotonic() - BEGAN, 1)
             summary(story)
     except (DemoError, NexusError) as error:
         console.print(f"\ndemo: {error}", markup=False, style="red")

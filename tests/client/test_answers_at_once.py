@@ -92,7 +92,7 @@ def test_answers_at_once_are_those_one_after_the_other_and_are_billed_the_same(t
     assert {order.state for order in orders} == {"done"}
     billed = sum(receipt.price for order in orders for receipt, _ in order.receipts)
     assert billed == sum(line.used for line in network.store.lines(SESSION).values())
-    assert network.purse.committed(network.nodes[0].address) == network.purse.line(network.nodes[0].address).used
+    assert network.purse.commitment(network.nodes[0].address) == network.purse.line(network.nodes[0].address).used
 
 
 def test_what_one_failed_answer_loses_is_its_own(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_one_failed_answer_loses_is_its_own(tmp_path: Path) -> None:
     billed = sum(fed(prompt) for prompt in PROMPTS[1:]) * victim.ask
     promised = (len(PROMPTS[0]) + 32) * victim.ask
     assert network.store.lines(SESSION)[victim.address].used == billed + promised
-    assert network.purse.committed(victim.address) == billed + promised
+    assert network.purse.commitment(victim.address) == billed + promised
 
 
 @settings(max_examples=15, deadline=None)
@@ -161,7 +161,7 @@ def test_whatever_fails_the_books_are_right(tmp_path_factory: pytest.TempPathFac
         assert (count if stop is None else min(stop, count)) <= len(tokens) <= count
     assert_lines_hold(network)
     for node in network.by_address.values():
-        assert network.purse.committed(node.address) == network.purse.line(node.address).used
+        assert network.purse.commitment(node.address) == network.purse.line(node.address).used
     assert ask(session, [3, 3], 5) == expected_tokens([3, 3], 5, 2)
 
 
@@ -235,7 +235,7 @@ class Purse(RuleBasedStateMachine):
     @rule(needs=st.dictionaries(st.sampled_from(NODES), st.integers(0, 120), max_size=2))
     def start(self, needs: dict[str, int]) -> None:
         fits = all(
-            self.purse.committed(node) + wei <= spendable(self.purse.line(node).cap) for node, wei in needs.items()
+            self.purse.commitment(node) + wei <= spendable(self.purse.line(node).cap) for node, wei in needs.items()
         )
         try:
             self.number += 1
@@ -249,7 +249,7 @@ class Purse(RuleBasedStateMachine):
     def prepay(self, data: st.DataObject, wei: int, ahead: bool) -> None:
         index = data.draw(st.sampled_from(sorted(self.accounts)))
         account, node = self.accounts[index], data.draw(st.sampled_from(NODES))
-        left = spendable(self.purse.line(node).cap) - self.purse.committed(node, account)
+        left = spendable(self.purse.line(node).cap) - self.purse.commitment(node, account)
         try:
             if ahead:
                 account.sign_ahead({node: wei})
@@ -257,7 +257,7 @@ class Purse(RuleBasedStateMachine):
             assert wei <= left
             self.may_bill[index, node] = max(wei, self.may_bill.get((index, node), 0))
         except CapTooLowError:
-            assert max(wei, account.held(node)) > left
+            assert max(wei, account.holding(node)) > left
 
     @precondition(lambda self: any(self.may_bill.values()))
     @rule(data=st.data())
@@ -301,7 +301,7 @@ class Purse(RuleBasedStateMachine):
             line = self.purse.line(node)
             still = sum(wei for (_, other), wei in self.may_bill.items() if other == node)
             assert line.used + still <= line.promised <= spendable(line.cap)
-            assert self.purse.committed(node) <= spendable(line.cap)
+            assert self.purse.commitment(node) <= spendable(line.cap)
         assert_vouchers_grow(self.store)
 
     def teardown(self) -> None:

@@ -54,7 +54,7 @@ def test_four_at_once_equal_four_in_turn_and_what_is_receipted_is_what_is_billed
     assert {line.used for line in lines.values()} == {2 * PRICE * positions}
     for node, line in lines.items():
         assert line.used <= line.promised < line.cap
-        assert session.money.purse.committed(node) == line.used
+        assert session.money.purse.commitment(node) == line.used
 
 
 def test_one_is_cancelled_and_a_node_dies_while_others_run(live: LiveNetwork) -> None:

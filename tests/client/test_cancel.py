@@ -53,7 +53,7 @@ def assert_all_is_kept(network: Network, stream: AnswerStream) -> None:
     computed = max((receipt.to_position for receipt, _ in order.receipts), default=0)
     for node in network.nodes:
         assert network.store.lines(SESSION)[node.address].used == node.computed == computed * node.ask
-        assert network.purse.committed(node.address) == node.computed
+        assert network.purse.commitment(node.address) == node.computed
     assert answer.failovers == ()
     assert network.store.track(network.nodes[0].address).failed == 0
 
@@ -155,7 +155,7 @@ def test_a_node_that_never_answers_is_not_waited_for(
     for node in network.nodes:
         line = network.store.lines(SESSION)[node.address]
         assert node.computed <= line.used <= line.promised
-        assert network.purse.committed(node.address) == line.used
+        assert network.purse.commitment(node.address) == line.used
     assert answer.failovers == ()
     goes_on(session)
 

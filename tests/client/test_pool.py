@@ -28,7 +28,7 @@ POLICY = PoolPolicy(tokens=1_000, seconds=3_600, sessions=2, answers=4, low=0.2)
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyWorld:
-    ToyWorld.forget_exposure(monkeypatch)
+    ToyWorld.stand_for_the_chain(monkeypatch)
     monkeypatch.setattr(pool_module, "UPKEEP_SECONDS", 3_600.0)  # when a test says so, or an answer waits
     return ToyWorld(tmp_path)
 
@@ -219,6 +219,21 @@ def test_a_cancelled_answer_gives_its_place_back(world: ToyWorld, client: Client
         never = pool.ask(PROMPT, OPTIONS)
         never.cancel()
         assert "".join(never) == ""
+
+
+def test_an_answer_that_waits_for_a_place_can_be_cancelled(world: ToyWorld, client: Client) -> None:
+    with (
+        pool_of(world, client, PoolPolicy(tokens=1_000, answers=1, sessions=1)) as pool,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        held = iter(pool.ask(PROMPT, OPTIONS))
+        shown = next(held)
+        waiting = pool.ask(PROMPT, OPTIONS)
+        done = threads.submit("".join, waiting)
+        assert wait([done], 0.1).not_done
+        waiting.cancel()
+        assert done.result(60) == ""
+        assert shown + "".join(held) == expected()
 
 
 def test_a_closed_pool_starts_nothing(world: ToyWorld, client: Client) -> None:

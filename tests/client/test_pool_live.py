@@ -53,13 +53,13 @@ class RequestsOfAnswers:
     def __init__(self, network: Network) -> None:
         self.count = 0
         provider: Any = network.client.contracts.web3.provider
-        provider.make_request = self._counted(provider.make_request)
-        provider.make_batch_request = self._counted(provider.make_batch_request)
+        sessions = provider._request_session_manager
+        sessions.make_post_request = self._counted(sessions.make_post_request)
 
     def _counted(self, request: Callable[..., Any]) -> Callable[..., Any]:
-        def count(*words: Any) -> Any:
+        def count(*words: Any, **more: Any) -> Any:
             self.count += threading.current_thread().name.startswith("nexus-answer")
-            return request(*words)
+            return request(*words, **more)
 
         return count
 

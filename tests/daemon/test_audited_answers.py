@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.client.auditing import AuditBuyer, AuditFinding, Auditor, AuditPolicy
+from nexus_chain.client.audit_buyer import AuditBuyer
+from nexus_chain.client.auditing import Auditor, AuditPolicy, AuditResult
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import DONE, ClientStore, StoredLine, StoredSession
 from nexus_chain.evidence.judgement import judge, keep_signed, keep_usable
@@ -171,7 +172,7 @@ class Market:
     def dial(self, to: NodeContact) -> ShardPeer:
         return CorePeer(self.by_address[to.address], forges=to.address in self.forging)
 
-    def audited(self, *, decoys: float = 0.0, budget: int = 1000, weights: bool = True) -> list[AuditFinding]:
+    def audited(self, *, decoys: float = 0.0, budget: int = 1000, weights: bool = True) -> list[AuditResult]:
         """Audit every receipt of the answer."""
         self.keep()
         self.auditor = Auditor(

@@ -22,6 +22,6 @@ def test_trace_of_a_liar_ends_in_the_output_it_signed(tensor: str, monkeypatch: 
     rows = torch.arange(6, dtype=torch.int32)
     engine = LyingEngine(MODEL.program, MODEL.weights, *LAYERS)
     signed = engine.forward([(engine.open(len(rows), Sampling(), len(rows)), rows)])[0]
-    sequence = trace.Sequence(rows, tuple(rows.tolist()), Sampling(), bytes(32))
+    sequence = trace.TracedSequence(rows, tuple(rows.tolist()), Sampling(), bytes(32))
     recomputed = trace.Trace(MODEL.program, MODEL.weights, LAYERS, sequence)
     assert torch.equal(recomputed.tensor(len(recomputed.layout.tensors) - 1), signed)

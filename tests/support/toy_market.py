@@ -223,7 +223,9 @@ class ToyWorld:
         """A client whose nodes come from a directory; the same ``name`` has the same store."""
         sender = SimpleNamespace(wallet=SimpleNamespace(address=USER))
         registry = SimpleNamespace(node=lambda address: SimpleNamespace(stake=STAKE), receipt_key_of=lambda node: node)
-        contracts: Any = SimpleNamespace(market=self.market, nodes=registry, domain=DOMAIN, sender=sender)
+        contracts: Any = SimpleNamespace(
+            market=self.market, nodes=registry, domain=DOMAIN, sender=sender, web3=self.market
+        )
         with (
             Client(contracts, ClientHome(self._folder / name), self.dial) as client,
             NodeDirectory(self.facts, client.store, self.dial, ready=ready) as directory,
@@ -232,6 +234,7 @@ class ToyWorld:
             yield client
 
     @staticmethod
-    def forget_exposure(monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing hangs on anybody: there are no events to read."""
+    def stand_for_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing hangs on anybody, as there are no events to read; and the market tells the time."""
         monkeypatch.setattr(user_module, "unsettled_lines", lambda *_: OpenLines(0))
+        monkeypatch.setattr(user_module, "chain_time", lambda market: market.now())
