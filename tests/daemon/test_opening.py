@@ -228,7 +228,7 @@ def test_orders_that_are_opened_at_once_are_as_few_as_one_after_the_other(
 ) -> None:
     with replaced(tmp_path, user) as (answer, spare, shown):
         serving, together = spare.core.serving, Barrier(most + 3)
-        received = serving._order_received
+        received = serving._order_event
 
         def all_checked(application: Application, digest: bytes) -> OrderReceived:
             event = received(application, digest)
@@ -244,7 +244,7 @@ def test_orders_that_are_opened_at_once_are_as_few_as_one_after_the_other(
                 return False
             return True
 
-        monkeypatch.setattr(serving, "_order_received", all_checked)
+        monkeypatch.setattr(serving, "_order_event", all_checked)
         with ThreadPoolExecutor(most + 3) as pool:
             assert sum(pool.map(opened, range(most + 3))) == most
         assert len(spare.core.ledger.state.orders) == most
