@@ -178,7 +178,6 @@ class Session:
     def _write_off_lost(self) -> None:
         """What a killed process left half paid counts as used."""
         store = self.user.store
-        for digest in store.order_digests(self.id):
-            if store.order(digest).state == RUNNING:
-                self.money.purse.write_off_all()
-                store.finish_order(digest, FAILED)
+        for digest in store.order_digests(self.id, RUNNING):
+            self.money.purse.write_off_all()
+            store.finish_order(digest, FAILED)

@@ -349,10 +349,13 @@ class ClientStore:
         with self._write() as db:
             db.execute("UPDATE orders SET state = ? WHERE digest = ?", (state, digest))
 
-    def order_digests(self, session: bytes | None = None) -> list[bytes]:
-        """Digests of all orders, or of one session's, oldest first."""
-        where, parameters = ("WHERE session = ?", (session,)) if session is not None else ("", ())
-        return [_blob(row[0]) for row in self._read(f"SELECT digest FROM orders {where} ORDER BY created", *parameters)]
+    def order_digests(self, session: bytes | None = None, state: str | None = None) -> list[bytes]:
+        """Digests of all orders, or of one session's, or of those in one state; oldest first."""
+        given = {"session": session, "state": state}
+        wanted = {column: value for column, value in given.items() if value is not None}
+        where = " AND ".join(f"{column} = ?" for column in wanted) or "TRUE"
+        rows = self._read(f"SELECT digest FROM orders WHERE {where} ORDER BY created", *wanted.values())
+        return [_blob(row[0]) for row in rows]
 
     def order(self, digest: bytes) -> OrderRecord:
         """One order with everything that belongs to it. Raises SessionStateError when unknown."""
