@@ -1,4 +1,4 @@
-"""The one rule about headroom: a node closes a line that it has used up, so something is always left on top.
+"""The one rule about headroom: a node may close a line that has nothing left, so something is always left on top.
 
 The last wei of a cap is never promised, so no line is ever used up. Money for a number of positions is locked
 for a whole chunk more: vouchers prepay whole chunks, and drafts that turn out wrong are fed beyond the end.
