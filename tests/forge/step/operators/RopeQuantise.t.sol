@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Descriptor} from "../../../../contracts/step/libraries/Descriptor.sol";
+import {OpKinds} from "../../../../contracts/step/libraries/OpKinds.sol";
 import {Plain} from "./Plain.sol";
 import {StepFixture} from "./StepFixture.sol";
 
@@ -32,7 +32,7 @@ contract RopeQuantiseTest is StepFixture {
     }
 
     function _world(int256[] memory y, int256[] memory turns) private pure returns (World memory world) {
-        world.kind = Descriptor.ROPE_QUANTISE;
+        world.kind = OpKinds.ROPE_QUANTISE;
         world.params = _params(2, 10);
         world.positions = world.promptLength = 3;
         world.inputs = _parts(_part("y", I32, _shape(T, 20), y));
