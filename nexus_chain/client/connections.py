@@ -263,14 +263,20 @@ class LeasedPeer:
         except NodeUnreachableError:
             if not reused or self._broken:
                 raise
+        self._connect_anew()
+        return self._watched(partial(call, self._peer()))
+
+    def _connect_anew(self) -> None:
         self._kept.peer.close()
         self._kept.peer, self._sound = self._owner.dial(self.contact), True
-        return self._watched(partial(call, self._peer()))
+        if self._broken:  # who hung up meanwhile knew only the connection before
+            self._kept.peer.hang_up()
 
     def _begin(self, call: Callable[[ShardPeer], Callable[[], Result]]) -> Callable[[], Result]:
         """As ``call``; the connection is in order again once what is returned was called."""
-        take = self._watched(partial(call, self._peer()))
+        # INVARIANT: an answer counts as on its way before it can be: an interrupt leaves no such connection to others.
         self._waiting += 1
+        take = self._watched(partial(call, self._peer()))
 
         def taken() -> Result:
             self._peer()

@@ -100,6 +100,7 @@ class SessionPool:
         self._ended: list[Session] = []  # closed or expired, and not known to be settled
         self._settle_after: dict[bytes, int] = {}  # when the challenge windows of those end, chain time
         self._renewals = 0  # times that money was locked
+        self._begun = 0  # answers that were started
         self._in_use = False  # whether anybody asked since then
         self._wanted = 0  # most positions that somebody waits for
         self._failure: Exception | None = None  # why money could not be locked
@@ -131,12 +132,14 @@ class SessionPool:
         keeps money from being locked.
         """
         needed = len(self.files.prompt_of(text, options.max_tokens)) + options.max_tokens
-        tries, self._in_use = 0, True
+        tries, begun, self._in_use = 0, self._begun, True
         while is_wanted():
             seen = self._renewals
             for pooled in self._lendable():
                 if (stream := self._started(pooled, text, options, on_failover)) is not None:
                     return pooled, stream
+            if begun != self._begun:  # others took the money: there may be more for this one
+                tries, begun = 0, self._begun
             if self._await_place(is_wanted):
                 continue
             if tries == PATIENCE:
@@ -180,6 +183,8 @@ class SessionPool:
         stream = None
         try:
             stream = pooled.session.start(text, options, on_failover)
+            with self._changed:
+                self._begun += 1
             return stream
         except CapTooLowError:
             return None
@@ -203,7 +208,7 @@ class SessionPool:
     def _await_money(self, positions: int, seen: int, is_wanted: Callable[[], bool]) -> None:
         """Wait until money was locked since ``seen`` renewals. Raises what keeps it from that."""
         with self._changed:
-            self._wanted, self._failure = max(self._wanted, positions), None
+            self._wanted, self._failure, self._in_use = max(self._wanted, positions), None, True
             self._upkeep.wake()
             self._changed.wait_for(
                 lambda: self._renewals != seen or self._failure or self._closed or not is_wanted(), MONEY_SECONDS
@@ -357,11 +362,21 @@ class SessionPool:
         with self._changed:
             idle = [pooled for pooled in self._sessions if pooled.retired and not pooled.lent]
         for pooled in idle:
-            if pooled.session.record.state == OPEN:
-                pooled.session.close()
-            with self._changed:
-                self._sessions = [other for other in self._sessions if other is not pooled]
-                self._ended.append(pooled.session)
+            if self._is_ended(pooled.session):
+                with self._changed:
+                    self._sessions = [other for other in self._sessions if other is not pooled]
+                    self._ended.append(pooled.session)
+
+    def _is_ended(self, session: Session) -> bool:
+        """Close a session where nobody did; whether it is closed now: not while another program asks in it."""
+        if session.refresh().record.state == OPEN:
+            try:
+                # INVARIANT: a session is closed by who holds its lock: nobody's answer is cut off.
+                with session.lock.hold():
+                    session.close()
+            except SessionStateError:
+                return False
+        return True
 
     def _settle_ended(self) -> None:
         """Settle what can be settled by now; the others' time will come."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from nexus_chain.client.store import ClientStore
 from nexus_chain.market.documents import address_of
 from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError
+from nexus_chain.wire.peer import NodeContact, ShardPeer
 from tests.client.test_pipeline import SESSION_KEY, Network
 from tests.support.toy_facts import ToyFacts
-from tests.support.toy_network import ToyNode
+from tests.support.toy_network import ToyNode, ToyPeer
 from tests.support.waiting import wait_until
 
 VERSION = bytes([1]) * 32
@@ -183,7 +184,7 @@ def test_only_whole_connections_come_back(directory: NodeDirectory, facts: ToyFa
     directory.follow(VERSION)
     run = network.pipeline([5, 6, 7], 4)
     node, (contact, _) = network.nodes[0], [one.contact for one in network.nodes]
-    run._dial = directory.lease
+    run._connections._dial = directory.lease
     assert len(list(run.run())) == 4
     assert directory.connections.idle(contact) == 2
     digest, rows = run.digest, torch.tensor([1], dtype=torch.int32)
@@ -240,3 +241,47 @@ def test_a_node_that_moved_is_connected_anew(directory: NodeDirectory, facts: To
     directory.refresh()
     assert directory.connections.idle(old) == 0
     assert directory.connections.idle(facts.registered[0].contact) == 2
+
+
+def test_an_interrupt_right_after_a_question_leaves_its_answer_to_nobody(
+    directory: NodeDirectory, facts: ToyFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(tmp_path, 2)
+    facts.registered[:] = network.nodes
+    directory.follow(VERSION)
+    contact = network.nodes[0].contact
+    lent = directory.lease(contact)
+    honest = LeasedPeer._watched
+
+    def interrupted(peer: LeasedPeer, work: Callable[[], object]) -> object:
+        honest(peer, work)
+        raise KeyboardInterrupt  # the question is on its way, and nobody knows
+
+    monkeypatch.setattr(LeasedPeer, "_watched", interrupted)
+    monkeypatch.setattr(ToyPeer, "begin_forward", lambda *_, **__: lambda: None)
+    before = directory.connections.idle(contact)
+    with pytest.raises(KeyboardInterrupt):
+        lent.begin_forward(bytes(32), 0, torch.tensor([1], dtype=torch.int32))
+    lent.close()
+    assert directory.connections.idle(contact) == before
+
+
+def test_who_hangs_up_while_a_lost_connection_is_made_anew_hangs_up_on_the_new_one(
+    directory: NodeDirectory, facts: ToyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.follow(VERSION)
+    node = facts.registered[0]
+    lent = directory.lease(node.contact)
+    facts.registered[0], node.dies_after = replace(node), -1
+    dial = directory.connections.dial
+    left: list[ToyPeer] = []
+    monkeypatch.setattr(ToyPeer, "hang_up", lambda peer: left.append(peer))
+
+    def slow(contact: NodeContact) -> ShardPeer:
+        peer = dial(contact)
+        lent.hang_up()  # by another thread, which knows only the connection before
+        return peer
+
+    monkeypatch.setattr(directory.connections, "dial", slow)
+    lent.describe()
+    assert [peer.node for peer in left] == [node, facts.registered[0]]

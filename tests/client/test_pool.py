@@ -258,3 +258,47 @@ def test_money_that_others_took_is_looked_for_elsewhere(
         monkeypatch.setattr(session, "start", refuse)
         with pytest.raises(CapTooLowError, match="no session has money"):
             list(pool.ask(PROMPT, OPTIONS))
+
+
+def grow_old(world: ToyWorld, *clients: Client) -> None:
+    """Let so much time pass that sessions are not asked in any more."""
+    world.market.ahead += POLICY.seconds - POLICY.last_seconds
+    for client in clients:
+        client.user.nodes.refresh()  # type: ignore[attr-defined]
+
+
+def test_a_session_is_not_closed_while_another_program_asks_in_it(world: ToyWorld) -> None:
+    with world.client() as first, pool_of(world, first) as theirs:
+        under_way = iter(theirs.ask(PROMPT, OPTIONS))
+        shown = next(under_way)
+        with world.client() as second, pool_of(world, second) as ours:
+            grow_old(world, first, second)
+            ours.maintain()
+            ours.close(end_sessions=True)
+        assert world.market.calls == ["open"]
+        assert shown + "".join(under_way) == expected()
+        theirs.maintain()
+        assert world.market.calls == ["open", "close"]
+
+
+def test_what_another_program_closed_is_not_closed_again_and_is_settled(world: ToyWorld, client: Client) -> None:
+    with pool_of(world, client) as pool:
+        pool.prepare()
+        (session,) = pool.sessions
+        world.market.close(session.id)
+        grow_old(world, client)
+        pool.maintain()
+        assert world.market.calls == ["open", "close", "settle"]
+        assert session.record.state == SETTLED
+
+
+def test_whoever_waits_while_others_take_the_money_gets_more(world: ToyWorld, client: Client) -> None:
+    """Each time that money is locked, it is enough for one or two of them."""
+    count = 12
+    with (
+        pool_of(world, client, PoolPolicy(tokens=10, low=0.1, answers=32)) as pool,
+        ThreadPoolExecutor(count) as threads,
+    ):
+        options = AskOptions(max_tokens=80, audit_rate=0.0)
+        texts = list(threads.map(lambda _: "".join(pool.ask(PROMPT, options)), range(count)))
+    assert texts == [expected(80)] * count
