@@ -73,10 +73,20 @@ def test_both_programs_spell_a_setting_alike() -> None:
 
 
 def test_a_nodes_own_variable_wins_over_the_one_that_programs_share(tmp_path: Path) -> None:
-    shared = {"NEXUS_RPC": "http://both", "NEXUS_WALLET": "both.json", "NEXUS_PRICE": "9"}
+    shared = {"NEXUS_RPC": "http://both", "NEXUS_CHAIN_ID": "7", "NEXUS_PRICE": "9"}
     found = load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC": "http://node"})
-    assert (found.rpc, found.wallet, found.price) == ("http://node", Path("both.json"), None)
+    assert (found.rpc, found.chain_id, found.price) == ("http://node", 7, None)
     assert load_node(tmp_path, {}, environment={**shared, "NEXUS_NODE_RPC_URL": "http://old"}).rpc == "http://old"
+
+
+def test_a_node_never_takes_the_wallet_of_its_owners_other_program(tmp_path: Path) -> None:
+    """It would stake from it."""
+    shared = {"NEXUS_WALLET": "mine.json", "NEXUS_PASSWORD_FILE": "mine"}
+    found = load_node(tmp_path, {}, environment=shared)
+    assert (found.wallet, found.password_file) == (None, None)
+    own = {"NEXUS_NODE_WALLET": "node.json", "NEXUS_NODE_PASSWORD_FILE": "node"}
+    found = load_node(tmp_path, {}, environment={**shared, **own})
+    assert (found.wallet, found.password_file) == (Path("node.json"), Path("node"))
 
 
 def test_old_spellings_are_read_and_written_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

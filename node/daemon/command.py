@@ -30,7 +30,7 @@ from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import nexus_home
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
-from node.flags import DeploymentFlag, HomeFlag, PasswordFlag, RpcFlag, version_flag
+from node.flags import DeploymentFlag, HomeFlag, RpcFlag, version_flag
 from node.watch.command import watch
 
 if TYPE_CHECKING:
@@ -65,9 +65,12 @@ def read_settings(
     ] = None,
     deployment: DeploymentFlag = None,
     wallet: Annotated[
-        Path | None, typer.Option(help="Keystore file [env: NEXUS_WALLET; default: DATA/wallet.json].")
+        Path | None, typer.Option(help="Keystore file [env: NEXUS_NODE_WALLET; default: DATA/wallet.json].")
     ] = None,
-    password_file: PasswordFlag = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the wallet's password [env: NEXUS_NODE_PASSWORD_FILE; default: ask for it]."),
+    ] = None,
     rpc_url: Annotated[str | None, typer.Option(hidden=True, help="Old spelling of --rpc.")] = None,
     keystore: Annotated[Path | None, typer.Option(hidden=True, help="Old spelling of --wallet.")] = None,
     block: Annotated[Path | None, typer.Option(help="The shard's TensorBlock.")] = None,

@@ -26,6 +26,8 @@ FOLDERS = ("data", "home")
 OLD_NAMES = {"rpc_url": "rpc", "keystore": "wallet"}
 """Spellings of earlier versions, which are still read; ``save`` writes the new ones."""
 #: At every start; at a start unless the same file was verified before; each layer before it first computes.
+#: Settings of a node that it shares with no other program.
+KEYS = ("wallet", "password_file")
 VERIFICATION = ("eager", "cached", "lazy")
 
 
@@ -166,6 +168,7 @@ def load(
 
 
 def _variables(name: str) -> list[str]:
-    """A node's own variable, then the one that it shares with ``nexus``; old names were a node's only."""
-    own, shared = NODE_PREFIX + name.upper(), VARIABLE_PREFIX + name.upper()
-    return [own, shared] if OLD_NAMES.get(name, name) in SHARED else [own]
+    """A node's own variable, then the one that it shares with ``nexus``."""
+    own, shared, setting = NODE_PREFIX + name.upper(), VARIABLE_PREFIX + name.upper(), OLD_NAMES.get(name, name)
+    # INVARIANT: a node never takes the wallet that was exported for its owner's `nexus`: it would stake from it.
+    return [own, shared] if setting in SHARED and setting not in KEYS else [own]
