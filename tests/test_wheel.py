@@ -81,7 +81,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     python = environment / "bin" / "python"
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(f"{DEPENDENCIES}\n")
-    install = ["install", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)]
+    # The environment of the dependencies may hold this product, too: that one does not count.
+    install = ["install", "--no-deps", "--no-index", "--ignore-installed", "--disable-pip-version-check", str(wheel)]
     subprocess.run([sys.executable, "-m", "pip", "--python", str(python), *install], check=True, capture_output=True)
     return Installed(environment, folder)
 
