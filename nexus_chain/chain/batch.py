@@ -18,6 +18,9 @@ from nexus_chain.chain.errors import ContractRevertedError, TransactionError
 from nexus_chain.chain.reverts import decode_revert
 from nexus_chain.chain.transactions import chain_errors
 
+WORD_BYTES = 32
+"""What a contract returns is whole words."""
+
 
 @dataclass(frozen=True)
 class ReadTogether:
@@ -65,7 +68,10 @@ def _value(web3: Web3, call: ContractFunction, answer: Any) -> Any:
             raise ValueError(message[:200])
         return decode_revert(data if isinstance(data, str) else None, message)
     outputs = [_type(entry) for entry in call.abi["outputs"]]
-    decoded = web3.codec.decode(outputs, bytes.fromhex(answer["result"].removeprefix("0x")))
+    data = bytes.fromhex(answer["result"].removeprefix("0x"))
+    if not data or len(data) % WORD_BYTES:
+        raise ValueError(f"{len(data)} bytes are no words")
+    decoded = web3.codec.decode(outputs, data)
     return decoded[0] if len(outputs) == 1 else decoded
 
 

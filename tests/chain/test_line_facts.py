@@ -53,13 +53,14 @@ def test_a_server_without_batches_is_asked_one_by_one(world: World, monkeypatch:
     assert (found.session, found.lines, found.nodes) == (expected.session, expected.lines, expected.nodes)
 
 
-def test_nonsense_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = [world.user.market.call("challengeWindow")]
-    block = {"result": {"timestamp": "0x10"}}
-    for answer in ({"result": "0x12"}, {"result": None}, {}, "text", {"error": {"message": "busy"}}):
-        monkeypatch.setattr(world.chain.web3.provider, "make_batch_request", lambda requests, a=answer: [block, a])
-        with pytest.raises(TransactionError, match="makes no sense"):
-            read_together(world.chain.web3, calls)
+@pytest.mark.parametrize(
+    "answer", [{"result": "0x12"}, {"result": "0x"}, {"result": None}, {}, "text", {"error": {"message": "busy"}}]
+)
+def test_nonsense_is_said(world: World, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    provider, block = world.chain.web3.provider, {"result": {"timestamp": "0x10"}}
+    monkeypatch.setattr(provider, "make_batch_request", lambda requests: [block, answer])
+    with pytest.raises(TransactionError, match="makes no sense"):
+        read_together(world.chain.web3, [world.user.market.call("challengeWindow")])
 
 
 def test_a_line_that_its_node_closed_is_unfit_and_the_others_are_not(world: World) -> None:
