@@ -120,7 +120,7 @@ def needed_for_block(step: Step, at: int) -> Needed:
 
 
 def needed_for_sum(step: Step) -> Needed:
-    """Nothing: the records say it all."""
+    """A step of the sum needs no input row and no weight: the records of the trace are enough."""
     return Needed((None,) * 8, (None,))
 
 
