@@ -68,12 +68,6 @@ class NodeRegistry(PullPayments):
         """Offer layers [layer_start, layer_end); replaces the offer for that version before."""
         return self._send("announce", model_version, layer_start, layer_end, wei_per_token)
 
-    def withdraw_announcement(self, model_version: bytes) -> Mined:
-        return self._send("withdrawAnnouncement", model_version)
-
-    def prune_announcement(self, node: str, model_version: bytes) -> Mined:
-        return self._send("pruneAnnouncement", checksum(node), model_version)
-
     def request_unbond(self) -> Mined:
         """Start to leave; cannot be undone."""
         return self._send("requestUnbond")

@@ -1,7 +1,7 @@
 """A user of the network: a wallet, a home folder, a deployment.
 
 contracts = Contracts.connect(rpc_url, deployment, wallet)
-with Client(contracts, ClientHome.from_environment(), dial) as client:
+with Client(contracts, ClientHome(nexus_home()), dial) as client:
     stream = client.start_direct(version, files, "def fib(n):")
     for piece in stream: print(piece, end="")
     print(stream.result().cost_wei)

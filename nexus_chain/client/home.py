@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_chain.client.errors import ClientStoreError
-from nexus_chain.settings import nexus_home
 
 
 @dataclass(frozen=True)
@@ -18,11 +17,6 @@ class ClientHome:
     """One user's folder; every path below it is derived here and nowhere else."""
 
     root: Path
-
-    @classmethod
-    def from_environment(cls) -> ClientHome:
-        """The folder named by ``NEXUS_HOME``, else ``~/.nexus``."""
-        return cls(nexus_home())
 
     @property
     def wallet(self) -> Path:

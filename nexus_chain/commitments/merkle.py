@@ -1,4 +1,4 @@
-"""SHA-256 Merkle trees of RFC 9162: roots, inclusion, range and consistency proofs.
+"""SHA-256 Merkle trees of RFC 9162: roots, proofs of one leaf and of a range.
 
     leaf = H(0x00 || data)      node = H(0x01 || left || right)      empty tree = H("")
 
@@ -103,13 +103,6 @@ class MerkleTree:
         sides = _sibling_positions(start, stop, size)
         return [self._node(level, index, size) for level, index, _ in sides]
 
-    def consistency(self, old: int, new: int | None = None) -> list[bytes]:
-        """RFC 9162 proof that the first ``old`` leaves of the tree of ``new`` are the tree of ``old``."""
-        new = self._checked(new)
-        if not 0 < old <= new:
-            raise ProofError(f"no consistency proof from {old} to {new} leaves", advice="Ask for 0 < old <= new")
-        return [self._range_root(a, b) for a, b in _consistency_ranges(old, new)]
-
     def _checked(self, size: int | None) -> int:
         size = len(self) if size is None else size
         if not 0 <= size <= len(self):
@@ -159,33 +152,6 @@ def range_root(leaves: Sequence[bytes], start: int, size: int, proof: Sequence[b
     return nodes[0]
 
 
-def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
-    """Raise ProofError unless the tree of ``old`` leaves is a prefix of the tree of ``new``."""
-    if not 0 < old <= new:
-        raise ProofError(f"sizes {old} and {new} cannot be consistent", advice=_ASK_AGAIN)
-    ranges = list(_consistency_ranges(old, new))
-    if len(proof) != len(ranges) or any(len(part) != DIGEST_BYTES for part in proof):
-        raise ProofError(f"the proof needs {len(ranges)} nodes of 32 bytes", advice=_ASK_AGAIN)
-    parts = dict(zip(ranges, proof, strict=True))
-    if not any(start == 0 for start, _ in ranges):  # then the old tree is one perfect subtree of the new one
-        parts[0, old] = old_root
-    if _joined(parts, 0, old) != old_root or _joined(parts, 0, new) != new_root:
-        raise ProofError(f"the tree of {old} leaves is not a prefix of the tree of {new}", advice=_ASK_AGAIN)
-
-
-def _joined(parts: dict[tuple[int, int], bytes], start: int, stop: int) -> bytes:
-    """Root over leaves [start, stop), joined from the ``parts`` that tile it."""
-    if (start, stop) in parts:
-        return parts[start, stop]
-    middle = start + _split(stop - start)
-    return node_hash(_joined(parts, start, middle), _joined(parts, middle, stop))
-
-
-def _split(width: int) -> int:
-    """Largest power of two below ``width`` (> 1)."""
-    return 1 << ((width - 1).bit_length() - 1)
-
-
 def _perfect_subtrees(size: int) -> Iterator[tuple[int, int]]:
     """(level, index) of the perfect subtrees that make up ``size`` leaves, right to left."""
     for level in range(size.bit_length()):
@@ -202,20 +168,3 @@ def _sibling_positions(start: int, stop: int, size: int) -> Iterator[tuple[int, 
         if stop & 1 and stop < count:
             yield level, stop, False
         start, stop = start >> 1, (stop + 1) >> 1
-
-
-def _consistency_ranges(old: int, new: int) -> Iterator[tuple[int, int]]:
-    """Leaf ranges of the nodes of the RFC's PROOF(old, D_new), in its order."""
-    start, stop, whole = 0, new, True
-    above: list[tuple[int, int]] = []
-    while stop > old:
-        middle = start + _split(stop - start)
-        if old <= middle:
-            above.append((middle, stop))
-            stop = middle
-        else:
-            above.append((start, middle))
-            start, whole = middle, False
-    if not whole:
-        yield start, stop
-    yield from reversed(above)

@@ -12,13 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from pymerkle import ConsistencyProof, InclusionProof, InvalidProof, SqliteTree, verify_consistency, verify_inclusion
+from pymerkle import SqliteTree
 
-from nexus_chain.commitments.errors import ProofError, ReceiptLogError
-from nexus_chain.commitments.merkle import leaf_hash
+from nexus_chain.commitments.errors import ReceiptLogError
 
 _ALGORITHM = "sha256"
-_ASK_AGAIN = "Do not rely on this log; keep the signed receipt itself, which is enough for a dispute"
 
 
 class ReceiptLog:
@@ -62,18 +60,6 @@ class ReceiptLog:
         self._check(size is None or 0 <= size <= len(self), f"the log has {len(self)} receipts, not {size}")
         return bytes(self._tree.get_root(size))
 
-    def inclusion(self, index: int, size: int | None = None) -> InclusionProof:
-        """Proof that receipt ``index`` is in the log of ``size`` receipts."""
-        size = len(self) if size is None else size
-        self._check(0 <= index < size <= len(self), f"no receipt {index} in a log of {size}")
-        return self._tree.prove_inclusion(index + 1, size)
-
-    def consistency(self, old: int, new: int | None = None) -> ConsistencyProof:
-        """Proof that the log of ``old`` receipts was only appended to."""
-        new = len(self) if new is None else new
-        self._check(0 < old <= new <= len(self), f"no consistency proof from {old} to {new} receipts")
-        return self._tree.prove_consistency(old, new)
-
     def close(self) -> None:
         """Close the database."""
         self._tree.close()
@@ -89,19 +75,3 @@ class ReceiptLog:
     def _check(self, possible: bool, problem: str) -> None:
         if not possible:
             raise ReceiptLogError(problem, advice=f"Ask for what the log has: it holds {len(self)} receipts")
-
-
-def check_inclusion(receipt: bytes, index: int, size: int, root: bytes, proof: InclusionProof) -> None:
-    """Raise ProofError unless ``proof`` shows ``receipt`` at ``index`` under a log's ``root`` of ``size``."""
-    try:
-        verify_inclusion(leaf_hash(receipt), root, proof, index=index + 1, size=size, algorithm=_ALGORITHM)
-    except InvalidProof as error:
-        raise ProofError(f"receipt {index} is not proven to be in the log ({error})", advice=_ASK_AGAIN) from error
-
-
-def check_consistency(old_root: bytes, old_size: int, new_root: bytes, new_size: int, proof: ConsistencyProof) -> None:
-    """Raise ProofError unless ``proof`` shows that the old log is a prefix of the new one."""
-    try:
-        verify_consistency(old_root, new_root, proof, prior_size=old_size, later_size=new_size, algorithm=_ALGORITHM)
-    except InvalidProof as error:
-        raise ProofError(f"the log was rewritten after {old_size} receipts ({error})", advice=_ASK_AGAIN) from error

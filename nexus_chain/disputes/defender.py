@@ -27,11 +27,6 @@ class Disclosure:
     data: bytes = b""
 
 
-def trace_roots(trace: Trace) -> list[bytes]:
-    """Answer to the opening: the root of every tensor of the trace."""
-    return trace.roots()
-
-
 def rows(trace: Trace, roots: list[bytes], number: int) -> Disclosure:
     """Answer to a picked tensor: its leaf hashes or, of a large one, the roots of its subtrees."""
     tree = trace.tree(number)

@@ -160,14 +160,6 @@ def test_registry_shows_nodes_and_their_offers(world: World) -> None:
     assert registry.announcement_of(first, world.version) == Announcement(first, 0, 2, 5)
     world.operators[0].nodes.update_endpoint("127.0.0.1:9", b"\x07" * 32)
     assert registry.node(first).tls_key_hash == b"\x07" * 32
-    world.operators[0].nodes.withdraw_announcement(world.version)
-    assert registry.announcement_of(first, world.version) is None
-    assert registry.announcement_count(world.version) == 1
-    with pytest.raises(ContractRevertedError):
-        world.owner.nodes.prune_announcement(second, world.version)
-    world.operators[1].nodes.request_unbond()
-    world.owner.nodes.prune_announcement(second, world.version)  # anyone may, once it serves no more
-    assert registry.announcement_count(world.version) == 0
     assert registry.receipt_key_of(world.address(world.user)) == "0x" + "00" * 20
 
 

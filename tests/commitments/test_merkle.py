@@ -16,7 +16,6 @@ from nexus_chain.commitments.merkle import (
     leaf_hash,
     leaf_hashes,
     node_hash,
-    verify_consistency,
     verify_inclusion,
     verify_range,
 )
@@ -57,16 +56,6 @@ def rfc_path(index: int, entries: list[bytes]) -> list[bytes]:
     if index < k:
         return [*rfc_path(index, entries[:k]), rfc_root(entries[k:])]
     return [*rfc_path(index - k, entries[k:]), rfc_root(entries[:k])]
-
-
-def rfc_subproof(old: int, entries: list[bytes], whole: bool) -> list[bytes]:
-    """SUBPROOF of RFC 9162, section 2.1.4.1."""
-    if old == len(entries):
-        return [] if whole else [rfc_root(entries)]
-    k = split(len(entries))
-    if old <= k:
-        return [*rfc_subproof(old, entries[:k], whole), rfc_root(entries[k:])]
-    return [*rfc_subproof(old - k, entries[k:], False), rfc_root(entries[:k])]
 
 
 def test_root_of_empty_tree_is_the_hash_of_nothing() -> None:
@@ -132,32 +121,6 @@ def test_range_proof_verifies_and_any_change_breaks_it(size: int, draw: st.DataO
             verify_range(leaves, start + 1, size, proof, root)
 
 
-@given(SIZES, st.data())
-def test_consistency_proof_is_the_rfc_proof(new: int, draw: st.DataObject) -> None:
-    old = draw.draw(st.integers(min_value=1, max_value=new))
-    tree = tree_of(70)
-    proof = tree.consistency(old, new)
-    assert proof == rfc_subproof(old, data(new), True)
-    verify_consistency(old, new, tree.root(old), tree.root(new), proof)
-    with pytest.raises(ProofError):
-        verify_consistency(old, new, leaf_hash(b"other history"), tree.root(new), proof)
-    with pytest.raises(ProofError):
-        verify_consistency(old, new, tree.root(old), leaf_hash(b"other present"), proof)
-    with pytest.raises(ProofError):
-        verify_consistency(old, new, tree.root(old), tree.root(new), [*proof, tree.root(old)])
-
-
-@given(SIZES, st.data())
-def test_rewritten_history_has_no_consistency_proof(new: int, draw: st.DataObject) -> None:
-    old = draw.draw(st.integers(min_value=1, max_value=new))
-    changed = draw.draw(st.integers(min_value=0, max_value=old - 1))
-    entries = data(new)
-    entries[changed] = b"rewritten"
-    rewritten, honest = MerkleTree(leaf_hash(e) for e in entries), tree_of(new)
-    with pytest.raises(ProofError):
-        verify_consistency(old, new, honest.root(old), rewritten.root(new), rewritten.consistency(old, new))
-
-
 def test_pymerkle_agrees() -> None:
     peer, tree = InmemoryTree(), tree_of(33)
     peer.append_entries(data(33))
@@ -181,12 +144,3 @@ def test_leaf_hashes_cuts_the_last_leaf_short() -> None:
 def test_ranges_that_do_not_exist_are_refused(start: int, stop: int, size: int) -> None:
     with pytest.raises(ProofError, match=r"Ask for|Append"):
         tree_of(5).range_proof(start, stop, size)
-
-
-@pytest.mark.parametrize(("old", "new"), [(0, 3), (4, 3), (1, 9)])
-def test_consistency_between_impossible_sizes_is_refused(old: int, new: int) -> None:
-    with pytest.raises(ProofError):
-        tree_of(5).consistency(old, new)
-    if new <= 5:
-        with pytest.raises(ProofError):
-            verify_consistency(old, new, EMPTY_ROOT, tree_of(5).root(new), [])

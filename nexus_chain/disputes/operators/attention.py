@@ -54,10 +54,6 @@ class ScoreRow:
     def score_bytes(self) -> bytes:
         return struct.pack(f"<{len(self.scores)}i", *self.scores)
 
-    def block_of(self, at: int) -> int:
-        """Which block of the row, from 0, the score at ``at`` falls in."""
-        return (self.first + at) // self.block - self.first // self.block
-
 
 def span(step: Step) -> tuple[int, int]:
     """First and last position that the element looks at."""
