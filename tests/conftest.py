@@ -59,6 +59,7 @@ SLOW = (
     "engine/test_reference.py",
     "engine/test_streaming.py",
     "planning/test_expert_uses.py",
+    "program/test_configuration_property.py",
     "program/test_descriptors.py",
     "program/test_families.py",
     "program/test_hugging_face.py",

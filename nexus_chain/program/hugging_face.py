@@ -30,6 +30,16 @@ ARCHITECTURES: Mapping[str, Callable[[Checkpoint, Recipe], IntegerModel]] = {
     "BertModel": import_bert,
 }
 
+#: What ``model_type`` may say beside an architecture: ``transformers`` chooses the network by it alone.
+MODEL_TYPES: Mapping[str, tuple[str, ...]] = {
+    "LlamaForCausalLM": ("llama",),
+    "MistralForCausalLM": ("mistral", "ministral"),
+    "MixtralForCausalLM": ("mixtral",),
+    "Qwen2ForCausalLM": ("qwen2",),
+    "Qwen3ForCausalLM": ("qwen3",),
+    "BertModel": ("bert",),
+}
+
 #: Recipes of families for which the defaults are not good enough. Rows of an encoder come out of norms and have a few
 #: large channels that nothing can smooth. And embeddings are compared more closely than tokens.
 RECIPES: Mapping[str, Recipe] = {"BertModel": Recipe(ActivationBits(15, 15, 15, 15, 15))}
@@ -59,7 +69,7 @@ def default_recipe(config: Mapping[str, Any]) -> Recipe:
 def architecture(config: Mapping[str, Any]) -> str:
     """The supported architecture that ``config`` names. Raises CheckpointLayoutError."""
     supported = ", ".join(ARCHITECTURES)
-    if config.get("quantization_config"):
+    if config.get("quantization_config") is not None:
         raise CheckpointLayoutError(
             f"config.json has a quantization_config ({_method(config)}): the checkpoint is already quantised",
             advice="Import the original checkpoint in float32, float16 or bfloat16.",
@@ -72,7 +82,23 @@ def architecture(config: Mapping[str, Any]) -> str:
             f"The field architectures of config.json {found}, which is not supported",
             advice=f"Import a checkpoint of one of: {supported}.",
         )
+    _require_own_network(config, str(known[0]))
     return str(known[0])
+
+
+def _require_own_network(config: Mapping[str, Any], name: str) -> None:
+    """Refuse code beside the checkpoint, and a ``model_type`` that makes another network of it."""
+    kind = config.get("model_type")
+    if kind is not None and kind not in MODEL_TYPES[name]:
+        raise CheckpointLayoutError(
+            f"config.json names the architecture {name} and the model_type {kind!r}, which is another network",
+            advice="Correct the field that is wrong, or import another checkpoint.",
+        )
+    if config.get("auto_map") is not None:
+        raise CheckpointLayoutError(
+            f"The field auto_map of config.json names code of the checkpoint's own ({config['auto_map']})",
+            advice="Delete the field if the network is the usual one of its architecture; foreign code is never run.",
+        )
 
 
 def _method(config: Mapping[str, Any]) -> str:

@@ -51,7 +51,10 @@ def _linear(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
 def _llama3(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
     """Slow pairs are slowed down by ``factor``, fast ones stay, those between are blended by turns made."""
     low, high = float(parameters["low_freq_factor"]), float(parameters["high_freq_factor"])
-    turns = float(parameters["original_max_position_embeddings"]) * plain / (2 * math.pi)
+    original = float(parameters["original_max_position_embeddings"])
+    if not 0 < low < high or original <= 0:
+        raise ValueError(f"low_freq_factor {low}, high_freq_factor {high} or original length {original}")
+    turns = original * plain / (2 * math.pi)
     kept = ((turns - low) / (high - low)).clamp(0, 1)
     return Rotation(plain * (kept + (1 - kept) / float(parameters["factor"])))
 
@@ -94,3 +97,18 @@ SCALINGS: Mapping[str, Callable[[Tensor, float, Parameters], Rotation]] = {
     "llama3": _llama3,
     "yarn": _yarn,
 }
+
+#: Parameters that say the same for every kind, or nothing.
+_ANY = ("rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings", "finetuned")
+#: Parameters of each kind.
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "default": _ANY,
+    "linear": (*_ANY, "factor"),
+    "llama3": (*_ANY, "factor", "low_freq_factor", "high_freq_factor"),
+    "yarn": (*_ANY, "factor", "attention_factor", "mscale", "mscale_all_dim", "beta_fast", "beta_slow", "truncate"),
+}
+#: Parameters that are numbers.
+NUMBERS = (
+    "factor", "low_freq_factor", "high_freq_factor", "attention_factor", "mscale", "mscale_all_dim", "beta_fast",
+    "beta_slow", "original_max_position_embeddings",
+)  # fmt: skip
