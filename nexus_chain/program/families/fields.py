@@ -18,7 +18,7 @@ SHOWN = 60  # characters of a value in a message
 ABSENT: Final = object()  # default of a field that has none
 IMPORT_ANOTHER = "Import another checkpoint, or one saved with save_pretrained."
 #: What a field holds, in the words of a message, and how to tell.
-KINDS: Mapping[str, Callable[[Any], bool]] = {
+FIELD_KINDS: Mapping[str, Callable[[Any], bool]] = {
     "an integer": lambda value: type(value) is int and abs(value) < LARGEST_SIZE,
     "a number": lambda value: is_number(value),
     "true or false": lambda value: type(value) is bool,
@@ -26,7 +26,7 @@ KINDS: Mapping[str, Callable[[Any], bool]] = {
     "an object": lambda value: isinstance(value, dict),
     "a text": lambda value: isinstance(value, str),
 }
-INTEGER, NUMBER, TRUTH, LIST, OBJECT, TEXT = KINDS
+INTEGER, NUMBER, TRUTH, LIST, OBJECT, TEXT = FIELD_KINDS
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Harmless:
     reason: str
 
 
-Field = Read | Only | Harmless
+FieldRule = Read | Only | Harmless
 
 
 def read_fields(config: Mapping[str, Any], family: str) -> dict[str, Any]:
@@ -106,17 +106,17 @@ def _require_supported(name: str, value: Any, row: Only) -> None:
 
 
 def _require_kind(name: str, value: Any, row: Read) -> None:
-    if not (row.null if value is None else KINDS[row.kind](value)):
+    if not (row.null if value is None else FIELD_KINDS[row.kind](value)):
         wanted = f"{row.kind} or null" if row.null else row.kind
         raise layout_error(f"The field {name} of config.json has no usable value: {shown(value)} is not {wanted}")
 
 
-def _harmless(reason: str, *names: str) -> dict[str, Field]:
+def _harmless(reason: str, *names: str) -> dict[str, FieldRule]:
     return dict.fromkeys(names, Harmless(reason))
 
 
 #: Fields of every family: of the base class in versions 4 and 5, and those that tools leave in files.
-_BASE: Mapping[str, Field] = {
+_BASE: Mapping[str, FieldRule] = {
     "architectures": Read(LIST),
     "model_type": Read(TEXT),
     "quantization_config": Only((None,)),
@@ -173,7 +173,7 @@ _BASE: Mapping[str, Field] = {
 }  # fmt: skip
 
 #: Fields of every decoder, with the defaults that most families share.
-_DECODER: Mapping[str, Field] = {
+_DECODER: Mapping[str, FieldRule] = {
     **_BASE,
     "vocab_size": Read(INTEGER, 32000),
     "hidden_size": Read(INTEGER, 4096),
@@ -199,12 +199,12 @@ _DECODER: Mapping[str, Field] = {
     "is_causal": Only((True, None)),
     **_harmless("every decoder is one", "is_decoder"),
 }
-_MISTRAL: Mapping[str, Field] = {
+_MISTRAL: Mapping[str, FieldRule] = {
     **_DECODER,
     "sliding_window": Read(INTEGER, 4096, null=True),
     "layer_types": Read(LIST, None, null=True),
 }
-_QWEN: Mapping[str, Field] = {
+_QWEN: Mapping[str, FieldRule] = {
     **_MISTRAL,
     "vocab_size": Read(INTEGER, 151936),
     "intermediate_size": Read(INTEGER, 22016),
@@ -215,7 +215,7 @@ _QWEN: Mapping[str, Field] = {
 }
 
 #: What the importer does with each field, by family.
-FAMILIES: Mapping[str, Mapping[str, Field]] = {
+FAMILIES: Mapping[str, Mapping[str, FieldRule]] = {
     "llama": {
         **_DECODER,
         "intermediate_size": Read(INTEGER, 11008),
@@ -225,6 +225,7 @@ FAMILIES: Mapping[str, Mapping[str, Field]] = {
         "mlp_bias": Read(TRUTH, False),
     },
     "mistral": _MISTRAL,
+    "ministral": _MISTRAL,  # the name in transformers of a Mistral with layer_types
     "mixtral": {
         **_DECODER,
         "rms_norm_eps": Read(NUMBER, 1e-5),

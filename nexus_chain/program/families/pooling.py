@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.json_text import parse_json
+from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.program.families.fields import layout_error, shown
 
 MODULES_FILE, PROMPTS_FILE = "modules.json", "config_sentence_transformers.json"
+TEXT_FILE = "sentence_bert_config.json"  # its max_seq_length cuts texts there, and none here
 POOLING = "1_Pooling"  # where the pooling is, unless the list of modules says otherwise
 MODE, FLAG, MEAN = "pooling_mode", "pooling_mode_", "pooling_mode_mean_tokens"
 #: Modules that leave the direction of an embedding as it is.
@@ -36,6 +38,8 @@ def require_mean(folder: Path, width: int) -> None:
         )
     if (folder / PROMPTS_FILE).is_file():
         _require_no_prompt(_read(folder, folder / PROMPTS_FILE, dict))
+    if (folder / TEXT_FILE).is_file():
+        _require_text_as_given(folder, _read(folder, folder / TEXT_FILE, dict))
 
 
 def _pooling_folder(folder: Path) -> str:
@@ -83,6 +87,29 @@ def _require_no_prompt(settings: Mapping[str, Any]) -> None:
             f"{PROMPTS_FILE} says default_prompt_name = {shown(name)}: a prompt would come before every text",
             "Set default_prompt_name to null and write the prompt before your texts yourself.",
         )
+
+
+def _require_text_as_given(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a model that reads lower-case text only, unless its tokenizer makes the text lower-case itself."""
+    lowers = settings.get("do_lower_case")
+    tokenizer = folder / TOKENIZER_FILE
+    if lowers and not (tokenizer.is_file() and _lowers(_read(folder, tokenizer, dict).get("normalizer"))):
+        raise layout_error(
+            f"{TEXT_FILE} says do_lower_case = {shown(lowers)}, but {TOKENIZER_FILE} leaves capitals as they are",
+            "Set do_lower_case to false and give your texts in lower case, or import another checkpoint.",
+        )
+
+
+def _lowers(normalizer: Any) -> bool:
+    """Whether a tokenizer's normalizer, or one of its parts, makes text lower-case."""
+    if not isinstance(normalizer, dict):
+        return False
+    parts = normalizer.get("normalizers")
+    return (
+        normalizer.get("type") == "Lowercase"
+        or (normalizer.get("type") == "BertNormalizer" and normalizer.get("lowercase") is True)
+        or (isinstance(parts, list) and any(_lowers(part) for part in parts))
+    )
 
 
 def _read(folder: Path, path: Path, kind: type) -> Any:
