@@ -1,7 +1,7 @@
 """Rotary embeddings: how far each pair of a head turns per position, as configurations state it.
 
-Angles become a committed table at import, so any scaling that does not depend on the length of the
-text is possible. Frequencies are computed in float64: in float32 the last bit of a power differs
+Angles become a committed table at import, so any scaling is possible that does not depend on the length of the
+text, within the context. Frequencies are computed in float64: in float32 the last bit of a power differs
 between processors, and a table entry with it.
 """
 
@@ -41,6 +41,12 @@ def scaled_rotation(kind: str, head_dim: int, theta: float, parameters: Paramete
 
 
 def _default(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
+    return Rotation(plain)
+
+
+def _dynamic(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
+    """Pairs are slowed down past the positions that the network was made for only, and no program has those."""
+    float(parameters["factor"])
     return Rotation(plain)
 
 
@@ -93,6 +99,7 @@ def _sharpening(factor: float, scale: float) -> float:
 #: Kinds of scaling that a table can hold; the others depend on the length of the text.
 SCALINGS: Mapping[str, Callable[[Tensor, float, Parameters], Rotation]] = {
     "default": _default,
+    "dynamic": _dynamic,
     "linear": _linear,
     "llama3": _llama3,
     "yarn": _yarn,
@@ -103,6 +110,7 @@ _ANY = ("rope_type", "type", "rope_theta", "partial_rotary_factor", "original_ma
 #: Parameters of each kind.
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "default": _ANY,
+    "dynamic": (*_ANY, "factor"),
     "linear": (*_ANY, "factor"),
     "llama3": (*_ANY, "factor", "low_freq_factor", "high_freq_factor"),
     "yarn": (*_ANY, "factor", "attention_factor", "mscale", "mscale_all_dim", "beta_fast", "beta_slow", "truncate"),

@@ -72,7 +72,7 @@ def mostly(*usual: Any, odd: tuple[Any, ...] = (None,)) -> st.SearchStrategy[Any
 
 NUMBERS = mostly(0.5, 1, 1.0, 2, 2.0, 4.0, 8, 32.0, odd=(None, "4.0", 0, True))
 LENGTHS = mostly(16, 32, 64, 64.0, 8192)
-KINDS = mostly("default", "linear", odd=("dynamic", "longrope", "su", None))
+KINDS = mostly("default", "linear", "dynamic", odd=("longrope", "su", None))
 THETAS = mostly(10000, 10000.0, 500000.0, 1e6, odd=(None, "1e4", 0))
 BETWEEN = {"original_max_position_embeddings": LENGTHS, "rope_theta": THETAS}
 BLOCKS = st.one_of(

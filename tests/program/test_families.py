@@ -133,6 +133,9 @@ STATED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "original_length_by_default": (
         "llama", {}, {"rope_parameters": {"type": "yarn", "factor": 4.0, "rope_theta": 1e4, "attention_factor": 1}},
     ),
+    "dynamic_scaling_within_the_context": (
+        "llama", {}, {"rope_parameters": None, "rope_theta": 1e4, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+    ),
     "swish_is_silu": ("llama", {}, {"hidden_act": "swish"}),
     "a_zero_of_no_meaning": ("llama", {}, {"pretraining_tp": 4, "attention_dropout": 0.1, "do_sample": True}),
 }  # fmt: skip
@@ -272,6 +275,7 @@ THETAS_APART = {
         ({"rope_parameters": {"rope_type": None}}, "None is not supported"),
         ({"rope_parameters": {"rope_type": ["yarn"]}}, "'yarn'. is not supported"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "'factor'"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "'factor'"),
         ({"rope_parameters": {"rope_theta": "10000"}}, "rope_theta .* no usable value: '10000'"),
         ({"rope_parameters": {"rope_theta": -1.0}}, "rope_theta .* no usable value: -1.0"),
         ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor"),

@@ -157,7 +157,7 @@ def refusal(folder: Path, kind: type[ProgramError]) -> str:
         ({"architectures": None, "model_type": "bert"}, "architectures of config.json is missing .*'bert'"),
         ({"hidden_act": "gelu"}, "hidden_act of config.json is 'gelu', only 'silu'"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config .gptq.*already quantised"),
-        ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 8}}, "'dynamic' is not supp.*yarn"),
+        ({"rope_parameters": {"rope_type": "su", "rope_theta": 1e4, "factor": 8}}, "'su' is not supported.*yarn"),
         ({"rope_scaling": {"type": "longrope", "factor": 2.0}}, "'longrope' is not supported"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8}}, "'llama3' .*low_freq_factor"),
         ({"rope_scaling": {"type": "linear", "factor": 0}}, "'linear' .* lacks a usable value"),

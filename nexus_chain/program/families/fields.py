@@ -151,7 +151,8 @@ _BASE: Mapping[str, FieldRule] = {
         "tf_legacy_loss", "chunk_size_feed_forward", "pretraining_tp", "attn_implementation", "_attn_implementation",
         "_attn_implementation_autoset", "_attn_implementation_internal", "_flash_attn_2_enabled", "use_flash_attn",
         "use_flash_attention_2", "experts_implementation", "_experts_implementation",
-        "_experts_implementation_internal", "tie_encoder_decoder",
+        "_experts_implementation_internal", "tie_encoder_decoder", "cache_implementation",
+        "keys_to_ignore_at_inference",
     ),
     **_harmless(
         "of the tokenizer or of texts, whose own files say it",
