@@ -22,7 +22,8 @@ from nexus_chain.engine.errors import KernelUnavailableError
 SOURCE = Path(__file__).parent / "native" / "program.c"
 COMPILERS = ("cc", "gcc", "clang")
 # No -ffast-math: one kernel relies on correctly rounded division. -fwrapv: sums wrap like torch's.
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fopenmp", "-fwrapv", "-fno-strict-aliasing", "-shared", "-fPIC")
+TARGET = os.environ.get("NEXUS_KERNEL_TARGET", "native")
+FLAGS = ("-std=gnu11", "-O3", f"-march={TARGET}", "-fopenmp", "-fwrapv", "-fno-strict-aliasing", "-shared", "-fPIC")
 COMPILE_SECONDS = 120
 
 
