@@ -21,6 +21,20 @@ static inline int64_t saturate(int64_t x) {
     return x < -SATURATION ? -SATURATION : x;
 }
 
+/* The same for whole numbers in doubles. */
+static inline double saturate_double(double x) {
+    x = x > 2147483647.0 ? 2147483647.0 : x;
+    return x < -2147483647.0 ? -2147483647.0 : x;
+}
+
+/* 2^e, exact for -1022 <= e <= 1023. */
+static inline double power_of_two(int64_t e) {
+    const uint64_t bits = (uint64_t)(e + 1023) << 52;
+    double x;
+    __builtin_memcpy(&x, &bits, 8);
+    return x;
+}
+
 static inline int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : (x > high ? high : x); }
 
 /* What every kernel makes of the bits that it finds, so that it takes any: "reads are normalised" in
