@@ -20,7 +20,7 @@
 /* How a row's weights are kept for the products: see products.h. */
 #if NEXUS_AVX2
 typedef int16_t Weight;   /* [rows, length] */
-typedef int64_t MixedSum; /* [rows, mixed_width] */
+typedef double MixedSum;  /* [rows, mixed_width], whole */
 #define WEIGHT_PLANES 1
 #else
 typedef int8_t Weight;    /* [2 rows, length]: two planes of 7 bits */
@@ -48,8 +48,8 @@ typedef struct {
 #else
     const int8_t **row; /* [2 rows]: what is multiplied, and where its sums begin */
     int32_t *start;
-    uint8_t *workspace;
 #endif
+    uint8_t *workspace;
     MixedSum *sums;
     int32_t *mantissas, *shifts; /* [rows]: scale of the block in hand */
     double *scales;   /* [length] of the keys */
@@ -77,7 +77,7 @@ static int64_t keys_end(const AttentionShape *a, const Sequence *q, int64_t row)
 static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
 
 /* Elements from one row of mixed sums to the next. */
-static int64_t mixed_width(const AttentionShape *a) { return NEXUS_AVX2 ? round4(a->size) : padded(a->size); }
+static int64_t mixed_width(const AttentionShape *a) { return padded(a->size); }
 
 static int64_t mixed_bytes(const AttentionShape *a) {
     return WEIGHT_PLANES * mixed_width(a) * (int64_t)sizeof(MixedSum);
@@ -115,8 +115,8 @@ static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows,
 #else
     b.row = (const int8_t **)carve(&scratch, WEIGHT_PLANES * rows * 8);
     b.start = (int32_t *)carve(&scratch, WEIGHT_PLANES * rows * 4);
-    b.workspace = (uint8_t *)carve(&scratch, BLOCK_WORKSPACE);
 #endif
+    b.workspace = (uint8_t *)carve(&scratch, BLOCK_WORKSPACE);
     b.mantissas = (int32_t *)carve(&scratch, rows * 4);
     b.shifts = (int32_t *)carve(&scratch, rows * 4);
     b.scales = (double *)carve(&scratch, length * 8);
@@ -282,7 +282,8 @@ static void mix_products(const AttentionShape *a, const AttentionItem *w, const 
     const int64_t rows = w->count * a->per_group, capacity = w->sequence->capacity, wide = mixed_width(a);
     const int8_t *values = w->cache->values + w->group * a->size * capacity + w->base + start;
 #if NEXUS_AVX2
-    product_pairs(b->planes + start, w->length, rows, values, capacity, a->size, stop - start, b->sums, wide);
+    product_pairs(b->planes + start, w->length, rows, values, capacity, a->size, stop - start, b->sums, wide,
+                  b->workspace);
 #else
     for (int64_t i = 0; i < WEIGHT_PLANES * rows; i++) {
         b->row[i] = b->planes + i * w->length + start;
@@ -297,7 +298,7 @@ static void mix_products(const AttentionShape *a, const AttentionItem *w, const 
 
 static inline int64_t mixed_sum(const MixedSum *sums, int64_t wide, int64_t r, int64_t i) {
 #if NEXUS_AVX2
-    return sums[r * wide + i];
+    return (int64_t)sums[r * wide + i];
 #else
     return 128 * (int64_t)sums[2 * r * wide + i] + sums[(2 * r + 1) * wide + i];
 #endif

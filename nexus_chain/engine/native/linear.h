@@ -40,6 +40,7 @@ typedef struct {
 typedef struct {
     int16_t *packed; /* [rows, stride] */
     int64_t stride;
+    char *workspace;
     Sum *sums; /* [rows, BLOCK_COLUMNS] */
 } RowBlock;
 #else
@@ -86,12 +87,12 @@ static int64_t linear_limit(const LinearShape *l, int64_t rows) {
 #if NEXUS_AVX2
 static RowBlock row_block(const LinearShape *l, int64_t rows, char *scratch) {
     const int64_t stride = padded(l->width), packed = rows * stride * (int64_t)sizeof(int16_t);
-    RowBlock b = {(int16_t *)scratch, stride, (Sum *)(scratch + packed)};
+    RowBlock b = {(int16_t *)(scratch + BLOCK_WORKSPACE), stride, scratch, (Sum *)(scratch + BLOCK_WORKSPACE + packed)};
     return b;
 }
 
 static int64_t row_block_bytes(const LinearShape *l, int64_t rows) {
-    return rows * (padded(l->width) * (int64_t)sizeof(int16_t) + BLOCK_COLUMNS * (int64_t)sizeof(Sum));
+    return rows * (padded(l->width) * (int64_t)sizeof(int16_t) + BLOCK_COLUMNS * (int64_t)sizeof(Sum)) + BLOCK_WORKSPACE;
 }
 
 /* Rows [first, first + count) of a group, planes joined. */
@@ -111,7 +112,7 @@ static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, i
                      int64_t next) {
     (void)next;
     product_pairs(b->packed, b->stride, rows, w->weight + n * l->width, l->width, count, l->width, b->sums,
-                  BLOCK_COLUMNS);
+                  BLOCK_COLUMNS, b->workspace);
 }
 #else
 static RowBlock row_block(const LinearShape *l, int64_t rows, char *scratch) {
