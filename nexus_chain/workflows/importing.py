@@ -17,7 +17,7 @@ from nexus_chain.quality import choose_recipe, require_within
 from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
-from nexus_chain.workflows.checkpoints import checkpoint_folder
+from nexus_chain.workflows.checkpoints import opened_checkpoint
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
@@ -54,13 +54,12 @@ class ImportedFolder:
 def import_named(
     named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, observer: TaskObserver = SILENT
 ) -> ImportedFolder:
-    """Import the checkpoint in the folder ``named``, or of that id on the Hugging Face hub.
+    """Import the checkpoint in the folder or GGUF file ``named``, or of that id on the Hugging Face hub.
 
     ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
     float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
     """
-    with observer.stage(f"Importing {named}"):
-        source = checkpoint_folder(named, home)
+    with observer.stage(f"Importing {named}"), opened_checkpoint(named, home, observer) as source:
         folder = out or home.models / source.resolve().name
         if measuring is None:
             imported = import_folder(source, folder)
