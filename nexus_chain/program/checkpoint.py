@@ -155,18 +155,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> tuple[str, ...]:
-    """Names of the files that hold a checkpoint's weights: the single one, or the index and its shards by name.
+    """Names of the files that hold a checkpoint's weights: the single one, else the index and its shards by name.
 
-    No tensor is read. Raises :class:`CheckpointLayoutError` where there are none or a shard is missing.
+    A folder may have both; ``transformers`` reads the single file of such a one, and so does everybody here. No tensor
+    is read. Raises :class:`CheckpointLayoutError` where there are none or a shard is missing.
     """
-    if (folder / INDEX_FILE).is_file():
-        return (INDEX_FILE, *sorted(set(_weight_map(folder).values())))
-    if not (folder / SINGLE_FILE).is_file():
+    if (folder / SINGLE_FILE).is_file():
+        return (SINGLE_FILE,)
+    if not (folder / INDEX_FILE).is_file():
         raise CheckpointLayoutError(
             f"{folder} has neither {SINGLE_FILE} nor {INDEX_FILE}",
             advice="Save the model with save_pretrained; pickled .bin weights are not read.",
         )
-    return (SINGLE_FILE,)
+    return (INDEX_FILE, *sorted(set(_weight_map(folder).values())))
 
 
 def holds_checkpoint(folder: Path) -> bool:

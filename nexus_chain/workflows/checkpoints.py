@@ -19,7 +19,7 @@ from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 _HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:[:/](?P<file>[\w./-]+))?")
 #: Files of a repository that an import reads or that say how the model is used. Other weights than those that
-#: ``transformers`` takes by default (variants, the original's format, adapters) are left where they are.
+#: ``transformers`` takes by default are left there: variants such as model.fp16.safetensors, the original's own format.
 FETCHED = [
     SINGLE_FILE, INDEX_FILE, "model-*-of-*.safetensors",
     CONFIG_FILE, "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
@@ -27,7 +27,6 @@ FETCHED = [
     "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "[0-9]_*/config.json",
     "recipe.json",
 ]  # fmt: skip
-LEFT = ["*.fp16.safetensors", "*.fp32.safetensors", "*.bf16.safetensors", "original/*", "onnx/*", "openvino/*"]
 GGUF = ".gguf"
 
 
@@ -112,7 +111,7 @@ def _fetch(repository: str, folder: Path) -> Path:
     from huggingface_hub import list_repo_files, snapshot_download  # takes a second to import
 
     try:
-        snapshot_download(repository, local_dir=folder, allow_patterns=FETCHED, ignore_patterns=LEFT)
+        snapshot_download(repository, local_dir=folder, allow_patterns=FETCHED)
         if (folder / SINGLE_FILE).is_file() or (folder / INDEX_FILE).is_file():
             return folder
         files = sorted(name for name in list_repo_files(repository) if _is_model(name))

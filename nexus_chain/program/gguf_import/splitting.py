@@ -29,11 +29,13 @@ class Splitting:
     """``expressions`` cut text in turn.
 
     ``whole``: a piece that is a token is not merged together. ``starts``: BOS comes first where the file is silent.
+    ``composed``: the model's own tokenizer puts letters and their accents together first (NFC).
     """
 
     expressions: tuple[str, ...]
     whole: bool = False
     starts: bool = False
+    composed: bool = False
 
     def pre_tokenizer(self) -> PreTokenizer:
         """The splitter, with bytes written as the vocabulary writes them."""
@@ -45,7 +47,7 @@ _DEFAULT = Splitting((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-
 _DIGITS = Splitting((r"\p{N}", _GPT2))
 _PLAIN = Splitting((_GPT2,))
 _THREES = Splitting((_LLAMA3,), whole=True, starts=True)
-_ONES = Splitting((_QWEN2,))
+_ONES = Splitting((_QWEN2,), composed=True)
 
 SPLITTINGS = {
     "default": _DEFAULT,

@@ -127,6 +127,8 @@ def _tokenizer(metadata: _Metadata) -> Tokenizer:
 def _byte_level(metadata: _Metadata) -> Tokenizer:
     merges = [tuple(merge.split(" ", 1)) for merge in metadata.value("merges", [])]
     tokenizer = Tokenizer(models.BPE(metadata.vocabulary, merges, ignore_merges=metadata.splitting.whole))
+    if metadata.splitting.composed:
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = metadata.splitting.pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
@@ -151,14 +153,14 @@ def _sentence_pieces(metadata: _Metadata) -> Tokenizer:
 
 def _merges(vocabulary: Mapping[str, int], scores: list[float], types: list[int]) -> list[tuple[str, str]]:
     """Pairs of pieces that join to a piece, those that make the piece of the highest score first."""
-    ranked: list[tuple[float, int, int, str, str]] = []
+    ranked: list[tuple[float, int, int, str, str]] = []  # of two ways to make a piece, the longer left part goes first
     for piece, number in vocabulary.items():
         if types[number] not in (NORMAL, USER_DEFINED):
             continue
         for cut in range(1, len(piece)):
             left, right = piece[:cut], piece[cut:]
             if left in vocabulary and right in vocabulary:
-                ranked.append((-scores[number], vocabulary[left], vocabulary[right], left, right))
+                ranked.append((-scores[number], -len(left), number, left, right))
     return [(left, right) for *_, left, right in sorted(ranked)]
 
 
