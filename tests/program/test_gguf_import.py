@@ -182,7 +182,7 @@ REFUSED: dict[str, tuple[Spelling, str]] = {
     "layers of their own size": (Spelling(values={"llama.feed_forward_length": [160, 96]}), "[160, 96]"),
     "tokenizer": (Spelling(values={"tokenizer.ggml.model": "t5"}), "tokenizer.ggml.model is 't5'"),
     "splitting": (Spelling(values={"tokenizer.ggml.pre": "viking"}), "tokenizer.ggml.pre is 'viking'"),
-    "twice": (Spelling(values={"tokenizer.ggml.tokens": ["a", "b", "a"]}), "'a' twice"),
+    "twice": (Spelling(values={"tokenizer.ggml.tokens": ["a", "b", "a"]}), "'a' 2 times"),
     "no token": (Spelling(values={"tokenizer.ggml.tokens": None}), "0 tokens, the model embeds 96"),
     "merge": (Spelling(values={"tokenizer.ggml.merges": ["in side"]}), "no tokenizer"),
 }  # fmt: skip

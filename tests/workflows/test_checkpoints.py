@@ -14,7 +14,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.checkpoints import FETCHED, checkpoint_source, opened_checkpoint, opened_folder
-from nexus_chain.workflows.importing import import_named
+from nexus_chain.workflows.importing import Measuring, import_named
 from tests.support.gguf_files import Spelling, write_gguf
 from tests.support.random_checkpoints import checkpoint
 
@@ -41,6 +41,18 @@ def test_a_gguf_file_is_imported_by_its_name_or_its_folders(named: str, file: Pa
     found = import_named(str(file.parent / named), home, None, None)
     assert found.folder == home.models / "tiny.Q8_0"
     assert set(KEPT) <= set(names(found.folder))
+    assert names(home.root) == ["models"]
+
+
+def test_the_float_model_of_a_gguf_file_is_what_its_import_is_measured_against(
+    tmp_path: Path, home: ClientHome
+) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", checkpoint(tmp_path / "one", vocab_size=288), Spelling(kind="Q8_0"))
+    (tmp_path / "text").write_text("To measure on: it is long enough. " * 20)
+    measuring = Measuring(gate=0.005, text=tmp_path / "text", beyond_gate=True)
+    found = import_named(str(path), home, None, measuring)
+    assert found.imported.quality is not None
+    assert abs(found.imported.quality["relative_increase"]) < 0.02
     assert names(home.root) == ["models"]
 
 

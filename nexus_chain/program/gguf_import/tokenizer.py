@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,9 +45,9 @@ class _Metadata:
             self.file.refuse(
                 f"tokenizer.ggml.tokens holds {len(tokens)} tokens, the model embeds {rows}", CONVERT_AGAIN
             )
-        if len(set(tokens)) != len(tokens):
-            twice = next(token for number, token in enumerate(tokens) if token in tokens[:number])
-            self.file.refuse(f"tokenizer.ggml.tokens holds {twice!r} twice", CONVERT_AGAIN)
+        token, times = Counter(tokens).most_common(1)[0]
+        if times > 1:
+            self.file.refuse(f"tokenizer.ggml.tokens holds {token!r} {times} times", CONVERT_AGAIN)
         return tokens
 
     @cached_property
