@@ -314,7 +314,7 @@ def _silu_product(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple
 
 @_operator
 def _sample_blocks(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
-    keys = fixed.sat(state.latest(op.inputs[0]))
+    keys = fixed.sat(state.latest(op.inputs[0])[: op.params["vocab"]])
     if state.sampling.beta:
         noise = fixed.gumbel(torch.arange(len(keys)), *_noise_keys(state), weights[0])
         keys = fixed.sat(fixed.rs(keys * state.sampling.beta, 12)) + noise

@@ -38,6 +38,7 @@ PRESETS: Mapping[str, ModelShape] = {
         mlp_bias=True,
     ),
     "tiny-long": ModelShape(layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn=64, vocab=128, context=2304),
+    "tiny-odd": ModelShape(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=64, vocab=2051, context=32),
     "tiny-wide": ModelShape(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=8448, vocab=64, context=32),
     "tiny-encoder": ModelShape(
         layers=3, width=48, heads=4, kv_heads=4, head_dim=12, ffn=80, vocab=200, context=96, rms_eps=1e-12, encoder=True

@@ -45,6 +45,7 @@ PRESETS_OF_ALL_KINDS = [
     ("tiny", 23),
     ("tiny-bias", 9),
     ("tiny-wide", 5),
+    ("tiny-odd", 9),
     ("tiny-encoder", 19),
     ("tiny-experts", 19),
     ("tiny-head-norm", 19),

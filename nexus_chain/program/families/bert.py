@@ -38,7 +38,7 @@ from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.tables import STILL_COSINE, encoder_tables
 
 TOKENS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
-IGNORED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")
+IGNORED = ("embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.weight", "pooler.dense.bias")
 POOLING = "1_Pooling/config.json"  # how a sentence embedding model says which rows make its embedding
 MEAN = "pooling_mode_mean_tokens"
 MODULES = {

@@ -30,7 +30,8 @@ from nexus_chain.program.smoothing import Smoothing
 from nexus_chain.program.tables import committed_tables
 
 EMBEDDING = "model.embed_tokens.weight"
-IGNORED = ("rotary_emb.inv_freq",)  # buffers that old versions saved; the table replaces them
+#: Buffers that old versions saved; the table replaces them.
+IGNORED = ("rotary_emb.inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached")
 MODULES = {
     "attention.query": "self_attn.q_proj",
     "attention.key": "self_attn.k_proj",
