@@ -14,7 +14,7 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, embed, model, money, network, session, verify
+from node.cli import ask, audit, deploy, embed, model, money, network, session, verify
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
 from node.flags import DeploymentFlag, HomeFlag, PasswordFlag, RpcFlag, version_flag
@@ -36,6 +36,7 @@ app.command("withdraw")(money.withdraw)
 app.command("nodes")(network.nodes)
 app.command("models")(network.models)
 app.command("audit")(audit.audit)
+app.command("deploy")(deploy.deploy)
 
 
 @app.callback()
