@@ -28,10 +28,11 @@ def created_by(chain: LocalChain) -> dict[str, str]:
     """Data of every creation on the chain, by the contract's address."""
     found = {}
     for number in range(1, chain.web3.eth.block_number + 1):
+        sent: Any
         for sent in chain.web3.eth.get_block(number, full_transactions=True)["transactions"]:
-            address = chain.web3.eth.get_transaction_receipt(sent["hash"])["contractAddress"]  # type: ignore[index]
+            address = chain.web3.eth.get_transaction_receipt(sent["hash"])["contractAddress"]
             if address is not None:
-                found[str(address)] = sent["input"].to_0x_hex()  # type: ignore[index]
+                found[str(address)] = sent["input"].to_0x_hex()
     return found
 
 
