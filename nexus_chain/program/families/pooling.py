@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.json_text import parse_json
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.program.families.fields import layout_error, shown
+from nexus_chain.program.file_names import TOKENIZER_FILE
 
 MODULES_FILE, PROMPTS_FILE = "modules.json", "config_sentence_transformers.json"
 TEXT_FILE = "sentence_bert_config.json"  # its max_seq_length cuts texts there, and none here
