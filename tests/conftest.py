@@ -30,6 +30,8 @@ SLOW = (
     "chain/test_deploy_script.py",
     "cli/test_cli_experts.py",
     "cli/test_cli_import.py",
+    "cli/test_deploy.py",
+    "cli/test_interruption.py",
     "cli/test_programs.py",
     "client/test_answers_at_once.py",
     "client/test_interrupts.py",

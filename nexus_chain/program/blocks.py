@@ -12,7 +12,7 @@ from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
+from nexus_chain.program.table_specs import EXP2_SPEC, LOG2_SPEC
 
 DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale

@@ -14,7 +14,7 @@ from nexus_chain.program.blocks import TransformerBlocks, down_chunks, logits_wi
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import EXP2_SPEC
+from nexus_chain.program.table_specs import EXP2_SPEC
 
 
 @dataclass

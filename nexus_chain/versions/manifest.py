@@ -22,15 +22,9 @@ from nexus_chain.content.canonical import (
     require_semver,
 )
 from nexus_chain.content.errors import BlockTamperedError
-from nexus_chain.program.checkpoint import (
-    CONFIG_FILE,
-    DRAFTS_FILE,
-    INDEX_FILE,
-    SINGLE_FILE,
-    TOKENIZER_FILE,
-    weight_files,
-)
+from nexus_chain.program.checkpoint import CONFIG_FILE, INDEX_FILE, SINGLE_FILE, weight_files
 from nexus_chain.program.errors import CheckpointLayoutError
+from nexus_chain.program.file_names import DRAFTS_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.versions.errors import TrainedFolderError
 

@@ -11,7 +11,8 @@ from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.disputes.caps import check_caps
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.file_names import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality import choose_recipe, require_within

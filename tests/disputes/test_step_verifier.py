@@ -15,7 +15,7 @@ from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 from nexus_chain.program.dtypes import DTYPE_BYTES
-from nexus_chain.program.random_model import program_of
+from nexus_chain.program.random_weights import program_of
 from tests.support.lies import lie
 from tests.support.referee import Referee, honest_trace, size_of
 

@@ -20,9 +20,9 @@ from nexus_chain.program.descriptors import ModelShape, Op, role_of
 from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights, matrix_weights
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, quantise_gain
 from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.rotary import Rotation

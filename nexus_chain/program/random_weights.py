@@ -16,8 +16,8 @@ from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program, role_of
 from nexus_chain.program.encoder import encoder_program
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent, quantise_gain
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.rotary import plain_frequencies
