@@ -10,13 +10,14 @@ from nexus_chain.client.home import ClientHome
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
+from nexus_chain.program.checkpoint import CONFIG_FILE, DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality import choose_recipe, require_within
 from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.versions.text_files import TEXT_FILES, require_tokenizer
 from nexus_chain.workflows.checkpoints import checkpoint_folder
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
@@ -144,17 +145,16 @@ def _measured_widths(checkpoint: Path) -> ActivationBits | None:
 
 
 def keep_model(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
-    """Write the integer model, its recipe, the checkpoint's tokenizer and draft table, if any: all of them or none.
+    """Write the integer model, its recipe, the checkpoint's texts and draft table, if any: all of them or none.
 
+    The texts are the tokenizer and the files beside it, unchanged, and the configuration, which may declare ends.
     Raises ModelFilesError, ModelFolderError and CalibrationError.
     """
-    tokenizer = checkpoint / TOKENIZER_FILE
-    if not tokenizer.is_file():
-        raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
+    require_tokenizer(checkpoint)
     require_vocabulary(checkpoint, model.program.shape.vocab)
     with staged(folder) as part:
         model.save(part)
         (part / RECIPE_FILE).write_text(recipe.to_json())
-        shutil.copyfile(tokenizer, part / TOKENIZER_FILE)
-        if (table := checkpoint / DRAFTS_FILE).is_file():
-            shutil.copyfile(table, part / DRAFTS_FILE)
+        for name in (TOKENIZER_FILE, *TEXT_FILES, CONFIG_FILE, DRAFTS_FILE):
+            if (file := checkpoint / name).is_file():
+                shutil.copyfile(file, part / name)
