@@ -17,6 +17,7 @@ from typing import Any
 from nexus_chain.versions.errors import ChatFormatError
 
 _ROLE = re.compile(r"[a-z][a-z_]{0,31}")
+_REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)  # in a template
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -72,7 +73,15 @@ class ChatTemplate:
         words = {"messages": [dict(m) for m in messages], "tools": None, "documents": None, **self.tokens}
         try:
             return str(self._compiled.render(**words, add_generation_prompt=answering))
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        except (
+            TemplateError,
+            TypeError,
+            ValueError,
+            LookupError,
+            ArithmeticError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise ChatFormatError(
                 f"the chat template does not take these messages: {error}",
                 advice="Change their roles or their order, or ask with --raw.",
@@ -143,7 +152,7 @@ def _environment() -> Any:
     def to_json(value: Any, **shape: Any) -> str:
         return json.dumps(value, **{"ensure_ascii": False, **shape})
 
-    now: Callable[[str], str] = lambda form: datetime.now().strftime(form)  # noqa: E731, DTZ005  # the user's own day
+    now: Callable[[str], str] = lambda form: datetime.now().strftime(form)  # noqa: E731  # the user's own day
     found = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
     found.filters["tojson"] = to_json
     found.globals.update(raise_exception=refuse, strftime_now=now)

@@ -56,8 +56,8 @@ class TextCodec:
         ``special``: with what the tokenizer puts around a text; where the text begins with that, it is not doubled.
         """
         begin = self._around[0] if special else []
-        typed = "".join(self.tokenizer.id_to_token(token) for token in begin)
-        found = self._marked(text.removeprefix(typed), None)
+        typed = "".join(map(self._name, begin))
+        found = self._letters(text.removeprefix(typed))
         return self._framed(found) if special else found
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -80,8 +80,12 @@ class TextCodec:
         ``messages`` each have a ``role`` and a ``content``. The template's control tokens are tokens; what messages
         say is text. Nothing is put around it: the template writes the beginning too. Raises ChatFormatError.
         """
-        written = ChatTemplate.of(self.chat_template).write(messages, self.control_texts)
-        return self._written(written)
+        chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts)
+        found, tokens = self.tokenizer.encode(chat.text, add_special_tokens=False), []
+        for at, token in enumerate(found.ids):
+            said = self._said(found, at, chat) if token in self._control else None
+            tokens += [token] if said is None else self._letters(said)
+        return tokens
 
     @cached_property
     def control_texts(self) -> tuple[str, ...]:
@@ -92,42 +96,31 @@ class TextCodec:
         found.update(filter(None, (self.tokenizer.id_to_token(token) for token in self.end_tokens)))
         return tuple(sorted(found))
 
-    def _written(self, chat: WrittenChat) -> list[int]:
-        return self._marked(chat.text, chat.contents)
-
-    def _marked(self, text: str, users: Sequence[tuple[int, int]] | None) -> list[int]:
-        """Token ids of ``text``, whose spans [start, end) ``users`` (None: all of it) hold no control tokens."""
-        found, tokens = self.tokenizer.encode(text, add_special_tokens=False), []
-        for at, token in enumerate(found.ids):
-            if token in self._control and (piece := self._typed(found, at, text, users)) is not None:
-                tokens += self._letters(piece)
-            else:
-                tokens.append(token)
-        return tokens
-
-    def _typed(self, found: Encoding, at: int, text: str, users: Sequence[tuple[int, int]] | None) -> str | None:
-        """The user's text that became the token at ``at``; None for a token that is nobody's text."""
+    def _said(self, found: Encoding, at: int, chat: WrittenChat) -> str | None:
+        """The part of a message that became the token at ``at``; None for a token that the template wrote."""
         start, end = found.offsets[at]
-        name = self.tokenizer.id_to_token(found.ids[at])
-        if (inside := text.find(name, start, end)) >= 0:  # blanks around it that it swallowed do not count
-            inner = inside, inside + len(name)
-        else:
-            inner = start, end
-        if users is None or any(inner[0] < stop and begin < inner[1] for begin, stop in users):
-            return text[start:end]
+        name = self._name(found.ids[at])
+        inside = chat.text.find(name, start, end)  # blanks around it, which it may swallow, do not count
+        first, last = (start, end) if inside < 0 else (inside, inside + len(name))
+        if any(first < stop and begin < last for begin, stop in chat.contents):
+            return chat.text[start:end]
         return None
 
     def _letters(self, text: str) -> list[int]:
-        """Token ids of the name of a control token, as any other text."""
+        """Token ids of ``text`` without control tokens: their names are letters."""
         with self._as_text:
             self.tokenizer.encode_special_tokens = True
             try:
-                found = list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+                found = self.tokenizer.encode(text, add_special_tokens=False)
             finally:
                 self.tokenizer.encode_special_tokens = False
-        if self._control.isdisjoint(found) or len(text) < 2:
-            return found
-        return [*self._letters(text[:1]), *self._letters(text[1:])]
+        tokens: list[int] = []
+        for token, (start, end) in zip(found.ids, found.offsets, strict=True):
+            if token in self._control and end - start > 1:  # the vocabulary's own piece, or an added token
+                tokens += [*self._letters(text[start : start + 1]), *self._letters(text[start + 1 : end])]
+            else:
+                tokens.append(token)
+        return tokens
 
     def _framed(self, tokens: list[int]) -> list[int]:
         begin, end = self._around
@@ -146,6 +139,10 @@ class TextCodec:
     @cached_property
     def _control(self) -> frozenset[int]:
         return self._ids_of(self.control_texts)
+
+    def _name(self, token: int) -> str:
+        """How the vocabulary writes a token; nothing where it has none."""
+        return self.tokenizer.id_to_token(token) or ""
 
     def _ids_of(self, texts: Sequence[str | None]) -> frozenset[int]:
         found = (self.tokenizer.token_to_id(text) for text in texts if text)

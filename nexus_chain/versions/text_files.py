@@ -63,7 +63,7 @@ class DeclaredTexts:
         values = extra.values() if isinstance(extra, Mapping) else extra if isinstance(extra, list) else []
         listed = [value.get("content") if isinstance(value, Mapping) else value for value in values]
         others = [self.name_of(field) for field in self.config if field.endswith("_token") and field not in NAMED]
-        return list(dict.fromkeys(text for text in (*named, *listed, *others) if isinstance(text, str) and text))
+        return list(dict.fromkeys(text for text in (*named, *others, *listed) if isinstance(text, str) and text))
 
     @cached_property
     def added(self) -> dict[int, AddedToken]:
@@ -73,7 +73,9 @@ class DeclaredTexts:
             if listed is not None:
                 tokens = {int(index): _token(value) for index, value in listed.items()}
             else:
-                tokens = {int(index): self._plain_token(text) for text, index in self._object(ADDED_TOKENS_FILE).items()}
+                tokens = {
+                    int(index): self._plain_token(text) for text, index in self._object(ADDED_TOKENS_FILE).items()
+                }
         except (AttributeError, TypeError, ValueError, KeyError) as error:
             raise ModelFilesError(
                 f"the added tokens in {self.folder} cannot be read ({error!r})",
@@ -133,7 +135,7 @@ def require_tokenizer(folder: Path) -> Path:
     if found := [name for name in OTHER_TOKENIZERS if (folder / name).is_file()]:
         raise ModelFilesError(
             f"{folder} has {' and '.join(found)}, but no {TOKENIZER_FILE}",
-            advice="Make one: python -c \"from transformers import AutoTokenizer as A; "
+            advice='Make one: python -c "from transformers import AutoTokenizer as A; '
             f"A.from_pretrained('{folder}').save_pretrained('{folder}')\"",
         )
     raise ModelFilesError(f"{folder} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")

