@@ -74,13 +74,13 @@ class TextCodec:
         source = self._declared.chat_template
         return None if source is None else ChatTemplate(source, self._named())
 
-    def chat_prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """Token ids of a conversation, up to where the model's answer begins.
+    def chat_prompt(self, messages: Sequence[Mapping[str, str]], *, answering: bool = True) -> list[int]:
+        """Token ids of a conversation, with ``answering`` up to where the model's answer begins.
 
         ``messages`` each have a ``role`` and a ``content``. The template's control tokens are tokens; what messages
         say is text. Nothing is put around it: the template writes the beginning too. Raises ChatFormatError.
         """
-        chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts)
+        chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts, answering=answering)
         found, tokens = self.tokenizer.encode(chat.text, add_special_tokens=False), []
         for at, token in enumerate(found.ids):
             said = self._said(found, at, chat) if token in self._control else None

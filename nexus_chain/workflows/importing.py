@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nexus_chain.client.home import ClientHome
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.engine.engine import Engine
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
 from nexus_chain.program.checkpoint import CONFIG_FILE, DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
-from nexus_chain.quality import choose_recipe, require_within
-from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
+from nexus_chain.quality import FloatModel, assess, choose_recipe, require_alike
+from nexus_chain.quality.calibration import calibration_windows, judging_windows, require_vocabulary
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.text_files import TEXT_FILES, require_tokenizer
@@ -26,7 +28,8 @@ from nexus_chain.workflows.observer import SILENT, TaskObserver
 class Measuring:
     """How an import is measured: the largest relative increase of perplexity, and on which text.
 
-    ``text`` None: the checkpoint's own held-out sample or else documentation.
+    ``text`` None: the checkpoint's own held-out sample or else documentation, with conversations where the model has
+    a chat format. One part of the text chooses, another judges.
     """
 
     gate: float
@@ -40,7 +43,7 @@ class Imported:
 
     model: IntegerModel
     recipe: Recipe
-    quality: dict[str, float] | None = None
+    quality: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,13 @@ def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObser
     choice = choose_recipe(
         checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=observer.note
     )
+    with observer.stage("Judging on other texts"):
+        judged = judging_windows(checkpoint, source.config, measuring.text)
+        engine = Engine(choice.model.program, choice.model.weights)
+        found = assess(engine, FloatModel(checkpoint), judged)
     if not measuring.beyond_gate:
-        require_within(choice.comparison.relative_increase, measuring.gate)
-    return Imported(choice.model, choice.recipe, choice.comparison.figures())
+        require_alike(found, measuring.gate)
+    return Imported(choice.model, choice.recipe, found.figures())
 
 
 def recorded_recipe(checkpoint: Path) -> Recipe | None:
