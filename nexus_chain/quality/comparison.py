@@ -139,13 +139,13 @@ def require_alike(found: Comparison, gate: float) -> None:
         f"The integer model finds the same best token as float32, or one as likely, in {agreement:.2%} of "
         f"{found.tokens} predictions (at least {least:.2%}), diverges by {divergence:.4f} nats (at most {most:.4f}), "
         f"and its perplexity is {found.relative_increase:+.2%} (at most {gate:+.2%})",
-        advice=_advice(found, gate),
+        advice=_advice(found),
     )
 
 
-def _advice(found: Comparison, gate: float) -> str:
+def _advice(found: Comparison) -> str:
     """What to do about a model that does not behave alike: by what it lost."""
-    if found.relative_increase <= gate or (found.divergence or 0.0) > 10 * MOST_DIVERGENCE:  # no rounding does that
+    if (found.divergence or 0.0) > 10 * MOST_DIVERGENCE or found.top1_agreement < 0.5:
         return (
             "Rounding does not explain this: a field of config.json may be read otherwise than transformers reads it. "
             "Check that the configuration belongs to these weights, report the model, or keep it with --beyond-gate."

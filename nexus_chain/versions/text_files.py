@@ -16,7 +16,7 @@ from typing import Any
 from tokenizers import AddedToken
 
 from nexus_chain.json_text import parse_json
-from nexus_chain.program.checkpoint import CONFIG_FILE, TOKENIZER_FILE
+from nexus_chain.program.file_names import CONFIG_FILE, TOKENIZER_FILE
 from nexus_chain.versions.errors import ModelFilesError
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
