@@ -63,11 +63,14 @@ SLOW = (
     "planning/test_expert_uses.py",
     "program/test_descriptors.py",
     "program/test_families.py",
+    "program/test_gguf_import.py",
+    "program/test_gguf_tokenizer.py",
     "program/test_hugging_face.py",
     "program/test_mixtral.py",
     "program/test_overflow.py",
     "quality/test_expert_smoothing.py",
     "quality/test_outliers.py",
+    "workflows/test_checkpoints.py",
 )
 
 
