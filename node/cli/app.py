@@ -14,7 +14,7 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, backup, deploy, embed, model, money, network, session, verify
+from node.cli import ask, audit, backup, deploy, doctor, embed, model, money, network, session, verify
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
 from node.flags import DeploymentFlag, HomeFlag, PasswordFlag, RpcFlag, version_flag
@@ -39,6 +39,8 @@ app.command("audit")(audit.audit)
 app.command("deploy")(deploy.deploy)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("doctor")(doctor.doctor)
+app.command("settings")(doctor.settings)
 
 
 @app.callback()
