@@ -10,11 +10,11 @@ from typing import Any
 from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.client import Client
+from nexus_chain.client.errors import CapTooLowError
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.session import OnFailover
-from nexus_chain.client.store import OPEN
 from nexus_chain.workflows.library import ModelLibrary
-from nexus_chain.workflows.sessions import pick_session
+from nexus_chain.workflows.sessions import candidate_sessions
 from nexus_chain.workflows.workspace import Workspace
 
 
@@ -85,13 +85,24 @@ class Inquiry:
         self, library: ModelLibrary, text: str, purchase: Purchase, encoder: bool, on_failover: OnFailover
     ) -> AnswerStream:
         if not purchase.direct:
-            session = pick_session(self._client, library, purchase.wanted, OPEN)
-            session.files.require(encoder=encoder)
-            return session.start(text, purchase.options, on_failover)
+            return self._start_in_session(library, text, purchase, encoder, on_failover)
         version = library.choose(purchase.wanted)
         files = library.files_of(version)
         files.require(encoder=encoder)
         return self._client.start_direct(version, files, text, purchase.options, on_failover)
+
+    def _start_in_session(
+        self, library: ModelLibrary, text: str, purchase: Purchase, encoder: bool, on_failover: OnFailover
+    ) -> AnswerStream:
+        """In the session that is wanted, else in the newest open one that has money for it. Raises CapTooLowError."""
+        failures: list[CapTooLowError] = []
+        for session in candidate_sessions(self._client, library, purchase.wanted):
+            session.files.require(encoder=encoder)
+            try:
+                return session.start(text, purchase.options, on_failover)
+            except CapTooLowError as error:
+                failures.append(error)
+        raise failures[0]
 
 
 def embed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nexus_chain.chain.earnings import Settled, sum_settlements
@@ -9,7 +10,7 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session import Session
-from nexus_chain.client.store import StoredLine, StoredSession
+from nexus_chain.client.store import OPEN, StoredLine, StoredSession
 from nexus_chain.workflows.library import ModelLibrary
 
 
@@ -103,6 +104,21 @@ def settle_session(client: Client, session: Session) -> SettledSession:
     """
     mined = session.settle()
     return SettledSession(session.id, sum_settlements(client.contracts, session=session.id), mined)
+
+
+def candidate_sessions(client: Client, library: ModelLibrary, wanted: str | None) -> Iterator[Session]:
+    """Sessions to ask in, one at least: the wanted one alone, else the open ones, newest first, of the newest's model.
+
+    Raises SessionStateError.
+    """
+    first = pick_session(client, library, wanted, OPEN)
+    yield first
+    if wanted is None:
+        version, direct = first.record.model_version, first.record.direct
+        for record in reversed(client.sessions()):
+            alike = (record.state, record.model_version, record.direct) == (OPEN, version, direct)
+            if alike and record.id != first.id:
+                yield client.session(record.id, library.files_of(version))
 
 
 def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *states: str) -> Session:

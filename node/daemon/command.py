@@ -30,7 +30,7 @@ from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import nexus_home
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
-from node.flags import DeploymentFlag, HomeFlag, RpcFlag, version_flag
+from node.flags import ConfirmationsFlag, DeploymentFlag, HomeFlag, RpcFlag, TransactionTimeoutFlag, version_flag
 from node.watch.command import watch
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def read_settings(
     ] = None,
     home: HomeFlag = None,
     rpc: RpcFlag = None,
+    confirmations: ConfirmationsFlag = None,
+    transaction_timeout: TransactionTimeoutFlag = None,
     chain_id: Annotated[
         int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: 31337].")
     ] = None,
