@@ -17,7 +17,7 @@ from web3 import Web3
 from web3.exceptions import BadResponseFormat
 from web3.middleware import ExtraDataToPOAMiddleware
 
-from nexus_chain.chain.errors import RpcUnreachableError, WrongChainError
+from nexus_chain.chain.errors import RpcNonsenseError, RpcUnreachableError, WrongChainError
 from nexus_chain.chain.provider import RpcProvider, shown_url
 
 
@@ -40,7 +40,7 @@ def connect(rpc_url: str, expected_chain_id: int | None = None, *, timeout: floa
     web3.codec = _lenient(web3.codec)
     with rpc_errors(rpc_url):
         provider.chain_id = expected_chain_id if len(urls) > 1 else None
-        chain_id = web3.eth.chain_id
+        chain_id = _chain_id(web3)
     if expected_chain_id is not None and chain_id != expected_chain_id:
         raise WrongChainError(
             f"{shown_url(provider.endpoint_uri)} serves chain {chain_id}, not chain {expected_chain_id}",
@@ -48,6 +48,15 @@ def connect(rpc_url: str, expected_chain_id: int | None = None, *, timeout: floa
         )
     provider.chain_id = chain_id
     return web3
+
+
+def _chain_id(web3: Web3) -> int:
+    try:
+        return int(web3.eth.chain_id)
+    except (ValueError, TypeError) as error:
+        raise RpcNonsenseError(
+            f"no chain answers at {shown_url(url_of(web3))}: its id is no number", advice="Check the address."
+        ) from error
 
 
 def _is_address(url: str) -> bool:

@@ -50,7 +50,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 @dataclass(frozen=True)
 class Mined:
-    """A transaction that succeeded. ``fee`` is gas times price, wei. ``found``: an earlier command had sent it."""
+    """A transaction that succeeded. ``fee`` is gas times price, wei. ``found``: an earlier command had sent it.
+
+    ``intent``: its number in the journal.
+    """
 
     hash: str
     block: int
@@ -58,6 +61,7 @@ class Mined:
     fee: int
     receipt: TxReceipt
     found: bool = False
+    intent: int = 0
 
 
 @contextmanager
@@ -130,8 +134,9 @@ class Sender:
     # ------------------------------------------------------------------ sending
 
     def send(self, call: ContractFunction, value: int = 0, note: str = "", wish: str = "") -> Mined:
-        """Send ``call`` with ``value`` wei, wait until it is mined, and return it. ``note`` goes into the journal.
+        """Send ``call`` with ``value`` wei, wait until it is mined, and return it.
 
+        ``note`` goes into the journal; whoever gives one calls ``tell`` once all that depends on the end is done.
         Where an earlier command sent the same and was never told its end, this one goes on with that. ``wish`` says
         what is the same; by default the call and its value.
 
@@ -159,7 +164,7 @@ class Sender:
         return [intent for intent in mine if not self.journal.is_held(intent.number)]
 
     def resume(self, intent: Intent) -> Mined | None:
-        """Go on with an earlier command's intent; None where it can never be mined, or reverted.
+        """Go on with an earlier command's intent; None where it can never be mined, or reverted. ``tell`` its end.
 
         Raises TransactionPendingError, RpcUnreachableError.
         """
@@ -173,6 +178,10 @@ class Sender:
             return None
         return replace(mined, found=True)
 
+    def tell(self, mined: Mined) -> None:
+        """A command is done with what it sent: the same wish again is a new one."""
+        self.journal.set_state(mined.intent, TOLD, mined.block)
+
     def _done(self, wish: Wish) -> Mined:
         with chain_errors(self.web3):
             self._look_from_latest()
@@ -185,12 +194,16 @@ class Sender:
                 for _ in range(_NONCE_ATTEMPTS):
                     self._dispatch(number, fields)
                     if (mined := self._awaited(number)) is not None:
-                        return mined
+                        return mined if wish.note else self._told(mined)
             self.journal.set_state(number, LOST)
             raise TransactionError(
                 f"other programs of the wallet {self.wallet.address} take every nonce",
                 advice="Use one program at a time with this wallet, or a wallet for each.",
             )
+
+    def _told(self, mined: Mined) -> Mined:
+        self.tell(mined)
+        return mined
 
     def _found(self, wish: Wish) -> Mined | None:
         """The end of the same wish of an earlier command that was never told it."""
@@ -199,7 +212,7 @@ class Sender:
         for intent in self.unfinished(wish.purpose):
             fits = intent.number > told and time.time() - intent.created < REMEMBERED_SECONDS
             if intent.key == wish.key and fits and (mined := self.resume(intent)) is not None:
-                return mined
+                return self._told(mined)
         return None
 
     def _look_from_latest(self) -> None:
@@ -398,7 +411,7 @@ class Sender:
             return None
 
     def _concluded(self, intent: Intent, receipt: TxReceipt) -> Mined:
-        """Note the end and tell it. Raises ContractRevertedError where it reverted in its block."""
+        """Note the end. Raises ContractRevertedError where it reverted in its block."""
         block, gas = int(receipt["blockNumber"]), int(receipt["gasUsed"])
         name = receipt["transactionHash"].to_0x_hex()
         fields = next((one.fields for one in intent.attempts if one.hash == name), intent.attempts[-1].fields)
@@ -409,8 +422,8 @@ class Sender:
             failure = self._why_it_failed(receipt, dict(fields))
             failure.fee = fee
             raise failure
-        self.journal.set_state(intent.number, TOLD, block)
-        return Mined(name, block, gas, fee, receipt)
+        self.journal.set_state(intent.number, MINED, block)
+        return Mined(name, block, gas, fee, receipt, intent=intent.number)
 
     def _why_it_failed(self, receipt: TxReceipt, fields: dict[str, Any]) -> TransactionError:
         """Repeat a failed transaction as a call on the state it met to learn its custom error."""

@@ -109,7 +109,7 @@ class Client:
         self.store.name_operators(new.record.id, operators)
         note = self._note(new, request, operators)
         _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, caps, new.nonce, note)
-        return self._enter(new.record, files), mined
+        return self._enter(new.record, files, mined), mined
 
     def lost_sessions(
         self, version: bytes, files: ModelFiles, operators: Sequence[str] = (), request: str | None = None
@@ -124,7 +124,7 @@ class Client:
             return same and request in (None, note.request)
 
         for record, mined in finish_openings(self.user, self._sender, wanted):
-            yield self._enter(record, files), mined
+            yield self._enter(record, files, mined), mined
 
     def _note(self, new: NewSession, request: str, operators: Sequence[str] = ()) -> str:
         record, caps = new.record, {cap.node: cap.cumulative for cap in new.caps}
@@ -154,9 +154,10 @@ class Client:
     def _domain(self) -> Domain:
         return self.contracts.domain
 
-    def _enter(self, record: StoredSession, files: ModelFiles) -> Session:
-        """The session whose opening was mined."""
+    def _enter(self, record: StoredSession, files: ModelFiles, mined: Mined) -> Session:
+        """The session whose opening was mined; from now on it is found in the store."""
         self.store.set_session_state(record.id, OPEN)
+        self._sender.tell(mined)
         return Session(self.user, replace(record, state=OPEN), files)
 
     # ------------------------------------------------------------------ asking
@@ -179,6 +180,7 @@ class Client:
         caps = caps_for(request.route, request.offer.positions)
         session, order, mined = self._paid(version, files, request, caps)
         watch = self.user.nodes.watch(session.id, request.route.addresses)
+        session = self._enter(session.record, files, mined)
         stream = session.stream(order, request, watch, on_failover)
         stream.transactions.append(Transaction.of("payPerInference", mined))
         return stream
@@ -192,7 +194,7 @@ class Client:
             return note.direct and note.version == version and note.covers(caps)
 
         for record, mined in finish_openings(self.user, self._sender, wanted):
-            session = self._enter(record, files)
+            session = Session(self.user, record, files)
             return session, session.order_for(request), mined
         new = prepare_session(self.user, self._sender.wallet.address, version, DIRECT_SECONDS, caps, direct=True)
         order = Session(self.user, new.record, files).order_for(request)
@@ -200,7 +202,7 @@ class Client:
         _, mined = self.contracts.market.pay_per_inference(
             new.record.signer, new.record.expiry, caps, new.nonce, digest, note
         )
-        return self._enter(new.record, files), order, mined
+        return Session(self.user, new.record, files), order, mined
 
     def _request(self, version: bytes, files: ModelFiles, prompt: Prompt, options: AskOptions) -> Request:
         """A request over nodes whose stakes cover the order."""

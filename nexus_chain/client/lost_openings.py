@@ -62,7 +62,7 @@ class OpeningNote:
 def finish_openings(
     user: User, sender: Sender, wanted: Callable[[OpeningNote], bool]
 ) -> Iterator[tuple[StoredSession, Mined]]:
-    """Sessions of lost openings that are wanted: each is mined, at the latest now, and can be asked in.
+    """Sessions of lost openings that are wanted: each is mined, at the latest now, and can be asked in. ``tell`` it.
 
     Raises TransactionPendingError where one may still be mined.
     """
@@ -74,9 +74,12 @@ def finish_openings(
             record = user.store.session(note.session)
         except SessionStateError:  # its key is not here: `nexus session recover` finds it
             continue
-        mined = sender.resume(intent)
-        if mined is not None and _is_usable(user, record):
+        if (mined := sender.resume(intent)) is None:
+            continue
+        if _is_usable(user, record):
             yield record, mined
+        else:
+            sender.tell(mined)
 
 
 def _is_usable(user: User, record: StoredSession) -> bool:

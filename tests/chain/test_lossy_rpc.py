@@ -27,10 +27,8 @@ SCRIPTS_A_DEPLOYMENT = 50
 @pytest.fixture
 def use_lossy(monkeypatch: pytest.MonkeyPatch) -> Callable[[LossyRpc], None]:
     """Puts a lossy server behind LOSSY_URL. Pauses are a hundred times shorter than in life."""
-    for module, first, longest in (
-        (provider, "FIRST_PAUSE", "LONGEST_PAUSE"),
-        (transactions, "_FIRST_PAUSE", "_LONGEST_PAUSE"),
-    ):
+    pauses = ((provider, "FIRST_PAUSE", "LONGEST_PAUSE"), (transactions, "_FIRST_PAUSE", "_LONGEST_PAUSE"))
+    for module, first, longest in pauses:
         monkeypatch.setattr(module, first, 0.001)
         monkeypatch.setattr(module, longest, 0.01)
     for kind in (errors.RpcUnreachableError, errors.RpcBusyError, errors.RpcFailingError):
@@ -51,7 +49,9 @@ def test_no_wei_is_paid_twice_and_none_is_locked_without_a_record(
             world = build_world(local_chain, folder)
         seed = FIRST_SEED + index
         try:
-            run_script(world, local_chain.rpc_url, tmp_path / str(seed), seed, tally, use_lossy)
+            rpc = LossyRpc(local_chain.rpc_url, seed)
+            use_lossy(rpc)
+            run_script(world, rpc, tmp_path / str(seed), seed, tally)
         except BaseException as error:
             error.add_note(f"seed {seed}")
             raise

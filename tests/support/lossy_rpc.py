@@ -21,13 +21,8 @@ from requests.adapters import BaseAdapter
 LOSSY_URL = "http://lossy.invalid"
 FAULTS = ("lost", "answer_lost", "late", "doubled", "busy", "failing", "page", "wrong_id", "stale", "outage")
 FEE_METHODS = ("eth_maxPriorityFeePerGas", "eth_feeHistory")
-HEAD_METHODS = {
-    "eth_call": 1,
-    "eth_getBalance": 1,
-    "eth_getTransactionCount": 1,
-    "eth_getCode": 1,
-    "eth_estimateGas": 1,
-}
+HEAD_METHODS = ("eth_call", "eth_getBalance", "eth_getTransactionCount", "eth_getCode", "eth_estimateGas")
+"""Their second parameter is a block."""
 
 
 class Dropped(Exception):
@@ -58,9 +53,11 @@ class LossyRpc:
         if self._dead > 0:
             self._dead -= 1
             raise Dropped
-        fault = self.random.choice(FAULTS) if self.random.random() < self.rate else ""
-        self.seen[fault] += 1
         document = json.loads(body)
+        sends = isinstance(document, dict) and document["method"] == "eth_sendRawTransaction"
+        rate = 4 * self.rate if sends else self.rate  # where it hurts
+        fault = self.random.choice(FAULTS) if self.random.random() < rate else ""
+        self.seen[fault] += 1
         if isinstance(document, list) and not self.batches:
             return 200, json.dumps(self._error(None, -32600, "no batches")).encode()
         return self._with(fault, document)
@@ -105,11 +102,9 @@ class LossyRpc:
             return answer
         if method == "eth_blockNumber":
             answer["result"] = hex(max(head, 0))
-        elif (method == "eth_getTransactionReceipt" and int(result["blockNumber"], 16) > head) or (
-            method == "eth_getTransactionByHash"
-            and (not result["blockNumber"] or int(result["blockNumber"], 16) > head)
-        ):
-            answer["result"] = None
+        elif method in ("eth_getTransactionReceipt", "eth_getTransactionByHash"):
+            block = result["blockNumber"]
+            answer["result"] = result if block and int(block, 16) <= head else None
         return answer
 
     def _ask(self, method: str, parameters: list[Any]) -> Any:

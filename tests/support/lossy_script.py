@@ -51,9 +51,8 @@ class LossyUser:
         self.world, self.rpc, self.folder, self.tally = world, rpc, folder, tally
         self.random, self.wallet = random.Random(seed), Wallet.ephemeral()
         self.nodes: list[ShardNode] = discover_nodes(world.user, world.version)
-        self.files: Any = SimpleNamespace(
-            program=SimpleNamespace(shape=SimpleNamespace(layers=4), embedding_layer=None)
-        )
+        program = SimpleNamespace(shape=SimpleNamespace(layers=4), embedding_layer=None)
+        self.files: Any = SimpleNamespace(program=program)
         self.locked: dict[bytes, dict[str, int]] = {}
         self.given, self.fetched, self.transactions = 0, 0, 0
         self.to = Wallet.ephemeral().address
@@ -185,12 +184,8 @@ class LossyUser:
         assert eth.get_balance(self.world.chain.web3.to_checksum_address(self.to)) == self.given
 
 
-def run_script(
-    world: World, target: str, folder: Path, seed: int, tally: Tally, use: Callable[[LossyRpc], None]
-) -> None:
-    """One script. ``use`` puts its lossy server behind LOSSY_URL."""
-    rpc = LossyRpc(target, seed)
-    use(rpc)
+def run_script(world: World, rpc: LossyRpc, folder: Path, seed: int, tally: Tally) -> None:
+    """One script. ``rpc`` is what is behind LOSSY_URL."""
     user = LossyUser(world, rpc, folder, seed, tally)
     user.open()
     for _ in range(user.random.randrange(1, 5)):
