@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,17 +17,22 @@ from web3.types import RPCEndpoint
 from nexus_chain.chain import fees
 from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.connection import connect
+from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.errors import JournalError, TransactionError, TransactionPendingError, UnfundedWalletError
 from nexus_chain.chain.journal import FAILED, TOLD, TransactionJournal
 from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.provider import RpcProvider
 from nexus_chain.chain.transactions import Sender
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.client.client import Client
+from nexus_chain.client.home import ClientHome
+from nexus_chain.routing.registry_view import discover_nodes
+from tests.support.chain_world import World
 from tests.support.lossy_rpc import LOSSY_URL, Dropped, LossyAdapter, LossyRpc
 from tests.support.waiting import WAIT
 
 FUNDS = 10**18
-Filter = Callable[[str, Any], bool]
+FILES: Any = SimpleNamespace(program=SimpleNamespace(shape=SimpleNamespace(layers=4), embedding_layer=None))
 
 
 class ChosenRpc(LossyRpc):
@@ -237,3 +244,42 @@ def test_the_journal_tells_states_apart(tmp_path: Path) -> None:
     assert not journal.is_held(second)
     journal.set_state(second, FAILED)
     assert journal.last_told("1:0x", "0xw", "open") == first
+
+
+def test_a_pool_finds_the_session_whose_opening_was_lost(
+    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, world: World, tmp_path: Path
+) -> None:
+    """Regression: it opened a second one beside the one that it had paid for without hearing so."""
+    rpc.lost_answers = {"eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    with closing(client_over(world, wallet, tmp_path, 0.2)) as client:
+        with pytest.raises(TransactionPendingError):
+            client.open_session(world.version, FILES, tokens=100)
+        rpc.lost_answers = set()
+        (found,) = client.lost_sessions(world.version, FILES)
+        assert [record.id for record in client.store.sessions()] == [found[0].id]
+        assert list(client.lost_sessions(world.version, FILES)) == []
+    opened = [event for event in world.user.market.events("SessionOpened") if event.arguments["user"] == wallet.address]
+    assert len(opened) == 1
+
+
+def test_opening_again_after_a_lost_answer_gives_the_session_that_was_paid_for(
+    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, world: World, tmp_path: Path
+) -> None:
+    rpc.lost = {"eth_sendRawTransaction"}
+    with closing(client_over(world, wallet, tmp_path, 0.2)) as client, pytest.raises(TransactionPendingError):
+        client.open_session(world.version, FILES, tokens=100)
+    rpc.lost = set()
+    with closing(client_over(world, wallet, tmp_path, WAIT)) as client:
+        session, mined = client.open_session(world.version, FILES, tokens=100)
+        assert (mined.found, session.record.state) == (True, "open")
+        other, mined = client.open_session(world.version, FILES, tokens=100)
+        assert (mined.found, other.id != session.id) == (False, True)
+
+
+def client_over(world: World, wallet: Wallet, folder: Path, timeout: float) -> Client:
+    """A new process's client of one home, over the chosen faults."""
+    home, nodes = ClientHome(folder / "home"), discover_nodes(world.user, world.version)
+    sending = Sending(home.prepare().transactions, timeout)
+    contracts = Contracts.connect(LOSSY_URL, world.user.deployment, wallet, sending)
+    source = SimpleNamespace(candidates=lambda version, operators=(): nodes, now=contracts.market.now)
+    return Client(contracts, home, None, source)  # type: ignore[arg-type]  # nobody dials
