@@ -109,7 +109,7 @@ fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference 
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
 
 fuzz-rpc: build ## 2 000 random scripts of commands over an RPC server that drops, doubles, refuses and forgets
-	NEXUS_LOSSY_SCRIPTS=2000 python -m pytest tests/chain/test_lossy_rpc.py -q -s
+	NEXUS_LOSSY_SCRIPTS=2000 python -m pytest tests/chain/test_lossy_rpc.py -q -s --timeout=0
 
 fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
 	python -m scripts.runs.fuzz_programs

@@ -28,7 +28,7 @@ from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
+from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.program.overflow import prove_no_overflow
 from nexus_chain.quality.errors import MeasurementError
 from nexus_chain.quality.held_out import HeldOutSample, measure

@@ -21,7 +21,7 @@ from nexus_chain.certificates.publication import LISTING_FILE, TRAINING_FILE, re
 from nexus_chain.content.listing import DataListing
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import ActivationBits, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
+from nexus_chain.program.file_names import METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, LogitModel, SampleMeasurement, measure
 from nexus_chain.versions.manifest import file_sha256, weights_of, weights_sha256
 

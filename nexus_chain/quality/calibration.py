@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
+from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.quality.errors import CalibrationError
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, cut
 

@@ -22,15 +22,9 @@ from nexus_chain.content.canonical import (
     require_semver,
 )
 from nexus_chain.content.errors import BlockTamperedError
-from nexus_chain.program.checkpoint import (
-    CONFIG_FILE,
-    DRAFTS_FILE,
-    INDEX_FILE,
-    SINGLE_FILE,
-    TOKENIZER_FILE,
-    weight_files,
-)
+from nexus_chain.program.checkpoint import CONFIG_FILE, INDEX_FILE, SINGLE_FILE, weight_files
 from nexus_chain.program.errors import CheckpointLayoutError
+from nexus_chain.program.file_names import DRAFTS_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.versions.errors import TrainedFolderError
 
@@ -134,8 +128,8 @@ def weights_of(folder: Path) -> tuple[str, ...]:
     """Names of the files with a checkpoint's weights, as ``weight_files`` gives them.
 
     Raises TrainedFolderError where one is missing, or where a file of weights lies beside a sharded
-    checkpoint that its index does not name: readers would disagree about which weights are meant. A draft
-    table holds no weights.
+    checkpoint that its index does not name, the single file too: readers of what is published would disagree
+    about which weights are meant. A draft table holds no weights.
     """
     try:
         names = weight_files(folder)
@@ -144,7 +138,9 @@ def weights_of(folder: Path) -> tuple[str, ...]:
             cause.message, advice="Give the folder of a trained model, with every shard that its index names"
         ) from cause
     stray = {path.name for path in folder.glob("*.safetensors")}.difference(names, (DRAFTS_FILE,))
-    if INDEX_FILE in names and stray:
+    if names == (SINGLE_FILE,) and (folder / INDEX_FILE).is_file():
+        stray = {SINGLE_FILE}
+    if (folder / INDEX_FILE).is_file() and stray:
         raise TrainedFolderError(
             f"{min(stray)} is in the folder, but {INDEX_FILE} does not name it",
             advice="Remove it, or save the model again so that the index names every shard",

@@ -12,18 +12,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.commitments.weights import ModelCommitment, program_root
 from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.errors import DraftTableError
-from nexus_chain.program import IntegerModel, Program
-from nexus_chain.program.checkpoint import DRAFTS_FILE, TOKENIZER_FILE
+from nexus_chain.program.descriptors import Program
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.file_names import DRAFTS_FILE, PROGRAM_FILE, TOKENIZER_FILE
 from nexus_chain.program.reproduction import read_program
 from nexus_chain.versions.errors import ModelFilesError, PromptTooLongError
 from nexus_chain.versions.text_codec import TextCodec
+
+if TYPE_CHECKING:
+    from nexus_chain.program.model import IntegerModel
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +103,8 @@ class ModelFiles:
 
     def model(self, version: ModelVersion) -> IntegerModel:
         """The weights, checked against the version's root. Raises ModelFilesError."""
+        from nexus_chain.program.model import IntegerModel  # with torch, which takes seconds to import
+
         model = IntegerModel.load(self.folder)
         if ModelCommitment.of(model).weights_root != version.weights_root:
             raise ModelFilesError(

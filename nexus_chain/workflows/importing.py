@@ -8,16 +8,18 @@ from pathlib import Path
 
 from nexus_chain.client.home import ClientHome
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.disputes.caps import check_caps
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.file_names import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality import choose_recipe, require_within
 from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
-from nexus_chain.workflows.checkpoints import checkpoint_folder
+from nexus_chain.workflows.checkpoints import opened_checkpoint
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
@@ -54,13 +56,12 @@ class ImportedFolder:
 def import_named(
     named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, observer: TaskObserver = SILENT
 ) -> ImportedFolder:
-    """Import the checkpoint in the folder ``named``, or of that id on the Hugging Face hub.
+    """Import the checkpoint in the folder or GGUF file ``named``, or of that id on the Hugging Face hub.
 
     ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
     float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
     """
-    with observer.stage(f"Importing {named}"):
-        source = checkpoint_folder(named, home)
+    with observer.stage(f"Importing {named}"), opened_checkpoint(named, home, observer) as source:
         folder = out or home.models / source.resolve().name
         if measuring is None:
             imported = import_folder(source, folder)
@@ -92,17 +93,19 @@ def import_measured(checkpoint: Path, folder: Path, measuring: Measuring, observ
 def convert(checkpoint: Path) -> Imported:
     """``checkpoint`` with the choices that it records, else the defaults; nothing is kept.
 
-    Raises the importer's errors and ModelFilesError.
+    Raises the importer's errors, ModelFilesError, and ProgramTooLargeError where nobody could dispute the program.
     """
     recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
-    return Imported(import_checkpoint(checkpoint, recipe=recipe), recipe)
+    model = import_checkpoint(checkpoint, recipe=recipe)
+    check_caps(model.program)
+    return Imported(model, recipe)
 
 
 def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObserver = SILENT) -> Imported:
     """``checkpoint`` with the choices that it records or that meet the gate; nothing is kept.
 
     A model that does not generate text has no perplexity and is not measured. Raises the importer's
-    errors and QualityError, also past the gate, unless that is wanted.
+    errors, ProgramTooLargeError and QualityError, also past the gate, unless that is wanted.
     """
     source = Checkpoint(checkpoint)
     if not architecture(source.config).endswith("ForCausalLM"):
@@ -110,7 +113,13 @@ def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObser
     recorded = recorded_recipe(checkpoint)
     windows = calibration_windows(checkpoint, source.config, measuring.text)
     choice = choose_recipe(
-        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=observer.note
+        checkpoint,
+        windows,
+        measuring.gate,
+        start=recorded,
+        fixed=recorded is not None,
+        tried=observer.note,
+        accepted=check_caps,
     )
     if not measuring.beyond_gate:
         require_within(choice.comparison.relative_increase, measuring.gate)

@@ -1,6 +1,6 @@
 """The ``nexus`` command: its global options, its commands, and how it fails.
 
-Exit code 0: done; 1: something the user can act on, said with advice; 2: used wrongly.
+Exit code 0: done; 1: something the user can act on, said with advice; 2: used wrongly; 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, embed, model, money, network, session, verify
+from node.cli import ask, audit, backup, deploy, embed, model, money, network, session, verify
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
 from node.flags import (
@@ -44,6 +44,9 @@ app.command("withdraw")(money.withdraw)
 app.command("nodes")(network.nodes)
 app.command("models")(network.models)
 app.command("audit")(audit.audit)
+app.command("deploy")(deploy.deploy)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 @app.callback()
@@ -79,11 +82,6 @@ def read_settings(
         "confirmations": confirmations, "transaction_timeout": transaction_timeout,
     }  # fmt: skip
     context.obj = load_settings(given, config)
-
-
-def main() -> None:
-    """Entry point of the ``nexus`` command."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

@@ -28,7 +28,9 @@ app.command("pin")(publishing.pin)
 @app.command("import")
 def import_model(
     context: typer.Context,
-    checkpoint: Annotated[str, typer.Argument(help="Folder of a Hugging Face checkpoint, or the hub's id of one.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="Folder of a Hugging Face checkpoint, GGUF file, or the hub's id of one.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Where to write it [default: NEXUS_HOME/models/NAME].")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Text to measure on [default: the checkpoint's held-out sample, or docstrings].")

@@ -14,22 +14,24 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
+from nexus_chain.interruption import end_cleanly
+from nexus_chain.log_output import LogSettings, start_log
 from nexus_chain.settings import nexus_home
+from node.daemon import archive
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
+from node.daemon.stop_signals import end_by_signal
 from node.flags import ConfirmationsFlag, DeploymentFlag, HomeFlag, RpcFlag, TransactionTimeoutFlag, version_flag
 from node.watch.command import watch
 
@@ -47,6 +49,8 @@ NO_SETTINGS = ("data", "config", "verbose", "version")
 """Flags that say where settings are, or that are gone when the command ends."""
 
 app.command()(watch)
+app.command()(archive.backup)
+app.command()(archive.restore)
 
 
 @app.callback()
@@ -93,15 +97,26 @@ def read_settings(
     close_idle_after: Annotated[int | None, typer.Option(help="Seconds after which an idle line is closed.")] = None,
     post_root_every: Annotated[int | None, typer.Option(help="Seconds between receipt roots.")] = None,
     drain: Annotated[float | None, typer.Option(help="Seconds that open chunks get at shutdown.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Where `start` logs; standard error by default.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text, or json: one object a line.")] = None,
+    log_bytes: Annotated[
+        str | None, typer.Option(help="Length at which the file is rotated, as 16MiB; 0: never.")
+    ] = None,
+    log_count: Annotated[int | None, typer.Option(help="Older log files that are kept.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="The same as --log-level info.")] = False,
     version: Annotated[bool, version_flag("nexus-node")] = False,
 ) -> None:
     """Serve a shard of a registered model, and be paid for it."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    given = {name: value for name, value in context.params.items() if name not in NO_SETTINGS}
-    context.obj = settings.load(data or _data_folder(home), given, config)
+    start_log(LogSettings(level="info" if verbose else "warning"))  # until the settings say where to
+    context.obj = settings.load(data or _data_folder(home), _given(context), config)
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The settings among the flags."""
+    flags = context.find_root().params
+    level = flags["log_level"] or ("info" if flags["verbose"] else None)
+    return {name: value for name, value in flags.items() if name not in NO_SETTINGS} | {"log_level": level}
 
 
 def _data_folder(home: Path | None) -> Path:
@@ -133,11 +148,11 @@ def start(context: typer.Context) -> None:
     from node.daemon.running_node import RunningNode
 
     configuration: NodeConfiguration = context.obj
+    start_log(configuration.log_settings)
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     sys.setswitchinterval(SWITCH_SECONDS)
     with RunningNode.serving(configuration, NodeKeys.open(configuration)) as node:
+        end_by_signal(ended)
         gc.freeze()  # what was built by now stays: collections in the middle of an answer need not look at it
         model = node.model
         host, _ = configuration.listen_address
@@ -235,19 +250,27 @@ def _say(lines: list[str]) -> None:
         typer.echo(line)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point: errors we know are one line, not a traceback."""
+def run(arguments: list[str]) -> int:
+    """Run one invocation; returns its exit code. Errors we know are one line, not a traceback."""
     try:
         app(args=arguments, prog_name="nexus-node")
+    except SystemExit as leaving:  # done, --help, wrong usage
+        return leaving.code if isinstance(leaving.code, int) else 0
     except NexusError as error:
-        _fail(error)
+        return _failed(error)
     except OSError as error:
-        _fail(OperatingSystemError.of(error))
+        return _failed(OperatingSystemError.of(error))
+    return 0
 
 
-def _fail(error: NexusError) -> NoReturn:
+def _failed(error: NexusError) -> int:
     typer.echo(f"error: {error}", err=True)
-    raise SystemExit(1) from error
+    return 1
+
+
+def main() -> None:
+    """Entry point where an older installation names this module."""
+    end_cleanly("nexus-node", lambda: run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

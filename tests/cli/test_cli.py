@@ -16,7 +16,22 @@ from node.cli.output import ether
 from tests.support.engine_answers import answer_of, small_model, with_receipt
 from tests.support.invocation import Nexus
 
-COMMANDS = ["ask", "verify", "withdraw", "nodes", "models", "audit", "wallet", "session", "model"]
+COMMANDS = [
+    "ask",
+    "backup",
+    "deploy",
+    "doctor",
+    "restore",
+    "settings",
+    "verify",
+    "withdraw",
+    "nodes",
+    "models",
+    "audit",
+    "wallet",
+    "session",
+    "model",
+]
 
 
 @pytest.fixture

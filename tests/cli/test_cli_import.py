@@ -235,7 +235,7 @@ def test_a_hub_id_is_fetched_into_the_home(
     printed = nexus("--home", home, "model", "import", "someone/tiny-model", "--unmeasured", "--json")
     assert printed.code == 0, printed.err
     assert asked["repository"] == "someone/tiny-model"
-    assert "*.safetensors" in asked["patterns"]
+    assert {FILE, f"{FILE}.index.json", "config.json"} <= set(asked["patterns"])
     assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in asked["patterns"])
     assert names(home / "checkpoints") == ["someone--tiny-model"]
     assert names(home / "models" / "someone--tiny-model") == FILES

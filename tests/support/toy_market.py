@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from torch import Tensor
 
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.exposure import OpenLines
@@ -26,7 +25,7 @@ from nexus_chain.client.directory import NodeDirectory
 from nexus_chain.client.home import ClientHome
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Line
-from nexus_chain.wire.peer import NodeContact, PeerStatus, ShardPeer, SignedReceipt
+from nexus_chain.wire.peer import NodeContact, PeerStatus, RowArray, ShardPeer, SignedReceipt
 from tests.support.toy_facts import STAKE, ToyFacts
 from tests.support.toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer
 
@@ -165,7 +164,7 @@ class AnySessionPeer:
     def open_audit(self, *words: Any, **more: Any) -> int:
         return self._peer.open_audit(*words, **more)
 
-    def begin_forward(self, *words: Any, **more: Any) -> Callable[[], Tensor]:
+    def begin_forward(self, *words: Any, **more: Any) -> Callable[[], RowArray]:
         self._node_alive()
         self._world.pause()
         return self._peer.begin_forward(*words, **more)
