@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from nexus_chain.chain.connection import connect, shown_url
+from nexus_chain.chain.connection import connect
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS
 from nexus_chain.chain.deployment import CONTRACT_FIELDS
+from nexus_chain.chain.provider import shown_url
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.diagnosis import FAIL, OK, WARN, Finding
 from nexus_chain.market.documents import checksum

@@ -22,8 +22,7 @@ from nexus_chain.diagnosis import (
     settings_said,
 )
 from nexus_chain.engine.diagnosis import engine_health
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
-from nexus_chain.program.model import PROGRAM_FILE, WEIGHTS_FILE
+from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from nexus_chain.settings import Explained
 from nexus_chain.versions.model_files import folders_in
 from nexus_chain.workflows.workspace import Workspace
