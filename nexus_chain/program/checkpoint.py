@@ -26,7 +26,6 @@ from nexus_chain.program.errors import (
 from nexus_chain.program.tensor_names import stored_names
 
 #: Names of the files of a checkpoint's folder.
-CONFIG_FILE = "config.json"
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 FLOATS = ("F32", "F16", "BF16")

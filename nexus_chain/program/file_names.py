@@ -4,6 +4,7 @@ from __future__ import annotations
 
 PROGRAM_FILE = "program.json"
 WEIGHTS_FILE = "weights.safetensors"
+CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 METRICS_FILE = "metrics.json"
 DRAFTS_FILE = "drafts.safetensors"

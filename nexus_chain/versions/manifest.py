@@ -2,7 +2,8 @@
 
 The registry keeps the manifest's CID. So whoever knows a version's id can fetch checkpoint and tokenizer from any
 source of blocks, and knows that they are the published ones. A sharded checkpoint is listed file by file: its index,
-every shard that the index names, and no other weights.
+every shard that the index names, and no other weights. The files that say how its texts begin and end, and how
+conversations are written, are listed where the folder has them.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from nexus_chain.content.canonical import (
     require_semver,
 )
 from nexus_chain.content.errors import BlockTamperedError
-from nexus_chain.program.checkpoint import CONFIG_FILE, INDEX_FILE, SINGLE_FILE, weight_files
+from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE, weight_files
 from nexus_chain.program.errors import CheckpointLayoutError
-from nexus_chain.program.file_names import DRAFTS_FILE, TOKENIZER_FILE
+from nexus_chain.program.file_names import CONFIG_FILE, DRAFTS_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.versions.errors import TrainedFolderError
+from nexus_chain.versions.text_files import TEXT_FILES
 
 _FORMAT = "nexus.manifest.v1"
-OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE, DRAFTS_FILE)
+OPTIONAL_FILES = (*TEXT_FILES, RECIPE_FILE, DRAFTS_FILE)
 MAX_DOCUMENT_BYTES = 64 << 20
 
 

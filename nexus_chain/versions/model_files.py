@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,9 +66,21 @@ class ModelFiles:
             log.warning("Answering without a draft table: %s", error)
             return None
 
-    def prompt_of(self, text: str, max_tokens: int) -> list[int]:
-        """Token ids of a prompt that leaves room for ``max_tokens``. Raises PromptTooLongError."""
-        prompt = self.codec.encode(text, special=self.program.is_encoder)
+    def prompt_of(self, text: str, max_tokens: int, *, control: bool = False) -> list[int]:
+        """Token ids of a text to continue or embed that leave room for ``max_tokens``.
+
+        ``control``: names of control tokens in the text are these tokens. Raises PromptTooLongError.
+        """
+        prompt = self.codec.encode(text) if control else self.codec.encode_plain(text, special=True)
+        self.require_room(len(prompt), max_tokens)
+        return prompt
+
+    def chat_prompt(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> list[int]:
+        """Token ids of a conversation in the model's chat format that leave room for ``max_tokens``.
+
+        ``messages`` each have a ``role`` and a ``content``. Raises ChatFormatError and PromptTooLongError.
+        """
+        prompt = self.codec.chat_prompt(messages)
         self.require_room(len(prompt), max_tokens)
         return prompt
 

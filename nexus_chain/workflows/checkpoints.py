@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nexus_chain.client.home import ClientHome
-from nexus_chain.program.checkpoint import CONFIG_FILE, INDEX_FILE, SINGLE_FILE
+from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE
+from nexus_chain.program.file_names import CONFIG_FILE
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from nexus_chain.program.checkpoint import CONFIG_FILE
 from nexus_chain.program.errors import CheckpointFileError
+from nexus_chain.program.file_names import CONFIG_FILE
 from nexus_chain.program.gguf_import.configuration import configuration_of
 from nexus_chain.program.gguf_import.metadata import GgufFile
 from nexus_chain.program.gguf_import.tensors import checkpoint_names, float_bytes, write_tensors

@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
+from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.program.gguf_import.metadata import GgufFile, shape_of
 from nexus_chain.program.gguf_import.splitting import SPLITTINGS, UNNAMED, Splitting
 
