@@ -44,6 +44,8 @@ def nexus_home(environment: Mapping[str, str] = os.environ) -> Path:
 class Settings:
     """Where a user's chain, wallet and files are. Paths are absolute or relative to the working directory.
 
+    ``rpc``: one address, or several with commas between, each asked where those before it fail. ``confirmations``:
+    blocks, its own included, after which a transaction counts. ``transaction_timeout``: seconds to wait until it does.
     ``chain_id``: the chain that it has to be; None: whichever answers at ``rpc``. ``deployment``: the file of
     addresses; None: the one of the chain in ``home``. ``wallet``: the keystore; None: ``wallet.json`` in ``home``.
     ``password_file``: None: the password is asked for. ``model_dir``: looked at before ``home``'s models.
@@ -52,6 +54,8 @@ class Settings:
 
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
+    confirmations: int = 1
+    transaction_timeout: float = 120.0
     chain_id: int | None = None
     deployment: Path | None = None
     wallet: Path | None = None
@@ -186,6 +190,8 @@ def typed(name: str, kind: str, value: Any) -> Any:
         if kind.startswith("tuple"):
             words = value.split(",") if isinstance(value, str) else value
             return tuple(word.strip() for entry in words for word in str(entry).split(",") if word.strip())
+        if name == "rpc" and isinstance(value, list):
+            return ",".join(map(str, value))
         if isinstance(value, bool | list | dict):
             raise TypeError
         if kind.startswith("int"):

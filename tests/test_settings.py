@@ -77,7 +77,17 @@ def test_the_table_of_the_users_manual_is_true() -> None:
 
 def test_both_programs_spell_a_setting_alike() -> None:
     node = {entry.name for entry in fields(NodeConfiguration)}
-    assert {"home", "rpc", "chain_id", "deployment", "wallet", "password_file"} == node & set(SHARED)
+    shared = {
+        "home",
+        "rpc",
+        "confirmations",
+        "transaction_timeout",
+        "chain_id",
+        "deployment",
+        "wallet",
+        "password_file",
+    }
+    assert shared == node & set(SHARED)
 
 
 def test_a_nodes_own_variable_wins_over_the_one_that_programs_share(tmp_path: Path) -> None:

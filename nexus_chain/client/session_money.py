@@ -12,6 +12,7 @@ from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.store import CLOSED, OPEN, OPENING, RECOVERED, SETTLED, StoredSession
 from nexus_chain.client.user import User
+from nexus_chain.durations import about
 
 
 class SessionEnd:
@@ -50,7 +51,7 @@ class SessionEnd:
         if end == 0 or now <= end:
             raise SessionStateError(
                 f"the challenge window of session 0x{self.record.id.hex()} is not over"
-                + (f" for another {end - now} s" if end else ""),
+                + (f": it ends in {about(end - now)}" if end else ""),
                 advice="Close the session first if it is open, then wait and settle again.",
             )
 
@@ -82,7 +83,7 @@ class SessionMoney(SessionEnd):
                 f"what session 0x{self.record.id.hex()} promised is not known here", advice="Close it; open another."
             )
         market = self.user.contracts.market
-        self.user.require_covered(node, cap - market.line_of(self.record.id, node).cap)
+        self.user.require_covered(node, max(0, cap - market.line_of(self.record.id, node).cap))
         mined = market.allot(self.record.id, node, cap)
         self.user.store.set_cap(self.record.id, node, cap)
         return mined
@@ -90,6 +91,7 @@ class SessionMoney(SessionEnd):
     def raise_cap(self, node: str, wei: int) -> Mined:
         """Raise a node's cap by ``wei``, beside what answers raise it by. Raises as ``allot``."""
         with self._allotting:
+            self._take_in(node)
             return self.allot(node, self.purse.line(node).cap + wei)
 
     def claim(
@@ -102,6 +104,8 @@ class SessionMoney(SessionEnd):
         raised = 0
         with self._allotting:  # one raises a cap at a time: each counts what the one before it did
             while missing := account.claim(node, wei):
+                if self._take_in(node):
+                    continue
                 raised += missing
                 if limit is not None and raised > limit:
                     raise CapTooLowError(
@@ -111,6 +115,15 @@ class SessionMoney(SessionEnd):
                 mined = self.allot(node, self.purse.line(node).cap + missing)
                 transactions.append(Transaction.of("allot", mined))
         return raised
+
+    def _take_in(self, node: str) -> bool:
+        """Remember the cap that the chain has where it is higher: the answer to a raise was lost; whether it was."""
+        standing = self.user.contracts.market.line_of(self.record.id, node).cap
+        known = self.user.store.lines(self.record.id).get(node)
+        if standing <= (known.cap if known else 0):
+            return False
+        self.user.store.set_cap(self.record.id, node, standing)
+        return True
 
 
 def read_state(user: User, record: StoredSession) -> str:

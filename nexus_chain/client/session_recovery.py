@@ -48,7 +48,7 @@ def set_damaged_aside(path: Path) -> Path | None:
 
     Nothing is deleted. Raises ClientStoreError where the file cannot be looked at.
     """
-    if not path.exists() or not _is_damaged(path):
+    if not path.exists() or not is_damaged(path):
         return None
     number = next(n for n in count(1) if not path.with_name(f"{path.name}.damaged-{n}").exists())
     aside = path.with_name(f"{path.name}.damaged-{number}")
@@ -58,7 +58,8 @@ def set_damaged_aside(path: Path) -> Path | None:
     return aside
 
 
-def _is_damaged(path: Path) -> bool:
+def is_damaged(path: Path) -> bool:
+    """Whether SQLite finds the database damaged. Raises ClientStoreError where it cannot be looked at."""
     try:
         database = sqlite3.connect(path, timeout=10)
         try:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.errors import ProgramError
 from nexus_chain.quality.errors import FloatModelError
 
 Observer = Callable[[Tensor], None]  # is given rows float32[T, channels]
@@ -41,12 +42,12 @@ class FloatModel:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        names = {f"^{re.escape(stored)}$": name for stored, name in Checkpoint(folder).renamed.items()}
         try:
+            names = {f"^{re.escape(stored)}$": name for stored, name in Checkpoint(folder).renamed.items()}
             loading: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, local_files_only=True, key_mapping=names or None, output_loading_info=True
             )
-        except (OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
+        except (ProgramError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
             raise FloatModelError(
                 f"transformers cannot load {folder} ({cause})",
                 advice="Update or repair the checkpoint, or import it --unmeasured.",

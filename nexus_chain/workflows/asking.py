@@ -10,12 +10,12 @@ from typing import Any
 from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.client import Client
+from nexus_chain.client.errors import CapTooLowError
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.session import OnFailover
-from nexus_chain.client.store import OPEN
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.workflows.library import ModelLibrary
-from nexus_chain.workflows.sessions import pick_session
+from nexus_chain.workflows.sessions import candidate_sessions
 from nexus_chain.workflows.workspace import Workspace
 
 
@@ -107,8 +107,7 @@ class Inquiry:
     def _start(self, library: ModelLibrary, text: str, purchase: Purchase) -> AnswerStream:
         options = purchase.options
         if not purchase.direct:
-            session = pick_session(self._client, library, purchase.wanted, OPEN)
-            return session.start(self._prompt(text, session.files, options), options, self._on_failover)
+            return self._start_in_session(library, text, purchase)
         version = library.choose(purchase.wanted)
         files = library.files_of(version)
         prompt = self._prompt(text, files, options)
@@ -117,6 +116,17 @@ class Inquiry:
     def _prompt(self, text: str, files: ModelFiles, options: AskOptions) -> str | list[int]:
         files.require(encoder=self._encoder)
         return self._wording.prompt(text, files, options.max_tokens)
+
+    def _start_in_session(self, library: ModelLibrary, text: str, purchase: Purchase) -> AnswerStream:
+        """In the session that is wanted, else in the newest open one that has money for it. Raises CapTooLowError."""
+        failures: list[CapTooLowError] = []
+        for session in candidate_sessions(self._client, library, purchase.wanted):
+            prompt = self._prompt(text, session.files, purchase.options)
+            try:
+                return session.start(prompt, purchase.options, self._on_failover)
+            except CapTooLowError as error:
+                failures.append(error)
+        raise failures[0]
 
 
 def embed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session import Session
 from nexus_chain.client.session_money import SessionEnd
 from nexus_chain.client.session_recovery import RecoveredSession, recover_sessions, set_damaged_aside
-from nexus_chain.client.store import StoredLine, StoredSession
+from nexus_chain.client.store import OPEN, StoredLine, StoredSession
 from nexus_chain.market.documents import checksum
 from nexus_chain.workflows.library import ModelLibrary
 from nexus_chain.workflows.workspace import Workspace
@@ -110,6 +111,21 @@ def settle_session(client: Client, session: SessionEnd) -> SettledSession:
     mined = session.settle()
     number = session.record.id
     return SettledSession(number, sum_settlements(client.contracts, session=number), mined)
+
+
+def candidate_sessions(client: Client, library: ModelLibrary, wanted: str | None) -> Iterator[Session]:
+    """Sessions to ask in, one at least: the wanted one alone, else the open ones, newest first, of the newest's model.
+
+    Raises SessionStateError.
+    """
+    first = pick_session(client, library, wanted, OPEN)
+    yield first
+    if wanted is None:
+        version, direct = first.record.model_version, first.record.direct
+        for record in reversed(client.sessions()):
+            alike = (record.state, record.model_version, record.direct) == (OPEN, version, direct)
+            if alike and record.id != first.id:
+                yield client.session(record.id, library.files_of(version))
 
 
 def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *states: str) -> Session:

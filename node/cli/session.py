@@ -78,16 +78,18 @@ def list_sessions(context: typer.Context, json: JsonFlag = False) -> None:
 @app.command("close")
 def close(context: typer.Context, session: SessionArgument = None, json: JsonFlag = False) -> None:
     """Close a session: its challenge window starts, nothing more can be asked."""
+    from nexus_chain.durations import about
     from nexus_chain.workflows import sessions
 
     workspace = workspace_of(context, quiet=json)
     with workspace.client() as client:
         chosen = sessions.pick_ending(client, session, "open", "recovered")
         mined, end = sessions.close_session(client, chosen)
+        wait = end - client.user.chain_time()
     if json:
         emit_json({"session": hex_id(chosen.record.id), "window_ends": end, **mined_fields(mined)})
         return
-    result(f"{hex_id(chosen.record.id)} is closing; settle it after {end} (chain time, Unix seconds).")
+    result(f"{hex_id(chosen.record.id)} is closing; settle it in {about(wait)}.")
 
 
 @app.command("settle")

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,12 +28,12 @@ import typer
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.interruption import end_cleanly
 from nexus_chain.log_output import LogSettings, start_log
-from nexus_chain.settings import nexus_home
+from nexus_chain.settings import Explained, nexus_home
 from node.daemon import archive
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.stop_signals import end_by_signal
-from node.flags import DeploymentFlag, HomeFlag, RpcFlag, version_flag
+from node.flags import ConfirmationsFlag, DeploymentFlag, HomeFlag, RpcFlag, TransactionTimeoutFlag, version_flag
 from node.watch.command import watch
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def read_settings(
     ] = None,
     home: HomeFlag = None,
     rpc: RpcFlag = None,
+    confirmations: ConfirmationsFlag = None,
+    transaction_timeout: TransactionTimeoutFlag = None,
     chain_id: Annotated[
         int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: 31337].")
     ] = None,
@@ -219,6 +222,71 @@ def unbond(context: typer.Context) -> None:
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
     _say([unbond_node(connect_contracts(configuration, keys.wallet), keys.wallet.address)])
+
+
+class Period(StrEnum):
+    """What earnings are summed by."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@app.command()
+def earnings(
+    context: typer.Context,
+    by: Annotated[Period, typer.Option(help="Periods of UTC; weeks begin on Monday (ISO 8601).")] = Period.MONTH,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """What settled lines brought this node, in wei, by day, week or month of UTC; reads all settlements."""
+    from nexus_chain.chain.periods import earnings_by_period
+    from nexus_chain.chain.wallet import Wallet
+    from node.daemon.chain_settings import connect_contracts
+
+    configuration: NodeConfiguration = context.obj
+    node = Wallet.address_in(configuration.wallet_path)
+    found = earnings_by_period(connect_contracts(configuration), node, by)
+    if as_json:
+        periods = [{"period": one.period, "lines": one.lines, "wei": str(one.wei)} for one in found]
+        typer.echo(json.dumps({"node": node, "by": by, "time_zone": "UTC", "periods": periods}, indent=2))
+        return
+    for one in found:
+        typer.echo(f"{one.period}  {one.wei} wei  {one.lines} lines")
+    typer.echo(f"total {sum(one.wei for one in found)} wei; periods are UTC")
+
+
+@app.command()
+def doctor(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
+) -> None:
+    """Check machine, keys, port, endpoint, chain, registration, funds and shard; exit code 1 when one fails."""
+    from node.daemon.doctor import NodeDoctor
+
+    report = NodeDoctor(context.obj, _explained(context)).report()
+    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else "\n".join(report.lines()))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command("settings")
+def show_settings(context: typer.Context) -> None:
+    """List every setting, its value, and what gave it: a flag, a variable, the TOML file, or the default."""
+    for one in _explained(context):
+        typer.echo(f"{one.name:16} {one.value}  ({one.source})")
+
+
+def _explained(context: typer.Context) -> list[Explained]:
+    configuration: NodeConfiguration = context.obj
+    config = context.find_root().params["config"]
+    return settings.explain_configuration(configuration.data, _given(context), config)
+
+
+@app.command("systemd-unit")
+def print_unit(context: typer.Context) -> None:
+    """Print a systemd unit that runs this node: save it as /etc/systemd/system/nexus-node.service."""
+    from node.daemon.systemd_unit import unit_of
+
+    typer.echo(unit_of(context.obj), nl=False)
 
 
 @contextmanager

@@ -60,6 +60,8 @@ class NodeConfiguration:
     data: Path
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
+    confirmations: int = 1
+    transaction_timeout: float = 120.0
     chain_id: int = 31337
     deployment: Path | None = None
     wallet: Path | None = None

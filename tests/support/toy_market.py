@@ -65,7 +65,7 @@ class ToyMarket:
     def line_of(self, session: bytes, node: str) -> LineRecord:
         return self.lines[session].get(node, NO_LINE)
 
-    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes) -> tuple[bytes, Mined]:
+    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, note: str = "") -> tuple[bytes, Mined]:
         if self.refuses is not None:
             raise self.refuses
         session = self.session_id(USER, nonce)
@@ -220,7 +220,9 @@ class ToyWorld:
     @contextmanager
     def client(self, name: str = "home", ready: int = 2) -> Iterator[Client]:
         """A client whose nodes come from a directory; the same ``name`` has the same store."""
-        sender = SimpleNamespace(wallet=SimpleNamespace(address=USER))
+        sender = SimpleNamespace(
+            wallet=SimpleNamespace(address=USER), unfinished=lambda *purposes: [], tell=lambda mined: None
+        )
         registry = SimpleNamespace(node=lambda address: SimpleNamespace(stake=STAKE), receipt_key_of=lambda node: node)
         contracts: Any = SimpleNamespace(
             market=self.market, nodes=registry, domain=DOMAIN, sender=sender, web3=self.market
