@@ -14,7 +14,8 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
-        fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page clean
+        bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
+        clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -83,6 +84,9 @@ bench-accuracy: build ## Perplexity of the integer program against float32
 
 bench-embeddings: build ## Embeddings of all-MiniLM-L6-v2 against float32
 	python -m scripts.bench.embeddings
+
+bench-real-model: build ## A real instruct model, imported with the defaults: what it loses, how fast it is
+	python -m scripts.bench.real_model
 
 bench-commit: build ## Share of serving time spent on commitments and signatures
 	python -m scripts.bench.commit
