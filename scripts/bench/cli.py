@@ -53,6 +53,8 @@ def main() -> int:
             version, deployment, blocks = publish(chain)
             nodes = start(chain, deployment, version, blocks)
             with running(nodes):
+                for node in nodes:
+                    node.wait_until_serving()
                 nexus("session", "open", "--tokens", str(200 * runs))
                 seconds = measure(runs, str(nodes[0].folder))
     except (NexusError, DemoError) as error:
