@@ -13,7 +13,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
+        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits \
         bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -75,6 +75,9 @@ bench-serving: build ## Tokens per second through two node processes against one
 
 bench-client: build ## What asking costs before the first message: nodes known already against found each time
 	python -m scripts.bench.client
+
+bench-cli: build ## How soon each command answers, as a process of its own
+	python -m scripts.bench.cli
 
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python -m scripts.bench.blocks
