@@ -72,8 +72,11 @@ SLOW = (
     "program/test_hugging_face.py",
     "program/test_mixtral.py",
     "program/test_overflow.py",
+    "quality/test_comparison.py",
     "quality/test_expert_smoothing.py",
     "quality/test_outliers.py",
+    "versions/test_chat.py",
+    "versions/test_text_codec.py",
     "workflows/test_checkpoints.py",
 )
 
