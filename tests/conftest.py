@@ -34,6 +34,7 @@ SLOW = (
     "cli/test_cli_experts.py",
     "cli/test_cli_import.py",
     "cli/test_deploy.py",
+    "cli/test_imports_live.py",
     "cli/test_interruption.py",
     "cli/test_programs.py",
     "client/test_answers_at_once.py",
