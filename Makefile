@@ -13,8 +13,9 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
-        fuzz-operators fuzz-programs symbolic vectors op-kinds generate benchmarks-page clean
+        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits \
+        bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
+        clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -75,6 +76,9 @@ bench-serving: build ## Tokens per second through two node processes against one
 bench-client: build ## What asking costs before the first message: nodes known already against found each time
 	python -m scripts.bench.client
 
+bench-cli: build ## How soon each command answers, as a process of its own
+	python -m scripts.bench.cli
+
 bench-blocks: build ## Second start, peak memory, and a shard run from disk under a memory limit
 	python -m scripts.bench.blocks
 
@@ -83,6 +87,9 @@ bench-accuracy: build ## Perplexity of the integer program against float32
 
 bench-embeddings: build ## Embeddings of all-MiniLM-L6-v2 against float32
 	python -m scripts.bench.embeddings
+
+bench-real-model: build ## A real instruct model, imported with the defaults: what it loses, how fast it is
+	python -m scripts.bench.real_model
 
 bench-commit: build ## Share of serving time spent on commitments and signatures
 	python -m scripts.bench.commit
@@ -107,6 +114,9 @@ show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
+
+fuzz-rpc: build ## 2 000 random scripts of commands over an RPC server that drops, doubles, refuses and forgets
+	NEXUS_LOSSY_SCRIPTS=2000 python -m pytest tests/chain/test_lossy_rpc.py -q -s --timeout=0
 
 fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
 	python -m scripts.runs.fuzz_programs

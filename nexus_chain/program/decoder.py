@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from nexus_chain.program.blocks import TransformerBlocks, down_chunks, norm_epsilon, require_inputs
+from nexus_chain.program.blocks import TransformerBlocks, down_chunks, logits_width, norm_epsilon, require_inputs
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import EXP2_SPEC
+from nexus_chain.program.table_specs import EXP2_SPEC
 
 
 @dataclass
@@ -164,7 +164,8 @@ class _Decoder(TransformerBlocks):
         self.rows, self.part = SAMPLED, "head"
         vocab, bits = self.shape.vocab, self.width_of("head")
         rows = self.normed_rows("head.norm", residual, bits)
-        logits = self.linear("head", rows, (vocab, self.shape.width), bits, matrix="head", output="head.logits")
+        size = (logits_width(vocab), self.shape.width)
+        logits = self.linear("head", rows, size, bits, matrix="head", output="head.logits")
         self.sample(logits, vocab)
 
 

@@ -1,7 +1,7 @@
 """Rotary embeddings: how far each pair of a head turns per position, as configurations state it.
 
-Angles become a committed table at import, so any scaling that does not depend on the length of the
-text is possible. Frequencies are computed in float64: in float32 the last bit of a power differs
+Angles become a committed table at import, so any scaling is possible that does not depend on the length of the
+text, within the context. Frequencies are computed in float64: in float32 the last bit of a power differs
 between processors, and a table entry with it.
 """
 
@@ -44,6 +44,12 @@ def _default(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
     return Rotation(plain)
 
 
+def _dynamic(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
+    """Pairs are slowed down past the positions that the network was made for only, and no program has those."""
+    float(parameters["factor"])
+    return Rotation(plain)
+
+
 def _linear(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
     return Rotation(plain / float(parameters["factor"]))
 
@@ -51,7 +57,10 @@ def _linear(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
 def _llama3(plain: Tensor, theta: float, parameters: Parameters) -> Rotation:
     """Slow pairs are slowed down by ``factor``, fast ones stay, those between are blended by turns made."""
     low, high = float(parameters["low_freq_factor"]), float(parameters["high_freq_factor"])
-    turns = float(parameters["original_max_position_embeddings"]) * plain / (2 * math.pi)
+    original = float(parameters["original_max_position_embeddings"])
+    if not 0 < low < high or original <= 0:
+        raise ValueError(f"low_freq_factor {low}, high_freq_factor {high} or original length {original}")
+    turns = original * plain / (2 * math.pi)
     kept = ((turns - low) / (high - low)).clamp(0, 1)
     return Rotation(plain * (kept + (1 - kept) / float(parameters["factor"])))
 
@@ -90,7 +99,24 @@ def _sharpening(factor: float, scale: float) -> float:
 #: Kinds of scaling that a table can hold; the others depend on the length of the text.
 SCALINGS: Mapping[str, Callable[[Tensor, float, Parameters], Rotation]] = {
     "default": _default,
+    "dynamic": _dynamic,
     "linear": _linear,
     "llama3": _llama3,
     "yarn": _yarn,
 }
+
+#: Parameters that say the same for every kind, or nothing.
+_ANY = ("rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings", "finetuned")
+#: Parameters of each kind.
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "default": _ANY,
+    "dynamic": (*_ANY, "factor"),
+    "linear": (*_ANY, "factor"),
+    "llama3": (*_ANY, "factor", "low_freq_factor", "high_freq_factor"),
+    "yarn": (*_ANY, "factor", "attention_factor", "mscale", "mscale_all_dim", "beta_fast", "beta_slow", "truncate"),
+}
+#: Parameters that are numbers.
+NUMBERS = (
+    "factor", "low_freq_factor", "high_freq_factor", "attention_factor", "mscale", "mscale_all_dim", "beta_fast",
+    "beta_slow", "original_max_position_embeddings",
+)  # fmt: skip

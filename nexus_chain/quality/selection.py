@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nexus_chain.program import IntegerModel, Recipe, import_checkpoint
+from nexus_chain.program import IntegerModel, Program, Recipe, import_checkpoint
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.quality.balance import smoothing
 from nexus_chain.quality.comparison import Comparison, compare
@@ -81,15 +81,18 @@ def choose_recipe(
     start: Recipe | None = None,
     fixed: bool = False,
     tried: Callable[[str], None] = lambda line: None,
+    accepted: Callable[[Program], None] = lambda program: None,
 ) -> Choice:
     """The least change to ``start`` (defaults) whose relative increase of perplexity is within ``gate``.
 
     ``windows`` are i64[n + 1] each; ``fixed``: only measure ``start``; ``tried`` is told of every attempt.
+    ``accepted`` raises for a program that nobody could use, before minutes of measuring.
     Where nothing meets the gate the best attempt comes back, so look at its comparison. Raises what
     importing raises, and :class:`FloatModelError`.
     """
     recipe = start or Recipe()
     model = import_checkpoint(checkpoint, recipe=recipe)  # before transformers makes up what may be missing
+    accepted(model.program)
     require_memory(model.program, bytes_per_weight=4, purpose="Comparing this model with float32")
     selection = _Selection(checkpoint, FloatModel(checkpoint), windows, tried)
     best = selection.measure_model(recipe, model, "as it is")

@@ -15,7 +15,7 @@ from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 from nexus_chain.program.dtypes import DTYPE_BYTES
-from nexus_chain.program.random_model import program_of
+from nexus_chain.program.random_weights import program_of
 from tests.support.lies import lie
 from tests.support.referee import Referee, honest_trace, size_of
 
@@ -37,6 +37,7 @@ WORLDS = {
     "middle": ("tiny", (1, 2), GREEDY, (5, 5)),
     "end": ("tiny", (2, 3), GREEDY, (4, 2)),
     "biased": ("tiny-bias", (0, 2), GREEDY, (5, 2)),
+    "odd vocabulary": ("tiny-odd", (0, 1), SAMPLED, (4, 3)),
     "experts": ("tiny-experts", (0, 1), GREEDY, (4, 4)),
     "head norms": ("tiny-head-norm", (0, 1), GREEDY, (7, 7)),
     "encoder": ("tiny-encoder", (1, 3), GREEDY, (5, 5)),

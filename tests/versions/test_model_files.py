@@ -11,11 +11,16 @@ import pytest
 
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.content.block_store import BlockStore
 from nexus_chain.program import PRESETS, IntegerModel, random_model
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.program.errors import UnreproducibleProgramError
-from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE
+from nexus_chain.program.recipe import Recipe
+from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.versions.manifest import Manifest
 from nexus_chain.versions.model_files import ModelFiles, find_model_files
+from nexus_chain.workflows.importing import keep_model
+from tests.support.small_tokenizers import CHATML, byte_level, keep
 
 MODEL = random_model(PRESETS["tiny"], seed=5)
 
@@ -60,3 +65,28 @@ def test_nobody_orders_or_accuses_on_a_hostile_program(tmp_path: Path) -> None:
         files.model(version)
     with pytest.raises(UnreproducibleProgramError):
         files.require(encoder=False)
+
+
+def test_an_import_keeps_the_files_that_say_how_texts_are_written(tmp_path: Path) -> None:
+    """And the manifest lists them, so that whoever fetches the version writes prompts as its publisher did."""
+    source, store = tmp_path / "source", BlockStore(tmp_path / "blocks")
+    files = {"tokenizer_config": {"bos_token": "<s>"}, "generation_config": {"eos_token_id": 4}, "added_tokens": {}}
+    keep(source, byte_level("<s>", "</s>"), **files)
+    (source / "chat_template.jinja").write_text(CHATML)
+    (source / "model.safetensors").write_bytes(b"weights")
+    keep_model(MODEL, Recipe(), source, tmp_path / "kept")
+    names = {"tokenizer.json", "chat_template.jinja", *(f"{name}.json" for name in files)}
+    for name in names:
+        assert (tmp_path / "kept" / name).read_bytes() == (source / name).read_bytes()
+    assert ModelFiles(tmp_path / "kept").codec.end_tokens == ModelFiles(source).codec.end_tokens
+    manifest = Manifest.of_folder(source, "name", "1.0.0", store)
+    assert names < set(manifest.files)
+    manifest.fetch_files(store, tmp_path / "fetched")
+    assert ModelFiles(tmp_path / "fetched").codec.chat_prompt([{"role": "user", "content": "h"}])
+
+
+def test_a_tokenizer_of_another_form_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"")
+    with pytest.raises(ModelFilesError, match=r"has tokenizer.model, but no tokenizer.json.*save_pretrained"):
+        keep_model(MODEL, Recipe(), tmp_path, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()

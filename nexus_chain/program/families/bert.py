@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nexus_chain.json_text import parse_json
 from nexus_chain.program.blocks import down_chunks
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.descriptors import ModelShape, Op, role_of
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import RecipeError
-from nexus_chain.program.families.configuration import layout_error
+from nexus_chain.program.families.fields import layout_error, read_fields
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights
+from nexus_chain.program.families.pooling import require_mean
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.overflow import NORM_SIZE_MAX
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import (
     MIXED_UNIT,
     embedding_shift,
@@ -38,9 +38,7 @@ from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.tables import STILL_COSINE, encoder_tables
 
 TOKENS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
-IGNORED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")
-POOLING = "1_Pooling/config.json"  # how a sentence embedding model says which rows make its embedding
-MEAN = "pooling_mode_mean_tokens"
+IGNORED = ("embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.weight", "pooler.dense.bias")
 MODULES = {
     "attention.query": "attention.self.query",
     "attention.key": "attention.self.key",
@@ -50,13 +48,6 @@ MODULES = {
     "mlp.up": "intermediate.dense",
     "mlp.down": "output.dense",
     "mlp.norm": "output.LayerNorm",
-}
-#: What a field of config.json must be, if it is there.
-REQUIRED: Mapping[str, Any] = {
-    "hidden_act": "gelu",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
 }
 
 
@@ -108,12 +99,12 @@ def _module(op: Op) -> str:
 
 def import_bert(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:
     """Make an integer model of an encoder, one layer longer than its network; raises the importer's errors."""
-    shape = encoder_shape(checkpoint.config)
-    _require_mean(checkpoint)
+    fields = read_fields(checkpoint.config, "bert")
+    shape = encoder_shape(fields)
+    require_mean(checkpoint.folder, shape.width)
     if recipe.smoothing:
         raise RecipeError("Encoders are not smoothed", advice="Import with a recipe that has no smoothing.")
-    types = int(checkpoint.config.get("type_vocab_size", 2))
-    checkpoint.require(expected_tensors(shape, types), IGNORED)
+    checkpoint.require(expected_tensors(shape, fields["type_vocab_size"]), IGNORED)
     require_memory(encoder_program(checkpoint.name, shape))
     importer = _Importer(checkpoint, shape)
     program = encoder_program(checkpoint.name, shape, recipe.widths, importer.embeddings(), recipe.wider)
@@ -126,35 +117,30 @@ def import_bert(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:
     return IntegerModel(program, in_order(program, importer.weights))
 
 
-def encoder_shape(config: Mapping[str, Any]) -> ModelShape:
-    """Sizes from a configuration; :class:`CheckpointLayoutError` if the field it names is not supported."""
-    for name, wanted in REQUIRED.items():
-        if config.get(name, wanted) not in (wanted, None):
-            raise layout_error(f"The field {name} of config.json is {config[name]!r}, only {wanted!r} is supported")
-    try:
-        heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
-        shape = ModelShape(
-            layers=int(config["num_hidden_layers"]) + 1,
-            width=width,
-            heads=heads,
-            kv_heads=heads,
-            head_dim=width // heads,
-            ffn=int(config["intermediate_size"]),
-            vocab=int(config["vocab_size"]),
-            context=int(config["max_position_embeddings"]),
-            rms_eps=float(config.get("layer_norm_eps", 1e-12)),
-            attention_bias=True,
-            mlp_bias=True,
-            encoder=True,
-        )
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as cause:
-        raise layout_error(f"config.json lacks a usable value ({cause!r})") from cause
-    _require_sizes(shape)
+def encoder_shape(fields: Mapping[str, Any]) -> ModelShape:
+    """Sizes from the fields of a configuration; :class:`CheckpointLayoutError` if one is impossible."""
+    heads, width = fields["num_attention_heads"], fields["hidden_size"]
+    shape = ModelShape(
+        layers=fields["num_hidden_layers"] + 1,
+        width=width,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=width // max(heads, 1),
+        ffn=fields["intermediate_size"],
+        vocab=fields["vocab_size"],
+        context=fields["max_position_embeddings"],
+        rms_eps=float(fields["layer_norm_eps"]),
+        attention_bias=True,
+        mlp_bias=True,
+        encoder=True,
+    )
+    _require_sizes(shape, fields["type_vocab_size"])
     return shape
 
 
-def _require_sizes(shape: ModelShape) -> None:
-    if min(shape.layers - 1, shape.width, shape.heads, shape.head_dim, shape.ffn, shape.vocab, shape.context) < 1:
+def _require_sizes(shape: ModelShape, types: int) -> None:
+    sizes = (shape.layers - 1, shape.width, shape.heads, shape.head_dim, shape.ffn, shape.vocab, shape.context, types)
+    if min(sizes) < 1:
         raise layout_error(f"A size in config.json is not positive: {shape}")
     if shape.width != shape.heads * shape.head_dim:
         raise layout_error(f"A width of {shape.width} does not divide into {shape.heads} heads")
@@ -162,19 +148,6 @@ def _require_sizes(shape: ModelShape) -> None:
         raise layout_error(f"Head size {shape.head_dim} is odd, heads are quantised in pairs")
     if shape.width > NORM_SIZE_MAX:
         raise layout_error(f"A hidden_size of {shape.width} is more than the {NORM_SIZE_MAX} of one norm")
-
-
-def _require_mean(checkpoint: Checkpoint) -> None:
-    """Refuse a model that says it pools otherwise; one that says nothing is taken to pool by the mean."""
-    path = checkpoint.folder / POOLING
-    if not path.is_file():
-        return
-    try:
-        modes = {str(name): chosen for name, chosen in parse_json(path.read_bytes()).items() if "pooling_mode" in name}
-    except (ValueError, AttributeError) as cause:
-        raise layout_error(f"{POOLING} cannot be read ({cause})") from cause
-    if [name for name, chosen in modes.items() if chosen] != [MEAN]:
-        raise layout_error(f"{POOLING} does not choose {MEAN} alone, which is the only pooling supported")
 
 
 def expected_tensors(shape: ModelShape, types: int) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,8 @@ says what the configuration means and where the checkpoint keeps experts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -17,20 +18,20 @@ from nexus_chain.program.builder import ACTIVATION_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, role_of
-from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights, matrix_weights
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, quantise_gain
 from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.rotary import Rotation
 from nexus_chain.program.smoothing import Smoothing
 from nexus_chain.program.tables import committed_tables
 
-EMBEDDING = "model.embed_tokens.weight"
-IGNORED = ("rotary_emb.inv_freq",)  # buffers that old versions saved; the table replaces them
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+#: Buffers that old versions saved; the table replaces them.
+IGNORED = ("rotary_emb.inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached")
 MODULES = {
     "attention.query": "self_attn.q_proj",
     "attention.key": "self_attn.k_proj",
@@ -82,7 +83,7 @@ class _Importer:
     def _folded(self, op: Op) -> Folded:
         role = role_of(op)
         if role.part == "head":
-            source = MatrixSource(EMBEDDING if self.shape.tied else "lm_head.weight")
+            source = MatrixSource(EMBEDDING if self.shape.tied else HEAD)
             return Folded(source, self._norm_unit(op), self.checkpoint.read("model.norm.weight"))
         if role.matrix == "router":
             logits = torch.full((self.shape.experts,), math.log2(math.e), dtype=torch.float64)
@@ -124,16 +125,18 @@ class _Importer:
 
 
 def import_decoder(
-    checkpoint: Checkpoint, shape: ModelShape, recipe: Recipe, experts: ExpertTensors = SEPARATE
+    checkpoint: Checkpoint, shape: ModelShape, turning: Rotation, recipe: Recipe, experts: ExpertTensors = SEPARATE
 ) -> IntegerModel:
-    """Make an integer model of a decoder's checkpoint whose configuration says ``shape``.
+    """Make an integer model of a decoder's checkpoint whose configuration says ``shape`` and ``turning``.
 
     ``experts`` says where the experts are, of a shape that has some.
     Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError`, :class:`NonFiniteWeightError`,
     :class:`RecipeError` or :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
-    turning = rotation(checkpoint.config, shape)
     checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
+    if shape.tied and _has_own_head(checkpoint):
+        shape = replace(shape, tied=False)
+        checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
     require_memory(decoder_program(checkpoint.name, shape))
     importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe), experts)
     program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
@@ -164,7 +167,7 @@ def expected_tensors(shape: ModelShape, experts: ExpertTensors = SEPARATE) -> di
             if shape.bias_of(projection) if family == "attention" else shape.mlp_bias:
                 expected[f"{prefix}.{MODULES[name]}.bias"] = size[:1]
     expected["model.norm.weight"] = (shape.width,)
-    return expected if shape.tied else {**expected, "lm_head.weight": (shape.vocab, shape.width)}
+    return expected if shape.tied else {**expected, HEAD: (shape.vocab, shape.width)}
 
 
 def _matrices(shape: ModelShape) -> dict[str, tuple[int, int]]:
@@ -186,4 +189,12 @@ def _matrices(shape: ModelShape) -> dict[str, tuple[int, int]]:
 
 def _ignored(shape: ModelShape) -> tuple[str, ...]:
     """A tied checkpoint may carry a copy of its head; it is the embedding, so it is not read."""
-    return (*IGNORED, "lm_head.weight") if shape.tied else IGNORED
+    return (*IGNORED, HEAD) if shape.tied else IGNORED
+
+
+def _has_own_head(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint that says it is tied stores another head than its embedding, which then is its head."""
+    if not checkpoint.holds(HEAD):
+        return False
+    pairs = zip_longest(checkpoint.blocks(EMBEDDING), checkpoint.blocks(HEAD), fillvalue=(0, None))
+    return any(one is None or other is None or not torch.equal(one, other) for (_, one), (_, other) in pairs)

@@ -14,7 +14,13 @@ from torch import Tensor
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.descriptors import Op, Program
-from nexus_chain.program.quantisation import embedding_shift, quantise_bias, quantise_embedding, quantise_matrix
+from nexus_chain.program.quantisation import (
+    embedding_shift,
+    mantissa_exponent,
+    quantise_bias,
+    quantise_embedding,
+    quantise_matrix,
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,12 @@ class Folded:
 
 
 def matrix_weights(checkpoint: Checkpoint, op: Op, names: Sequence[str], folded: Folded) -> dict[str, Tensor]:
-    """One matrix as the weights ``names``: int8 rows and their scales. Raises :class:`NonFiniteWeightError`."""
-    matrix = torch.empty((op.params["rows"], op.params["columns"]), dtype=torch.int8)
-    scale = torch.empty((op.params["rows"], 2), dtype=torch.int32)
+    """One matrix as the weights ``names``: int8 rows and their scales. Raises :class:`NonFiniteWeightError`.
+
+    Rows that only the op has, those of no token, are zero.
+    """
+    matrix = torch.zeros((op.params["rows"], op.params["columns"]), dtype=torch.int8)
+    scale = mantissa_exponent(torch.full((op.params["rows"],), folded.input_unit, dtype=torch.float64))
     for start, rows in checkpoint.blocks(folded.source, folded.columns):
         part = slice(start, start + len(rows))
         matrix[part], scale[part] = quantise_matrix(folded.rows(start, rows), folded.input_unit)

@@ -1,0 +1,59 @@
+"""What a command imports decides how soon it answers: who reads the chain, and who asks, needs no tensors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nexus_chain.chain.wallet import Wallet
+from tests.support.live_network import LiveNetwork, live_network
+
+PASSWORD = "open sesame"
+HEAVY = ("torch", "transformers", "z3", "gguf", "huggingface_hub", "sqlalchemy", "matplotlib", "ape")
+CODE = f"""
+import sys
+from node.cli.app import run
+code = run(sys.argv[1:])
+print("imported", code, [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The flags of a user who has money and an open session."""
+    with live_network(tmp_path_factory.mktemp("live"), copies=1) as live:
+        yield opened(live, live.folder / "home")
+
+
+def opened(live: LiveNetwork, home: Path) -> list[str]:
+    home.mkdir()
+    (home / "password").write_text(PASSWORD)
+    wallet = Wallet.create(home / "wallet.json", PASSWORD, work=2**10)
+    live.net.chain.set_balance(wallet.address, 10**19)
+    given = {
+        "--home": home, "--password-file": home / "password", "--rpc": live.net.chain.rpc_url,
+        "--deployment": live.net.deployment_path, "--model-dir": live.folder / "model",
+    }  # fmt: skip
+    flags = [str(word) for pair in given.items() for word in pair]
+    assert imported(flags, "session", "open", "--tokens", "400") == []
+    return flags
+
+
+def imported(settings: list[str], *words: str) -> list[str]:
+    """Those of HEAVY that a successful command, run in a process of its own, has imported when it ends."""
+    command = [sys.executable, "-c", CODE, *settings, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("imported 0 "), done.stderr
+    return [name for name in HEAVY if f"'{name}'" in last]
+
+
+@pytest.mark.parametrize(
+    "words", ["models", "nodes", "nodes --offline", "session list", "wallet show", "withdraw", "ask x --max-tokens 3"]
+)
+def test_a_command_imports_nothing_heavy(settings: list[str], words: str) -> None:
+    assert imported(settings, *words.split()) == []
