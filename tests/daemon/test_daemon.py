@@ -346,6 +346,41 @@ def test_register_again_brings_endpoint_and_stake_up_to_date(fresh: NodeProcess,
     assert (record.endpoint, record.stake) == (f"127.0.0.1:{fresh.port}", 2 * 10**17)
 
 
+def refused(node: NodeProcess, net: Network, *words: str) -> str:
+    """What a refused registration says: neither a wei nor a file is gone, and the chain knows no node."""
+    before, files = net.chain.web3.eth.get_balance(node.address), set(node.folder.iterdir())
+    done = node.run(*words, "register")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert net.chain.web3.eth.get_balance(node.address) == before
+    assert set(node.folder.iterdir()) - files <= {node.folder / ".lock"}
+    return done.stderr
+
+
+def test_register_looks_at_everything_before_it_stakes(fresh: NodeProcess, net: Network) -> None:
+    assert "there is no block /nonexistent" in refused(fresh, net, "--block", "/nonexistent")
+    assert "is not a version id" in refused(fresh, net, "--model-version", "0x" + net.version.hex()[:8])
+    assert "knows no model version" in refused(fresh, net, "--model-version", "0x" + "ab" * 32)
+    assert "does not reach" in refused(fresh, net, "--endpoint", f"127.0.0.1:{fresh.port + 1}")
+    assert "is not host:port" in refused(fresh, net, "--endpoint", "nowhere")
+    with socket.create_server(("127.0.0.1", fresh.port)):
+        assert "--listen" in refused(fresh, net)
+    assert fresh.run("register").returncode == 0
+    assert "price: 1000000000 -> 20" in fresh.run("--price", "20", "register").stdout
+
+
+def test_a_second_folder_of_one_wallet_is_refused_while_the_first_serves(
+    fresh: NodeProcess, net: Network, tmp_path: Path
+) -> None:
+    assert fresh.run("register").returncode == 0
+    fresh.start()
+    other = NodeProcess(net, tmp_path / "other", 0, 1)
+    (other.folder / "wallet.json").write_bytes((fresh.folder / "wallet.json").read_bytes())
+    other.address = fresh.address
+    assert "from another data folder" in refused(other, net)
+    fresh.stop()
+
+
 def test_unbonding_gives_the_stake_back_after_its_delay(fresh: NodeProcess, net: Network) -> None:
     assert fresh.run("register").returncode == 0
     assert "unbonding" in fresh.run("unbond").stdout
