@@ -112,6 +112,8 @@ def import_bert(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:
     _require_mean(checkpoint)
     if recipe.smoothing:
         raise RecipeError("Encoders are not smoothed", advice="Import with a recipe that has no smoothing.")
+    if recipe.finer:
+        raise RecipeError("Encoders have no matrices in two parts", advice="Import with a recipe that names none.")
     types = int(checkpoint.config.get("type_vocab_size", 2))
     checkpoint.require(expected_tensors(shape, types), IGNORED)
     require_memory(encoder_program(checkpoint.name, shape))
