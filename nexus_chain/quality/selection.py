@@ -30,7 +30,7 @@ from nexus_chain.quality.rounding import rounding_order
 
 AGREEMENT = 0.975  # share of predictions with the same likeliest token: half a point above what certificates need
 PROBED = 2  # windows on which a choice can be found to be far off
-FAR_INCREASE, FAR_AGREEMENT = 4, 0.02  # of the gate, and below AGREEMENT: past what chance does to so few windows
+FAR_INCREASE, FAR_AGREEMENT = 2, 0.01  # of the gate, and below AGREEMENT: past what chance does to so few windows
 #: Matrices that get a second part together. What gains most for its size comes first.
 STEPS = (("value", "output"), ("query", "key"), ("down",), ("up",), ("gate",))
 
