@@ -14,7 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-incentives show-audits \
-        fuzz-operators fuzz-programs symbolic vectors op-kinds generate benchmarks-page clean
+        fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at
 
 fuzz-operators: build ## 10 000 elements per op kind: fast executors, reference and contract (about 20 minutes)
 	NEXUS_FUZZ_CASES=$${NEXUS_FUZZ_CASES:-10000} python -m pytest tests/disputes/test_differential.py --timeout 0
+
+fuzz-rpc: build ## 2 000 random scripts of commands over an RPC server that drops, doubles, refuses and forgets
+	NEXUS_LOSSY_SCRIPTS=2000 python -m pytest tests/chain/test_lossy_rpc.py -q -s --timeout=0
 
 fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
 	python -m scripts.runs.fuzz_programs

@@ -1,4 +1,4 @@
-"""Files that appear in a folder together or not at all, whatever happens while they are written."""
+"""Files that appear whole, alone or together, or not at all, whatever happens while they are written."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ def staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         for place in made:
             place.rmdir()
+        raise
+
+
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file at once or not at all, on the disk before this returns; folders are made. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
         raise
 
 

@@ -16,7 +16,20 @@ HomeFlag = Annotated[
     Path | None, typer.Option("--home", help="Folder of everything that is kept [env: NEXUS_HOME; default: ~/.nexus].")
 ]
 RpcFlag = Annotated[
-    str | None, typer.Option("--rpc", help=f"The chain's RPC address [env: NEXUS_RPC; default: {DEFAULT_RPC}].")
+    str | None,
+    typer.Option("--rpc", help=f"The chain's RPC address; more after commas [env: NEXUS_RPC; default: {DEFAULT_RPC}]."),
+]
+ConfirmationsFlag = Annotated[
+    int | None,
+    typer.Option(
+        "--confirmations", min=1, help="Blocks after which a transaction counts [env: NEXUS_CONFIRMATIONS; default: 1]."
+    ),
+]
+TransactionTimeoutFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--transaction-timeout", help="Seconds to wait until it does [env: NEXUS_TRANSACTION_TIMEOUT; default: 120]."
+    ),
 ]
 DeploymentFlag = Annotated[
     Path | None,

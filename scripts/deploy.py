@@ -53,8 +53,8 @@ class ApeCreator:
     def foresee(self, creations: int) -> str:
         return created_address(str(self.account.address), int(self.account.nonce) + creations)
 
-    def has_code(self, address: str) -> bool:
-        return bool(chain.provider.get_code(address))
+    def code_size(self, address: str) -> int:
+        return len(chain.provider.get_code(address))
 
     def runs(self, code: bytes) -> bool:
         return runs_on(chain.provider.web3, code)

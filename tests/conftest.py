@@ -28,8 +28,13 @@ SLOW = (
     "certificates/test_publication.py",
     "chain/test_artefacts.py",
     "chain/test_deploy_script.py",
+    "chain/test_lossy_rpc.py",
+    "chain/test_rpc_servers.py",
+    "chain/test_sent_transactions.py",
     "cli/test_cli_experts.py",
     "cli/test_cli_import.py",
+    "cli/test_deploy.py",
+    "cli/test_interruption.py",
     "cli/test_programs.py",
     "client/test_answers_at_once.py",
     "client/test_interrupts.py",
@@ -61,11 +66,14 @@ SLOW = (
     "planning/test_expert_uses.py",
     "program/test_descriptors.py",
     "program/test_families.py",
+    "program/test_gguf_import.py",
+    "program/test_gguf_tokenizer.py",
     "program/test_hugging_face.py",
     "program/test_mixtral.py",
     "program/test_overflow.py",
     "quality/test_expert_smoothing.py",
     "quality/test_outliers.py",
+    "workflows/test_checkpoints.py",
 )
 
 

@@ -37,7 +37,7 @@ ROOMS = {
     "commitments": Room(("program",), "It knows no engine: a root is the same whoever computed the rows."),
     "content": Room(("commitments",), "It knows no model: a block is bytes under a CID."),
     "planning": Room(MACHINE, "It knows no chain and no node's address: profiles are numbers that somebody measured."),
-    "quality": Room((*MACHINE, "content"), "It knows no certificate: it measures, others certify."),
+    "quality": Room((*MACHINE, "content", "versions"), "It knows no certificate: it measures, others certify."),
     "market": Room((), "It knows neither chain nor sockets: documents, signatures and prices are arithmetic."),
     "chain": Room(("market",), "It knows no tensors and no nodes' protocol: contracts and wallets only."),
     "wire": Room(("market",), "It knows no client and no daemon: both ends import it."),

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from nexus_chain.errors import SettingsError
-from nexus_chain.settings import DEFAULT_RPC, SHARED, Settings, load_settings, nexus_home, read_toml
-from node.daemon.configuration import NodeConfiguration
+from nexus_chain.settings import (
+    DEFAULT_RPC,
+    SHARED,
+    Settings,
+    explain_settings,
+    load_settings,
+    nexus_home,
+    read_toml,
+)
+from node.daemon.configuration import NodeConfiguration, explain_configuration
 from node.daemon.configuration import load as load_node
 
 
@@ -69,7 +77,17 @@ def test_the_table_of_the_users_manual_is_true() -> None:
 
 def test_both_programs_spell_a_setting_alike() -> None:
     node = {entry.name for entry in fields(NodeConfiguration)}
-    assert {"home", "rpc", "chain_id", "deployment", "wallet", "password_file"} == node & set(SHARED)
+    shared = {
+        "home",
+        "rpc",
+        "confirmations",
+        "transaction_timeout",
+        "chain_id",
+        "deployment",
+        "wallet",
+        "password_file",
+    }
+    assert shared == node & set(SHARED)
 
 
 def test_a_nodes_own_variable_wins_over_the_one_that_programs_share(tmp_path: Path) -> None:
@@ -106,3 +124,50 @@ def test_old_spellings_are_read_and_written_anew(tmp_path: Path, caplog: pytest.
 def test_a_new_spelling_wins_over_an_old_one(tmp_path: Path) -> None:
     (tmp_path / "node.toml").write_text('rpc_url = "http://old"\nrpc = "http://new"\n')
     assert load_node(tmp_path, {}, environment={}).rpc == "http://new"
+
+
+# ------------------------------------------------------- numbers, and where a value comes from
+
+
+@pytest.mark.parametrize("written", ["1.9", "1.0", "true", "[1]", "'1.9'", "inf"])
+def test_a_whole_number_is_never_made_of_another(tmp_path: Path, written: str) -> None:
+    (tmp_path / "node.toml").write_text(f"price = {written}\n")
+    with pytest.raises(SettingsError, match=r"price = .* is not an int"):
+        load_node(tmp_path, {}, environment={})
+
+
+@pytest.mark.parametrize("written", ["nan", "inf", "true", "'soon'"])
+def test_times_are_finite_numbers(tmp_path: Path, written: str) -> None:
+    (tmp_path / "node.toml").write_text(f"drain = {written}\n")
+    with pytest.raises(SettingsError, match=r"drain = .* is not a float"):
+        load_node(tmp_path, {}, environment={})
+
+
+def test_variables_that_never_were_are_not_read(tmp_path: Path) -> None:
+    never = {"NEXUS_RPC_URL": "http://x", "NEXUS_KEYSTORE": "x", "NEXUS_NODE_KEYSTORE": "old.json"}
+    found = load_node(tmp_path, {}, environment=never)
+    assert (found.rpc, found.wallet) == (DEFAULT_RPC, Path("old.json"))
+
+
+def test_a_users_value_says_where_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("chain_id = 5\n")
+    found = explain_settings({"rpc": "http://flag", "home": tmp_path}, None, {"NEXUS_IPFS": "/ipfs"})
+    sources = {one.name: (one.value, one.source) for one in found}
+    assert sources["home"] == (tmp_path, "--home")
+    assert sources["rpc"] == ("http://flag", "--rpc")
+    assert sources["ipfs"] == ("/ipfs", "NEXUS_IPFS")
+    assert sources["chain_id"] == (5, str(tmp_path / "config.toml"))
+    assert sources["wallet"] == (None, "default")
+    assert list(sources) == list(SHARED)
+
+
+def test_a_nodes_value_says_where_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text("orders = 3\nrpc_url = 'http://old'\n")
+    found = explain_configuration(tmp_path, {"price": 5}, None, {"NEXUS_CHAIN_ID": "7"})
+    sources = {one.name: (one.value, one.source) for one in found}
+    assert sources["orders"] == (3, str(tmp_path / "node.toml"))
+    assert sources["rpc"] == ("http://old", str(tmp_path / "node.toml"))
+    assert sources["price"] == (5, "--price")
+    assert sources["chain_id"] == (7, "NEXUS_CHAIN_ID")
+    assert sources["threads"] == (0, "default")
+    assert sorted(sources) == sorted(entry.name for entry in fields(NodeConfiguration))

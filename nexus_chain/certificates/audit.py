@@ -28,12 +28,14 @@ from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, import_checkpoint
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
+from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.program.overflow import prove_no_overflow
 from nexus_chain.quality.errors import MeasurementError
 from nexus_chain.quality.held_out import HeldOutSample, measure
 from nexus_chain.training.record import check_training
+from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES, Manifest
+from nexus_chain.versions.tokenizer_assembly import assemble
 
 
 class Anchor(Protocol):
@@ -328,9 +330,11 @@ STEPS: tuple[tuple[str, Callable[[_Evidence], str]], ...] = (
 
 def _tokenizer(folder: Path) -> Tokenizer:
     try:
-        return Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-    except Exception as error:
-        raise MeasurementError(f"the tokenizer cannot be read ({error})", advice="Publish a working one") from error
+        return assemble(folder / TOKENIZER_FILE)
+    except ModelFilesError as error:
+        raise MeasurementError(
+            f"the tokenizer cannot be read ({error.message})", advice="Publish a working one"
+        ) from error
 
 
 def _finding(problem: str) -> AuditStepError:

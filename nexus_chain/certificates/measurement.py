@@ -15,15 +15,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from nexus_chain.certificates.publication import LISTING_FILE, TRAINING_FILE, require_trained_on
 from nexus_chain.content.listing import DataListing
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import ActivationBits, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
+from nexus_chain.program.file_names import METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.quality.held_out import SAMPLE_FILE, HeldOutSample, LogitModel, SampleMeasurement, measure
 from nexus_chain.versions.manifest import file_sha256, weights_of, weights_sha256
+from nexus_chain.versions.tokenizer_assembly import assemble
 
 SAMPLE_TOKENS = 20_992  # 41 windows of 512; whole files make it a little more
 TOOLS = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
@@ -50,7 +49,7 @@ def measure_folder(
     require_trained_on(listing, trained["data"])
     (folder / LISTING_FILE).write_bytes(listing.to_bytes())
 
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    tokenizer = assemble(folder / TOKENIZER_FILE)
     sample = HeldOutSample.choose(held_out, tokenizer, sample_tokens)
     (folder / SAMPLE_FILE).write_bytes(sample.to_bytes())
 

@@ -30,7 +30,7 @@ from nexus_chain.content.cid import Cid
 from nexus_chain.content.listing import DataListing, corpus_hash
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import METRICS_FILE, TOKENIZER_FILE
+from nexus_chain.program.file_names import METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality.held_out import SAMPLE_FILE
 from nexus_chain.training.record import CertifiedTraining, CurvePoint

@@ -5,7 +5,7 @@ Knows ABIs, not meanings.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -18,7 +18,7 @@ from web3.contract.contract import Contract, ContractFunction
 from web3.logs import DISCARD
 from web3.types import TxReceipt
 
-from nexus_chain.chain.errors import ContractMissingError, WalletError
+from nexus_chain.chain.errors import ContractMissingError, TransactionError, WalletError
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.transactions import Mined, Sender, chain_errors
 from nexus_chain.market.documents import checksum
@@ -40,6 +40,26 @@ class ChainEvent:
     log_index: int
 
 
+def in_ranges(
+    query: Callable[[int, int], list[ChainEvent]], first: int, last: int
+) -> Iterator[tuple[int, list[ChainEvent]]]:
+    """What ``query`` finds in blocks [first, last], with the last block of each range; ranges that a server finds too
+    long, or too full, are halved, and grow again. Raises TransactionError where one block is too much.
+    """
+    step = BLOCKS_PER_QUERY
+    while first <= last:
+        stop = min(last, first + step - 1)
+        try:
+            found = query(first, stop)
+        except TransactionError:
+            if stop == first:
+                raise
+            step = max(1, (stop - first + 1) // 2)
+            continue
+        yield stop, found
+        first, step = stop + 1, min(BLOCKS_PER_QUERY, 2 * step)
+
+
 class BoundContract:
     """One deployed contract; subclasses name its methods."""
 
@@ -57,7 +77,8 @@ class BoundContract:
         if not code:
             raise ContractMissingError(
                 f"there is no {self.CONTRACT} at {self.address} on this chain",
-                advice="The chain was reset or the deployment file is another chain's: deploy again.",
+                advice="The chain was reset or the deployment file is another chain's: deploy again, or give this "
+                "chain's file. Nothing in the home folder is lost by it.",
             )
 
     def events(
@@ -66,11 +87,15 @@ class BoundContract:
         """Events ``name`` in blocks [from_block, to_block], oldest first; ``where`` matches indexed arguments."""
         with chain_errors(self.web3):
             last = self.web3.eth.block_number if to_block is None else to_block
-            for start in range(from_block, last + 1, BLOCKS_PER_QUERY):
-                stop = min(last, start + BLOCKS_PER_QUERY - 1)
-                event = self._contract.events[name]()
-                for log in event.get_logs(from_block=start, to_block=stop, argument_filters=dict(where or {})):
-                    yield _chain_event(log)
+        event, filters = self._contract.events[name](), dict(where or {})
+
+        def query(start: int, stop: int) -> list[ChainEvent]:
+            with chain_errors(self.web3):
+                found = event.get_logs(from_block=start, to_block=stop, argument_filters=filters)
+            return [_chain_event(log) for log in found]
+
+        for _, found in in_ranges(query, from_block, last):
+            yield from found
 
     def events_of(self, names: Collection[str], from_block: int, to_block: int) -> list[ChainEvent]:
         """Events of several names in blocks [from_block, to_block], in the order they happened: one query.
@@ -103,10 +128,11 @@ class BoundContract:
         with chain_errors(self.web3):
             return self._function(name, *arguments).call()
 
-    def _send(self, name: str, *arguments: Any, value: int = 0) -> Mined:
+    def _send(self, name: str, *arguments: Any, value: int = 0, note: str = "", wish: str = "") -> Mined:
+        """``note``, ``wish``: as of ``Sender.send``."""
         if self.sender is None:
             raise WalletError(f"{self.CONTRACT}.{name} needs a wallet", advice="Open one and pass its sender.")
-        return self.sender.send(self._function(name, *arguments), value)
+        return self.sender.send(self._function(name, *arguments), value, note, wish)
 
     def _pages(self, name: str, *arguments: Any) -> Iterator[Any]:
         """Every entry of a paged view, ``PAGE`` at a time."""
@@ -125,7 +151,10 @@ class PullPayments(BoundContract):
 
     def withdraw(self) -> Mined:
         """Fetch the caller's whole balance."""
-        return self._send("withdraw")
+        mined = self._send("withdraw")
+        # An earlier command's withdrawal was found: what was credited since then is still there.
+        again = mined.found and self.sender is not None and self.balance_of(self.sender.wallet.address)
+        return self._send("withdraw") if again else mined
 
 
 def _chain_event(log: Any) -> ChainEvent:

@@ -13,37 +13,63 @@ from urllib.parse import urlsplit
 import requests
 from eth_abi.codec import ABICodec
 from eth_abi.decoding import StringDecoder
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.exceptions import BadResponseFormat
 from web3.middleware import ExtraDataToPOAMiddleware
-from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
-from nexus_chain.chain.errors import RpcUnreachableError, WrongChainError
+from nexus_chain.chain.errors import RpcNonsenseError, RpcUnreachableError, WrongChainError
+from nexus_chain.chain.provider import RpcProvider, shown_url
 
 
 def connect(rpc_url: str, expected_chain_id: int | None = None, *, timeout: float = 15.0, retries: int = 3) -> Web3:
-    """A Web3 for ``rpc_url`` whose chain id was checked.
+    """A Web3 for ``rpc_url``, or for several with commas between, whose chain id was checked.
 
-    ``retries`` counts attempts after the first for reads that may be repeated; transactions are never
-    repeated. Raises RpcUnreachableError and WrongChainError.
+    The first address is used as long as it answers. ``timeout``: seconds of one request; ``retries`` 0 asks each
+    server once. Raises RpcUnreachableError and WrongChainError.
     """
-    if urlsplit(rpc_url).scheme not in ("http", "https"):
-        raise RpcUnreachableError(f"{rpc_url!r} is not an RPC address", advice="Give one like http://127.0.0.1:8545.")
-    transient = (ConnectionError, requests.HTTPError, requests.Timeout)
-    retry = ExceptionRetryConfiguration(errors=transient, retries=retries + 1, backoff_factor=0.1)
-    provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout}, exception_retry_configuration=retry)
+    urls = [url.strip() for url in rpc_url.split(",") if url.strip()] or [rpc_url]
+    for url in urls:
+        if not _is_address(url):
+            raise RpcUnreachableError(
+                f"{shown_text(url)} is not an RPC address", advice="Give one like http://127.0.0.1:8545."
+            )
+    provider = RpcProvider(urls, timeout=timeout, retries=retries)
     web3 = Web3(provider)
     # Proof-of-authority chains put more than 32 bytes into extraData; harmless elsewhere.
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
     web3.codec = _lenient(web3.codec)
     with rpc_errors(rpc_url):
-        chain_id = web3.eth.chain_id
+        provider.chain_id = expected_chain_id if len(urls) > 1 else None
+        chain_id = _chain_id(web3)
     if expected_chain_id is not None and chain_id != expected_chain_id:
         raise WrongChainError(
-            f"{shown_url(rpc_url)} serves chain {chain_id}, not chain {expected_chain_id}",
+            f"{shown_url(provider.endpoint_uri)} serves chain {chain_id}, not chain {expected_chain_id}",
             advice=f"Give the RPC address of chain {expected_chain_id}, or deploy and configure for chain {chain_id}.",
         )
+    provider.chain_id = chain_id
     return web3
+
+
+def _chain_id(web3: Web3) -> int:
+    try:
+        return int(web3.eth.chain_id)
+    except (ValueError, TypeError) as error:
+        raise RpcNonsenseError(
+            f"no chain answers at {shown_url(url_of(web3))}: its id is no number", advice="Check the address."
+        ) from error
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def shown_text(url: str) -> str:
+    """What was given in place of an address, without what may be secret in it."""
+    return repr(url.split("@")[-1].split("?")[0][:60])
 
 
 class _AnyText(StringDecoder):
@@ -78,7 +104,6 @@ def url_of(web3: Web3) -> str:
     return str(getattr(web3.provider, "endpoint_uri", "the RPC server"))
 
 
-def shown_url(rpc_url: str) -> str:
-    """``rpc_url`` without user, password, path and query: providers put secret API keys there."""
-    parts = urlsplit(rpc_url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+def provider_of(web3: Web3) -> RpcProvider | None:
+    """The provider of a Web3 made by ``connect``."""
+    return web3.provider if isinstance(web3.provider, RpcProvider) else None

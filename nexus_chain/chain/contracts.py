@@ -15,11 +15,32 @@ from nexus_chain.chain.dispute_game import DisputeGame
 from nexus_chain.chain.errors import ContractMissingError
 from nexus_chain.chain.genesis_vault import GenesisVault
 from nexus_chain.chain.inference_market import InferenceMarket
+from nexus_chain.chain.journal import TransactionJournal
 from nexus_chain.chain.model_registry import ModelRegistry
 from nexus_chain.chain.node_registry import NodeRegistry
 from nexus_chain.chain.transactions import Sender
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Domain
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How transactions are sent. ``journal``: the file that they are written into; None: they are forgotten.
+
+    ``timeout``: seconds to wait for each; ``confirmations``: as of ``Sender``.
+    """
+
+    journal: Path | None = None
+    timeout: float = 120.0
+    confirmations: int = 1
+
+    def sender(self, web3: Web3, wallet: Wallet) -> Sender:
+        """A sender for the wallet."""
+        journal = TransactionJournal(self.journal)
+        return Sender(web3, wallet, timeout=self.timeout, journal=journal, confirmations=self.confirmations)
+
+
+DEFAULT_SENDING = Sending()
 
 
 @dataclass(frozen=True)
@@ -42,9 +63,11 @@ class Contracts:
         return self.deployment.domain
 
     @classmethod
-    def at(cls, web3: Web3, deployment: Deployment, wallet: Wallet | None = None) -> Contracts:
+    def at(
+        cls, web3: Web3, deployment: Deployment, wallet: Wallet | None = None, sending: Sending = DEFAULT_SENDING
+    ) -> Contracts:
         """Bind the contracts; raises ContractMissingError when they are not there or not ours."""
-        sender = None if wallet is None else Sender(web3, wallet)
+        sender = None if wallet is None else sending.sender(web3, wallet)
         found = cls(
             web3,
             deployment,
@@ -77,11 +100,17 @@ class Contracts:
         return found
 
     @classmethod
-    def connect(cls, rpc_url: str, deployment: Deployment | Path | int, wallet: Wallet | None = None) -> Contracts:
+    def connect(
+        cls,
+        rpc_url: str,
+        deployment: Deployment | Path | int,
+        wallet: Wallet | None = None,
+        sending: Sending = DEFAULT_SENDING,
+    ) -> Contracts:
         """Connect to ``rpc_url`` and bind a deployment (itself, its file, or its chain id)."""
         known = deployment if isinstance(deployment, Deployment) else Deployment.load(deployment)
-        return cls.at(connect(rpc_url, known.chain_id), known, wallet)
+        return cls.at(connect(rpc_url, known.chain_id), known, wallet, sending)
 
-    def with_wallet(self, wallet: Wallet) -> Contracts:
+    def with_wallet(self, wallet: Wallet, sending: Sending = DEFAULT_SENDING) -> Contracts:
         """The same deployment for another wallet."""
-        return Contracts.at(self.web3, self.deployment, wallet)
+        return Contracts.at(self.web3, self.deployment, wallet, sending)

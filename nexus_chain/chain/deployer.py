@@ -7,8 +7,10 @@ Running twice changes nothing; running after a crash goes on where it stopped.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +22,18 @@ from web3.utils import get_create_address
 
 from nexus_chain.chain.connection import rpc_errors, url_of
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
-from nexus_chain.chain.errors import DeploymentError, WrongChainError
-from nexus_chain.chain.interfaces import abi, creation_code
+from nexus_chain.chain.errors import (
+    ChainError,
+    ContractRevertedError,
+    DeploymentError,
+    UnfundedWalletError,
+    WrongChainError,
+)
+from nexus_chain.chain.interfaces import CONTRACTS, abi, creation_code, deployed_size
 from nexus_chain.chain.transactions import Sender, chain_errors
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.json_text import parse_json
+from nexus_chain.staging import write_whole
 
 _HOUR, _DAY, _ETHER = 3_600, 86_400, 10**18
 #: Chains that exist only on somebody's machine.
@@ -72,8 +82,8 @@ class Creator(Protocol):
         """Address of the contract that is created after ``creations`` others, if nothing else is sent meanwhile."""
         ...
 
-    def has_code(self, address: str) -> bool:
-        """Whether there is a contract at ``address`` now."""
+    def code_size(self, address: str) -> int:
+        """Bytes of the contract at ``address`` now; 0 where there is none."""
         ...
 
     def runs(self, code: bytes) -> bool:
@@ -111,15 +121,17 @@ def deploy(
     preset: str,
     path: Path | None = None,
     expected_chain_id: int | None = None,
+    again: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Deployment, bool]:
     """Create what is missing, write the deployment file; returns it and whether anything was created.
 
-    ``beneficiary`` may spend what reaches the Genesis Vault, and nothing else.
+    ``beneficiary`` may spend what reaches the Genesis Vault, and nothing else. ``again``: create new contracts although
+    some stand; the file of those is kept beside the new one. Raises DeploymentError, which says what stands by then.
     """
     parameters = check_preset(preset, creator.chain_id, expected_chain_id)
     path = path or Deployment.path_for(creator.chain_id)
-    standing = _standing(creator, path)
+    standing = None if again else _standing(creator, path)
     if standing is not None:
         if standing.preset != preset:
             raise DeploymentError(
@@ -131,6 +143,20 @@ def deploy(
     # INVARIANT: nothing is created where money could come in and never leave.
     _require_cancun(creator)
     unfinished = _Unfinished(creator, path.with_suffix(".unfinished.json"), say)
+    try:
+        deployment = _create_all(creator, unfinished, beneficiary, preset, parameters)
+    except ChainError as error:
+        raise unfinished.broken_off(error) from error
+    _set_aside(path)
+    deployment.save(path)
+    unfinished.forget()
+    say(f"wrote {path}")
+    return deployment, True
+
+
+def _create_all(
+    creator: Creator, unfinished: _Unfinished, beneficiary: str, preset: str, parameters: DeploymentParameters
+) -> Deployment:
     vault = unfinished.create("GenesisVault", beneficiary)
     models = unfinished.create("ModelRegistry")
     verifier = unfinished.create("StepVerifier")
@@ -148,7 +174,7 @@ def deploy(
             advice="Deploy again, and send nothing else from the paying account meanwhile.",
         )
     certificates = unfinished.create("CertificateRegistry", models)
-    deployment = Deployment(
+    return Deployment(
         chain_id=creator.chain_id,
         node_registry=nodes,
         model_registry=models,
@@ -161,10 +187,13 @@ def deploy(
         preset=preset,
         parameters=asdict(parameters),
     )
-    deployment.save(path)
-    unfinished.forget()
-    say(f"wrote {path}")
-    return deployment, True
+
+
+def _set_aside(path: Path) -> None:
+    """Keep the file of an earlier deployment: money may be locked in its contracts."""
+    if path.exists():
+        number = next(n for n in count(1) if not path.with_suffix(f".old-{n}.json").exists())
+        os.link(path, path.with_suffix(f".old-{number}.json"))
 
 
 def _require_cancun(creator: Creator) -> None:
@@ -196,7 +225,7 @@ def _standing(creator: Creator, path: Path) -> Deployment | None:
             f"{path} describes chain {found.chain_id}, this is chain {creator.chain_id}",
             advice="Write to another file, or use the right network.",
         )
-    complete = all(creator.has_code(getattr(found, name)) for name in CONTRACT_FIELDS)
+    complete = all(creator.code_size(getattr(found, name)) for name in CONTRACT_FIELDS)
     if not complete and creator.chain_id not in DEVELOPMENT_CHAINS:
         raise DeploymentError(
             f"{path} names contracts that chain {creator.chain_id} does not have",
@@ -206,28 +235,63 @@ def _standing(creator: Creator, path: Path) -> Deployment | None:
 
 
 class _Unfinished:
-    """Contracts created so far, on disk after each, so that a crash wastes no gas."""
+    """Contracts created so far, on disk before and after each, so that a crash wastes no gas.
+
+    An entry without a block was being created when the program ended: it counts if the contract is there.
+    """
 
     def __init__(self, creator: Creator, path: Path, say: Callable[[str], None]) -> None:
         self.creator, self.path, self.say = creator, path, say
-        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        if not all(creator.has_code(entry["address"]) for entry in self.done.values()):
-            self.done = {}
+        found = self._read()
+        begun = [name for name, entry in found.items() if entry["block"] is None]
+        standing = {name: entry for name, entry in found.items() if self._stands(name, entry)}
+        # A contract that was finished and is gone: the chain was reset.
+        self.done = standing if set(found) - set(standing) <= set(begun) else {}
 
     @property
     def first_block(self) -> int:
-        return min(int(entry["block"]) for entry in self.done.values())
+        return min((entry["block"] for entry in self.done.values() if entry["block"] is not None), default=0)
 
     def create(self, contract: str, *arguments: Any) -> str:
         given = json.loads(json.dumps(arguments))
         entry = self.done.get(contract)
         if entry is None or entry["arguments"] != given:
-            address, block = self.creator.create(contract, *arguments)
-            entry = self.done[contract] = {"address": address, "block": block, "arguments": given}
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps(self.done, indent=2))
+            self._note(contract, self.creator.foresee(0), None, given)
+            try:
+                address, block = self.creator.create(contract, *arguments)
+            except (UnfundedWalletError, ContractRevertedError):
+                del self.done[contract]  # nothing was sent
+                raise
+            self._note(contract, address, block, given)
             self.say(f"{contract} at {address}")
-        return str(entry["address"])
+        return str(self.done[contract]["address"])
+
+    def broken_off(self, cause: ChainError) -> DeploymentError:
+        """``cause``, with the contracts that stand."""
+        names = [f"{name} at {entry['address']}" for name, entry in self.done.items() if entry["block"] is not None]
+        stand = f"{len(names)} of {len(CONTRACT_FIELDS)} contracts stand" + (f": {', '.join(names)}" if names else "")
+        return DeploymentError(
+            f"{cause.message.rstrip('.')}; {stand}",
+            advice=f"{cause.advice} Then run the command again: it goes on from there.",
+        )
+
+    def _note(self, contract: str, address: str, block: int | None, arguments: Any) -> None:
+        self.done[contract] = {"address": address, "block": block, "arguments": arguments}
+        write_whole(self.path, json.dumps(self.done, indent=2))
+
+    def _stands(self, contract: str, entry: dict[str, Any]) -> bool:
+        return self.creator.code_size(entry["address"]) == deployed_size(contract)
+
+    def _read(self) -> dict[str, Any]:
+        if not self.path.exists():
+            return {}
+        try:
+            found = parse_json(self.path.read_bytes())
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(_is_entry(name, entry) for name, entry in found.items()):
+            raise DeploymentError(f"{self.path} is damaged", advice="Move it away to deploy from the beginning.")
+        return found
 
     def foresee_dispute(self) -> str:
         """Where the dispute contract is, or will be; registry and market that wait for another are forgotten."""
@@ -244,6 +308,10 @@ class _Unfinished:
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def _is_entry(name: str, entry: Any) -> bool:
+    return name in CONTRACTS and isinstance(entry, dict) and {"address", "block", "arguments"} <= set(entry)
 
 
 class ArtefactCreator:
@@ -264,9 +332,9 @@ class ArtefactCreator:
         with chain_errors(self.web3):
             return created_address(payer, self.web3.eth.get_transaction_count(payer, "pending") + creations)
 
-    def has_code(self, address: str) -> bool:
+    def code_size(self, address: str) -> int:
         with chain_errors(self.web3):
-            return bool(self.web3.eth.get_code(Web3.to_checksum_address(address)))
+            return len(self.web3.eth.get_code(Web3.to_checksum_address(address)))
 
     def runs(self, code: bytes) -> bool:
         return runs_on(self.web3, code)

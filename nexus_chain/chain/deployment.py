@@ -1,4 +1,4 @@
-"""Where the contracts are on one chain: a small JSON file, written by ``scripts/deploy.py``.
+"""Where the contracts are on one chain: a small JSON file, written by ``nexus deploy``.
 
 ``$NEXUS_HOME/deployments/<chain id>.json`` unless another path is given. Knows addresses,
 not ABIs.
@@ -7,7 +7,6 @@ not ABIs.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from nexus_chain.chain.errors import DeploymentError
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Domain, checksum
 from nexus_chain.settings import nexus_home
+from nexus_chain.staging import write_whole
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,7 @@ class Deployment:
     def save(self, path: Path | None = None) -> Path:
         """Write the file at once or not at all; returns where."""
         path = path or self.path_for(self.chain_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
-        draft.replace(path)
+        write_whole(path, json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
         return path
 
     @classmethod
@@ -70,7 +67,7 @@ class Deployment:
         except FileNotFoundError:
             raise DeploymentError(
                 f"there is no deployment file {path}",
-                advice="Deploy with `ape run deploy`, or copy the operator's file there.",
+                advice="Deploy with `nexus deploy`, or copy the operator's file there.",
             ) from None
         except (OSError, ValueError) as error:
             raise DeploymentError(f"{path} is not a deployment file: {error}", advice="Deploy again.") from error

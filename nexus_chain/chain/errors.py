@@ -2,6 +2,12 @@
 
 ChainError
 ├── RpcUnreachableError       nothing answers at the RPC address
+│   ├── RpcKeyRefusedError    HTTP 401 or 403
+│   ├── RpcBusyError          HTTP 429: too many requests
+│   ├── RpcFailingError       HTTP 5xx
+│   ├── RpcTimeoutError       no answer in time
+│   ├── RpcNonsenseError      an answer that is no JSON-RPC, or another request's
+│   └── RpcLaggingError       an answer from before a block that is known
 ├── WrongChainError           something answers, for another chain
 ├── DeploymentError           no or a broken deployment file
 │   └── ContractMissingError  the file names an address without our contract
@@ -10,7 +16,9 @@ ChainError
 │   ├── WalletExistsError     a keystore would be overwritten
 │   └── UnfundedWalletError   not enough wei for value and gas
 ├── TransactionError          sent, but not mined in time, or refused by the node
+│   ├── TransactionPendingError sent, and nobody knows yet whether it is mined
 │   └── ContractRevertedError the contract said no, with its custom error's name
+├── JournalError              the file of sent transactions cannot be used
 └── LocalChainError           a local Anvil did not start
 """
 
@@ -26,7 +34,45 @@ class ChainError(NexusError):
 
 
 class RpcUnreachableError(ChainError):
-    """Raised when nothing answers, or what answers does not speak JSON-RPC."""
+    """Raised when nothing answers, or what answers does not speak JSON-RPC.
+
+    ``patience``: seconds for which the same question is worth repeating. ``pause``: those that the server asked for.
+    """
+
+    patience: float = 1.0
+    pause: float = 0.0
+
+
+class RpcKeyRefusedError(RpcUnreachableError):
+    """Raised when the RPC server refuses the key in its address (HTTP 401, 403)."""
+
+    patience = 0.0
+
+
+class RpcBusyError(RpcUnreachableError):
+    """Raised when the RPC server asks for fewer requests (HTTP 429), and went on asking for it."""
+
+    patience = 20.0
+
+
+class RpcFailingError(RpcUnreachableError):
+    """Raised when the RPC server has an error of its own (HTTP 5xx)."""
+
+    patience = 5.0
+
+
+class RpcTimeoutError(RpcUnreachableError):
+    """Raised when the RPC server takes a connection and gives no answer in time."""
+
+
+class RpcNonsenseError(RpcUnreachableError):
+    """Raised when the answer is no JSON-RPC (a web page), or answers another request."""
+
+
+class RpcLaggingError(RpcUnreachableError):
+    """Raised when the RPC server does not know a block that this process has seen."""
+
+    patience = 30.0
 
 
 class WrongChainError(ChainError):
@@ -71,6 +117,23 @@ class TransactionError(ChainError):
     """
 
     fee: int = 0
+
+
+class TransactionPendingError(TransactionError):
+    """Raised when a transaction was sent and nobody knows yet whether it is mined; ``hash`` names it."""
+
+    def __init__(self, transaction: str, purpose: str, seconds: float, reason: str = "") -> None:
+        super().__init__(
+            f"transaction {transaction} ({purpose}) was sent and may be mined; it was not mined within {seconds:.0f} s"
+            + (f", as far as can be seen: {reason}" if reason else ""),
+            advice="Repeat the same command: it goes on with this transaction and pays nothing twice. "
+            "`nexus session list` shows the sessions that are open.",
+        )
+        self.hash = transaction
+
+
+class JournalError(ChainError):
+    """Raised when the file of sent transactions cannot be read or written: nothing is sent without it."""
 
 
 class ContractRevertedError(TransactionError):

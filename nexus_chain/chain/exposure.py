@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nexus_chain.chain.bound import BLOCKS_PER_QUERY, ChainEvent
+from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import checksum
@@ -88,17 +88,9 @@ def unsettled_lines(contracts: Contracts, cache: Path | None = None) -> OpenLine
 
 
 def _caught_up(contracts: Contracts, known: OpenLines, last: int) -> OpenLines:
-    """``known`` with the events up to block ``last``; ranges are halved where the server finds one too long."""
-    step = BLOCKS_PER_QUERY
-    while known.block < last:
-        stop = min(last, known.block + step)
-        try:
-            events = contracts.market.events_of(EVENTS, known.block + 1, stop)
-        except TransactionError:
-            if step == 1:
-                raise
-            step //= 2
-            continue
+    """``known`` with the events up to block ``last``."""
+    market = contracts.market
+    for stop, events in in_ranges(partial(market.events_of, EVENTS), known.block + 1, last):
         known.apply(events, stop)
     return known
 

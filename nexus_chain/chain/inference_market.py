@@ -59,25 +59,26 @@ class InferenceMarket(PullPayments):
 
     CONTRACT: ClassVar[str] = "InferenceMarket"
 
-    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes) -> tuple[bytes, Mined]:
-        """Open a session and lock the sum of the caps; returns its id."""
+    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, note: str = "") -> tuple[bytes, Mined]:
+        """Open a session and lock the sum of the caps; returns its id. ``note`` goes into the journal."""
         value = sum(cap.cumulative for cap in caps)
-        mined = self._send("open", checksum(signer), expiry, _caps(caps), nonce, value=value)
+        mined = self._send("open", checksum(signer), expiry, _caps(caps), nonce, value=value, note=note)
         return self._opened(mined), mined
 
     def pay_per_inference(
-        self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, order_digest: bytes
+        self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, order_digest: bytes, note: str = ""
     ) -> tuple[bytes, Mined]:
         """Open and fund a session for one order, whose ``session`` is ``session_id(user, nonce)``."""
         value = sum(cap.cumulative for cap in caps)
         arguments = (checksum(signer), expiry, _caps(caps), nonce, order_digest)
-        mined = self._send("payPerInference", *arguments, value=value)
+        mined = self._send("payPerInference", *arguments, value=value, note=note)
         return self._opened(mined), mined
 
     def allot(self, session: bytes, node: str, cap: int) -> Mined:
         """Raise a node's cap to ``cap`` wei, or add the node; sends what is missing."""
         standing = self.line_of(session, node).cap
-        return self._send("allot", session, checksum(node), cap, value=max(0, cap - standing))
+        wish = f"allot {session.hex()} {checksum(node)} {cap}"
+        return self._send("allot", session, checksum(node), cap, value=max(0, cap - standing), wish=wish)
 
     def post(self, voucher: Voucher, signature: bytes) -> Mined:
         """Raise the lines that a voucher names; lower or repeated ones change nothing."""

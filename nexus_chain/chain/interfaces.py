@@ -33,6 +33,11 @@ def creation_code(contract: str) -> str:
     return str(_artefact(contract)["bytecode"])
 
 
+def deployed_size(contract: str) -> int:
+    """Bytes of one of ``CONTRACTS`` once it is created."""
+    return int(_artefact(contract)["deployed_size"])
+
+
 @cache
 def custom_errors() -> dict[bytes, dict[str, Any]]:
     """Every custom error of every contract, by its 4-byte selector."""

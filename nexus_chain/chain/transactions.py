@@ -1,43 +1,67 @@
-"""Sending transactions: fees, nonces, waiting, and what a revert means.
+"""Sending transactions: what is sent is on disk before, found again afterwards, and never sent as something else.
 
-One ``Sender`` per wallet and process. It estimates first, so a contract's refusal costs
-nothing and arrives as ``ContractRevertedError`` with the custom error's name.
+One ``Sender`` per wallet and process. It estimates first, so a contract's refusal costs nothing and arrives as
+``ContractRevertedError`` with the custom error's name. Then it signs, writes the signed bytes into the journal, and
+sends them. An answer that is lost changes nothing: the same bytes are sent again, and whichever attempt of one intent
+is mined counts. A command that is repeated goes on with the intent of the one before it.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+import hashlib
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
-from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract.contract import ContractFunction
-from web3.exceptions import ContractLogicError, TimeExhausted, TransactionNotFound, Web3Exception, Web3RPCError
-from web3.types import TxParams, TxReceipt, Wei
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.types import TxParams, TxReceipt
 
-from nexus_chain.chain.connection import rpc_errors, url_of
-from nexus_chain.chain.errors import ContractRevertedError, TransactionError, UnfundedWalletError
+from nexus_chain.chain.connection import provider_of, rpc_errors, url_of
+from nexus_chain.chain.errors import (
+    ChainError,
+    ContractRevertedError,
+    RpcUnreachableError,
+    TransactionError,
+    TransactionPendingError,
+    UnfundedWalletError,
+)
+from nexus_chain.chain.fees import base_fee, current_fees, most_per_gas, raised
+from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.reverts import decode_revert
 from nexus_chain.chain.wallet import Wallet
 
 #: A plain transfer's gas: no transaction is cheaper.
 _LEAST_GAS = 21_000
-_NONCE_ATTEMPTS = 3
-_STALE_NONCE = ("nonce too low", "already known", "replacement transaction underpriced")
+#: Other programs of the wallet may take a nonce between its reading and its use.
+_NONCE_ATTEMPTS = 8
+#: How often a used nonce has to be seen without our transaction before that is believed: servers lag.
+_SIGHTINGS = 5
+#: Seconds in which a repeated wish is taken for one that is under way or was just done.
+REMEMBERED_SECONDS = 86_400.0
+_KNOWN_WORDS = ("already known", "already imported", "known transaction", "already in the mempool", "alreadyknown")
+_TAKEN_WORDS = ("nonce too low", "nonce is too low", "replacement transaction underpriced", "replacement underpriced",
+                "nonce has already been used", "invalid nonce", "oldnonce")  # fmt: skip
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 @dataclass(frozen=True)
 class Mined:
-    """A transaction that succeeded. ``fee`` is gas times price, wei."""
+    """A transaction that succeeded. ``fee`` is gas times price, wei. ``found``: an earlier command had sent it.
+
+    ``intent``: its number in the journal.
+    """
 
     hash: str
     block: int
     gas: int
     fee: int
     receipt: TxReceipt
+    found: bool = False
+    intent: int = 0
 
 
 @contextmanager
@@ -60,136 +84,366 @@ def chain_errors(web3: Web3) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What is to be done: the transaction without nonce, gas and fees."""
+
+    purpose: str
+    to: str | None
+    value: int
+    data: str
+    note: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same for the same wish of one wallet on one chain."""
+        if self.name:
+            return self.name
+        return hashlib.sha256(f"{(self.to or '').lower()} {self.value} {self.data}".encode()).hexdigest()
+
+    def fields(self, sender: str) -> dict[str, Any]:
+        """As a call."""
+        found = {"from": sender, "value": self.value, "data": self.data}
+        return found if self.to is None else {**found, "to": self.to}
+
+
 class Sender:
-    """Sends one wallet's transactions, one after the other."""
+    """Sends one wallet's transactions. Any thread may use it."""
 
-    def __init__(self, web3: Web3, wallet: Wallet, *, timeout: float = 120.0, priority_fee: int | None = None) -> None:
-        """``timeout``: seconds to wait until mined; ``priority_fee``: wei per gas, None asks the chain."""
+    def __init__(
+        self,
+        web3: Web3,
+        wallet: Wallet,
+        *,
+        timeout: float = 120.0,
+        priority_fee: int | None = None,
+        journal: TransactionJournal | None = None,
+        confirmations: int = 1,
+    ) -> None:
+        """``timeout``: seconds to wait until mined; ``priority_fee``: wei per gas, None asks the chain.
+
+        ``journal``: where sent transactions are written down; None forgets them when the process ends.
+        ``confirmations``: blocks that a transaction's block and those after it have to make up.
+        """
         self.web3, self.wallet, self.timeout, self.priority_fee = web3, wallet, timeout, priority_fee
-        self._turn = threading.Lock()
-        self._stuck: TxParams | None = None
+        self.journal, self.confirmations = journal or TransactionJournal(), max(1, confirmations)
+        self._chain: str | None = None
+        self._chain_id = 0
 
-    def send(self, call: ContractFunction, value: int = 0) -> Mined:
+    # ------------------------------------------------------------------ sending
+
+    def send(self, call: ContractFunction, value: int = 0, note: str = "", wish: str = "") -> Mined:
         """Send ``call`` with ``value`` wei, wait until it is mined, and return it.
 
+        ``note`` goes into the journal; whoever gives one calls ``tell`` once all that depends on the end is done.
+        Where an earlier command sent the same and was never told its end, this one goes on with that. ``wish`` says
+        what is the same; by default the call and its value.
+
         Raises UnfundedWalletError and ContractRevertedError before anything is sent; afterwards
-        ContractRevertedError (it reverted in its block) and TransactionError (not mined in time).
+        ContractRevertedError (it reverted in its block) and TransactionPendingError (sent, not known to be mined).
         """
-        with chain_errors(self.web3):
-            fields = self._priced(value)
-            self._require_funds(fields, value, _LEAST_GAS)
-            # Estimated for the coming block: a clock may allow there what it did not allow in the latest one.
-            estimate = call.estimate_gas({"from": self.wallet.address, "value": Wei(value)}, "pending")
-            # Other transactions may change storage before this one is mined, which may make it a little dearer.
-            fields["gas"] = estimate + estimate // 5
-            self._require_funds(fields, value, fields["gas"])
-            return self._submit(call.build_transaction(fields))
+        return self._done(
+            Wish(str(call.fn_name), str(call.address), value, call._encode_transaction_data(), note, wish)
+        )
 
     def deploy(self, constructor: Any) -> tuple[str, Mined]:
         """Send a contract creation (``Contract.constructor(...)``); returns its address and the transaction."""
-        with chain_errors(self.web3):
-            fields = self._priced(0)
-            estimate = constructor.estimate_gas({"from": self.wallet.address})
-            fields["gas"] = estimate + estimate // 5
-            self._require_funds(fields, 0, fields["gas"])
-            mined = self._submit(constructor.build_transaction(fields))
+        mined = self._done(Wish("deploy", None, 0, constructor.data_in_transaction))
         return str(mined.receipt["contractAddress"]), mined
 
     def transfer(self, to: str, value: int) -> Mined:
         """Send plain ether."""
+        return self._done(Wish("transfer", Web3.to_checksum_address(to), value, "0x"))
+
+    def unfinished(self, *purposes: str) -> list[Intent]:
+        """Intents of earlier commands whose end nobody was told, oldest first; none that a live command waits for."""
         with chain_errors(self.web3):
-            fields = self._priced(value)
-            fields["to"] = Web3.to_checksum_address(to)
-            fields["gas"] = self.web3.eth.estimate_gas({"from": self.wallet.address, "to": fields["to"]})
-            self._require_funds(fields, value, fields["gas"])
-            return self._submit(fields)
+            found = self.journal.unfinished(self._chain_name(), self.wallet.address)
+        mine = [intent for intent in found if not purposes or intent.purpose in purposes]
+        return [intent for intent in mine if not self.journal.is_held(intent.number)]
 
-    def _priced(self, value: int) -> TxParams:
-        """EIP-1559 fields: enough for the base fee to double before the transaction is mined."""
-        tip = self.web3.eth.max_priority_fee if self.priority_fee is None else Wei(self.priority_fee)
-        base = self.web3.eth.get_block("latest").get("baseFeePerGas", Wei(0))
-        return {
-            "from": self.wallet.address,
-            "value": Wei(value),
-            "chainId": self.web3.eth.chain_id,
-            "maxPriorityFeePerGas": tip,
-            "maxFeePerGas": Wei(2 * base + tip),
-        }
+    def resume(self, intent: Intent) -> Mined | None:
+        """Go on with an earlier command's intent; None where it can never be mined, or reverted. ``tell`` its end.
 
-    def _require_funds(self, fields: TxParams, value: int, gas: int) -> None:
-        needed = value + gas * int(fields["maxFeePerGas"])
+        Raises TransactionPendingError, RpcUnreachableError.
+        """
+        with chain_errors(self.web3), self.journal.held(intent.number):
+            try:
+                mined = self._awaited(intent.number)
+            except ContractRevertedError:
+                return None
+        if mined is None:
+            self.journal.set_state(intent.number, LOST)
+            return None
+        return replace(mined, found=True)
+
+    def tell(self, mined: Mined) -> None:
+        """A command is done with what it sent: the same wish again is a new one."""
+        self.journal.set_state(mined.intent, TOLD, mined.block)
+
+    def _done(self, wish: Wish) -> Mined:
+        with chain_errors(self.web3):
+            self._look_from_latest()
+        if (mined := self._found(wish)) is not None:
+            return mined
+        with chain_errors(self.web3):
+            fields = self._priced(wish)
+            number = self.journal.add(self._chain_name(), self.wallet.address, wish.purpose, wish.key, wish.note)
+            with self.journal.held(number):
+                for _ in range(_NONCE_ATTEMPTS):
+                    self._dispatch(number, fields)
+                    if (mined := self._awaited(number)) is not None:
+                        return mined if wish.note else self._told(mined)
+            self.journal.set_state(number, LOST)
+            raise TransactionError(
+                f"other programs of the wallet {self.wallet.address} take every nonce",
+                advice="Use one program at a time with this wallet, or a wallet for each.",
+            )
+
+    def _told(self, mined: Mined) -> Mined:
+        self.tell(mined)
+        return mined
+
+    def _found(self, wish: Wish) -> Mined | None:
+        """The end of the same wish of an earlier command that was never told it."""
+        # Without money a later command may have changed what the earlier one set: then it is wanted anew.
+        told = -1 if wish.value else self.journal.last_told(self._chain_name(), self.wallet.address, wish.purpose)
+        for intent in self.unfinished(wish.purpose):
+            fits = intent.number > told and time.time() - intent.created < REMEMBERED_SECONDS
+            if intent.key == wish.key and fits and (mined := self.resume(intent)) is not None:
+                return self._told(mined)
+        return None
+
+    def _look_from_latest(self) -> None:
+        """INVARIANT: what a command reads is no older than what a command before it wrote."""
+        if (block := self.journal.latest(self._chain_name(), self.wallet.address)[1]) > 0:
+            self._require_block(block)
+
+    def _require_block(self, block: int) -> None:
+        if (provider := provider_of(self.web3)) is not None:
+            provider.require_block(block)
+
+    def _chain_name(self) -> str:
+        """The chain's id and first block: a test chain that was reset is another one."""
+        if self._chain is None:
+            self._chain_id = self.web3.eth.chain_id
+            try:
+                genesis = self.web3.eth.get_block(0)["hash"].to_0x_hex()
+            except Web3Exception:  # a server that keeps no old blocks
+                genesis = ""
+            self._chain = f"{self._chain_id}:{genesis}"
+        return self._chain
+
+    # ------------------------------------------------------------------ pricing
+
+    def _priced(self, wish: Wish) -> dict[str, Any]:
+        """The transaction without its nonce. Raises UnfundedWalletError, ContractRevertedError."""
+        self._chain_name()
+        fields = {**wish.fields(self.wallet.address), "chainId": self._chain_id}
+        fees = current_fees(self.web3, self.priority_fee)
+        self._require_funds(fees, wish.value, _LEAST_GAS)
+        estimate = self._estimate(wish.fields(self.wallet.address))
+        # Other transactions may change storage before this one is mined, which may make it a little dearer.
+        fields["gas"] = estimate if wish.data == "0x" else estimate + estimate // 5
+        self._require_funds(fees, wish.value, fields["gas"])
+        return {**fields, **fees}
+
+    def _estimate(self, call: dict[str, Any]) -> int:
+        """For the coming block: a clock may allow there what it did not allow in the latest one."""
+        fields = cast(TxParams, call)
+        try:
+            return int(self.web3.eth.estimate_gas(fields, "pending"))
+        except ContractLogicError:
+            raise
+        except Web3RPCError as error:
+            if "pending" not in _rpc_message(error).lower():
+                raise
+            return int(self.web3.eth.estimate_gas(fields, "latest"))
+
+    def _require_funds(self, fees: dict[str, int], value: int, gas: int) -> None:
+        needed = value + gas * most_per_gas(fees)
         balance = self.web3.eth.get_balance(self.wallet.address)
         if balance < needed:
             raise UnfundedWalletError(self.wallet.address, balance, needed)
 
-    def _submit(self, fields: TxParams) -> Mined:
-        """Sign and send with the next nonce; another process of the same wallet may take it first."""
-        with self._turn:
-            for attempt in range(_NONCE_ATTEMPTS):
-                fields["nonce"] = self.web3.eth.get_transaction_count(self.wallet.address, "pending")
-                self._replace_stuck(fields)
-                raw = self.wallet.sign_transaction(fields).raw_transaction
-                try:
-                    sent = self.web3.eth.send_raw_transaction(raw)
-                    self._stuck = None  # replaced, or not there any more
-                    break
-                except Web3RPCError as error:
-                    taken = any(word in _rpc_message(error).lower() for word in _STALE_NONCE)
-                    if not taken or attempt == _NONCE_ATTEMPTS - 1:
-                        raise
-        return self._wait(sent, fields)
+    # ----------------------------------------------------------------- dispatch
 
-    def _replace_stuck(self, fields: TxParams) -> None:
-        """Take the place of a transaction that fees have left behind: everything after it would wait for it.
+    def _dispatch(self, number: int, fields: dict[str, Any]) -> None:
+        """Sign with the next nonce, write down, send: one at a time of all programs of the wallet."""
+        with self.journal.turn(self._chain_name(), self.wallet.address):
+            try:
+                self._raise_blocker()
+                attempt = self._signed({**fields, "nonce": self._next_nonce(number)})
+            except Exception:
+                if not self.journal.intent(number).attempts:  # nothing was sent
+                    self.journal.set_state(number, FAILED)
+                raise
+            self.journal.add_attempt(number, attempt)
+            try:
+                self._broadcast(attempt)
+            except RpcUnreachableError:
+                pass  # it may have arrived: waiting for it sends it again
+            except Web3RPCError as error:
+                # INVARIANT: only a refusal that says so lets another nonce be used; the journal keeps this attempt.
+                if not _says(error, _TAKEN_WORDS) and not self._is_seen(attempt):
+                    self.journal.set_state(number, FAILED)
+                    raise
 
-        Its sender was told that it was not mined, and sends it again if it is still needed.
-        """
-        stuck = self._stuck
-        if stuck is None:
-            return
-        if self.web3.eth.get_transaction_count(self.wallet.address, "latest") > stuck["nonce"]:
-            self._stuck = None
-            return
-        fields["nonce"] = stuck["nonce"]
-        for fee in ("maxPriorityFeePerGas", "maxFeePerGas"):
-            # The chain's nodes take a replacement only if it pays a tenth more.
-            least = int(stuck[fee]) * 9 // 8 + 1
-            fields[fee] = Wei(max(int(fields[fee]), least))
+    def _signed(self, fields: dict[str, Any]) -> Attempt:
+        signed = self.wallet.sign_transaction(fields)
+        return Attempt(signed.hash.to_0x_hex(), int(fields["nonce"]), bytes(signed.raw_transaction), fields)
 
-    def _wait(self, sent: HexBytes, fields: TxParams) -> Mined:
+    def _broadcast(self, attempt: Attempt) -> None:
+        """Send the bytes; a server that has them already is content. Raises Web3RPCError, RpcUnreachableError."""
         try:
-            receipt = self.web3.eth.wait_for_transaction_receipt(sent, self.timeout, poll_latency=0.05)
-        except TimeExhausted:
-            with self._turn:
-                if self._stuck is None or fields["nonce"] <= self._stuck["nonce"]:
-                    self._stuck = fields
-            raise TransactionError(
-                f"transaction {sent.to_0x_hex()} was not mined within {self.timeout:.0f} s",
-                advice="It may still be: look it up before sending it again.",
-            ) from None
-        fee = receipt["gasUsed"] * receipt["effectiveGasPrice"]
+            with rpc_errors(url_of(self.web3)):
+                self.web3.eth.send_raw_transaction(attempt.raw)
+        except Web3RPCError as error:
+            if not _says(error, _KNOWN_WORDS):
+                raise
+
+    def _next_nonce(self, number: int) -> int:
+        chain, address = self._chain_name(), self.wallet.address
+        count = self.web3.eth.get_transaction_count(address, "pending")
+        taken = {self.journal.latest(chain, address)[0]}
+        for intent in self.journal.unfinished(chain, address):
+            if intent.number == number:
+                continue
+            live = self.journal.is_held(intent.number)
+            taken |= {one.nonce for one in intent.attempts[-1:] if one.nonce >= count and (live or self._is_seen(one))}
+        return max(count, *(nonce + 1 for nonce in taken))
+
+    def _is_seen(self, attempt: Attempt) -> bool:
+        """Whether the chain knows the transaction, mined or not."""
+        return self._quietly(lambda: self.web3.eth.get_transaction(cast(Any, attempt.hash))) is not None
+
+    def _raise_blocker(self) -> None:
+        """Price up an earlier command's transaction that fees have left behind: all others would wait for it."""
+        count = self.web3.eth.get_transaction_count(self.wallet.address, "latest")
+        for intent in self.unfinished():
+            if intent.attempts and intent.attempts[-1].nonce == count:
+                self._raise_if_cheap(intent)
+
+    def _raise_if_cheap(self, intent: Intent) -> None:
+        """Offer more for the same transaction, with the same nonce, where the latest base fee is above its offer."""
+        last, now = intent.attempts[-1], current_fees(self.web3, self.priority_fee)
+        base = base_fee(self.web3)
+        least = base if base is not None else now["gasPrice"] * 4 // 5
+        if least <= most_per_gas(last.fields) or self._receipt(intent) is not None:
+            return
+        attempt = self._signed(raised(last.fields, now))
+        self.journal.add_attempt(intent.number, attempt)
+        self._quietly(lambda: self._broadcast(attempt))
+
+    # ------------------------------------------------------------------ waiting
+
+    def _awaited(self, number: int) -> Mined | None:
+        """Wait for the intent; None once something else has its nonce. Raises TransactionPendingError."""
+        started, pause, polls, sightings, reason = time.monotonic(), _FIRST_PAUSE, 0, 0, ""
+        while True:
+            intent, polls = self.journal.intent(number), polls + 1
+            try:
+                if (receipt := self._receipt(intent)) is not None:
+                    if self._is_deep(receipt):
+                        return self._concluded(intent, receipt)
+                elif polls > 1 or intent.state == MINED:
+                    sightings = sightings + 1 if self._is_nonce_used(intent) else 0
+                    if sightings >= _SIGHTINGS:
+                        return None
+                    if not sightings and polls % 3 == 2:
+                        self._push(intent)
+                reason = ""
+            except RpcUnreachableError as error:
+                reason = error.message
+            if time.monotonic() - started > self.timeout:
+                raise TransactionPendingError(intent.hash, intent.purpose, self.timeout, reason)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _receipt(self, intent: Intent) -> TxReceipt | None:
+        """Of whichever attempt was mined. Raises RpcUnreachableError."""
+        for attempt in reversed(intent.attempts):
+            try:
+                with rpc_errors(url_of(self.web3)):
+                    return self.web3.eth.get_transaction_receipt(cast(Any, attempt.hash))
+            except Web3Exception:  # not found, or nonsense, which is asked again
+                continue
+        return None
+
+    def _is_deep(self, receipt: TxReceipt) -> bool:
+        """Whether enough blocks are on top of it; a block that was replaced meanwhile has none."""
+        if self.confirmations == 1:
+            return True
+        head = self._quietly(lambda: self.web3.eth.block_number)
+        return head is not None and head >= receipt["blockNumber"] + self.confirmations - 1
+
+    def _is_nonce_used(self, intent: Intent) -> bool:
+        """Whether the chain is past the nonce of every attempt. Raises RpcUnreachableError."""
+        count = self._quietly(lambda: self.web3.eth.get_transaction_count(self.wallet.address, "latest"))
+        return count is not None and all(attempt.nonce < count for attempt in intent.attempts)
+
+    def _push(self, intent: Intent) -> None:
+        """Send again what the chain does not know, and what stands before it; offer more where fees rose."""
+        with self.journal.turn(self._chain_name(), self.wallet.address):
+            intent = self.journal.intent(intent.number)
+            last = intent.attempts[-1]
+            count = self._quietly(lambda: self.web3.eth.get_transaction_count(self.wallet.address, "latest")) or 0
+            for other in self.journal.unfinished(self._chain_name(), self.wallet.address):
+                if other.attempts and count <= other.attempts[-1].nonce < last.nonce:
+                    self._send_again(other.attempts[-1])
+            if not self._is_seen(last):
+                self._send_again(last)
+            self._quietly(lambda: self._raise_if_cheap(intent))
+
+    def _send_again(self, attempt: Attempt) -> None:
+        if not self._is_seen(attempt):
+            self._quietly(lambda: self._broadcast(attempt))
+
+    def _quietly(self, ask: Callable[[], Any]) -> Any:
+        """An answer; None where the chain has none or refuses. Raises RpcUnreachableError alone."""
+        try:
+            with rpc_errors(url_of(self.web3)):
+                return ask()
+        except RpcUnreachableError:
+            raise
+        except (Web3Exception, ChainError):
+            return None
+
+    def _concluded(self, intent: Intent, receipt: TxReceipt) -> Mined:
+        """Note the end. Raises ContractRevertedError where it reverted in its block."""
+        block, gas = int(receipt["blockNumber"]), int(receipt["gasUsed"])
+        name = receipt["transactionHash"].to_0x_hex()
+        fields = next((one.fields for one in intent.attempts if one.hash == name), intent.attempts[-1].fields)
+        self._require_block(block)
+        fee = gas * int(receipt.get("effectiveGasPrice", most_per_gas(fields)))
         if receipt["status"] != 1:
-            failure = self._why_it_failed(receipt, fields)
+            self.journal.set_state(intent.number, FAILED, block)
+            failure = self._why_it_failed(receipt, dict(fields))
             failure.fee = fee
             raise failure
-        return Mined(sent.to_0x_hex(), receipt["blockNumber"], receipt["gasUsed"], fee, receipt)
+        self.journal.set_state(intent.number, MINED, block)
+        return Mined(name, block, gas, fee, receipt, intent=intent.number)
 
-    def _why_it_failed(self, receipt: TxReceipt, fields: TxParams) -> TransactionError:
+    def _why_it_failed(self, receipt: TxReceipt, fields: dict[str, Any]) -> TransactionError:
         """Repeat a failed transaction as a call on the state it met to learn its custom error."""
-        replay = fields.copy()
-        for name in ("nonce", "chainId", "maxFeePerGas", "maxPriorityFeePerGas"):
-            replay.pop(name, None)  # type: ignore[misc]
+        replay = {name: fields[name] for name in ("from", "to", "value", "data", "gas") if name in fields}
         try:
-            self.web3.eth.call(replay, receipt["blockNumber"])
+            self.web3.eth.call(cast(TxParams, replay), receipt["blockNumber"])
         except ContractLogicError as error:
             return decode_revert(error.data if isinstance(error.data, str) else None, error.message)
-        except (Web3RPCError, TransactionNotFound):
+        except (Web3RPCError, TransactionNotFound, RpcUnreachableError):
             pass
         return ContractRevertedError(
             "OutOfGasOrRace",
             {"transaction": receipt["transactionHash"].to_0x_hex(), "gas": receipt["gasUsed"]},
             advice="Something changed between the estimate and the block; try again.",
         )
+
+
+def _says(error: Web3RPCError, words: tuple[str, ...]) -> bool:
+    message = _rpc_message(error).lower()
+    return any(word in message for word in words)
 
 
 def _rpc_message(error: Web3RPCError) -> str:

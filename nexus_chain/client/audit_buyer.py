@@ -11,9 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-import torch
+import numpy as np
 from coincurve import PrivateKey
-from torch import Tensor
 
 from nexus_chain.client.node_connections import MESSAGE_BYTES
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
@@ -24,6 +23,7 @@ from nexus_chain.wire.errors import BadReceiptError, PeerError
 from nexus_chain.wire.peer import (
     Dial,
     NodeContact,
+    RowArray,
     ShardPeer,
     SignedAudit,
     SignedOrder,
@@ -48,7 +48,7 @@ class Question:
     order: SignedOrder
     segment: int
     prompt: tuple[int, ...]
-    rows: Tensor
+    rows: RowArray
 
     @property
     def to(self) -> int:
@@ -58,7 +58,7 @@ class Question:
     def is_last(self) -> bool:
         return self.segment == len(self.order[0].asks) - 1
 
-    def root(self, rows: Tensor) -> bytes:
+    def root(self, rows: RowArray) -> bytes:
         """The salted root of ``rows`` in this order."""
         tree = RowTree(None if rows.ndim == 1 else rows.shape[1], self.order[0].salt)
         tree.append(rows)
@@ -109,7 +109,7 @@ class AuditBuyer:
         """The auditor's receipt, unchecked. Raises PeerError."""
         with closing(self._dial(contact)) as peer:
             prompt = question.prompt if question.segment == 0 or question.is_last else ()
-            tree = tensor_tree(torch.tensor(question.prompt, dtype=torch.int32)).root()
+            tree = tensor_tree(np.array(question.prompt, np.int32)).root()
             leave = partial(sign_digest, key=self.key)
             peer.open_audit(question.order, audit, len(question.prompt), prompt, voucher, leave, prompt_tree=tree)
             return self._feed(peer, audit[0].digest(self.domain), question, whole=whole)
@@ -117,7 +117,7 @@ class AuditBuyer:
     @staticmethod
     def _feed(peer: ShardPeer, digest: bytes, question: Question, *, whole: bool) -> SignedReceipt:
         """Hand over the rows and take the receipt; no rows come back."""
-        block = max(1, MESSAGE_BYTES // (4 * question.rows[:1].numel()))
+        block = max(1, MESSAGE_BYTES // (4 * question.rows[:1].size))
         for start in range(0, question.to, question.to if whole else block):
             peer.begin_forward(digest, start, question.rows[start : question.to if whole else start + block])()
         return peer.begin_close_chunk(digest, 0, question.to, ())()

@@ -16,26 +16,24 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+import numpy as np
 from coincurve import PrivateKey
-from torch import Tensor
 
 from nexus_chain.client.audit_buyer import AuditBuyer, Question
 from nexus_chain.client.network import contact_of
+from nexus_chain.client.recomputing import compute_segment
 from nexus_chain.client.store import DONE
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Domain, Receipt, sign
-from nexus_chain.program import IntegerModel
-from nexus_chain.program.sampling import Sampling
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.route import RoutePolicy
-from nexus_chain.wire.peer import (
-    SignedOrder,
-    SignedReceipt,
-)
+from nexus_chain.wire.peer import RowArray, SignedOrder, SignedReceipt
+
+if TYPE_CHECKING:
+    from nexus_chain.program.model import IntegerModel
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ class AuditResult:
 class Seen(Protocol):
     """What the client knows of an answer's rows (``client.boundary_rows``)."""
 
-    def inputs(self, segment: int, start: int, stop: int) -> Tensor:
+    def inputs(self, segment: int, start: int, stop: int) -> RowArray:
         """Rows that ``segment`` took in."""
 
 
@@ -203,22 +201,17 @@ def _finding(bought: Receipt, node: str, agreed: bool, wrong: tuple[str, ...]) -
     return AuditResult(bought.segment, bought.to_position, node, bought.node, bought.price, agreed, wrong)
 
 
-def compute_layers(model: IntegerModel, layers: tuple[int, int], question: Question, rows: Tensor) -> Tensor:
+def compute_layers(model: IntegerModel, layers: tuple[int, int], question: Question, rows: RowArray) -> RowArray:
     """What layers [start, end) give for all of ``rows`` at once: i32[t, width], or the sampled tokens i32[n]."""
-    from nexus_chain.engine.engine import Engine  # few answers are audited, and loading it takes its time
-
-    order = question.order[0]
-    engine = Engine(model.program, model.weights, *layers)
-    state = engine.open(len(question.prompt), Sampling(order.sampling, order.sampling_seed), len(rows))
-    return engine.forward([(state, rows)])[0]
+    return compute_segment(model, layers, question.order[0], len(question.prompt), rows)
 
 
 def right_root(question: Question, model: IntegerModel) -> bytes:
     """The output root that the program gives for a question."""
     ask = question.order[0].asks[question.segment]
     out = compute_layers(model, (ask.layer_start, ask.layer_end), question, question.rows)
-    prompt = torch.tensor(question.prompt, dtype=torch.int32)
-    return question.root(torch.cat([prompt, out]) if question.is_last else out)
+    prompt = np.array(question.prompt, np.int32)
+    return question.root(np.concatenate([prompt, out]) if question.is_last else out)
 
 
 def plant_decoy(
@@ -234,9 +227,9 @@ def plant_decoy(
     place = choose(len(tokens))
     tokens[place] = (tokens[place] + 1 + choose(vocab - 1)) % vocab
     salt, prompt = secrets.token_bytes(32), tuple(tokens[: len(like.prompt)])
-    other = replace(order, salt=salt, prompt_root=commit(torch.tensor(prompt, dtype=torch.int32), salt))
+    other = replace(order, salt=salt, prompt_root=commit(np.array(prompt, np.int32), salt))
     decoy = replace(like, order=(other, sign(other, key, domain)), prompt=prompt)
-    rows = torch.tensor(tokens, dtype=torch.int32)
+    rows = np.array(tokens, np.int32)
     if like.segment:
         rows = compute_layers(model, (0, order.asks[like.segment].layer_start), decoy, rows)
     # The file of an answer has one token more than positions; what it is does not matter here.

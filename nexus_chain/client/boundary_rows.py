@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from nexus_chain.client.errors import ReplayMismatchError
 from nexus_chain.commitments.merkle import leaf_hashes
 from nexus_chain.commitments.tensor import RowLayout, RowTree, tensor_bytes
 from nexus_chain.wire.errors import BadRowsError
+from nexus_chain.wire.peer import RowArray
 
 LARGEST_TOKEN = 2**31 - 1
 
@@ -33,17 +33,17 @@ class BoundaryRows:
         self.prompt_length = len(prompt)
         self.width, self.vocab = width, vocab
         self.tokens = list(prompt)
-        self._rows: list[list[Tensor]] = [[] for _ in range(segments - 1)]
+        self._rows: list[list[RowArray]] = [[] for _ in range(segments - 1)]
         self._givers: list[list[tuple[int, str]]] = [[] for _ in range(segments)]  # from position on, node
         self._salt = salt
         self.hash_anew()
 
-    def inputs(self, segment: int, start: int, stop: int) -> Tensor:
+    def inputs(self, segment: int, start: int, stop: int) -> RowArray:
         """Rows that ``segment`` takes in for positions [start, stop): i32[t] tokens or i32[t, width]."""
         if segment == 0:
-            return torch.tensor(self.tokens[start:stop], dtype=torch.int32)
+            return np.array(self.tokens[start:stop], np.int32)
         rows = self._rows[segment - 1]
-        return torch.stack(rows[start:stop]) if stop > start else torch.empty((0, self.width), dtype=torch.int32)
+        return np.stack(rows[start:stop]) if stop > start else np.empty((0, self.width), np.int32)
 
     def received(self, segment: int) -> int:
         """Positions that ``segment`` has put out so far."""
@@ -51,7 +51,7 @@ class BoundaryRows:
             return len(self._rows[segment])
         return len(self.tokens) - 1 if len(self.tokens) > self.prompt_length else 0
 
-    def accept(self, segment: int, start: int, count: int, out: Tensor, node: str) -> list[int]:
+    def accept(self, segment: int, start: int, count: int, out: RowArray, node: str) -> list[int]:
         """Take ``out`` as what ``segment`` gives for positions [start, start + count).
 
         Rows already known must be the same bits (a replay); new ones are appended. Returns the
@@ -62,13 +62,12 @@ class BoundaryRows:
         self.check(segment, start, count, out, node)
         known = self._rows[segment]
         overlap = max(0, min(len(known) - start, count))
-        if overlap and not torch.equal(torch.stack(known[start : start + overlap]), out[:overlap]):
-            same = (torch.stack(known[start : start + overlap]) == out[:overlap]).all(dim=1)
-            first = int((~same).nonzero()[0])
+        if overlap and not (same := (np.stack(known[start : start + overlap]) == out[:overlap]).all(axis=1)).all():
+            first = int(same.argmin())
             raise _mismatch(node, segment, start + first, out[first])
         fresh = out[overlap:]
         self._note_giver(segment, len(known), node)
-        known += fresh.unbind(0)
+        known.extend(fresh)
         return []
 
     def _note_giver(self, segment: int, start: int, node: str) -> None:
@@ -86,21 +85,22 @@ class BoundaryRows:
         stops = [begin for begin, _ in givers[1:]] + [self.received(segment)]
         return any(giver == node and stop > start for (_, giver), stop in zip(givers, stops, strict=False))
 
-    def row(self, segment: int, position: int) -> Tensor:
+    def row(self, segment: int, position: int) -> RowArray:
         """What is known of ``segment`` for ``position``: i32[width], or the sampled token i32[]."""
         if segment < self.segments - 1:
             return self._rows[segment][position]
-        return torch.tensor(self.tokens[position + 1], dtype=torch.int32)
+        return np.array(self.tokens[position + 1], np.int32)
 
-    def row_in(self, segment: int, outputs: Tensor, position: int) -> Tensor:
+    def row_in(self, segment: int, outputs: RowArray, position: int) -> RowArray:
         """The one for ``position`` of all outputs of ``segment`` from its first position on."""
-        return outputs[position if segment < self.segments - 1 else position - self.prompt_length + 1]
+        row: RowArray = outputs[position if segment < self.segments - 1 else position - self.prompt_length + 1]
+        return row
 
-    def first_difference(self, segment: int, outputs: Tensor) -> int | None:
+    def first_difference(self, segment: int, outputs: RowArray) -> int | None:
         """First position for which something else is known than in ``outputs``, all outputs of ``segment``."""
         start = 0 if segment < self.segments - 1 else self.prompt_length - 1
         for position in range(start, self.received(segment)):
-            if not torch.equal(self.row(segment, position), self.row_in(segment, outputs, position)):
+            if not np.array_equal(self.row(segment, position), self.row_in(segment, outputs, position)):
                 return position
         return None
 
@@ -115,14 +115,14 @@ class BoundaryRows:
             self._givers[number] = [(start, node) for start, node in self._givers[number] if start < kept]
         self.hash_anew()
 
-    def check(self, segment: int, start: int, count: int, out: Tensor, node: str) -> None:
+    def check(self, segment: int, start: int, count: int, out: RowArray, node: str) -> None:
         """Raise BadRowsError unless ``out`` can be what ``segment`` gives for positions [start, start + count)."""
         if segment < self.segments - 1:
-            if out.dtype != torch.int32 or out.shape != (count, self.width):
+            if out.dtype != np.int32 or out.shape != (count, self.width):
                 raise _bad_shape(node, segment, start, f"{count} rows of width {self.width}", out)
             return
         sampled = max(0, start + count - self._first_sampled(start))
-        if out.dtype != torch.int32 or out.shape != (sampled,):
+        if out.dtype != np.int32 or out.shape != (sampled,):
             raise _bad_shape(node, segment, start, f"{sampled} sampled tokens", out)
         # Fed on, it would be the first segment's node that refuses it, and gets the blame.
         if any(not 0 <= token < self.vocab for token in out.tolist()):
@@ -135,7 +135,7 @@ class BoundaryRows:
         """The first position at or after ``start`` that samples a token."""
         return max(start, self.prompt_length - 1)
 
-    def _accept_tokens(self, start: int, count: int, out: Tensor, node: str) -> list[int]:
+    def _accept_tokens(self, start: int, count: int, out: RowArray, node: str) -> list[int]:
         self.check(self.segments - 1, start, count, out, node)
         first = self._first_sampled(start)
         values: list[int] = out.tolist()
@@ -156,10 +156,10 @@ class BoundaryRows:
     def hash_new(self) -> None:
         """Hash what was accepted since, as roots want it: cheaper now, while nodes are at work, than when they wait."""
         if tokens := self.tokens[len(self._token_tree) :]:
-            self._token_tree.append(torch.tensor(tokens, dtype=torch.int32))
+            self._token_tree.append(np.array(tokens, np.int32))
         for tree, rows in zip(self._trees, self._rows, strict=True):
             if fresh := rows[len(tree) :]:
-                tree.append(torch.stack(fresh))
+                tree.append(np.stack(fresh))
 
     def in_root(self, segment: int, to: int) -> bytes:
         """Root over the rows that ``segment`` took in for positions [0, to)."""
@@ -175,13 +175,13 @@ class BoundaryRows:
         """Leaf hashes of every inner boundary: with them a wrong row can be found inside a chunk later."""
         found = []
         for rows in self._rows:
-            data = torch.stack(rows) if rows else torch.empty((0, self.width), dtype=torch.int32)
+            data = np.stack(rows) if rows else np.empty((0, self.width), np.int32)
             layout = RowLayout.of("i32", tuple(data.shape))
             found.append(tuple(leaf_hashes(tensor_bytes(data), layout.leaf_bytes)))
         return tuple(found)
 
 
-def _bad_shape(node: str, segment: int, start: int, expected: str, out: Tensor) -> BadRowsError:
+def _bad_shape(node: str, segment: int, start: int, expected: str, out: RowArray) -> BadRowsError:
     return BadRowsError(
         f"node {node} answered position {start} of segment {segment} with {out.dtype} {tuple(out.shape)} "
         f"instead of {expected}",
@@ -189,7 +189,7 @@ def _bad_shape(node: str, segment: int, start: int, expected: str, out: Tensor) 
     )
 
 
-def _mismatch(node: str, segment: int, position: int, row: Tensor) -> ReplayMismatchError:
+def _mismatch(node: str, segment: int, position: int, row: RowArray) -> ReplayMismatchError:
     return ReplayMismatchError(
         f"node {node} computed other bits for segment {segment} at position {position} than the node before it",
         advice="One of the two lied: run `nexus verify` on the answer to see which.",

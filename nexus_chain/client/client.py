@@ -9,7 +9,8 @@ with Client(contracts, ClientHome(nexus_home()), dial) as client:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -21,9 +22,10 @@ from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.headroom import wei_to_lock
 from nexus_chain.client.home import ClientHome
+from nexus_chain.client.lost_openings import OpeningNote, finish_openings
 from nexus_chain.client.network import route_over
 from nexus_chain.client.nodes_source import FreshNodes, NodesSource
-from nexus_chain.client.opening import caps_for, prepare_session
+from nexus_chain.client.opening import NewSession, caps_for, prepare_session
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.request import Prompt, Request, blame_choice_of, price_request
 from nexus_chain.client.session import OnFailover, Session
@@ -31,7 +33,7 @@ from nexus_chain.client.session_money import read_state
 from nexus_chain.client.store import CLOSED, OPEN, ClientStore, StoredSession
 from nexus_chain.client.user import User
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
-from nexus_chain.market.documents import Domain, Line
+from nexus_chain.market.documents import Domain, Line, Order
 from nexus_chain.routing.liability import choose_covered
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.versions.model_files import ModelFiles
@@ -85,9 +87,15 @@ class Client:
     ) -> tuple[Session, Mined]:
         """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed.
 
+        Where an earlier call for the same lost its answer, this one goes on with it and pays nothing again.
+
         ``value_at_risk``: wei that each node's stake has to cover, if that is more than its cap. ``operators``: the
-        only nodes that may ever take part in the session, spares included. Raises StakeTooSmallError.
+        only nodes that may ever take part in the session, spares included. Raises StakeTooSmallError,
+        TransactionPendingError.
         """
+        request = json.dumps([tokens, seconds, value_at_risk])
+        for session, mined in self.lost_sessions(version, files, operators, request):
+            return session, mined
 
         def choose(nodes: Sequence[ShardNode]) -> dict[str, Line]:
             with blame_choice_of(operators, files.program.shape.layers):
@@ -99,8 +107,30 @@ class Client:
         caps = list(choose_covered(self.user.nodes.candidates(version, operators), choose, added).values())
         new = prepare_session(self.user, self._sender.wallet.address, version, seconds, caps, direct=False)
         self.store.name_operators(new.record.id, operators)
-        _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, caps, new.nonce)
-        return self._enter(new.record, files), mined
+        note = self._note(new, request, operators)
+        _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, caps, new.nonce, note)
+        return self._enter(new.record, files, mined), mined
+
+    def lost_sessions(
+        self, version: bytes, files: ModelFiles, operators: Sequence[str] = (), request: str | None = None
+    ) -> Iterator[tuple[Session, Mined]]:
+        """Sessions that were paid for by calls that never heard so, open by now. ``request``: only for this one.
+
+        Raises TransactionPendingError where such a payment may still be mined.
+        """
+
+        def wanted(note: OpeningNote) -> bool:
+            same = note.version == version and sorted(note.operators) == sorted(operators) and not note.direct
+            return same and request in (None, note.request)
+
+        for record, mined in finish_openings(self.user, self._sender, wanted):
+            yield self._enter(record, files, mined), mined
+
+    def _note(self, new: NewSession, request: str, operators: Sequence[str] = ()) -> str:
+        record, caps = new.record, {cap.node: cap.cumulative for cap in new.caps}
+        direct = bool(record.direct)
+        note = OpeningNote(record.id, record.market, record.model_version, request, tuple(operators), caps, direct)
+        return note.to_text()
 
     def session(self, session: bytes, files: ModelFiles) -> Session:
         """A session that this machine opened, as the chain has it now. Raises SessionStateError."""
@@ -124,9 +154,10 @@ class Client:
     def _domain(self) -> Domain:
         return self.contracts.domain
 
-    def _enter(self, record: StoredSession, files: ModelFiles) -> Session:
-        """The session whose opening was mined."""
+    def _enter(self, record: StoredSession, files: ModelFiles, mined: Mined) -> Session:
+        """The session whose opening was mined; from now on it is found in the store."""
         self.store.set_session_state(record.id, OPEN)
+        self._sender.tell(mined)
         return Session(self.user, replace(record, state=OPEN), files)
 
     # ------------------------------------------------------------------ asking
@@ -147,17 +178,31 @@ class Client:
         options = (options or AskOptions()).for_model(files.program)
         request = self._request(version, files, Prompt.of(prompt, files, options), options)
         caps = caps_for(request.route, request.offer.positions)
-        new = prepare_session(self.user, self._sender.wallet.address, version, DIRECT_SECONDS, caps, direct=True)
-        session = Session(self.user, new.record, files)
-        order = session.order_for(request)
-        _, mined = self.contracts.market.pay_per_inference(
-            new.record.signer, new.record.expiry, caps, new.nonce, order.digest(self._domain)
-        )
-        session = self._enter(new.record, files)
+        session, order, mined = self._paid(version, files, request, caps)
         watch = self.user.nodes.watch(session.id, request.route.addresses)
+        session = self._enter(session.record, files, mined)
         stream = session.stream(order, request, watch, on_failover)
         stream.transactions.append(Transaction.of("payPerInference", mined))
         return stream
+
+    def _paid(
+        self, version: bytes, files: ModelFiles, request: Request, caps: Sequence[Line]
+    ) -> tuple[Session, Order, Mined]:
+        """A session of one order: an earlier call's that never heard of it and has the money, else a new one."""
+
+        def wanted(note: OpeningNote) -> bool:
+            return note.direct and note.version == version and note.covers(caps)
+
+        for record, mined in finish_openings(self.user, self._sender, wanted):
+            session = Session(self.user, record, files)
+            return session, session.order_for(request), mined
+        new = prepare_session(self.user, self._sender.wallet.address, version, DIRECT_SECONDS, caps, direct=True)
+        order = Session(self.user, new.record, files).order_for(request)
+        digest, note = order.digest(self._domain), self._note(new, "")
+        _, mined = self.contracts.market.pay_per_inference(
+            new.record.signer, new.record.expiry, caps, new.nonce, digest, note
+        )
+        return Session(self.user, new.record, files), order, mined
 
     def _request(self, version: bytes, files: ModelFiles, prompt: Prompt, options: AskOptions) -> Request:
         """A request over nodes whose stakes cover the order."""

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from torch import Tensor
-
 from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError, PeerError
 from nexus_chain.wire.peer import (
     Dial,
     NodeContact,
     PeerStatus,
+    RowArray,
     ShardPeer,
     SignDigest,
     SignedAudit,
@@ -224,11 +223,11 @@ class LeasedPeer:
         self,
         order_digest: bytes,
         start: int,
-        rows: Tensor,
+        rows: RowArray,
         *,
         discard: bool = False,
         voucher: SignedVoucher | None = None,
-    ) -> Callable[[], Tensor]:
+    ) -> Callable[[], RowArray]:
         """See ShardPeer. It is the first call that shows the node a session's owner."""
         self._kept.served = True
         return self._begin(lambda peer: peer.begin_forward(order_digest, start, rows, discard=discard, voucher=voucher))

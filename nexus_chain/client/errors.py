@@ -24,7 +24,7 @@ from nexus_chain.wire.errors import BadReceiptError as BadReceiptError
 from nexus_chain.wire.errors import PeerError
 
 if TYPE_CHECKING:
-    from torch import Tensor  # takes seconds to import, and an error tree has to be light
+    from nexus_chain.wire.peer import RowArray  # with numpy, and an error tree has to be light
 
 
 class ClientError(NexusError):
@@ -37,7 +37,7 @@ class ReplayMismatchError(PeerError):
     ``row`` is i32[width], or the sampled token i32[]. Which of the two is right is not known.
     """
 
-    def __init__(self, message: str, *, advice: str, position: int, row: Tensor) -> None:
+    def __init__(self, message: str, *, advice: str, position: int, row: RowArray) -> None:
         super().__init__(message, advice=advice)
         self.position, self.row = position, row
 

@@ -47,6 +47,11 @@ class ClientHome:
         return self.root / "pins.sqlite"
 
     @property
+    def transactions(self) -> Path:
+        """Every transaction that was sent."""
+        return self.root / "transactions.sqlite"
+
+    @property
     def answers(self) -> Path:
         return self.root / "answers"
 

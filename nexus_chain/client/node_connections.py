@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
-import torch
+import numpy as np
 from coincurve import PrivateKey
 
 from nexus_chain.client.answer_state import AnswerState
@@ -31,7 +31,7 @@ class NodeConnections:
         self._state, self._prepayment, self._dial, self._key = state, prepayment, dial, key
         self._block = max(1, MESSAGE_BYTES // (4 * state.seen.width))  # rows of a message
         prompt = state.seen.tokens[: state.prompt_length]
-        self._prompt_tree = tensor_tree(torch.tensor(prompt, dtype=torch.int32)).root()
+        self._prompt_tree = tensor_tree(np.array(prompt, np.int32)).root()
 
     def peer(self, segment: Segment) -> ShardPeer:
         """The segment's node, connected. Raises PeerError, CapTooLowError."""

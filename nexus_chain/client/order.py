@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Order
@@ -86,7 +86,7 @@ def build_order(
         session=session,
         salt=salt,
         model_version=model_version,
-        prompt_root=commit(torch.tensor(prompt, dtype=torch.int32), salt),
+        prompt_root=commit(np.array(prompt, np.int32), salt),
         max_tokens=options.max_tokens,
         sampling_seed=sampling.seed,
         sampling=sampling.beta,

@@ -316,7 +316,9 @@ class SessionPool:
     def _lock_money(self, positions: int) -> None:
         """Top a session up that lives long enough, else open another."""
         tokens, self._in_use = max(self.policy.tokens, positions), False
-        if not self._topped_up(tokens):
+        if self._found_lost(positions):
+            pass
+        elif not self._topped_up(tokens):
             self._make_place()
             session, _ = self.client.open_session(
                 self.version, self.files, tokens=tokens, seconds=self.policy.seconds, operators=self.operators
@@ -324,6 +326,16 @@ class SessionPool:
             with self._changed:
                 self._sessions.append(PooledSession(session))
         self._tell_renewed()
+
+    def _found_lost(self, positions: int) -> bool:
+        """Take over sessions that were paid for without an answer; whether there is money for ``positions`` now."""
+        found = False
+        for session, _ in self.client.lost_sessions(self.version, self.files, self.operators):
+            found = True
+            with self._changed:
+                if all(one.session.id != session.id for one in self._sessions):
+                    self._sessions.append(PooledSession(session))
+        return found and self._has_money(positions)
 
     def _tell_failure(self, error: Exception) -> None:
         with self._changed:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from nexus_chain.client.boundary_rows import BoundaryRows
 from nexus_chain.client.errors import AnswerWrongError, DisagreementError, ReplayMismatchError
-from nexus_chain.engine.engine import Engine
+from nexus_chain.client.recomputing import compute_segment
 from nexus_chain.market.documents import Order
-from nexus_chain.program import IntegerModel
 from nexus_chain.program.errors import ProgramError
-from nexus_chain.program.sampling import Sampling
 from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.wire.peer import RowArray
+
+if TYPE_CHECKING:
+    from nexus_chain.program.model import IntegerModel
 
 
 class Referee(Protocol):
     """Recomputes what a segment has to give."""
 
-    def recompute(self, segment: int, inputs: Tensor) -> Tensor | None:
+    def recompute(self, segment: int, inputs: RowArray) -> RowArray | None:
         """What ``segment`` gives for the rows ``inputs`` of positions [0, t), i32[t] tokens or i32[t, width].
 
         Rows i32[t, width], or the sampled tokens i32[t - prompt length + 1]; None where it cannot tell.
@@ -40,7 +41,7 @@ class ModelReferee:
         self._order, self._prompt_length, self._load = order, prompt_length, load
         self._model: IntegerModel | None = None
 
-    def recompute(self, segment: int, inputs: Tensor) -> Tensor | None:
+    def recompute(self, segment: int, inputs: RowArray) -> RowArray | None:
         """See Referee. One prefill."""
         try:
             self._model = self._model or self._load()
@@ -49,9 +50,8 @@ class ModelReferee:
         if self._model is None:
             return None
         ask = self._order.asks[segment]
-        engine = Engine(self._model.program, self._model.weights, ask.layer_start, ask.layer_end)
-        sampling = Sampling(self._order.sampling, self._order.sampling_seed)
-        return engine.forward([(engine.open(self._prompt_length, sampling, len(inputs)), inputs)])[0]
+        layers = ask.layer_start, ask.layer_end
+        return compute_segment(self._model, layers, self._order, self._prompt_length, inputs)
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Disagreement:
     segment: int
     position: int
     earlier: str
-    earlier_row: Tensor
+    earlier_row: RowArray
     later: str
-    later_row: Tensor
+    later_row: RowArray
     wrong: tuple[str, ...] = ()
 
 
@@ -109,15 +109,15 @@ class Arbitration:
         self._open.append(case)
         return Ruling(case, None, False)
 
-    def _recompute(self, segment: int) -> Tensor | None:
+    def _recompute(self, segment: int) -> RowArray | None:
         if self._referee is None:
             return None
         return self._referee.recompute(segment, self._seen.inputs(segment, 0, self._seen.received(segment)))
 
-    def _by_program(self, case: Disagreement, right: Tensor) -> Ruling:
+    def _by_program(self, case: Disagreement, right: RowArray) -> Ruling:
         first = self._seen.first_difference(case.segment, right)
         wrong = set() if first is None else {self._seen.giver(case.segment, first)}
-        matches = torch.equal(self._seen.row_in(case.segment, right, case.position), case.later_row)
+        matches = np.array_equal(self._seen.row_in(case.segment, right, case.position), case.later_row)
         # A node that repeats a wrong row lies as well.
         if not matches or (first is not None and first < case.position):
             wrong.add(case.later)
@@ -130,7 +130,7 @@ def _blame(case: Disagreement, *nodes: str) -> Disagreement:
 
 def _agree(one: Disagreement, other: Disagreement) -> bool:
     same = (one.segment, one.position) == (other.segment, other.position) and one.later != other.later
-    return same and torch.equal(one.later_row, other.later_row)
+    return same and np.array_equal(one.later_row, other.later_row)
 
 
 def undecided_error(segment: int) -> DisagreementError:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from nexus_chain.client.answer_state import AnswerState
 from nexus_chain.client.node_connections import NodeConnections
@@ -16,6 +15,7 @@ from nexus_chain.drafting.drafts import Drafts
 from nexus_chain.market.documents import CHUNK_POSITIONS, DISCARDS_PER_POSITION
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.wire.errors import PeerError
+from nexus_chain.wire.peer import RowArray
 
 
 class TokenRounds:
@@ -42,7 +42,7 @@ class TokenRounds:
         if any(state.seen.received(segment.number) != start for segment in state.segments):
             return None
         draft = self.draft(start, state.chunk_stop)
-        begun = Round(start, draft, torch.tensor([state.seen.tokens[start], *draft], dtype=torch.int32))
+        begun = Round(start, draft, np.array([state.seen.tokens[start], *draft], np.int32))
         if self._connections.is_connected(state.segments[0]):
             self._send(begun)
         return begun
@@ -94,7 +94,7 @@ class TokenRounds:
         except PeerError as error:
             begun.failure = segment, error
 
-    def _receive(self, begun: Round, answer: Callable[[], Tensor]) -> None:
+    def _receive(self, begun: Round, answer: Callable[[], RowArray]) -> None:
         """Take what the segment at work makes of the rows of a round."""
         segment = self._state.segments[len(begun.outputs)]
         try:

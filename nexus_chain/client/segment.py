@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from torch import Tensor
-
 from nexus_chain.wire.errors import PeerError
-from nexus_chain.wire.peer import NodeContact, ShardPeer, SignedReceipt, SignedVoucher
+from nexus_chain.wire.peer import NodeContact, RowArray, ShardPeer, SignedReceipt, SignedVoucher
 
 
 class Reserve(Protocol):
@@ -77,7 +75,7 @@ class Round:
 
     start: int
     draft: Sequence[int]
-    rows: Tensor
-    outputs: list[Tensor] = field(default_factory=list)
-    answer: Callable[[], Tensor] | None = None
+    rows: RowArray
+    outputs: list[RowArray] = field(default_factory=list)
+    answer: Callable[[], RowArray] | None = None
     failure: tuple[Segment, PeerError] | None = None

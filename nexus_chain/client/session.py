@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.answer import Transaction
@@ -34,10 +35,12 @@ from nexus_chain.client.store import CLOSED, FAILED, OPEN, RUNNING, StoredSessio
 from nexus_chain.client.user import User
 from nexus_chain.evidence.proof import generate_proof
 from nexus_chain.market.documents import Order
-from nexus_chain.program import IntegerModel
-from nexus_chain.program.model import WEIGHTS_FILE
+from nexus_chain.program.file_names import WEIGHTS_FILE
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.peer import NodeContact
+
+if TYPE_CHECKING:
+    from nexus_chain.program.model import IntegerModel
 
 OnFailover = Callable[[FailoverEvent], None]
 

@@ -10,50 +10,19 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.answer import Transaction
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
-from nexus_chain.client.store import CLOSED, OPEN, OPENING, SETTLED, StoredSession
+from nexus_chain.client.store import CLOSED, OPEN, OPENING, RECOVERED, SETTLED, StoredSession
 from nexus_chain.client.user import User
+from nexus_chain.durations import about
 
 
-class SessionMoney:
-    """The money of one session. ``record`` is what this machine knows of it. Any thread may use it."""
+class SessionEnd:
+    """How a session ends. It needs no session key and no model files: the wallet's money comes back without them.
 
-    def __init__(self, user: User, record: StoredSession, key: bytes) -> None:
+    ``record`` is what this machine knows of it.
+    """
+
+    def __init__(self, user: User, record: StoredSession) -> None:
         self.user, self.record = user, record
-        self.purse = SessionPurse(user.store, record.id, key, user.contracts.domain)
-        self._allotting = threading.Lock()
-
-    def allot(self, node: str, cap: int) -> Mined:
-        """Raise a node's cap to ``cap`` wei by transaction. Raises StakeTooSmallError beyond what its stake covers."""
-        market = self.user.contracts.market
-        self.user.require_covered(node, cap - market.line_of(self.record.id, node).cap)
-        mined = market.allot(self.record.id, node, cap)
-        self.user.store.set_cap(self.record.id, node, cap)
-        return mined
-
-    def raise_cap(self, node: str, wei: int) -> Mined:
-        """Raise a node's cap by ``wei``, beside what answers raise it by. Raises as ``allot``."""
-        with self._allotting:
-            return self.allot(node, self.purse.line(node).cap + wei)
-
-    def claim(
-        self, account: AnswerAccount, node: str, wei: int, transactions: list[Transaction], limit: int | None = None
-    ) -> int:
-        """Keep ``wei`` of a node's cap for an answer, raising the cap where it is too low; what it was raised by.
-
-        Transactions are added to ``transactions``. Raises CapTooLowError where more than ``limit`` is needed.
-        """
-        raised = 0
-        with self._allotting:  # one raises a cap at a time: each counts what the one before it did
-            while missing := account.claim(node, wei):
-                raised += missing
-                if limit is not None and raised > limit:
-                    raise CapTooLowError(
-                        f"replacing a node needs {missing} wei more for {node}, the order allows {limit}",
-                        advice="Ask again: the route will avoid the node that failed.",
-                    )
-                mined = self.allot(node, self.purse.line(node).cap + missing)
-                transactions.append(Transaction.of("allot", mined))
-        return raised
 
     def close(self) -> Mined:
         """Start the challenge window; nothing can be asked afterwards."""
@@ -82,7 +51,7 @@ class SessionMoney:
         if end == 0 or now <= end:
             raise SessionStateError(
                 f"the challenge window of session 0x{self.record.id.hex()} is not over"
-                + (f" for another {end - now} s" if end else ""),
+                + (f": it ends in {about(end - now)}" if end else ""),
                 advice="Close the session first if it is open, then wait and settle again.",
             )
 
@@ -98,6 +67,65 @@ class SessionMoney:
         self.record = replace(self.record, state=state)
 
 
+class SessionMoney(SessionEnd):
+    """The money of one session. Any thread may use it."""
+
+    def __init__(self, user: User, record: StoredSession, key: bytes) -> None:
+        super().__init__(user, record)
+        self.purse = SessionPurse(user.store, record.id, key, user.contracts.domain)
+        self._allotting = threading.Lock()
+
+    def allot(self, node: str, cap: int) -> Mined:
+        """Raise a node's cap to ``cap`` wei by transaction. Raises StakeTooSmallError beyond what its stake covers."""
+        # INVARIANT: no cap rises where the next voucher would have to guess what was promised before.
+        if self.record.state == RECOVERED:
+            raise SessionStateError(
+                f"what session 0x{self.record.id.hex()} promised is not known here", advice="Close it; open another."
+            )
+        market = self.user.contracts.market
+        self.user.require_covered(node, max(0, cap - market.line_of(self.record.id, node).cap))
+        mined = market.allot(self.record.id, node, cap)
+        self.user.store.set_cap(self.record.id, node, cap)
+        return mined
+
+    def raise_cap(self, node: str, wei: int) -> Mined:
+        """Raise a node's cap by ``wei``, beside what answers raise it by. Raises as ``allot``."""
+        with self._allotting:
+            self._take_in(node)
+            return self.allot(node, self.purse.line(node).cap + wei)
+
+    def claim(
+        self, account: AnswerAccount, node: str, wei: int, transactions: list[Transaction], limit: int | None = None
+    ) -> int:
+        """Keep ``wei`` of a node's cap for an answer, raising the cap where it is too low; what it was raised by.
+
+        Transactions are added to ``transactions``. Raises CapTooLowError where more than ``limit`` is needed.
+        """
+        raised = 0
+        with self._allotting:  # one raises a cap at a time: each counts what the one before it did
+            while missing := account.claim(node, wei):
+                if self._take_in(node):
+                    continue
+                raised += missing
+                if limit is not None and raised > limit:
+                    raise CapTooLowError(
+                        f"replacing a node needs {missing} wei more for {node}, the order allows {limit}",
+                        advice="Ask again: the route will avoid the node that failed.",
+                    )
+                mined = self.allot(node, self.purse.line(node).cap + missing)
+                transactions.append(Transaction.of("allot", mined))
+        return raised
+
+    def _take_in(self, node: str) -> bool:
+        """Remember the cap that the chain has where it is higher: the answer to a raise was lost; whether it was."""
+        standing = self.user.contracts.market.line_of(self.record.id, node).cap
+        known = self.user.store.lines(self.record.id).get(node)
+        if standing <= (known.cap if known else 0):
+            return False
+        self.user.store.set_cap(self.record.id, node, standing)
+        return True
+
+
 def read_state(user: User, record: StoredSession) -> str:
     """The session's state as the chain has it; OPENING when its transaction never arrived."""
     market = user.contracts.market
@@ -106,6 +134,6 @@ def read_state(user: User, record: StoredSession) -> str:
     except ContractRevertedError:
         return OPENING
     if found.end == 0 and user.chain_time() < found.expiry:
-        return OPEN
+        return RECOVERED if record.state == RECOVERED else OPEN
     nodes = user.store.lines(record.id)
     return SETTLED if nodes and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED

@@ -25,6 +25,8 @@ from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 
 OPENING, OPEN, CLOSED, SETTLED = "opening", "open", "closed", "settled"
 """States of a session as this machine knows them; the chain has the last word."""
+RECOVERED = "recovered"
+"""Open on the chain, but the vouchers that it promised are not known here: it can only be closed."""
 RUNNING, DONE, FAILED = "running", "done", "failed"
 """States of an order."""
 
@@ -110,7 +112,7 @@ class ClientStore:
     def _unusable(self, error: Exception) -> ClientStoreError:
         return ClientStoreError(
             f"{self._path} cannot be used: {error}",
-            advice="Check the disk and the file's owner, or start with another --home.",
+            advice="Check the disk and the file's owner; if it is damaged, run `nexus session recover`.",
         )
 
     @contextmanager
@@ -161,6 +163,15 @@ class ClientStore:
                 db.execute(
                     "INSERT INTO lines (session, node, cap) VALUES (?,?,?)", (record.id, line.node, str(line.cap))
                 )
+
+    def add_recovered(self, record: StoredSession, lines: Sequence[StoredLine]) -> None:
+        """Remember a session that the chain has, with what its lines promise and have used at most."""
+        self.add_session(record, lines)
+        with self._write() as db:
+            db.executemany(
+                "UPDATE lines SET promised = ?, used = ? WHERE session = ? AND node = ?",
+                [(str(line.promised), str(line.used), record.id, line.node) for line in lines],
+            )
 
     def name_operators(self, session: bytes, operators: Sequence[str]) -> None:
         """Remember the only nodes that may ever take part in a session."""
@@ -390,5 +401,8 @@ class ClientStore:
 
 def _blob(value: object) -> bytes:
     if not isinstance(value, bytes):
-        raise ClientStoreError("the client database holds a malformed row", advice="Restore it from a backup.")
+        raise ClientStoreError(
+            "the client database holds a malformed row",
+            advice="Restore it from a backup, or run `nexus session recover`.",
+        )
     return value

@@ -18,17 +18,24 @@ import math
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from nexus_chain.commitments.errors import CommittedShapeError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash, leaf_hashes
-from nexus_chain.program.dtypes import DTYPE_BYTES, DTYPE_CODES, TORCH_DTYPES
+from nexus_chain.program.dtypes import DTYPE_BYTES, DTYPE_CODES
+
+if TYPE_CHECKING:
+    from torch import Tensor  # takes seconds to import; clients hold their rows as arrays
+
+    Integers: TypeAlias = Tensor | NDArray[Any]
 
 NO_SALT = bytes(32)
 LEAF_BYTES = 1024
 LONGEST_LEAF = 8192  # bytes; only a row that cannot be halved any more is longer
-_NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
+_NAMES = {f"int{8 * size}": name for name, size in DTYPE_BYTES.items()}
 _TAG = b"nexus.tensor.v1"
 
 
@@ -86,22 +93,23 @@ def _leaves_per_row(row_bytes: int, columns: int) -> int:
     return leaves
 
 
-def dtype_name(tensor: Tensor) -> str:
+def dtype_name(tensor: Integers) -> str:
     """``i8`` … ``i64``; raises CommittedShapeError for any other dtype."""
-    if tensor.dtype not in _NAMES:
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in _NAMES:
         raise CommittedShapeError(
             f"a tensor of {tensor.dtype} cannot be committed",
             advice="Commit int8, int16, int32 or int64: floats differ between machines",
         )
-    return _NAMES[tensor.dtype]
+    return _NAMES[name]
 
 
-def tensor_bytes(tensor: Tensor) -> memoryview:
+def tensor_bytes(tensor: Integers) -> memoryview:
     """The tensor's row-major bytes, without a copy where it is contiguous and on the CPU."""
-    if tensor.numel() == 0:
+    array = np.asarray(tensor) if isinstance(tensor, np.ndarray | np.generic) else tensor.detach().cpu().numpy()
+    if array.size == 0:
         return memoryview(b"")
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return flat.numpy().data.cast("B")
+    return np.ascontiguousarray(array).reshape(-1).data.cast("B")
 
 
 def tensor_root(dtype: str, shape: tuple[int, ...], tree_root: bytes, salt: bytes = NO_SALT) -> bytes:
@@ -110,13 +118,13 @@ def tensor_root(dtype: str, shape: tuple[int, ...], tree_root: bytes, salt: byte
     return sha256(_TAG + salt + head + tree_root).digest()
 
 
-def tensor_tree(tensor: Tensor) -> MerkleTree:
+def tensor_tree(tensor: Integers) -> MerkleTree:
     """The Merkle tree over the tensor's leaves."""
     layout = RowLayout.of(dtype_name(tensor), tuple(tensor.shape))
     return MerkleTree(leaf_hashes(tensor_bytes(tensor), layout.leaf_bytes))
 
 
-def commit(tensor: Tensor, salt: bytes = NO_SALT) -> bytes:
+def commit(tensor: Integers, salt: bytes = NO_SALT) -> bytes:
     """Root of a whole tensor."""
     return tensor_root(dtype_name(tensor), tuple(tensor.shape), tensor_tree(tensor).root(), salt)
 
@@ -142,9 +150,9 @@ class RowTree:
         """Rows appended so far."""
         return self._rows
 
-    def append(self, rows: Tensor) -> None:
+    def append(self, rows: Integers) -> None:
         """Append ``rows`` [t, width] (or [t]); raises CommittedShapeError for any other shape or dtype."""
-        if dtype_name(rows) != self._dtype or tuple(rows.shape[1:]) != self._tail_shape or rows.dim() == 0:
+        if dtype_name(rows) != self._dtype or tuple(rows.shape[1:]) != self._tail_shape or rows.ndim == 0:
             raise CommittedShapeError(
                 f"rows of {rows.dtype} and shape {tuple(rows.shape)} do not continue "
                 f"a tensor of {self._dtype} rows of shape {self._tail_shape}",

@@ -34,7 +34,7 @@ from nexus_chain.commitments.tensor import RowLayout, tensor_bytes, tensor_tree
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import IntegerModel, Program, TensorSpec
-from nexus_chain.program.dtypes import TORCH_DTYPES
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 ALIGNMENT = 64  # of the data section: one cache line, one AVX-512 register
 #: Two ranges of weights with two ends each, for two layers, and a huge page of 2 MiB at every end ...

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.commitments.tensor import commit
-from nexus_chain.program import IntegerModel, Program
+from nexus_chain.program.descriptors import Program
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nexus_chain.program.model import IntegerModel
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from nexus_chain.commitments.tensor import commit, tensor_bytes, tensor_root, te
 from nexus_chain.disputes.trace import Trace
 from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.json_text import parse_json
-from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
+from nexus_chain.program.dtypes import DTYPE_BYTES
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 FORMAT = "nexus.trace.v1"
 _INDEX, _TENSORS = "index.json", "tensors.bin"

@@ -130,12 +130,13 @@ class Engine:
 
     def logits(self, tokens: Tensor) -> Tensor:
         """i32[T, vocab] in Q12 after each of the tokens i32[T]; for engines that hold all layers."""
-        source = next((op.inputs[0] for op in self.ops if op.kind == "sample_blocks"), None)
-        if source is None or not self.is_first:
+        sampled = next((op for op in self.ops if op.kind == "sample_blocks"), None)
+        if sampled is None or not self.is_first:
             raise InvalidRowsError(
                 "Logits of tokens need all layers in one engine", advice="Open the engine without a layer range."
             )
-        return self.evaluate(tokens, 1, Sampling(), [source])[source]
+        source = sampled.inputs[0]
+        return self.evaluate(tokens, 1, Sampling(), [source])[source][:, : sampled.params["vocab"]]
 
     def release_buffers(self) -> None:
         """Give back the memory that batches left behind: for engines that take turns."""

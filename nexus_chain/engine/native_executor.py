@@ -30,9 +30,9 @@ from nexus_chain.engine.native_plan import (
     plan_steps,
 )
 from nexus_chain.program import POSITIONS, SAMPLED, Op, TensorSpec
-from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.model import read_weight
 from nexus_chain.program.op_kinds import KINDS
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 BUFFER_ALIGNMENT = 64
 HUGE_PAGE = 2 << 20

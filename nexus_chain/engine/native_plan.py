@@ -111,6 +111,8 @@ def _steps_of(plan: Plan, op: Op, inputs: list[str], slot: int) -> list[PlannedS
     match op.kind:
         case "row_max" | "row_squares" | "quantise":
             params = [_width(plan, inputs[0]), p["start"], p["stop"], p.get("bits", 0)]
+        case "sample_blocks":
+            params = [_width(plan, inputs[0]), p["vocab"], p["block"]]
         case "linear":
             params = [p["rows"], p["columns"], p["bits"], p["fraction"]]
             weights = [*op.weights[:2], op.weights[2] if p["bias"] else None]

@@ -17,9 +17,9 @@ from torch import Tensor
 from nexus_chain.engine.errors import ContextExceededError, InvalidRowsError
 from nexus_chain.program import primitives as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, SAMPLED, Op, Program
-from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.op_kinds import PHI_NAME, PerKind
 from nexus_chain.program.sampling import Sampling
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 Rows = dict[str, list[Tensor]]
 
@@ -314,7 +314,7 @@ def _silu_product(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple
 
 @_operator
 def _sample_blocks(op: Op, state: ReferenceState, weights: list[Tensor]) -> tuple[Tensor, ...]:
-    keys = fixed.sat(state.latest(op.inputs[0]))
+    keys = fixed.sat(state.latest(op.inputs[0])[: op.params["vocab"]])
     if state.sampling.beta:
         noise = fixed.gumbel(torch.arange(len(keys)), *_noise_keys(state), weights[0])
         keys = fixed.sat(fixed.rs(keys * state.sampling.beta, 12)) + noise

@@ -24,8 +24,10 @@ SHAPE = ModelShape(
 )
 ENCODER = ModelShape(layers=2, width=72, heads=6, kv_heads=6, head_dim=12, ffn=136, vocab=600, context=80, encoder=True)
 EXPERTS = replace(SHAPE, ffn=70, experts=5, experts_per_token=3)
+# Whole lines of 64 bytes in several parts, and rows for more than one tile: what large batches run.
+TILED = ModelShape(layers=1, width=128, heads=2, kv_heads=1, head_dim=64, ffn=640, vocab=192, context=48)
 BITS = ActivationBits(attention_input=15, down=15)
-TEST_ROWS = 11
+TEST_ROWS = {SHAPE: 11, ENCODER: 11, EXPERTS: 11, TILED: 41}
 TEST_THREADS = 2
 
 
@@ -33,9 +35,9 @@ TEST_THREADS = 2
 def check_kernels() -> None:
     """Raise :class:`KernelUnavailableError` unless every tensor of random programs comes out right."""
     exact_product()  # chosen with the threads that it will run with
-    for shape in (SHAPE, ENCODER, EXPERTS):
+    for shape, rows in TEST_ROWS.items():
         model = random_model(shape, seed=7, bits=BITS)
-        tokens = torch.arange(TEST_ROWS, dtype=torch.int32) * 53 % shape.vocab
+        tokens = torch.arange(rows, dtype=torch.int32) * 53 % shape.vocab
         with _one_torch_thread():
             expected = run_torch(model, tokens)
         found = run_native(model, tokens)
@@ -58,21 +60,21 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _setting(model: IntegerModel) -> tuple[list[str], Batch]:
+def _setting(model: IntegerModel, rows: int) -> tuple[list[str], Batch]:
     ops = model.program.ops
     state = open_state(ops, 4, Sampling(beta=70000, seed=bytes(range(32))), model.program.shape.context)
-    return [spec.name for op in ops for spec in op.outputs], Batch([(state, TEST_ROWS)], last=True)
+    return [spec.name for op in ops for spec in op.outputs], Batch([(state, rows)], last=True)
 
 
 def run_torch(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
     """Every tensor of the program, by torch."""
-    names, batch = _setting(model)
+    names, batch = _setting(model, len(tokens))
     return TorchExecutor(model.program.ops, model.weights, names).run(tokens, batch)
 
 
 def run_native(model: IntegerModel, tokens: Tensor) -> dict[str, Tensor]:
     """Every tensor of the program, by the compiled kernels."""
-    names, batch = _setting(model)
+    names, batch = _setting(model, len(tokens))
     ops, source = model.program.ops, model.program.tensors["tokens"]
     weights = KernelWeights(ops, model.weights)
     return NativeExecutor(ops, source, weights, names, TEST_THREADS).run(tokens, batch)

@@ -316,7 +316,7 @@ def _mix(weights: Tensor, values: Tensor, magnitudes: Tensor, block: int) -> Ten
 
 def _sampling_keys(call: Call) -> Tensor:
     """What the argmax is taken of: the logits, or scaled logits plus noise; int64[n, V]."""
-    logits_of = _rows(call, 0)
+    logits_of = _rows(call, 0)[:, : call.param("vocab")]
     entries, table = torch.arange(call.param("vocab"), device=logits_of.device), call.weights[0].to(torch.int64)
     rows = []
     for logits, (beta, key0, key1) in zip(logits_of, call.batch.sampling.tolist(), strict=True):

@@ -12,11 +12,12 @@ from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, 
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC
+from nexus_chain.program.table_specs import EXP2_SPEC, LOG2_SPEC
 
 DOWN_CHUNK = 8192  # columns of one product that the contract re-checks in one step
 ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
+LOGITS_PIECE = 2048  # logits of one committed piece of a row, at most: rows are halved until their pieces are as short
 LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
 HEAD = "head"  # the part of the logits, and the name of its matrix
 MATRICES = ("query", "key", "value", "output", "gate", "up", "down")  # which a layer may have in two parts
@@ -168,6 +169,18 @@ class TransformerBlocks(ProgramBuilder):
             block=SAMPLE_BLOCK,
         )
         self.add("sample", "sample", best, {"sample.token": ("i32", (SAMPLED,))}, blocks=blocks)
+
+
+def logits_width(vocab: int) -> int:
+    """Columns of the logits of ``vocab`` tokens: as few more as let a row be halved into short pieces.
+
+    The last columns belong to no token. No sampling reads them, so none can be chosen, greedily or not, whatever their
+    values: ``sample_blocks`` looks at the first ``vocab`` columns only, in every executor and in the contract.
+    """
+    pieces = 1
+    while pieces * LOGITS_PIECE < vocab:
+        pieces *= 2
+    return -(-vocab // pieces) * pieces
 
 
 def require_inputs(wider: Collection[str], layers: int) -> None:

@@ -23,12 +23,9 @@ from nexus_chain.program.errors import (
     NonFiniteWeightError,
     TensorMismatchError,
 )
+from nexus_chain.program.tensor_names import stored_names
 
 #: Names of the files of a checkpoint's folder.
-CONFIG_FILE = "config.json"
-TOKENIZER_FILE = "tokenizer.json"
-METRICS_FILE = "metrics.json"
-DRAFTS_FILE = "drafts.safetensors"
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 FLOATS = ("F32", "F16", "BF16")
@@ -47,27 +44,39 @@ class MatrixSource:
 
 
 class Checkpoint:
-    """A checkpoint whose tensors have exactly the expected names and shapes; values are read on demand."""
+    """A checkpoint whose tensors have exactly the expected names and shapes; values are read on demand.
+
+    Names are those that :func:`expected_name` makes of the stored ones.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.config = _read_config(self.folder)
-        self._files = _tensor_files(self.folder)
+        files = _tensor_files(self.folder)
+        self._stored = stored_names(files)
+        self._files = {name: files[stored] for name, stored in self._stored.items()}
 
     @property
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.resolve().name
 
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The name here of every tensor that is stored under another one."""
+        return {stored: name for name, stored in self._stored.items() if stored != name}
+
     def require(self, shapes: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()) -> None:
         """Raise :class:`TensorMismatchError` unless the files hold exactly ``shapes``, floating point."""
         found = set(self._files) - {name for name in self._files if name.endswith(tuple(ignored))}
+        extra = sorted(found - set(shapes))
         if missing := sorted(set(shapes) - found):
+            instead = self._instead(extra)
             raise TensorMismatchError(
-                f"{_listed(missing)} missing from the checkpoint, which its configuration requires",
+                f"{_listed(missing)} missing from the checkpoint, which its configuration requires{instead}",
                 advice="Check that config.json belongs to these weights, or download the missing shard.",
             )
-        if extra := sorted(found - set(shapes)):
+        if extra:
             raise TensorMismatchError(
                 f"{_listed(extra)} in the checkpoint, which its configuration does not explain",
                 advice="Check that config.json belongs to these weights and that no adapter is mixed in.",
@@ -78,7 +87,7 @@ class Checkpoint:
     def read(self, name: str) -> Tensor:
         """A tensor as float64; :class:`NonFiniteWeightError` names the rows with NaN or infinity."""
         with _opened(self._files[name]) as source:
-            return _finite(name, source.get_tensor(name).to(torch.float64), 0)
+            return _finite(name, source.get_tensor(self._stored[name]).to(torch.float64), 0)
 
     def blocks(
         self, matrix: str | MatrixSource, columns: tuple[int, int] | None = None
@@ -90,7 +99,7 @@ class Checkpoint:
         """
         chosen = MatrixSource(matrix) if isinstance(matrix, str) else matrix
         with _opened(self._files[chosen.tensor]) as source:
-            view = source.get_slice(chosen.tensor)
+            view = source.get_slice(self._stored[chosen.tensor])
             *_, height, width = view.get_shape()
             (begin, end), (first, last) = chosen.rows or (0, height), columns or (0, width)
             step = max(1, BLOCK_ELEMENTS // (last - first))
@@ -111,9 +120,16 @@ class Checkpoint:
                 total += sum(prod(source.get_slice(name).get_shape()) for name in source.keys())  # noqa: SIM118
         return total
 
+    def _instead(self, names: list[str]) -> str:
+        """What the checkpoint holds that nobody expects, as it spells it."""
+        if not names:
+            return ""
+        shown = ", ".join(self._stored[name] for name in names[:NAMED_ROWS])
+        return f"; it holds {len(names)} that are not expected, such as {shown}"
+
     def _require_layout(self, name: str, shape: tuple[int, ...]) -> None:
         with _opened(self._files[name]) as source:
-            view = source.get_slice(name)
+            view = source.get_slice(self._stored[name])
             found, dtype = tuple(view.get_shape()), view.get_dtype()
         if found != shape:
             raise TensorMismatchError(
@@ -155,18 +171,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> tuple[str, ...]:
-    """Names of the files that hold a checkpoint's weights: the single one, or the index and its shards by name.
+    """Names of the files that hold a checkpoint's weights: the single one, else the index and its shards by name.
 
-    No tensor is read. Raises :class:`CheckpointLayoutError` where there are none or a shard is missing.
+    A folder may have both; ``transformers`` reads the single file of such a one, and so does everybody here. No tensor
+    is read. Raises :class:`CheckpointLayoutError` where there are none or a shard is missing.
     """
-    if (folder / INDEX_FILE).is_file():
-        return (INDEX_FILE, *sorted(set(_weight_map(folder).values())))
-    if not (folder / SINGLE_FILE).is_file():
+    if (folder / SINGLE_FILE).is_file():
+        return (SINGLE_FILE,)
+    if not (folder / INDEX_FILE).is_file():
         raise CheckpointLayoutError(
             f"{folder} has neither {SINGLE_FILE} nor {INDEX_FILE}",
             advice="Save the model with save_pretrained; pickled .bin weights are not read.",
         )
-    return (SINGLE_FILE,)
+    return (INDEX_FILE, *sorted(set(_weight_map(folder).values())))
 
 
 def holds_checkpoint(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from nexus_chain.program.blocks import (
     HEAD,
     TransformerBlocks,
     down_chunks,
+    logits_width,
     norm_epsilon,
     require_inputs,
     require_matrices,
@@ -21,7 +22,7 @@ from nexus_chain.program.blocks import (
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import EXP2_SPEC
+from nexus_chain.program.table_specs import EXP2_SPEC
 
 
 @dataclass
@@ -171,7 +172,8 @@ class _Decoder(TransformerBlocks):
         self.rows, self.part = SAMPLED, HEAD
         vocab, bits = self.shape.vocab, self.width_of("head")
         rows = self.normed_rows("head.norm", residual, bits)
-        logits = self.projection("head", rows, (vocab, self.shape.width), bits, matrix=HEAD, output="head.logits")
+        size = (logits_width(vocab), self.shape.width)
+        logits = self.projection("head", rows, size, bits, matrix=HEAD, output="head.logits")
         self.sample(logits, vocab)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.dtypes import DTYPE_BYTES, DTYPE_CODES
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.op_kinds import AT_LEAST_STOP, KINDS, ROWS, broken_limit, layout_of
+from nexus_chain.program.op_kinds import AT_LEAST_READ, KINDS, ROWS, broken_limit, layout_of
 
 POSITIONS = -1
 SAMPLED = -2
@@ -277,7 +277,7 @@ class Program:
         if counts != (len(inputs), len(op.outputs), len(weights)):
             return f"it has {len(inputs)} inputs, {len(op.outputs)} outputs and {len(weights)} weights, not {counts}"
         for spec, (dtype, shape) in zip(specs, expected, strict=True):
-            if spec.dtype != dtype or not _fits(spec.shape, shape, op.params.get("stop", 0)):
+            if spec.dtype != dtype or not _fits(spec.shape, shape, op.params.get("stop", op.params.get("vocab", 0))):
                 return f"{spec.name} is {spec.dtype} {spec.shape}, its parameters make it {dtype} {shape}"
         for name, ending in zip(op.weights, endings, strict=True):
             if not name.endswith(ending):
@@ -327,14 +327,14 @@ def _problem_of(op: Op, seen: set[str], weights: Mapping[str, TensorSpec], layer
     return "" if layer <= op.layer else "layers do not ascend"
 
 
-def _fits(found: tuple[int, ...], expected: tuple[int, ...], stop: int) -> bool:
-    """Shapes agree, either sequence dimension standing for ``ROWS``."""
+def _fits(found: tuple[int, ...], expected: tuple[int, ...], read: int) -> bool:
+    """Shapes agree, either sequence dimension standing for ``ROWS``; ``read`` columns are read of a wider row."""
     if len(found) != len(expected):
         return False
     for size, wanted in zip(found, expected, strict=True):
         if wanted == ROWS and size in (POSITIONS, SAMPLED):
             continue
-        if wanted == AT_LEAST_STOP and size >= stop:
+        if wanted == AT_LEAST_READ and size >= read:
             continue
         if size != wanted or size < 1:
             return False

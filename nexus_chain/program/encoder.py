@@ -19,7 +19,7 @@ from nexus_chain.program.blocks import TransformerBlocks, norm_epsilon, require_
 from nexus_chain.program.builder import RESIDUAL_FRACTION
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, POSITIONS, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
-from nexus_chain.program.tables import PHI_SPEC
+from nexus_chain.program.table_specs import PHI_SPEC
 
 POOLED = "pool.mean"
 

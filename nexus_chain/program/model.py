@@ -16,14 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nexus_chain.program.descriptors import Program, TensorSpec
-from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.errors import ModelFolderError, ProgramFormatError, TensorMismatchError
+from nexus_chain.program.file_names import PROGRAM_FILE, WEIGHTS_FILE
+from nexus_chain.program.fixed_point import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
 from nexus_chain.program.op_kinds import PHI_NAME
-from nexus_chain.program.primitives import EXP2_ONE, EXPONENT_LIMIT, LOG2_ONE, MANTISSA_MAX, PHI_ONE
 from nexus_chain.program.reproduction import read_program
-
-PROGRAM_FILE = "program.json"
-WEIGHTS_FILE = "weights.safetensors"
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from nexus_chain.program.errors import KindTableError
 
 ROWS = -1
-AT_LEAST_STOP = 0  # a row that is at least ``stop`` wide
+AT_LEAST_READ = 0  # a row that is at least as wide as what is read of it: up to ``stop``, or ``vocab`` entries
 EXP2_NAME = "tables.exp2"
 LOG2_NAME = "tables.log2"
 PHI_NAME = "tables.phi"
@@ -141,11 +141,11 @@ def _embed(params: Params, context: int) -> Layout:
 
 
 def _row_max(params: Params, context: int) -> Layout:
-    return Layout((_row("i32", AT_LEAST_STOP),), (I32,))
+    return Layout((_row("i32", AT_LEAST_READ),), (I32,))
 
 
 def _row_squares(params: Params, context: int) -> Layout:
-    return Layout((_row("i32", AT_LEAST_STOP), I32), (_row("i64"),))
+    return Layout((_row("i32", AT_LEAST_READ), I32), (_row("i64"),))
 
 
 def _norm_scale(params: Params, context: int) -> Layout:
@@ -158,7 +158,7 @@ def _row_scale(params: Params, context: int) -> Layout:
 
 def _quantise(params: Params, context: int) -> Layout:
     columns = params["stop"] - params["start"]
-    return Layout((_row("i32", AT_LEAST_STOP), I32), (_row("i8", *_planes(params), columns),))
+    return Layout((_row("i32", AT_LEAST_READ), I32), (_row("i8", *_planes(params), columns),))
 
 
 def _linear(params: Params, context: int) -> Layout:
@@ -206,7 +206,7 @@ def _silu_product(params: Params, context: int) -> Layout:
 def _sample_blocks(params: Params, context: int) -> Layout:
     blocks = -(-params["vocab"] // max(1, params["block"]))
     outputs = (_row("i64", blocks), _row("i32", blocks))
-    return Layout((_row("i32", params["vocab"]),), outputs, (("i32", (257,), LOG2_NAME),))
+    return Layout((_row("i32", AT_LEAST_READ),), outputs, (("i32", (257,), LOG2_NAME),))
 
 
 def _sample(params: Params, context: int) -> Layout:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from nexus_chain.program import primitives as fixed
+from nexus_chain.program import fixed_point as fixed
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS, Op, Program
 from nexus_chain.program.interval_proof import INT32, INT64, ProvenRange, Scope
 from nexus_chain.program.op_kinds import KINDS, Params, PerKind

@@ -10,19 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SATURATION = 2**31 - 1
-MANTISSA_MAX = 2**16 - 1
-EXPONENT_LIMIT = 128
-SQUARES_MAX = 2**61 - 1
-EXP2_ONE = 2**23
-PHI_ONE = 2**23
-LOG2_ONE = 2**24
-BEST_LIMIT = 2**40
-GATE_ONE = 2**16  # an expert's whole share of a row
-LEVELS = {8: 127, 15: 16383}
-ATTENTION_LEVELS = 16256
-SILU_LOG2E = 23637  # log2(e) in Q14
-MASK32 = 2**32 - 1
+from nexus_chain.program.fixed_point import ATTENTION_LEVELS as ATTENTION_LEVELS
+from nexus_chain.program.fixed_point import BEST_LIMIT as BEST_LIMIT
+from nexus_chain.program.fixed_point import EXP2_ONE as EXP2_ONE
+from nexus_chain.program.fixed_point import EXPONENT_LIMIT as EXPONENT_LIMIT
+from nexus_chain.program.fixed_point import GATE_ONE as GATE_ONE
+from nexus_chain.program.fixed_point import LEVELS as LEVELS
+from nexus_chain.program.fixed_point import LOG2_ONE as LOG2_ONE
+from nexus_chain.program.fixed_point import MANTISSA_MAX as MANTISSA_MAX
+from nexus_chain.program.fixed_point import MASK32 as MASK32
+from nexus_chain.program.fixed_point import PHI_ONE as PHI_ONE
+from nexus_chain.program.fixed_point import SATURATION as SATURATION
+from nexus_chain.program.fixed_point import SILU_LOG2E as SILU_LOG2E
+from nexus_chain.program.fixed_point import SQUARES_MAX as SQUARES_MAX
 
 
 def rs(x: Tensor, shift: Tensor | int) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from nexus_chain.program.primitives import ATTENTION_LEVELS, LEVELS, SATURATION
+from nexus_chain.program.fixed_point import ATTENTION_LEVELS, LEVELS, SATURATION
 
 WEIGHT_LEVELS = 127
 MIXED_UNIT = 2.0**21 / (ATTENTION_LEVELS * 127 * 2.0**12)  # real value of one unit of attention's output

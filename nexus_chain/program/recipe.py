@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from nexus_chain.json_text import parse_json
 from nexus_chain.program.errors import RecipeError
-from nexus_chain.program.primitives import LEVELS
+from nexus_chain.program.fixed_point import LEVELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RECIPE_FILE = "recipe.json"
 FORMAT = "nexus.recipe.v1"
@@ -59,6 +59,8 @@ class Recipe:
 
     def exponents(self, group: str, size: int) -> Tensor:
         """The exponents of a group's ``size`` channels, f64[size]; zeros where it is not smoothed."""
+        import torch  # takes seconds, and who reads a program needs no tensors
+
         found = self.smoothing.get(group, (0,) * size)
         _require(len(found) == size, f"smoothing of {group} has {len(found)} channels, the model has {size}")
         return torch.tensor(found, dtype=torch.float64)

@@ -17,8 +17,8 @@ from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import ProgramError, UnreproducibleProgramError
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.op_kinds import MAX_EXPERTS, MAX_SLOTS
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.recipe import ActivationBits
 
 _WIDE = max(LEVELS)

@@ -10,12 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-from nexus_chain.program.descriptors import TensorSpec
-from nexus_chain.program.op_kinds import PHI_ENTRIES, PHI_NAME
+from nexus_chain.program.op_kinds import PHI_ENTRIES
+from nexus_chain.program.table_specs import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
 
-EXP2_SPEC = TensorSpec("tables.exp2", "i32", (257,))
-LOG2_SPEC = TensorSpec("tables.log2", "i32", (257,))
-PHI_SPEC = TensorSpec(PHI_NAME, "i32", (PHI_ENTRIES,))
 ROPE_ONE = 32767
 STILL_COSINE = ROPE_ONE / 2.0**15  # what a rotation by nothing multiplies with: 1 does not fit Q15 in 16 bits
 

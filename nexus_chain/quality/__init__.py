@@ -5,7 +5,7 @@ Knows checkpoints, engines and ``transformers``; nothing of chains, nodes or cer
 
 from __future__ import annotations
 
-from nexus_chain.quality.comparison import GATE, Comparison, compare, require_within
+from nexus_chain.quality.comparison import GATE, Comparison, assess, compare, require_alike, require_within
 from nexus_chain.quality.errors import CalibrationError, FloatModelError, QualityError, QualityGateError
 from nexus_chain.quality.float_model import FloatModel
 from nexus_chain.quality.selection import Choice, choose_recipe
@@ -19,7 +19,9 @@ __all__ = [
     "FloatModelError",
     "QualityError",
     "QualityGateError",
+    "assess",
     "choose_recipe",
     "compare",
+    "require_alike",
     "require_within",
 ]

@@ -4,7 +4,7 @@ NexusError
 └── QualityError
     ├── CalibrationError    no text to measure on, or a tokenizer that does not fit the model
     ├── FloatModelError     the float model that the integers are compared with does not run
-    ├── QualityGateError    the integer model loses more perplexity than allowed
+    ├── QualityGateError    the integer model loses more than allowed, or behaves otherwise
     └── MeasurementError    a sample or a metric is not what is certified
 """
 
@@ -26,7 +26,7 @@ class FloatModelError(QualityError):
 
 
 class QualityGateError(QualityError):
-    """The integer model's perplexity is past the gate; the message states both figures."""
+    """A measure of the integer model is past the gate; the message states what was found and what is asked for."""
 
 
 class MeasurementError(QualityError):

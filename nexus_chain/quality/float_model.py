@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.errors import ProgramError
 from nexus_chain.quality.errors import FloatModelError
 
 Observer = Callable[[Tensor], None]  # is given rows float32[T, channels]
@@ -30,21 +32,32 @@ def down_projection(layer: int, expert: int | None) -> str:
 
 
 class FloatModel:
-    """A causal language model in float32. Raises :class:`FloatModelError` where it cannot be loaded."""
+    """A causal language model in float32, with the very tensors that an import reads.
+
+    Raises :class:`FloatModelError` where it cannot be loaded, or where ``transformers`` would make up a tensor.
+    """
 
     def __init__(self, folder: Path) -> None:
         from transformers import AutoModelForCausalLM  # takes seconds to import
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
         try:
-            self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
+            names = {f"^{re.escape(stored)}$": name for stored, name in Checkpoint(folder).renamed.items()}
+            loading: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, key_mapping=names or None, output_loading_info=True
+            )
+        except (ProgramError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
             raise FloatModelError(
                 f"transformers cannot load {folder} ({cause})",
                 advice="Update or repair the checkpoint, or import it --unmeasured.",
             ) from cause
+        self._model: Any = loading[0]
+        if absent := sorted(loading[1]["missing_keys"]):
+            raise FloatModelError(
+                f"transformers finds no {absent[0]} in {folder} ({len(absent)} in all) and would make it up",
+                advice="Save the model again with save_pretrained, or import it --unmeasured.",
+            )
 
     @torch.no_grad()
     def logits(self, tokens: Tensor) -> Tensor:

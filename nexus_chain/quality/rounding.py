@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.program.descriptors import ModelShape
-from nexus_chain.program.primitives import LEVELS
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.smoothing import Smoothing, feed_forwards
 from nexus_chain.quality.float_model import FloatModel, Observer, down_projection

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nexus_chain.program import ActivationBits, IntegerModel, ModelShape, Recipe, import_checkpoint
+from nexus_chain.program import ActivationBits, IntegerModel, ModelShape, Program, Recipe, import_checkpoint
 from nexus_chain.program.blocks import EXPERT_MATRICES, HEAD
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.quality.balance import smoothing
@@ -136,15 +136,18 @@ def choose_recipe(
     start: Recipe | None = None,
     fixed: bool = False,
     tried: Callable[[str], None] = lambda line: None,
+    accepted: Callable[[Program], None] = lambda program: None,
 ) -> Choice:
     """The least change to ``start`` (defaults) that keeps the relative increase of perplexity within ``gate``.
 
     Likeliest tokens must agree as well (:data:`AGREEMENT`). ``windows`` are i64[n + 1] each; ``fixed``: only measure
-    ``start``; ``tried`` is told of every attempt. Where nothing is good enough the best attempt comes back, so look at
-    its comparison. Raises what importing raises, and :class:`FloatModelError`.
+    ``start``; ``tried`` is told of every attempt. ``accepted`` raises for a program that nobody could use, before
+    minutes of measuring. Where nothing is good enough the best attempt comes back, so look at its comparison. Raises
+    what importing raises, and :class:`FloatModelError`.
     """
     recipe = start or Recipe()
     model = import_checkpoint(checkpoint, recipe=recipe)  # before transformers makes up what may be missing
+    accepted(model.program)
     require_memory(model.program, bytes_per_weight=4, purpose="Comparing this model with float32")
     selection = _Selection(checkpoint, FloatModel(checkpoint), windows, gate, tried)
     first = selection.measure_model(recipe, model, "as it is")

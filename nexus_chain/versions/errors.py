@@ -3,6 +3,7 @@
 NexusError
 └── VersionError
     ├── ModelFilesError      model or tokenizer files missing or not the registered ones
+    ├── ChatFormatError      a conversation cannot be written as the model expects it
     ├── PromptTooLongError   prompt and answer do not fit the model's context
     └── TrainedFolderError   a trained folder lacks something or contradicts itself
 """
@@ -18,6 +19,10 @@ class VersionError(NexusError):
 
 class ModelFilesError(VersionError):
     """Model or tokenizer files are missing, or are not those the chain registers."""
+
+
+class ChatFormatError(VersionError):
+    """The model has no chat format, or its template does not take the conversation."""
 
 
 class PromptTooLongError(VersionError):

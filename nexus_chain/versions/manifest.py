@@ -2,7 +2,8 @@
 
 The registry keeps the manifest's CID. So whoever knows a version's id can fetch checkpoint and tokenizer from any
 source of blocks, and knows that they are the published ones. A sharded checkpoint is listed file by file: its index,
-every shard that the index names, and no other weights.
+every shard that the index names, and no other weights. The files that say how its texts begin and end, and how
+conversations are written, are listed where the folder has them.
 """
 
 from __future__ import annotations
@@ -22,20 +23,15 @@ from nexus_chain.content.canonical import (
     require_semver,
 )
 from nexus_chain.content.errors import BlockTamperedError
-from nexus_chain.program.checkpoint import (
-    CONFIG_FILE,
-    DRAFTS_FILE,
-    INDEX_FILE,
-    SINGLE_FILE,
-    TOKENIZER_FILE,
-    weight_files,
-)
+from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE, weight_files
 from nexus_chain.program.errors import CheckpointLayoutError
+from nexus_chain.program.file_names import CONFIG_FILE, DRAFTS_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.versions.errors import TrainedFolderError
+from nexus_chain.versions.text_files import TEXT_FILES
 
 _FORMAT = "nexus.manifest.v1"
-OPTIONAL_FILES = ("tokenizer_config.json", RECIPE_FILE, DRAFTS_FILE)
+OPTIONAL_FILES = (*TEXT_FILES, RECIPE_FILE, DRAFTS_FILE)
 MAX_DOCUMENT_BYTES = 64 << 20
 
 
@@ -134,8 +130,8 @@ def weights_of(folder: Path) -> tuple[str, ...]:
     """Names of the files with a checkpoint's weights, as ``weight_files`` gives them.
 
     Raises TrainedFolderError where one is missing, or where a file of weights lies beside a sharded
-    checkpoint that its index does not name: readers would disagree about which weights are meant. A draft
-    table holds no weights.
+    checkpoint that its index does not name, the single file too: readers of what is published would disagree
+    about which weights are meant. A draft table holds no weights.
     """
     try:
         names = weight_files(folder)
@@ -144,7 +140,9 @@ def weights_of(folder: Path) -> tuple[str, ...]:
             cause.message, advice="Give the folder of a trained model, with every shard that its index names"
         ) from cause
     stray = {path.name for path in folder.glob("*.safetensors")}.difference(names, (DRAFTS_FILE,))
-    if INDEX_FILE in names and stray:
+    if names == (SINGLE_FILE,) and (folder / INDEX_FILE).is_file():
+        stray = {SINGLE_FILE}
+    if (folder / INDEX_FILE).is_file() and stray:
         raise TrainedFolderError(
             f"{min(stray)} is in the folder, but {INDEX_FILE} does not name it",
             advice="Remove it, or save the model again so that the index names every shard",

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.commitments.weights import ModelCommitment, program_root
 from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.errors import DraftTableError
-from nexus_chain.program import IntegerModel, Program
-from nexus_chain.program.checkpoint import DRAFTS_FILE, TOKENIZER_FILE
+from nexus_chain.program.descriptors import Program
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.file_names import DRAFTS_FILE, PROGRAM_FILE, TOKENIZER_FILE
 from nexus_chain.program.reproduction import read_program
 from nexus_chain.versions.errors import ModelFilesError, PromptTooLongError
 from nexus_chain.versions.text_codec import TextCodec
+
+if TYPE_CHECKING:
+    from nexus_chain.program.model import IntegerModel
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,21 @@ class ModelFiles:
             log.warning("Answering without a draft table: %s", error)
             return None
 
-    def prompt_of(self, text: str, max_tokens: int) -> list[int]:
-        """Token ids of a prompt that leaves room for ``max_tokens``. Raises PromptTooLongError."""
-        prompt = self.codec.encode(text, special=self.program.is_encoder)
+    def prompt_of(self, text: str, max_tokens: int, *, control: bool = False) -> list[int]:
+        """Token ids of a text to continue or embed that leave room for ``max_tokens``.
+
+        ``control``: names of control tokens in the text are these tokens. Raises PromptTooLongError.
+        """
+        prompt = self.codec.encode(text) if control else self.codec.encode_plain(text, special=True)
+        self.require_room(len(prompt), max_tokens)
+        return prompt
+
+    def chat_prompt(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> list[int]:
+        """Token ids of a conversation in the model's chat format that leave room for ``max_tokens``.
+
+        ``messages`` each have a ``role`` and a ``content``. Raises ChatFormatError and PromptTooLongError.
+        """
+        prompt = self.codec.chat_prompt(messages)
         self.require_room(len(prompt), max_tokens)
         return prompt
 
@@ -100,6 +115,8 @@ class ModelFiles:
 
     def model(self, version: ModelVersion) -> IntegerModel:
         """The weights, checked against the version's root. Raises ModelFilesError."""
+        from nexus_chain.program.model import IntegerModel  # with torch, which takes seconds to import
+
         model = IntegerModel.load(self.folder)
         if ModelCommitment.of(model).weights_root != version.weights_root:
             raise ModelFilesError(

@@ -1,87 +1,154 @@
-"""Text in, text out: the model version's tokenizer and incremental decoding.
+"""Text in, text out: the model version's tokenizer, the ends of its texts, its chat format.
 
-A byte-level tokenizer may split one character over several tokens; ``TextStream`` holds back
-what is not yet a whole character, so that a terminal never sees half of one. It knows nothing
-of models or nodes.
+What a tokenizer puts around a text (the token that begins one, say) stands there exactly once, also where the text
+was typed with it. What a user types is text: the name of a control token in it becomes letters, unless the caller
+says that it means the token. It knows nothing of models or nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.versions.chat import ChatTemplate, WrittenChat
+from nexus_chain.versions.text_files import DeclaredTexts
+from nexus_chain.versions.text_stream import Streams, TextStream
+from nexus_chain.versions.tokenizer_assembly import assemble
 
-END_TOKENS = ("<|endoftext|>", "</s>", "<|im_end|>", "<|eot_id|>")
-UNFINISHED = "\N{REPLACEMENT CHARACTER}"
-MAX_HELD_BACK = 8
-"""Tokens held back before undecodable bytes are shown as they are (a UTF-8 character has 4 bytes)."""
+#: Names of tokens that end a text or a turn wherever they are; files declare others.
+END_TOKENS = (
+    "<|endoftext|>", "</s>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>",
+    "<|endofturn|>", "<|eot|>", "<|end_of_turn|>", "<\N{FULLWIDTH VERTICAL LINE}end\N{LOWER ONE EIGHTH BLOCK}of"
+    "\N{LOWER ONE EIGHTH BLOCK}sentence\N{FULLWIDTH VERTICAL LINE}>",
+)  # fmt: skip
 
 
 class TextCodec:
-    """A ``tokenizer.json`` with the token ids that end a text.
+    """A ``tokenizer.json`` with what the files beside it declare.
 
-    Raises ModelFilesError when the file is missing or is not a tokenizer.
+    Raises ModelFilesError when the file is missing or is not a tokenizer, or where a neighbour contradicts it.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the tokenizers library raises bare Exception
-            raise ModelFilesError(
-                f"{path} is not a tokenizer: {error}",
-                advice="Give the model version's own tokenizer.json with --model-dir.",
-            ) from error
-        ids = (self._tokenizer.token_to_id(text) for text in END_TOKENS)
-        # How many tokens fit is the program's to say, and a text that was cut would be another text.
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self.end_tokens = frozenset(i for i in ids if i is not None)
+        self.tokenizer: Tokenizer = assemble(path)
+        self._declared = DeclaredTexts(path.parent)
+        self._streams = Streams(self.tokenizer)
+        self._as_text = threading.Lock()
+        named = self._ids_of((*END_TOKENS, self._declared.name_of("eos_token")))
+        self.end_tokens = named | self._declared.end_ids(self.tokenizer.get_added_tokens_decoder())
+        """Ids that end an answer: all that any file declares, and those of well-known names."""
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of ``text``; ``special`` adds the tokens that an encoder expects around it."""
-        return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Token ids of ``text``; names of control tokens in it are these tokens.
+
+        ``special``: with what the tokenizer puts around a text, each exactly once.
+        """
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        return self._framed(list(found.ids)) if special else list(found.ids)
+
+    def encode_plain(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of what a user typed: no control token, whatever the text says.
+
+        ``special``: with what the tokenizer puts around a text; where the text begins with that, it is not doubled.
+        """
+        begin = self._around[0] if special else []
+        typed = "".join(map(self._name, begin))
+        found = self._letters(text.removeprefix(typed))
+        return self._framed(found) if special else found
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens`` without special tokens; undecodable bytes become U+FFFD."""
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def stream(self) -> TextStream:
         """A fresh incremental decoder."""
-        return TextStream(self)
+        return self._streams.stream()
 
+    @cached_property
+    def chat_template(self) -> ChatTemplate | None:
+        """How the model's conversations are written; None for a model that has no chat format."""
+        source = self._declared.chat_template
+        return None if source is None else ChatTemplate(source, self._named())
 
-class TextStream:
-    """Turns tokens, one at a time, into whole characters.
+    def chat_prompt(self, messages: Sequence[Mapping[str, str]], *, answering: bool = True) -> list[int]:
+        """Token ids of a conversation, with ``answering`` up to where the model's answer begins.
 
-    Decoding is done over a short window behind the last emitted character, so a stream of n
-    tokens costs O(n), and the concatenation of everything returned equals ``decode`` of all
-    tokens (up to the tail held back, which ``finish`` returns).
-    """
+        ``messages`` each have a ``role`` and a ``content``. The template's control tokens are tokens; what messages
+        say is text. Nothing is put around it: the template writes the beginning too. Raises ChatFormatError.
+        """
+        chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts, answering=answering)
+        found, tokens = self.tokenizer.encode(chat.text, add_special_tokens=False), []
+        for at, token in enumerate(found.ids):
+            said = self._said(found, at, chat) if token in self._control else None
+            tokens += [token] if said is None else self._letters(said)
+        return tokens
 
-    def __init__(self, codec: TextCodec) -> None:
-        self._codec = codec
-        self._context: list[int] = []
-        self._pending: list[int] = []
+    @cached_property
+    def control_texts(self) -> tuple[str, ...]:
+        """What a user's text must not become: special tokens, ends of text, tokens that the chat template writes."""
+        template = self._declared.chat_template or ""
+        added = self.tokenizer.get_added_tokens_decoder()
+        found = {token.content for token in added.values() if token.special or token.content in template}
+        found.update(filter(None, (self.tokenizer.id_to_token(token) for token in self.end_tokens)))
+        return tuple(sorted(found))
 
-    def push(self, token: int) -> str:
-        """The characters that ``token`` completes; often one piece, sometimes none."""
-        self._pending.append(token)
-        piece = self._piece()
-        if piece.endswith(UNFINISHED) and len(self._pending) < MAX_HELD_BACK:
-            return ""
-        self._context, self._pending = self._pending, []
-        return piece
+    def _said(self, found: Encoding, at: int, chat: WrittenChat) -> str | None:
+        """The part of a message that became the token at ``at``; None for a token that the template wrote."""
+        start, end = found.offsets[at]
+        name = self._name(found.ids[at])
+        inside = chat.text.find(name, start, end)  # blanks around it, which it may swallow, do not count
+        first, last = (start, end) if inside < 0 else (inside, inside + len(name))
+        if any(first < stop and begin < last for begin, stop in chat.contents):
+            return chat.text[start:end]
+        return None
 
-    def finish(self) -> str:
-        """What was held back: an unfinished character, or nothing."""
-        piece = self._piece() if self._pending else ""
-        self._context, self._pending = [], []
-        return piece
+    def _letters(self, text: str) -> list[int]:
+        """Token ids of ``text`` without control tokens: their names are letters."""
+        with self._as_text:
+            self.tokenizer.encode_special_tokens = True
+            try:
+                found = self.tokenizer.encode(text, add_special_tokens=False)
+            finally:
+                self.tokenizer.encode_special_tokens = False
+        tokens: list[int] = []
+        for token, (start, end) in zip(found.ids, found.offsets, strict=True):
+            if token in self._control and end - start > 1:  # the vocabulary's own piece, or an added token
+                tokens += [*self._letters(text[start : start + 1]), *self._letters(text[start + 1 : end])]
+            else:
+                tokens.append(token)
+        return tokens
 
-    def _piece(self) -> str:
-        # The preceding tokens matter: decoders strip a leading blank of the first token only.
-        before = self._codec.decode(self._context)
-        return self._codec.decode(self._context + self._pending)[len(before) :]
+    def _framed(self, tokens: list[int]) -> list[int]:
+        begin, end = self._around
+        before = [] if tokens[: len(begin)] == begin else begin
+        after = [] if end and tokens[-len(end) :] == end else end
+        return [*before, *tokens, *after]
+
+    @cached_property
+    def _around(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer puts before and after a text."""
+        found = self.tokenizer.encode("a", add_special_tokens=True)
+        inner = [at for at, sequence in enumerate(found.sequence_ids) if sequence is not None]
+        first, last = (inner[0], inner[-1]) if inner else (len(found.ids), len(found.ids))
+        return list(found.ids[:first]), list(found.ids[last + 1 :])
+
+    @cached_property
+    def _control(self) -> frozenset[int]:
+        return self._ids_of(self.control_texts)
+
+    def _name(self, token: int) -> str:
+        """How the vocabulary writes a token; nothing where it has none."""
+        return self.tokenizer.id_to_token(token) or ""
+
+    def _ids_of(self, texts: Sequence[str | None]) -> frozenset[int]:
+        found = (self.tokenizer.token_to_id(text) for text in texts if text)
+        return frozenset(token for token in found if token is not None)
+
+    def _named(self) -> dict[str, str]:
+        """Special tokens by the names under which templates know them."""
+        fields = [field for field in self._declared.config if field.endswith("_token")]
+        return {field: name for field in fields if (name := self._declared.name_of(field))}

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
 
@@ -20,6 +21,8 @@ SignedReceipt = tuple[Receipt, bytes]
 SignedFeed = tuple[TokenFeed, bytes]
 SignedAudit = tuple[AuditOrder, bytes]
 SignDigest = Callable[[bytes], bytes]
+RowArray = NDArray[np.int32]
+"""Token ids i32[t], or rows i32[t, width]."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,11 @@ class ShardPeer(Protocol):
         self,
         order_digest: bytes,
         start: int,
-        rows: Tensor,
+        rows: RowArray,
         *,
         discard: bool = False,
         voucher: SignedVoucher | None = None,
-    ) -> Callable[[], Tensor]:
+    ) -> Callable[[], RowArray]:
         """Rows i32[t] or i32[t, width] of positions [start, start + t) in; the node's rows or tokens out.
 
         ``discard``: the node drops what it holds from ``start`` on and has signed no receipt for. ``voucher`` is a

@@ -17,12 +17,10 @@ from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
-import torch
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.message import DecodeError
-from torch import Tensor
 
 from nexus_chain.market.documents import Receipt, recover_digest
 from nexus_chain.market.errors import MarketError
@@ -39,6 +37,7 @@ from nexus_chain.wire.frames import Frames
 from nexus_chain.wire.peer import (
     NodeContact,
     PeerStatus,
+    RowArray,
     SignDigest,
     SignedAudit,
     SignedFeed,
@@ -185,30 +184,30 @@ class TlsPeer:
         self,
         order_digest: bytes,
         start: int,
-        rows: Tensor,
+        rows: RowArray,
         *,
         discard: bool = False,
         voucher: SignedVoucher | None = None,
-    ) -> Callable[[], Tensor]:
+    ) -> Callable[[], RowArray]:
         """See ShardPeer."""
         request = wire.RowsIn(
             order_digest=order_digest,
             from_position=start,
             count=len(rows),
-            rows=rows.contiguous().numpy().astype("<i4", copy=False).tobytes(),
+            rows=rows.astype("<i4", copy=False).tobytes(),
             discard=discard,
             voucher=None if voucher is None else _document(voucher),
         )
         answer = self._begin(wire.Call(access=self._leave(order_digest), rows=request), "rows", self._answer_seconds)
-        return lambda: self._tensor(answer().rows, start)
+        return lambda: self._rows(answer().rows, start)
 
-    def _tensor(self, reply: wire.RowsOut, start: int) -> Tensor:
+    def _rows(self, reply: wire.RowsOut, start: int) -> RowArray:
         """The reply's rows as i32[count, width], or tokens i32[count] when there is one element each."""
         if len(reply.rows) % (4 * max(reply.count, 1)) or bool(reply.rows) != bool(reply.count):
             raise BadRowsError(
                 f"node {self.contact.address} sent {len(reply.rows)} bytes as {reply.count} rows", advice=_OTHER_NODE
             )
-        values = torch.from_numpy(np.frombuffer(reply.rows, dtype="<i4").astype(np.int32))
+        values = np.frombuffer(reply.rows, dtype="<i4").astype(np.int32)
         tokens = len(values) == reply.count
         # INVARIANT: one answer to one question: what a node sends unasked is never taken for the next answer.
         expected = max(start + 1, self._prompt_length) if tokens else start

@@ -10,11 +10,12 @@ from typing import Any
 from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.client import Client
+from nexus_chain.client.errors import CapTooLowError
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.session import OnFailover
-from nexus_chain.client.store import OPEN
+from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.workflows.library import ModelLibrary
-from nexus_chain.workflows.sessions import pick_session
+from nexus_chain.workflows.sessions import candidate_sessions
 from nexus_chain.workflows.workspace import Workspace
 
 
@@ -28,6 +29,26 @@ class Purchase:
     options: AskOptions
     direct: bool = False
     wanted: str | None = None
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a user's text becomes a prompt.
+
+    ``chat``: as a message in the model's chat format; None: where the model has one. ``special``: in a text that is
+    continued, names of control tokens are these tokens; otherwise whatever users type is letters.
+    """
+
+    chat: bool | None = False
+    special: bool = False
+
+    def prompt(self, text: str, files: ModelFiles, max_tokens: int) -> str | list[int]:
+        """The prompt: text, or token ids. Raises ChatFormatError and PromptTooLongError."""
+        if files.program.is_encoder:
+            return text
+        if self.chat or (self.chat is None and files.codec.chat_template is not None):
+            return files.chat_prompt([{"role": "user", "content": text}], max_tokens)
+        return files.prompt_of(text, max_tokens, control=True) if self.special else text
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,7 @@ class KeptAnswer:
 class Inquiry:
     """One question under way. Iterate it for text as it is computed, then ``keep`` the answer.
 
-    ``encoder``: whether the model has to be one, or has to be none.
+    ``encoder``: whether the model has to be one, or has to be none. ``wording``: how the text becomes a prompt.
     """
 
     def __init__(
@@ -59,6 +80,7 @@ class Inquiry:
         purchase: Purchase,
         *,
         encoder: bool = False,
+        wording: Wording = Wording(),  # frozen
         on_failover: OnFailover | None = None,
     ) -> None:
         """Choose, route and price; reading it orders the answer.
@@ -66,7 +88,8 @@ class Inquiry:
         Raises ModelFilesError, SessionStateError and what ``Session.start`` raises.
         """
         self._client, self._direct = client, purchase.direct
-        self._stream = self._start(library, text, purchase, encoder, on_failover or (lambda event: None))
+        self._encoder, self._wording, self._on_failover = encoder, wording, on_failover or (lambda event: None)
+        self._stream = self._start(library, text, purchase)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stream)
@@ -81,17 +104,29 @@ class Inquiry:
         path = answer.proof.save(file or answers / f"{answer.order_digest.hex()[:16]}.json")
         return KeptAnswer(answer, path, closing)
 
-    def _start(
-        self, library: ModelLibrary, text: str, purchase: Purchase, encoder: bool, on_failover: OnFailover
-    ) -> AnswerStream:
+    def _start(self, library: ModelLibrary, text: str, purchase: Purchase) -> AnswerStream:
+        options = purchase.options
         if not purchase.direct:
-            session = pick_session(self._client, library, purchase.wanted, OPEN)
-            session.files.require(encoder=encoder)
-            return session.start(text, purchase.options, on_failover)
+            return self._start_in_session(library, text, purchase)
         version = library.choose(purchase.wanted)
         files = library.files_of(version)
-        files.require(encoder=encoder)
-        return self._client.start_direct(version, files, text, purchase.options, on_failover)
+        prompt = self._prompt(text, files, options)
+        return self._client.start_direct(version, files, prompt, options, self._on_failover)
+
+    def _prompt(self, text: str, files: ModelFiles, options: AskOptions) -> str | list[int]:
+        files.require(encoder=self._encoder)
+        return self._wording.prompt(text, files, options.max_tokens)
+
+    def _start_in_session(self, library: ModelLibrary, text: str, purchase: Purchase) -> AnswerStream:
+        """In the session that is wanted, else in the newest open one that has money for it. Raises CapTooLowError."""
+        failures: list[CapTooLowError] = []
+        for session in candidate_sessions(self._client, library, purchase.wanted):
+            prompt = self._prompt(text, session.files, purchase.options)
+            try:
+                return session.start(prompt, purchase.options, self._on_failover)
+            except CapTooLowError as error:
+                failures.append(error)
+        raise failures[0]
 
 
 def embed(

@@ -5,19 +5,24 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nexus_chain.client.home import ClientHome
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.disputes.caps import check_caps
+from nexus_chain.engine.engine import Engine
 from nexus_chain.json_text import parse_json
 from nexus_chain.program import ActivationBits, IntegerModel, Recipe, import_checkpoint
-from nexus_chain.program.checkpoint import DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE, Checkpoint
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.file_names import CONFIG_FILE, DRAFTS_FILE, METRICS_FILE, TOKENIZER_FILE
 from nexus_chain.program.hugging_face import architecture, default_recipe
 from nexus_chain.program.recipe import RECIPE_FILE
-from nexus_chain.quality import choose_recipe, require_within
-from nexus_chain.quality.calibration import calibration_windows, require_vocabulary
+from nexus_chain.quality import FloatModel, assess, choose_recipe, require_alike
+from nexus_chain.quality.calibration import calibration_windows, judging_windows, require_vocabulary
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
-from nexus_chain.workflows.checkpoints import checkpoint_folder
+from nexus_chain.versions.text_files import TEXT_FILES, require_tokenizer
+from nexus_chain.workflows.checkpoints import opened_checkpoint
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
@@ -25,7 +30,8 @@ from nexus_chain.workflows.observer import SILENT, TaskObserver
 class Measuring:
     """How an import is measured: the largest relative increase of perplexity, and on which text.
 
-    ``text`` None: the checkpoint's own held-out sample or else documentation.
+    ``text`` None: the checkpoint's own held-out sample or else documentation, with conversations where the model has
+    a chat format. One part of the text chooses, another judges.
     """
 
     gate: float
@@ -39,7 +45,7 @@ class Imported:
 
     model: IntegerModel
     recipe: Recipe
-    quality: dict[str, float] | None = None
+    quality: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,12 @@ class ImportedFolder:
 def import_named(
     named: str, home: ClientHome, out: Path | None, measuring: Measuring | None, observer: TaskObserver = SILENT
 ) -> ImportedFolder:
-    """Import the checkpoint in the folder ``named``, or of that id on the Hugging Face hub.
+    """Import the checkpoint in the folder or GGUF file ``named``, or of that id on the Hugging Face hub.
 
     ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
     float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
     """
-    with observer.stage(f"Importing {named}"):
-        source = checkpoint_folder(named, home)
+    with observer.stage(f"Importing {named}"), opened_checkpoint(named, home, observer) as source:
         folder = out or home.models / source.resolve().name
         if measuring is None:
             imported = import_folder(source, folder)
@@ -92,17 +97,19 @@ def import_measured(checkpoint: Path, folder: Path, measuring: Measuring, observ
 def convert(checkpoint: Path) -> Imported:
     """``checkpoint`` with the choices that it records, else the defaults; nothing is kept.
 
-    Raises the importer's errors and ModelFilesError.
+    Raises the importer's errors, ModelFilesError, and ProgramTooLargeError where nobody could dispute the program.
     """
     recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
-    return Imported(import_checkpoint(checkpoint, recipe=recipe), recipe)
+    model = import_checkpoint(checkpoint, recipe=recipe)
+    check_caps(model.program)
+    return Imported(model, recipe)
 
 
 def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObserver = SILENT) -> Imported:
     """``checkpoint`` with the choices that it records or that meet the gate; nothing is kept.
 
     A model that does not generate text has no perplexity and is not measured. Raises the importer's
-    errors and QualityError, also past the gate, unless that is wanted.
+    errors, ProgramTooLargeError and QualityError, also past the gate, unless that is wanted.
     """
     source = Checkpoint(checkpoint)
     if not architecture(source.config).endswith("ForCausalLM"):
@@ -110,11 +117,21 @@ def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObser
     recorded = recorded_recipe(checkpoint)
     windows = calibration_windows(checkpoint, source.config, measuring.text)
     choice = choose_recipe(
-        checkpoint, windows, measuring.gate, start=recorded, fixed=recorded is not None, tried=observer.note
+        checkpoint,
+        windows,
+        measuring.gate,
+        start=recorded,
+        fixed=recorded is not None,
+        tried=observer.note,
+        accepted=check_caps,
     )
+    with observer.stage("Judging on other texts"):
+        judged = judging_windows(checkpoint, source.config, measuring.text)
+        engine = Engine(choice.model.program, choice.model.weights)
+        found = assess(engine, FloatModel(checkpoint), judged)
     if not measuring.beyond_gate:
-        require_within(choice.comparison.relative_increase, measuring.gate)
-    return Imported(choice.model, choice.recipe, choice.comparison.figures())
+        require_alike(found, measuring.gate)
+    return Imported(choice.model, choice.recipe, found.figures())
 
 
 def recorded_recipe(checkpoint: Path) -> Recipe | None:
@@ -144,17 +161,16 @@ def _measured_widths(checkpoint: Path) -> ActivationBits | None:
 
 
 def keep_model(model: IntegerModel, recipe: Recipe, checkpoint: Path, folder: Path) -> None:
-    """Write the integer model, its recipe, the checkpoint's tokenizer and draft table, if any: all of them or none.
+    """Write the integer model, its recipe, the checkpoint's texts and draft table, if any: all of them or none.
 
+    The texts are the tokenizer and the files beside it, unchanged, and the configuration, which may declare ends.
     Raises ModelFilesError, ModelFolderError and CalibrationError.
     """
-    tokenizer = checkpoint / TOKENIZER_FILE
-    if not tokenizer.is_file():
-        raise ModelFilesError(f"{checkpoint} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
+    require_tokenizer(checkpoint)
     require_vocabulary(checkpoint, model.program.shape.vocab)
     with staged(folder) as part:
         model.save(part)
         (part / RECIPE_FILE).write_text(recipe.to_json())
-        shutil.copyfile(tokenizer, part / TOKENIZER_FILE)
-        if (table := checkpoint / DRAFTS_FILE).is_file():
-            shutil.copyfile(table, part / DRAFTS_FILE)
+        for name in (TOKENIZER_FILE, *TEXT_FILES, CONFIG_FILE, DRAFTS_FILE):
+            if (file := checkpoint / name).is_file():
+                shutil.copyfile(file, part / name)

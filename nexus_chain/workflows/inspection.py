@@ -15,7 +15,7 @@ from nexus_chain.engine.stream_plan import least_limit
 from nexus_chain.planning.demand import Demand, Load, ModelDemand
 from nexus_chain.program import IntegerModel, Program, TensorSpec
 from nexus_chain.program.errors import ProgramFormatError
-from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.file_names import PROGRAM_FILE
 from nexus_chain.program.reproduction import read_program
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion
-from nexus_chain.program.checkpoint import TOKENIZER_FILE, holds_checkpoint
-from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.model_files import ModelFiles, find_model_files, folders_in
-from nexus_chain.workflows.importing import import_folder
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 
@@ -66,6 +64,8 @@ class ModelLibrary:
             return find_model_files(record, self.places)
         except ModelFilesError:
             target = self._kept / version.hex()[:16]
+            from nexus_chain.workflows.importing import import_folder  # with torch, which takes seconds to import
+
             for checkpoint in self._checkpoints(record):
                 with self._observer.stage(f"Importing {checkpoint.name} for the first time"):
                     import_folder(checkpoint, target)
@@ -75,6 +75,8 @@ class ModelLibrary:
 
     def _checkpoints(self, record: ModelVersion) -> Iterator[Path]:
         """Hugging Face folders with the version's tokenizer and without a program yet."""
+        from nexus_chain.program.checkpoint import holds_checkpoint
+
         for folder in folders_in(self.places):
             complete = (folder / TOKENIZER_FILE).is_file() and holds_checkpoint(folder)
             imported = (folder / PROGRAM_FILE).is_file()

@@ -11,6 +11,7 @@ from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.client.home import ClientHome
 from nexus_chain.client.network import ProbedNode, probe_nodes
+from nexus_chain.routing.cheapest import asked_by_range, cheapest_cover
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
 from nexus_chain.wire.tls_peer import dial
 from nexus_chain.workflows.library import ModelLibrary
@@ -37,13 +38,19 @@ class ListedNode:
 
 @dataclass(frozen=True)
 class ListedVersion:
-    """A registered version; ``certificate`` None: it has none. ``nodes`` announce layers of it."""
+    """A registered version; ``certificate`` None: it has none. ``nodes`` announce layers of it.
+
+    Wei per token: ``asks`` by layer range, lowest and highest, of active nodes; ``route`` over the cheapest ranges
+    through all layers, None where nodes do not cover them.
+    """
 
     version: bytes
     record: ModelVersion
     publisher: str | None
     certificate: AnchoredCertificate | None
     nodes: int
+    asks: dict[tuple[int, int], tuple[int, int]]
+    route: int | None
 
 
 def list_nodes(
@@ -62,12 +69,15 @@ def list_nodes(
 def list_versions(contracts: Contracts, library: ModelLibrary) -> Iterator[ListedVersion]:
     """Every registered version, oldest first."""
     for version, record in library.versions():
+        serving = discover_nodes(contracts, version)
         yield ListedVersion(
             version,
             record,
             contracts.models.publisher_of(version),
             contracts.certificates.certificate(version),
             contracts.nodes.announcement_count(version),
+            asked_by_range(serving),
+            cheapest_cover(serving, record.layers),
         )
 
 

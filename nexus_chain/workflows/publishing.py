@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nexus_chain.certificates.publication import Publication, Release
@@ -17,6 +17,7 @@ from nexus_chain.program.overflow import prove_no_overflow
 from nexus_chain.program.reproduction import reproduce
 from nexus_chain.quality import require_within
 from nexus_chain.quality.calibration import require_vocabulary
+from nexus_chain.workflows.checkpoints import opened_folder
 from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
 from nexus_chain.workflows.observer import TaskObserver
 from nexus_chain.workflows.workspace import Workspace
@@ -81,6 +82,15 @@ def publish(workspace: Workspace, wanted: VersionRequest, ipfs: str | None = Non
     store = BlockStore(workspace.home.prepare().blocks)
     address = ipfs or workspace.settings.ipfs
     pinner = open_pinner(workspace, address) if address else None
+    with opened_folder(wanted.checkpoint, workspace.home, observer) as folder:
+        return _publish(workspace, contracts, replace(wanted, checkpoint=folder), store, pinner)
+
+
+def _publish(
+    workspace: Workspace, contracts: Contracts, wanted: VersionRequest, store: BlockStore, pinner: Pinner | None
+) -> PublishedVersion:
+    """Publish a checkpoint whose folder is there; raises as ``publish`` does."""
+    observer = workspace.observer
     release = _prepare(wanted, store, observer)
     bits = _prove(release, observer)
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from nexus_chain.chain.earnings import Settled, sum_settlements
 from nexus_chain.chain.transactions import Mined
+from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session import Session
-from nexus_chain.client.store import StoredLine, StoredSession
+from nexus_chain.client.session_money import SessionEnd
+from nexus_chain.client.session_recovery import RecoveredSession, recover_sessions, set_damaged_aside
+from nexus_chain.client.store import OPEN, StoredLine, StoredSession
+from nexus_chain.market.documents import checksum
 from nexus_chain.workflows.library import ModelLibrary
+from nexus_chain.workflows.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -90,19 +97,35 @@ def list_sessions(client: Client) -> list[ListedSession]:
     ]
 
 
-def close_session(client: Client, session: Session) -> tuple[Mined, int]:
+def close_session(client: Client, session: SessionEnd) -> tuple[Mined, int]:
     """Start the challenge window; returns when it ends too, chain time in Unix seconds."""
     mined = session.close()
-    return mined, client.contracts.market.session_of(session.id).end
+    return mined, client.contracts.market.session_of(session.record.id).end
 
 
-def settle_session(client: Client, session: Session) -> SettledSession:
+def settle_session(client: Client, session: SessionEnd) -> SettledSession:
     """Pay the nodes and the vault after the challenge window, and get the rest back.
 
     Raises SessionStateError before its end. Nothing is left to do where the nodes were quicker.
     """
     mined = session.settle()
-    return SettledSession(session.id, sum_settlements(client.contracts, session=session.id), mined)
+    number = session.record.id
+    return SettledSession(number, sum_settlements(client.contracts, session=number), mined)
+
+
+def candidate_sessions(client: Client, library: ModelLibrary, wanted: str | None) -> Iterator[Session]:
+    """Sessions to ask in, one at least: the wanted one alone, else the open ones, newest first, of the newest's model.
+
+    Raises SessionStateError.
+    """
+    first = pick_session(client, library, wanted, OPEN)
+    yield first
+    if wanted is None:
+        version, direct = first.record.model_version, first.record.direct
+        for record in reversed(client.sessions()):
+            alike = (record.state, record.model_version, record.direct) == (OPEN, version, direct)
+            if alike and record.id != first.id:
+                yield client.session(record.id, library.files_of(version))
 
 
 def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *states: str) -> Session:
@@ -110,6 +133,29 @@ def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *sta
 
     Raises SessionStateError.
     """
+    record = _pick(client, wanted, *states)
+    return client.session(record.id, library.files_of(record.model_version))
+
+
+def pick_ending(client: Client, wanted: str | None, *states: str) -> SessionEnd:
+    """The same to close or settle it, which needs neither model files nor a session key. Raises SessionStateError."""
+    return SessionEnd(client.user, _pick(client, wanted, *states))
+
+
+def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[Path | None, list[RecoveredSession]]:
+    """Set a damaged database aside and find the sessions of the wallet, or of ``owner``, on the chain.
+
+    Returns where the damaged one is now, and the sessions that were not known. Raises ChainError, ClientStoreError.
+    """
+    address = checksum(owner) if owner else Wallet.address_in(workspace.wallet_path)
+    chain = workspace.chain  # before anything is moved: a chain that does not answer changes nothing
+    chain.market.require_code()
+    aside = set_damaged_aside(workspace.home.database)
+    with workspace.client(signing=False) as client:
+        return aside, recover_sessions(client.user, address)
+
+
+def _pick(client: Client, wanted: str | None, *states: str) -> StoredSession:
     prefix = (wanted or "").lower().removeprefix("0x")
     known = [record for record in client.sessions() if record.id.hex().startswith(prefix)]
     by_state = ([record for record in known if record.state == state] for state in states)
@@ -120,4 +166,4 @@ def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *sta
             f"{len(found)} of this machine's sessions {what}",
             advice="See `nexus session list`, or open one with `nexus session open`.",
         )
-    return client.session(found[-1].id, library.files_of(found[-1].model_version))
+    return found[-1]

@@ -17,7 +17,7 @@ from nexus_chain.planning.errors import PlanInputError
 from nexus_chain.planning.expert_uses import count_expert_uses
 from nexus_chain.planning.profiles import write_histogram
 from nexus_chain.program import IntegerModel
-from nexus_chain.program.checkpoint import DRAFTS_FILE
+from nexus_chain.program.file_names import DRAFTS_FILE
 from nexus_chain.quality.calibration import documentation
 from nexus_chain.staging import staged
 from nexus_chain.versions.model_files import ModelFiles

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nexus_chain.chain.connection import connect
-from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.client.home import ClientHome
@@ -69,7 +69,9 @@ class Workspace:
     @cached_property
     def wallet_chain(self) -> Contracts:
         """The contracts, for this wallet's transactions. Raises ChainError."""
-        return self.chain.with_wallet(self.wallet)
+        settings = self.settings
+        sending = Sending(self.home.prepare().transactions, settings.transaction_timeout, settings.confirmations)
+        return self.chain.with_wallet(self.wallet, sending)
 
     def client(self, *, signing: bool = True) -> Client:
         """A client over real connections. The caller closes it."""

@@ -1,5 +1,5 @@
 """``python -m node.cli``: the ``nexus`` command where it is not installed."""
 
-from node.cli.app import main
+from node.cli import main
 
 main()

@@ -1,6 +1,6 @@
 """The ``nexus`` command: its global options, its commands, and how it fails.
 
-Exit code 0: done; 1: something the user can act on, said with advice; 2: used wrongly.
+Exit code 0: done; 1: something the user can act on, said with advice; 2: used wrongly; 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, embed, model, money, network, session, verify
+from node.cli import ask, audit, backup, deploy, doctor, embed, model, money, network, session, verify
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
-from node.flags import DeploymentFlag, HomeFlag, PasswordFlag, RpcFlag, version_flag
+from node.flags import (
+    ConfirmationsFlag,
+    DeploymentFlag,
+    HomeFlag,
+    PasswordFlag,
+    RpcFlag,
+    TransactionTimeoutFlag,
+    version_flag,
+)
 
 app = typer.Typer(
     name="nexus",
@@ -36,12 +44,19 @@ app.command("withdraw")(money.withdraw)
 app.command("nodes")(network.nodes)
 app.command("models")(network.models)
 app.command("audit")(audit.audit)
+app.command("deploy")(deploy.deploy)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("doctor")(doctor.doctor)
+app.command("settings")(doctor.settings)
 
 
 @app.callback()
 def read_settings(
     context: typer.Context,
     rpc: RpcFlag = None,
+    confirmations: ConfirmationsFlag = None,
+    transaction_timeout: TransactionTimeoutFlag = None,
     chain_id: Annotated[
         int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: whichever answers].")
     ] = None,
@@ -66,13 +81,9 @@ def read_settings(
     given = {
         "rpc": rpc, "chain_id": chain_id, "deployment": deployment, "home": home, "wallet": wallet,
         "password_file": password_file, "model_dir": model_dir,
+        "confirmations": confirmations, "transaction_timeout": transaction_timeout,
     }  # fmt: skip
     context.obj = load_settings(given, config)
-
-
-def main() -> None:
-    """Entry point of the ``nexus`` command."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

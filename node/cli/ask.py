@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ import typer
 
 from node.cli.output import emit_json, ether, hex_id, note, table
 from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
+from node.cli.typed_text import require_text, standard_input
 
 if TYPE_CHECKING:
     from nexus_chain.client.segment import FailoverEvent
@@ -29,7 +29,7 @@ MaxWeiOption = Annotated[int | None, typer.Option(min=1, help="Refuse when the a
 
 def ask(
     context: typer.Context,
-    prompt: Annotated[str, typer.Argument(help="The text to continue; - reads standard input.")],
+    prompt: Annotated[str, typer.Argument(help="What you say, or the text to continue; - reads standard input.")],
     direct: DirectFlag = False,
     session: SessionOption = None,
     model: ModelOption = None,
@@ -44,15 +44,25 @@ def ask(
         float, typer.Option(min=0.0, max=1.0, help="Share of receipts that a second node recomputes, for pay.")
     ] = 0.02,
     drafts: Annotated[bool, typer.Option(help="Guess what comes next: fewer rounds, same text.")] = True,
+    chat: Annotated[
+        bool | None,
+        typer.Option("--chat/--raw", help="As a message, or as a text to continue [default: as the model was made]."),
+    ] = None,
+    special: Annotated[
+        bool, typer.Option("--special", help="In a raw text, names of control tokens are these tokens.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Where to keep the answer [default: NEXUS_HOME/answers].")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`."""
+    """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`.
+
+    A model that has a chat format gets the prompt as a message of its user, any other one continues it.
+    """
     from nexus_chain.client.order import AskOptions
-    from nexus_chain.workflows.asking import Inquiry, Purchase
+    from nexus_chain.workflows.asking import Inquiry, Purchase, Wording
 
     workspace = workspace_of(context, quiet=json)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = standard_input() if prompt == "-" else require_text(prompt, "the prompt")
     options = AskOptions(
         max_tokens,
         temperature,
@@ -67,7 +77,14 @@ def ask(
     purchase = Purchase(options, direct, model if direct else session)
     with workspace.client() as client:
         with workspace.observer.stage("Looking for nodes"):
-            inquiry = Inquiry(client, workspace.library, text, purchase, on_failover=None if json else tell_failover)
+            inquiry = Inquiry(
+                client,
+                workspace.library,
+                text,
+                purchase,
+                wording=Wording(chat, special),
+                on_failover=None if json else tell_failover,
+            )
         gc.freeze()  # what was imported stays: no collection in the middle of the answer looks through it
         try:
             _show(iter(inquiry), quiet=json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from node.cli.ask import DirectFlag, MaxWeiOption, ModelOption, SessionOption, tell_failover
 from node.cli.output import emit_json, ether, note, result
 from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
+from node.cli.typed_text import require_text, standard_lines
 
 UNIT = 1 << 16  # of a component: rows between segments have 16 fraction bits
 
@@ -31,7 +31,7 @@ def embed(
     from nexus_chain.workflows import asking
 
     workspace = workspace_of(context, quiet=json)
-    lines = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
+    lines = standard_lines() if texts == ["-"] else [require_text(text, "a text") for text in texts]
     named = workspace.operators(operators)
     options = AskOptions(1, max_wei=max_wei, value_at_risk=value_at_risk, operators=named)
     purchase = asking.Purchase(options, direct, model if direct else session)

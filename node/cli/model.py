@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,9 @@ app.command("pin")(publishing.pin)
 @app.command("import")
 def import_model(
     context: typer.Context,
-    checkpoint: Annotated[str, typer.Argument(help="Folder of a Hugging Face checkpoint, or the hub's id of one.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="Folder of a Hugging Face checkpoint, GGUF file, or the hub's id of one.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Where to write it [default: NEXUS_HOME/models/NAME].")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Text to measure on [default: the checkpoint's held-out sample, or docstrings].")
@@ -42,8 +44,9 @@ def import_model(
 ) -> None:
     """Turn a checkpoint into an integer model: program.json, weights.safetensors, recipe.json, tokenizer.json.
 
-    Its perplexity is compared with that of float32; outliers are smoothed and rows widened until it is
-    within the gate. Past the gate nothing is kept. A draft table in the checkpoint's folder comes along.
+    It is compared with float32: outliers are smoothed and rows widened until the perplexity is within the gate. Then
+    perplexity, best token and divergence are judged on other text. Past the gate nothing is kept. Tokenizer files
+    and a draft table in the checkpoint's folder come along.
     """
     from nexus_chain.client.home import ClientHome
     from nexus_chain.workflows.importing import Measuring, import_named
@@ -87,12 +90,15 @@ def shard(
     table("Shards", ("layers", "size", "file"), shown)
 
 
-def _describe(quality: dict[str, float] | None) -> str:
+def _describe(quality: dict[str, Any] | None) -> str:
     """What an import loses, in words."""
     if quality is None:
         return "Not compared with the float model."
+    between = {name: f"{low:.3%} to {high:.3%}" for name, (low, high) in quality["intervals"].items()}
+    low, high = quality["intervals"]["kl"]
     return (
         f"Perplexity {quality['perplexity_float32']:.4f} in float32, {quality['perplexity_integer']:.4f} in integers "
-        f"({quality['relative_increase']:+.3%}); the same best token in {quality['top1_agreement']:.2%} of "
-        f"{quality['tokens']} predictions."
+        f"({quality['relative_increase']:+.3%}; {between['relative_increase']}); the same best token in "
+        f"{quality['top1_agreement']:.2%} ({between['top1_agreement']}) of {quality['tokens']} predictions; "
+        f"divergence {quality['kl']:.5f} nats ({low:.5f} to {high:.5f}). Intervals are of 95 %; the text chose nothing."
     )

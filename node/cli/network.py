@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,16 +61,24 @@ def nodes(
 
 
 def models(context: typer.Context, json: JsonFlag = False) -> None:
-    """List registered model versions, their price and certificate."""
+    """List registered model versions, what a token costs, and their certificate.
+
+    The price is that of the cheapest nodes through all layers, and what the nodes of each layer range ask.
+    """
     from nexus_chain.workflows.overview import list_versions
 
     workspace = workspace_of(context, quiet=json)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": hex_id(listed.version),
             "version": str(listed.record.semver),
             "layers": listed.record.layers,
             "wei_per_token": str(listed.record.price_per_token),
+            "route_wei_per_token": None if listed.route is None else str(listed.route),
+            "asks": [
+                {"layers": f"{start}-{end}", "lowest_wei": str(least), "highest_wei": str(most)}
+                for (start, end), (least, most) in listed.asks.items()
+            ],
             "publisher": listed.publisher,
             "manifest_cid": listed.record.manifest_cid,
             "certificate_cid": listed.certificate.cid if listed.certificate else None,
@@ -84,9 +92,27 @@ def models(context: typer.Context, json: JsonFlag = False) -> None:
     if json:
         emit_json({"models": rows})
         return
-    columns = ("id", "version", "layers", "per token", "nodes", "certificate")
+    columns = ("id", "version", "layers", "per token", "asked by layers", "nodes", "certificate")
     shown = [
-        (r["id"], r["version"], r["layers"], f"{r['wei_per_token']} wei", r["nodes"], r["certificate_cid"] or "none")
+        (r["id"], r["version"], r["layers"], _price(r), _asks(r), r["nodes"], r["certificate_cid"] or "none")
         for r in rows
     ]
     table("Model versions", columns, shown)
+
+
+def _price(row: dict[str, Any]) -> str:
+    """The cheapest route's price; the publisher's suggestion where nobody serves all layers."""
+    route = row["route_wei_per_token"]
+    if route is None:
+        return f"not served; suggested {row['wei_per_token']} wei"
+    wei = int(route)
+    return f"{wei} wei" + (f" ({ether(wei)})" if ether(wei) != f"{wei} wei" else "")
+
+
+def _asks(row: dict[str, Any]) -> str:
+    """The asks of each layer range."""
+    return "; ".join(
+        f"{one['layers']}: {one['lowest_wei']}"
+        + (f" to {one['highest_wei']}" if one["highest_wei"] != one["lowest_wei"] else "")
+        for one in row["asks"]
+    )

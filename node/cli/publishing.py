@@ -24,7 +24,7 @@ NO_AUDIT = "No certificate: answers can be verified and disputed, where the weig
 
 def publish(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a Hugging Face checkpoint, sharded or not.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a Hugging Face checkpoint, or GGUF file.")],
     version: Annotated[str, typer.Option(help="Semantic version, such as 1.0.0.")] = "1.0.0",
     price: Annotated[int, typer.Option(min=0, help="Suggested wei per token over all layers.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in the certificate [default: the folder's].")] = None,

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from node.cli import recovery
 from node.cli.output import emit_json, ether, hex_id, mined_fields, note, result, table
 from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
 
 app = typer.Typer(help="Sessions: one lock, many answers.", no_args_is_help=True, rich_markup_mode=None)
+app.command("recover")(recovery.recover)
 SessionArgument = Annotated[
     str | None,
     typer.Argument(metavar="[SESSION]", help="Session id or its beginning [default: newest fitting one]."),
@@ -76,16 +78,18 @@ def list_sessions(context: typer.Context, json: JsonFlag = False) -> None:
 @app.command("close")
 def close(context: typer.Context, session: SessionArgument = None, json: JsonFlag = False) -> None:
     """Close a session: its challenge window starts, nothing more can be asked."""
+    from nexus_chain.durations import about
     from nexus_chain.workflows import sessions
 
     workspace = workspace_of(context, quiet=json)
     with workspace.client() as client:
-        chosen = sessions.pick_session(client, workspace.library, session, "open")
+        chosen = sessions.pick_ending(client, session, "open", "recovered")
         mined, end = sessions.close_session(client, chosen)
+        wait = end - client.user.chain_time()
     if json:
-        emit_json({"session": hex_id(chosen.id), "window_ends": end, **mined_fields(mined)})
+        emit_json({"session": hex_id(chosen.record.id), "window_ends": end, **mined_fields(mined)})
         return
-    result(f"{hex_id(chosen.id)} is closing; settle it after {end} (chain time, Unix seconds).")
+    result(f"{hex_id(chosen.record.id)} is closing; settle it in {about(wait)}.")
 
 
 @app.command("settle")
@@ -95,7 +99,7 @@ def settle(context: typer.Context, session: SessionArgument = None, json: JsonFl
 
     workspace = workspace_of(context, quiet=json)
     with workspace.client() as client:
-        chosen = sessions.pick_session(client, workspace.library, session, "closed", "settled")
+        chosen = sessions.pick_ending(client, session, "closed", "settled")
         settled = sessions.settle_session(client, chosen)
     sums = settled.amounts
     if json:

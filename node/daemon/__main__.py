@@ -1,6 +1,5 @@
-"""``python -m node.daemon`` is ``nexus-node``."""
+"""``python -m node.daemon``: the ``nexus-node`` command where it is not installed."""
 
-from node.daemon.command import main
+from node.daemon import main
 
-if __name__ == "__main__":
-    main()
+main()

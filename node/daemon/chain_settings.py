@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.wallet import Wallet
 from node.daemon.configuration import NodeConfiguration
+from node.daemon.data_folder import transactions_path
 from node.daemon.errors import RegistrationError
 from node.daemon.ledger.state import Terms
 
@@ -20,7 +21,9 @@ def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = 
             f"chain {configuration.chain_id}",
             advice="Give the deployment file and --chain-id of the same chain.",
         )
-    return Contracts.connect(configuration.rpc, deployment, wallet)
+    journal = transactions_path(configuration.data)
+    sending = Sending(journal, configuration.transaction_timeout, configuration.confirmations)
+    return Contracts.connect(configuration.rpc, deployment, wallet, sending)
 
 
 def terms_of(contracts: Contracts, configuration: NodeConfiguration) -> Terms:

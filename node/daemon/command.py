@@ -14,23 +14,26 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
-from nexus_chain.settings import nexus_home
+from nexus_chain.interruption import end_cleanly
+from nexus_chain.log_output import LogSettings, start_log
+from nexus_chain.settings import Explained, nexus_home
+from node.daemon import archive
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
-from node.flags import DeploymentFlag, HomeFlag, RpcFlag, version_flag
+from node.daemon.stop_signals import end_by_signal
+from node.flags import ConfirmationsFlag, DeploymentFlag, HomeFlag, RpcFlag, TransactionTimeoutFlag, version_flag
 from node.watch.command import watch
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ NO_SETTINGS = ("data", "config", "verbose", "version")
 """Flags that say where settings are, or that are gone when the command ends."""
 
 app.command()(watch)
+app.command()(archive.backup)
+app.command()(archive.restore)
 
 
 @app.callback()
@@ -60,6 +65,8 @@ def read_settings(
     ] = None,
     home: HomeFlag = None,
     rpc: RpcFlag = None,
+    confirmations: ConfirmationsFlag = None,
+    transaction_timeout: TransactionTimeoutFlag = None,
     chain_id: Annotated[
         int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: 31337].")
     ] = None,
@@ -91,15 +98,26 @@ def read_settings(
     close_idle_after: Annotated[int | None, typer.Option(help="Seconds after which an idle line is closed.")] = None,
     post_root_every: Annotated[int | None, typer.Option(help="Seconds between receipt roots.")] = None,
     drain: Annotated[float | None, typer.Option(help="Seconds that open chunks get at shutdown.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Where `start` logs; standard error by default.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text, or json: one object a line.")] = None,
+    log_bytes: Annotated[
+        str | None, typer.Option(help="Length at which the file is rotated, as 16MiB; 0: never.")
+    ] = None,
+    log_count: Annotated[int | None, typer.Option(help="Older log files that are kept.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="The same as --log-level info.")] = False,
     version: Annotated[bool, version_flag("nexus-node")] = False,
 ) -> None:
     """Serve a shard of a registered model, and be paid for it."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    given = {name: value for name, value in context.params.items() if name not in NO_SETTINGS}
-    context.obj = settings.load(data or _data_folder(home), given, config)
+    start_log(LogSettings(level="info" if verbose else "warning"))  # until the settings say where to
+    context.obj = settings.load(data or _data_folder(home), _given(context), config)
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The settings among the flags."""
+    flags = context.find_root().params
+    level = flags["log_level"] or ("info" if flags["verbose"] else None)
+    return {name: value for name, value in flags.items() if name not in NO_SETTINGS} | {"log_level": level}
 
 
 def _data_folder(home: Path | None) -> Path:
@@ -131,11 +149,11 @@ def start(context: typer.Context) -> None:
     from node.daemon.running_node import RunningNode
 
     configuration: NodeConfiguration = context.obj
+    start_log(configuration.log_settings)
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     sys.setswitchinterval(SWITCH_SECONDS)
     with RunningNode.serving(configuration, NodeKeys.open(configuration)) as node:
+        end_by_signal(ended)
         gc.freeze()  # what was built by now stays: collections in the middle of an answer need not look at it
         model = node.model
         host, _ = configuration.listen_address
@@ -206,6 +224,71 @@ def unbond(context: typer.Context) -> None:
     _say([unbond_node(connect_contracts(configuration, keys.wallet), keys.wallet.address)])
 
 
+class Period(StrEnum):
+    """What earnings are summed by."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@app.command()
+def earnings(
+    context: typer.Context,
+    by: Annotated[Period, typer.Option(help="Periods of UTC; weeks begin on Monday (ISO 8601).")] = Period.MONTH,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """What settled lines brought this node, in wei, by day, week or month of UTC; reads all settlements."""
+    from nexus_chain.chain.periods import earnings_by_period
+    from nexus_chain.chain.wallet import Wallet
+    from node.daemon.chain_settings import connect_contracts
+
+    configuration: NodeConfiguration = context.obj
+    node = Wallet.address_in(configuration.wallet_path)
+    found = earnings_by_period(connect_contracts(configuration), node, by)
+    if as_json:
+        periods = [{"period": one.period, "lines": one.lines, "wei": str(one.wei)} for one in found]
+        typer.echo(json.dumps({"node": node, "by": by, "time_zone": "UTC", "periods": periods}, indent=2))
+        return
+    for one in found:
+        typer.echo(f"{one.period}  {one.wei} wei  {one.lines} lines")
+    typer.echo(f"total {sum(one.wei for one in found)} wei; periods are UTC")
+
+
+@app.command()
+def doctor(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
+) -> None:
+    """Check machine, keys, port, endpoint, chain, registration, funds and shard; exit code 1 when one fails."""
+    from node.daemon.doctor import NodeDoctor
+
+    report = NodeDoctor(context.obj, _explained(context)).report()
+    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else "\n".join(report.lines()))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command("settings")
+def show_settings(context: typer.Context) -> None:
+    """List every setting, its value, and what gave it: a flag, a variable, the TOML file, or the default."""
+    for one in _explained(context):
+        typer.echo(f"{one.name:16} {one.value}  ({one.source})")
+
+
+def _explained(context: typer.Context) -> list[Explained]:
+    configuration: NodeConfiguration = context.obj
+    config = context.find_root().params["config"]
+    return settings.explain_configuration(configuration.data, _given(context), config)
+
+
+@app.command("systemd-unit")
+def print_unit(context: typer.Context) -> None:
+    """Print a systemd unit that runs this node: save it as /etc/systemd/system/nexus-node.service."""
+    from node.daemon.systemd_unit import unit_of
+
+    typer.echo(unit_of(context.obj), nl=False)
+
+
 @contextmanager
 def _settler(configuration: NodeConfiguration) -> Iterator[Settler]:
     """A settler for one round by command; it reads the log of a daemon that may be running."""
@@ -233,19 +316,27 @@ def _say(lines: list[str]) -> None:
         typer.echo(line)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point: errors we know are one line, not a traceback."""
+def run(arguments: list[str]) -> int:
+    """Run one invocation; returns its exit code. Errors we know are one line, not a traceback."""
     try:
         app(args=arguments, prog_name="nexus-node")
+    except SystemExit as leaving:  # done, --help, wrong usage
+        return leaving.code if isinstance(leaving.code, int) else 0
     except NexusError as error:
-        _fail(error)
+        return _failed(error)
     except OSError as error:
-        _fail(OperatingSystemError.of(error))
+        return _failed(OperatingSystemError.of(error))
+    return 0
 
 
-def _fail(error: NexusError) -> NoReturn:
+def _failed(error: NexusError) -> int:
     typer.echo(f"error: {error}", err=True)
-    raise SystemExit(1) from error
+    return 1
+
+
+def main() -> None:
+    """Entry point where an older installation names this module."""
+    end_cleanly("nexus-node", lambda: run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

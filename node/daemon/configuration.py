@@ -16,7 +16,18 @@ from typing import Any
 
 from nexus_chain.byte_sizes import parse_size
 from nexus_chain.engine.backends import BACKENDS, Backend
-from nexus_chain.settings import DEFAULT_RPC, SHARED, VARIABLE_PREFIX, merge, nexus_home, read_toml
+from nexus_chain.log_output import LogSettings
+from nexus_chain.settings import (
+    DEFAULT_RPC,
+    SHARED,
+    VARIABLE_PREFIX,
+    Explained,
+    explain,
+    home_source,
+    nexus_home,
+    read_toml,
+    resolve,
+)
 from node.daemon.errors import ConfigurationError
 
 CONFIGURATION_FILE = "node.toml"
@@ -42,11 +53,15 @@ class NodeConfiguration:
     ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
     of the shard in memory at once, by default all; ``resident``: file with names of weights that
     stay in memory. ``trace_limit``: most of the disk for traces of disputed receipts. Times in seconds, amounts in wei.
+    ``log_file``: by default standard error; ``log_bytes``: its length at which ``log_count`` older ones are kept
+    beside it, 0 where another program rotates it. ``log_level``, ``log_format``: see ``nexus_chain.log_output``.
     """
 
     data: Path
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
+    confirmations: int = 1
+    transaction_timeout: float = 120.0
     chain_id: int = 31337
     deployment: Path | None = None
     wallet: Path | None = None
@@ -69,6 +84,11 @@ class NodeConfiguration:
     close_idle_after: int = 86_400
     post_root_every: int = 86_400
     drain: float = 20.0
+    log_file: Path | None = None
+    log_level: str = "warning"
+    log_format: str = "text"
+    log_bytes: str = "16MiB"
+    log_count: int = 5
 
     @property
     def wallet_path(self) -> Path:
@@ -120,6 +140,12 @@ class NodeConfiguration:
         return parse_size(self.trace_limit) if self.trace_limit else 0
 
     @property
+    def log_settings(self) -> LogSettings:
+        """Where the log goes, and how. Raises SettingsError."""
+        size = parse_size(self.log_bytes) if self.log_bytes not in ("", "0") else 0
+        return LogSettings(self.log_file, self.log_level, self.log_format, size, self.log_count)
+
+    @property
     def engine_backend(self) -> Backend:
         """What computes: one of the engine's backends; raises ConfigurationError."""
         for known in BACKENDS:
@@ -154,21 +180,36 @@ def load(
 ) -> NodeConfiguration:
     """The settings of the node in ``data``; ``given`` by flags, None where they were not. Raises SettingsError."""
     home = Path(given.get("home") or nexus_home(environment)).expanduser()
-    rest = {name: value for name, value in given.items() if name != "home"}
-    values = merge(
+    found = _resolve(data, given, file, environment)
+    return NodeConfiguration(data=data, home=home, **{name: one.value for name, one in found.items()})
+
+
+def explain_configuration(
+    data: Path, given: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> list[Explained]:
+    """The values that ``load`` takes, and where each one comes from. Raises SettingsError."""
+    home = Path(given.get("home") or nexus_home(environment)).expanduser()
+    found = _resolve(data, given, file, environment)
+    named = [Explained("data", data, ""), Explained("home", home, home_source(given, environment))]
+    return [*named, *explain(NodeConfiguration(data, home), found, file or data / CONFIGURATION_FILE)]
+
+
+def _resolve(
+    data: Path, given: Mapping[str, Any], file: Path | None, environment: Mapping[str, str]
+) -> dict[str, Explained]:
+    return resolve(
         NodeConfiguration,
-        rest,
+        {name: value for name, value in given.items() if name != "home"},
         read_toml(file or data / CONFIGURATION_FILE, required=file is not None),
         environment,
         fixed=FOLDERS,
         variables=_variables,
         old_names=OLD_NAMES,
     )
-    return NodeConfiguration(data=data, home=home, **values)
 
 
 def _variables(name: str) -> list[str]:
     """A node's own variable, then the one that it shares with ``nexus``."""
-    own, shared, setting = NODE_PREFIX + name.upper(), VARIABLE_PREFIX + name.upper(), OLD_NAMES.get(name, name)
+    own, shared = NODE_PREFIX + name.upper(), VARIABLE_PREFIX + name.upper()
     # INVARIANT: a node never takes the wallet that was exported for its owner's `nexus`: it would stake from it.
-    return [own, shared] if setting in SHARED and setting not in KEYS else [own]
+    return [own, shared] if name in SHARED and name not in KEYS else [own]

@@ -5,6 +5,7 @@ node.toml       settings, written by `register`
 tls.key/.crt    TLS identity
 events.sqlite   write-ahead log
 receipts.sqlite append-only receipt log
+transactions.sqlite every transaction that was sent
 rows/           input rows of every order
 traces/         traces of disputed receipts, computed once
 verified/       which shard files were verified and programs proven; only its owner can enter
@@ -24,6 +25,11 @@ def events_path(folder: Path) -> Path:
 def receipts_path(folder: Path) -> Path:
     """The receipt log."""
     return folder / "receipts.sqlite"
+
+
+def transactions_path(folder: Path) -> Path:
+    """The record of sent transactions."""
+    return folder / "transactions.sqlite"
 
 
 def rows_path(folder: Path) -> Path:

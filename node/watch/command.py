@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nexus_chain.errors import NexusError
+from nexus_chain.log_output import LogSettings, start_log
 
 if TYPE_CHECKING:
     from node.daemon.configuration import NodeConfiguration
@@ -46,10 +47,12 @@ def watch(
     from nexus_chain.evidence.verify import level_of_share
     from nexus_chain.folder_lock import exclusive
     from node.daemon.chain_settings import connect_contracts
+    from node.daemon.stop_signals import end_by_signal
     from node.watch.policy import Budget, parse_policy
     from node.watch.watcher import Watcher, WatchSettings
 
     configuration: NodeConfiguration = context.obj
+    start_log(_own_log(configuration.log_settings))
     home = ClientHome(configuration.home)
     settings = WatchSettings(
         configuration.data / "watch",
@@ -63,8 +66,7 @@ def watch(
     Wallet.address_in(path)  # no question for a password when there is no keystore
     wallet = Wallet.load(path, read_password(configuration.password_file, prompt=f"Password of {path}: "))
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    end_by_signal(ended)
     with exclusive(settings.data):
         contracts = connect_contracts(configuration, wallet)
         watcher = Watcher(settings, contracts, contracts.disputes, wallet.address)
@@ -74,6 +76,12 @@ def watch(
                 typer.echo(json.dumps(watcher.report(), indent=2))
         finally:
             watcher.close()
+
+
+def _own_log(settings: LogSettings) -> LogSettings:
+    """Beside the daemon's: two programs that rotate one file lose lines."""
+    file = settings.file
+    return settings if file is None else replace(settings, file=file.with_name(f"{file.stem}-watch{file.suffix}"))
 
 
 def _rounds(watcher: Watcher, interval: float, ended: threading.Event, until_idle: bool, *, quiet: bool) -> None:

@@ -30,8 +30,9 @@ from nexus_chain.disputes.witness_abi import ScorePart, convicts_call, convicts_
 from nexus_chain.disputes.witnesses import PublishedModel, WitnessBuilder
 from nexus_chain.program import SAMPLED, ModelShape, Program, Sampling
 from nexus_chain.program.builder import ProgramBuilder
-from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
-from nexus_chain.program.tables import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
+from nexus_chain.program.dtypes import DTYPE_BYTES
+from nexus_chain.program.table_specs import EXP2_SPEC, LOG2_SPEC, PHI_SPEC
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 from scripts.bench.dispute_game import measure_games
 from scripts.bench.record import write_record
 

@@ -20,7 +20,7 @@ import torch
 from nexus_chain.drafting.table_making import ANSWER_TOKENS, distil
 from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
-from nexus_chain.program.checkpoint import DRAFTS_FILE
+from nexus_chain.program.file_names import DRAFTS_FILE
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.workflows.importing import convert
 from nexus_chain.workflows.tables import keep_draft_table

@@ -17,7 +17,8 @@ from nexus_chain.certificates.publication import Publication
 from nexus_chain.content.block_store import BlockStore, copy_file
 from nexus_chain.content.cid import Cid
 from nexus_chain.content.errors import BlockTamperedError, CanonicalFormatError, CidFormatError
-from nexus_chain.program.checkpoint import DRAFTS_FILE, Checkpoint
+from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.file_names import DRAFTS_FILE
 from nexus_chain.versions.errors import TrainedFolderError
 from nexus_chain.versions.manifest import FileReference, Manifest, weights_sha256
 from tests.certificates.test_audit import assert_fails_at, run, with_manifest

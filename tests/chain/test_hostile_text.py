@@ -5,6 +5,7 @@ from __future__ import annotations
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
+from nexus_chain.chain.transactions import Wish
 from nexus_chain.routing.registry_view import discover_nodes
 from tests.support.chain_world import World
 
@@ -13,12 +14,8 @@ def test_text_that_is_no_text_hides_no_other_node(world: World) -> None:
     hostile = world.operators[0].sender
     assert hostile is not None
     arguments = encode(["bytes", "bytes32"], [b"\xff\xfe:1", b"\x01" * 32])
-    call = hostile._priced(0) | {
-        "to": world.owner.nodes.address,
-        "data": keccak(text="updateEndpoint(string,bytes32)")[:4] + arguments,
-        "gas": 300_000,
-    }
-    hostile._submit(call)
+    data = keccak(text="updateEndpoint(string,bytes32)")[:4] + arguments
+    hostile._done(Wish("updateEndpoint", world.owner.nodes.address, 0, "0x" + data.hex()))
     found = discover_nodes(world.user, world.version)
     assert [node.node_id for node in found] == world.nodes
     assert found[1].endpoint == "127.0.0.1:5001"

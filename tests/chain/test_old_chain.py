@@ -49,7 +49,7 @@ def test_contracts_that_hold_money_refuse_such_a_chain(
         creator = ArtefactCreator(chain.web3, OWNER)
         assert creator.runs(CANCUN_PROBE)
         address, _ = creator.create(contract, *arguments)
-        assert creator.has_code(address)
+        assert creator.code_size(address)
 
 
 def test_moves_are_longer_than_a_clock_may_jump() -> None:

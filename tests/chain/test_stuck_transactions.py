@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from web3.types import RPCEndpoint
 
-from nexus_chain.chain.errors import TransactionError
+from nexus_chain.chain.errors import TransactionError, TransactionPendingError
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.transactions import Sender
 from nexus_chain.chain.wallet import Wallet
@@ -27,12 +27,12 @@ def request(chain: LocalChain, method: str, *parameters: object) -> None:
     chain.web3.manager.request_blocking(RPCEndpoint(method), list(parameters))
 
 
-def test_the_next_transaction_takes_the_place_of_a_stuck_one(chain: LocalChain) -> None:
+def test_the_next_transaction_prices_a_stuck_one_up(chain: LocalChain) -> None:
     """Regression: it queued up behind it, so a rise of fees silenced a defender until its clock had run out."""
     wallet = Wallet.from_hex(DEVELOPMENT_KEYS[0])
     sender, eth = Sender(chain.web3, wallet, timeout=1.0), chain.web3.eth
     request(chain, "evm_setAutomine", False)
-    with pytest.raises(TransactionError, match="not mined"):
+    with pytest.raises(TransactionPendingError, match="not mined"):
         sender.transfer(TO, 1)
     request(chain, "anvil_setNextBlockBaseFeePerGas", hex(1000 * GWEI))
     request(chain, "evm_mine")
@@ -40,9 +40,12 @@ def test_the_next_transaction_takes_the_place_of_a_stuck_one(chain: LocalChain) 
     request(chain, "evm_setAutomine", True)
     sender.timeout = WAIT
     mined = sender.transfer(TO, 2)
-    assert eth.get_transaction(mined.receipt["transactionHash"])["nonce"] == 0
-    assert eth.get_balance(chain.web3.to_checksum_address(TO)) == 2
-    assert eth.get_transaction(sender.transfer(TO, 3).receipt["transactionHash"])["nonce"] == 1
+    assert eth.get_transaction(mined.receipt["transactionHash"])["nonce"] == 1
+    assert eth.get_balance(chain.web3.to_checksum_address(TO)) == 3, "both were wanted"
+    again = sender.transfer(TO, 1)
+    assert again.found, "whoever repeats the first is told that it is mined, at its second price"
+    assert eth.get_transaction(again.receipt["transactionHash"])["nonce"] == 0
+    assert eth.get_balance(chain.web3.to_checksum_address(TO)) == 3
 
 
 def test_a_transaction_that_was_mined_after_all_is_not_replaced(chain: LocalChain) -> None:

@@ -12,11 +12,27 @@ import pytest
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
 from nexus_chain.workflows.workspace import operators_of
+from node.cli.network import _asks, _price
 from node.cli.output import ether
 from tests.support.engine_answers import answer_of, small_model, with_receipt
 from tests.support.invocation import Nexus
 
-COMMANDS = ["ask", "verify", "withdraw", "nodes", "models", "audit", "wallet", "session", "model"]
+COMMANDS = [
+    "ask",
+    "backup",
+    "deploy",
+    "doctor",
+    "restore",
+    "settings",
+    "verify",
+    "withdraw",
+    "nodes",
+    "models",
+    "audit",
+    "wallet",
+    "session",
+    "model",
+]
 
 
 @pytest.fixture
@@ -173,3 +189,15 @@ def test_operators_are_addresses_repeated_or_with_commas() -> None:
 )
 def test_amounts(wei: int, shown: str) -> None:
     assert ether(wei) == shown
+
+
+def test_prices_are_exact_and_in_a_unit_for_people() -> None:
+    row = {"route_wei_per_token": str(2 * 10**9), "wei_per_token": "7", "asks": []}
+    assert _price(row) == "2000000000 wei (0.000000002 ETH)"
+    assert _price({**row, "route_wei_per_token": "12"}) == "12 wei"
+    assert _price({**row, "route_wei_per_token": None}) == "not served; suggested 7 wei"
+    asks = [
+        {"layers": "0-1", "lowest_wei": "3", "highest_wei": "3"},
+        {"layers": "1-3", "lowest_wei": "4", "highest_wei": "9"},
+    ]
+    assert _asks({"asks": asks}) == "0-1: 3; 1-3: 4 to 9"

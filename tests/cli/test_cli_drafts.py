@@ -13,7 +13,7 @@ from nexus_chain.drafting.draft_table import DraftTable
 from nexus_chain.drafting.table_making import distil
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel
-from nexus_chain.program.checkpoint import DRAFTS_FILE
+from nexus_chain.program.file_names import DRAFTS_FILE
 from nexus_chain.versions.manifest import Manifest, weights_of
 from nexus_chain.versions.model_files import ModelFiles
 from tests.support.invocation import Nexus

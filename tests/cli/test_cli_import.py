@@ -27,7 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SHIPPED = ROOT / "nexus_chain" / "models" / "python-stdlib"
 FILE, LINEAR = "model.safetensors", "model.layers.1.self_attn.q_proj.weight"
-FILES = ["program.json", "recipe.json", "tokenizer.json", "weights.safetensors"]
+FILES = [
+    "config.json",
+    "generation_config.json",
+    "program.json",
+    "recipe.json",
+    "tokenizer.json",
+    "weights.safetensors",
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,11 @@ def test_an_import_states_both_perplexities(nexus: Nexus, checkpoint: Path, tmp_
     assert "as it is: perplexity" in told.err
     assert "in float32" in told.err
     assert "the same best token in" in told.err
+    assert "nats" in told.err
+    assert quality["kl"] < 0.01
+    for name in ("relative_increase", "kl", "top1_agreement"):
+        low, high = quality["intervals"][name]
+        assert low <= quality[name] <= high
 
 
 def test_an_unmeasured_import_gives_the_same_model(nexus: Nexus, checkpoint: Path, tmp_path: Path) -> None:
@@ -235,7 +247,7 @@ def test_a_hub_id_is_fetched_into_the_home(
     printed = nexus("--home", home, "model", "import", "someone/tiny-model", "--unmeasured", "--json")
     assert printed.code == 0, printed.err
     assert asked["repository"] == "someone/tiny-model"
-    assert "*.safetensors" in asked["patterns"]
+    assert {FILE, f"{FILE}.index.json", "config.json"} <= set(asked["patterns"])
     assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in asked["patterns"])
     assert names(home / "checkpoints") == ["someone--tiny-model"]
     assert names(home / "models" / "someone--tiny-model") == FILES

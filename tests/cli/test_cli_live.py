@@ -11,6 +11,7 @@ import pytest
 from nexus_chain.chain.wallet import Wallet
 from tests.support.invocation import Nexus, Printed
 from tests.support.live_network import STAKE, LiveNetwork, live_network
+from tests.support.network import PRICE
 
 PASSWORD = "open sesame"
 
@@ -53,6 +54,11 @@ def test_newcomers_path(user: Nexus, live: LiveNetwork) -> None:
 
     models = user("models", "--json").json["models"]
     assert [model["id"] for model in models] == ["0x" + live.version.hex()]
+    assert models[0]["route_wei_per_token"] == str(2 * PRICE)
+    assert [(ask["layers"], ask["lowest_wei"], ask["highest_wei"]) for ask in models[0]["asks"]] == [
+        ("0-1", str(PRICE), str(PRICE)),
+        ("1-3", str(PRICE), str(PRICE)),
+    ]
     nodes = user("nodes", "--json").json["nodes"]
     assert sorted(node["layers"] for node in nodes) == ["0-1", "0-1", "1-3", "1-3"]
     assert all(node["online"] for node in nodes)

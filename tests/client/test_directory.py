@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from nexus_chain.chain.errors import RpcUnreachableError
 from nexus_chain.client import directory as directory_module
@@ -187,7 +187,7 @@ def test_only_whole_connections_come_back(directory: NodeDirectory, facts: ToyFa
     run._connections._dial = directory.lease
     assert len(list(run.run())) == 4
     assert directory.connections.idle(contact) == 2
-    digest, rows = run.digest, torch.tensor([1], dtype=torch.int32)
+    digest, rows = run.digest, np.array([1], np.int32)
 
     refused = directory.lease(contact)
     node.paid = 0  # so that the next row is not paid for
@@ -261,7 +261,7 @@ def test_an_interrupt_right_after_a_question_leaves_its_answer_to_nobody(
     monkeypatch.setattr(ToyPeer, "begin_forward", lambda *_, **__: lambda: None)
     before = directory.connections.idle(contact)
     with pytest.raises(KeyboardInterrupt):
-        lent.begin_forward(bytes(32), 0, torch.tensor([1], dtype=torch.int32))
+        lent.begin_forward(bytes(32), 0, np.array([1], np.int32))
     lent.close()
     assert directory.connections.idle(contact) == before
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from nexus_chain.client import node_connections, replacement
 from nexus_chain.client.errors import CapTooLowError, NoSpareError
@@ -23,7 +22,7 @@ from nexus_chain.client.store import ClientStore, StoredLine, StoredSession
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import DISCARDS_PER_POSITION, Ask, Order, address_of, sign
 from nexus_chain.wire.errors import NodeUnreachableError
-from nexus_chain.wire.peer import NodeContact
+from nexus_chain.wire.peer import NodeContact, RowArray
 from tests.support.toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer, ToyReferee, expected_tokens
 
 SESSION = bytes([7]) * 32
@@ -73,7 +72,7 @@ class Network:
 
     def pipeline(self, prompt: Sequence[int], max_tokens: int, salt: bytes = bytes(32)) -> Pipeline:
         asks = tuple(Ask(i, i + 1, 10) for i in range(self.segments))
-        root = commit(torch.tensor(prompt, dtype=torch.int32), salt)
+        root = commit(np.array(prompt, np.int32), salt)
         order = Order(SESSION, salt, bytes(32), root, max_tokens, bytes(32), 0, CAP, asks, 2**40)
         signature = sign(order, SESSION_KEY, DOMAIN)
         self.store.add_order(order.digest(DOMAIN), order, signature, prompt)
@@ -287,7 +286,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, node: ToyNode, after: int) -> N
     """A keypress while an answer of ``node`` is on its way: it has computed the rows."""
     honest, left = ToyPeer.forward, [after]
 
-    def forward(peer: ToyPeer, *given: Any, **more: Any) -> Tensor:
+    def forward(peer: ToyPeer, *given: Any, **more: Any) -> RowArray:
         out = honest(peer, *given, **more)
         if peer.node is node:
             left[0] -= 1
@@ -321,7 +320,7 @@ def test_a_node_that_never_answers_is_not_thought_to_have_computed_nothing(tmp_p
     honest = ToyPeer.forward
     with pytest.MonkeyPatch.context() as patch:
 
-        def forward(peer: ToyPeer, *given: Any, **more: Any) -> Tensor:
+        def forward(peer: ToyPeer, *given: Any, **more: Any) -> RowArray:
             honest(peer, *given, **more)
             raise NodeUnreachableError("no answer", advice="Wait.")
 
@@ -381,7 +380,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(
     network = Network(tmp_path, spares=0)
     honest, left = ToyPeer.forward, [lost]
 
-    def forward(peer: ToyPeer, *given: Any, **more: Any) -> Tensor:
+    def forward(peer: ToyPeer, *given: Any, **more: Any) -> RowArray:
         out = honest(peer, *given, **more)
         left[0] -= peer.node is network.nodes[segment]
         if left[0] == 0:
@@ -401,9 +400,9 @@ def test_a_token_that_is_none_is_the_fault_of_who_sampled_it(
     network = Network(tmp_path)
     honest = ToyPeer.forward
 
-    def forward(peer: ToyPeer, order_digest: bytes, start: int, rows: Tensor, **more: Any) -> Tensor:
+    def forward(peer: ToyPeer, order_digest: bytes, start: int, rows: RowArray, **more: Any) -> RowArray:
         out = honest(peer, order_digest, start, rows, **more)
-        return torch.full_like(out, token) if peer.node is network.nodes[1] else out
+        return np.full_like(out, token) if peer.node is network.nodes[1] else out
 
     monkeypatch.setattr(ToyPeer, "forward", forward)
     run = network.pipeline([5, 6], 3)

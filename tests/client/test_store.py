@@ -91,7 +91,7 @@ def test_unknown_session_and_order(tmp_path: Path) -> None:
 
 def test_damaged_and_newer_databases_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.sqlite").write_bytes(b"not a database" * 100)
-    with pytest.raises(ClientStoreError, match="another --home"):
+    with pytest.raises(ClientStoreError, match="nexus session recover"):
         ClientStore(tmp_path / "bad.sqlite")
     database = sqlite3.connect(tmp_path / "new.sqlite")
     database.execute("PRAGMA user_version = 99")

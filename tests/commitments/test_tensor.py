@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nexus_chain.commitments.errors import CommitmentError, CommittedShapeError, ProofError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.commitments.tensor import NO_SALT, RowLayout, RowTree, commit, dtype_name, tensor_bytes
-from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
+from nexus_chain.program.dtypes import DTYPE_BYTES
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 from tests.support.openings import RowOpening, open_rows, verify_rows
 
 SALT = bytes(range(32))

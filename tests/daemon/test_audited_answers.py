@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.audit_buyer import AuditBuyer
@@ -22,7 +21,7 @@ from nexus_chain.evidence.verify import verify_proof
 from nexus_chain.market.documents import Receipt, TokenFeed, sign
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.wire.errors import NodeRefusedError
-from nexus_chain.wire.peer import NodeContact, PeerStatus, ShardPeer, SignedReceipt
+from nexus_chain.wire.peer import NodeContact, PeerStatus, RowArray, ShardPeer, SignedReceipt
 from node.daemon.errors import ServingError
 from node.daemon.serving.admission import Application
 from tests.support.workplace import (
@@ -83,8 +82,8 @@ class CorePeer:
         except ServingError as error:
             raise NodeRefusedError(error.message, advice=error.advice) from error
 
-    def begin_forward(self, digest: bytes, start: int, rows: Tensor, **_: Any) -> Callable[[], Tensor]:
-        return lambda: self.node.core.serving.forward(digest, start, rows)[1]
+    def begin_forward(self, digest: bytes, start: int, rows: RowArray, **_: Any) -> Callable[[], RowArray]:
+        return lambda: self.node.core.serving.forward(digest, start, torch.from_numpy(rows))[1].numpy()
 
     def begin_close_chunk(self, digest: bytes, start: int, stop: int, _: Any) -> Callable[[], SignedReceipt]:
         text, signature = self.node.core.serving.close_chunk(digest, start, stop, ())
@@ -161,8 +160,8 @@ class Market:
             self.store.add_feed(TokenFeed.from_json(text), signature)
         self.store.finish_order(self.answer.digest, DONE)
 
-    def inputs(self, segment: int, start: int, stop: int) -> Tensor:
-        return self.nodes[segment].core.rows.read(self.answer.digest, start, stop)
+    def inputs(self, segment: int, start: int, stop: int) -> RowArray:
+        return self.nodes[segment].core.rows.read(self.answer.digest, start, stop).numpy()
 
     def fund(self, account: AnswerAccount, node: NodeContact, wei: int, ahead: int) -> None:
         if self.purse.shortfall(node.address, wei):

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.wallet import Wallet
@@ -96,7 +96,7 @@ class Client:
         self.next_voucher = self.voucher(self.paid + positions)
 
     def feed(self, start: int, tokens: list[int]) -> list[int]:
-        rows = torch.tensor(tokens, dtype=torch.int32)
+        rows = np.array(tokens, np.int32)
         for peer in self.peers:
             rows = peer.begin_forward(self.digest, start, rows, voucher=self.next_voucher)()
         self.next_voucher = None
@@ -109,7 +109,7 @@ class Client:
     def close(self, to: int) -> list[Receipt]:
         handed: list[object] = []
         if to > len(PROMPT):
-            root = commit(torch.tensor(self.sequence[:to], dtype=torch.int32), self.order.salt)
+            root = commit(np.array(self.sequence[:to], np.int32), self.order.salt)
             feed = TokenFeed(self.digest, to, root)
             handed = [(feed, self.key.sign(feed, self.domain))]
         receipts = []
@@ -187,7 +187,7 @@ def test_kept_rows_are_given_to_the_session_key(client: Client, pair: list[NodeP
     at = int(time.time())
     digest = rows_request_digest(client.digest, bytes.fromhex(pair[0].address[2:]), at)
     request = wire.BoundaryRowsRequest(order_digest=client.digest, time=at, signature=client.key.sign_digest(digest))
-    kept = torch.tensor(PROMPT, dtype=torch.int32).numpy().tobytes()
+    kept = np.array(PROMPT, np.int32).tobytes()
     assert client.peers[0].boundary_rows(request).rows == kept
     request.from_position = 2
     assert client.peers[0].boundary_rows(request).rows == kept[8:]
@@ -206,7 +206,7 @@ def test_refusals_carry_their_name_and_advice(client: Client) -> None:
 def test_messages_that_make_no_sense_are_refused(client: Client) -> None:
     client.connect()
     with pytest.raises(NodeRefusedError) as refusal:
-        client.peers[1].begin_forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
+        client.peers[1].begin_forward(client.digest, 0, np.array(PROMPT, np.int32))()
     assert refusal.value.error_name == "MalformedRequestError"
 
 
@@ -215,7 +215,7 @@ def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Cl
     order, voucher = (client.order, client.key.sign(client.order, client.domain)), client.voucher(len(PROMPT))
     other = dial(client.nodes[0].contact)
     calls = (
-        lambda: other.begin_forward(client.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))(),
+        lambda: other.begin_forward(client.digest, 0, np.array(PROMPT, np.int32))(),
         lambda: other.begin_close_chunk(client.digest, 0, 5, [])(),
     )
     for signer in (None, Wallet.ephemeral()):
@@ -234,7 +234,7 @@ def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:
     client.begin()
     stranger = Wallet.ephemeral()
     document, _ = client.voucher(10)
-    rows, forged = torch.tensor([7], dtype=torch.int32), (document, stranger.sign(document, client.domain))
+    rows, forged = np.array([7], np.int32), (document, stranger.sign(document, client.domain))
     with pytest.raises(NodeRefusedError) as refusal:
         client.peers[0].begin_forward(client.digest, len(PROMPT), rows, voucher=forged)()
     assert refusal.value.error_name == "WrongSignerError"

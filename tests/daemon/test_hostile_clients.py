@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from nexus_chain.wire import shard_pb2 as wire
 from nexus_chain.wire.digests import access_digest
@@ -129,7 +129,7 @@ def opened(server: ShardServer, tls: TlsIdentity, answer: Answer) -> TlsPeer:
     peer.open_order(
         order, 0, len(PROMPT), PROMPT, answer.voucher(25), answer.user.sign_digest, prompt_tree=application.prompt_tree
     )
-    peer.begin_forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
+    peer.begin_forward(answer.digest, 0, np.array(PROMPT, np.int32))()
     return peer
 
 
@@ -142,7 +142,7 @@ def test_strangers_cannot_keep_all_places(
         assert ends(first)
         reached(server, tls).close()
         assert ends(second)
-        owner.begin_forward(answer.digest, 0, torch.tensor(PROMPT, dtype=torch.int32))()
+        owner.begin_forward(answer.digest, 0, np.array(PROMPT, np.int32))()
         third.sendall(b"\x00\x00\x00\x00")
         assert third.recv(1)
     owner.close()

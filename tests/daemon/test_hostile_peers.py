@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from nexus_chain.wire import frames
 from nexus_chain.wire import shard_pb2 as wire
@@ -20,7 +20,7 @@ from nexus_chain.wire.tls_peer import TlsPeer, dial
 from node.daemon.tls import TlsIdentity
 from tests.support.waiting import WAIT
 
-ROWS = torch.zeros(1, dtype=torch.int32)
+ROWS = np.zeros(1, np.int32)
 
 
 def contact(endpoint: str, key_hash: bytes = bytes(32)) -> NodeContact:

@@ -32,8 +32,13 @@ def test_our_own_shapes_are_within_the_caps(preset: str) -> None:
     check_caps(decoder_program("own", PRESETS[preset]))
 
 
-def test_an_odd_vocabulary_of_long_rows_is_refused() -> None:
-    """Regression: its rows cannot be halved, the contract refuses such a leaf, and a wrong logit was beyond dispute."""
+def test_logits_of_an_odd_vocabulary_in_long_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: its rows cannot be halved, the contract refuses such a leaf, and a wrong logit was beyond dispute.
+
+    Our builders make such rows a little longer, see ``tests/program/test_padded_vocabulary.py``.
+    """
+    check_caps(program(vocab=50_257))
+    monkeypatch.setattr(blocks, "LOGITS_PIECE", 1 << 20)
     check_caps(program(vocab=MOST_LEAF // 4 - 1))
     check_caps(program(vocab=50_304))
     with pytest.raises(ProgramTooLargeError, match=r"head\.logits.*201028 bytes"):

@@ -17,7 +17,7 @@ from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
 from nexus_chain.program.blocks import MATRICES
 from nexus_chain.program.dtypes import DTYPE_BYTES
-from nexus_chain.program.random_model import program_of
+from nexus_chain.program.random_weights import program_of
 from tests.support.lies import lie
 from tests.support.referee import Referee, honest_trace, size_of
 
@@ -47,6 +47,7 @@ WORLDS: dict[str, tuple[Any, ...]] = {
     "end": ("tiny", (2, 3), GREEDY, (4, 2)),
     "matrices in two parts": ("tiny", (2, 3), GREEDY, (4, 2), ("head", *(f"2.{name}" for name in MATRICES))),
     "biased": ("tiny-bias", (0, 2), GREEDY, (5, 2)),
+    "odd vocabulary": ("tiny-odd", (0, 1), SAMPLED, (4, 3)),
     "experts": ("tiny-experts", (0, 1), GREEDY, (4, 4)),
     "head norms": ("tiny-head-norm", (0, 1), GREEDY, (7, 7)),
     "encoder": ("tiny-encoder", (1, 3), GREEDY, (5, 5)),

@@ -20,7 +20,7 @@ from nexus_chain.drafting.errors import DraftTableError
 from nexus_chain.drafting.table_making import distil
 from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
-from nexus_chain.program.checkpoint import DRAFTS_FILE
+from nexus_chain.program.file_names import DRAFTS_FILE
 from nexus_chain.versions.model_files import ModelFiles
 from tests.support.live_network import SHAPE, write_model
 

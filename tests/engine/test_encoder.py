@@ -19,7 +19,7 @@ from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import ActivationBits, program_of, random_model
 from nexus_chain.program.encoder import POOLED
-from nexus_chain.program.random_model import PRESETS
+from nexus_chain.program.random_weights import PRESETS
 from nexus_chain.program.sampling import Sampling
 
 SHAPE = PRESETS["tiny-encoder"]

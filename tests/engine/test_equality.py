@@ -17,7 +17,7 @@ from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, ActivationBits, random_model
 from nexus_chain.program.blocks import MATRICES
-from nexus_chain.program.primitives import EXP2_ONE, LOG2_ONE
+from nexus_chain.program.fixed_point import EXP2_ONE, LOG2_ONE
 from nexus_chain.program.sampling import Sampling
 
 NOISY = Sampling.at_temperature(0.8, bytes(range(32)))
@@ -46,6 +46,7 @@ PRESETS_OF_ALL_KINDS = [
     ("tiny", 23),
     ("tiny-bias", 9),
     ("tiny-wide", 5),
+    ("tiny-odd", 9),
     ("tiny-encoder", 19),
     ("tiny-experts", 19),
     ("tiny-head-norm", 19),

@@ -88,6 +88,14 @@ def test_cpu_without_vnni_gives_the_same_bits():
     assert answer == torch_answer == expected
 
 
+@pytest.mark.parametrize("target", ["x86-64", "haswell"])
+def test_kernels_for_older_processors_give_the_same_bits(target):
+    _, _, expected, _ = run_check()
+    _, backend, answer, _ = run_check(NEXUS_KERNEL_TARGET=target)
+    assert backend == "native"
+    assert answer == expected
+
+
 def test_machine_without_compiler_falls_back_to_torch(tmp_path):
     _, _, expected, _ = run_check()
     _, backend, answer, _ = run_check(PATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))

@@ -10,7 +10,7 @@ from nexus_chain.planning.errors import PlacementError, ShardCountError
 from nexus_chain.planning.placement import NodeProfile, assign_shards
 from nexus_chain.planning.shards import shard_model
 from nexus_chain.program.descriptors import ModelShape
-from nexus_chain.program.random_model import random_model
+from nexus_chain.program.random_weights import random_model
 
 SHAPE = ModelShape(
     layers=6, width=32, heads=4, kv_heads=2, head_dim=8, ffn=64, vocab=96, context=32, rms_eps=1e-5, rope_theta=1e4

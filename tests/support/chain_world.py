@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.deployer import ArtefactCreator, deploy
 from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.chain.wallet import Wallet
@@ -49,3 +50,20 @@ class World:
         lines = tuple(Line(node, wei) for node, wei in zip(self.nodes, amounts, strict=False))
         voucher = Voucher(session, lines)
         return voucher, (key or self.key).sign(voucher, self.user.domain)
+
+
+def build_world(chain: LocalChain, folder: Path) -> World:
+    """Fresh contracts on a chain; the deployment file goes into ``folder``."""
+    wallets = [Wallet.ephemeral() for _ in range(4)]
+    for wallet in wallets:
+        chain.set_balance(wallet.address, 10**19)
+    creator = ArtefactCreator(chain.web3, wallets[0])
+    deployment, _ = deploy(creator, wallets[0].address, preset="local", path=folder / "deployment.json")
+    owner, user, *operators = (Contracts.at(chain.web3, deployment, wallet) for wallet in wallets)
+    version, _ = owner.models.publish(STATED)
+    for index, operator in enumerate(operators):
+        operator.nodes.register(
+            f"127.0.0.1:{5000 + index}", bytes([index + 1]) * 32, wallets[2 + index].address, stake=STAKE
+        )
+        operator.nodes.announce(version, 2 * index, 2 * index + 2, 5)
+    return World(chain, owner, user, operators, Wallet.ephemeral(), version)

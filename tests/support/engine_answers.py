@@ -56,8 +56,8 @@ def answer_of(
     for stop in range(len(prompt), len(prompt) + count):
         start = 0 if stop == len(prompt) else stop - 1
         for segment, (engine, state) in enumerate(zip(engines, states, strict=True)):
-            out = engine.forward([(state, seen.inputs(segment, start, stop))])[0]
-            seen.accept(segment, start, stop - start, meddle(segment, start, out), "node")
+            out = engine.forward([(state, torch.from_numpy(seen.inputs(segment, start, stop)))])[0]
+            seen.accept(segment, start, stop - start, meddle(segment, start, out).numpy(), "node")
         if stop == len(prompt) or stop - closed == 32 or stop == len(prompt) + count - 1:
             feed = TokenFeed(digest, stop, seen.in_root(0, stop))
             previous: tuple[bytes, ...] = ()

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from nexus_chain.program import POSITIONS, SAMPLED, ActivationBits, ModelShape, Op, Program, TensorSpec, random_model
 from nexus_chain.program.decoder import decoder_program
-from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.model import _ranges
 from nexus_chain.program.op_kinds import KINDS
 from nexus_chain.program.reproduction import LAYER_INPUTS, MATRICES
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 INTERESTING = (-(2**31), -2, -1, 0, 1, 2, 3, 7, 8, 15, 16, 31, 64, 127, 1024, 32767, 2**31 - 1, 2**62)
 

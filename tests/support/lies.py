@@ -16,7 +16,7 @@ from nexus_chain.disputes.trace_layout import SEQUENCE, TraceLayout, TraceTensor
 from nexus_chain.engine.reference import evaluate_row
 from nexus_chain.program import POSITIONS, SAMPLED, Op, Program, Sampling, TensorSpec
 from nexus_chain.program.descriptors import BOTH_DIRECTIONS
-from nexus_chain.program.dtypes import TORCH_DTYPES
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 
 def altered(tensor: Tensor, element: int, value: int) -> Tensor:

@@ -19,7 +19,8 @@ from torch import Tensor
 from nexus_chain.commitments.errors import CommittedShapeError, ProofError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hashes, range_root
 from nexus_chain.commitments.tensor import RowLayout, dtype_name, tensor_bytes, tensor_root, tensor_tree
-from nexus_chain.program.dtypes import DTYPE_BYTES, TORCH_DTYPES
+from nexus_chain.program.dtypes import DTYPE_BYTES
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 
 @dataclass(frozen=True)

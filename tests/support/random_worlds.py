@@ -19,9 +19,10 @@ from nexus_chain.disputes.trace_layout import TraceLayout, TraceTensor
 from nexus_chain.program import SAMPLED, ModelShape, Op, Program, Sampling, TensorSpec, blocks, decoder_program
 from nexus_chain.program.builder import ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS as POSITION_ROWS
-from nexus_chain.program.dtypes import TORCH_DTYPES
 from nexus_chain.program.rotary import plain_frequencies
-from nexus_chain.program.tables import EXP2_SPEC, PHI_SPEC, committed_tables, phi_table
+from nexus_chain.program.table_specs import EXP2_SPEC, PHI_SPEC
+from nexus_chain.program.tables import committed_tables, phi_table
+from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 from tests.support.lies import run_op
 from tests.support.referee import SALT
 

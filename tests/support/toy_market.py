@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from torch import Tensor
 
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.exposure import OpenLines
@@ -26,7 +25,7 @@ from nexus_chain.client.directory import NodeDirectory
 from nexus_chain.client.home import ClientHome
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Line
-from nexus_chain.wire.peer import NodeContact, PeerStatus, ShardPeer, SignedReceipt
+from nexus_chain.wire.peer import NodeContact, PeerStatus, RowArray, ShardPeer, SignedReceipt
 from tests.support.toy_facts import STAKE, ToyFacts
 from tests.support.toy_network import DOMAIN, VOCABULARY, WIDTH, ToyNode, ToyPeer
 
@@ -66,7 +65,7 @@ class ToyMarket:
     def line_of(self, session: bytes, node: str) -> LineRecord:
         return self.lines[session].get(node, NO_LINE)
 
-    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes) -> tuple[bytes, Mined]:
+    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, note: str = "") -> tuple[bytes, Mined]:
         if self.refuses is not None:
             raise self.refuses
         session = self.session_id(USER, nonce)
@@ -165,7 +164,7 @@ class AnySessionPeer:
     def open_audit(self, *words: Any, **more: Any) -> int:
         return self._peer.open_audit(*words, **more)
 
-    def begin_forward(self, *words: Any, **more: Any) -> Callable[[], Tensor]:
+    def begin_forward(self, *words: Any, **more: Any) -> Callable[[], RowArray]:
         self._node_alive()
         self._world.pause()
         return self._peer.begin_forward(*words, **more)
@@ -221,7 +220,9 @@ class ToyWorld:
     @contextmanager
     def client(self, name: str = "home", ready: int = 2) -> Iterator[Client]:
         """A client whose nodes come from a directory; the same ``name`` has the same store."""
-        sender = SimpleNamespace(wallet=SimpleNamespace(address=USER))
+        sender = SimpleNamespace(
+            wallet=SimpleNamespace(address=USER), unfinished=lambda *purposes: [], tell=lambda mined: None
+        )
         registry = SimpleNamespace(node=lambda address: SimpleNamespace(stake=STAKE), receipt_key_of=lambda node: node)
         contracts: Any = SimpleNamespace(
             market=self.market, nodes=registry, domain=DOMAIN, sender=sender, web3=self.market

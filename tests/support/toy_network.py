@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from nexus_chain.commitments.tensor import RowTree, tensor_root
 from nexus_chain.market.documents import Domain, Order, Receipt, address_of, require_signer, sign
@@ -20,6 +19,7 @@ from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError, Peer
 from nexus_chain.wire.peer import (
     NodeContact,
     PeerStatus,
+    RowArray,
     SignDigest,
     SignedAudit,
     SignedFeed,
@@ -35,25 +35,25 @@ DOMAIN = Domain(31337, "0x" + "11" * 20)
 T = TypeVar("T")
 
 
-def segment_rows(segment: int, inputs: Tensor) -> Tensor:
+def segment_rows(segment: int, inputs: RowArray) -> RowArray:
     """What a middle or first segment gives for all its input rows: i32[t, WIDTH]."""
-    columns = inputs.reshape(len(inputs), -1).to(torch.int64)
-    running = columns.cumsum(0).sum(1, keepdim=True)
-    return ((running * 7919 + torch.arange(WIDTH) * 31 + segment) % 65521).to(torch.int32)
+    columns = inputs.reshape(len(inputs), -1).astype(np.int64)
+    running = columns.cumsum(0).sum(1, keepdims=True)
+    return ((running * 7919 + np.arange(WIDTH) * 31 + segment) % 65521).astype(np.int32)
 
 
-def segment_tokens(inputs: Tensor, prompt_length: int) -> Tensor:
+def segment_tokens(inputs: RowArray, prompt_length: int) -> RowArray:
     """What the last segment samples for all its input rows."""
-    columns = inputs.reshape(len(inputs), -1).to(torch.int64)
+    columns = inputs.reshape(len(inputs), -1).astype(np.int64)
     running = columns.cumsum(0).sum(1)
-    return ((running * 31 + 5) % VOCABULARY).to(torch.int32)[prompt_length - 1 :]
+    return ((running * 31 + 5) % VOCABULARY).astype(np.int32)[prompt_length - 1 :]
 
 
 def expected_tokens(prompt: Sequence[int], count: int, segments: int) -> list[int]:
     """The toy model's answer, computed without nodes."""
     tokens = list(prompt)
     for _ in range(count):
-        rows = torch.tensor(tokens, dtype=torch.int32)
+        rows = np.array(tokens, np.int32)
         for segment in range(segments - 1):
             rows = segment_rows(segment, rows)
         tokens.append(int(segment_tokens(rows, len(prompt))[-1]))
@@ -67,7 +67,7 @@ class ToyReferee:
     segments: int
     prompt_length: int
 
-    def recompute(self, segment: int, inputs: Tensor) -> Tensor:
+    def recompute(self, segment: int, inputs: RowArray) -> RowArray:
         last = segment == self.segments - 1
         return segment_tokens(inputs, self.prompt_length) if last else segment_rows(segment, inputs)
 
@@ -80,7 +80,7 @@ class ToyOrder:
     segment: int
     prompt: list[int]
     prompt_length: int
-    rows: list[Tensor] = field(default_factory=list)
+    rows: list[RowArray] = field(default_factory=list)
     closed: int = 0
     receipts: dict[int, SignedReceipt] = field(default_factory=dict)
     credit: int = 0
@@ -198,11 +198,11 @@ class ToyPeer:
         self,
         order_digest: bytes,
         start: int,
-        rows: Tensor,
+        rows: RowArray,
         *,
         discard: bool = False,
         voucher: SignedVoucher | None = None,
-    ) -> Tensor:
+    ) -> RowArray:
         node, state = self.node, self.node.orders[order_digest]
         if voucher is not None:
             self.pay(voucher)
@@ -215,7 +215,7 @@ class ToyPeer:
         for offset, row in enumerate(rows):
             position = start + offset
             if position < len(state.rows):
-                assert torch.equal(state.rows[position], row)
+                assert np.array_equal(state.rows[position], row)
                 continue
             assert position == len(state.rows)
             state.rows.append(row)
@@ -224,7 +224,7 @@ class ToyPeer:
             raise NodeRefusedError("not prepaid", advice="Pay.", error_name="NotPrepaidError")
         if state.billed and len(state.rows) > state.billed + 32:
             raise NodeRefusedError("chunk too long", advice="Close it.", error_name="ChunkOpenError")
-        inputs = torch.stack(state.rows)
+        inputs = np.stack(state.rows)
         if len(state.rows) < state.credit:
             return inputs[:0]
         if state.segment < node.segments - 1:
@@ -241,7 +241,7 @@ class ToyPeer:
             else out + node.lies
         )
 
-    def begin_forward(self, order_digest: bytes, start: int, rows: Tensor, **more: Any) -> Callable[[], Tensor]:
+    def begin_forward(self, order_digest: bytes, start: int, rows: RowArray, **more: Any) -> Callable[[], RowArray]:
         return self._once_free(self._at_work(lambda: self.forward(order_digest, start, rows, **more)))
 
     def begin_close_chunk(
@@ -308,14 +308,14 @@ class ToyPeer:
         stop: int,
         predecessors: Sequence[SignedReceipt | SignedFeed],
     ) -> Receipt:
-        node, inputs = self.node, torch.stack(state.rows)
+        node, inputs = self.node, np.stack(state.rows)
         incoming = RowTree(None if state.segment == 0 else WIDTH, state.order.salt)
         incoming.append(inputs)
         last = state.segment == node.segments - 1
         outgoing = RowTree(None if last else WIDTH, state.order.salt)
         if last:
-            prompt = torch.tensor(state.prompt, dtype=torch.int32)
-            outgoing.append(torch.cat([prompt, segment_tokens(inputs, state.prompt_length)]))
+            prompt = np.array(state.prompt, np.int32)
+            outgoing.append(np.concatenate([prompt, segment_tokens(inputs, state.prompt_length)]))
         else:
             outgoing.append(segment_rows(state.segment, inputs))
         out_root = outgoing.root(stop + 1 if last else stop)

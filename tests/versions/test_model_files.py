@@ -12,9 +12,8 @@ import pytest
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.program import PRESETS, IntegerModel, random_model
-from nexus_chain.program.checkpoint import TOKENIZER_FILE
 from nexus_chain.program.errors import UnreproducibleProgramError
-from nexus_chain.program.model import PROGRAM_FILE
+from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE
 from nexus_chain.versions.model_files import ModelFiles, find_model_files
 
 MODEL = random_model(PRESETS["tiny"], seed=5)

@@ -20,7 +20,7 @@
 /* How a row's weights are kept for the products: see products.h. */
 #if NEXUS_AVX2
 typedef int16_t Weight;   /* [rows, length] */
-typedef int64_t MixedSum; /* [rows, mixed_width] */
+typedef double MixedSum;  /* [rows, mixed_width], whole */
 #define WEIGHT_PLANES 1
 #else
 typedef int8_t Weight;    /* [2 rows, length]: two planes of 7 bits */
@@ -48,10 +48,11 @@ typedef struct {
 #else
     const int8_t **row; /* [2 rows]: what is multiplied, and where its sums begin */
     int32_t *start;
-    uint8_t *workspace;
 #endif
+    uint8_t *workspace;
     MixedSum *sums;
     int32_t *mantissas, *shifts; /* [rows]: scale of the block in hand */
+    double *scales;   /* [length] of the keys */
     int64_t *total;   /* [rows] sum of weights */
     int64_t *out;     /* [rows, size] */
 } AttentionScratch;
@@ -76,7 +77,7 @@ static int64_t keys_end(const AttentionShape *a, const Sequence *q, int64_t row)
 static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
 
 /* Elements from one row of mixed sums to the next. */
-static int64_t mixed_width(const AttentionShape *a) { return NEXUS_AVX2 ? round4(a->size) : padded(a->size); }
+static int64_t mixed_width(const AttentionShape *a) { return padded(a->size); }
 
 static int64_t mixed_bytes(const AttentionShape *a) {
     return WEIGHT_PLANES * mixed_width(a) * (int64_t)sizeof(MixedSum);
@@ -95,7 +96,7 @@ static int64_t attention_scratch(const Step *s, int64_t longest) {
     AttentionShape a = attention_shape(s);
     int64_t rows = attention_rows(&a), scores = a.per_group * padded(longest);
     scores = scores > SCORE_BUDGET ? scores : SCORE_BUDGET;
-    return scores * 6 + rows * (multiplier_bytes(&a) + mixed_bytes(&a) + a.size * 8 + 16) + BLOCK_WORKSPACE + 10 * 64;
+    return scores * 6 + padded(longest) * 8 + rows * (multiplier_bytes(&a) + mixed_bytes(&a) + a.size * 8 + 16) + BLOCK_WORKSPACE + 11 * 64;
 }
 
 static char *carve(char **cursor, int64_t bytes) {
@@ -114,10 +115,11 @@ static AttentionScratch attention_buffers(const AttentionShape *a, int64_t rows,
 #else
     b.row = (const int8_t **)carve(&scratch, WEIGHT_PLANES * rows * 8);
     b.start = (int32_t *)carve(&scratch, WEIGHT_PLANES * rows * 4);
-    b.workspace = (uint8_t *)carve(&scratch, BLOCK_WORKSPACE);
 #endif
+    b.workspace = (uint8_t *)carve(&scratch, BLOCK_WORKSPACE);
     b.mantissas = (int32_t *)carve(&scratch, rows * 4);
     b.shifts = (int32_t *)carve(&scratch, rows * 4);
+    b.scales = (double *)carve(&scratch, length * 8);
     b.total = (int64_t *)carve(&scratch, rows * 8);
     b.out = (int64_t *)carve(&scratch, rows * a->size * 8);
     return b;
@@ -194,15 +196,45 @@ static void score_products(const AttentionShape *a, const AttentionItem *w, cons
 }
 #endif
 
-/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum, 1 at least. */
-static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t qe,
-                               const int32_t *restrict km, const int32_t *restrict ke, const int32_t *restrict table) {
-    int32_t largest = INT32_MIN;
-    for (int64_t j = from; j < to; j++) {
-        int64_t t = ((int64_t)s[j] * qs + 2048) >> 12;
-        s[j] = (int32_t)saturate(round_shift(t * km[j], 11 - qe - ke[j]));
-        largest = s[j] > largest ? s[j] : largest;
+/* The scales of an item's keys, as its rows' scores take them. */
+typedef struct {
+    const int32_t *mantissa, *exponent;
+    double *scale;       /* mantissa * 2^exponent */
+    int64_t least, most; /* range of the exponents */
+} KeyScales;
+
+static void key_scales(KeyScales *k, int64_t keys) {
+    int32_t least = INT32_MAX, most = INT32_MIN;
+    for (int64_t j = 0; j < keys; j++) {
+        k->scale[j] = (double)k->mantissa[j] * power_of_two(k->exponent[j]);
+        least = k->exponent[j] < least ? k->exponent[j] : least;
+        most = k->exponent[j] > most ? k->exponent[j] : most;
     }
+    k->least = least, k->most = most;
+}
+
+/* s := round(round(s * qs / 2^12) * mantissa / 2^shift). In doubles where no shift is cut: a product of two bytes
+ * summed over a head stays below 2^31, the scales below 2^16, so every step is exact (see linear.h). */
+static void scale_scores(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t shift, const KeyScales *k) {
+    if (shift - k->most >= 1 && shift - k->least <= 62 && qs > -65536 && qs < 65536) {
+        const double row = (double)qs * 0x1p-12, down = power_of_two(-shift), *restrict scale = k->scale;
+        for (int64_t j = from; j < to; j++)
+            s[j] = (int32_t)saturate_double(
+                __builtin_floor(__builtin_floor((double)s[j] * row + 0.5) * (scale[j] * down) + 0.5));
+    } else {
+        for (int64_t j = from; j < to; j++) {
+            int64_t t = ((int64_t)s[j] * qs + 2048) >> 12;
+            s[j] = (int32_t)saturate(round_shift(t * k->mantissa[j], shift - k->exponent[j]));
+        }
+    }
+}
+
+/* Scores [from, to) of one row become softmax weights 2^-(max - s) in Q23; returns their sum, 1 at least. */
+static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, int64_t qs, int64_t shift,
+                               const KeyScales *keys, const int32_t *restrict table) {
+    int32_t largest = INT32_MIN;
+    scale_scores(s, from, to, qs, shift, keys);
+    for (int64_t j = from; j < to; j++) largest = s[j] > largest ? s[j] : largest;
     for (int64_t j = from; j < to; j++) s[j] = exponent_cut((int64_t)largest - s[j]);
     exp2_negative(s + from, to - from, table);
     int64_t sum = 0;
@@ -250,7 +282,8 @@ static void mix_products(const AttentionShape *a, const AttentionItem *w, const 
     const int64_t rows = w->count * a->per_group, capacity = w->sequence->capacity, wide = mixed_width(a);
     const int8_t *values = w->cache->values + w->group * a->size * capacity + w->base + start;
 #if NEXUS_AVX2
-    product_pairs(b->planes + start, w->length, rows, values, capacity, a->size, stop - start, b->sums, wide);
+    product_pairs(b->planes + start, w->length, rows, values, capacity, a->size, stop - start, b->sums, wide,
+                  b->workspace);
 #else
     for (int64_t i = 0; i < WEIGHT_PLANES * rows; i++) {
         b->row[i] = b->planes + i * w->length + start;
@@ -265,7 +298,7 @@ static void mix_products(const AttentionShape *a, const AttentionItem *w, const 
 
 static inline int64_t mixed_sum(const MixedSum *sums, int64_t wide, int64_t r, int64_t i) {
 #if NEXUS_AVX2
-    return sums[r * wide + i];
+    return (int64_t)sums[r * wide + i];
 #else
     return 128 * (int64_t)sums[2 * r * wide + i] + sums[(2 * r + 1) * wide + i];
 #endif
@@ -298,15 +331,16 @@ static void attend(const AttentionShape *a, const AttentionItem *w, char *scratc
     const int64_t rows = w->count * a->per_group, capacity = w->sequence->capacity;
     AttentionScratch b = attention_buffers(a, rows, w->length, scratch);
     score_products(a, w, &b);
-    const int32_t *km = w->cache->mantissas + w->group * capacity + w->base;
-    const int32_t *ke = w->cache->exponents + w->group * capacity + w->base;
+    KeyScales keys = {w->cache->mantissas + w->group * capacity + w->base,
+                      w->cache->exponents + w->group * capacity + w->base, b.scales, 0, 0};
+    key_scales(&keys, last_key(a, w));
     for (int64_t r = 0; r < rows; r++) {
         const int64_t head = head_row(a, w, r);
         int64_t from, to;
         allowed_keys(a, w, r, &from, &to);
         const int64_t qs = round_shift(read_mantissa(((const int32_t *)s->in[1])[head]) * a->scale, 16);
         const int64_t qe = read_exponent(((const int32_t *)s->in[2])[head]);
-        b.total[r] = softmax_weights(b.scores + r * w->length, from, to, qs, qe, km, ke, s->weight[0]);
+        b.total[r] = softmax_weights(b.scores + r * w->length, from, to, qs, 11 - qe, &keys, s->weight[0]);
     }
     memset(b.out, 0, (size_t)(rows * a->size * 8));
     for (int64_t start = 0; start < w->length;) {

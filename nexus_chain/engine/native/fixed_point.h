@@ -9,6 +9,10 @@
 
 #include <stdint.h>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #define SATURATION 2147483647LL
 
 static inline int64_t clamp_shift(int64_t s) { return s < 1 ? 1 : (s > 62 ? 62 : s); }
@@ -19,6 +23,20 @@ static inline int64_t round_shift(int64_t x, int64_t s) { return ((x >> (clamp_s
 static inline int64_t saturate(int64_t x) {
     x = x > SATURATION ? SATURATION : x;
     return x < -SATURATION ? -SATURATION : x;
+}
+
+/* The same for whole numbers in doubles. */
+static inline double saturate_double(double x) {
+    x = x > 2147483647.0 ? 2147483647.0 : x;
+    return x < -2147483647.0 ? -2147483647.0 : x;
+}
+
+/* 2^e, exact for -1022 <= e <= 1023. */
+static inline double power_of_two(int64_t e) {
+    const uint64_t bits = (uint64_t)(e + 1023) << 52;
+    double x;
+    __builtin_memcpy(&x, &bits, 8);
+    return x;
 }
 
 static inline int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : (x > high ? high : x); }
@@ -66,9 +84,38 @@ static inline void scale16(int64_t a, int32_t *m, int32_t *e) {
 /* From 24 on 2^-x is 0 in Q23, so arguments may be cut off there to fit 32 bits. */
 static inline int32_t exponent_cut(int64_t x) { return (int32_t)(x > (24 << 15) ? (24 << 15) : x); }
 
+#if defined(__AVX512F__)
+/* table[k] of 16 k in [0, 256). Permutations beat gathers, which some processors carry out load by load. */
+static inline __m512i look_up(const int32_t *table, __m512i k) {
+    __m512i part[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        part[i] = _mm512_permutex2var_epi32(_mm512_loadu_si512(table + 32 * i), k, _mm512_loadu_si512(table + 32 * i + 16));
+    for (int bit = 32, parts = 4; parts; bit *= 2, parts /= 2) {
+        const __mmask16 second = _mm512_test_epi32_mask(k, _mm512_set1_epi32(bit));
+        for (int i = 0; i < parts; i++) part[i] = _mm512_mask_blend_epi32(second, part[2 * i], part[2 * i + 1]);
+    }
+    return part[0];
+}
+
+/* 2^-x of 16 x, as below. */
+static inline __m512i exp2_negative16(__m512i x, const int32_t *table) {
+    const __m512i f = _mm512_and_si512(x, _mm512_set1_epi32(32767)), k = _mm512_srli_epi32(f, 7);
+    const __m512i r = _mm512_and_si512(f, _mm512_set1_epi32(127)), y = look_up(table, k);
+    const __m512i fall = _mm512_mullo_epi32(_mm512_sub_epi32(y, look_up(table + 1, k)), r);
+    const __m512i part = _mm512_srai_epi32(_mm512_add_epi32(fall, _mm512_set1_epi32(64)), 7);
+    return _mm512_srav_epi32(_mm512_sub_epi32(y, part), _mm512_srai_epi32(x, 15));
+}
+#endif
+
 /* x[i] := 2^-x[i] in Q23 for x in Q15, 0 <= x <= 24. table: i32[257]. */
 static inline void exp2_negative(int32_t *restrict x, int64_t n, const int32_t *restrict table) {
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_si512(x + i, exp2_negative16(_mm512_loadu_si512(x + i), table));
+#endif
+    for (; i < n; i++) {
         int32_t f = x[i] & 32767, k = f >> 7, r = f & 127;
         x[i] = (table[k] - (((table[k] - table[k + 1]) * r + 64) >> 7)) >> (x[i] >> 15);
     }

@@ -13,8 +13,8 @@
 #include "steps.h"
 
 #if NEXUS_AVX2
-typedef int64_t Sum;
-#define LINEAR_TILE PAIR_ROWS
+typedef double Sum; /* whole numbers below 2^53 */
+#define LINEAR_TILE PACKED_ROWS
 #define LINEAR_ROW_BYTES (512 * 1024) /* packed activations kept hot */
 #else
 typedef int32_t Sum;
@@ -40,6 +40,7 @@ typedef struct {
 typedef struct {
     int16_t *packed; /* [rows, stride] */
     int64_t stride;
+    char *workspace;
     Sum *sums; /* [rows, BLOCK_COLUMNS] */
 } RowBlock;
 #else
@@ -86,12 +87,12 @@ static int64_t linear_limit(const LinearShape *l, int64_t rows) {
 #if NEXUS_AVX2
 static RowBlock row_block(const LinearShape *l, int64_t rows, char *scratch) {
     const int64_t stride = padded(l->width), packed = rows * stride * (int64_t)sizeof(int16_t);
-    RowBlock b = {(int16_t *)scratch, stride, (Sum *)(scratch + packed)};
+    RowBlock b = {(int16_t *)(scratch + BLOCK_WORKSPACE), stride, scratch, (Sum *)(scratch + BLOCK_WORKSPACE + packed)};
     return b;
 }
 
 static int64_t row_block_bytes(const LinearShape *l, int64_t rows) {
-    return rows * (padded(l->width) * (int64_t)sizeof(int16_t) + BLOCK_COLUMNS * (int64_t)sizeof(Sum));
+    return rows * (padded(l->width) * (int64_t)sizeof(int16_t) + BLOCK_COLUMNS * (int64_t)sizeof(Sum)) + BLOCK_WORKSPACE;
 }
 
 /* Rows [first, first + count) of a group, planes joined. */
@@ -111,7 +112,7 @@ static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, i
                      int64_t next) {
     (void)next;
     product_pairs(b->packed, b->stride, rows, w->weight + n * l->width, l->width, count, l->width, b->sums,
-                  BLOCK_COLUMNS);
+                  BLOCK_COLUMNS, b->workspace);
 }
 #else
 static RowBlock row_block(const LinearShape *l, int64_t rows, char *scratch) {
@@ -144,15 +145,6 @@ static void multiply(const LinearShape *l, const Matrix *w, const RowBlock *b, i
 }
 #endif
 
-/* The sums of a row, planes joined. */
-static void true_sums(const LinearShape *l, const Sum *restrict high, int64_t count, int64_t *restrict value) {
-    const Sum *restrict low = high + BLOCK_COLUMNS;
-    if (l->sums == 1)
-        for (int64_t i = 0; i < count; i++) value[i] = high[i];
-    else
-        for (int64_t i = 0; i < count; i++) value[i] = 128 * (int64_t)high[i] + low[i];
-}
-
 static int64_t linear_scratch(const Step *s, int64_t rows) {
     LinearShape l = linear_shape(s);
     return padded(row_block_bytes(&l, linear_limit(&l, rows))) + padded(rows * 4);
@@ -163,40 +155,100 @@ static const int32_t *gate_of(const Step *s, int64_t t) {
     return s->in[5] ? (const int32_t *)s->in[5] + t * s->p[5] + s->p[6] : 0;
 }
 
-static void apply_gate(int64_t *value, int64_t count, int64_t gate) {
+/* Scales and biases of a block of columns, as a row's sums take them. */
+typedef struct {
+    int64_t count, least, most; /* columns; range of their exponents */
+    double largest;             /* magnitude of their mantissas */
+    double scale[BLOCK_COLUMNS], bias[BLOCK_COLUMNS]; /* mantissa * 2^exponent */
+} ColumnScales;
+
+static void column_scales(const Matrix *w, int64_t n, int64_t count, ColumnScales *c) {
+    c->count = count;
+    c->least = INT32_MAX, c->most = INT32_MIN, c->largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t mantissa = w->scale[2 * (n + i)], exponent = w->scale[2 * (n + i) + 1];
+        c->least = exponent < c->least ? exponent : c->least;
+        c->most = exponent > c->most ? exponent : c->most;
+        c->largest = mantissa < 0 ? (-mantissa > c->largest ? -mantissa : c->largest)
+                                  : (mantissa > c->largest ? mantissa : c->largest);
+        c->scale[i] = (double)mantissa * power_of_two(clamp(exponent, -300, 300));
+        c->bias[i] = w->bias ? (double)saturate(w->bias[n + i]) : 0;
+    }
+}
+
+static double largest_of(const double *restrict x, int64_t n) {
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++) largest = __builtin_fabs(x[i]) > largest ? __builtin_fabs(x[i]) : largest;
+    return largest;
+}
+
+/* The sums of a row, planes joined, as whole doubles; returns the largest magnitude. */
+static double joined_sums(const LinearShape *l, const Sum *restrict high, int64_t count, double *restrict value) {
+    const Sum *restrict low = high + BLOCK_COLUMNS;
+    if (l->sums == 1)
+        for (int64_t i = 0; i < count; i++) value[i] = (double)high[i];
+    else
+        for (int64_t i = 0; i < count; i++) value[i] = 128 * (double)high[i] + (double)low[i];
+    return largest_of(value, count);
+}
+
+/* Whether every step of a row's scales is exact in doubles and no shift is cut: then floor is the shift. */
+static int exact_in_doubles(const ColumnScales *c, double largest, int64_t m, int64_t shift) {
+    return largest * (double)m < 0x1p52 && (largest * (double)m * 0x1p-12 + 1) * c->largest < 0x1p52 &&
+           shift - c->most >= 1 && shift - c->least <= 62;
+}
+
+/* value := round(round(value * m / 2^12) * scale / 2^shift), exact. */
+static void scale_in_doubles(const ColumnScales *c, int64_t m, int64_t shift, double *restrict value) {
+    const double row = (double)m * 0x1p-12, down = power_of_two(-shift);
+    const double *restrict scale = c->scale;
+    for (int64_t i = 0; i < c->count; i++)
+        value[i] = saturate_double(__builtin_floor(__builtin_floor(value[i] * row + 0.5) * (scale[i] * down) + 0.5));
+}
+
+static void scale_in_integers(const Matrix *w, int64_t n, int64_t count, int64_t m, int64_t shift, double *value) {
+    const int32_t *scale = w->scale + 2 * n;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t v = (((int64_t)value[i] * m + 2048) >> 12) * scale[2 * i];
+        value[i] = (double)saturate(round_shift(v, shift - scale[2 * i + 1]));
+    }
+}
+
+static void apply_gate(double *value, int64_t count, int64_t gate) {
     gate = clamp(gate, 0, 65536);
-    for (int64_t i = 0; i < count; i++) value[i] = round_shift(value[i] * gate, 16);
+    for (int64_t i = 0; i < count; i++) value[i] = (double)round_shift((int64_t)value[i] * gate, 16);
 }
 
 /* Output row t, columns [n, n + count): accumulators to saturated integers. */
-static void finish_row(const LinearShape *l, const Matrix *w, const Sum *sums, int64_t t, int64_t n, int64_t count) {
+static void finish_row(const LinearShape *l, const Matrix *w, const ColumnScales *c, const Sum *sums, int64_t t, int64_t n) {
     const Step *s = l->step;
-    const int64_t m = read_mantissa(((const int32_t *)s->in[1])[t]);
+    const int64_t m = read_mantissa(((const int32_t *)s->in[1])[t]), count = c->count;
     const int64_t shift = -(read_exponent(((const int32_t *)s->in[2])[t]) + l->fraction + 12);
-    const int32_t *restrict scale = w->scale + 2 * n;
-    const int32_t *restrict bias = w->bias ? w->bias + n : 0;
     const int32_t *restrict residual = s->in[3] ? (const int32_t *)s->in[3] + t * l->columns + n : 0;
+    const double *restrict bias = c->bias;
     int32_t *restrict out = (int32_t *)s->out[0] + t * l->columns + n;
-    int64_t value[BLOCK_COLUMNS];
-    true_sums(l, sums, count, value);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t v = ((value[i] * m + 2048) >> 12) * scale[2 * i];
-        value[i] = saturate(round_shift(v, shift - scale[2 * i + 1]));
-    }
-    if (bias)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + saturate(bias[i]));
+    double value[BLOCK_COLUMNS];
+    const double largest = joined_sums(l, sums, count, value);
+    if (exact_in_doubles(c, largest, m, shift))
+        scale_in_doubles(c, m, shift, value);
+    else
+        scale_in_integers(w, n, count, m, shift, value);
+    if (w->bias)
+        for (int64_t i = 0; i < count; i++) value[i] = saturate_double(value[i] + bias[i]);
     if (gate_of(s, t)) apply_gate(value, count, *gate_of(s, t));
     if (residual)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate(value[i] + read_element(residual[i]));
+        for (int64_t i = 0; i < count; i++) value[i] = saturate_double(value[i] + (double)read_element(residual[i]));
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
 }
 
 static void linear_block_columns(const LinearShape *l, const RowGroup *g, const RowBlock *b, int64_t first,
                                  int64_t rows, int64_t n, int64_t next) {
     const int64_t count = l->columns - n < BLOCK_COLUMNS ? l->columns - n : BLOCK_COLUMNS;
+    ColumnScales scales;
+    column_scales(&g->matrix, n, count, &scales);
     multiply(l, &g->matrix, b, rows, n, count, next);
     for (int64_t r = 0; r < rows; r++)
-        finish_row(l, &g->matrix, b->sums + r * l->sums * BLOCK_COLUMNS, row_number(g, first + r), n, count);
+        finish_row(l, &g->matrix, &scales, b->sums + r * l->sums * BLOCK_COLUMNS, row_number(g, first + r), n);
 }
 
 /* One thread's share of the blocks of all groups. */

@@ -1,4 +1,9 @@
-/* Exact products with AVX2 alone, over rows of 16 bits: the 15 bits of a row in one pass. */
+/* Exact products with AVX2 alone, over rows of 16 bits: the 15 bits of a row in one pass.
+ *
+ * Few rows: the weights stream past once, as they lie, and every sum is folded from the lanes of a register. Many rows:
+ * weights are first packed so that a lane belongs to one column. That costs a pass over the block and saves the folding
+ * and the widening of bytes, so that multiplying and adding is all that the tiles do. Sums are whole doubles.
+ */
 #ifndef NEXUS_PRODUCTS_AVX2_H
 #define NEXUS_PRODUCTS_AVX2_H
 
@@ -6,19 +11,23 @@
 #include <stdint.h>
 #include <string.h>
 
+#define PAIR_ROWS 3       /* rows of 16 bits per tile of few rows: 12 accumulators of the 16 registers */
+#define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
+#define PACKED_ROWS 6     /* rows per tile of packed columns, two registers each */
+#define PACKED_COLUMNS 16
+#define PACKED_DEPTH 512  /* a lane sums 256 pairs here too; what is packed stays in the first-level cache */
+#define PACK_FROM 8       /* rows from which packing pays */
+#define BLOCK_WORKSPACE (PACKED_COLUMNS * PACKED_DEPTH * 2)
+
 static inline int32_t lane_sum(__m256i v) {
     __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
 }
 
-#define BLOCK_WORKSPACE 0 /* bytes of scratch that a block of products takes */
-#define PAIR_ROWS 3      /* rows of 16 bits per tile: 12 accumulators of the 16 registers */
-#define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
-
 #define DEFINE_PAIR_TILE(ROWS)                                                                         \
     static void pair_tile_##ROWS(const int16_t *x, int64_t ldx, const int8_t *const *w, int64_t k,     \
-                                 int64_t *out, int64_t ldo) {                                          \
+                                 double *out, int64_t ldo) {                                           \
         __m256i sum[ROWS][PANEL];                                                                      \
         _Pragma("GCC unroll 3") for (int r = 0; r < ROWS; r++)                                         \
             _Pragma("GCC unroll 4") for (int n = 0; n < PANEL; n++) sum[r][n] = _mm256_setzero_si256(); \
@@ -41,7 +50,7 @@ DEFINE_PAIR_TILE(2)
 DEFINE_PAIR_TILE(3)
 
 /* One row: what limits it is reading the weights, which is fastest along one weight row after the other. */
-static void pair_tile_1(const int16_t *x, const int8_t *const *w, int64_t k, int64_t *out) {
+static void pair_tile_1(const int16_t *x, const int8_t *const *w, int64_t k, double *out) {
     for (int n = 0; n < PANEL; n++) {
         __m256i sum[4] = {0};
         int64_t c = 0;
@@ -63,7 +72,7 @@ static void pair_tile_1(const int16_t *x, const int8_t *const *w, int64_t k, int
 }
 
 static inline void pair_tile(int64_t rows, const int16_t *x, int64_t ldx, const int8_t *const *w, int64_t k,
-                             int64_t *out, int64_t ldo) {
+                             double *out, int64_t ldo) {
     switch (rows) {
         case 1: pair_tile_1(x, w, k, out); break;
         case 2: pair_tile_2(x, ldx, w, k, out, ldo); break;
@@ -71,23 +80,24 @@ static inline void pair_tile(int64_t rows, const int16_t *x, int64_t ldx, const 
     }
 }
 
-/* The last k % 16 columns of a panel. */
+/* The last columns [from, k) of a panel. */
 static void pair_tail(int64_t rows, const int16_t *x, int64_t ldx, const int8_t *const *w, int64_t from, int64_t k,
-                      int64_t *out, int64_t ldo) {
+                      double *out, int64_t ldo) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t n = 0; n < PANEL; n++)
             for (int64_t c = from; c < k; c++) out[r * ldo + n] += x[r * ldx + c] * w[n][c];
 }
 
-/* out[r, n] = sum_c x[r, c] * w[n, c] for r < rows, n < columns.
- * x: i16 in [-16512, 16383], row stride ldx. w: i8, row stride ldw. out: i64, row stride ldo; out
- * must have room for columns rounded up to PANEL. */
-static void product_pairs(const int16_t *x, int64_t ldx, int64_t rows, const int8_t *w, int64_t ldw, int64_t columns,
-                          int64_t k, int64_t *out, int64_t ldo) {
+static void panel_rows(const int8_t **panel, const int8_t *w, int64_t ldw, int64_t n, int64_t columns, int64_t count) {
+    for (int64_t i = 0; i < count; i++) panel[i] = w + (n + i < columns ? n + i : columns - 1) * ldw;
+}
+
+static void product_streamed(const int16_t *x, int64_t ldx, int64_t rows, const int8_t *w, int64_t ldw, int64_t columns,
+                             int64_t k, double *out, int64_t ldo) {
     const int64_t whole = k & ~(int64_t)15;
     for (int64_t n = 0; n < columns; n += PANEL) {
         const int8_t *panel[PANEL];
-        for (int64_t i = 0; i < PANEL; i++) panel[i] = w + (n + i < columns ? n + i : columns - 1) * ldw;
+        panel_rows(panel, w, ldw, n, columns, PANEL);
         for (int64_t r = 0; r < rows; r++) memset(out + r * ldo + n, 0, PANEL * sizeof *out);
         for (int64_t c = 0; c < whole; c += PAIR_COLUMNS) {
             const int8_t *part[PANEL] = {panel[0] + c, panel[1] + c, panel[2] + c, panel[3] + c};
@@ -98,6 +108,117 @@ static void product_pairs(const int16_t *x, int64_t ldx, int64_t rows, const int
         }
         pair_tail(rows, x, ldx, panel, whole, k, out + n, ldo);
     }
+}
+
+/* Eight columns' 16 bytes, as pairs, become pairs of eight columns: out[i] holds pair i of each. */
+static inline void transpose_pairs(const int8_t *const *w, int64_t at, __m128i *out) {
+    __m128i a[8], b[8];
+    _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) a[i] = _mm_loadu_si128((const __m128i *)(w[i] + at));
+    _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm_unpacklo_epi16(a[i], a[i + 1]);
+        b[i + 1] = _mm_unpackhi_epi16(a[i], a[i + 1]);
+    }
+    _Pragma("GCC unroll 2") for (int i = 0; i < 8; i += 4) {
+        a[i] = _mm_unpacklo_epi32(b[i], b[i + 2]);
+        a[i + 1] = _mm_unpackhi_epi32(b[i], b[i + 2]);
+        a[i + 2] = _mm_unpacklo_epi32(b[i + 1], b[i + 3]);
+        a[i + 3] = _mm_unpackhi_epi32(b[i + 1], b[i + 3]);
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {
+        out[2 * i] = _mm_unpacklo_epi64(a[i], a[i + 4]);
+        out[2 * i + 1] = _mm_unpackhi_epi64(a[i], a[i + 4]);
+    }
+}
+
+/* Columns w[0 .. 16), bytes [from, to), whole lines of 16: pair by pair, 16 columns side by side as 16-bit numbers. */
+static void pack(const int8_t *const *w, int64_t from, int64_t to, int16_t *packed) {
+    for (int64_t c = from; c < to; c += 16)
+        for (int64_t n = 0; n < PACKED_COLUMNS; n += 8) {
+            __m128i pair[8];
+            transpose_pairs(w + n, c, pair);
+            int16_t *into = packed + (c - from) * PACKED_COLUMNS + 2 * n;
+            _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
+                _mm256_store_si256((__m256i *)(into + i * 2 * PACKED_COLUMNS), _mm256_cvtepi8_epi16(pair[i]));
+        }
+}
+
+/* out[0 .. 8) (+)= sum */
+static inline void flush_sums(__m256i sum, int first, double *out) {
+    __m256d low = _mm256_cvtepi32_pd(_mm256_castsi256_si128(sum)), high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(sum, 1));
+    if (!first) low = _mm256_add_pd(low, _mm256_loadu_pd(out)), high = _mm256_add_pd(high, _mm256_loadu_pd(out + 4));
+    _mm256_storeu_pd(out, low);
+    _mm256_storeu_pd(out + 4, high);
+}
+
+/* Sums of ROWS rows and PACKED_COLUMNS packed columns over `pairs` pairs. */
+#define DEFINE_PACKED_TILE(ROWS)                                                                       \
+    static void packed_tile_##ROWS(const int16_t *x, int64_t ldx, const int16_t *packed, int64_t pairs, int first, \
+                                   double *out, int64_t ldo) {                                         \
+        __m256i sum[ROWS][2];                                                                          \
+        _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256(); \
+        for (int64_t i = 0; i < pairs; i++) {                                                          \
+            const __m256i *line = (const __m256i *)(packed + i * 2 * PACKED_COLUMNS);                  \
+            const __m256i u = _mm256_load_si256(line), v = _mm256_load_si256(line + 1);                \
+            _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) {                                   \
+                int32_t pair;                                                                          \
+                memcpy(&pair, x + r * ldx + 2 * i, 4);                                                 \
+                const __m256i both = _mm256_set1_epi32(pair);                                          \
+                sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(both, u));                   \
+                sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(both, v));                   \
+            }                                                                                          \
+        }                                                                                              \
+        _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) {                                       \
+            flush_sums(sum[r][0], first, out + r * ldo);                                               \
+            flush_sums(sum[r][1], first, out + r * ldo + 8);                                           \
+        }                                                                                              \
+    }
+
+DEFINE_PACKED_TILE(1)
+DEFINE_PACKED_TILE(2)
+DEFINE_PACKED_TILE(3)
+DEFINE_PACKED_TILE(4)
+DEFINE_PACKED_TILE(5)
+DEFINE_PACKED_TILE(6)
+
+static inline void packed_tile(int64_t rows, const int16_t *x, int64_t ldx, const int16_t *packed, int64_t pairs,
+                               int first, double *out, int64_t ldo) {
+    switch (rows) {
+        case 1: packed_tile_1(x, ldx, packed, pairs, first, out, ldo); break;
+        case 2: packed_tile_2(x, ldx, packed, pairs, first, out, ldo); break;
+        case 3: packed_tile_3(x, ldx, packed, pairs, first, out, ldo); break;
+        case 4: packed_tile_4(x, ldx, packed, pairs, first, out, ldo); break;
+        case 5: packed_tile_5(x, ldx, packed, pairs, first, out, ldo); break;
+        default: packed_tile_6(x, ldx, packed, pairs, first, out, ldo); break;
+    }
+}
+
+static void product_packed(const int16_t *x, int64_t ldx, int64_t rows, const int8_t *w, int64_t ldw, int64_t columns,
+                           int64_t k, double *out, int64_t ldo, int16_t *packed) {
+    const int64_t whole = k & ~(int64_t)15;
+    for (int64_t n = 0; n < columns; n += PACKED_COLUMNS) {
+        const int8_t *column[PACKED_COLUMNS];
+        panel_rows(column, w, ldw, n, columns, PACKED_COLUMNS);
+        for (int64_t c = 0; c < whole; c += PACKED_DEPTH) {
+            const int64_t to = whole - c < PACKED_DEPTH ? whole : c + PACKED_DEPTH;
+            pack(column, c, to, packed);
+            for (int64_t r = 0; r < rows; r += PACKED_ROWS)
+                packed_tile(rows - r < PACKED_ROWS ? rows - r : PACKED_ROWS, x + r * ldx + c, ldx, packed, (to - c) / 2,
+                            c == 0, out + r * ldo + n, ldo);
+        }
+        for (int64_t i = 0; i < PACKED_COLUMNS; i += PANEL)
+            pair_tail(rows, x, ldx, column + i, whole, k, out + n + i, ldo);
+    }
+}
+
+/* out[r, n] = sum_c x[r, c] * w[n, c] for r < rows, n < columns, as whole doubles.
+ * x: i16 in [-16512, 16383], row stride ldx. w: i8, row stride ldw. out: row stride ldo, with room for columns rounded
+ * up to PACKED_COLUMNS. workspace: BLOCK_WORKSPACE bytes, aligned to 64. */
+static void product_pairs(const int16_t *x, int64_t ldx, int64_t rows, const int8_t *w, int64_t ldw, int64_t columns,
+                          int64_t k, double *out, int64_t ldo, void *workspace) {
+    if (rows < PACK_FROM || k < 16)
+        product_streamed(x, ldx, rows, w, ldw, columns, k, out, ldo);
+    else
+        product_packed(x, ldx, rows, w, ldw, columns, k, out, ldo, workspace);
 }
 
 #endif

@@ -17,7 +17,14 @@
 #include <string.h>
 
 #define TILE_ROWS 6  /* with 4 registers a row: 24 accumulators of the 32 registers */
-#define TURNED_DEPTH 256 /* bytes of a column turned at a time: the block stays in the first-level cache */
+#if defined(__AMX_INT8__) && defined(__AMX_TILE__)
+#define NEXUS_AMX 1
+#include "products_amx.h"
+#define TURNED_DEPTH 576 /* bytes of a column turned at a time: the block stays in the first-level cache */
+#else
+#define NEXUS_AMX 0
+#define TURNED_DEPTH 256 /* the same: smaller, because several rows stay there too */
+#endif
 #define TURNED_ROWS 16   /* rows from which turning weights pays */
 #define BLOCK_WORKSPACE (BLOCK_COLUMNS * TURNED_DEPTH)
 
@@ -163,10 +170,11 @@ static void product(const int8_t *const *x, const int32_t *start, int64_t rows, 
     product_part(x, start, rows, w, ldw, columns, 0, k, out, ldo);
 }
 
-/* Columns w[0 .. 16) as they lie, 64 bytes each, become 16 lines of 16 columns: line i holds their bytes 4i .. 4i+3. */
-static inline void turn16(const int8_t *const *w, int64_t at, uint8_t *out) {
+/* Columns w[0 .. 16) as they lie, 64 bytes each, become 16 lines of 16 columns: line i holds their bytes 4i .. 4i+3.
+ * `flip`: what every byte is combined with, so that it is offset by 128 or not. */
+static inline void turn16(const int8_t *const *w, int64_t at, __m512i flip, uint8_t *out) {
     __m512i a[16], b[16];
-    _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) a[i] = offset128(_mm512_loadu_si512(w[i] + at));
+    _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) a[i] = _mm512_xor_si512(_mm512_loadu_si512(w[i] + at), flip);
     _Pragma("GCC unroll 8") for (int i = 0; i < 16; i += 2) {
         b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
         b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
@@ -191,11 +199,12 @@ static inline void turn16(const int8_t *const *w, int64_t at, uint8_t *out) {
 }
 
 /* Bytes [from, to), whole lines of 64, of BLOCK_COLUMNS columns; those past the last repeat it. */
-static void turn(const int8_t *w, int64_t ldw, int64_t columns, int64_t from, int64_t to, uint8_t *turned) {
+static void turn(const int8_t *w, int64_t ldw, int64_t columns, int64_t from, int64_t to, int flipped, uint8_t *turned) {
+    const __m512i flip = _mm512_set1_epi8(flipped ? -128 : 0);
     for (int64_t n = 0; n < BLOCK_COLUMNS; n += 16) {
         const int8_t *column[16];
         for (int64_t i = 0; i < 16; i++) column[i] = w + (n + i < columns ? n + i : columns - 1) * ldw;
-        for (int64_t c = from; c < to; c += 64) turn16(column, c, turned + (c - from) * BLOCK_COLUMNS + n * 4);
+        for (int64_t c = from; c < to; c += 64) turn16(column, c, flip, turned + (c - from) * BLOCK_COLUMNS + n * 4);
     }
 }
 
@@ -205,19 +214,51 @@ static inline void fetch_columns(const int8_t *w, int64_t ldw, int64_t bytes, in
         for (int64_t c = 0; c < bytes; c += 64) __builtin_prefetch(w + n * ldw + c, 0, 2);
 }
 
+/* Tiles of rows times a turned block; `ahead`: columns fetched meanwhile, or null. */
+static void turned_block(const int8_t *const *x, const int32_t *start, int64_t rows, const uint8_t *turned, int64_t from,
+                         int64_t bytes, int32_t *out, int64_t ldo, const int8_t *ahead, int64_t ldw, int64_t columns,
+                         int64_t length) {
+    const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (int64_t r = 0, i = 0; r < rows; r += TILE_ROWS, i++) {
+        if (ahead) fetch_columns(ahead, ldw, length, columns * i / tiles, columns * (i + 1) / tiles);
+        turned_tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r, turned, from, bytes / 4, from ? 0 : start + r,
+                    out + r * ldo, ldo);
+    }
+}
+
+#if NEXUS_AMX
+static void turned_block_amx(const int8_t *x, int64_t ldx, int64_t rows, const uint8_t *turned, int64_t from,
+                             int64_t bytes, int32_t *out, int64_t ldo, const int8_t *ahead, int64_t ldw,
+                             int64_t columns, int64_t length) {
+    const int64_t tiles = (rows + AMX_ROWS - 1) / AMX_ROWS;
+    amx_begin(AMX_ROWS);
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t r = i * AMX_ROWS;
+        if (ahead) fetch_columns(ahead, ldw, length, columns * i / tiles, columns * (i + 1) / tiles);
+        if (rows - r < AMX_ROWS) amx_begin(rows - r);
+        amx_tile(x + r * ldx + from, ldx, turned, bytes / 64, from == 0, out + r * ldo, ldo);
+    }
+    _tile_release();
+}
+#endif
+
 static void product_turned(const int8_t *const *x, const int32_t *start, int64_t rows, const int8_t *w, int64_t ldw,
                            int64_t columns, int64_t k, int32_t *out, int64_t ldo, uint8_t *turned, const int8_t *next) {
-    const int64_t whole = k & ~(int64_t)63, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t whole = k & ~(int64_t)63;
+#if NEXUS_AMX
+    const int64_t ldx = whole == k && amx_allowed() ? even_stride(x, rows) : 0;
+#else
+    const int64_t ldx = 0;
+#endif
     for (int64_t c = 0; c < whole; c += TURNED_DEPTH) {
         const int64_t to = whole - c < TURNED_DEPTH ? whole : c + TURNED_DEPTH;
         const int8_t *ahead = to < whole ? w + to : next;
         const int64_t length = to == whole || whole - to > TURNED_DEPTH ? TURNED_DEPTH : whole - to;
-        turn(w, ldw, columns, c, to, turned);
-        for (int64_t r = 0, i = 0; r < rows; r += TILE_ROWS, i++) {
-            if (ahead) fetch_columns(ahead, ldw, length, columns * i / tiles, columns * (i + 1) / tiles);
-            turned_tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r, turned, c, (to - c) / 4, c ? 0 : start + r,
-                        out + r * ldo, ldo);
-        }
+        turn(w, ldw, columns, c, to, !ldx, turned);
+#if NEXUS_AMX
+        if (ldx) turned_block_amx(x[0], ldx, rows, turned, c, to - c, out, ldo, ahead, ldw, columns, length);
+#endif
+        if (!ldx) turned_block(x, start, rows, turned, c, to - c, out, ldo, ahead, ldw, columns, length);
     }
     if (whole < k) product_part(x, whole ? 0 : start, rows, w, ldw, columns, whole, k, out, ldo);
 }

@@ -100,6 +100,9 @@ int nexus_run(const Step *steps, int64_t count, const Batch *batch) {
     if (!memory) return 1;
     memset(memory, 0, (size_t)cursors);
     Gate gate = {0, 0, 0};
+#if NEXUS_VNNI && NEXUS_AMX
+    amx_allowed();
+#endif
 #pragma omp parallel num_threads((int)batch->threads)
     {
 #pragma omp single

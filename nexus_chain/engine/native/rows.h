@@ -280,9 +280,9 @@ static int64_t first_largest(const int32_t *restrict x, int64_t from, int64_t to
 }
 
 static void sample_blocks(const Step *s, const Batch *b, int64_t from, int64_t to) {
-    const int64_t vocabulary = s->p[0], block = s->p[1], blocks = (vocabulary + block - 1) / block;
+    const int64_t width = s->p[0], vocabulary = s->p[1], block = s->p[2], blocks = (vocabulary + block - 1) / block;
     for (int64_t t = from; t < to; t++) {
-        const int32_t *logits = (const int32_t *)s->in[0] + t * vocabulary;
+        const int32_t *logits = (const int32_t *)s->in[0] + t * width;
         const int64_t beta = b->sampling[3 * t];
         const uint32_t k0 = (uint32_t)b->sampling[3 * t + 1], k1 = (uint32_t)b->sampling[3 * t + 2];
         for (int64_t n = 0; n < blocks; n++) {

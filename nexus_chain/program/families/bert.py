@@ -23,10 +23,10 @@ from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.families.configuration import layout_error
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.program.model import IntegerModel
 from nexus_chain.program.overflow import NORM_SIZE_MAX
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import (
     MIXED_UNIT,
     embedding_shift,
@@ -38,7 +38,7 @@ from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.tables import STILL_COSINE, encoder_tables
 
 TOKENS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
-IGNORED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")
+IGNORED = ("embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.weight", "pooler.dense.bias")
 POOLING = "1_Pooling/config.json"  # how a sentence embedding model says which rows make its embedding
 MEAN = "pooling_mode_mean_tokens"
 MODULES = {

@@ -20,9 +20,9 @@ from nexus_chain.program.descriptors import ModelShape, Op, role_of
 from nexus_chain.program.families.configuration import rotation
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights, matrix_weights
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, quantise_gain
 from nexus_chain.program.recipe import Recipe
 from nexus_chain.program.rotary import Rotation
@@ -30,7 +30,8 @@ from nexus_chain.program.smoothing import Smoothing
 from nexus_chain.program.tables import committed_tables
 
 EMBEDDING = "model.embed_tokens.weight"
-IGNORED = ("rotary_emb.inv_freq",)  # buffers that old versions saved; the table replaces them
+#: Buffers that old versions saved; the table replaces them.
+IGNORED = ("rotary_emb.inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached")
 MODULES = {
     "attention.query": "self_attn.q_proj",
     "attention.key": "self_attn.k_proj",

@@ -16,6 +16,7 @@ from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
 from nexus_chain.program.descriptors import Op, Program, role_of
 from nexus_chain.program.quantisation import (
     embedding_shift,
+    mantissa_exponent,
     quantise_bias,
     quantise_embedding,
     quantise_matrix,
@@ -45,9 +46,12 @@ class Folded:
 
 
 def matrix_weights(checkpoint: Checkpoint, op: Op, names: Sequence[str], folded: Folded) -> dict[str, Tensor]:
-    """One matrix as the weights ``names``: int8 rows and their scales. Raises :class:`NonFiniteWeightError`."""
-    matrix = torch.empty((op.params["rows"], op.params["columns"]), dtype=torch.int8)
-    scale = torch.empty((op.params["rows"], 2), dtype=torch.int32)
+    """One matrix as the weights ``names``: int8 rows and their scales. Raises :class:`NonFiniteWeightError`.
+
+    Rows that only the op has, those of no token, are zero.
+    """
+    matrix = torch.zeros((op.params["rows"], op.params["columns"]), dtype=torch.int8)
+    scale = mantissa_exponent(torch.full((op.params["rows"],), folded.input_unit, dtype=torch.float64))
     quantise = quantise_remainder if role_of(op).remainder else quantise_matrix
     for start, rows in checkpoint.blocks(folded.source, folded.columns):
         part = slice(start, start + len(rows))

@@ -16,8 +16,8 @@ from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program, role_of
 from nexus_chain.program.encoder import encoder_program
+from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.model import IntegerModel
-from nexus_chain.program.primitives import LEVELS
 from nexus_chain.program.quantisation import MIXED_UNIT, mantissa_exponent, quantise_gain
 from nexus_chain.program.recipe import ActivationBits
 from nexus_chain.program.rotary import plain_frequencies
@@ -38,6 +38,7 @@ PRESETS: Mapping[str, ModelShape] = {
         mlp_bias=True,
     ),
     "tiny-long": ModelShape(layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn=64, vocab=128, context=2304),
+    "tiny-odd": ModelShape(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=64, vocab=2051, context=32),
     "tiny-wide": ModelShape(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, ffn=8448, vocab=64, context=32),
     "tiny-encoder": ModelShape(
         layers=3, width=48, heads=4, kv_heads=4, head_dim=12, ffn=80, vocab=200, context=96, rms_eps=1e-12, encoder=True

@@ -1,0 +1,295 @@
+"""Requests to one of several RPC servers of one chain: repeated, failed over, and never older than what was seen.
+
+An answer is one server's word. Knows neither contracts nor wallets.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from web3.providers.base import JSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from nexus_chain.chain.errors import (
+    RpcBusyError,
+    RpcFailingError,
+    RpcKeyRefusedError,
+    RpcLaggingError,
+    RpcNonsenseError,
+    RpcTimeoutError,
+    RpcUnreachableError,
+    WrongChainError,
+)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
+"""Seconds between two rounds over all servers; each pause doubles."""
+FLOOR_SECONDS = 60.0
+"""How long after a write every read is checked to know it."""
+_AT_HEAD = frozenset(
+    ("eth_call", "eth_estimateGas", "eth_getBalance", "eth_getCode", "eth_getTransactionCount", "eth_getLogs")
+)
+_HEAD: tuple[RPCEndpoint, Any] = (RPCEndpoint("eth_blockNumber"), [])
+_BUSY_WORDS = ("rate limit", "too many requests", "request limit")
+
+RpcRequest = tuple[RPCEndpoint, Any]
+
+
+def shown_url(rpc_url: str) -> str:
+    """``rpc_url`` without user, password, path and query: providers put secret API keys there."""
+    parts = urlsplit(rpc_url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+class RpcProvider(JSONBaseProvider):
+    """Web3's provider over ``urls``, the first one preferred. Any thread may use it.
+
+    ``chain_id``: what every server has to serve; set once it is known.
+    """
+
+    def __init__(self, urls: Sequence[str], *, timeout: float, retries: int) -> None:
+        """``timeout``: seconds of one request; ``retries`` 0 asks each server once."""
+        super().__init__()
+        self.urls, self.timeout, self.retries = tuple(urls), timeout, retries
+        self.chain_id: int | None = None
+        self._checked: dict[str, int] = {}  # chain ids of servers
+        self._preferred = 0
+        self._floor, self._floor_until = 0, 0.0
+        self._sessions = threading.local()
+
+    @property
+    def endpoint_uri(self) -> str:
+        """The server that is asked first."""
+        return self.urls[self._preferred]
+
+    def require_block(self, block: int) -> None:
+        """From now on, for a while, take no answer from before ``block``."""
+        self._floor, self._floor_until = max(self._floor, block), time.monotonic() + FLOOR_SECONDS
+
+    def forget_block(self) -> None:
+        """Blocks were replaced: what was seen says nothing any more."""
+        self._floor = 0
+
+    @property
+    def _least(self) -> int:
+        return self._floor if time.monotonic() < self._floor_until else 0
+
+    # ------------------------------------------------------------- web3's side
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """One request. Raises RpcUnreachableError, WrongChainError."""
+        if self._least and method in _AT_HEAD:
+            return self._asked([_HEAD, (method, params)])[-1]
+        return self._asked([(method, params)])[0]
+
+    def make_batch_request(self, batch_requests: list[RpcRequest]) -> list[RPCResponse] | RPCResponse:
+        """Several requests, their answers in the same order. Raises as ``make_request``."""
+        extra = 1 if self._least else 0
+        return self._asked([_HEAD] * extra + list(batch_requests))[extra:]
+
+    # ----------------------------------------------------------- one question
+
+    def _asked(self, requests_: list[RpcRequest]) -> list[RPCResponse]:
+        """Answers to all of them by one server; asked again as long as it is worth while."""
+        started, pause, rounds = time.monotonic(), FIRST_PAUSE, 0
+        while True:
+            try:
+                return self._asked_once_each(requests_)
+            except RpcUnreachableError as error:
+                wait, rounds = max(pause, error.pause), rounds + 1
+                spent = time.monotonic() - started
+                again = rounds == 1 if isinstance(error, RpcTimeoutError) else spent + wait <= error.patience
+                if not self.retries or not again or not _repeatable(requests_):
+                    raise
+                time.sleep(wait)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _asked_once_each(self, requests_: list[RpcRequest]) -> list[RPCResponse]:
+        """The answer of the first server that has one. Raises what the preferred one did wrong."""
+        failures: list[RpcUnreachableError | WrongChainError] = []
+        first = self._preferred
+        for step in range(len(self.urls)):
+            index = (first + step) % len(self.urls)
+            try:
+                self._require_chain(self.urls[index])
+                answers = self._answers(self.urls[index], requests_)
+                self._preferred = index
+                return answers
+            except (RpcUnreachableError, WrongChainError) as error:
+                failures.append(error)
+                if not _repeatable(requests_):
+                    break
+        raise failures[0]
+
+    def _require_chain(self, url: str) -> None:
+        """INVARIANT: what one chain said is never mixed with another's: each server is asked before its first use."""
+        if self.chain_id is None or len(self.urls) == 1:
+            return
+        if url not in self._checked:
+            answer = self._answers(url, [(RPCEndpoint("eth_chainId"), [])], floor=0)[0]
+            with suppress(KeyError, TypeError, ValueError):
+                self._checked[url] = int(cast(str, answer["result"]), 16)
+        found = self._checked.get(url)
+        if found != self.chain_id:
+            raise WrongChainError(
+                f"{shown_url(url)} serves chain {found}, not chain {self.chain_id}",
+                advice="Give RPC addresses of one chain only.",
+            )
+
+    def _answers(self, url: str, requests_: list[RpcRequest], floor: int | None = None) -> list[RPCResponse]:
+        least = self._least if floor is None else floor
+        answers = self._posted(url, requests_)
+        for (method, params), answer in zip(requests_, answers, strict=True):
+            _require_not_busy(url, answer)
+            if least and (head := _head_of(method, params, answer)) is not None and head < least:
+                raise RpcLaggingError(
+                    f"the RPC server {shown_url(url)} is at block {head}, and block {least} is known",
+                    advice="Wait until it has caught up, or give a second address after a comma.",
+                )
+        return answers
+
+    def _posted(self, url: str, requests_: list[RpcRequest]) -> list[RPCResponse]:
+        """In one post; one after the other where the server takes no batches."""
+        if len(requests_) == 1:
+            return [self._one(url, requests_[0])]
+        body = self.encode_batch_rpc_request(requests_)
+        wanted = [entry["id"] for entry in json.loads(body)]
+        answer = self._post(url, body)
+        if not isinstance(answer, list):
+            if isinstance(answer, dict):
+                _require_not_busy(url, cast(RPCResponse, answer))
+            return [self._one(url, request) for request in requests_]
+        by_id = {entry["id"]: entry for entry in answer if isinstance(entry, dict) and _is_id(entry.get("id"))}
+        if any(number not in by_id for number in wanted):
+            raise _nonsense(url, "an answer to another request")
+        return [cast(RPCResponse, by_id[number]) for number in wanted]
+
+    def _one(self, url: str, request: RpcRequest) -> RPCResponse:
+        body = self.encode_rpc_request(*request)
+        answer = self._post(url, body)
+        if not isinstance(answer, dict) or not ("result" in answer or isinstance(answer.get("error"), dict)):
+            raise _nonsense(url, "an answer that is no JSON-RPC")
+        if answer.get("id") != json.loads(body)["id"] and not (answer.get("id") is None and "error" in answer):
+            raise _nonsense(url, "an answer to another request")
+        return cast(RPCResponse, answer)
+
+    def _post(self, url: str, body: bytes) -> Any:
+        try:
+            response = self._session().post(
+                url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=(min(5.0, self.timeout), self.timeout),
+            )
+        except requests.exceptions.Timeout as error:
+            raise RpcTimeoutError(
+                f"the RPC server {shown_url(url)} gave no answer in time ({type(error).__name__})",
+                advice="Try again later, or give a second address after a comma.",
+            ) from error
+        except (requests.exceptions.RequestException, OSError, ValueError) as error:
+            raise _broken(url, error) from error
+        return _document(url, response)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._sessions, "session", None)
+        if session is None:
+            session = self._sessions.session = requests.Session()
+        return session
+
+
+def _repeatable(requests_: Sequence[RpcRequest]) -> bool:
+    """Whether asking twice is as good as once: a raw transaction is the same one; a test chain's commands are not."""
+    return all(method.startswith(("eth_", "net_", "web3_")) for method, _ in requests_)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
+
+
+def _head_of(method: str, params: Any, answer: RPCResponse) -> int | None:
+    """The head that an answer tells of, if it does."""
+    result: Any = answer.get("result")
+    with suppress(TypeError, ValueError, KeyError, IndexError):
+        if method == "eth_blockNumber":
+            return int(result, 16)
+        if method == "eth_getBlockByNumber" and params[0] == "latest":
+            return int(result["number"], 16)
+    return None
+
+
+def _document(url: str, response: requests.Response) -> Any:
+    """The JSON of a response. Raises what its status means."""
+    status = response.status_code
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if status in (401, 403):
+        raise RpcKeyRefusedError(
+            f"the RPC server {shown_url(url)} refuses the key (HTTP {status})",
+            advice="Check the key in the RPC address, and that its plan allows this.",
+        )
+    if status == 429:
+        raise _busy(url, "HTTP 429", _seconds(response.headers.get("Retry-After")))
+    if status >= 400 and not (isinstance(document, dict) and isinstance(document.get("error"), dict)):
+        kind = RpcFailingError if status >= 500 else RpcUnreachableError
+        raise kind(
+            f"the RPC server {shown_url(url)} has an error (HTTP {status})"
+            if status >= 500
+            else f"no chain answers at {shown_url(url)} (HTTP {status})",
+            advice="Try again later, or give a second address after a comma."
+            if status >= 500
+            else "Check the address: no RPC server answers there.",
+        )
+    if document is None:
+        raise _nonsense(url, "no JSON (a web page?)")
+    return document
+
+
+def _require_not_busy(url: str, answer: RPCResponse) -> None:
+    error: Any = answer.get("error")
+    if isinstance(error, dict):
+        message = str(error.get("message", "")).lower()
+        if error.get("code") == 429 or any(word in message for word in _BUSY_WORDS):
+            raise _busy(url, message[:80], 0.0)
+
+
+def _busy(url: str, why: str, pause: float) -> RpcBusyError:
+    error = RpcBusyError(
+        f"the RPC server {shown_url(url)} asks to slow down: too many requests ({why})",
+        advice="Try again in a minute, use a plan that allows more, or give a second address after a comma.",
+    )
+    error.pause = pause
+    return error
+
+
+def _broken(url: str, error: Exception) -> RpcUnreachableError:
+    refused = "refused" in str(error).lower()
+    what = "the connection is refused" if refused else type(error).__name__
+    return RpcUnreachableError(
+        f"no chain answers at {shown_url(url)} ({what})",
+        advice="Check the address, and that the chain's RPC server is running.",
+    )
+
+
+def _nonsense(url: str, what: str) -> RpcNonsenseError:
+    return RpcNonsenseError(
+        f"no chain answers at {shown_url(url)}: what answers there gives {what}",
+        advice="Check the address, key included; a provider's website is not its RPC address.",
+    )
+
+
+def _seconds(header: str | None) -> float:
+    """``Retry-After`` in seconds; dates and nonsense count as nothing."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,69 @@
+"""Ctrl-C and SIGTERM at any moment of a command: what is open is closed, one line is said, and no traceback.
+
+Exit code 130 after SIGINT, 143 after SIGTERM, as shells expect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+AGAIN_SECONDS = 0.001
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def end_cleanly(program: str, run: Callable[[], int]) -> NoReturn:
+    """Run ``run`` to its end, or until a signal interrupts it, and leave the process with its exit code.
+
+    The first signal is a KeyboardInterrupt in the main thread. Commands may take the signals over.
+    """
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    def put_again(unraisable: Any) -> None:
+        # Where Python cannot raise (in a destructor), the keypress would be lost: it comes again a moment later.
+        if isinstance(unraisable.exc_value, KeyboardInterrupt) and pressed:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        elif not pressed:
+            sys.__unraisablehook__(unraisable)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    sys.unraisablehook = put_again
+    signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in EXIT_CODES:
+            signal.signal(number, note)
+        code = run()
+    except BaseException:
+        # Libraries turn an interrupt into errors of their own, most of all while they are imported.
+        if not pressed:
+            raise
+        code = 130
+    if pressed:
+        _leave(program, EXIT_CODES[signal.Signals(pressed[0])])
+    if code in EXIT_CODES.values():  # a command that took the signals over, and was ended by them
+        _leave(program, code)
+    for number in EXIT_CODES:
+        signal.signal(number, signal.SIG_IGN)  # what is left is to say goodbye
+    sys.exit(code)
+
+
+def _leave(program: str, code: int) -> NoReturn:
+    """End at once: threads that wait for a server would keep the process, and say so at its end."""
+    for number in (*EXIT_CODES, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        print(f"{program}: interrupted", file=sys.stderr, flush=True)
+    os._exit(code)

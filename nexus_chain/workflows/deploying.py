@@ -1,0 +1,72 @@
+"""Deploying the contracts from the shipped artefacts with a wallet; no compiler, no ape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_chain.chain.connection import connect
+from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS, ArtefactCreator, deploy
+from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.errors import DeploymentError
+from nexus_chain.chain.local import DEVELOPMENT_KEYS
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.market.documents import checksum
+from nexus_chain.workflows.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class DeploymentRequest:
+    """``preset``: None: the local one, on a development chain. ``beneficiary``: None: the payer, likewise.
+
+    ``again``: new contracts although some stand.
+    """
+
+    preset: str | None = None
+    beneficiary: str | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployment, its file, and whether anything was created."""
+
+    deployment: Deployment
+    path: Path
+    created: bool
+
+
+def deploy_contracts(workspace: Workspace, wanted: DeploymentRequest) -> Deployed:
+    """Create what is missing and write the deployment file into the home. Raises ChainError."""
+    settings = workspace.settings
+    web3 = connect(settings.rpc, settings.chain_id)
+    toy = web3.eth.chain_id in DEVELOPMENT_CHAINS
+    preset = _needed(wanted.preset or ("local" if toy else None), "--preset mainnet or rollup")
+    beneficiary = checksum(wanted.beneficiary) if wanted.beneficiary else None
+    if not toy:
+        _needed(beneficiary, "--beneficiary, who may spend what reaches the Genesis Vault")
+    creator = ArtefactCreator(web3, _payer(workspace, toy))
+    path = settings.deployment or Deployment.path_for(creator.chain_id, workspace.home.root)
+    deployment, created = deploy(
+        creator,
+        beneficiary or creator.sender.wallet.address,
+        preset=preset,
+        path=path,
+        expected_chain_id=settings.chain_id,
+        again=wanted.again,
+        say=workspace.observer.note,
+    )
+    return Deployed(deployment, path, created)
+
+
+def _payer(workspace: Workspace, toy: bool) -> Wallet:
+    """The user's wallet; on a development chain the first public test account, unless a wallet is named."""
+    if toy and workspace.settings.wallet is None:
+        return Wallet.from_hex(DEVELOPMENT_KEYS[0])
+    return workspace.wallet
+
+
+def _needed(value: str | None, flag: str) -> str:
+    if value is None:
+        raise DeploymentError("this is a real chain, and what is decided here is for ever", advice=f"Give {flag}.")
+    return value

@@ -1,0 +1,166 @@
+"""RPC servers that refuse, lag, or serve another chain: what is said, and who is asked next."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from nexus_chain.chain import errors, provider
+from nexus_chain.chain.connection import connect, provider_of
+from nexus_chain.chain.local import LocalChain, free_port
+from nexus_chain.chain.provider import RpcProvider, shown_url
+from tests.support.lossy_rpc import LOSSY_URL, LossyAdapter, LossyRpc
+
+Answer = Callable[[str, int], tuple[int, object]]
+CHAIN = {"eth_chainId": "0x7a69", "eth_blockNumber": "0x10", "eth_getBalance": "0x5"}
+
+
+@contextmanager
+def server(answer: Answer, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """An RPC server; ``answer`` gets the method and how many requests came before: status, and result or body."""
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            calls = document if isinstance(document, list) else [document]
+            replies = []
+            status = 200
+            for call in calls:
+                status, result = answer(call["method"], len(seen))
+                seen.append(call["method"])
+                replies.append({"jsonrpc": "2.0", "id": call["id"], "result": result})
+            body = json.dumps(replies if isinstance(document, list) else replies[0]).encode()
+            if status != 200:
+                body = b"<html>refused</html>"
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{made.server_port}"
+    finally:
+        made.shutdown()
+        thread.join()
+        made.server_close()
+
+
+def healthy(method: str, number: int) -> tuple[int, object]:
+    return 200, CHAIN[method]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider, "FIRST_PAUSE", 0.001)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "told"),
+    [
+        (401, errors.RpcKeyRefusedError, "refuses the key"),
+        (403, errors.RpcKeyRefusedError, "refuses the key"),
+        (429, errors.RpcBusyError, "asks to slow down"),
+        (500, errors.RpcFailingError, "HTTP 500"),
+        (503, errors.RpcFailingError, "HTTP 503"),
+        (404, errors.RpcUnreachableError, "no chain answers"),
+    ],
+)
+def test_each_status_says_what_it_means(status: int, kind: type[errors.ChainError], told: str) -> None:
+    with server(lambda method, number: (status, "")) as url, pytest.raises(kind, match=told) as raised:
+        connect(url, retries=0)
+    assert str(status) in raised.value.message
+    assert raised.value.advice
+
+
+def test_a_busy_server_is_asked_again() -> None:
+    with server(lambda method, number: (429, "") if number < 3 else (200, CHAIN[method]), {"Retry-After": "0"}) as url:
+        assert connect(url, 31337).eth.block_number == 16
+
+
+def test_an_answer_that_is_no_number_is_no_chain() -> None:
+    with server(lambda method, number: (200, "")) as url, pytest.raises(errors.RpcNonsenseError):
+        connect(url, 31337, retries=0)
+
+
+def test_an_answer_to_another_request_is_not_taken(local_chain: LocalChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    rpc, session = LossyRpc(local_chain.rpc_url, 0, 1.0), requests.Session()
+    monkeypatch.setattr("tests.support.lossy_rpc.FAULTS", ("wrong_id",))
+    session.mount(LOSSY_URL, LossyAdapter(rpc))
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    with pytest.raises(errors.RpcNonsenseError, match="another request"):
+        connect(LOSSY_URL, 31337, retries=0)
+
+
+def test_the_next_address_is_asked_where_one_fails() -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    with server(healthy) as good, server(lambda method, number: (429, "")) as busy:
+        web3 = connect(f"{dead}, {busy},{good}", 31337)
+        assert (web3.eth.chain_id, web3.eth.block_number) == (31337, 16)
+        assert str(provider_of(web3).endpoint_uri) == good  # type: ignore[union-attr]
+
+
+def test_another_chains_server_is_never_asked_for_more_than_its_id() -> None:
+    asked: list[str] = []
+
+    def other(method: str, number: int) -> tuple[int, object]:
+        asked.append(method)
+        return 200, "0x1"
+
+    alive = [True]
+    with (
+        server(other) as wrong,
+        server(lambda method, number: healthy(method, number) if alive[0] else (503, "")) as good,
+    ):
+        web3 = connect(f"{good},{wrong}", 31337, retries=0)
+        alive[0] = False
+        with pytest.raises(errors.RpcFailingError):
+            assert web3.eth.block_number
+    assert set(asked) == {"eth_chainId"}
+
+
+def test_a_read_after_a_write_waits_for_a_server_that_lags() -> None:
+    """Regression: a server behind the block of one's own receipt said that nothing had happened."""
+
+    def lagging(method: str, number: int) -> tuple[int, object]:
+        ahead = number > 6
+        return 200, {
+            **CHAIN,
+            "eth_blockNumber": "0x12" if ahead else "0x10",
+            "eth_getBalance": "0x7" if ahead else "0x5",
+        }[method]
+
+    with server(lagging) as url:
+        web3 = connect(url, 31337)
+        provider_of(web3).require_block(18)  # type: ignore[union-attr]
+        assert web3.eth.get_balance(web3.to_checksum_address("0x" + "11" * 20)) == 7
+
+
+def test_a_server_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors.RpcLaggingError, "patience", 0.0)
+    with server(healthy) as url:
+        web3 = connect(url, 31337)
+        provider_of(web3).require_block(18)  # type: ignore[union-attr]
+        with pytest.raises(errors.RpcLaggingError, match="at block 16, and block 18 is known"):
+            assert web3.eth.block_number
+
+
+def test_addresses_are_shown_as_they_are_written() -> None:
+    assert shown_url("http://[::1]:8545/key") == "http://[::1]:8545"
+    assert shown_url("https://user:secret@node.example/v3/key?x=1") == "https://node.example"
+    with pytest.raises(errors.RpcUnreachableError, match="refused"):
+        connect(f"http://127.0.0.1:{free_port()}", retries=0)

@@ -1,0 +1,285 @@
+"""A sent transaction is never lost from sight: lost answers, killed commands, two programs, chains that start again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from web3 import Web3
+from web3.types import RPCEndpoint
+
+from nexus_chain.chain import fees
+from nexus_chain.chain.bound import ChainEvent, in_ranges
+from nexus_chain.chain.connection import connect
+from nexus_chain.chain.contracts import Contracts, Sending
+from nexus_chain.chain.errors import JournalError, TransactionError, TransactionPendingError, UnfundedWalletError
+from nexus_chain.chain.journal import FAILED, TOLD, TransactionJournal
+from nexus_chain.chain.local import LocalChain
+from nexus_chain.chain.provider import RpcProvider
+from nexus_chain.chain.transactions import Sender
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.client.client import Client
+from nexus_chain.client.home import ClientHome
+from nexus_chain.routing.registry_view import discover_nodes
+from tests.support.chain_world import World
+from tests.support.lossy_rpc import LOSSY_URL, Dropped, LossyAdapter, LossyRpc
+from tests.support.waiting import WAIT
+
+FUNDS = 10**18
+FILES: Any = SimpleNamespace(program=SimpleNamespace(shape=SimpleNamespace(layers=4), embedding_layer=None))
+
+
+class ChosenRpc(LossyRpc):
+    """Faults that a test chooses: answers of ``lost_answers`` are lost, ``lost`` never arrive."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target, 0, 0.0)
+        self.missing, self.legacy, self.batches = set(), False, True
+        self.lost: set[str] = set()
+        self.lost_answers: set[str] = set()
+        self.raw: list[str] = []
+
+    def _with(self, fault: str, document: Any) -> tuple[int, bytes]:
+        method = document["method"] if isinstance(document, dict) else ""
+        if method == "eth_sendRawTransaction":
+            self.raw.append(document["params"][0])
+        if method in self.lost:
+            raise Dropped
+        answer = super()._with(fault, document)
+        if method in self.lost_answers:
+            raise Dropped
+        return answer
+
+
+@pytest.fixture
+def rpc(local_chain: LocalChain, monkeypatch: pytest.MonkeyPatch) -> ChosenRpc:
+    made, session = ChosenRpc(local_chain.rpc_url), requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(made))
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    return made
+
+
+@pytest.fixture
+def wallet(local_chain: LocalChain) -> Wallet:
+    made = Wallet.ephemeral()
+    local_chain.set_balance(made.address, FUNDS)
+    return made
+
+
+@pytest.fixture
+def to() -> str:
+    return Wallet.ephemeral().address
+
+
+@pytest.fixture
+def sender(rpc: ChosenRpc, wallet: Wallet, tmp_path: Path) -> Callable[..., Sender]:
+    """A new process's sender over the journal of one home."""
+
+    def make(timeout: float = WAIT, **words: Any) -> Sender:
+        journal = TransactionJournal(tmp_path / "transactions.sqlite")
+        return Sender(connect(LOSSY_URL, retries=0), wallet, timeout=timeout, journal=journal, **words)
+
+    return make
+
+
+def balance(chain: LocalChain, address: str) -> int:
+    return chain.web3.eth.get_balance(Web3.to_checksum_address(address))
+
+
+def test_a_transaction_whose_answer_is_lost_is_found_by_its_receipt(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    rpc.lost_answers = {"eth_sendRawTransaction"}
+    assert not sender().transfer(to, 5).found
+    assert balance(local_chain, to) == 5
+
+
+def test_a_repeated_command_goes_on_with_what_the_first_one_sent(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    rpc.lost_answers = {"eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    with pytest.raises(TransactionPendingError, match=r"0x[0-9a-f]{64}.*was sent and may be mined") as raised:
+        sender(0.2).transfer(to, 5)
+    rpc.lost_answers = set()
+    again = sender().transfer(to, 5)
+    assert (again.found, again.hash) == (True, raised.value.hash)
+    assert balance(local_chain, to) == 5
+    assert not sender().transfer(to, 5).found, "what was told is over"
+    assert balance(local_chain, to) == 10
+
+
+def test_a_dropped_transaction_is_sent_again_byte_by_byte(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    rpc.lost = {"eth_sendRawTransaction"}
+    with pytest.raises(TransactionPendingError):
+        sender(0.2).transfer(to, 5)
+    assert balance(local_chain, to) == 0
+    rpc.lost = set()
+    assert sender().transfer(to, 5).found
+    assert balance(local_chain, to) == 5
+    assert len(set(rpc.raw)) == 1
+
+
+def test_what_is_on_disk_before_it_is_sent(rpc: ChosenRpc, sender: Callable[..., Sender], to: str) -> None:
+    rpc.lost = {"eth_sendRawTransaction"}
+    one = sender(0.2)
+    with pytest.raises(TransactionPendingError) as raised:
+        one.transfer(to, 5)
+    (intent,) = sender().unfinished()
+    assert (intent.hash, intent.purpose) == (raised.value.hash, "transfer")
+    assert Web3.keccak(intent.attempts[0].raw).to_0x_hex() == intent.hash
+
+
+def test_nothing_is_sent_without_the_journal(
+    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, tmp_path: Path, to: str
+) -> None:
+    file = tmp_path / "transactions.sqlite"
+    file.write_bytes(b"no database, however long it may be" * 100)
+    with pytest.raises(JournalError, match=str(file)):
+        Sender(connect(LOSSY_URL), wallet, journal=TransactionJournal(file)).transfer(to, 5)
+    assert rpc.raw == []
+
+
+def test_commands_at_once_take_each_a_nonce_of_its_own(
+    local_chain: LocalChain, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    threads = [threading.Thread(target=lambda wei=wei: sender().transfer(to, wei)) for wei in (1, 2, 4, 8, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert balance(local_chain, to) == 23
+    assert local_chain.web3.eth.get_transaction_count(wallet.address) == 5
+
+
+def test_a_nonce_that_another_program_took_is_not_ours(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    rpc.lost = {"eth_sendRawTransaction"}
+    with pytest.raises(TransactionPendingError):
+        sender(0.2).transfer(to, 5)
+    rpc.lost = set()
+    Sender(local_chain.web3, wallet).transfer(to, 100)  # another home, the same nonce
+    assert not sender().transfer(to, 5).found
+    assert balance(local_chain, to) == 105
+
+
+def test_a_refused_transaction_is_not_gone_on_with(sender: Callable[..., Sender], to: str) -> None:
+    one = sender()
+    with pytest.raises(UnfundedWalletError):
+        one.transfer(to, 2 * FUNDS)
+    assert one.unfinished() == []
+
+
+def test_chains_without_the_methods_of_fees(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    rpc.missing = {"eth_maxPriorityFeePerGas", "eth_feeHistory"}
+    first = sender().transfer(to, 1)
+    rpc.legacy = True
+    second = sender().transfer(to, 2)
+    hashes = [mined.receipt["transactionHash"] for mined in (first, second)]
+    types = [int(local_chain.web3.eth.get_transaction(name)["type"]) for name in hashes]
+    assert types == [2, 0]
+    assert balance(local_chain, to) == 3
+
+
+def test_a_replacement_pays_what_costs_now_and_an_eighth_more() -> None:
+    assert fees.raised({"gasPrice": 80, "to": "x"}, {"gasPrice": 50}) == {"gasPrice": 91, "to": "x"}
+    dear = {"maxFeePerGas": 500, "maxPriorityFeePerGas": 1}
+    assert fees.raised({"maxFeePerGas": 80, "maxPriorityFeePerGas": 8}, dear) == {
+        "maxFeePerGas": 500,
+        "maxPriorityFeePerGas": 10,
+    }
+
+
+def test_a_block_that_was_replaced_is_waited_for_again(
+    local_chain: LocalChain, sender: Callable[..., Sender], to: str
+) -> None:
+    """With two confirmations, a receipt that vanishes says nothing."""
+    ask = local_chain.web3.manager.request_blocking
+    state = ask(RPCEndpoint("evm_snapshot"), [])
+    patient = sender(0.5, confirmations=2)
+    with pytest.raises(TransactionPendingError):
+        patient.transfer(to, 5)
+    assert balance(local_chain, to) == 5
+    ask(RPCEndpoint("evm_revert"), [state])
+    assert balance(local_chain, to) == 0
+    done = threading.Thread(target=lambda: sender(confirmations=2).transfer(to, 5))
+    done.start()
+    while done.is_alive():
+        ask(RPCEndpoint("evm_mine"), [])
+        done.join(0.1)
+    assert balance(local_chain, to) == 5
+
+
+def test_ranges_of_logs_are_halved_where_a_server_finds_them_too_long() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def query(start: int, stop: int) -> list[ChainEvent]:
+        asked.append((start, stop))
+        if stop - start >= 100:
+            raise TransactionError("query returned more than 10000 results", advice="Less.")
+        return [ChainEvent("E", {}, block, "0x", 0) for block in range(start, stop + 1)]
+
+    found = [event.block for _, events in in_ranges(query, 3, 1_000) for event in events]
+    assert found == list(range(3, 1_001))
+
+
+def test_the_journal_tells_states_apart(tmp_path: Path) -> None:
+    journal = TransactionJournal(tmp_path / "t.sqlite")
+    first, second = (journal.add("1:0x", "0xw", "open", key, "note") for key in "ab")
+    journal.set_state(first, TOLD, 7)
+    assert [intent.number for intent in journal.unfinished("1:0x", "0xw")] == [second]
+    assert journal.unfinished("1:0xother", "0xw") == journal.unfinished("1:0x", "0xv") == []
+    with journal.held(second):
+        assert TransactionJournal(tmp_path / "t.sqlite").is_held(second)
+    assert not journal.is_held(second)
+    journal.set_state(second, FAILED)
+    assert journal.last_told("1:0x", "0xw", "open") == first
+
+
+def test_a_pool_finds_the_session_whose_opening_was_lost(
+    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, world: World, tmp_path: Path
+) -> None:
+    """Regression: it opened a second one beside the one that it had paid for without hearing so."""
+    rpc.lost_answers = {"eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    with closing(client_over(world, wallet, tmp_path, 0.2)) as client:
+        with pytest.raises(TransactionPendingError):
+            client.open_session(world.version, FILES, tokens=100)
+        rpc.lost_answers = set()
+        (found,) = client.lost_sessions(world.version, FILES)
+        assert [record.id for record in client.store.sessions()] == [found[0].id]
+        assert list(client.lost_sessions(world.version, FILES)) == []
+    opened = [event for event in world.user.market.events("SessionOpened") if event.arguments["user"] == wallet.address]
+    assert len(opened) == 1
+
+
+def test_opening_again_after_a_lost_answer_gives_the_session_that_was_paid_for(
+    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, world: World, tmp_path: Path
+) -> None:
+    rpc.lost = {"eth_sendRawTransaction"}
+    with closing(client_over(world, wallet, tmp_path, 0.2)) as client, pytest.raises(TransactionPendingError):
+        client.open_session(world.version, FILES, tokens=100)
+    rpc.lost = set()
+    with closing(client_over(world, wallet, tmp_path, WAIT)) as client:
+        session, mined = client.open_session(world.version, FILES, tokens=100)
+        assert (mined.found, session.record.state) == (True, "open")
+        other, mined = client.open_session(world.version, FILES, tokens=100)
+        assert (mined.found, other.id != session.id) == (False, True)
+
+
+def client_over(world: World, wallet: Wallet, folder: Path, timeout: float) -> Client:
+    """A new process's client of one home, over the chosen faults."""
+    home, nodes = ClientHome(folder / "home"), discover_nodes(world.user, world.version)
+    sending = Sending(home.prepare().transactions, timeout)
+    contracts = Contracts.connect(LOSSY_URL, world.user.deployment, wallet, sending)
+    source = SimpleNamespace(candidates=lambda version, operators=(): nodes, now=contracts.market.now)
+    return Client(contracts, home, None, source)  # type: ignore[arg-type]  # nobody dials
