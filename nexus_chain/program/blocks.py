@@ -20,7 +20,7 @@ SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
 LOGITS_PIECE = 2048  # logits of one committed piece of a row, at most: rows are halved until their pieces are as short
 LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
 HEAD = "head"  # the part of the logits, and the name of its matrix
-MATRICES = ("query", "key", "value", "output", "gate", "up", "down")  # which a layer may have in two parts
+LAYER_MATRICES = ("query", "key", "value", "output", "gate", "up", "down")  # which a layer may have in two parts
 EXPERT_MATRICES = ("gate", "up", "down")  # of which a mixture has one for each expert, in one part
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
 
@@ -192,7 +192,7 @@ def require_inputs(wider: Collection[str], layers: int) -> None:
 
 def require_matrices(finer: Collection[str], shape: ModelShape) -> None:
     """Raise :class:`RecipeError` for a name that is no matrix which a decoder of ``shape`` may have in two parts."""
-    names = [name for name in MATRICES if not shape.experts or name not in EXPERT_MATRICES]
+    names = [name for name in LAYER_MATRICES if not shape.experts or name not in EXPERT_MATRICES]
     known = {HEAD} | {f"{layer}.{name}" for layer in range(shape.layers) for name in names}
     if unknown := sorted(set(finer) - known):
         raise RecipeError(

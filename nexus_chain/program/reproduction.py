@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from nexus_chain.program import blocks
-from nexus_chain.program.blocks import EXPERT_MATRICES, HEAD, LAYER_INPUTS, MATRICES
+from nexus_chain.program.blocks import EXPERT_MATRICES, HEAD, LAYER_INPUTS, LAYER_MATRICES
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
@@ -84,12 +84,12 @@ def _wider(ops: dict[str, Op], shape: ModelShape) -> tuple[str, ...]:
 
 def _finer(ops: dict[str, Op], shape: ModelShape) -> tuple[str, ...]:
     """Names of the matrices that have two parts, as recipes name them."""
-    parts = dict.fromkeys(MATRICES, "attention") | dict.fromkeys(EXPERT_MATRICES, "mlp")
+    parts = dict.fromkeys(LAYER_MATRICES, "attention") | dict.fromkeys(EXPERT_MATRICES, "mlp")
     head = (HEAD,) if f"{HEAD}.remainder" in ops else ()
     return head + tuple(
         f"{layer}.{name}"
         for layer in range(shape.layers)
-        for name in MATRICES
+        for name in LAYER_MATRICES
         if f"layers.{layer}.{parts[name]}.{name}{'.0' if name == 'down' else ''}.remainder" in ops
     )
 

@@ -2,7 +2,7 @@
 
 Choices are tried from cheap to dear: the recipe as it is, smoothing, 15 bits for rows, and last matrices in two parts.
 The rows that lose most by rounding are widened first, and no more of them than needed. Matrices get a second part in
-:data:`STEPS`, only beside rows of 15 bits, for narrow rows lose more than any matrix.
+:data:`FINER_STEPS`, only beside rows of 15 bits, for narrow rows lose more than any matrix.
 
 A choice is good enough if perplexity is within the gate and both models find the same token likeliest often enough. The
 calibration text has chosen, so other texts may agree less: hence :data:`AGREEMENT`. A choice that is far off on the
@@ -32,7 +32,7 @@ AGREEMENT = 0.978  # share of predictions with the same likeliest token: more th
 PROBED = 2  # windows on which a choice can be found to be far off
 FAR_INCREASE, FAR_AGREEMENT = 2, 0.01  # of the gate, and below AGREEMENT: past what chance does to so few windows
 #: Matrices that get a second part together. What gains most for its size comes first.
-STEPS = (("value", "output"), ("query", "key"), ("down",), ("up",), ("gate",))
+FINER_STEPS = (("value", "output"), ("query", "key"), ("down",), ("up",), ("gate",))
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def finer_steps(shape: ModelShape) -> Iterator[tuple[str, ...]]:
     Matrices of experts are not among them.
     """
     taken: tuple[str, ...] = (HEAD,)
-    for names in STEPS:
+    for names in FINER_STEPS:
         if shape.experts and set(names) & set(EXPERT_MATRICES):
             return
         taken += tuple(f"{layer}.{name}" for layer in range(shape.layers) for name in names)

@@ -15,7 +15,7 @@ from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
-from nexus_chain.program.blocks import MATRICES
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.dtypes import DTYPE_BYTES
 from nexus_chain.program.random_weights import program_of
 from tests.support.lies import lie
@@ -45,7 +45,7 @@ WORLDS: dict[str, tuple[Any, ...]] = {
     "whole": ("tiny", (0, 3), SAMPLED, (5, 3)),
     "middle": ("tiny", (1, 2), GREEDY, (5, 5)),
     "end": ("tiny", (2, 3), GREEDY, (4, 2)),
-    "matrices in two parts": ("tiny", (2, 3), GREEDY, (4, 2), ("head", *(f"2.{name}" for name in MATRICES))),
+    "matrices in two parts": ("tiny", (2, 3), GREEDY, (4, 2), ("head", *(f"2.{name}" for name in LAYER_MATRICES))),
     "biased": ("tiny-bias", (0, 2), GREEDY, (5, 2)),
     "odd vocabulary": ("tiny-odd", (0, 1), SAMPLED, (4, 3)),
     "experts": ("tiny-experts", (0, 1), GREEDY, (4, 4)),

@@ -19,7 +19,7 @@ from nexus_chain.program import (
     program_of,
     prove_no_overflow,
 )
-from nexus_chain.program.blocks import MATRICES
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.errors import OverflowProofError
 from nexus_chain.program.interval_proof import ProvenRange, Scope
 
@@ -50,7 +50,7 @@ def test_the_proof_holds_for_every_op(shape: ModelShape) -> None:
 
 @pytest.mark.parametrize("preset", ["tiny-bias", "tiny-wide"])
 def test_the_proof_holds_for_matrices_in_two_parts(preset: str) -> None:
-    finer = ("head", *(f"0.{name}" for name in MATRICES))
+    finer = ("head", *(f"0.{name}" for name in LAYER_MATRICES))
     program = program_of("model", PRESETS[preset], ActivationBits(15, 15, 15, 15, 15), finer)
     report = prove_no_overflow(program)
     assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)

@@ -21,7 +21,7 @@ from nexus_chain.program import (
     import_checkpoint,
     program_of,
 )
-from nexus_chain.program.blocks import MATRICES
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import Role, role_of
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
@@ -64,7 +64,7 @@ def test_wider_rows_of_single_layers_and_shifts_are_reproduced() -> None:
 
 
 @pytest.mark.parametrize("preset", ["tiny-bias", "tiny-wide"])
-@pytest.mark.parametrize("matrix", [*MATRICES, "head"])
+@pytest.mark.parametrize("matrix", [*LAYER_MATRICES, "head"])
 def test_matrices_in_two_parts_are_reproduced(preset: str, matrix: str) -> None:
     program = program_of("own", PRESETS[preset], finer=(f"0.{matrix}" if matrix != "head" else matrix,))
     assert len(program.ops) > len(program_of("own", PRESETS[preset]).ops)
