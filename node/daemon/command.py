@@ -293,11 +293,11 @@ def earnings(
 ) -> None:
     """What settled lines brought this node, in wei, by day, week or month of UTC; reads all settlements."""
     from nexus_chain.chain.periods import earnings_by_period
-    from nexus_chain.chain.wallet import Wallet
     from node.daemon.chain_settings import connect_contracts
+    from node.daemon.identity import address_of_node
 
     configuration: NodeConfiguration = context.obj
-    node = Wallet.address_in(configuration.wallet_path)
+    node = address_of_node(configuration)
     found = earnings_by_period(connect_contracts(configuration), node, by)
     if as_json:
         periods = [{"period": one.period, "lines": one.lines, "wei": str(one.wei)} for one in found]

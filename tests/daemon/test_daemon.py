@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nexus_chain.chain.earnings import sum_settlements
+from nexus_chain.chain.errors import UnfundedWalletError
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, require_signer
@@ -19,6 +20,7 @@ from nexus_chain.wire import shard_pb2 as wire
 from nexus_chain.wire.digests import rows_request_digest
 from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError
 from nexus_chain.wire.tls_peer import TlsPeer, dial
+from node.daemon.upkeep.readiness import REGISTER_GAS, check_funds
 from tests.support.network import PRICE, Network, NodeProcess, network
 from tests.support.waiting import wait_until
 from tests.support.workplace import PROMPT, PROMPT_TREE, make_order, whole_answer
@@ -320,9 +322,7 @@ def test_tampered_block_names_tensor_and_rows(fresh: NodeProcess, net: Network) 
 
 def test_port_in_use_is_said(fresh: NodeProcess) -> None:
     assert fresh.run("register").returncode == 0
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", fresh.port))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", fresh.port)):
         done = fresh.run("start")
     assert done.returncode == 1
     assert "--listen" in done.stderr
@@ -367,6 +367,16 @@ def test_register_looks_at_everything_before_it_stakes(fresh: NodeProcess, net: 
         assert "--listen" in refused(fresh, net)
     assert fresh.run("register").returncode == 0
     assert "price: 1000000000 -> 20" in fresh.run("--price", "20", "register").stdout
+
+
+def test_no_registration_is_sent_with_more_gas_than_is_asked_for(net: Network) -> None:
+    wallet = Wallet.ephemeral()
+    net.chain.set_balance(wallet.address, 10**18)
+    nodes = net.user.with_wallet(wallet).nodes
+    sent = nodes.register("h" * 251 + ":7070", b"\xff" * 32, Wallet.ephemeral().address, stake=10**17)
+    assert net.chain.web3.eth.get_transaction(sent.receipt["transactionHash"])["gas"] <= REGISTER_GAS
+    with pytest.raises(UnfundedWalletError):
+        check_funds(net.user, wallet.address, None, 10**18)
 
 
 def test_a_second_folder_of_one_wallet_is_refused_while_the_first_serves(
