@@ -21,7 +21,7 @@ from nexus_chain.workflows.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Opening:
+class SessionTerms:
     """A session that may be opened for an answer. ``allow``: told the wei to lock; it raises what forbids that."""
 
     request: SessionRequest
@@ -39,7 +39,7 @@ class Purchase:
     options: AskOptions
     direct: bool = False
     wanted: str | None = None
-    opening: Opening | None = None
+    opening: SessionTerms | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Inquiry:
                 failures.append(error)
         raise failures[0]
 
-    def _open(self, library: ModelLibrary, text: str, options: AskOptions, opening: Opening) -> Session:
+    def _open(self, library: ModelLibrary, text: str, options: AskOptions, opening: SessionTerms) -> Session:
         """A session that has money for this question at least. Raises what asking it would, before money is locked."""
         version = library.choose(opening.request.model)
         files = library.files_of(version)
