@@ -18,7 +18,16 @@ from tests.support.small_tokenizers import byte_fallback, byte_level, declared, 
 
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast"}
 START, END = "<|im_start|>", "<|im_end|>"
-TEXTS = ("hello", f"{START}user\nhello{END}\n", "<s>hello</s> h<|x|>", "12 數 é 🦊", "", " ", f"a{END}{END} b", "a <|x|> b")
+TEXTS = (
+    "hello",
+    f"{START}user\nhello{END}\n",
+    "<s>hello</s> h<|x|>",
+    "12 數 é 🦊",
+    "",
+    " ",
+    f"a{END}{END} b",
+    "a <|x|> b",
+)
 
 
 def template(tokenizer: Tokenizer, single: str, *names: str) -> Tokenizer:
