@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nexus_chain.chain.earnings import Settled, sum_settlements
 from nexus_chain.chain.transactions import Mined
-from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session import Session
@@ -146,13 +145,13 @@ def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *sta
 
     Raises SessionStateError.
     """
-    record = _pick(client, wanted, *states)
+    record = pick_record(client, wanted, *states)
     return client.session(record.id, library.files_of(record.model_version))
 
 
 def pick_ending(client: Client, wanted: str | None, *states: str) -> SessionEnd:
     """The same to close or settle it, which needs neither model files nor a session key. Raises SessionStateError."""
-    return SessionEnd(client.user, _pick(client, wanted, *states))
+    return SessionEnd(client.user, pick_record(client, wanted, *states))
 
 
 def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[Path | None, list[RecoveredSession]]:
@@ -160,7 +159,7 @@ def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[
 
     Returns where the damaged one is now, and the sessions that were not known. Raises ChainError, ClientStoreError.
     """
-    address = checksum(owner) if owner else Wallet.address_in(workspace.wallet_path)
+    address = checksum(owner) if owner else workspace.address
     chain = workspace.chain  # before anything is moved: a chain that does not answer changes nothing
     chain.market.require_code()
     aside = set_damaged_aside(workspace.home.database)
@@ -176,7 +175,8 @@ def _found(client: Client, wanted: str | None, *states: str) -> list[StoredSessi
     return known if wanted else next(filter(None, by_state), [])
 
 
-def _pick(client: Client, wanted: str | None, *states: str) -> StoredSession:
+def pick_record(client: Client, wanted: str | None, *states: str) -> StoredSession:
+    """As ``pick_session``, what this machine knows of it. Raises SessionStateError."""
     return _newest(_found(client, wanted, *states), wanted, *states)
 
 

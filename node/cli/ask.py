@@ -92,7 +92,9 @@ def ask(
     opening = None
     if yes or (sys.stdin.isatty() and not json):
         request = SessionRequest(SESSION_TOKENS, SESSION_SECONDS, model, value_at_risk or 0, options.operators)
-        opening = SessionTerms(request, lambda wei: _require_yes(wei, max_wei or MOST_LOCKED, workspace.observer, yes=yes))
+        opening = SessionTerms(
+            request, lambda wei: _require_yes(wei, max_wei or MOST_LOCKED, workspace.observer, yes=yes)
+        )
     purchase = Purchase(options, direct, model if direct else session, opening)
     with workspace.client() as client:
         # A bar that moves would write over the question.
