@@ -43,8 +43,8 @@ def publish(
         bool, typer.Option("--uncertified", help="Without a certificate: of a model that somebody else trained.")
     ] = False,
     shards: Annotated[
-        int, typer.Option("--shards", min=1, help="Also cut it into so many files for nodes [default: none].")
-    ] = 0,
+        int | None, typer.Option("--shards", min=1, help="Also cut it into so many files for nodes [default: none].")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Prove, register and certify a model; its files go into the block store.
@@ -57,7 +57,7 @@ def publish(
 
     measuring = Measuring(gate / 100, beyond_gate=beyond_gate)
     wanted = publishing.VersionRequest(
-        checkpoint, version, measuring, price, name, parent, certified=not uncertified, shards=shards
+        checkpoint, version, measuring, price, name, parent, certified=not uncertified, shards=shards or 0
     )
     workspace = workspace_of(context, quiet=json)
     done = publishing.publish(workspace, wanted, ipfs)

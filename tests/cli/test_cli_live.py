@@ -225,3 +225,50 @@ def test_bad_input(nexus: Nexus, user: Nexus, live: LiveNetwork, home: Path, tmp
     audited = user("audit", "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", "--json")
     assert audited.code == 1
     assert not audited.json["steps"][-1]["passed"]
+
+
+def test_a_question_opens_a_session_only_after_a_yes(
+    nexus: Nexus, live: LiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    live.net.chain.set_balance(Wallet.create(tmp_path / "wallet.json", PASSWORD, work=2**10).address, 10**19)
+
+    def asked(*arguments: object) -> Printed:
+        place = ("--home", tmp_path, "--password-file", tmp_path / "password", "--rpc", live.net.chain.rpc_url)
+        chain = ("--deployment", live.net.deployment_path, "--model-dir", live.folder / "model")
+        return nexus(*place, *chain, *arguments)
+
+    def sessions() -> int:
+        return len(asked("session", "list", "--json").json["sessions"])
+
+    question = ("ask", "def fib(n):", "--max-tokens", 3)
+    assert asked(*question, "--json").json["error"]["type"] == "SessionStateError"
+    assert asked(*question, "--yes", "--max-wei", 10**9, "--json").json["error"]["type"] == "PriceError"
+    assert asked("ask", "x" * 2000, "--yes", "--json").json["error"]["type"] == "PromptTooLongError"
+    assert sessions() == 0
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    answers = iter([False, True])
+    monkeypatch.setattr("typer.confirm", lambda text, **_: next(answers))
+    refused = asked(*question)
+    assert (refused.code, "no session was opened" in refused.err) == (1, True)
+    assert sessions() == 0
+    monkeypatch.setattr("getpass.getpass", lambda prompt: PASSWORD)
+    assert asked(*question).code == 0
+    assert asked(*question).code == 0  # in the same session: nobody is asked again
+    assert (sessions(), next(answers, None)) == (1, None)
+
+
+def test_a_yes_opens_one_session(nexus: Nexus, live: LiveNetwork, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    place = ("--home", tmp_path, "--password-file", tmp_path / "password", "--rpc", live.net.chain.rpc_url)
+    chain = ("--deployment", live.net.deployment_path, "--model-dir", live.folder / "model")
+    first = nexus(*place, *chain, "ask", "def", "--max-tokens", 3, "--yes")
+    assert first.code == 0, first.err
+    assert "Development chain: made the wallet" in first.err
+    listed = nexus(*place, *chain, "session", "list", "--json").json["sessions"]
+    assert len(listed) == 1
+    assert "One of 60 minutes locks" in first.err
+    assert int(listed[0]["locked_wei"]) >= 2 * 4096 * PRICE
+    assert nexus(*place, *chain, "ask", "def", "--max-tokens", 3, "--yes", "--json").code == 0
+    assert len(nexus(*place, *chain, "session", "list", "--json").json["sessions"]) == 1

@@ -92,6 +92,32 @@ def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None
     assert "AlreadyPublished" in twice.json["error"]["message"]
 
 
+def test_publishing_cuts_shards_and_says_how_to_serve_them(publisher: Nexus, place: tuple[Path, str]) -> None:
+    folder, rpc = place
+    arguments = ("model", "publish", folder / "tiny", "--version", "1.5.0")
+    known = publisher("models", "--json").json["models"]
+    refused = publisher(*arguments, "--shards", 99, "--json")
+    assert (refused.code, refused.json["error"]["type"]) == (1, "ShardCountError")
+    assert publisher("models", "--json").json["models"] == known  # nothing was paid for
+
+    published = publisher(*arguments, "--shards", 2, "--json")
+    assert published.code == 0, published.err
+    kept, version = Path(published.json["folder"]), published.json["model_version"]
+    assert kept == folder / "models" / version[2:18]
+    shards = published.json["shards"]
+    assert [shard["layers"][0] for shard in shards] == [0, shards[0]["layers"][1]]
+    for shard, port in zip(shards, (7070, 7071), strict=True):
+        start, end = shard["layers"]
+        file = kept / "shards" / f"layers-{start}-{end}.safetensors"
+        assert (shard["file"], file.is_file()) == (str(file), True)
+        assert shard["command"] == (
+            f"nexus-node --data {folder}/nodes/layers-{start}-{end} --listen 127.0.0.1:{port} --block {file} "
+            f"--home {folder} --rpc {rpc} --password-file {folder}/password --model-version {version} start"
+        )
+        checked = publisher("model", "verify", file, "--model-version", version, "--json")
+        assert checked.json["verified"], checked.err
+
+
 def test_pins_wait_for_the_daemon(publisher: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
     arguments = ("model", "publish", place[0] / "tiny", "--version", "2.0.0", "--json")
     refused = publisher(*arguments, "--ipfs", "nonsense")

@@ -86,6 +86,26 @@ def test_a_running_node_is_backed_up_and_its_log_has_no_secret(net: Network, tmp
     assert "PRIVATE" not in text
 
 
+def test_a_new_node_is_not_staked_without_a_yes(net: Network, tmp_path: Path) -> None:
+    node = NodeProcess(net, tmp_path / "node", 0, 1)
+    refused = subprocess.run(
+        node.command("start"), cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
+    assert refused.returncode == 1
+    stake = net.user.nodes.minimum_stake()
+    question = f"{node.address} is not registered yet. Register it with a stake of {stake} wei?"
+    assert f"error: {question} There is no terminal to ask at" in refused.stderr
+    assert "Give `start --yes`." in refused.stderr
+    assert not (node.folder / "node.toml").exists()
+    assert net.chain.web3.eth.get_balance(node.address) == 10**18
+    assert net.chain.web3.eth.get_transaction_count(node.address) == 0
+
+    node.extra = ("--block", str(tmp_path / "absent"))
+    missing = node.run("start", "--yes")
+    assert (missing.returncode, "there is no block" in missing.stderr) == (1, True)
+    assert net.chain.web3.eth.get_transaction_count(node.address) == 0
+
+
 def test_earnings_of_a_node_without_any(net: Network, tmp_path: Path) -> None:
     node = NodeProcess(net, tmp_path / "node", 0, 1)
     done = node.run("earnings", "--by", "month", "--json")

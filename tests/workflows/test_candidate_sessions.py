@@ -30,3 +30,16 @@ def test_the_newest_is_asked_first_and_others_of_its_model_after_it() -> None:
 
 def test_a_session_that_is_named_is_the_only_one() -> None:
     assert chosen("0101") == [1]
+
+
+def test_a_new_one_is_opened_only_where_none_is_open_or_wanted() -> None:
+    records: list[StoredSession] = [record(2, CLOSED)]
+    client: Any = SimpleNamespace(
+        sessions=lambda: records, session=lambda name, files=None: SimpleNamespace(id=name, record=records[-1])
+    )
+    library: Any = SimpleNamespace(files_of=lambda version: None)
+    opened: Any = SimpleNamespace(id=b"new")
+    assert list(candidate_sessions(client, library, None, lambda: opened)) == [opened]
+    assert [one.id[0] for one in candidate_sessions(client, library, "0202", lambda: opened)] == [2]
+    records.append(record(3))
+    assert [one.id[0] for one in candidate_sessions(client, library, None, lambda: opened)] == [3]
