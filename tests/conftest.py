@@ -28,6 +28,7 @@ SLOW = (
     "certificates/test_publication.py",
     "chain/test_artefacts.py",
     "chain/test_deploy_script.py",
+    "chain/test_keystore.py",
     "chain/test_lossy_rpc.py",
     "chain/test_rpc_servers.py",
     "chain/test_sent_transactions.py",
@@ -79,6 +80,7 @@ SLOW = (
     "versions/test_chat.py",
     "versions/test_text_codec.py",
     "workflows/test_checkpoints.py",
+    "workflows/test_wallet_import.py",
 )
 
 
