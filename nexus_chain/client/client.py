@@ -10,7 +10,7 @@ with Client(contracts, ClientHome(nexus_home()), dial) as client:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -84,21 +84,22 @@ class Client:
         seconds: int = SESSION_SECONDS,
         value_at_risk: int = 0,
         operators: Sequence[str] = (),
+        allow: Callable[[int], None] = lambda wei: None,
     ) -> tuple[Session, Mined]:
         """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed.
 
         Where an earlier call for the same lost its answer, this one goes on with it and pays nothing again.
 
         ``value_at_risk``: wei that each node's stake has to cover, if that is more than its cap. ``operators``: the
-        only nodes that may ever take part in the session, spares included. Raises StakeTooSmallError,
-        TransactionPendingError.
+        only nodes that may ever take part in the session, spares included. ``allow`` is told the wei before they are
+        locked, and raises what keeps them from it. Raises StakeTooSmallError, TransactionPendingError.
         """
         request = json.dumps([tokens, seconds, value_at_risk])
         for session, mined in self.lost_sessions(version, files, operators, request):
             return session, mined
         new = self.prepare_session(
             self._sender.wallet.address, version, files, tokens=tokens, seconds=seconds,
-            value_at_risk=value_at_risk, operators=operators,
+            value_at_risk=value_at_risk, operators=operators, allow=allow,
         )  # fmt: skip
         note = self._note(new, request, operators)
         _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, new.caps, new.nonce, note)
@@ -114,6 +115,7 @@ class Client:
         seconds: int = SESSION_SECONDS,
         value_at_risk: int = 0,
         operators: Sequence[str] = (),
+        allow: Callable[[int], None] = lambda wei: None,
     ) -> NewSession:
         """The session that ``owner`` can open: its key is on disk, nothing is sent. Arguments and errors as there."""
 
@@ -125,6 +127,7 @@ class Client:
             return max(caps[node.node_id].cumulative, value_at_risk) if node.node_id in caps else None
 
         caps = list(choose_covered(self.user.nodes.candidates(version, operators), choose, added).values())
+        allow(sum(cap.cumulative for cap in caps))
         new = prepare_session(self.user, owner, version, seconds, caps, direct=False)
         self.store.name_operators(new.record.id, operators)
         return new

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,20 @@ from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import CapTooLowError
 from nexus_chain.client.order import AskOptions
-from nexus_chain.client.session import OnFailover
+from nexus_chain.client.request import Prompt
+from nexus_chain.client.session import OnFailover, Session
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.workflows.library import ModelLibrary
-from nexus_chain.workflows.sessions import candidate_sessions
+from nexus_chain.workflows.sessions import SessionRequest, candidate_sessions, open_session
 from nexus_chain.workflows.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class SessionTerms:
+    """A session that may be opened for an answer. ``allow``: told the wei to lock; it raises what forbids that."""
+
+    request: SessionRequest
+    allow: Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,13 @@ class Purchase:
     """Who is asked, how and for whose money. ``direct``: for this answer alone, without a session.
 
     ``wanted``: the beginning of the model version's id where ``direct``, else of the session's; None: the newest.
+    ``opening``: what is opened where none is wanted and none is open; None: that is an error.
     """
 
     options: AskOptions
     direct: bool = False
     wanted: str | None = None
+    opening: SessionTerms | None = None
 
 
 @dataclass(frozen=True)
@@ -120,13 +131,24 @@ class Inquiry:
     def _start_in_session(self, library: ModelLibrary, text: str, purchase: Purchase) -> AnswerStream:
         """In the session that is wanted, else in the newest open one that has money for it. Raises CapTooLowError."""
         failures: list[CapTooLowError] = []
-        for session in candidate_sessions(self._client, library, purchase.wanted):
+        opening = purchase.opening
+        new = None if opening is None else lambda: self._open(library, text, purchase.options, opening)
+        for session in candidate_sessions(self._client, library, purchase.wanted, new):
             prompt = self._prompt(text, session.files, purchase.options)
             try:
                 return session.start(prompt, purchase.options, self._on_failover)
             except CapTooLowError as error:
                 failures.append(error)
         raise failures[0]
+
+    def _open(self, library: ModelLibrary, text: str, options: AskOptions, opening: SessionTerms) -> Session:
+        """A session that has money for this question at least. Raises what asking it would, before money is locked."""
+        version = library.choose(opening.request.model)
+        files = library.files_of(version)
+        prompt = Prompt.of(self._prompt(text, files, options), files, options)
+        tokens = max(opening.request.tokens, len(prompt.tokens) + options.max_tokens)
+        request = replace(opening.request, model=version.hex(), tokens=tokens)
+        return open_session(self._client, library, request, opening.allow).session
 
 
 def embed(

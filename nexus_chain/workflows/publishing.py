@@ -13,6 +13,7 @@ from nexus_chain.content.canonical import require_semver
 from nexus_chain.content.cid import Cid
 from nexus_chain.content.kubo import KuboDaemon, Pinner, PinQueue, QueuedPin
 from nexus_chain.disputes.caps import check_caps
+from nexus_chain.planning.shards import shard_model
 from nexus_chain.program.overflow import prove_no_overflow
 from nexus_chain.program.reproduction import reproduce
 from nexus_chain.quality import require_within
@@ -20,6 +21,7 @@ from nexus_chain.quality.calibration import require_vocabulary
 from nexus_chain.workflows.checkpoints import opened_folder
 from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
 from nexus_chain.workflows.observer import TaskObserver
+from nexus_chain.workflows.sharding import WrittenShard, write_shards
 from nexus_chain.workflows.workspace import Workspace
 
 
@@ -29,6 +31,7 @@ class VersionRequest:
 
     ``name``: in the certificate, by default the folder's. ``parent``: the beginning of the id of the version that
     this one came from. ``certified``: with a certificate, which needs the records of training and measuring.
+    ``shards``: TensorBlocks that the model is cut into for nodes; 0: it is not.
     """
 
     checkpoint: Path
@@ -38,6 +41,7 @@ class VersionRequest:
     name: str | None = None
     parent: str | None = None
     certified: bool = True
+    shards: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Anchored:
 
 @dataclass(frozen=True)
 class PublishedVersion:
-    """A registered version. ``overflow_bits``: of its largest intermediate.
+    """A registered version, kept in ``folder``. ``overflow_bits``: of its largest intermediate.
 
     ``pinned``: whether the IPFS daemon took everything; None: there is none.
     """
@@ -68,13 +72,15 @@ class PublishedVersion:
     manifest_cid: str
     overflow_bits: int
     pinned: bool | None
+    folder: Path
+    shards: tuple[WrittenShard, ...] = ()
 
 
 def publish(workspace: Workspace, wanted: VersionRequest, ipfs: str | None = None) -> PublishedVersion:
     """Prove, register and certify a model; its files go into the block store, and to the Kubo daemon ``ipfs``.
 
     What can be refused is refused before anything is paid for. Raises TrainedFolderError, QualityError,
-    CalibrationError, IpfsDaemonError, ChainError and the errors of the importer and of the proofs.
+    CalibrationError, ShardCountError, IpfsDaemonError, ChainError and the errors of the importer and of the proofs.
     """
     require_semver(wanted.version, "version")  # before minutes of measuring
     observer = workspace.observer
@@ -92,6 +98,8 @@ def _publish(
     """Publish a checkpoint whose folder is there; raises as ``publish`` does."""
     observer = workspace.observer
     release = _prepare(wanted, store, observer)
+    if wanted.shards:
+        shard_model(release.model.program, wanted.shards)  # so many are possible
     bits = _prove(release, observer)
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
     with observer.stage("Registering"):
@@ -102,7 +110,8 @@ def _publish(
     keep_model(release.model, release.recipe, wanted.checkpoint, kept)
     files = [anchored.cid, *release.cids] if anchored.cid else release.cids
     pinned = pinner.pin_all(files) if pinner else None
-    return PublishedVersion(registered, anchored, release.manifest_cid, bits, pinned)
+    shards = tuple(write_shards(kept, wanted.shards, observer=observer)) if wanted.shards else ()
+    return PublishedVersion(registered, anchored, release.manifest_cid, bits, pinned, kept, shards)
 
 
 def pin_waiting(workspace: Workspace, address: str) -> tuple[list[Cid], list[QueuedPin]]:

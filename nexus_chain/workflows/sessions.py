@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +73,13 @@ class SettledSession:
     mined: Mined | None
 
 
-def open_session(client: Client, library: ModelLibrary, wanted: SessionRequest) -> OpenedSession:
-    """Lock money for the nodes of the best route. Raises ModelFilesError and what ``Client.open_session`` raises."""
+def open_session(
+    client: Client, library: ModelLibrary, wanted: SessionRequest, allow: Callable[[int], None] = lambda wei: None
+) -> OpenedSession:
+    """Lock money for the nodes of the best route, once ``allow`` was told how much and did not raise.
+
+    Raises ModelFilesError and what ``Client.open_session`` raises.
+    """
     version = library.choose(wanted.model)
     session, mined = client.open_session(
         version,
@@ -83,6 +88,7 @@ def open_session(client: Client, library: ModelLibrary, wanted: SessionRequest) 
         seconds=wanted.seconds,
         value_at_risk=wanted.value_at_risk,
         operators=wanted.operators,
+        allow=allow,
     )
     return OpenedSession(session, mined, client.store.lines(session.id))
 
@@ -112,12 +118,19 @@ def settle_session(client: Client, session: SessionEnd) -> SettledSession:
     return SettledSession(number, sum_settlements(client.contracts, session=number), mined)
 
 
-def candidate_sessions(client: Client, library: ModelLibrary, wanted: str | None) -> Iterator[Session]:
+def candidate_sessions(
+    client: Client, library: ModelLibrary, wanted: str | None, new: Callable[[], Session] | None = None
+) -> Iterator[Session]:
     """Sessions to ask in, one at least: the wanted one alone, else the open ones, newest first, of the newest's model.
 
-    Raises SessionStateError.
+    ``new`` opens one where none is wanted and none is open. Raises SessionStateError.
     """
-    first = pick_session(client, library, wanted, OPEN)
+    found = _found(client, wanted, OPEN)
+    if wanted is None and new is not None and not found:
+        yield new()
+        return
+    record = _newest(found, wanted, OPEN)
+    first = client.session(record.id, library.files_of(record.model_version))
     yield first
     if wanted is None:
         version, direct = first.record.model_version, first.record.direct
@@ -154,16 +167,25 @@ def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[
         return aside, recover_sessions(client.user, address)
 
 
-def pick_record(client: Client, wanted: str | None, *states: str) -> StoredSession:
-    """As ``pick_session``, what this machine knows of it. Raises SessionStateError."""
+def _found(client: Client, wanted: str | None, *states: str) -> list[StoredSession]:
+    """The sessions whose ids start with ``wanted``, else those in the first of ``states`` that has one."""
     prefix = (wanted or "").lower().removeprefix("0x")
     known = [record for record in client.sessions() if record.id.hex().startswith(prefix)]
     by_state = ([record for record in known if record.state == state] for state in states)
-    found = known if wanted else next(filter(None, by_state), [])
+    return known if wanted else next(filter(None, by_state), [])
+
+
+def pick_record(client: Client, wanted: str | None, *states: str) -> StoredSession:
+    """As ``pick_session``, what this machine knows of it. Raises SessionStateError."""
+    return _newest(_found(client, wanted, *states), wanted, *states)
+
+
+def _newest(found: Sequence[StoredSession], wanted: str | None, *states: str) -> StoredSession:
+    """The last of what ``_found`` found. Raises SessionStateError where there is none, or more than one is meant."""
     if not found or (wanted and len(found) > 1):
         what = f"start with {wanted}" if wanted else f"are {' or '.join(states)}"
         raise SessionStateError(
             f"{len(found)} of this machine's sessions {what}",
-            advice="See `nexus session list`, or open one with `nexus session open`.",
+            advice="See `nexus session list`, or open one with `nexus session open`; `nexus ask --yes` opens one, too.",
         )
     return found[-1]

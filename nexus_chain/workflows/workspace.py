@@ -59,9 +59,30 @@ class Workspace:
 
     @cached_property
     def wallet(self) -> Wallet:
-        """The unlocked wallet. Raises WalletError."""
+        """The unlocked wallet; on a development chain a missing one is made and funded. Raises WalletError."""
+        made = self._test_wallet()
+        if made is not None:
+            return made
         Wallet.address_in(self.wallet_path)  # a file that cannot be read is said before a password is asked
         return Wallet.load(self.wallet_path, self.password())
+
+    def _test_wallet(self) -> Wallet | None:
+        """A new wallet with test ether, where none is at its usual place; None where there is one, or on a real chain.
+
+        Its password has to be in a file: a prompt would not tell that it chooses a new one. Raises ChainError.
+        """
+        settings = self.settings
+        if settings.wallet or settings.password_file is None or self.wallet_path.exists():
+            return None
+        from nexus_chain.chain.development_wallet import is_development_chain, make_test_wallet
+
+        web3 = connect(settings.rpc, settings.chain_id)
+        if not is_development_chain(web3):
+            return None
+        self.home.prepare()
+        wallet, said = make_test_wallet(web3, self.wallet_path, self.password())
+        self.observer.note(said)
+        return wallet
 
     @property
     def address(self) -> str:

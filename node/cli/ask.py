@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -20,11 +21,14 @@ from node.cli.typed_text import require_text, standard_input
 if TYPE_CHECKING:
     from nexus_chain.client.segment import FailoverEvent
     from nexus_chain.workflows.asking import KeptAnswer
+    from nexus_chain.workflows.observer import TaskObserver
 
 DirectFlag = Annotated[bool, typer.Option("--direct", help="Pay for this answer alone, without a session.")]
 SessionOption = Annotated[str | None, typer.Option(help="Session id or its beginning [default: newest open].")]
 ModelOption = Annotated[str | None, typer.Option(help="Model version for --direct [default: newest here].")]
 MaxWeiOption = Annotated[int | None, typer.Option(min=1, help="Refuse when the answer could cost more.")]
+#: What a session that is opened for an answer is for, and the most that it locks where the user gives no limit.
+SESSION_TOKENS, SESSION_SECONDS, MOST_LOCKED = 4096, 3600, 10**16
 
 
 def ask(
@@ -32,11 +36,20 @@ def ask(
     prompt: Annotated[str, typer.Argument(help="What you say, or the text to continue; - reads standard input.")],
     direct: DirectFlag = False,
     session: SessionOption = None,
-    model: ModelOption = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model version for --direct or a new session [default: newest here].")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Open a session without a question where none is open.")] = False,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token every time.")] = 0.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Sampling seed; the same one gives the same text.")] = None,
-    max_wei: MaxWeiOption = None,
+    max_wei: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Refuse when the answer could cost more, or a session for it would lock more [that: 0.01 ether].",
+        ),
+    ] = None,
     value_at_risk: ValueOption = None,
     operators: OperatorsOption = None,
     receipted: Annotated[bool, typer.Option("--receipted", help="Show text only once its receipts are here.")] = False,
@@ -56,10 +69,12 @@ def ask(
 ) -> None:
     """Ask a model. Streams the text; keeps order, tokens and receipts for `nexus verify`.
 
-    A model that has a chat format gets the prompt as a message of its user, any other one continues it.
+    A model that has a chat format gets the prompt as a message of its user, any other one continues it. Where no
+    session is open it says what one would lock, and asks.
     """
     from nexus_chain.client.order import AskOptions
-    from nexus_chain.workflows.asking import Inquiry, Purchase, Wording
+    from nexus_chain.workflows.asking import Inquiry, Purchase, SessionTerms, Wording
+    from nexus_chain.workflows.sessions import SessionRequest
 
     workspace = workspace_of(context, quiet=json)
     text = standard_input() if prompt == "-" else require_text(prompt, "the prompt")
@@ -74,9 +89,16 @@ def ask(
         value_at_risk=value_at_risk,
         operators=workspace.operators(operators),
     )
-    purchase = Purchase(options, direct, model if direct else session)
+    opening = None
+    if yes or (sys.stdin.isatty() and not json):
+        request = SessionRequest(SESSION_TOKENS, SESSION_SECONDS, model, value_at_risk or 0, options.operators)
+        opening = SessionTerms(
+            request, lambda wei: _require_yes(wei, max_wei or MOST_LOCKED, workspace.observer, yes=yes)
+        )
+    purchase = Purchase(options, direct, model if direct else session, opening)
     with workspace.client() as client:
-        with workspace.observer.stage("Looking for nodes"):
+        # A bar that moves would write over the question.
+        with nullcontext() if opening and not yes else workspace.observer.stage("Looking for nodes"):
             inquiry = Inquiry(
                 client,
                 workspace.library,
@@ -95,6 +117,23 @@ def ask(
         emit_json(kept.to_dict())
     else:
         _say_bill(kept)
+
+
+def _require_yes(wei: int, most: int, observer: TaskObserver, *, yes: bool) -> None:
+    """Ask whether a session may lock ``wei``, unless that was answered. Raises PriceError."""
+    from nexus_chain.market.errors import PriceError
+
+    said = f"No session is open. One of {SESSION_SECONDS // 60} minutes locks {ether(wei)}; the rest comes back"
+    # INVARIANT: nobody's money is locked without a yes, and never more than the limit.
+    if wei > most:
+        raise PriceError(
+            f"{said}. That is more than {ether(most)}",
+            advice="Raise --max-wei, give --direct, or open a smaller one with `nexus session open --tokens`.",
+        )
+    if yes:
+        observer.note(f"{said}.")
+    elif not typer.confirm(f"{said}. Open it?", err=True):
+        raise PriceError("no session was opened", advice="Give --direct to pay for this answer alone.")
 
 
 def tell_failover(event: FailoverEvent) -> None:

@@ -45,6 +45,7 @@ from node.flags import (
 from node.watch.command import watch
 
 if TYPE_CHECKING:
+    from node.daemon.identity import NodeKeys
     from node.daemon.upkeep.settle import Settler
 
 app = typer.Typer(
@@ -147,12 +148,13 @@ def register(
 ) -> None:
     """Check shard, endpoint and money, then register and stake; again: bring endpoint, key and stake up to date."""
     from node.daemon.chain_settings import connect_contracts
-    from node.daemon.identity import NodeKeys, open_wallet
+    from node.daemon.identity import NodeKeys, open_or_make_wallet
     from node.daemon.upkeep.readiness import check_ready
     from node.daemon.upkeep.registration import register_node
 
     configuration: NodeConfiguration = context.obj
-    wallet = open_wallet(configuration)
+    wallet, said = open_or_make_wallet(configuration)
+    _say(said)
     contracts = connect_contracts(configuration, wallet)
     check_ready(contracts, configuration, wallet.address, stake, take_over, not unchecked_endpoint)
     keys = NodeKeys.of(wallet, configuration)
@@ -161,17 +163,29 @@ def register(
 
 
 @app.command()
-def start(context: typer.Context) -> None:
-    """Serve until SIGTERM or Ctrl-C; open chunks are finished first."""
+def start(
+    context: typer.Context,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Register and stake without a question, where that is not done yet.")
+    ] = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; open chunks are finished first. A new node is checked and registered before.
+
+    To register it stakes the registry's minimum; it says how much that is, and asks.
+    """
     # Torch takes seconds to import, and only serving needs it.
-    from node.daemon.identity import NodeKeys
+    from node.daemon.identity import NodeKeys, open_or_make_wallet
     from node.daemon.running_node import RunningNode
 
     configuration: NodeConfiguration = context.obj
     start_log(configuration.log_settings)
+    wallet, said = open_or_make_wallet(configuration)
+    _say(said)
+    keys = NodeKeys.of(wallet, configuration)
+    _register_new(configuration, keys, yes=yes)
     ended = threading.Event()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with RunningNode.serving(configuration, NodeKeys.open(configuration)) as node:
+    with RunningNode.serving(configuration, keys) as node:
         end_by_signal(ended)
         gc.freeze()  # what was built by now stays: collections in the middle of an answer need not look at it
         model = node.model
@@ -185,6 +199,35 @@ def start(context: typer.Context) -> None:
         typer.echo("shutting down")
         sys.stdout.flush()
     typer.echo("stopped")
+
+
+def _register_new(configuration: NodeConfiguration, keys: NodeKeys, *, yes: bool) -> None:
+    """Register a node that the chain does not know, once somebody said yes to the stake. Raises NexusError."""
+    from node.daemon.chain_settings import connect_contracts
+    from node.daemon.upkeep.readiness import check_ready
+    from node.daemon.upkeep.registration import record_of, register_node
+
+    contracts, address = connect_contracts(configuration, keys.wallet), keys.wallet.address
+    if record_of(contracts, address) is not None or configuration.block is None or not configuration.model_version:
+        return
+    stake = contracts.nodes.minimum_stake()
+    check_ready(contracts, configuration, address, stake)
+    # INVARIANT: nobody's money is staked without a yes.
+    _require_yes(f"{address} is not registered yet. Register it with a stake of {stake} wei", yes=yes)
+    _say(register_node(contracts, keys, configuration, stake))
+    configuration.save()
+
+
+def _require_yes(question: str, *, yes: bool) -> None:
+    """Ask, unless that was answered. Raises RegistrationError where nobody can answer, or the answer is no."""
+    from node.daemon.errors import RegistrationError
+
+    if yes:
+        typer.echo(f"{question}: yes, by --yes")
+    elif not sys.stdin.isatty():
+        raise RegistrationError(f"{question}? There is no terminal to ask at", advice="Give `start --yes`.")
+    elif not typer.confirm(f"{question}?"):
+        raise RegistrationError("the node is not registered, and nothing was staked", advice="Start it again.")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nexus_chain.chain.connection import connect
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.keccak import keccak256
 from node.daemon.configuration import NodeConfiguration
@@ -49,6 +50,23 @@ def open_wallet(configuration: NodeConfiguration) -> Wallet:
     path = configuration.wallet_path
     Wallet.address_in(path)  # no question for a password when there is no keystore
     return Wallet.load(path, read_password(configuration.password_file, prompt=f"Password of {path}: "))
+
+
+def open_or_make_wallet(configuration: NodeConfiguration) -> tuple[Wallet, list[str]]:
+    """As ``open_wallet``; on a development chain a missing wallet is made and funded, and that is said in words.
+
+    Only at its usual place, and with a password from a file. Raises ChainError.
+    """
+    path, password_file = configuration.wallet_path, configuration.password_file
+    if not (configuration.wallet or password_file is None or path.exists()):
+        from nexus_chain.chain.development_wallet import is_development_chain, make_test_wallet
+
+        web3 = connect(configuration.rpc, configuration.chain_id)
+        if is_development_chain(web3):
+            configuration.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            wallet, said = make_test_wallet(web3, path, read_password(password_file))
+            return wallet, [said]
+    return open_wallet(configuration), []
 
 
 def address_of_node(configuration: NodeConfiguration) -> str:
