@@ -120,6 +120,10 @@ class BoundContract:
         logs = self._contract.events[name]().process_receipt(receipt, errors=DISCARD)
         return [_chain_event(log) for log in logs if log["address"] == self.address]
 
+    def encode(self, name: str, *arguments: Any) -> HexBytes:
+        """The data of a transaction that calls ``name``, for somebody else to send."""
+        return HexBytes(self._contract.encode_abi(name, list(arguments)))
+
     def _function(self, name: str, *arguments: Any) -> ContractFunction:
         function: ContractFunction = self._contract.functions[name](*arguments)
         return function

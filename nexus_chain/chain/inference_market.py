@@ -65,6 +65,10 @@ class InferenceMarket(PullPayments):
         mined = self._send("open", checksum(signer), expiry, _caps(caps), nonce, value=value, note=note)
         return self._opened(mined), mined
 
+    def encode_open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes) -> bytes:
+        """The data of an ``open`` that another account sends, with the sum of the caps as its value."""
+        return bytes(self.encode("open", checksum(signer), expiry, _caps(caps), nonce))
+
     def pay_per_inference(
         self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, order_digest: bytes, note: str = ""
     ) -> tuple[bytes, Mined]:

@@ -21,8 +21,8 @@ from eth_account.datastructures import SignedTransaction
 from eth_typing import ChecksumAddress
 
 from nexus_chain.chain.errors import WalletError, WalletExistsError, WalletPasswordError
-from nexus_chain.json_text import parse_json
-from nexus_chain.market.documents import Document, Domain, address_of, checksum, sign, sign_digest
+from nexus_chain.chain.keystore import Keystore
+from nexus_chain.market.documents import Document, Domain, address_of, sign, sign_digest
 
 #: Work factor of the keystore's scrypt: a guess costs an attacker about as long as opening costs us.
 SCRYPT_WORK = 2**18
@@ -90,7 +90,9 @@ class Wallet:
 
     def save(self, path: Path, password: str, *, work: int = SCRYPT_WORK) -> None:
         """Write the encrypted keystore, mode 0600. Never overwrites (WalletExistsError)."""
-        keystore = Account.encrypt(self._key.secret, password, kdf="scrypt", iterations=work)
+        keystore: dict[str, Any] = Account.encrypt(self._key.secret, password, kdf="scrypt", iterations=work)
+        start = keystore["crypto"]["cipherparams"]
+        start["iv"] = start["iv"].zfill(32)  # the library drops leading zeros, which others insist on
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -105,25 +107,30 @@ class Wallet:
 
     @classmethod
     def load(cls, path: Path, password: str) -> Wallet:
-        """Open a keystore. Raises WalletError (no keystore) and WalletPasswordError."""
-        keystore = _read_keystore(path)
+        """Open a keystore. Raises WalletError (file and field) and WalletPasswordError."""
+        keystore = Keystore.read(path)
         # Files that others can read are repaired where we may; the content is encrypted either way.
         if path.stat().st_mode & 0o077:
             with contextlib.suppress(OSError):
                 path.chmod(0o600)
-        try:
-            key = bytes(Account.decrypt(keystore, password))
-        except (ValueError, KeyError, TypeError, NotImplementedError):
-            raise WalletPasswordError(
-                f"the password does not open {path}", advice="Check the password file, or type it again."
-            ) from None
-        return cls(key)
+        return cls.unlock(keystore, password)
+
+    @classmethod
+    def unlock(cls, keystore: Keystore, password: str) -> Wallet:
+        """Open a keystore that was read; its file is left as it is. Raises WalletError, WalletPasswordError."""
+        wallet = cls(keystore.decrypt(password))
+        # INVARIANT: what is paid to the address that a file states is held by the key in it.
+        if keystore.address not in (None, wallet.address):
+            raise WalletError(
+                f"{keystore.path}: the field address is {keystore.address}, the key belongs to {wallet.address}",
+                advice="Delete the field if you trust the file, or restore the file from a backup.",
+            )
+        return wallet
 
     @staticmethod
-    def address_in(path: Path) -> ChecksumAddress:
-        """The address that a keystore says it holds, without its password."""
-        keystore = _read_keystore(path)
-        return checksum("0x" + str(keystore.get("address", "")).removeprefix("0x"))
+    def address_in(path: Path) -> ChecksumAddress | None:
+        """The address that a keystore states, without its password; None where it states none. Raises WalletError."""
+        return Keystore.read(path).address
 
     def sign(self, document: Document, domain: Domain) -> bytes:
         """65 bytes r || s || v of an EIP-712 document."""
@@ -143,15 +150,3 @@ class Wallet:
 
     def __reduce__(self) -> Any:
         raise WalletError("a wallet cannot be copied to another process", advice="Open the keystore there.")
-
-
-def _read_keystore(path: Path) -> dict[str, Any]:
-    try:
-        keystore = parse_json(path.read_bytes())
-    except FileNotFoundError:
-        raise WalletError(f"there is no wallet {path}", advice="Create one with `nexus wallet new`.") from None
-    except (OSError, ValueError) as error:
-        raise WalletError(f"{path} cannot be read ({type(error).__name__})", advice="Give a keystore.") from error
-    if not isinstance(keystore, dict) or "crypto" not in keystore:
-        raise WalletError(f"{path} is not a keystore", advice="Give an encrypted JSON keystore (version 3).")
-    return keystore

@@ -96,6 +96,26 @@ class Client:
         request = json.dumps([tokens, seconds, value_at_risk])
         for session, mined in self.lost_sessions(version, files, operators, request):
             return session, mined
+        new = self.prepare_session(
+            self._sender.wallet.address, version, files, tokens=tokens, seconds=seconds,
+            value_at_risk=value_at_risk, operators=operators,
+        )  # fmt: skip
+        note = self._note(new, request, operators)
+        _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, new.caps, new.nonce, note)
+        return self._enter(new.record, files, mined), mined
+
+    def prepare_session(
+        self,
+        owner: str,
+        version: bytes,
+        files: ModelFiles,
+        *,
+        tokens: int,
+        seconds: int = SESSION_SECONDS,
+        value_at_risk: int = 0,
+        operators: Sequence[str] = (),
+    ) -> NewSession:
+        """The session that ``owner`` can open: its key is on disk, nothing is sent. Arguments and errors as there."""
 
         def choose(nodes: Sequence[ShardNode]) -> dict[str, Line]:
             with blame_choice_of(operators, files.program.shape.layers):
@@ -105,11 +125,9 @@ class Client:
             return max(caps[node.node_id].cumulative, value_at_risk) if node.node_id in caps else None
 
         caps = list(choose_covered(self.user.nodes.candidates(version, operators), choose, added).values())
-        new = prepare_session(self.user, self._sender.wallet.address, version, seconds, caps, direct=False)
+        new = prepare_session(self.user, owner, version, seconds, caps, direct=False)
         self.store.name_operators(new.record.id, operators)
-        note = self._note(new, request, operators)
-        _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, caps, new.nonce, note)
-        return self._enter(new.record, files, mined), mined
+        return new
 
     def lost_sessions(
         self, version: bytes, files: ModelFiles, operators: Sequence[str] = (), request: str | None = None

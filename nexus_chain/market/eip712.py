@@ -42,10 +42,20 @@ _DOMAIN_TYPEHASH = keccak256(b"EIP712Domain(string name,string version,uint256 c
 
 @lru_cache(maxsize=4096)
 def checksum(address: str) -> ChecksumAddress:
-    """The checksummed spelling of a 20-byte hex address. Raises DocumentFormatError."""
+    """The checksummed spelling (EIP-55) of a 20-byte hex address: in one case, or with the right checksum.
+
+    Raises DocumentFormatError.
+    """
     if not isinstance(address, str) or not _ADDRESS.match(address):
         raise DocumentFormatError(f"{address!r} is not an address", advice="Write 0x and 40 hexadecimal digits.")
-    return _checksummed(address)
+    found, digits = _checksummed(address), address[2:]
+    # INVARIANT: mixed case is a checksum; where it is wrong, a digit is, and money would go to nobody.
+    if found != address and digits not in (digits.lower(), digits.upper()):
+        raise DocumentFormatError(
+            f"{address} has a wrong checksum (EIP-55): a character is not as it was",
+            advice="Copy the address again; if you are sure of its digits, write them in lower case.",
+        )
+    return found
 
 
 @lru_cache(4096)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from nexus_chain.program.builder import ProgramBuilder
+from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ProgramBuilder
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, TOKENS, ModelShape
 from nexus_chain.program.errors import RecipeError
 from nexus_chain.program.recipe import ActivationBits
@@ -19,6 +19,9 @@ ATTENTION_BLOCK = 1024  # positions that share one softmax weight scale
 SAMPLE_BLOCK = 512  # vocabulary entries that share one committed maximum
 LOGITS_PIECE = 2048  # logits of one committed piece of a row, at most: rows are halved until their pieces are as short
 LAYER_INPUTS = ("attention_input", "attention_output", "mlp_input", "down")  # rows whose width a layer may choose
+HEAD = "head"  # the part of the logits, and the name of its matrix
+LAYER_MATRICES = ("query", "key", "value", "output", "gate", "up", "down")  # which a layer may have in two parts
+EXPERT_MATRICES = ("gate", "up", "down")  # of which a mixture has one for each expert, in one part
 ATTENTION_SCALE = 66572  # 2^30 / 127^2: undoes the 1/127 of queries and keys
 
 
@@ -29,10 +32,49 @@ class TransformerBlocks(ProgramBuilder):
     shape: ModelShape = field(kw_only=True)
     bits: ActivationBits = field(kw_only=True)
     wider: Collection[str] = field(kw_only=True, default=())
+    finer: Collection[str] = field(kw_only=True, default=())
 
     def width_of(self, family: str) -> int:
         """Bits of the rows entering a family of the current layer's linear ops."""
         return 15 if f"{self.layer}.{family}" in self.wider else int(getattr(self.bits, family))
+
+    def projection(
+        self,
+        name: str,
+        rows: tuple[str, str, str],
+        size: tuple[int, int],
+        bits: int,
+        *,
+        matrix: str,
+        chunk: int = 0,
+        bias: bool = False,
+        residual: str | None = None,
+        output: str | None = None,
+    ) -> str:
+        """A product as :meth:`linear` makes it, in two parts where the recipe names the matrix as finer.
+
+        The second op reads the same rows. It adds their product with what rounding took from the first matrix.
+        """
+        result = output or f"{name}.output"
+        finer = (matrix if self.part == HEAD else f"{self.layer}.{matrix}") in self.finer
+        first = f"{name}.rounded" if finer else result
+        made = self.linear(
+            name, rows, size, bits, matrix=matrix, chunk=chunk, bias=bias, residual=residual, output=first
+        )
+        if not finer:
+            return made
+        return self.linear(
+            f"{name}.remainder",
+            rows,
+            size,
+            bits,
+            matrix=matrix,
+            chunk=chunk,
+            remainder=True,
+            residual=made,
+            output=result,
+            fraction=ACTIVATION_FRACTION if residual is None else RESIDUAL_FRACTION,
+        )
 
     def embedded(self, shift: int, output: str) -> str:
         """The rows of the tokens in ``embed.table``, shifted to the residual's fraction."""
@@ -99,7 +141,7 @@ class TransformerBlocks(ProgramBuilder):
         for number, (start, stop) in enumerate(down_chunks(shape.ffn)):
             name = f"{prefix}.down.{number}"
             rows = self.scaled_rows(name, source, start, stop, bits)
-            residual = self.linear(
+            residual = self.projection(
                 name,
                 rows,
                 (shape.width, stop - start),
@@ -114,7 +156,7 @@ class TransformerBlocks(ProgramBuilder):
 
     def sample(self, logits: str, vocab: int) -> None:
         """The token sampled from ``logits``; only for the sampled positions."""
-        self.rows, self.part = SAMPLED, "head"
+        self.rows, self.part = SAMPLED, HEAD
         blocks = -(-vocab // SAMPLE_BLOCK)
         outputs = {"sample.block_max": ("i64", (SAMPLED, blocks)), "sample.block_index": ("i32", (SAMPLED, blocks))}
         best = self.add(
@@ -146,6 +188,17 @@ def require_inputs(wider: Collection[str], layers: int) -> None:
     known = {f"{layer}.{family}" for layer in range(layers) for family in LAYER_INPUTS}
     if unknown := sorted(set(wider) - known):
         raise RecipeError(f"This model has no rows named {unknown[0]}", advice="Choose the widths of this import anew.")
+
+
+def require_matrices(finer: Collection[str], shape: ModelShape) -> None:
+    """Raise :class:`RecipeError` for a name that is no matrix which a decoder of ``shape`` may have in two parts."""
+    names = [name for name in LAYER_MATRICES if not shape.experts or name not in EXPERT_MATRICES]
+    known = {HEAD} | {f"{layer}.{name}" for layer in range(shape.layers) for name in names}
+    if unknown := sorted(set(finer) - known):
+        raise RecipeError(
+            f"This model has no matrix {unknown[0]} that could have two parts",
+            advice="Choose the weights of this import anew.",
+        )
 
 
 def norm_epsilon(epsilon: float, size: int, fraction: int) -> int:

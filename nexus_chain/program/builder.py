@@ -63,11 +63,15 @@ class ProgramBuilder:
         *,
         matrix: str = "",
         chunk: int = 0,
+        remainder: bool = False,
         **params: int,
     ) -> tuple[str, ...]:
-        """Append an op of the current layer and part, its role completed by ``matrix`` and ``chunk``; its outputs."""
+        """Append an op of the current layer and part; its outputs.
+
+        ``matrix``, ``chunk`` and ``remainder`` complete its role (:class:`Role`).
+        """
         specs = tuple(TensorSpec(tensor, dtype, shape) for tensor, (dtype, shape) in outputs.items())
-        role = Role(self.part, matrix, chunk)
+        role = Role(self.part, matrix, chunk, remainder)
         self.ops.append(Op(kind, name, self.layer, inputs, specs, weights, params, role))
         return tuple(outputs)
 
@@ -80,7 +84,7 @@ class ProgramBuilder:
             f"{name}.{number}": (dtype, tuple(self.rows if size == ROWS else size for size in shape))
             for number, (dtype, shape) in enumerate(layout.outputs)
         }
-        return self.add(kind, name, inputs, outputs, weights, matrix="", chunk=0, **params)
+        return self.add(kind, name, inputs, outputs, weights, matrix="", chunk=0, remainder=False, **params)
 
     def row_max(self, name: str, source: str, start: int, stop: int) -> str:
         """Largest magnitude of every row's columns [start, stop)."""
@@ -110,6 +114,7 @@ class ProgramBuilder:
         *,
         matrix: str = "",
         chunk: int = 0,
+        remainder: bool = False,
         bias: bool = False,
         residual: str | None = None,
         output: str | None = None,
@@ -118,7 +123,7 @@ class ProgramBuilder:
         """A product with an int8 matrix, its output's name.
 
         ``size`` is (output rows N, columns K); with ``residual`` the product is added to that tensor.
-        ``matrix`` and ``chunk`` say which matrix of the network it is (:class:`Role`).
+        ``matrix``, ``chunk`` and ``remainder`` say which matrix of the network it is (:class:`Role`).
         ``fraction`` is that of activations or of the residual unless it is given.
         """
         count, columns = size
@@ -135,6 +140,7 @@ class ProgramBuilder:
             tuple(weights),
             matrix=matrix,
             chunk=chunk,
+            remainder=remainder,
             rows=count,
             columns=columns,
             bits=bits,

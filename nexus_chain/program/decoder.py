@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from nexus_chain.program.blocks import TransformerBlocks, down_chunks, logits_width, norm_epsilon, require_inputs
+from nexus_chain.program.blocks import (
+    HEAD,
+    TransformerBlocks,
+    down_chunks,
+    logits_width,
+    norm_epsilon,
+    require_inputs,
+    require_matrices,
+)
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION, ROUTER_FRACTION, ExpertChoice
 from nexus_chain.program.descriptors import POSITIONS, SAMPLED, ModelShape, Program
 from nexus_chain.program.recipe import ActivationBits
@@ -55,7 +63,7 @@ class _Decoder(TransformerBlocks):
         rows = self.normed_rows(f"{prefix}.norm", residual, bits)
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         projected = {
-            name: self.linear(
+            name: self.projection(
                 f"{prefix}.{name}", rows, (count, shape.width), bits, matrix=name, bias=shape.bias_of(name)
             )
             for name, count in (("query", queries), ("key", keys), ("value", keys))
@@ -69,7 +77,7 @@ class _Decoder(TransformerBlocks):
         mixed = self.mixed_values(prefix, (*q, *k, *v), shape.window_of(layer))
         bits = self.width_of("attention_output")
         rows = self.scaled_rows(f"{prefix}.mixed", mixed, 0, queries, bits)
-        return self.linear(
+        return self.projection(
             f"{prefix}.output",
             rows,
             (shape.width, queries),
@@ -93,7 +101,7 @@ class _Decoder(TransformerBlocks):
     def dense(self, prefix: str, rows: tuple[str, str, str], residual: str) -> str:
         shape, bits = self.shape, self.width_of("mlp_input")
         gate, up = (
-            self.linear(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, matrix=name, bias=shape.mlp_bias)
+            self.projection(f"{prefix}.{name}", rows, (shape.ffn, shape.width), bits, matrix=name, bias=shape.mlp_bias)
             for name in ("gate", "up")
         )
         return self.down(prefix, self.activated(prefix, gate, up), residual)
@@ -161,11 +169,11 @@ class _Decoder(TransformerBlocks):
 
     def head(self, residual: str) -> None:
         """Final norm, logits and the sampled token; only for the sampled positions."""
-        self.rows, self.part = SAMPLED, "head"
+        self.rows, self.part = SAMPLED, HEAD
         vocab, bits = self.shape.vocab, self.width_of("head")
         rows = self.normed_rows("head.norm", residual, bits)
         size = (logits_width(vocab), self.shape.width)
-        logits = self.linear("head", rows, size, bits, matrix="head", output="head.logits")
+        logits = self.projection("head", rows, size, bits, matrix=HEAD, output="head.logits")
         self.sample(logits, vocab)
 
 
@@ -175,14 +183,17 @@ def decoder_program(
     bits: ActivationBits | None = None,
     embed_shift: int = 0,
     wider: Collection[str] = (),
+    finer: Collection[str] = (),
 ) -> Program:
     """Op list of a decoder.
 
     ``embed_shift`` is the left shift that brings ``embed.table`` to the residual's fraction; ``wider``
-    names inputs with 15 bits, such as "3.attention_input". Raises :class:`RecipeError` for other names.
+    names inputs with 15 bits, such as "3.attention_input", ``finer`` matrices in two parts, such as "3.value". Raises
+    :class:`RecipeError` for other names.
     """
     require_inputs(wider, shape.layers)
-    build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider)
+    require_matrices(finer, shape)
+    build = _Decoder(shape=shape, bits=bits or ActivationBits(), wider=wider, finer=finer)
     residual = build.embedded(embed_shift, "embed.residual")
     for build.layer in range(shape.layers):
         residual = build.mlp(build.layer, build.attention(build.layer, residual))

@@ -61,13 +61,15 @@ class Role:
 
     ``part`` is where it stands: "embedding", "attention", "mlp", "pool" or "head". ``matrix`` is what it reads from a
     checkpoint, such as "query", "down" or "norm"; empty for an op that reads nothing. ``chunk`` counts the
-    ops that share a matrix by columns. The layer is the op's own; an op of a mixture holds every expert's
-    matrix, which :meth:`Op.expert_weights` tells apart.
+    ops that share a matrix by columns. ``remainder`` marks the op that adds what rounding took from the matrix of
+    the op before it. The layer is the op's own; an op of a mixture holds every expert's matrix, which
+    :meth:`Op.expert_weights` tells apart.
     """
 
     part: str
     matrix: str = ""
     chunk: int = 0
+    remainder: bool = False
 
 
 @dataclass(frozen=True)

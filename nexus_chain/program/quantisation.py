@@ -40,6 +40,13 @@ def quantise_matrix(matrix: Tensor, input_unit: float) -> tuple[Tensor, Tensor]:
     return rows, mantissa_exponent(step * input_unit)
 
 
+def quantise_remainder(matrix: Tensor, input_unit: float) -> tuple[Tensor, Tensor]:
+    """What :func:`quantise_matrix` takes from ``matrix`` f64[N, K] by rounding, itself quantised in the same form."""
+    rows, scale = quantise_matrix(matrix, input_unit)
+    step = torch.ldexp(scale[:, 0].to(torch.float64), scale[:, 1]) / input_unit
+    return quantise_matrix(matrix - rows.to(torch.float64) * step[:, None], input_unit)
+
+
 def quantise_bias(bias: Tensor, fraction: int) -> Tensor:
     """``bias`` f64[N] with ``fraction`` fraction bits, saturated; int32[N]."""
     return torch.round(bias * 2.0**fraction).clamp(-SATURATION, SATURATION).to(torch.int32)

@@ -7,7 +7,7 @@ activations of a normalised network in a realistic range.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -86,9 +86,11 @@ PRESETS: Mapping[str, ModelShape] = {
 }
 
 
-def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None = None) -> IntegerModel:
-    """A model of ``shape`` whose weights depend on ``seed`` alone."""
-    program = program_of(f"random-{seed}", shape, bits)
+def random_model(
+    shape: ModelShape, seed: int = 0, bits: ActivationBits | None = None, finer: Collection[str] = ()
+) -> IntegerModel:
+    """A model of ``shape`` whose weights depend on ``seed`` alone; ``finer`` is that of a recipe."""
+    program = program_of(f"random-{seed}", shape, bits, finer)
     generator = torch.Generator().manual_seed(seed)
     weights: dict[str, Tensor] = dict(_tables(shape))
     for op in program.ops:
@@ -105,9 +107,11 @@ def random_model(shape: ModelShape, seed: int = 0, bits: ActivationBits | None =
     return IntegerModel(program, weights)
 
 
-def program_of(name: str, shape: ModelShape, bits: ActivationBits | None = None) -> Program:
-    """The op list of a network of ``shape``, whatever its family."""
-    return encoder_program(name, shape, bits) if shape.encoder else decoder_program(name, shape, bits)
+def program_of(
+    name: str, shape: ModelShape, bits: ActivationBits | None = None, finer: Collection[str] = ()
+) -> Program:
+    """The op list of a network of ``shape``, whatever its family; encoders have no matrices in two parts."""
+    return encoder_program(name, shape, bits) if shape.encoder else decoder_program(name, shape, bits, finer=finer)
 
 
 def _tables(shape: ModelShape) -> dict[str, Tensor]:

@@ -42,12 +42,14 @@ class Recipe:
     ``widths`` are those of every layer; ``wider`` names inputs that have 15 bits all the same, such as
     "3.attention_input". ``smoothing`` holds an exponent per channel of a group, such as "3.mlp": the
     channel is multiplied by that power of two where it is made and divided by it where it is read. What
-    groups a decoder has is said in ``smoothing.py``.
+    groups a decoder has is said in ``smoothing.py``. ``finer`` names matrices such as "3.value" that have a
+    second int8 matrix, of what rounding took from the first.
     """
 
     widths: ActivationBits = ActivationBits()
     wider: tuple[str, ...] = ()
     smoothing: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    finer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, bits in asdict(self.widths).items():
@@ -67,7 +69,8 @@ class Recipe:
         """What ``recipe.json`` holds."""
         smoothing = {group: list(exponents) for group, exponents in self.smoothing.items()}
         values = {"format": FORMAT, "widths": asdict(self.widths), "wider": list(self.wider), "smoothing": smoothing}
-        return json.dumps(values, sort_keys=True, separators=(",", ":")) + "\n"
+        finer = {"finer": list(self.finer)} if self.finer else {}  # recipes without it keep their bytes
+        return json.dumps(values | finer, sort_keys=True, separators=(",", ":")) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Recipe:
@@ -79,6 +82,7 @@ class Recipe:
                 ActivationBits(**values["widths"]),
                 tuple(str(name) for name in values["wider"]),
                 {str(group): _integers(channels) for group, channels in values["smoothing"].items()},
+                tuple(str(name) for name in values.get("finer", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as cause:
             raise _unusable(repr(cause)) from cause

@@ -1,10 +1,10 @@
 """Whether a program is one that our builders make: the only programs that are published, served and audited.
 
 A program may be hostile although all of its ops are well formed: ops can be wired so that the contract and the
-engines read different things. So a program is judged as a whole. Shape, widths of rows and shifts of the embedding
-tables are read from the program itself; nothing else is the builders' choice. The program is built anew from them,
-and every op and every weight must be the same. ``OPERATORS.md`` ("Whole programs") lists what follows. Pure and
-cheap: a network of a hundred layers takes milliseconds.
+engines read different things. So a program is judged as a whole. Shape, widths of rows, shifts of the embedding
+tables and the names of matrices in two parts are read from the program itself; nothing else is the builders' choice.
+The program is built anew from them, and every op and every weight must be the same. ``OPERATORS.md`` ("Whole
+programs") lists what follows. Pure and cheap: a network of a hundred layers takes milliseconds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from nexus_chain.program import blocks
-from nexus_chain.program.blocks import LAYER_INPUTS
+from nexus_chain.program.blocks import EXPERT_MATRICES, HEAD, LAYER_INPUTS, LAYER_MATRICES
 from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, Program
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
@@ -68,7 +68,7 @@ def _rebuilt(program: Program) -> Program:
     if shape.encoder:
         shifts = EmbeddingShifts(_param(ops, "embed", "shift"), _param(ops, "embed.position", "shift"))
         return encoder_program(program.name, shape, bits, shifts, wider)
-    return decoder_program(program.name, shape, bits, _param(ops, "embed", "shift"), wider)
+    return decoder_program(program.name, shape, bits, _param(ops, "embed", "shift"), wider, _finer(ops, shape))
 
 
 def _wider(ops: dict[str, Op], shape: ModelShape) -> tuple[str, ...]:
@@ -79,6 +79,18 @@ def _wider(ops: dict[str, Op], shape: ModelShape) -> tuple[str, ...]:
         for layer in range(layers)
         for family in LAYER_INPUTS
         if any(_bits(ops, f"layers.{layer}.{reader}") == _WIDE for reader in _READERS[family])
+    )
+
+
+def _finer(ops: dict[str, Op], shape: ModelShape) -> tuple[str, ...]:
+    """Names of the matrices that have two parts, as recipes name them."""
+    parts = dict.fromkeys(LAYER_MATRICES, "attention") | dict.fromkeys(EXPERT_MATRICES, "mlp")
+    head = (HEAD,) if f"{HEAD}.remainder" in ops else ()
+    return head + tuple(
+        f"{layer}.{name}"
+        for layer in range(shape.layers)
+        for name in LAYER_MATRICES
+        if f"layers.{layer}.{parts[name]}.{name}{'.0' if name == 'down' else ''}.remainder" in ops
     )
 
 

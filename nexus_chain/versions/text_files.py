@@ -56,14 +56,19 @@ class DeclaredTexts:
         return found if isinstance(found, str) and found else None
 
     @cached_property
-    def specials(self) -> list[str]:
-        """Texts of the tokens that are named as special: one for each purpose, then the extra ones."""
-        named = [name for field in NAMED if (name := self.name_of(field))]
+    def specials(self) -> dict[str, AddedToken]:
+        """Tokens that are named as special, by their texts: one for each purpose, then the extra ones."""
         extra = self.config.get("extra_special_tokens", self.config.get("additional_special_tokens")) or []
-        values = extra.values() if isinstance(extra, Mapping) else extra if isinstance(extra, list) else []
-        listed = [value.get("content") if isinstance(value, Mapping) else value for value in values]
-        others = [self.name_of(field) for field in self.config if field.endswith("_token") and field not in NAMED]
-        return list(dict.fromkeys(text for text in (*named, *others, *listed) if isinstance(text, str) and text))
+        listed = extra.values() if isinstance(extra, Mapping) else extra if isinstance(extra, list) else []
+        named = [self.config.get(field) for field in NAMED]
+        others = [value for field, value in self.config.items() if field.endswith("_token") and field not in NAMED]
+        found: dict[str, AddedToken] = {}
+        for value in (*named, *others, *listed):
+            declared = value if isinstance(value, Mapping) else {"content": value}
+            text = declared.get("content")
+            if isinstance(text, str) and text:
+                found.setdefault(text, _token({"normalized": False, **declared, "special": True}))
+        return found
 
     @cached_property
     def added(self) -> dict[int, AddedToken]:

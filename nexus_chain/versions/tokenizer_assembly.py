@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, processors
+from tokenizers import Tokenizer, processors
 
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.text_files import DeclaredTexts
@@ -51,8 +51,7 @@ def _add_declared(tokenizer: Tokenizer, declared: DeclaredTexts) -> None:
 def _add_specials(tokenizer: Tokenizer, declared: DeclaredTexts) -> None:
     """Make tokens of the texts that are named as special and are none yet."""
     there = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-    missing = [AddedToken(text, special=True, normalized=False) for text in declared.specials if text not in there]
-    tokenizer.add_special_tokens(missing)
+    tokenizer.add_special_tokens([token for text, token in declared.specials.items() if text not in there])
 
 
 def _begin(tokenizer: Tokenizer, declared: DeclaredTexts) -> None:

@@ -86,7 +86,7 @@ def _local(path: Path) -> Path:
         if path.suffix != GGUF:
             raise ModelFilesError(f"{path} is no GGUF file", advice="Give the folder of a checkpoint, or a GGUF file.")
         return path
-    if (path / CONFIG_FILE).is_file():
+    if _holds_weights(path):
         return path
     files = sorted(file.name for file in path.iterdir() if _is_model(file.name))
     return path / _only(files, str(path), f"{path}/{{}}") if files else path
@@ -102,6 +102,10 @@ def _only(files: list[str], where: str, spelling: str) -> str:
     return files[0]
 
 
+def _holds_weights(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (SINGLE_FILE, INDEX_FILE))
+
+
 def _is_model(name: str) -> bool:
     """Whether a file is a GGUF file of a network, not of what projects images into one."""
     return name.endswith(GGUF) and not Path(name).name.startswith("mmproj")
@@ -113,7 +117,7 @@ def _fetch(repository: str, folder: Path) -> Path:
 
     try:
         snapshot_download(repository, local_dir=folder, allow_patterns=FETCHED)
-        if (folder / SINGLE_FILE).is_file() or (folder / INDEX_FILE).is_file():
+        if _holds_weights(folder):
             return folder
         files = sorted(name for name in list_repo_files(repository) if _is_model(name))
     except (OSError, ValueError, RuntimeError) as error:  # no connection, no such repository, gated, disk full

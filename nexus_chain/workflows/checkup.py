@@ -101,7 +101,7 @@ def _wallet(workspace: Workspace) -> Finding:
     path = workspace.wallet_path
     if not path.exists():
         return Finding(WARN, f"there is none at {path}", "Create one with `nexus wallet new`.")
-    address = Wallet.address_in(path)
+    address = _known_address(workspace) or "an address that it does not state"
     found = private(path, "the keystore")
     return Finding(found.level, f"{address} in {path}" if found.level == OK else found.said, found.advice)
 
@@ -109,4 +109,14 @@ def _wallet(workspace: Workspace) -> Finding:
 def _balance(workspace: Workspace) -> Finding:
     if not workspace.wallet_path.exists():
         return Finding(OK, "no wallet, no balance")
-    return balance_there(workspace.chain, Wallet.address_in(workspace.wallet_path))
+    address = _known_address(workspace)
+    if address is None:
+        return Finding(WARN, "not looked at: the keystore states no address", "Give --password-file to have it found.")
+    return balance_there(workspace.chain, address)
+
+
+def _known_address(workspace: Workspace) -> str | None:
+    """The wallet's address, without a question for the password. Raises WalletError."""
+    if workspace.settings.password_file is not None:
+        return workspace.address
+    return Wallet.address_in(workspace.wallet_path)

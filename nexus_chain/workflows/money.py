@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nexus_chain.chain.errors import ChainError, WalletPasswordError
+from nexus_chain.chain.errors import ChainError
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import checksum
@@ -47,7 +47,4 @@ def balance_of(workspace: Workspace, address: str) -> Balance | ChainError:
 def create_wallet(workspace: Workspace) -> str:
     """Make an encrypted wallet; returns its address. Raises WalletError, also where one exists already."""
     workspace.home.prepare()
-    password = workspace.password("New wallet password: ")
-    if workspace.settings.password_file is None and workspace.password("Again: ") != password:
-        raise WalletPasswordError("the passwords differ", advice="Run the command again.")
-    return Wallet.create(workspace.wallet_path, password).address
+    return Wallet.create(workspace.wallet_path, workspace.new_password()).address

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nexus_chain.chain.earnings import Settled, sum_settlements
 from nexus_chain.chain.transactions import Mined
-from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session import Session
@@ -133,13 +132,13 @@ def pick_session(client: Client, library: ModelLibrary, wanted: str | None, *sta
 
     Raises SessionStateError.
     """
-    record = _pick(client, wanted, *states)
+    record = pick_record(client, wanted, *states)
     return client.session(record.id, library.files_of(record.model_version))
 
 
 def pick_ending(client: Client, wanted: str | None, *states: str) -> SessionEnd:
     """The same to close or settle it, which needs neither model files nor a session key. Raises SessionStateError."""
-    return SessionEnd(client.user, _pick(client, wanted, *states))
+    return SessionEnd(client.user, pick_record(client, wanted, *states))
 
 
 def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[Path | None, list[RecoveredSession]]:
@@ -147,7 +146,7 @@ def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[
 
     Returns where the damaged one is now, and the sessions that were not known. Raises ChainError, ClientStoreError.
     """
-    address = checksum(owner) if owner else Wallet.address_in(workspace.wallet_path)
+    address = checksum(owner) if owner else workspace.address
     chain = workspace.chain  # before anything is moved: a chain that does not answer changes nothing
     chain.market.require_code()
     aside = set_damaged_aside(workspace.home.database)
@@ -155,7 +154,8 @@ def find_lost_sessions(workspace: Workspace, owner: str | None = None) -> tuple[
         return aside, recover_sessions(client.user, address)
 
 
-def _pick(client: Client, wanted: str | None, *states: str) -> StoredSession:
+def pick_record(client: Client, wanted: str | None, *states: str) -> StoredSession:
+    """As ``pick_session``, what this machine knows of it. Raises SessionStateError."""
     prefix = (wanted or "").lower().removeprefix("0x")
     known = [record for record in client.sessions() if record.id.hex().startswith(prefix)]
     by_state = ([record for record in known if record.state == state] for state in states)

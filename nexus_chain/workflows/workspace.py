@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexus_chain.chain.connection import connect
 from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.deployment import Deployment
+from nexus_chain.chain.errors import WalletPasswordError
 from nexus_chain.chain.wallet import Wallet, read_password
 from nexus_chain.client.home import ClientHome
 from nexus_chain.market.documents import checksum
@@ -41,15 +42,31 @@ class Workspace:
 
     def password(self, prompt: str = "Wallet password: ") -> str:
         """From the password file, else asked for. Raises WalletPasswordError where neither is possible."""
+        return self.secret(self.settings.password_file, prompt)
+
+    def new_password(self) -> str:
+        """As ``password``; asked for twice where it is asked for. Raises WalletPasswordError where they differ."""
+        password = self.password("New wallet password: ")
+        if self.settings.password_file is None and self.password("Again: ") != password:
+            raise WalletPasswordError("the passwords differ", advice="Run the command again.")
+        return password
+
+    def secret(self, file: Path | None, prompt: str) -> str:
+        """The first line of ``file``, else asked for. Raises WalletPasswordError where neither is possible."""
         if self._ask is None:
-            return read_password(self.settings.password_file)
-        return read_password(self.settings.password_file, prompt=prompt, ask=self._ask)
+            return read_password(file)
+        return read_password(file, prompt=prompt, ask=self._ask)
 
     @cached_property
     def wallet(self) -> Wallet:
         """The unlocked wallet. Raises WalletError."""
-        Wallet.address_in(self.wallet_path)  # a missing file is said before a password is asked
+        Wallet.address_in(self.wallet_path)  # a file that cannot be read is said before a password is asked
         return Wallet.load(self.wallet_path, self.password())
+
+    @property
+    def address(self) -> str:
+        """The wallet's address: as its file states it, else found with the password. Raises WalletError."""
+        return Wallet.address_in(self.wallet_path) or self.wallet.address
 
     @cached_property
     def deployment(self) -> Deployment:

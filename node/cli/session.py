@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import recovery
+from node.cli import other_account, recovery
 from node.cli.output import emit_json, ether, hex_id, mined_fields, note, result, table
 from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_of
 
 app = typer.Typer(help="Sessions: one lock, many answers.", no_args_is_help=True, rich_markup_mode=None)
 app.command("recover")(recovery.recover)
+app.command("prepare")(other_account.prepare)
+app.command("adopt")(other_account.adopt)
 SessionArgument = Annotated[
     str | None,
     typer.Argument(metavar="[SESSION]", help="Session id or its beginning [default: newest fitting one]."),

@@ -138,15 +138,25 @@ def _data_folder(home: Path | None) -> Path:
 def register(
     context: typer.Context,
     stake: Annotated[int | None, typer.Option(help="Wei; the registry's minimum by default.")] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Although a daemon of this wallet answers from another data folder.")
+    ] = False,
+    unchecked_endpoint: Annotated[
+        bool, typer.Option("--unchecked-endpoint", help="Although this machine cannot connect to its own endpoint.")
+    ] = False,
 ) -> None:
-    """Register this node and stake; again: bring endpoint, TLS key and stake up to date."""
+    """Check shard, endpoint and money, then register and stake; again: bring endpoint, key and stake up to date."""
     from node.daemon.chain_settings import connect_contracts
-    from node.daemon.identity import NodeKeys
+    from node.daemon.identity import NodeKeys, open_wallet
+    from node.daemon.upkeep.readiness import check_ready
     from node.daemon.upkeep.registration import register_node
 
     configuration: NodeConfiguration = context.obj
-    keys = NodeKeys.open(configuration)
-    _say(register_node(connect_contracts(configuration, keys.wallet), keys, configuration, stake))
+    wallet = open_wallet(configuration)
+    contracts = connect_contracts(configuration, wallet)
+    check_ready(contracts, configuration, wallet.address, stake, take_over, not unchecked_endpoint)
+    keys = NodeKeys.of(wallet, configuration)
+    _say([*register_node(contracts, keys, configuration, stake), *configuration.changes()])
     configuration.save()
 
 
@@ -249,11 +259,11 @@ def earnings(
 ) -> None:
     """What settled lines brought this node, in wei, by day, week or month of UTC; reads all settlements."""
     from nexus_chain.chain.periods import earnings_by_period
-    from nexus_chain.chain.wallet import Wallet
     from node.daemon.chain_settings import connect_contracts
+    from node.daemon.identity import address_of_node
 
     configuration: NodeConfiguration = context.obj
-    node = Wallet.address_in(configuration.wallet_path)
+    node = address_of_node(configuration)
     found = earnings_by_period(connect_contracts(configuration), node, by)
     if as_json:
         periods = [{"period": one.period, "lines": one.lines, "wei": str(one.wei)} for one in found]

@@ -163,13 +163,22 @@ class NodeConfiguration:
             )
         return self.verification
 
+    def _kept(self) -> dict[str, Any]:
+        """What ``node.toml`` holds: strings and numbers, by name."""
+        given = {name: value for name, value in asdict(self).items() if name not in FOLDERS and value is not None}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+
+    def changes(self) -> list[str]:
+        """What ``save`` would change in a ``node.toml`` that is there: ``price: 10 -> 20``. Raises SettingsError."""
+        old, new = read_toml(self.data / CONFIGURATION_FILE, required=False), self._kept()
+        old = {OLD_NAMES.get(name, name): value for name, value in old.items()}
+        pairs = {name: (old.get(name, "(none)"), new.get(name, "(none)")) for name in {**old, **new}} if old else {}
+        return [f"{name}: {before} -> {after}" for name, (before, after) in pairs.items() if before != after]
+
     def save(self) -> None:
         """Write ``node.toml`` into the data folder, whole or not at all. It holds no secret."""
         # JSON strings and numbers are TOML strings and numbers.
-        given = {name: value for name, value in asdict(self).items() if name not in FOLDERS and value is not None}
-        lines = [
-            f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}" for name, value in given.items()
-        ]
+        lines = [f"{name} = {json.dumps(value)}" for name, value in self._kept().items()]
         path = self.data / CONFIGURATION_FILE
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_text("\n".join(lines) + "\n")

@@ -33,7 +33,7 @@ from nexus_chain.settings import Explained
 from node.daemon.chain_settings import connect_contracts
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path
-from node.daemon.identity import receipt_key_of
+from node.daemon.identity import address_of_node, receipt_key_of
 from node.daemon.tls import TlsIdentity
 from node.daemon.upkeep.answer_funds import answer_funds
 from node.daemon.upkeep.registration import record_of
@@ -82,9 +82,9 @@ class NodeDoctor:
     def _contracts(self) -> Contracts:
         return connect_contracts(self.configuration)
 
-    @property
+    @cached_property
     def _address(self) -> str:
-        return Wallet.address_in(self.configuration.wallet_path)
+        return address_of_node(self.configuration)
 
     @cached_property
     def _record(self) -> NodeRecord | None:

@@ -35,12 +35,25 @@ class NodeKeys:
     @classmethod
     def open(cls, configuration: NodeConfiguration) -> NodeKeys:
         """Open the keystore (password from file or prompt) and the TLS key, which is made where missing."""
-        path = configuration.wallet_path
-        Wallet.address_in(path)  # no question for a password when there is no keystore
-        password = read_password(configuration.password_file, prompt=f"Password of {path}: ")
-        wallet = Wallet.load(path, password)
+        return cls.of(open_wallet(configuration), configuration)
+
+    @classmethod
+    def of(cls, wallet: Wallet, configuration: NodeConfiguration) -> NodeKeys:
+        """The keys of an open wallet; the TLS key is made where it is missing."""
         configuration.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(wallet, receipt_key_of(wallet), TlsIdentity.open(configuration.data))
+
+
+def open_wallet(configuration: NodeConfiguration) -> Wallet:
+    """The node's wallet, with its password from the file or a prompt. Raises WalletError."""
+    path = configuration.wallet_path
+    Wallet.address_in(path)  # no question for a password when there is no keystore
+    return Wallet.load(path, read_password(configuration.password_file, prompt=f"Password of {path}: "))
+
+
+def address_of_node(configuration: NodeConfiguration) -> str:
+    """The node's address: as its keystore states it, else found with the password. Raises WalletError."""
+    return Wallet.address_in(configuration.wallet_path) or open_wallet(configuration).address
 
 
 def receipt_key_of(wallet: Wallet) -> Wallet:

@@ -26,6 +26,7 @@ from node.daemon.serving.shard_service import ShardService
 from node.daemon.shard_loading import load_shard, shard_engine
 from node.daemon.upkeep.background_duty import BackgroundDuty, attempt
 from node.daemon.upkeep.defence import Defence
+from node.daemon.upkeep.readiness import require_not_serving
 from node.daemon.upkeep.receipt_root import post_root
 from node.daemon.upkeep.registration import announce, require_registered
 from node.daemon.upkeep.settle import Settler
@@ -81,7 +82,7 @@ class RunningNode:
     def _start(cls, configuration: NodeConfiguration, keys: NodeKeys) -> RunningNode:
         host, port = configuration.listen_address
         contracts = connect_contracts(configuration, keys.wallet)
-        require_registered(contracts, keys)
+        require_not_serving(require_registered(contracts, keys), keys.tls.key_hash)
         block, model = load_shard(contracts, configuration)
         engine = shard_engine(block, configuration)
         if configuration.price is None:

@@ -1,4 +1,7 @@
-"""What there is to know about a node, from the chain and from its data folder, without any password."""
+"""What there is to know about a node, from the chain and from its data folder.
+
+No password is needed where the keystore states its address.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from typing import Any
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.earnings import get_node_earnings, get_vault_revenue
-from nexus_chain.chain.wallet import Wallet
 from nexus_chain.folder_lock import is_busy
 from node.daemon.chain_settings import terms_of
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path
+from node.daemon.identity import address_of_node
 from node.daemon.ledger.earnings import earned_last
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.state import NodeState
@@ -25,7 +28,7 @@ _SERVED_ANSWERS = 10
 
 def status_of(contracts: Contracts, configuration: NodeConfiguration, *, earnings: bool = False) -> dict[str, Any]:
     """A JSON value; amounts are wei. ``earnings``: read all settlements since deployment, which may take long."""
-    address = Wallet.address_in(configuration.wallet_path)
+    address = address_of_node(configuration)
     record = record_of(contracts, address)
     funds = answer_funds(contracts, address, record.open_games if record is not None else 0)
     found: dict[str, Any] = {

@@ -70,6 +70,11 @@ class TlsIdentity:
             raise _unusable(folder, "the certificate is for another key")
         return identity
 
+    @classmethod
+    def kept(cls, folder: Path) -> TlsIdentity | None:
+        """The identity kept in ``folder``, or None where there is none: makes nothing."""
+        return cls.open(folder) if (folder / _CERTIFICATE_FILE).exists() else None
+
     @staticmethod
     def _create(key_path: Path, certificate_path: Path) -> None:
         """Write the key, then the certificate: its existence says that both are complete."""
@@ -84,6 +89,11 @@ class TlsIdentity:
 def spki_hash(certificate: bytes) -> bytes:
     """SHA-256 of a PEM certificate's public key (SPKI, DER), as the registry holds it."""
     return hashlib.sha256(_spki(x509.load_pem_x509_certificate(certificate).public_key())).digest()
+
+
+def certificate_hash(certificate: bytes) -> bytes:
+    """As ``spki_hash``, of a certificate as TLS shows it (DER). Raises ValueError."""
+    return hashlib.sha256(_spki(x509.load_der_x509_certificate(certificate).public_key())).digest()
 
 
 def _spki(key: object) -> bytes:

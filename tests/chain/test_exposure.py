@@ -55,7 +55,7 @@ def test_caps_count_from_opening_until_each_line_is_settled(world: World) -> Non
 
 
 def test_what_a_dispute_gave_back_early_no_longer_hangs_on_the_node() -> None:
-    node, session = "0x" + "Aa" * 20, bytes(32)
+    node, session = "0x" + "AA" * 20, bytes(32)
     lines = OpenLines(0)
 
     def event(name: str, **arguments: object) -> ChainEvent:

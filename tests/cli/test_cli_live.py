@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from eth_typing import HexStr
+from web3.types import RPCEndpoint, TxParams, Wei
 
 from nexus_chain.chain.wallet import Wallet
 from tests.support.invocation import Nexus, Printed
@@ -103,6 +105,51 @@ def test_newcomers_path(user: Nexus, live: LiveNetwork) -> None:
     assert total == int(opened.json["locked_wei"])
     assert user("withdraw", "--json").json["withdrawn_wei"] == settled["to_user_wei"]
     assert user("withdraw").out.startswith("Nothing to withdraw")
+
+
+def test_a_contract_account_pays_and_this_machine_asks(user: Nexus, live: LiveNetwork) -> None:
+    web3, account = live.net.chain.web3, Wallet.ephemeral().address
+    fees: list[int] = []
+    live.net.chain.set_balance(account, 10**18)
+    web3.provider.make_request(RPCEndpoint("anvil_setCode"), [account, "0x00"])  # no key of its own: takes ether
+    web3.provider.make_request(RPCEndpoint("anvil_impersonateAccount"), [account])
+
+    def send(call: dict[str, str]) -> None:
+        fields: TxParams = {
+            "from": account,
+            "to": call["to"],
+            "value": Wei(int(call["value_wei"])),
+            "data": HexStr(call["data"]),
+        }
+        receipt = web3.eth.wait_for_transaction_receipt(web3.eth.send_transaction(fields))
+        assert receipt["status"] == 1
+        fees.append(receipt["gasUsed"] * receipt["effectiveGasPrice"])
+
+    wrong = account.swapcase().replace("0X", "0x")
+    assert user("session", "prepare", wrong, "--json").json["error"]["type"] == "DocumentFormatError"
+    made = user("session", "prepare", account.lower(), "--tokens", 60, "--json")
+    assert made.code == 0, made.err
+    session, calls = made.json["session"], made.json["calls"]
+    assert made.json["account"] == account
+    early = user("session", "adopt", session, "--json")
+    assert early.json["error"]["type"] == "SessionStateError"
+    send(calls["open"])
+    assert user("session", "adopt", session[:20], "--json").json == {
+        "session": session, "state": "open", "locked_wei": calls["open"]["value_wei"],
+    }  # fmt: skip
+    answer = user("ask", "def fib(n):", "--session", session, "--max-tokens", 12)
+    assert answer.out == live.files.codec.decode(live.expected("def fib(n):", 12)) + "\n", answer.err
+    send(calls["close"])
+    assert user("session", "adopt", session, "--json").json["error"]["type"] == "SessionStateError"
+    for group in live.nodes:
+        for node in group:
+            assert node.run("withdraw").returncode == 0
+    live.net.chain.advance(61)
+    settled = user("session", "settle", session, "--json").json
+    assert 0 < int(settled["to_user_wei"]) < int(calls["open"]["value_wei"])
+    send(calls["withdraw"])
+    paid = int(calls["open"]["value_wei"]) - int(settled["to_user_wei"])
+    assert web3.eth.get_balance(account) == 10**18 - paid - sum(fees)
 
 
 def test_operators_that_are_named_and_what_is_at_risk(

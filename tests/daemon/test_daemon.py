@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nexus_chain.chain.earnings import sum_settlements
+from nexus_chain.chain.errors import UnfundedWalletError
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, require_signer
@@ -19,6 +20,7 @@ from nexus_chain.wire import shard_pb2 as wire
 from nexus_chain.wire.digests import rows_request_digest
 from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError
 from nexus_chain.wire.tls_peer import TlsPeer, dial
+from node.daemon.upkeep.readiness import REGISTER_GAS, check_funds
 from tests.support.network import PRICE, Network, NodeProcess, network
 from tests.support.waiting import wait_until
 from tests.support.workplace import PROMPT, PROMPT_TREE, make_order, whole_answer
@@ -320,9 +322,7 @@ def test_tampered_block_names_tensor_and_rows(fresh: NodeProcess, net: Network) 
 
 def test_port_in_use_is_said(fresh: NodeProcess) -> None:
     assert fresh.run("register").returncode == 0
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", fresh.port))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", fresh.port)):
         done = fresh.run("start")
     assert done.returncode == 1
     assert "--listen" in done.stderr
@@ -344,6 +344,51 @@ def test_register_again_brings_endpoint_and_stake_up_to_date(fresh: NodeProcess,
     assert "changed the endpoint" in done.stdout
     record = net.user.nodes.node(fresh.address)
     assert (record.endpoint, record.stake) == (f"127.0.0.1:{fresh.port}", 2 * 10**17)
+
+
+def refused(node: NodeProcess, net: Network, *words: str) -> str:
+    """What a refused registration says: neither a wei nor a file is gone, and the chain knows no node."""
+    before, files = net.chain.web3.eth.get_balance(node.address), set(node.folder.iterdir())
+    done = node.run(*words, "register")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert net.chain.web3.eth.get_balance(node.address) == before
+    assert set(node.folder.iterdir()) - files <= {node.folder / ".lock"}
+    return done.stderr
+
+
+def test_register_looks_at_everything_before_it_stakes(fresh: NodeProcess, net: Network) -> None:
+    assert "there is no block /nonexistent" in refused(fresh, net, "--block", "/nonexistent")
+    assert "is not a version id" in refused(fresh, net, "--model-version", "0x" + net.version.hex()[:8])
+    assert "knows no model version" in refused(fresh, net, "--model-version", "0x" + "ab" * 32)
+    assert "does not reach" in refused(fresh, net, "--endpoint", f"127.0.0.1:{fresh.port + 1}")
+    assert "is not host:port" in refused(fresh, net, "--endpoint", "nowhere")
+    with socket.create_server(("127.0.0.1", fresh.port)):
+        assert "--listen" in refused(fresh, net)
+    assert fresh.run("register").returncode == 0
+    assert "price: 1000000000 -> 20" in fresh.run("--price", "20", "register").stdout
+
+
+def test_no_registration_is_sent_with_more_gas_than_is_asked_for(net: Network) -> None:
+    wallet = Wallet.ephemeral()
+    net.chain.set_balance(wallet.address, 10**18)
+    nodes = net.user.with_wallet(wallet).nodes
+    sent = nodes.register("h" * 251 + ":7070", b"\xff" * 32, Wallet.ephemeral().address, stake=10**17)
+    assert net.chain.web3.eth.get_transaction(sent.receipt["transactionHash"])["gas"] <= REGISTER_GAS
+    with pytest.raises(UnfundedWalletError):
+        check_funds(net.user, wallet.address, None, 10**18)
+
+
+def test_a_second_folder_of_one_wallet_is_refused_while_the_first_serves(
+    fresh: NodeProcess, net: Network, tmp_path: Path
+) -> None:
+    assert fresh.run("register").returncode == 0
+    fresh.start()
+    other = NodeProcess(net, tmp_path / "other", 0, 1)
+    (other.folder / "wallet.json").write_bytes((fresh.folder / "wallet.json").read_bytes())
+    other.address = fresh.address
+    assert "from another data folder" in refused(other, net)
+    fresh.stop()
 
 
 def test_unbonding_gives_the_stake_back_after_its_delay(fresh: NodeProcess, net: Network) -> None:

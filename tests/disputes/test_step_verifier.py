@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from nexus_chain.disputes.stored_trace import StoredTrace
 from nexus_chain.disputes.witness_abi import ScorePart
 from nexus_chain.disputes.witnesses import PublishedModel
 from nexus_chain.program import PRESETS, IntegerModel, Sampling, random_model
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.dtypes import DTYPE_BYTES
 from nexus_chain.program.random_weights import program_of
 from tests.support.lies import lie
@@ -26,16 +28,24 @@ GREEDY = Sampling()
 class World:
     """A model, its referee and the honest trace of one segment."""
 
-    def __init__(self, preset: str, layers: tuple[int, int], sampling: Sampling, sizes: tuple[int, int]) -> None:
-        self.weights_of: IntegerModel = random_model(PRESETS[preset], seed=3)
+    def __init__(
+        self,
+        preset: str,
+        layers: tuple[int, int],
+        sampling: Sampling,
+        sizes: tuple[int, int],
+        finer: tuple[str, ...] = (),
+    ) -> None:
+        self.weights_of: IntegerModel = random_model(PRESETS[preset], seed=3, finer=finer)
         self.referee = Referee(PublishedModel(self.weights_of.program, self.weights_of.weights))
         self.trace = honest_trace(self.weights_of, layers, *sizes, sampling)
 
 
-WORLDS = {
+WORLDS: dict[str, tuple[Any, ...]] = {
     "whole": ("tiny", (0, 3), SAMPLED, (5, 3)),
     "middle": ("tiny", (1, 2), GREEDY, (5, 5)),
     "end": ("tiny", (2, 3), GREEDY, (4, 2)),
+    "matrices in two parts": ("tiny", (2, 3), GREEDY, (4, 2), ("head", *(f"2.{name}" for name in LAYER_MATRICES))),
     "biased": ("tiny-bias", (0, 2), GREEDY, (5, 2)),
     "odd vocabulary": ("tiny-odd", (0, 1), SAMPLED, (4, 3)),
     "experts": ("tiny-experts", (0, 1), GREEDY, (4, 4)),

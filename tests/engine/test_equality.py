@@ -16,6 +16,7 @@ from nexus_chain.engine.generation import generate
 from nexus_chain.engine.reference import ReferenceExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program import PRESETS, ActivationBits, random_model
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.fixed_point import EXP2_ONE, LOG2_ONE
 from nexus_chain.program.sampling import Sampling
 
@@ -69,6 +70,20 @@ def test_both_activation_widths_equal_the_reference(backend, bits, preset):
     rows = tokens_of(7, chosen.program.shape.vocab)
     expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, 3, NOISY)
     engine = Engine(chosen.program, chosen.weights, backend=backend)
+    assert_same_tensors(TraceExecutor(engine).run(rows, 3, NOISY), expected)
+
+
+@pytest.mark.parametrize("bits", [None, ActivationBits(15, 15, 15, 15, 15)], ids=["default", "15"])
+@pytest.mark.parametrize(
+    ("preset", "matrices"),
+    [("tiny-bias", LAYER_MATRICES), ("tiny-wide", LAYER_MATRICES), ("tiny-experts", LAYER_MATRICES[:4])],
+)
+def test_matrices_in_two_parts_equal_the_reference(backend, bits, preset, matrices):
+    finer = ["head", *(f"0.{matrix}" for matrix in matrices)]
+    chosen = random_model(PRESETS[preset], seed=5, bits=bits, finer=finer)
+    rows = tokens_of(7, chosen.program.shape.vocab)
+    expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, 3, NOISY)
+    engine = Engine(chosen.program, chosen.weights, threads=2, backend=backend)
     assert_same_tensors(TraceExecutor(engine).run(rows, 3, NOISY), expected)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from nexus_chain.engine.torch_executor import TorchExecutor
 from nexus_chain.engine.trace import TraceExecutor
 from nexus_chain.program.sampling import Sampling
 
+ROOT = Path(__file__).resolve().parents[2]
 CHECK = """
 import sys, torch
 from nexus_chain.engine.engine import Engine
@@ -94,6 +96,15 @@ def test_kernels_for_older_processors_give_the_same_bits(target):
     _, backend, answer, _ = run_check(NEXUS_KERNEL_TARGET=target)
     assert backend == "native"
     assert answer == expected
+
+
+@pytest.mark.parametrize("target", ["x86-64", "haswell", "native"])
+def test_sums_beyond_32_bits_are_whole(target):
+    """4096 columns of 15 bits whose products all have one sign, of few rows and of many."""
+    environment = {**os.environ, "NEXUS_KERNEL_TARGET": target}
+    command = [sys.executable, "-m", "tests.support.wide_sums"]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True"] * 4
 
 
 def test_machine_without_compiler_falls_back_to_torch(tmp_path):

@@ -112,7 +112,8 @@ ROPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
         {"type": "yarn", "factor": 4.0, "original_context_length": 16},
     ),
-    "none": ({"rope_type": "default"}, {"type": "none"}),
+    "factor alone": ({"rope_type": "linear", "factor": 4.0}, {"factor": 4.0}),
+    "none": ({"rope_type": "default"}, {"type": "none", "factor": 4.0}),
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from nexus_chain.program import (
     PRESETS,
+    ActivationBits,
     ModelShape,
     Op,
     Program,
@@ -18,6 +19,7 @@ from nexus_chain.program import (
     program_of,
     prove_no_overflow,
 )
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.errors import OverflowProofError
 from nexus_chain.program.interval_proof import ProvenRange, Scope
 
@@ -41,6 +43,15 @@ def planted(kind: str, **params: int) -> Program:
 @pytest.mark.parametrize("shape", [SHIPPED, WIDEST, *PRESETS.values()])
 def test_the_proof_holds_for_every_op(shape: ModelShape) -> None:
     program = program_of("model", shape)
+    report = prove_no_overflow(program)
+    assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)
+    assert report.bits <= 63
+
+
+@pytest.mark.parametrize("preset", ["tiny-bias", "tiny-wide"])
+def test_the_proof_holds_for_matrices_in_two_parts(preset: str) -> None:
+    finer = ("head", *(f"0.{name}" for name in LAYER_MATRICES))
+    program = program_of("model", PRESETS[preset], ActivationBits(15, 15, 15, 15, 15), finer)
     report = prove_no_overflow(program)
     assert sorted(name for proof in report.proofs for name in proof.ops) == sorted(op.name for op in program.ops)
     assert report.bits <= 63

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from nexus_chain.program import ActivationBits, ModelShape, Recipe, import_checkpoint, memory_check
+from nexus_chain.program import ActivationBits, IntegerModel, ModelShape, Recipe, import_checkpoint, memory_check
 from nexus_chain.program.checkpoint import Checkpoint
+from nexus_chain.program.descriptors import role_of
 from nexus_chain.program.errors import NotEnoughMemoryError, RecipeError
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.program.smoothing import Smoothing, groups
@@ -79,7 +81,7 @@ def test_named_rows_are_wider(tmp_path: Path) -> None:
 def test_a_recorded_recipe_is_followed(tmp_path: Path) -> None:
     checkpoint(tmp_path)
     shape = import_checkpoint(tmp_path).program.shape
-    recipe = Recipe(ActivationBits(15, 8, 8, 15, 15), ("1.mlp_input",), random_smoothing(shape, 3))
+    recipe = Recipe(ActivationBits(15, 8, 8, 15, 15), ("1.mlp_input",), random_smoothing(shape, 3), ("0.value", "1.up"))
     (tmp_path / RECIPE_FILE).write_text(recipe.to_json())
     assert Recipe.of_folder(tmp_path) == recipe
     recorded, given = import_checkpoint(tmp_path), import_checkpoint(tmp_path, recipe=recipe)
@@ -90,11 +92,46 @@ def test_a_recorded_recipe_is_followed(tmp_path: Path) -> None:
     assert torch.equal(narrow.weights["layers.0.mlp.up.scale"], given.weights["layers.0.mlp.up.scale"])
 
 
+@pytest.mark.parametrize("matrix", ["query", "value", "output", "gate", "down"])
+def test_a_matrix_in_two_parts_is_the_checkpoints(tmp_path: Path, matrix: str) -> None:
+    """The first part is the matrix as it is rounded; with the second, what is left is below 1/50 000 of its row."""
+    checkpoint(tmp_path)
+    plain, finer = import_checkpoint(tmp_path), import_checkpoint(tmp_path, recipe=Recipe(finer=(f"1.{matrix}",)))
+    same = [name for name in plain.weights if torch.equal(plain.weights[name], finer.weights[name])]
+    assert same == list(plain.weights)
+    (op,) = (op for op in finer.program.ops if role_of(op).remainder)
+    name = op.name.removesuffix(".remainder")
+    first, rest = (values(finer, part) for part in (name, op.name))
+    largest = first.abs().amax(dim=1)
+    assert bool((rest.abs().amax(dim=1) <= largest / 250).all())
+    module = {"gate": "mlp.gate_proj", "down": "mlp.down_proj"}.get(matrix, f"self_attn.{matrix[0]}_proj")
+    real = load_file(tmp_path / "model.safetensors")[f"model.layers.1.{module}.weight"].double()
+    assert real.shape == first.shape
+    if matrix == "down":  # nothing is folded in, so rows differ by the unit of the input alone
+        unit = 2.0**-12 / 16383
+        assert bool(((first + rest - real * unit).abs().amax(dim=1) < largest / 50_000).all())
+
+
+def values(model: IntegerModel, name: str) -> torch.Tensor:
+    """The matrix that int8 rows and their scales stand for, f64[N, K]."""
+    scale = model.weights[f"{name}.scale"].double()
+    return model.weights[f"{name}.weight"].double() * (scale[:, 0] * torch.exp2(scale[:, 1]))[:, None]
+
+
+def test_recipes_without_finer_matrices_keep_their_bytes() -> None:
+    assert "finer" not in Recipe().to_json()
+    assert Recipe.from_json(Recipe().to_json()) == Recipe()
+    finer = Recipe(finer=("3.value",))
+    assert Recipe.from_json(finer.to_json()) == finer
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
         (Recipe(wider=("2.mlp_input",)), "no rows named 2.mlp_input"),
         (Recipe(wider=("0.head",)), "no rows named 0.head"),
+        (Recipe(finer=("2.value",)), "no matrix 2.value that could have two parts"),
+        (Recipe(finer=("0.head",)), "no matrix 0.head that could have two parts"),
         (Recipe(smoothing={"0.gate": (1,)}), "no channels named 0.gate"),
         (Recipe(smoothing={"1.mlp": (1, 2)}), "1.mlp has 2 channels, the model has 160"),
     ],
@@ -112,7 +149,7 @@ GOOD = json.loads(Recipe(smoothing={"0.mlp": (1, -2)}).to_json())
     "text",
     [
         "{", "[]", "{}", "\xff", json.dumps({**GOOD, "format": "other"}), json.dumps({**GOOD, "widths": {"down": 9}}),
-        json.dumps({**GOOD, "widths": {"up": 8}}), json.dumps({**GOOD, "wider": 3}),
+        json.dumps({**GOOD, "widths": {"up": 8}}), json.dumps({**GOOD, "wider": 3}), json.dumps({**GOOD, "finer": 3}),
         json.dumps({**GOOD, "smoothing": {"0.mlp": [25]}}), json.dumps({**GOOD, "smoothing": {"0.mlp": [0.5]}}),
         json.dumps({**GOOD, "smoothing": {"0.mlp": [True]}}), json.dumps({**GOOD, "smoothing": [1]}),
     ],

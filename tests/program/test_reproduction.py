@@ -21,8 +21,9 @@ from nexus_chain.program import (
     import_checkpoint,
     program_of,
 )
+from nexus_chain.program.blocks import LAYER_MATRICES
 from nexus_chain.program.decoder import decoder_program
-from nexus_chain.program.descriptors import Role
+from nexus_chain.program.descriptors import Role, role_of
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.errors import ProgramFormatError, UnreproducibleProgramError
 from nexus_chain.program.reproduction import read_program, reproduce
@@ -60,6 +61,24 @@ def test_wider_rows_of_single_layers_and_shifts_are_reproduced() -> None:
     reproduce(decoder_program("own", PRESETS["tiny-experts"], ActivationBits(down=8), 3, experts))
     shifts = EmbeddingShifts(4, 6)
     reproduce(encoder_program("own", PRESETS["tiny-encoder"], ActivationBits(), shifts, ("1.mlp_input",)))
+
+
+@pytest.mark.parametrize("preset", ["tiny-bias", "tiny-wide"])
+@pytest.mark.parametrize("matrix", [*LAYER_MATRICES, "head"])
+def test_matrices_in_two_parts_are_reproduced(preset: str, matrix: str) -> None:
+    program = program_of("own", PRESETS[preset], finer=(f"0.{matrix}" if matrix != "head" else matrix,))
+    assert len(program.ops) > len(program_of("own", PRESETS[preset]).ops)
+    assert read_program(program.to_json()) == program
+
+
+def test_a_remainder_of_another_matrix_is_refused() -> None:
+    program = program_of("own", PRESETS["tiny"], finer=("1.value",))
+    at = next(index for index, op in enumerate(program.ops) if role_of(op).remainder)
+    first = program.ops[at - 1]
+    hostile = replace(program.ops[at], weights=first.weights)
+    hostile_program = replace(program, ops=(*program.ops[:at], hostile, *program.ops[at + 1 :]))
+    with pytest.raises(UnreproducibleProgramError, match=r"op layers\.1\.attention\.value\.remainder stands where"):
+        reproduce(hostile_program)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -201,6 +220,8 @@ def test_roles_say_what_an_op_reads_of_a_checkpoint() -> None:
     assert roles["layers.0.attention.query"] == Role("attention", "query")
     assert roles["layers.0.mlp.down.1"] == Role("mlp", "down", 1)
     assert roles["head"] == Role("head", "head")
+    finer = {op.name: op.role for op in program_of("own", PRESETS["tiny-wide"], finer=("0.down",)).ops}
+    assert finer["layers.0.mlp.down.1.remainder"] == Role("mlp", "down", 1, remainder=True)
     assert roles["layers.0.mlp.silu_product"] == Role("mlp")
     experts = program_of("own", PRESETS["tiny-experts"])
     (gate,) = (op for op in experts.ops if op.name == "layers.1.mlp.slots.1.gate")

@@ -15,6 +15,7 @@ from nexus_chain.quality import Comparison, FloatModel, FloatModelError, Quality
 from nexus_chain.quality.balance import balance, smoothing
 from nexus_chain.quality.calibration import CALIBRATION_TOKENS
 from nexus_chain.quality.rounding import RoundingError, relative_error, rounding_order
+from nexus_chain.quality.selection import AGREEMENT, finer_steps
 from tests.support.random_checkpoints import SIZES, checkpoint
 
 WINDOWS = [torch.randint(0, SIZES["vocab_size"], (33,), generator=torch.Generator().manual_seed(2))]
@@ -87,27 +88,34 @@ def test_smoothed_rows_are_rounded_as_they_will_be() -> None:
 
 
 class Stage:
-    """Imports and measurements that only count widened rows: each of the first ``needed`` takes off a share."""
+    """Imports and measurements that only count widened rows: each of the first ``needed`` takes off a share.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, needed: int) -> None:
+    Matrices in two parts do as well as all of these rows where ``parted`` of them are there; ``agreement`` is that of
+    every attempt which is within the gate.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, needed: int, parted: int = 99, agreement: float = 0.98) -> None:
         self.attempts: list[Recipe] = []
-        self.needed = needed
+        self.windows: list[int] = []
+        self.needed, self.parted, self.agreement = needed, parted, agreement
         program = random_model(PRESETS["tiny"]).program
         replaced: dict[str, Any] = {
             "import_checkpoint": lambda path, recipe: SimpleNamespace(program=program, recipe=recipe),
-            "compare": lambda model, real, windows: self.compare(model.recipe),
+            "compare": lambda model, real, windows: self.compare(model.recipe, len(windows)),
             "FloatModel": lambda path: None,
-            "measure": lambda model, windows, unit: None,
+            "measure": lambda model, windows, unit: SimpleNamespace(best=[0] * 100 * len(windows)),
             "smoothing": lambda model, shape, windows: {"0.mlp": (1,)},
             "rounding_order": lambda model, shape, recipe, windows: ORDER,
         }
         for name, value in replaced.items():
             monkeypatch.setattr(selection, name, value)
 
-    def compare(self, recipe: Recipe) -> Comparison:
+    def compare(self, recipe: Recipe, windows: int) -> Comparison:
         self.attempts.append(recipe)
+        self.windows.append(windows)
         missing = self.needed - len(recipe.wider) + (0 if recipe.smoothing else 1)
-        return Comparison(10.0, 10.0 * (1 + 0.004 + 0.01 * max(0, missing)), 0.9, 100)
+        missing = 0 if len(recipe.finer) >= self.parted else max(0, missing)
+        return Comparison(10.0, 10.0 * (1 + 0.004 + 0.01 * missing), self.agreement - 0.01 * missing, 100 * windows)
 
 
 @pytest.mark.parametrize("needed", [1, 2, 3, 4, 5])
@@ -126,6 +134,46 @@ def test_the_best_attempt_comes_back_where_nothing_meets_the_gate(monkeypatch: p
     assert set(choice.recipe.wider) == set(ORDER)
     with pytest.raises(QualityGateError, match=r"\+4.40% against float32, past the gate of \+0.50%"):
         require_within(choice.comparison.relative_increase, 0.005)
+
+
+@pytest.mark.parametrize(("parted", "steps"), [(7, 1), (13, 2), (16, 3), (19, 4), (22, 5)])
+def test_as_few_matrices_have_two_parts_as_will_do(monkeypatch: pytest.MonkeyPatch, parted: int, steps: int) -> None:
+    stage = Stage(monkeypatch, 9, parted)
+    choice = selection.choose_recipe(Path(), [], 0.005)
+    shape = PRESETS["tiny"]
+    expected = list(finer_steps(shape))[steps - 1]
+    assert choice.recipe == Recipe(ActivationBits(15, 15, 15, 15, 15), finer=expected)
+    assert [len(recipe.finer) for recipe in stage.attempts][-steps:] == [len(f) for f in finer_steps(shape)][:steps]
+
+
+def test_agreement_decides_where_perplexity_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, 0, agreement=AGREEMENT - 0.001)
+    selection.choose_recipe(Path(), [], 0.02)
+    assert len(stage.attempts) == 3 + len(list(finer_steps(PRESETS["tiny"])))
+    stage = Stage(monkeypatch, 0, agreement=AGREEMENT + 0.01)
+    assert selection.choose_recipe(Path(), [], 0.02).recipe == Recipe()
+    assert len(stage.attempts) == 1
+
+
+def test_what_is_far_off_is_measured_on_the_first_windows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, 5)
+    choice = selection.choose_recipe(Path(), WINDOWS * 8, 0.005)
+    assert choice.comparison.tokens == 800
+    far = [windows for recipe, windows in zip(stage.attempts, stage.windows, strict=True) if len(recipe.wider) < 3]
+    assert set(far) == {2}
+    assert stage.windows.count(8) < len(stage.windows) / 2
+
+
+def test_the_figures_of_what_is_far_off_are_those_of_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    Stage(monkeypatch, 30)
+    choice = selection.choose_recipe(Path(), WINDOWS * 8, 0.005)
+    assert choice.comparison.relative_increase > 0.02
+    assert choice.comparison.tokens == 800
+
+
+def test_experts_have_no_matrices_in_two_parts() -> None:
+    names = [name for step in finer_steps(PRESETS["tiny-experts"]) for name in step]
+    assert {name.rpartition(".")[2] for name in names} == {"head", "query", "key", "value", "output"}
 
 
 def test_an_increase_that_is_no_number_is_past_every_gate() -> None:

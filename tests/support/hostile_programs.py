@@ -17,7 +17,7 @@ from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.encoder import EmbeddingShifts, encoder_program
 from nexus_chain.program.model import _ranges
 from nexus_chain.program.op_kinds import KINDS
-from nexus_chain.program.reproduction import LAYER_INPUTS
+from nexus_chain.program.reproduction import LAYER_INPUTS, LAYER_MATRICES
 from nexus_chain.program.torch_dtypes import TORCH_DTYPES
 
 INTERESTING = (-(2**31), -2, -1, 0, 1, 2, 3, 7, 8, 15, 16, 31, 64, 127, 1024, 32767, 2**31 - 1, 2**62)
@@ -46,10 +46,12 @@ def real_program(source: random.Random) -> Program:
     bits = ActivationBits(*(source.choice((8, 15)) for _ in range(5)))
     network = shape.layers - 1 if shape.encoder else shape.layers
     wider = [f"{n}.{family}" for n in range(network) for family in LAYER_INPUTS if source.random() < 0.2]
+    matrices = LAYER_MATRICES[:4] if shape.experts else LAYER_MATRICES
+    finer = [f"{n}.{matrix}" for n in range(network) for matrix in matrices if source.random() < 0.1]
     shift = source.randint(0, 15)
     if shape.encoder:
         return encoder_program("fuzzed", shape, bits, EmbeddingShifts(shift, source.randint(0, 15)), wider)
-    return decoder_program("fuzzed", shape, bits, shift, wider)
+    return decoder_program("fuzzed", shape, bits, shift, wider, finer)
 
 
 def hostile_program(source: random.Random) -> Program:

@@ -18,7 +18,16 @@ from tests.support.small_tokenizers import byte_fallback, byte_level, declared, 
 
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast"}
 START, END = "<|im_start|>", "<|im_end|>"
-TEXTS = ("hello", f"{START}user\nhello{END}\n", "<s>hello</s> h<|x|>", "12 數 é 🦊", "", " ", f"a{END}{END} b")
+TEXTS = (
+    "hello",
+    f"{START}user\nhello{END}\n",
+    "<s>hello</s> h<|x|>",
+    "12 數 é 🦊",
+    "",
+    " ",
+    f"a{END}{END} b",
+    "a <|x|> b",
+)
 
 
 def template(tokenizer: Tokenizer, single: str, *names: str) -> Tokenizer:
@@ -51,6 +60,10 @@ FOLDERS: dict[str, tuple[Tokenizer, dict[str, Any]]] = {
     "a map of special tokens": (
         byte_level("<s>"),
         {"special_tokens_map": {"eos_token": {"content": END, "lstrip": False, "rstrip": False, "normalized": False}}},
+    ),
+    "a named token that swallows blanks": (
+        byte_level("<s>"),
+        {"special_tokens_map": {"mask_token": {"content": "<|x|>", "lstrip": True, "rstrip": True}}},
     ),
     "extra special tokens": (
         byte_level("<s>"),

@@ -44,6 +44,11 @@ def test_a_gguf_file_is_imported_by_its_name_or_its_folders(named: str, file: Pa
     assert names(home.root) == ["models"]
 
 
+def test_a_configuration_beside_a_gguf_file_is_no_checkpoint(file: Path, home: ClientHome) -> None:
+    (file.parent / "config.json").write_text('{"model_type": "llama"}')
+    assert checkpoint_source(str(file.parent), home) == file
+
+
 def test_the_float_model_of_a_gguf_file_is_what_its_import_is_measured_against(
     tmp_path: Path, home: ClientHome
 ) -> None:

@@ -19,10 +19,12 @@
 #define PACK_FROM 8       /* rows from which packing pays */
 #define BLOCK_WORKSPACE (PACKED_COLUMNS * PACKED_DEPTH * 2)
 
-static inline int32_t lane_sum(__m256i v) {
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+/* The sum of eight lanes, which may be beyond 32 bits. */
+static inline double lane_sum(__m256i v) {
+    const __m256d low = _mm256_cvtepi32_pd(_mm256_castsi256_si128(v)), high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(v, 1));
+    const __m256d four = _mm256_add_pd(low, high);
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
 #define DEFINE_PAIR_TILE(ROWS)                                                                         \

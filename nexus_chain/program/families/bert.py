@@ -104,6 +104,8 @@ def import_bert(checkpoint: Checkpoint, recipe: Recipe) -> IntegerModel:
     require_mean(checkpoint.folder, shape.width)
     if recipe.smoothing:
         raise RecipeError("Encoders are not smoothed", advice="Import with a recipe that has no smoothing.")
+    if recipe.finer:
+        raise RecipeError("Encoders have no matrices in two parts", advice="Import with a recipe that names none.")
     checkpoint.require(expected_tensors(shape, fields["type_vocab_size"]), IGNORED)
     require_memory(encoder_program(checkpoint.name, shape))
     importer = _Importer(checkpoint, shape)

@@ -137,9 +137,10 @@ def import_decoder(
     if shape.tied and _has_own_head(checkpoint):
         shape = replace(shape, tied=False)
         checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
-    require_memory(decoder_program(checkpoint.name, shape))
+    require_memory(decoder_program(checkpoint.name, shape, finer=recipe.finer))
     importer = _Importer(checkpoint, shape, turning, Smoothing(shape, recipe), experts)
-    program = decoder_program(checkpoint.name, shape, recipe.widths, importer.embedding(), recipe.wider)
+    shift = importer.embedding()
+    program = decoder_program(checkpoint.name, shape, recipe.widths, shift, recipe.wider, recipe.finer)
     for op in program.ops:
         if op.kind == "linear":
             importer.linear(op)

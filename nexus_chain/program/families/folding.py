@@ -13,13 +13,14 @@ from torch import Tensor
 
 from nexus_chain.program.builder import ACTIVATION_FRACTION, RESIDUAL_FRACTION
 from nexus_chain.program.checkpoint import Checkpoint, MatrixSource
-from nexus_chain.program.descriptors import Op, Program
+from nexus_chain.program.descriptors import Op, Program, role_of
 from nexus_chain.program.quantisation import (
     embedding_shift,
     mantissa_exponent,
     quantise_bias,
     quantise_embedding,
     quantise_matrix,
+    quantise_remainder,
 )
 
 
@@ -51,9 +52,10 @@ def matrix_weights(checkpoint: Checkpoint, op: Op, names: Sequence[str], folded:
     """
     matrix = torch.zeros((op.params["rows"], op.params["columns"]), dtype=torch.int8)
     scale = mantissa_exponent(torch.full((op.params["rows"],), folded.input_unit, dtype=torch.float64))
+    quantise = quantise_remainder if role_of(op).remainder else quantise_matrix
     for start, rows in checkpoint.blocks(folded.source, folded.columns):
         part = slice(start, start + len(rows))
-        matrix[part], scale[part] = quantise_matrix(folded.rows(start, rows), folded.input_unit)
+        matrix[part], scale[part] = quantise(folded.rows(start, rows), folded.input_unit)
     return dict(zip(names, (matrix, scale), strict=True))
 
 

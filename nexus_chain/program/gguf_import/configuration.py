@@ -143,8 +143,8 @@ def _token_ids(file: GgufFile) -> dict[str, int]:
 
 
 def _scaling(file: GgufFile, head: int, theta: float) -> dict[str, Any] | None:
-    """``rope_scaling``; None where positions turn as they are."""
-    kind = file.of_network("rope.scaling.type", "linear" if file.of_network("rope.scale_linear") else "none")
+    """``rope_scaling``; None where positions turn as they are. A factor without a type is a linear one's."""
+    kind = file.of_network("rope.scaling.type", "linear")
     if kind not in ("none", "linear", "yarn"):
         file.refuse(f"{file.network}.rope.scaling.type is {kind!r}, only 'linear' and 'yarn' are supported")
     factor = _number(file, "rope.scaling.factor", file.of_network("rope.scale_linear", 1.0))

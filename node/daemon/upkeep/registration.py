@@ -42,8 +42,8 @@ def register_node(
     return done or ["already registered; nothing to change"]
 
 
-def require_registered(contracts: Contracts, keys: NodeKeys) -> None:
-    """Raise RegistrationError unless the registry has this node, active, with the keys it is about to use."""
+def require_registered(contracts: Contracts, keys: NodeKeys) -> NodeRecord:
+    """The registry's record; raises RegistrationError unless it is active, with the keys about to be used."""
     found = record_of(contracts, keys.wallet.address)
     if found is None:
         raise RegistrationError(
@@ -55,14 +55,20 @@ def require_registered(contracts: Contracts, keys: NodeKeys) -> None:
             "the registry holds another TLS key than this data folder, so no client would connect",
             advice="Run `nexus-node register` again, or restore tls.key and tls.crt.",
         )
+    return found
+
+
+def require_active(found: NodeRecord, address: str) -> None:
+    """Raise RegistrationError where the node was convicted or leaves."""
+    if not found.active:
+        raise RegistrationError(
+            f"{address} was convicted" if found.convicted else f"{address} is unbonding",
+            advice="Register with a new wallet: this address cannot serve again.",
+        )
 
 
 def _require_ours(found: NodeRecord, keys: NodeKeys) -> None:
-    if not found.active:
-        raise RegistrationError(
-            f"{keys.wallet.address} was convicted" if found.convicted else f"{keys.wallet.address} is unbonding",
-            advice="Register with a new wallet: this address cannot serve again.",
-        )
+    require_active(found, keys.wallet.address)
     if found.receipt_key != keys.receipt_key.address:
         raise RegistrationError(
             f"the registry holds receipt key {found.receipt_key}, this wallet signs with {keys.receipt_key.address}",
