@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -90,7 +92,7 @@ def unpack_backup(path: Path, folder: Path, kind: str) -> Backup:
                 for entry in archive.getmembers()[1:]:
                     files, size = files + 1, size + _unpack(archive, entry, part)
             folder.chmod(0o700)
-    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError) as error:
         raise BackupError(f"{path} cannot be restored: {error}", advice="Give a whole backup file.") from error
     return Backup(path, kind, made, files, size)
 
@@ -166,10 +168,12 @@ def _unpack(archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> i
     """Write one file, readable by its owner only; its bytes."""
     place = PurePosixPath(entry.name)
     # INVARIANT: an archive writes nowhere but below its folder.
-    if not entry.isreg() or place.is_absolute() or place.parts[0] != "files" or ".." in place.parts:
+    if not entry.isreg() or place.is_absolute() or place.parts[:1] != ("files",) or ".." in place.parts:
         raise ValueError(f"it holds {entry.name!r}, which no backup holds")
     data = archive.extractfile(entry)
     target = folder.joinpath(*place.parts[1:])
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        return file.write(data.read() if data is not None else b"")
+        if data is not None:
+            shutil.copyfileobj(data, file)
+        return entry.size

@@ -25,6 +25,8 @@ TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 HIDDEN = "[hidden]"
 _ADDRESS = re.compile(r"(?P<scheme>\bhttps?)://(?P<host>\[[^\]\s]*\](?::\d+)?|[^/?#\s'\"@]+)(?P<rest>[/?#][^\s'\")]*)?")
 _USER = re.compile(r"(\bhttps?://)[^/\s'\"@]+@")
+#: As urllib3 names what it asked for, without the host.
+_PATH = re.compile(r"(with url: |\"[A-Z]{3,7} )/[^\s'\"]+")
 _NAMED = re.compile(
     r"(?i)(\b(?:password|passphrase|mnemonic|private[_ ]?key|secret|api[_-]?key|token)\b['\"]?\s*[:=]\s*)"
     r"('[^']*'|\"[^\"]*\"|[^\s,;)}]+)"
@@ -49,7 +51,7 @@ class LogSettings:
 def without_secrets(text: str) -> str:
     """``text`` without passwords and keys that are named as such, and without what RPC addresses hold beside hosts."""
     text = _PEM.sub(HIDDEN, _NAMED.sub(rf"\g<1>{HIDDEN}", text))
-    return _ADDRESS.sub(_host_only, _USER.sub(r"\1", text))
+    return _ADDRESS.sub(_host_only, _USER.sub(r"\1", _PATH.sub(rf"\g<1>/{HIDDEN}", text)))
 
 
 def _host_only(found: re.Match[str]) -> str:

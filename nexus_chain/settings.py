@@ -46,6 +46,7 @@ class Settings:
 
     ``rpc``: one address, or several with commas between, each asked where those before it fail. ``confirmations``:
     blocks, its own included, after which a transaction counts. ``transaction_timeout``: seconds to wait until it does.
+    ``max_fee``: wei that one transaction's gas may cost.
     ``chain_id``: the chain that it has to be; None: whichever answers at ``rpc``. ``deployment``: the file of
     addresses; None: the one of the chain in ``home``. ``wallet``: the keystore; None: ``wallet.json`` in ``home``.
     ``password_file``: None: the password is asked for. ``model_dir``: looked at before ``home``'s models.
@@ -56,6 +57,7 @@ class Settings:
     rpc: str = DEFAULT_RPC
     confirmations: int = 1
     transaction_timeout: float = 120.0
+    max_fee: int = 10**18
     chain_id: int | None = None
     deployment: Path | None = None
     wallet: Path | None = None

@@ -31,6 +31,12 @@ TransactionTimeoutFlag = Annotated[
         "--transaction-timeout", help="Seconds to wait until it does [env: NEXUS_TRANSACTION_TIMEOUT; default: 120]."
     ),
 ]
+MaxFeeFlag = Annotated[
+    int | None,
+    typer.Option(
+        "--max-fee", min=0, help="Wei that one transaction's gas may cost [env: NEXUS_MAX_FEE; default: 1 ether]."
+    ),
+]
 DeploymentFlag = Annotated[
     Path | None,
     typer.Option(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sqlite3
 import tarfile
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
         entry("files/link", tarfile.SYMTYPE),
         entry("files/hard", tarfile.LNKTYPE),
         entry("else"),
+        entry(""),
     ],
     ids=lambda made: made.name,
 )
@@ -135,11 +138,13 @@ def test_a_hostile_archive_writes_nothing(folder: Path, tmp_path: Path, extra: t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "home", "saved"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "broken"])
 def test_a_damaged_archive_is_said(folder: Path, tmp_path: Path, damage: str) -> None:
     save(folder, tmp_path / "saved")
     whole = (tmp_path / "saved").read_bytes()
-    (tmp_path / "bad").write_bytes({"cut": whole[:-30], "empty": b"", "text": b"text"}[damage])
+    packer = zlib.compressobj(wbits=31)
+    broken = packer.compress(gzip.decompress(whole)[:1500]) + packer.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 50
+    (tmp_path / "bad").write_bytes({"cut": whole[:-30], "empty": b"", "text": b"text", "broken": broken}[damage])
     with pytest.raises(BackupError, match="cannot be restored"):
         unpack_backup(tmp_path / "bad", tmp_path / "new", "home")
     assert not (tmp_path / "new").exists()

@@ -81,6 +81,11 @@ def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path, rotate_bytes:
     [
         ("https://user:pw@rpc.example/v2/KEY?x=1 fails", f"https://rpc.example/{HIDDEN} fails"),
         ("POST 'http://[::1]:8545/'", "POST 'http://[::1]:8545/'"),
+        (
+            "Pool(host='a.io', port=443): with url: /v3/KEY?x=1 (Caused",
+            f"Pool(host='a.io', port=443): with url: /{HIDDEN} (Caused",
+        ),
+        ('https://a.io:443 "POST /v3/KEY HTTP/1.1" 200', f'https://a.io:443 "POST /{HIDDEN} HTTP/1.1" 200'),
         ("http://127.0.0.1:8545 is slow", "http://127.0.0.1:8545 is slow"),
         ("password=open sesame", f"password={HIDDEN} sesame"),
         ("{'private_key': '0xabc', 'n': 1}", f"{{'private_key': {HIDDEN}, 'n': 1}}"),

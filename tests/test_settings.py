@@ -82,6 +82,7 @@ def test_both_programs_spell_a_setting_alike() -> None:
         "rpc",
         "confirmations",
         "transaction_timeout",
+        "max_fee",
         "chain_id",
         "deployment",
         "wallet",

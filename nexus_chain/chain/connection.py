@@ -69,7 +69,9 @@ def _is_address(url: str) -> bool:
 
 def shown_text(url: str) -> str:
     """What was given in place of an address, without what may be secret in it."""
-    return repr(url.split("@")[-1].split("?")[0][:60])
+    scheme, found, rest = url.split("?")[0].partition("://")
+    host = (rest if found else scheme).split("@")[-1].split("/")[0]  # keys stand in paths, too
+    return repr(f"{scheme}://{host}"[:60] if found else host[:60])
 
 
 class _AnyText(StringDecoder):

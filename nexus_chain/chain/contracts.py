@@ -18,7 +18,7 @@ from nexus_chain.chain.inference_market import InferenceMarket
 from nexus_chain.chain.journal import TransactionJournal
 from nexus_chain.chain.model_registry import ModelRegistry
 from nexus_chain.chain.node_registry import NodeRegistry
-from nexus_chain.chain.transactions import Sender
+from nexus_chain.chain.transactions import MOST_FEE, Sender
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Domain
 
@@ -27,17 +27,25 @@ from nexus_chain.market.documents import Domain
 class Sending:
     """How transactions are sent. ``journal``: the file that they are written into; None: they are forgotten.
 
-    ``timeout``: seconds to wait for each; ``confirmations``: as of ``Sender``.
+    ``timeout``: seconds to wait for each; ``confirmations``, ``max_fee``: as of ``Sender``.
     """
 
     journal: Path | None = None
     timeout: float = 120.0
     confirmations: int = 1
+    max_fee: int = MOST_FEE
 
     def sender(self, web3: Web3, wallet: Wallet) -> Sender:
         """A sender for the wallet."""
         journal = TransactionJournal(self.journal)
-        return Sender(web3, wallet, timeout=self.timeout, journal=journal, confirmations=self.confirmations)
+        return Sender(
+            web3,
+            wallet,
+            timeout=self.timeout,
+            journal=journal,
+            confirmations=self.confirmations,
+            max_fee=self.max_fee,
+        )
 
 
 DEFAULT_SENDING = Sending()

@@ -21,6 +21,7 @@ from web3.types import Nonce
 from web3.utils import get_create_address
 
 from nexus_chain.chain.connection import rpc_errors, url_of
+from nexus_chain.chain.contracts import DEFAULT_SENDING, Sending
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.errors import (
     ChainError,
@@ -30,7 +31,7 @@ from nexus_chain.chain.errors import (
     WrongChainError,
 )
 from nexus_chain.chain.interfaces import CONTRACTS, abi, creation_code, deployed_size
-from nexus_chain.chain.transactions import Sender, chain_errors
+from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.json_text import parse_json
 from nexus_chain.staging import write_whole
@@ -317,8 +318,8 @@ def _is_entry(name: str, entry: Any) -> bool:
 class ArtefactCreator:
     """Creates contracts from the shipped artefacts with one wallet."""
 
-    def __init__(self, web3: Web3, wallet: Wallet) -> None:
-        self.web3, self.sender = web3, Sender(web3, wallet)
+    def __init__(self, web3: Web3, wallet: Wallet, sending: Sending = DEFAULT_SENDING) -> None:
+        self.web3, self.sender = web3, sending.sender(web3, wallet)
         with chain_errors(web3):
             self.chain_id = int(web3.eth.chain_id)
 

@@ -37,22 +37,24 @@ class RpcUnreachableError(ChainError):
     """Raised when nothing answers, or what answers does not speak JSON-RPC.
 
     ``patience``: seconds for which the same question is worth repeating. ``pause``: those that the server asked for.
+    ``arrived``: whether the server may have done all the same what it was asked.
     """
 
     patience: float = 1.0
     pause: float = 0.0
+    arrived: bool = True
 
 
 class RpcKeyRefusedError(RpcUnreachableError):
     """Raised when the RPC server refuses the key in its address (HTTP 401, 403)."""
 
-    patience = 0.0
+    patience, arrived = 0.0, False
 
 
 class RpcBusyError(RpcUnreachableError):
     """Raised when the RPC server asks for fewer requests (HTTP 429), and went on asking for it."""
 
-    patience = 20.0
+    patience, arrived = 20.0, False
 
 
 class RpcFailingError(RpcUnreachableError):

@@ -42,6 +42,16 @@ CREATE TABLE IF NOT EXISTS attempts (
 """
 
 
+#: A chain's name is its id and first block's hash, which a server may not know: then the id has to do.
+_SAME_CHAIN = "(chain = ? OR chain GLOB ?)"
+
+
+def _same(chain: str) -> tuple[str, str]:
+    """What ``_SAME_CHAIN`` asks for."""
+    number, _, genesis = chain.partition(":")
+    return chain, f"{number}:" if genesis else f"{number}:*"
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One signed transaction. ``fields`` are what was signed, for another with a higher fee."""
@@ -96,10 +106,14 @@ class TransactionJournal:
             return int(cursor.lastrowid or 0)
 
     def add_attempt(self, number: int, attempt: Attempt) -> None:
-        """A signed transaction of the intent, which is on disk when this returns."""
+        """A signed transaction of the intent, which is on disk when this returns.
+
+        INVARIANT: it belongs to the newest intent that it was sent for. A refused transaction that is wanted again is
+        the same, byte by byte; an intent without it would find its nonce used, and pay once more.
+        """
         row = (attempt.hash, number, attempt.nonce, attempt.raw, json.dumps(dict(attempt.fields)), time.time())
         with self._database() as db:
-            db.execute("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def set_state(self, number: int, state: str, block: int = 0) -> None:
         """``block``: where it was mined."""
@@ -113,13 +127,13 @@ class TransactionJournal:
 
     def unfinished(self, chain: str, wallet: str) -> list[Intent]:
         """Intents that may be mined, or are and nobody was told; oldest first."""
-        return self._intents("chain = ? AND wallet = ? AND state IN (?, ?)", chain, wallet, SENT, MINED)
+        return self._intents(f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?)", *_same(chain), wallet, SENT, MINED)
 
     def latest(self, chain: str, wallet: str) -> tuple[int, int]:
         """The highest nonce and block that were mined of late; (-1, 0) where none was."""
         recent = self._intents(
-            "chain = ? AND wallet = ? AND state IN (?, ?, ?) AND block > 0 AND created > ?",
-            *(chain, wallet, MINED, TOLD, FAILED, time.time() - TRUSTED_SECONDS),
+            f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?, ?) AND block > 0 AND created > ?",
+            *(*_same(chain), wallet, MINED, TOLD, FAILED, time.time() - TRUSTED_SECONDS),
         )
         nonces = [intent.attempts[-1].nonce for intent in recent if intent.attempts]
         return max(nonces, default=-1), max((intent.block for intent in recent), default=0)
@@ -128,8 +142,8 @@ class TransactionJournal:
         """Number of the newest intent of a purpose whose end was told; -1 where there is none."""
         with self._database() as db:
             row = db.execute(
-                "SELECT max(number) FROM intents WHERE chain = ? AND wallet = ? AND purpose = ? AND state = ?",
-                (chain, wallet, purpose, TOLD),
+                f"SELECT max(number) FROM intents WHERE {_SAME_CHAIN} AND wallet = ? AND purpose = ? AND state = ?",
+                (*_same(chain), wallet, purpose, TOLD),
             ).fetchone()
         return -1 if row[0] is None else int(row[0])
 

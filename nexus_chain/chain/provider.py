@@ -14,10 +14,12 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import NewConnectionError
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from nexus_chain.chain.errors import (
+    ChainError,
     RpcBusyError,
     RpcFailingError,
     RpcKeyRefusedError,
@@ -43,7 +45,7 @@ RpcRequest = tuple[RPCEndpoint, Any]
 
 def shown_url(rpc_url: str) -> str:
     """``rpc_url`` without user, password, path and query: providers put secret API keys there."""
-    parts = urlsplit(rpc_url)
+    parts = urlsplit(rpc_url.split(",")[0].strip())
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
@@ -100,9 +102,11 @@ class RpcProvider(JSONBaseProvider):
     def _asked(self, requests_: list[RpcRequest]) -> list[RPCResponse]:
         """Answers to all of them by one server; asked again as long as it is worth while."""
         started, pause, rounds = time.monotonic(), FIRST_PAUSE, 0
+        failures: list[RpcUnreachableError | WrongChainError] = []
         while True:
             try:
-                return self._asked_once_each(requests_)
+                answers = self._asked_once_each(requests_, failures)
+                break
             except RpcUnreachableError as error:
                 wait, rounds = max(pause, error.pause), rounds + 1
                 spent = time.monotonic() - started
@@ -111,11 +115,14 @@ class RpcProvider(JSONBaseProvider):
                     raise
                 time.sleep(wait)
                 pause = min(2 * pause, LONGEST_PAUSE)
+        _require_no_doubt(requests_, answers, failures)
+        return answers
 
-    def _asked_once_each(self, requests_: list[RpcRequest]) -> list[RPCResponse]:
-        """The answer of the first server that has one. Raises what the preferred one did wrong."""
-        failures: list[RpcUnreachableError | WrongChainError] = []
-        first = self._preferred
+    def _asked_once_each(
+        self, requests_: list[RpcRequest], failures: list[RpcUnreachableError | WrongChainError]
+    ) -> list[RPCResponse]:
+        """The answer of the first server that has one; ``failures`` grow. Raises what the preferred one did wrong."""
+        first, known = self._preferred, len(failures)
         for step in range(len(self.urls)):
             index = (first + step) % len(self.urls)
             try:
@@ -127,14 +134,14 @@ class RpcProvider(JSONBaseProvider):
                 failures.append(error)
                 if not _repeatable(requests_):
                     break
-        raise failures[0]
+        raise failures[known]
 
     def _require_chain(self, url: str) -> None:
         """INVARIANT: what one chain said is never mixed with another's: each server is asked before its first use."""
         if self.chain_id is None or len(self.urls) == 1:
             return
         if url not in self._checked:
-            answer = self._answers(url, [(RPCEndpoint("eth_chainId"), [])], floor=0)[0]
+            answer = self._chain_answer(url)
             with suppress(KeyError, TypeError, ValueError):
                 self._checked[url] = int(cast(str, answer["result"]), 16)
         found = self._checked.get(url)
@@ -143,6 +150,13 @@ class RpcProvider(JSONBaseProvider):
                 f"{shown_url(url)} serves chain {found}, not chain {self.chain_id}",
                 advice="Give RPC addresses of one chain only.",
             )
+
+    def _chain_answer(self, url: str) -> RPCResponse:
+        try:
+            return self._answers(url, [(RPCEndpoint("eth_chainId"), [])], floor=0)[0]
+        except RpcUnreachableError as error:
+            error.arrived = False  # what was to be asked next was not asked
+            raise
 
     def _answers(self, url: str, requests_: list[RpcRequest], floor: int | None = None) -> list[RPCResponse]:
         least = self._least if floor is None else floor
@@ -190,10 +204,12 @@ class RpcProvider(JSONBaseProvider):
                 timeout=(min(5.0, self.timeout), self.timeout),
             )
         except requests.exceptions.Timeout as error:
-            raise RpcTimeoutError(
+            late = RpcTimeoutError(
                 f"the RPC server {shown_url(url)} gave no answer in time ({type(error).__name__})",
                 advice="Try again later, or give a second address after a comma.",
-            ) from error
+            )
+            late.arrived = not isinstance(error, requests.exceptions.ConnectTimeout)
+            raise late from error
         except (requests.exceptions.RequestException, OSError, ValueError) as error:
             raise _broken(url, error) from error
         return _document(url, response)
@@ -208,6 +224,21 @@ class RpcProvider(JSONBaseProvider):
 def _repeatable(requests_: Sequence[RpcRequest]) -> bool:
     """Whether asking twice is as good as once: a raw transaction is the same one; a test chain's commands are not."""
     return all(method.startswith(("eth_", "net_", "web3_")) for method, _ in requests_)
+
+
+def _require_no_doubt(
+    requests_: Sequence[RpcRequest], answers: Sequence[RPCResponse], failures: Sequence[ChainError]
+) -> None:
+    """INVARIANT: a server's refusal of a transaction says nothing about one that may have reached another server, or
+    the same one, before: it may be mined all the same. Raises how that went.
+    """
+    refused = any(
+        method == "eth_sendRawTransaction" and "error" in answer
+        for (method, _), answer in zip(requests_, answers, strict=True)
+    )
+    for failure in failures:
+        if refused and getattr(failure, "arrived", False):
+            raise failure
 
 
 def _is_id(value: Any) -> bool:
@@ -274,10 +305,20 @@ def _busy(url: str, why: str, pause: float) -> RpcBusyError:
 def _broken(url: str, error: Exception) -> RpcUnreachableError:
     refused = "refused" in str(error).lower()
     what = "the connection is refused" if refused else type(error).__name__
-    return RpcUnreachableError(
+    found = RpcUnreachableError(
         f"no chain answers at {shown_url(url)} ({what})",
         advice="Check the address, and that the chain's RPC server is running.",
     )
+    found.arrived = not _never_connected(error)
+    return found
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether no connection came about, so nothing was asked over it."""
+    if isinstance(error, requests.exceptions.ProxyError):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError)
 
 
 def _nonsense(url: str, what: str) -> RpcNonsenseError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -28,9 +28,11 @@ from nexus_chain.chain.errors import (
     TransactionError,
     TransactionPendingError,
     UnfundedWalletError,
+    WrongChainError,
 )
 from nexus_chain.chain.fees import base_fee, current_fees, most_per_gas, raised
 from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent, TransactionJournal
+from nexus_chain.chain.provider import shown_url
 from nexus_chain.chain.reverts import decode_revert
 from nexus_chain.chain.wallet import Wallet
 
@@ -40,6 +42,10 @@ _LEAST_GAS = 21_000
 _NONCE_ATTEMPTS = 8
 #: How often a used nonce has to be seen without our transaction before that is believed: servers lag.
 _SIGHTINGS = 5
+#: Seconds that this takes at least: a server may know an account's new count a while before the receipt.
+_SIGHTING_SECONDS = 12.0
+#: The most that one transaction's gas may cost, wei, unless a setting says otherwise.
+MOST_FEE = 10**18
 #: Seconds in which a repeated wish is taken for one that is under way or was just done.
 REMEMBERED_SECONDS = 86_400.0
 _KNOWN_WORDS = ("already known", "already imported", "known transaction", "already in the mempool", "alreadyknown")
@@ -120,14 +126,17 @@ class Sender:
         priority_fee: int | None = None,
         journal: TransactionJournal | None = None,
         confirmations: int = 1,
+        max_fee: int = MOST_FEE,
     ) -> None:
         """``timeout``: seconds to wait until mined; ``priority_fee``: wei per gas, None asks the chain.
 
         ``journal``: where sent transactions are written down; None forgets them when the process ends.
         ``confirmations``: blocks that a transaction's block and those after it have to make up.
+        ``max_fee``: wei that one transaction's gas may cost, whatever the chain's RPC server says that it costs.
         """
         self.web3, self.wallet, self.timeout, self.priority_fee = web3, wallet, timeout, priority_fee
         self.journal, self.confirmations = journal or TransactionJournal(), max(1, confirmations)
+        self.max_fee = max_fee
         self._chain: str | None = None
         self._chain_id = 0
 
@@ -227,13 +236,23 @@ class Sender:
     def _chain_name(self) -> str:
         """The chain's id and first block: a test chain that was reset is another one."""
         if self._chain is None:
-            self._chain_id = self.web3.eth.chain_id
+            self._chain_id = self._checked_chain_id()
             try:
                 genesis = self.web3.eth.get_block(0)["hash"].to_0x_hex()
             except Web3Exception:  # a server that keeps no old blocks
                 genesis = ""
             self._chain = f"{self._chain_id}:{genesis}"
         return self._chain
+
+    def _checked_chain_id(self) -> int:
+        """INVARIANT: a signature counts on the chain that ``connect`` has checked, and on no other."""
+        found, provider = int(self.web3.eth.chain_id), provider_of(self.web3)
+        if provider is not None and provider.chain_id not in (None, found):
+            raise WrongChainError(
+                f"{shown_url(provider.endpoint_uri)} served chain {provider.chain_id} before, and serves {found} now",
+                advice="Nothing was signed. Give the RPC address of one chain.",
+            )
+        return found
 
     # ------------------------------------------------------------------ pricing
 
@@ -247,7 +266,16 @@ class Sender:
         # Other transactions may change storage before this one is mined, which may make it a little dearer.
         fields["gas"] = estimate if wish.data == "0x" else estimate + estimate // 5
         self._require_funds(fees, wish.value, fields["gas"])
+        self._require_fee({**fields, **fees})
         return {**fields, **fees}
+
+    def _require_fee(self, fields: Mapping[str, Any]) -> None:
+        """INVARIANT: no RPC server makes this wallet pay more for gas than its owner allows."""
+        if (fee := int(fields["gas"]) * most_per_gas(fields)) > self.max_fee:
+            raise TransactionError(
+                f"the gas would cost up to {fee} wei, and no transaction may cost more than {self.max_fee} wei",
+                advice="Wait until gas is cheaper, ask another RPC server, or raise max_fee (NEXUS_MAX_FEE).",
+            )
 
     def _estimate(self, call: dict[str, Any]) -> int:
         """For the coming block: a clock may allow there what it did not allow in the latest one."""
@@ -332,7 +360,9 @@ class Sender:
         least = base if base is not None else now["gasPrice"] * 4 // 5
         if least <= most_per_gas(last.fields) or self._receipt(intent) is not None:
             return
-        attempt = self._signed(raised(last.fields, now))
+        dearer = raised(last.fields, now)
+        self._require_fee(dearer)
+        attempt = self._signed(dearer)
         self.journal.add_attempt(intent.number, attempt)
         self._quietly(lambda: self._broadcast(attempt))
 
@@ -341,15 +371,19 @@ class Sender:
     def _awaited(self, number: int) -> Mined | None:
         """Wait for the intent; None once something else has its nonce. Raises TransactionPendingError."""
         started, pause, polls, sightings, reason = time.monotonic(), _FIRST_PAUSE, 0, 0, ""
+        sighted, long_enough = started, min(_SIGHTING_SECONDS, self.timeout / 2)
         while True:
             intent, polls = self.journal.intent(number), polls + 1
+            if not intent.attempts:  # its command ended before anything was signed
+                return None
             try:
                 if (receipt := self._receipt(intent)) is not None:
                     if self._is_deep(receipt):
                         return self._concluded(intent, receipt)
                 elif polls > 1 or intent.state == MINED:
                     sightings = sightings + 1 if self._is_nonce_used(intent) else 0
-                    if sightings >= _SIGHTINGS:
+                    sighted = time.monotonic() if sightings <= 1 else sighted
+                    if sightings >= _SIGHTINGS and time.monotonic() - sighted >= long_enough:
                         return None
                     if not sightings and polls % 3 == 2:
                         self._push(intent)
@@ -362,14 +396,23 @@ class Sender:
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _receipt(self, intent: Intent) -> TxReceipt | None:
-        """Of whichever attempt was mined. Raises RpcUnreachableError."""
+        """Of whichever attempt was mined, one that succeeded before others. Raises RpcUnreachableError."""
+        reverted: TxReceipt | None = None
         for attempt in reversed(intent.attempts):
-            try:
-                with rpc_errors(url_of(self.web3)):
-                    return self.web3.eth.get_transaction_receipt(cast(Any, attempt.hash))
-            except Web3Exception:  # not found, or nonsense, which is asked again
-                continue
-        return None
+            receipt = self._receipt_of(attempt)
+            if receipt is not None and receipt["status"] == 1:
+                return receipt
+            reverted = reverted or receipt
+        return reverted
+
+    def _receipt_of(self, attempt: Attempt) -> TxReceipt | None:
+        """None where there is none, or nonsense, or another transaction's: it is asked again."""
+        try:
+            with rpc_errors(url_of(self.web3)):
+                found = self.web3.eth.get_transaction_receipt(cast(Any, attempt.hash))
+        except Web3Exception:
+            return None
+        return found if found["transactionHash"].to_0x_hex() == attempt.hash else None
 
     def _is_deep(self, receipt: TxReceipt) -> bool:
         """Whether enough blocks are on top of it; a block that was replaced meanwhile has none."""

@@ -45,7 +45,7 @@ def deploy_contracts(workspace: Workspace, wanted: DeploymentRequest) -> Deploye
     beneficiary = checksum(wanted.beneficiary) if wanted.beneficiary else None
     if not toy:
         _needed(beneficiary, "--beneficiary, who may spend what reaches the Genesis Vault")
-    creator = ArtefactCreator(web3, _payer(workspace, toy))
+    creator = ArtefactCreator(web3, _payer(workspace, toy), workspace.sending)
     path = settings.deployment or Deployment.path_for(creator.chain_id, workspace.home.root)
     deployment, created = deploy(
         creator,

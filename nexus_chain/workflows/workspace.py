@@ -86,9 +86,13 @@ class Workspace:
     @cached_property
     def wallet_chain(self) -> Contracts:
         """The contracts, for this wallet's transactions. Raises ChainError."""
-        settings = self.settings
-        sending = Sending(self.home.prepare().transactions, settings.transaction_timeout, settings.confirmations)
-        return self.chain.with_wallet(self.wallet, sending)
+        return self.chain.with_wallet(self.wallet, self.sending)
+
+    @property
+    def sending(self) -> Sending:
+        """How transactions are sent: each is in the home's journal before."""
+        known = self.settings
+        return Sending(self.home.prepare().transactions, known.transaction_timeout, known.confirmations, known.max_fee)
 
     def client(self, *, signing: bool = True) -> Client:
         """A client over real connections. The caller closes it."""

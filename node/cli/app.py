@@ -21,6 +21,7 @@ from node.flags import (
     ConfirmationsFlag,
     DeploymentFlag,
     HomeFlag,
+    MaxFeeFlag,
     PasswordFlag,
     RpcFlag,
     TransactionTimeoutFlag,
@@ -57,6 +58,7 @@ def read_settings(
     rpc: RpcFlag = None,
     confirmations: ConfirmationsFlag = None,
     transaction_timeout: TransactionTimeoutFlag = None,
+    max_fee: MaxFeeFlag = None,
     chain_id: Annotated[
         int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: whichever answers].")
     ] = None,
@@ -81,7 +83,7 @@ def read_settings(
     given = {
         "rpc": rpc, "chain_id": chain_id, "deployment": deployment, "home": home, "wallet": wallet,
         "password_file": password_file, "model_dir": model_dir,
-        "confirmations": confirmations, "transaction_timeout": transaction_timeout,
+        "confirmations": confirmations, "transaction_timeout": transaction_timeout, "max_fee": max_fee,
     }  # fmt: skip
     context.obj = load_settings(given, config)
 

@@ -22,7 +22,7 @@ def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = 
             advice="Give the deployment file and --chain-id of the same chain.",
         )
     journal = transactions_path(configuration.data)
-    sending = Sending(journal, configuration.transaction_timeout, configuration.confirmations)
+    sending = Sending(journal, configuration.transaction_timeout, configuration.confirmations, configuration.max_fee)
     return Contracts.connect(configuration.rpc, deployment, wallet, sending)
 
 

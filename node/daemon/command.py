@@ -33,7 +33,15 @@ from node.daemon import archive
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.stop_signals import end_by_signal
-from node.flags import ConfirmationsFlag, DeploymentFlag, HomeFlag, RpcFlag, TransactionTimeoutFlag, version_flag
+from node.flags import (
+    ConfirmationsFlag,
+    DeploymentFlag,
+    HomeFlag,
+    MaxFeeFlag,
+    RpcFlag,
+    TransactionTimeoutFlag,
+    version_flag,
+)
 from node.watch.command import watch
 
 if TYPE_CHECKING:
@@ -67,6 +75,7 @@ def read_settings(
     rpc: RpcFlag = None,
     confirmations: ConfirmationsFlag = None,
     transaction_timeout: TransactionTimeoutFlag = None,
+    max_fee: MaxFeeFlag = None,
     chain_id: Annotated[
         int | None, typer.Option(help="The chain it has to be [env: NEXUS_CHAIN_ID; default: 31337].")
     ] = None,

@@ -62,6 +62,7 @@ class NodeConfiguration:
     rpc: str = DEFAULT_RPC
     confirmations: int = 1
     transaction_timeout: float = 120.0
+    max_fee: int = 10**18
     chain_id: int = 31337
     deployment: Path | None = None
     wallet: Path | None = None

@@ -10,12 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
+from web3.types import RPCEndpoint
 
 from nexus_chain.chain import errors, provider
 from nexus_chain.chain.connection import connect, provider_of
 from nexus_chain.chain.local import LocalChain, free_port
 from nexus_chain.chain.provider import RpcProvider, shown_url
-from tests.support.lossy_rpc import LOSSY_URL, LossyAdapter, LossyRpc
+from tests.support.lossy_rpc import LOSSY_URL, Dropped, LossyAdapter, LossyRpc
 
 Answer = Callable[[str, int], tuple[int, object]]
 CHAIN = {"eth_chainId": "0x7a69", "eth_blockNumber": "0x10", "eth_getBalance": "0x5"}
@@ -164,3 +165,51 @@ def test_addresses_are_shown_as_they_are_written() -> None:
     assert shown_url("https://user:secret@node.example/v3/key?x=1") == "https://node.example"
     with pytest.raises(errors.RpcUnreachableError, match="refused"):
         connect(f"http://127.0.0.1:{free_port()}", retries=0)
+
+
+class Scripted:
+    """A server that answers one request after the other as written: a message of refusal, or the fault itself."""
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+
+    def answer(self, body: bytes) -> tuple[int, bytes]:
+        """As ``LossyRpc``."""
+        said = self.answers.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        error = {"code": -32000, "message": said}
+        return 200, json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], "error": error}).encode()
+
+
+@pytest.mark.parametrize("fault", [Dropped(), Dropped(late=True)])
+def test_a_refusal_after_a_lost_answer_is_no_refusal(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: what had reached one server and was refused by the next counted as never sent, and was paid twice."""
+    session = requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(Scripted(fault, "insufficient funds")))  # type: ignore[arg-type]
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    asked = RpcProvider([LOSSY_URL, LOSSY_URL + "/other"], timeout=1, retries=0)
+    with pytest.raises(errors.RpcUnreachableError):
+        asked.make_request(RPCEndpoint("eth_sendRawTransaction"), ["0x"])
+
+
+def test_a_refusal_stands_where_nothing_arrived_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(Scripted("insufficient funds")))  # type: ignore[arg-type]
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    asked = RpcProvider([f"http://127.0.0.1:{free_port()}", LOSSY_URL], timeout=1, retries=0)
+    answer = asked.make_request(RPCEndpoint("eth_sendRawTransaction"), ["0x"])
+    assert answer["error"]["message"] == "insufficient funds"
+
+
+@pytest.mark.parametrize("given", ["wss://user:pass@host.io/ws/v3/SECRET?key=SECRET", "host.io/v3/SECRET"])
+def test_an_address_of_the_wrong_kind_is_named_without_its_key(given: str) -> None:
+    """Regression: keys stand in paths, too."""
+    with pytest.raises(errors.RpcUnreachableError, match=r"host\.io'") as raised:
+        connect(given)
+    assert "SECRET" not in raised.value.message
+    assert "pass" not in raised.value.message
+
+
+def test_several_addresses_are_shown_as_the_first() -> None:
+    assert shown_url("http://127.0.0.1:8545,http://b/v3/SECRET") == "http://127.0.0.1:8545"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,15 +16,21 @@ import requests
 from web3 import Web3
 from web3.types import RPCEndpoint
 
-from nexus_chain.chain import fees
+from nexus_chain.chain import fees, transactions
 from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.connection import connect
 from nexus_chain.chain.contracts import Contracts, Sending
-from nexus_chain.chain.errors import JournalError, TransactionError, TransactionPendingError, UnfundedWalletError
-from nexus_chain.chain.journal import FAILED, TOLD, TransactionJournal
+from nexus_chain.chain.errors import (
+    JournalError,
+    TransactionError,
+    TransactionPendingError,
+    UnfundedWalletError,
+    WrongChainError,
+)
+from nexus_chain.chain.journal import FAILED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.provider import RpcProvider
-from nexus_chain.chain.transactions import Sender
+from nexus_chain.chain.transactions import Sender, Wish
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.home import ClientHome
@@ -43,6 +51,9 @@ class ChosenRpc(LossyRpc):
         self.missing, self.legacy, self.batches = set(), False, True
         self.lost: set[str] = set()
         self.lost_answers: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self.unknown: set[str] = set()
+        self.chain_id = ""
         self.raw: list[str] = []
 
     def _with(self, fault: str, document: Any) -> tuple[int, bytes]:
@@ -51,6 +62,12 @@ class ChosenRpc(LossyRpc):
             self.raw.append(document["params"][0])
         if method in self.lost:
             raise Dropped
+        if method in self.refused:
+            return 200, json.dumps(self._error(document["id"], -32000, self.refused[method])).encode()
+        if method in self.unknown:
+            return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": None}).encode()
+        if method == "eth_chainId" and self.chain_id:
+            return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": self.chain_id}).encode()
         answer = super()._with(fault, document)
         if method in self.lost_answers:
             raise Dropped
@@ -160,8 +177,14 @@ def test_commands_at_once_take_each_a_nonce_of_its_own(
 
 
 def test_a_nonce_that_another_program_took_is_not_ours(
-    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
+    local_chain: LocalChain,
+    rpc: ChosenRpc,
+    sender: Callable[..., Sender],
+    wallet: Wallet,
+    to: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(transactions, "_SIGHTING_SECONDS", 0.5)
     rpc.lost = {"eth_sendRawTransaction"}
     with pytest.raises(TransactionPendingError):
         sender(0.2).transfer(to, 5)
@@ -176,6 +199,86 @@ def test_a_refused_transaction_is_not_gone_on_with(sender: Callable[..., Sender]
     with pytest.raises(UnfundedWalletError):
         one.transfer(to, 2 * FUNDS)
     assert one.unfinished() == []
+
+
+def test_a_refused_transaction_that_is_wanted_again_is_paid_once(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    """Regression: the same bytes were not written down again, so their nonce seemed another's, and it was paid anew."""
+    rpc.refused = {"eth_sendRawTransaction": "txpool is full"}
+    with pytest.raises(TransactionError, match="txpool is full"):
+        sender().transfer(to, 5)
+    rpc.refused = {}
+    sender().transfer(to, 5)
+    assert len(set(rpc.raw)) == 1
+    assert (balance(local_chain, to), local_chain.web3.eth.get_transaction_count(wallet.address)) == (5, 1)
+
+
+def test_a_receipt_that_comes_after_the_nonce_is_waited_for(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """Regression: five looks in less than a second were taken as proof that something else had the nonce."""
+    rpc.unknown = {"eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    timer = threading.Timer(2.0, rpc.unknown.clear)
+    timer.start()
+    assert not sender().transfer(to, 5).found
+    timer.join()
+    assert balance(local_chain, to) == 5
+
+
+def test_a_server_that_knows_no_first_block_for_once_is_of_the_same_chain(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """Regression: the journal was looked up under another chain's name, and it was paid anew."""
+    rpc.lost_answers = {"eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    with pytest.raises(TransactionPendingError):
+        sender(0.2).transfer(to, 5)
+    rpc.lost_answers = set()
+    one = sender()
+    one._chain, one._chain_id = "31337:", 31337
+    assert one.transfer(to, 5).found
+    assert balance(local_chain, to) == 5
+
+
+def test_no_server_makes_gas_dearer_than_its_payer_allows(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """Regression: a server's word for a tip was signed, up to all that the wallet holds."""
+    with pytest.raises(TransactionError, match="no transaction may cost more than 20000000000000 wei"):
+        sender(priority_fee=10**12, max_fee=2 * 10**13).transfer(to, 5)
+    assert rpc.raw == []
+    assert sender().unfinished() == []
+
+
+def test_nothing_is_signed_for_another_chain_than_the_one_that_was_checked(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    one = sender()
+    rpc.chain_id = "0x1"
+    with pytest.raises(WrongChainError, match="served chain 31337 before, and serves 1 now"):
+        one.transfer(to, 5)
+    assert rpc.raw == []
+
+
+def test_an_intent_without_a_signature_was_never_sent(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """A command that was killed before it signed."""
+    one = sender()
+    one.journal.add(one._chain_name(), one.wallet.address, "transfer", Wish("transfer", to, 5, "0x").key, "")
+    assert not sender().transfer(to, 5).found
+    assert (balance(local_chain, to), sender().unfinished()) == (5, [])
+
+
+def test_an_attempt_that_succeeded_counts_whatever_became_of_a_later_one(
+    rpc: ChosenRpc, sender: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = tuple(Attempt(name, nonce, b"", {}) for nonce, name in enumerate(("good", "bad")))
+    receipts = {"good": {"status": 1, "of": "good"}, "bad": {"status": 0, "of": "bad"}}
+    monkeypatch.setattr(Sender, "_receipt_of", lambda self, attempt: receipts[attempt.hash])
+    intent = Intent(1, "transfer", "", "", "sent", 0, 0.0, attempts)
+    assert sender()._receipt(intent) == receipts["good"]
+    assert sender()._receipt(replace(intent, attempts=attempts[1:])) == receipts["bad"]
 
 
 def test_chains_without_the_methods_of_fees(

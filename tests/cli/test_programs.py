@@ -73,7 +73,7 @@ def test_a_setting_has_one_flag_in_both_programs() -> None:
     spelled = {"--" + name.replace("_", "-") for name in SHARED}
     user, node = flags(get_command(nexus)), flags(get_command(nexus_node))
     shared = {"--home", "--rpc", "--chain-id", "--deployment", "--wallet", "--password-file"}
-    assert shared | {"--confirmations", "--transaction-timeout"} == node & spelled
+    assert shared | {"--confirmations", "--transaction-timeout", "--max-fee"} == node & spelled
     assert node & spelled <= user
     assert not {"--rpc-url", "--keystore"} & (user | node)
 
