@@ -110,7 +110,7 @@ def _version(name: str) -> str | None:
 
 def settings_said(found: Iterable[Explained]) -> Finding:
     """Every setting that is not at its default, and where its value comes from."""
-    chosen = [f"{one.name} = {one.value} ({one.source})" for one in found if one.source not in (DEFAULT, "")]
+    chosen = [f"{one.name} = {one.shown} ({one.source})" for one in found if one.source not in (DEFAULT, "")]
     return Finding(OK, "; ".join(chosen) or "all at their defaults; see the command `settings`")
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.errors import SettingsError
+from nexus_chain.log_output import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,11 @@ class Explained:
     name: str
     value: Any
     source: str
+
+    @property
+    def shown(self) -> str:
+        """The value as people see it: RPC addresses without the keys that stand in them."""
+        return ",".join(without_secrets(part) for part in str(self.value).split(","))
 
 
 def explain(defaults: Any, found: Mapping[str, Explained], file: Path) -> list[Explained]:

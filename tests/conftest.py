@@ -6,6 +6,8 @@ Time on a busy machine decides nothing, so no assertion is about time (see ``wai
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ SLOW = (
     "certificates/test_publication.py",
     "chain/test_artefacts.py",
     "chain/test_deploy_script.py",
+    "chain/test_keystore.py",
     "chain/test_lossy_rpc.py",
     "chain/test_rpc_servers.py",
     "chain/test_sent_transactions.py",
@@ -79,6 +82,7 @@ SLOW = (
     "versions/test_chat.py",
     "versions/test_text_codec.py",
     "workflows/test_checkpoints.py",
+    "workflows/test_wallet_import.py",
 )
 
 
@@ -115,3 +119,12 @@ def _is_live(item: pytest.Item) -> bool:
     used = {getattr(value, "__module__", None) for value in names}
     fixtures = set(getattr(item, "fixturenames", ()))
     return bool(used & LIVE_MODULES or fixtures & LIVE_FIXTURES)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_sightings() -> Iterator[None]:
+    """Servers of tests do not lag: a nonce that is used without our transaction is soon somebody else's."""
+    with pytest.MonkeyPatch.context() as patch:
+        if (transactions := sys.modules.get("nexus_chain.chain.transactions")) is not None:
+            patch.setattr(transactions, "_SIGHTING_SECONDS", 1.0)
+        yield

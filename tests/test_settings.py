@@ -13,6 +13,7 @@ from nexus_chain.errors import SettingsError
 from nexus_chain.settings import (
     DEFAULT_RPC,
     SHARED,
+    Explained,
     Settings,
     explain_settings,
     load_settings,
@@ -70,6 +71,12 @@ def test_the_table_of_the_users_manual_is_true() -> None:
     assert sorted(rows) == sorted(
         (f"--{name.replace('_', '-')}", f"NEXUS_{name.upper()}", key) for name, key in written.items()
     )
+
+
+def test_keys_in_rpc_addresses_are_not_shown() -> None:
+    rpc = "https://me:pw@a.example/v3/KEY,http://127.0.0.1:8545,https://b.example/KEY"
+    shown = Explained("rpc", rpc, "NEXUS_RPC").shown
+    assert shown == "https://a.example/[hidden],http://127.0.0.1:8545,https://b.example/[hidden]"
 
 
 # ---------------------------------------------------------------- the node's

@@ -52,7 +52,7 @@ def _tip_in(method: str, answer: Any, base: int) -> int:
     if method == "eth_feeHistory":
         rewards = sorted(_number(entry[0]) for entry in answer["reward"])
         return rewards[len(rewards) // 2]
-    return max(0, _number(answer) - base) if method == "eth_gasPrice" else _number(answer)
+    return max(0, _number(answer) - (base if method == "eth_gasPrice" else 0))
 
 
 def _number(value: Any) -> int:

@@ -223,7 +223,7 @@ class TransactionJournal:
                     yield db
             finally:
                 db.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # a damaged row may still be one
             raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> JournalError:

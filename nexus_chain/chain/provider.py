@@ -14,7 +14,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
@@ -34,6 +34,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
 """Seconds between two rounds over all servers; each pause doubles."""
 FLOOR_SECONDS = 60.0
 """How long after a write every read is checked to know it."""
+BODY_TIMEOUTS = 4
+"""How many times a request's timeout its answer may take from its first byte to its last."""
+MOST_BODY_BYTES = 64 << 20
+_PIECE_BYTES = 65_536
 _AT_HEAD = frozenset(
     ("eth_call", "eth_estimateGas", "eth_getBalance", "eth_getCode", "eth_getTransactionCount", "eth_getLogs")
 )
@@ -202,17 +206,19 @@ class RpcProvider(JSONBaseProvider):
                 data=body,
                 headers={"Content-Type": "application/json"},
                 timeout=(min(5.0, self.timeout), self.timeout),
+                stream=True,
             )
-        except requests.exceptions.Timeout as error:
+            body = _body(url, response, BODY_TIMEOUTS * self.timeout)
+        except (requests.exceptions.Timeout, ReadTimeoutError) as error:
             late = RpcTimeoutError(
                 f"the RPC server {shown_url(url)} gave no answer in time ({type(error).__name__})",
                 advice="Try again later, or give a second address after a comma.",
             )
             late.arrived = not isinstance(error, requests.exceptions.ConnectTimeout)
             raise late from error
-        except (requests.exceptions.RequestException, OSError, ValueError) as error:
+        except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
             raise _broken(url, error) from error
-        return _document(url, response)
+        return _document(url, response, body)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._sessions, "session", None)
@@ -256,12 +262,37 @@ def _head_of(method: str, params: Any, answer: RPCResponse) -> int | None:
     return None
 
 
-def _document(url: str, response: requests.Response) -> Any:
+def _body(url: str, response: requests.Response, seconds: float) -> bytes:
+    """The whole body. Raises RpcTimeoutError, RpcNonsenseError.
+
+    INVARIANT: no server keeps a thread busy for ever by a byte now and then, nor fills the memory.
+    """
+    if response.raw is None:  # whole from the start
+        return response.content
+    until, body = time.monotonic() + seconds, bytearray()
+    try:
+        while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+            body += piece
+            if len(body) > MOST_BODY_BYTES:
+                raise _nonsense(url, f"more than {MOST_BODY_BYTES} bytes")
+            if time.monotonic() > until:
+                raise RpcTimeoutError(
+                    f"the RPC server {shown_url(url)} gave no whole answer within {seconds:.0f} s",
+                    advice="Try again later, or give a second address after a comma.",
+                )
+    except BaseException:
+        response.close()
+        raise
+    response.raw.drain_conn()  # the connection serves the next request
+    return bytes(body)
+
+
+def _document(url: str, response: requests.Response, body: bytes) -> Any:
     """The JSON of a response. Raises what its status means."""
     status = response.status_code
     try:
-        document = response.json()
-    except ValueError:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
         document = None
     if status in (401, 403):
         raise RpcKeyRefusedError(

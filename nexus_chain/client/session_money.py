@@ -36,6 +36,7 @@ class SessionEnd:
         Anyone may do this, and nodes do. Raises SessionStateError before the window is over.
         """
         market, session = self.user.contracts.market, self.record.id
+        self._take_in_lines()
         nodes = [node for node in self.user.store.lines(session) if not market.line_of(session, node).settled]
         if not nodes:
             self.set_state(SETTLED)
@@ -45,6 +46,19 @@ class SessionEnd:
         if all(market.line_of(session, node).settled for node in nodes):
             self.set_state(SETTLED)
         return mined
+
+    def _take_in_lines(self) -> None:
+        """INVARIANT: no line's money is left behind because the answer to its allotting was lost, or the database is
+        an older one: what the chain has more lines of than this machine is looked up there.
+        """
+        contracts, session = self.user.contracts, self.record.id
+        known = self.user.store.lines(session)
+        if line_count(self.user, session) <= len(known):
+            return
+        allotted = contracts.market.events("Allotted", contracts.deployment.block, where={"session": session})
+        for node in dict.fromkeys(event.arguments["node"] for event in allotted):
+            if node not in known:
+                self.user.store.set_cap(session, node, contracts.market.line_of(session, node).cap)
 
     def _require_window_over(self, end: int) -> None:
         now = self.user.chain_time()
@@ -136,4 +150,13 @@ def read_state(user: User, record: StoredSession) -> str:
     if found.end == 0 and user.chain_time() < found.expiry:
         return RECOVERED if record.state == RECOVERED else OPEN
     nodes = user.store.lines(record.id)
-    return SETTLED if nodes and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED
+    whole = nodes and len(nodes) >= found.line_count
+    return SETTLED if whole and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED
+
+
+def line_count(user: User, session: bytes) -> int:
+    """How many lines the chain has for a session; 0 where its opening never arrived."""
+    try:
+        return user.contracts.market.session_of(session).line_count
+    except ContractRevertedError:
+        return 0

@@ -160,10 +160,12 @@ def _codec(checkpoint: Path, vocab: int) -> TextCodec:
             f"{checkpoint / TOKENIZER_FILE} cannot be read ({cause.message})",
             advice="Copy the model's tokenizer there.",
         ) from cause
-    largest = max(codec.tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
-    if largest >= vocab:
+    tokens = codec.tokenizer.get_vocab(with_added_tokens=True)
+    if beyond := sorted((token for token in tokens if tokens[token] >= vocab), key=tokens.__getitem__):
         raise CalibrationError(
-            f"The tokenizer in {checkpoint} makes tokens up to {largest}, the model embeds {vocab}",
-            advice="Copy the tokenizer.json there that belongs to these weights.",
+            f"The tokenizer in {checkpoint} makes tokens up to {tokens[beyond[-1]]}, the model embeds {vocab} "
+            f"(the first beyond is {beyond[0]!r})",
+            advice="Copy the tokenizer.json there that belongs to these weights, or take tokens that no text needs, "
+            "such as one for padding, out of the tokenizer's files.",
         )
     return codec

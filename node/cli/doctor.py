@@ -31,10 +31,10 @@ def settings(context: typer.Context, json: JsonFlag = False) -> None:
     """List every setting, its value, and what gave it: a flag, a variable, the TOML file, or the default."""
     found = explained(context)
     if json:
-        emit_json({one.name: {"value": _plain(one.value), "source": one.source} for one in found})
+        emit_json({one.name: {"value": _plain(one), "source": one.source} for one in found})
         return
     for one in found:
-        result(f"{one.name:14} {_plain(one.value)}  ({one.source})")
+        result(f"{one.name:14} {_plain(one)}  ({one.source})")
 
 
 def explained(context: typer.Context) -> list[Explained]:
@@ -47,7 +47,7 @@ def explained(context: typer.Context) -> list[Explained]:
     return explain_settings(flags, config)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return value if value is None or isinstance(value, int) else str(value)
+def _plain(one: Explained) -> object:
+    if isinstance(one.value, tuple):
+        return ", ".join(map(str, one.value))
+    return one.value if one.value is None or isinstance(one.value, int) else one.shown

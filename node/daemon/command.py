@@ -334,7 +334,7 @@ def doctor(
 def show_settings(context: typer.Context) -> None:
     """List every setting, its value, and what gave it: a flag, a variable, the TOML file, or the default."""
     for one in _explained(context):
-        typer.echo(f"{one.name:16} {one.value}  ({one.source})")
+        typer.echo(f"{one.name:16} {one.shown}  ({one.source})")
 
 
 def _explained(context: typer.Context) -> list[Explained]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -213,3 +213,43 @@ def test_an_address_of_the_wrong_kind_is_named_without_its_key(given: str) -> No
 
 def test_several_addresses_are_shown_as_the_first() -> None:
     assert shown_url("http://127.0.0.1:8545,http://b/v3/SECRET") == "http://127.0.0.1:8545"
+
+
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a byte now and then kept a command, or a defender's thread, for ever."""
+    enough = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with suppress(OSError):
+                while not enough.wait(0.02):
+                    self.wfile.write(b" ")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        asked = RpcProvider([f"http://127.0.0.1:{made.server_port}"], timeout=0.2, retries=0)
+        with pytest.raises(errors.RpcTimeoutError, match="no whole answer within 1 s"):
+            asked.make_request(RPCEndpoint("eth_chainId"), [])
+        monkeypatch.setattr(provider, "MOST_BODY_BYTES", 3)
+        with pytest.raises(errors.RpcNonsenseError, match="more than 3 bytes"):
+            asked.make_request(RPCEndpoint("eth_chainId"), [])
+    finally:
+        enough.set()
+        made.shutdown()
+        thread.join()
+        made.server_close()
+
+
+def test_json_that_is_nested_without_end_is_nonsense() -> None:
+    response = requests.Response()
+    response.status_code = 200
+    with pytest.raises(errors.RpcNonsenseError):
+        provider._document("http://a", response, b"[" * 10**6)

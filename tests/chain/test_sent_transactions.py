@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -177,14 +178,8 @@ def test_commands_at_once_take_each_a_nonce_of_its_own(
 
 
 def test_a_nonce_that_another_program_took_is_not_ours(
-    local_chain: LocalChain,
-    rpc: ChosenRpc,
-    sender: Callable[..., Sender],
-    wallet: Wallet,
-    to: str,
-    monkeypatch: pytest.MonkeyPatch,
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
 ) -> None:
-    monkeypatch.setattr(transactions, "_SIGHTING_SECONDS", 0.5)
     rpc.lost = {"eth_sendRawTransaction"}
     with pytest.raises(TransactionPendingError):
         sender(0.2).transfer(to, 5)
@@ -215,9 +210,14 @@ def test_a_refused_transaction_that_is_wanted_again_is_paid_once(
 
 
 def test_a_receipt_that_comes_after_the_nonce_is_waited_for(
-    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+    local_chain: LocalChain,
+    rpc: ChosenRpc,
+    sender: Callable[..., Sender],
+    to: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Regression: five looks in less than a second were taken as proof that something else had the nonce."""
+    monkeypatch.setattr(transactions, "_SIGHTING_SECONDS", 12.0)
     rpc.unknown = {"eth_getTransactionReceipt", "eth_getTransactionByHash"}
     timer = threading.Timer(2.0, rpc.unknown.clear)
     timer.start()
@@ -386,3 +386,17 @@ def client_over(world: World, wallet: Wallet, folder: Path, timeout: float) -> C
     contracts = Contracts.connect(LOSSY_URL, world.user.deployment, wallet, sending)
     source = SimpleNamespace(candidates=lambda version, operators=(): nodes, now=contracts.market.now)
     return Client(contracts, home, None, source)  # type: ignore[arg-type]  # nobody dials
+
+
+def test_a_damaged_row_of_the_journal_is_said(tmp_path: Path) -> None:
+    journal = TransactionJournal(tmp_path / "t.sqlite")
+    number = journal.add("1:0x", "0xw", "open", "a", "")
+    journal.add_attempt(number, Attempt("0xh", 0, b"", {}))
+    with closing(sqlite3.connect(tmp_path / "t.sqlite", isolation_level=None)) as database:
+        database.execute("UPDATE attempts SET fields = '{'")
+    with pytest.raises(JournalError, match=r"t\.sqlite cannot be used"):
+        journal.unfinished("1:0x", "0xw")
+
+
+def test_a_tip_below_nothing_is_none(rpc: ChosenRpc) -> None:
+    assert fees._tip_in("eth_maxPriorityFeePerGas", "-0x5", 7) == 0

@@ -154,3 +154,21 @@ def test_a_whole_database_is_not_moved(tmp_path: Path) -> None:
     assert set_damaged_aside(path) == tmp_path / "client.sqlite.damaged-1"
     path.write_bytes(b"text")
     assert set_damaged_aside(path) == tmp_path / "client.sqlite.damaged-2"
+
+
+def test_a_line_that_this_machine_never_heard_of_is_settled_too(nexus: Nexus, world: World, home: Path) -> None:
+    """Regression: of a node whose allotting lost its answer, or came after a backup, the cap was never fetched."""
+    first, second = world.nodes
+    market, nonce = world.user.market, secrets.token_bytes(32)
+    session, _ = market.open(world.key.address, market.now() + 600, [Line(first, CAP)], nonce)
+    assert nexus("session", "recover").code == 0
+    market.allot(session, second, CAP)
+    with Client(world.user, ClientHome(home), dial) as client:
+        assert list(client.store.lines(session)) == [first]
+    assert nexus("session", "close").code == 0
+    world.chain.advance(61)
+    market.settle(session, first)
+    assert ids(nexus("session", "list", "--json").json["sessions"]) == {"0x" + session.hex(): "closed"}
+    assert nexus("session", "settle").code == 0
+    assert market.balance_of(world.address(world.user)) == 2 * CAP
+    assert ids(nexus("session", "list", "--json").json["sessions"]) == {"0x" + session.hex(): "settled"}

@@ -384,6 +384,8 @@ def test_a_second_folder_of_one_wallet_is_refused_while_the_first_serves(
 ) -> None:
     assert fresh.run("register").returncode == 0
     fresh.start()
+    assert "nothing to change" in fresh.run("register").stdout
+    assert "daemon does not answer there" in fresh.run("--endpoint", "127.0.0.1:1", "register").stderr
     other = NodeProcess(net, tmp_path / "other", 0, 1)
     (other.folder / "wallet.json").write_bytes((fresh.folder / "wallet.json").read_bytes())
     other.address = fresh.address
