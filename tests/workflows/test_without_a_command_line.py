@@ -68,7 +68,7 @@ def test_a_checkpoint_is_imported_sharded_and_verified(checkpoint: Path, tmp_pat
     witness, workspace = Witness(), Workspace(Settings(tmp_path))
     found = import_named(str(checkpoint), workspace.home, None, Measuring(gate=0.005), witness)
     assert found.folder == tmp_path / "models" / "tiny"
-    assert witness.stages == [f"Importing {checkpoint}"]
+    assert witness.stages == [f"Importing {checkpoint}", "Judging on other texts"]
     assert witness.notes[0].startswith("as it is: perplexity")
     written = write_shards(found.folder, 2, observer=witness)
     assert witness.counts == [(1, 2), (2, 2)]
