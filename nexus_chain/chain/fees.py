@@ -23,7 +23,7 @@ def current_fees(web3: Web3, priority_fee: int | None = None) -> dict[str, int]:
         price = int(web3.eth.gas_price)
         return {"gasPrice": price + price // 4}
     tip = _tip(web3, base) if priority_fee is None else priority_fee
-    # Twice: six full blocks. A base fee of zero may begin to rise.
+    # Twice: six full blocks. From zero only the tip is head-room: whoever waits offers more where fees rise past it.
     return {"maxPriorityFeePerGas": tip, "maxFeePerGas": 2 * base + tip}
 
 

@@ -80,10 +80,6 @@ class RpcProvider(JSONBaseProvider):
         """From now on, for a while, take no answer from before ``block``."""
         self._floor, self._floor_until = max(self._floor, block), time.monotonic() + FLOOR_SECONDS
 
-    def forget_block(self) -> None:
-        """Blocks were replaced: what was seen says nothing any more."""
-        self._floor = 0
-
     @property
     def _least(self) -> int:
         return self._floor if time.monotonic() < self._floor_until else 0

@@ -17,7 +17,8 @@ from typing import Any
 from nexus_chain.versions.errors import ChatFormatError
 
 _ROLE = re.compile(r"[a-z][a-z_]{0,31}")
-_REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)  # in a template
+#: What a template's code raises.
+_REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -73,15 +74,7 @@ class ChatTemplate:
         words = {"messages": [dict(m) for m in messages], "tools": None, "documents": None, **self.tokens}
         try:
             return str(self._compiled.render(**words, add_generation_prompt=answering))
-        except (
-            TemplateError,
-            TypeError,
-            ValueError,
-            LookupError,
-            ArithmeticError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+        except (TemplateError, *_REFUSALS) as error:
             raise ChatFormatError(
                 f"the chat template does not take these messages: {error}",
                 advice="Change their roles or their order, or ask with --raw.",
