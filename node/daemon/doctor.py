@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,15 +32,15 @@ from nexus_chain.settings import Explained
 from node.daemon.chain_settings import connect_contracts
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path
+from node.daemon.errors import RegistrationError
 from node.daemon.identity import address_of_node, receipt_key_of
 from node.daemon.tls import TlsIdentity
 from node.daemon.upkeep.answer_funds import answer_funds
+from node.daemon.upkeep.readiness import check_endpoint
 from node.daemon.upkeep.registration import record_of
 
 if TYPE_CHECKING:
     from nexus_chain.commitments.tensor_block import TensorBlock
-
-REACH_SECONDS = 3.0
 
 
 class NodeDoctor:
@@ -168,30 +167,21 @@ class NodeDoctor:
         if self._busy:
             return Finding(OK, f"{self.configuration.listen} is the daemon's")
         try:
-            self._listener().close()
+            host, port = self.configuration.listen_address
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            socket.create_server((host.strip("[]"), port), family=family).close()
         except OSError as error:
             said = f"{self.configuration.listen} cannot be listened on ({error.strerror})"
             return Finding(FAIL, said, "Give another --listen, or stop the program that has it.")
         return Finding(OK, f"{self.configuration.listen} is free")
 
-    def _listener(self) -> socket.socket:
-        host, port = self.configuration.listen_address
-        return socket.create_server((host.strip("[]"), port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-
     def endpoint(self) -> Finding:
-        """Whether what clients are told leads to this machine's listener, as seen from here."""
-        told = self.configuration.announced_endpoint
-        host, _, port = told.rpartition(":")
-        with ExitStack() as stack:
-            listener = None if self._busy else stack.enter_context(self._listener())
-            try:
-                stack.enter_context(socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS))
-                if listener is not None:
-                    listener.settimeout(REACH_SECONDS)
-                    stack.enter_context(listener.accept()[0])
-            except (OSError, ValueError, OverflowError) as error:
-                said = f"{told} does not lead here ({error})"
-                return Finding(WARN, said, "Clients must reach it: check name, firewall and port forwarding.")
+        """Whether what clients are told leads to this machine's listener, as `register` looks at it."""
+        told, own = self.configuration.announced_endpoint, TlsIdentity.kept(self.configuration.data)
+        try:
+            check_endpoint(self.configuration, None if own is None else own.key_hash)
+        except RegistrationError as error:
+            return Finding(WARN, error.message.rstrip("."), error.advice)
         return Finding(OK, f"{told} leads here")
 
     def registration(self) -> Finding:
