@@ -72,9 +72,13 @@ class RpcNonsenseError(RpcUnreachableError):
 
 
 class RpcLaggingError(RpcUnreachableError):
-    """Raised when the RPC server does not know a block that this process has seen."""
+    """Raised when the RPC server does not know a block that this process has seen.
+
+    ``forgotten``: whether it was this server that had told of it.
+    """
 
     patience = 30.0
+    forgotten: bool = False
 
 
 class WrongChainError(ChainError):

@@ -34,6 +34,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
 """Seconds between two rounds over all servers; each pause doubles."""
 FLOOR_SECONDS = 60.0
 """How long after a write every read is checked to know it."""
+REPLACED_SECONDS = 3.0
+"""How long a server that has known a block may not know it any more, until that block was replaced for certain: behind
+one address there may be several servers, of which one lags."""
 BODY_TIMEOUTS = 4
 """How many times a request's timeout its answer may take from its first byte to its last."""
 MOST_BODY_BYTES = 64 << 20
@@ -69,6 +72,7 @@ class RpcProvider(JSONBaseProvider):
         self._checked: dict[str, int] = {}  # chain ids of servers
         self._preferred = 0
         self._floor, self._floor_until = 0, 0.0
+        self._known: dict[str, int] = {}  # the highest block that a server has told of
         self._sessions = threading.local()
 
     @property
@@ -110,6 +114,10 @@ class RpcProvider(JSONBaseProvider):
             except RpcUnreachableError as error:
                 wait, rounds = max(pause, error.pause), rounds + 1
                 spent = time.monotonic() - started
+                certain = not self.retries or spent + wait > REPLACED_SECONDS
+                if isinstance(error, RpcLaggingError) and error.forgotten and certain:
+                    self._floor = 0  # the chain was re-organised: what was seen says nothing any more
+                    continue
                 again = rounds == 1 if isinstance(error, RpcTimeoutError) else spent + wait <= error.patience
                 if not self.retries or not again or not _repeatable(requests_):
                     raise
@@ -163,11 +171,14 @@ class RpcProvider(JSONBaseProvider):
         answers = self._posted(url, requests_)
         for (method, params), answer in zip(requests_, answers, strict=True):
             _require_not_busy(url, answer)
+            known = self._known[url] = max(self._known.get(url, 0), _block_of(method, answer) or 0)
             if least and (head := _head_of(method, params, answer)) is not None and head < least:
-                raise RpcLaggingError(
+                late = RpcLaggingError(
                     f"the RPC server {shown_url(url)} is at block {head}, and block {least} is known",
                     advice="Wait until it has caught up, or give a second address after a comma.",
                 )
+                late.forgotten = known >= least
+                raise late
         return answers
 
     def _posted(self, url: str, requests_: list[RpcRequest]) -> list[RPCResponse]:
@@ -249,11 +260,19 @@ def _is_id(value: Any) -> bool:
 
 def _head_of(method: str, params: Any, answer: RPCResponse) -> int | None:
     """The head that an answer tells of, if it does."""
+    latest = method == "eth_blockNumber" or (method == "eth_getBlockByNumber" and params[0] == "latest")
+    return _block_of(method, answer) if latest else None
+
+
+def _block_of(method: str, answer: RPCResponse) -> int | None:
+    """A block that an answer says is on the chain, if it does."""
     result: Any = answer.get("result")
-    with suppress(TypeError, ValueError, KeyError, IndexError):
+    with suppress(TypeError, ValueError, KeyError):
         if method == "eth_blockNumber":
             return int(result, 16)
-        if method == "eth_getBlockByNumber" and params[0] == "latest":
+        if method == "eth_getTransactionReceipt":
+            return int(result["blockNumber"], 16)
+        if method == "eth_getBlockByNumber":
             return int(result["number"], 16)
     return None
 

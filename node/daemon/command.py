@@ -225,7 +225,9 @@ def _require_yes(question: str, *, yes: bool) -> None:
     if yes:
         typer.echo(f"{question}: yes, by --yes")
     elif not sys.stdin.isatty():
-        raise RegistrationError(f"{question}? There is no terminal to ask at", advice="Give `start --yes`.")
+        raise RegistrationError(
+            f"{question}? There is no terminal to ask at", advice="Give `start --yes`, or run `nexus-node register`."
+        )
     elif not typer.confirm(f"{question}?"):
         raise RegistrationError("the node is not registered, and nothing was staked", advice="Start it again.")
 

@@ -339,7 +339,7 @@ def test_step_9_program_that_cannot_be_proven(trained: Path, tmp_path: Path) -> 
     folder = tmp_path / "hostile"
     shutil.copytree(trained, folder)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "rms_norm_eps": -1.0}))
+    (folder / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e9}))
     assert_fails_at(run(publish(folder, BlockStore(tmp_path / "blocks"))), 9, "epsilon is outside")
 
 

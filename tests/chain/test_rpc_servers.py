@@ -151,6 +151,21 @@ def test_a_read_after_a_write_waits_for_a_server_that_lags() -> None:
         assert web3.eth.get_balance(web3.to_checksum_address("0x" + "11" * 20)) == 7
 
 
+def test_a_server_that_forgets_its_own_block_has_another_chain_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a re-organisation nobody knows the block again: whoever waited for it would answer no game in time."""
+    monkeypatch.setattr(provider, "REPLACED_SECONDS", 0.3)
+
+    def shorter(method: str, number: int) -> tuple[int, object]:
+        return 200, {**CHAIN, "eth_blockNumber": "0x12" if number <= 3 else "0x10", "eth_getBalance": "0x5"}[method]
+
+    with server(shorter) as url:
+        web3 = connect(url, 31337)
+        assert web3.eth.block_number == 18
+        provider_of(web3).require_block(18)  # type: ignore[union-attr]
+        assert web3.eth.get_balance(web3.to_checksum_address("0x" + "11" * 20)) == 5
+        assert web3.eth.block_number == 16
+
+
 def test_a_server_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors.RpcLaggingError, "patience", 0.0)
     with server(healthy) as url:

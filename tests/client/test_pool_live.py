@@ -53,8 +53,7 @@ class RequestsOfAnswers:
     def __init__(self, network: Network) -> None:
         self.count = 0
         provider: Any = network.client.contracts.web3.provider
-        sessions = provider._request_session_manager
-        sessions.make_post_request = self._counted(sessions.make_post_request)
+        provider._post = self._counted(provider._post)
 
     def _counted(self, request: Callable[..., Any]) -> Callable[..., Any]:
         def count(*words: Any, **more: Any) -> Any:

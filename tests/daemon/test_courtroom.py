@@ -435,11 +435,11 @@ def test_an_rpc_server_that_is_away_does_not_end_the_defence(court: Courtroom) -
     signed = court.receipt(order[0], posted)
     defence = court.defence(order[0], signed[0], posted)
     provider = court.node.web3.provider
-    there, provider.endpoint_uri = provider.endpoint_uri, "http://127.0.0.1:9"  # type: ignore[attr-defined]
+    there, provider.urls = provider.urls, ("http://127.0.0.1:9",)  # type: ignore[attr-defined]
     rounds = BackgroundDuty("defence", 0.01, defence.round, "disputes could not be looked at")
     rounds.start()
     rounds._ended.wait(1.0)
-    provider.endpoint_uri = there  # type: ignore[attr-defined]
+    provider.urls = there  # type: ignore[attr-defined]
     assert rounds._thread.is_alive()
     watcher, _ = court.accuse(court.proof(order, posted, signed))
     for _ in range(100):

@@ -106,7 +106,7 @@ def found_by_challenger(posted: StoredTrace, own: StoredTrace) -> tuple[int, int
 
 
 def test_every_kind_is_stepped() -> None:
-    programs = [(program_of(preset, PRESETS[preset]), layers) for preset, layers, _, _ in WORLDS.values()]
+    programs = [(program_of(preset, PRESETS[preset]), layers) for preset, layers, *_ in WORLDS.values()]
     kinds = {op.kind for program, layers in programs for op in program.segment(*layers)}
     assert kinds == {*NEEDED, "attention"}
 

@@ -46,8 +46,7 @@ def real_program(source: random.Random) -> Program:
     bits = ActivationBits(*(source.choice((8, 15)) for _ in range(5)))
     network = shape.layers - 1 if shape.encoder else shape.layers
     wider = [f"{n}.{family}" for n in range(network) for family in LAYER_INPUTS if source.random() < 0.2]
-    matrices = LAYER_MATRICES[:4] if shape.experts else LAYER_MATRICES
-    finer = [f"{n}.{matrix}" for n in range(network) for matrix in matrices if source.random() < 0.1]
+    finer = [matrix for matrix in _finest(shape) if source.random() < 0.1]
     shift = source.randint(0, 15)
     if shape.encoder:
         return encoder_program("fuzzed", shape, bits, EmbeddingShifts(shift, source.randint(0, 15)), wider)
@@ -65,9 +64,16 @@ def hostile_program(source: random.Random) -> Program:
 def weights_for(program: Program, source: random.Random) -> dict[str, Tensor]:
     """Weights that pass the ranges of the node's checks: realistic ones, or whatever bits are allowed."""
     if source.random() < 0.5:
-        return dict(random_model(program.shape, seed=source.randrange(1000)).weights)
+        made = random_model(program.shape, seed=source.randrange(1000), finer=_finest(program.shape)).weights
+        return {spec.name: made[spec.name] for spec in program.weights if spec.name in made}
     generator = torch.Generator().manual_seed(source.randrange(2**31))
     return {spec.name: _any_weight(spec, generator) for spec in program.weights}
+
+
+def _finest(shape: ModelShape) -> list[str]:
+    """Every matrix that may have two parts, as recipes name them."""
+    matrices = LAYER_MATRICES[:4] if shape.experts else LAYER_MATRICES
+    return [] if shape.encoder else ["head", *(f"{n}.{name}" for n in range(shape.layers) for name in matrices)]
 
 
 def rows_for(shape: tuple[int, ...], source: random.Random) -> Tensor:
