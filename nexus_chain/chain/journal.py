@@ -129,14 +129,13 @@ class TransactionJournal:
         """Intents that may be mined, or are and nobody was told; oldest first."""
         return self._intents(f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?)", *_same(chain), wallet, SENT, MINED)
 
-    def latest(self, chain: str, wallet: str) -> tuple[int, int]:
-        """The highest nonce and block that were mined of late; (-1, 0) where none was."""
+    def latest_block(self, chain: str, wallet: str) -> int:
+        """The highest block in which something was mined of late; 0 where nothing was."""
         recent = self._intents(
             f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?, ?) AND block > 0 AND created > ?",
             *(*_same(chain), wallet, MINED, TOLD, FAILED, time.time() - TRUSTED_SECONDS),
         )
-        nonces = [intent.attempts[-1].nonce for intent in recent if intent.attempts]
-        return max(nonces, default=-1), max((intent.block for intent in recent), default=0)
+        return max((intent.block for intent in recent), default=0)
 
     def last_told(self, chain: str, wallet: str, purpose: str) -> int:
         """Number of the newest intent of a purpose whose end was told; -1 where there is none."""

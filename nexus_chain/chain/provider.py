@@ -73,6 +73,7 @@ class RpcProvider(JSONBaseProvider):
         self._preferred = 0
         self._floor, self._floor_until = 0, 0.0
         self._known: dict[str, int] = {}  # the highest block that a server has told of
+        self._gone = 0  # up to this block numbers may be of blocks that were replaced
         self._sessions = threading.local()
 
     @property
@@ -81,8 +82,9 @@ class RpcProvider(JSONBaseProvider):
         return self.urls[self._preferred]
 
     def require_block(self, block: int) -> None:
-        """From now on, for a while, take no answer from before ``block``."""
-        self._floor, self._floor_until = max(self._floor, block), time.monotonic() + FLOOR_SECONDS
+        """From now on, for a while, take no answer from before ``block``, unless it is known to be gone."""
+        if block > self._gone:
+            self._floor, self._floor_until = max(self._floor, block), time.monotonic() + FLOOR_SECONDS
 
     @property
     def _least(self) -> int:
@@ -116,7 +118,7 @@ class RpcProvider(JSONBaseProvider):
                 spent = time.monotonic() - started
                 certain = not self.retries or spent + wait > REPLACED_SECONDS
                 if isinstance(error, RpcLaggingError) and error.forgotten and certain:
-                    self._floor = 0  # the chain was re-organised: what was seen says nothing any more
+                    self._gone, self._floor = self._least, 0  # re-organised: what was seen says nothing any more
                     continue
                 again = rounds == 1 if isinstance(error, RpcTimeoutError) else spent + wait <= error.patience
                 if not self.retries or not again or not _repeatable(requests_):

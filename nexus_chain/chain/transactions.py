@@ -226,7 +226,7 @@ class Sender:
 
     def _look_from_latest(self) -> None:
         """INVARIANT: what a command reads is no older than what a command before it wrote."""
-        if (block := self.journal.latest(self._chain_name(), self.wallet.address)[1]) > 0:
+        if (block := self.journal.latest_block(self._chain_name(), self.wallet.address)) > 0:
             self._require_block(block)
 
     def _require_block(self, block: int) -> None:
@@ -334,13 +334,13 @@ class Sender:
     def _next_nonce(self, number: int) -> int:
         chain, address = self._chain_name(), self.wallet.address
         count = self.web3.eth.get_transaction_count(address, "pending")
-        taken = {self.journal.latest(chain, address)[0]}
+        taken: set[int] = set()
         for intent in self.journal.unfinished(chain, address):
             if intent.number == number:
                 continue
             live = self.journal.is_held(intent.number)
             taken |= {one.nonce for one in intent.attempts[-1:] if one.nonce >= count and (live or self._is_seen(one))}
-        return max(count, *(nonce + 1 for nonce in taken))
+        return max([count, *(nonce + 1 for nonce in taken)])
 
     def _is_seen(self, attempt: Attempt) -> bool:
         """Whether the chain knows the transaction, mined or not."""
