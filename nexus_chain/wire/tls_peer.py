@@ -64,14 +64,8 @@ def _connected(contact: NodeContact) -> ssl.SSLSocket:
     """A connection to whoever holds the registered key. Raises as ``dial`` does."""
     host, _, port = contact.endpoint.rpartition(":")
     try:
-        raw = socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS)
+        connection = _first_that_answers(host.strip("[]"), int(port))
     except (OSError, ValueError, OverflowError) as error:
-        raise _unreachable(contact, error) from error
-    try:
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _context().wrap_socket(raw)
-    except OSError as error:
-        raw.close()
         raise _unreachable(contact, error) from error
     if _key_hash(connection.getpeercert(binary_form=True) or b"") != contact.tls_key_hash:
         connection.close()
@@ -80,6 +74,27 @@ def _connected(contact: NodeContact) -> ssl.SSLSocket:
             advice="Do not use this address: somebody else answers there, or the node lost its key.",
         )
     return connection
+
+
+def _first_that_answers(host: str, port: int) -> ssl.SSLSocket:
+    """TLS to the first of the host's addresses that shakes hands. Raises OSError, ValueError, OverflowError."""
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        # Wrapped before it connects: a connection that is reset while it is being wrapped is never closed by `ssl`.
+        connection = _context().wrap_socket(socket.socket(family, kind, protocol))
+        try:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise failure
 
 
 def _context() -> ssl.SSLContext:
