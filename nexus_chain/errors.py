@@ -28,6 +28,7 @@
     ├── nexus_chain.client.errors        asking, paying and verifying
     │
     ├── node.daemon.errors               `nexus-node start`
+    ├── node.gateway.errors              `nexus-gateway`, as callers are told
     └── node.watch.errors                `nexus-node watch`
 
 Each room owns its branch; this file knows none of them.

@@ -75,6 +75,10 @@ ROOMS = {
         (*MACHINE, *TRADE, *USER, "disputes", "node.flags", "node.daemon"),
         "It knows no command line of users; of the daemon it knows the settings, the log and the view of the chain.",
     ),
+    "node.gateway": Room(
+        (*MACHINE, *TRADE, *USER, "content", "workflows", "node.flags"),
+        "It knows no node's inside and no command line: to the network it is a client, to its callers a server.",
+    ),
 }  # fmt: skip
 
 #: Imports against the table, each with its reason: (file, room).
@@ -86,6 +90,7 @@ EXCEPTIONS = {
 REPEATED_NAMES = {
     "FORMAT": "every kind of file names its own format",
     "log": "every module logs under its own name",
+    "router": "each file of routes is one FastAPI router",
     "app": "each group of commands is one typer application",
     "main": "each program has one",
     "MODULES": "each family of checkpoints says the same things about itself",

@@ -54,7 +54,9 @@ def test_a_reset_leaves_no_socket_open(resetting: str) -> None:
     assert [str(one.message) for one in seen] == []
 
 
-@pytest.mark.parametrize("endpoint", ["127.0.0.1:1", "no such host:1", "127.0.0.1:x", "127.0.0.1:99999999", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:1", "no such host:1", "127.0.0.1:x", "127.0.0.1:99999999", "127.0.0.1"]
+)
 def test_an_address_where_nobody_answers(endpoint: str) -> None:
     with pytest.raises(NodeUnreachableError):
         dial(contact_at(endpoint))

@@ -1,0 +1,1 @@
+"""Who may spend: API keys, sign-in with Ethereum, limits, payment with a request."""

@@ -1,0 +1,62 @@
+"""Who asks, and whether they can pay: what the service needs to know of accounts.
+
+``access`` finds out who a caller is; ``ledger`` holds what they have. Both are behind these protocols.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+ANSWER, READ, KEYS = "answer", "read", "keys"
+"""Scopes: ask for answers; read one's receipts and balance; make and revoke keys."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sent a request. ``account`` is an EIP-55 address or the operator's own name for it.
+
+    ``key``: public id of the API key, None for a session or a payment. Limits are the key's: wei a day and requests a
+    minute, None: none.
+    """
+
+    account: str
+    scopes: frozenset[str]
+    key: str | None = None
+    wei_per_day: int | None = None
+    requests_per_minute: int | None = None
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway."""
+
+    nodes_wei: int
+    vault_wei: int
+    gas_wei: int = 0
+    fee_wei: int = 0
+
+    @property
+    def total_wei(self) -> int:
+        """What the caller pays."""
+        return self.nodes_wei + self.vault_wei + self.gas_wei + self.fee_wei
+
+
+class Reservation(Protocol):
+    """Credit that is kept for one answer. Exactly one of the two is called, once; again does nothing."""
+
+    async def settle(self, bill: Bill) -> None:
+        """Pay ``bill`` of it and free the rest. Never more than was reserved."""
+
+    async def release(self) -> None:
+        """Free all of it: nothing was computed."""
+
+
+class Accounts(Protocol):
+    """Raises GatewayError and nothing else on purpose."""
+
+    async def authenticate(self, token: str | None) -> Caller:
+        """Who presents ``token``, an API key or a session token. Raises UnauthorizedError."""
+
+    async def reserve(self, caller: Caller, answer: str, wei: int) -> Reservation:
+        """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""

@@ -1,0 +1,1 @@
+"""Anthropic's interface as pure types and translation: no network, no HTTP."""

@@ -1,0 +1,1 @@
+"""Ollama's interface as pure types and translation: no network, no HTTP."""

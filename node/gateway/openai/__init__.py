@@ -1,0 +1,1 @@
+"""OpenAI's interface as pure types and translation: no network, no HTTP."""
