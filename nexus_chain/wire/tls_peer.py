@@ -64,7 +64,7 @@ def _connected(contact: NodeContact) -> ssl.SSLSocket:
     """A connection to whoever holds the registered key. Raises as ``dial`` does."""
     host, _, port = contact.endpoint.rpartition(":")
     try:
-        connection = _first_that_answers(host.strip("[]"), int(port))
+        connection = connect_tls(host.strip("[]"), int(port), CONNECT_SECONDS)
     except (OSError, ValueError, OverflowError) as error:
         raise _unreachable(contact, error) from error
     if _key_hash(connection.getpeercert(binary_form=True) or b"") != contact.tls_key_hash:
@@ -76,14 +76,17 @@ def _connected(contact: NodeContact) -> ssl.SSLSocket:
     return connection
 
 
-def _first_that_answers(host: str, port: int) -> ssl.SSLSocket:
-    """TLS to the first of the host's addresses that shakes hands. Raises OSError, ValueError, OverflowError."""
+def connect_tls(host: str, port: int, seconds: float) -> ssl.SSLSocket:
+    """TLS to the first of the host's addresses that shakes hands; each may take so many ``seconds``.
+
+    The certificate is anybody's: compare it. Raises OSError, ValueError, OverflowError.
+    """
     failure = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         # Wrapped before it connects: a connection that is reset while it is being wrapped is never closed by `ssl`.
         connection = _context().wrap_socket(socket.socket(family, kind, protocol))
         try:
-            connection.settimeout(CONNECT_SECONDS)
+            connection.settimeout(seconds)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.connect(address)
         except OSError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-import ssl
 import threading
 
 from nexus_chain.chain.contracts import Contracts
@@ -17,6 +16,7 @@ from nexus_chain.chain.fees import current_fees, most_per_gas
 from nexus_chain.chain.node_registry import NodeRecord
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.folder_lock import is_busy
+from nexus_chain.wire.tls_peer import connect_tls
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.errors import ConfigurationError, PortInUseError, RegistrationError
 from node.daemon.tls import TlsIdentity, certificate_hash
@@ -145,13 +145,8 @@ def require_not_serving(found: NodeRecord, own_key_hash: bytes) -> None:
 
 def key_hash_at(endpoint: str) -> bytes | None:
     """The hash of the TLS key of whoever answers at host:port; None where nobody does."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with (
-            socket.create_connection(_parsed(endpoint), ENDPOINT_SECONDS) as connection,
-            context.wrap_socket(connection) as secured,
-        ):
+        with connect_tls(*_parsed(endpoint), ENDPOINT_SECONDS) as secured:
             shown = secured.getpeercert(binary_form=True)
             return None if shown is None else certificate_hash(shown)
     except (OSError, ValueError, ConfigurationError):
