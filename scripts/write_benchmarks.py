@@ -33,6 +33,7 @@ sides of a ratio are measured in one run, with two threads each. Gas does not de
 |---|---|
 | V | two cores of an AMD EPYC (Zen 5) with AVX-512 VNNI |
 | X | two cores of an Intel Xeon (Sapphire Rapids) with AVX-512 VNNI and AMX |
+| M | two cores of an AMD EPYC (Zen 3) with AVX2 alone |
 | A | two cores of an AMD EPYC (Zen 1) with AVX2 alone: an exact 8-bit product costs as much there as a float one |
 """
 BEFORE = """\
@@ -177,6 +178,25 @@ def devices_rows(record: Record) -> Iterator[Row]:
     yield Row(f"tensors that differ between {record['device']} and the CPU, of {tensors}", str(different), bar="0")
 
 
+def real_model_rows(record: Record) -> Iterator[Row]:
+    for name, found in record["texts"].items():
+        sides = (f"{found[f'perplexity_{side}']:.4f}" for side in ("integer", "float32"))
+        increase = f"{100 * found['relative_increase']:+.2f} %"
+        yield Row(f"SmolLM2-135M-Instruct, perplexity of {name}", *sides, increase, "≤ +0.5 %")
+        yield Row(f"SmolLM2-135M-Instruct, divergence on {name}, nats", number(found["kl"], 2), bar="≤ 0.01")
+        agreement = f"{100 * found['top1']:.1f} %"
+        yield Row(f"SmolLM2-135M-Instruct, best token on {name} as in float32", agreement, bar="≥ 97 %")
+    for phase, figure in record["ratios"].items():
+        yield Row(f"SmolLM2-135M-Instruct, {phase.replace('_', ' ')}", ratio=number(figure, 3))
+    yield Row("SmolLM2-135M-Instruct, import with its search, s", number(record["seconds"]))
+
+
+def cli_rows(record: Record) -> Iterator[Row]:
+    for command, found in record["commands"].items():
+        yield Row(f"`{command}`, s until its end", number(found["median_seconds"], 3), bar="≤ 1.2")
+    yield Row("`nexus ask`, s until its first text", number(record["ask_first_token"]["median_seconds"], 3), bar="≤ 1.5")
+
+
 #: Record, what makes it, and its rows.
 BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("engine", "make bench-engine", engine_rows),
@@ -194,6 +214,8 @@ BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("incentives", "make bench-incentives", incentives_rows),
     ("fuzz-programs", "make fuzz-programs", fuzz_rows),
     ("audits", "make show-audits", audits_rows),
+    ("real_model", "make bench-real-model", real_model_rows),
+    ("cli", "make bench-cli", cli_rows),
     ("devices", "python -m scripts.runs.compare_devices", devices_rows),
 )
 
