@@ -187,14 +187,17 @@ def real_model_rows(record: Record) -> Iterator[Row]:
         agreement = f"{100 * found['top1']:.1f} %"
         yield Row(f"SmolLM2-135M-Instruct, best token on {name} as in float32", agreement, bar="≥ 97 %")
     for phase, figure in record["ratios"].items():
-        yield Row(f"SmolLM2-135M-Instruct, {phase.replace('_', ' ')}", ratio=number(figure, 3))
+        yield Row(f"SmolLM2-135M-Instruct, times as fast: {phase.replace('_', ' ')}", number(figure, 3))
     yield Row("SmolLM2-135M-Instruct, import with its search, s", number(record["seconds"]))
 
 
 def cli_rows(record: Record) -> Iterator[Row]:
     for command, found in record["commands"].items():
-        yield Row(f"`{command}`, s until its end", number(found["median_seconds"], 3), bar="≤ 1.2")
-    yield Row("`nexus ask`, s until its first text", number(record["ask_first_token"]["median_seconds"], 3), bar="≤ 1.5")
+        bar = "≤ 0.3" if command.split()[-1] in ("--help", "--version") else "≤ 1.2"
+        yield Row(f"`{command}`, s until its end", number(found["median_seconds"], 3), bar=bar)
+    yield Row(
+        "`nexus ask`, s until its first text", number(record["ask_first_token"]["median_seconds"], 3), bar="≤ 1.5"
+    )
 
 
 #: Record, what makes it, and its rows.
