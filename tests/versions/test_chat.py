@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,30 @@ def test_tokens_are_those_of_transformers(name: str, messages: Any, tmp_path: Pa
     other = AutoTokenizer.from_pretrained(str(tmp_path))
     found = other.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
     assert codec.chat_prompt(messages) == found
+
+
+WORDS = (
+    "hello", " world", "\n", "\n\n  - ", "\t", "数", "学", "é", "e\u0301", "🦊", "👩\u200d💻", "한국어", "ção", "</think>", "<b>",
+    "&amp;", "{{ x }}", "{% if %}", "'", '"', "\\n", "1234567890", "3.14", "  ", "def f(x):\n    return x",
+    "\u202eabc", "\x00", "’",
+)  # fmt: skip
+
+
+def random_talk(chance: random.Random) -> list[dict[str, str]]:
+    """A conversation of 1 to 9 messages, with a system prompt in two of three."""
+    texts = ["".join(chance.choices(WORDS, k=chance.randrange(12))) for _ in range(1 + 2 * chance.randrange(5))]
+    system = "".join(chance.choices(WORDS, k=6)) if chance.random() < 2 / 3 else None
+    return talk(*texts, system=system)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_conversations_in_many_scripts_are_those_of_transformers(name: str, tmp_path: Path) -> None:
+    codec, chance = kept(tmp_path, name), random.Random(15)
+    other = AutoTokenizer.from_pretrained(str(tmp_path))
+    for _ in range(50):
+        messages = random_talk(chance)
+        found = other.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+        assert codec.chat_prompt(messages) == found
 
 
 PIECES = [*NAMES, "<|im_", "start|>", "end|>", "<", "s>", "assistant\n", " ", "\n", "he", "é"]
