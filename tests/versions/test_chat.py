@@ -71,8 +71,8 @@ def test_tokens_are_those_of_transformers(name: str, messages: Any, tmp_path: Pa
 
 WORDS = (
     "hello", " world", "\n", "\n\n  - ", "\t", "数", "学", "é", "e\u0301", "🦊", "👩\u200d💻", "한국어", "ção",
-    "</think>", "<b>", "&amp;", "{{ x }}", "{% if %}", "'", '"', "\\n", "1234567890", "3.14", "  ", "def f(x):\n    return x",
-    "\u202eabc", "\x00", "’",
+    "</think>", "<b>", "&amp;", "{{ x }}", "{% if %}", "'", '"', "\\n", "1234567890", "3.14", "  ", "’",
+    "def f(x):\n    return x", "\u202eabc", "\x00",
 )  # fmt: skip
 
 
