@@ -35,6 +35,7 @@ from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.settings import load_settings
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.tls_peer import dial
+from nexus_chain.workflows.own_weights import OwnWeights
 from nexus_chain.workflows.verification import verify_answer
 from nexus_chain.workflows.workspace import Workspace
 
@@ -139,6 +140,16 @@ class Network:
         Raises ModelFilesError where the weights are not on this machine and ``level`` needs them.
         """
         return verify_answer(self._workspace, answer.proof if isinstance(answer, Answer) else answer, level)
+
+    @cached_property
+    def own_weights(self) -> OwnWeights:
+        """What this machine computes by itself with the version's weights. Asks the chain for their root once."""
+        return OwnWeights(self.files, self._workspace.library.record_of(self.version))
+
+    def recompute(self, answer: Answer) -> VerificationReport:
+        """As ``verify`` in full, with weights that stay loaded: for a program that checks many answers."""
+        keys = {receipt.node: self.directory.receipt_key_of(receipt.node) for receipt, _ in answer.proof.receipts}
+        return self.own_weights.verify(answer.proof, keys)
 
     def withdraw(self) -> tuple[int, Mined | None]:
         """Fetch what settled sessions gave back: wei, and the transaction; (0, None) when there is nothing."""

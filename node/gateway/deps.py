@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
+from node.gateway.metrics import GatewayMetrics
 
 
 @dataclass(frozen=True)
 class Deps:
-    """All that is wired into an application (``app.state.deps``)."""
+    """All that is wired into an application (``app.state.deps``). Without ``evidence`` none is kept."""
 
     service: Service
     accounts: Accounts
+    evidence: Evidence | None = None
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
 
 
 def deps_of(request: Request) -> Deps:
