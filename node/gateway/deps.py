@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.generation import Service
 
 
@@ -17,6 +18,7 @@ class Deps:
 
     service: Service
     accounts: Accounts
+    catalogue: Catalogue = field(default_factory=EmptyCatalogue)
 
 
 def deps_of(request: Request) -> Deps:
