@@ -98,7 +98,9 @@ class Network:
         self.close()
 
     def ask(self, prompt: str | Sequence[int], options: AskOptions | None = None, **choices: Any) -> Answer:
-        """The whole answer to a text, or to token ids. ``choices`` are fields of AskOptions: ``max_tokens=100``, ``temperature=0.7``.
+        """The whole answer to a text, or to token ids.
+
+        ``choices`` are fields of AskOptions: ``max_tokens=100``, ``temperature=0.7``.
 
         Raises PromptTooLongError, PriceError, NoNodeForLayersError, StakeTooSmallError, UnfundedWalletError, and what
         ends an answer: NoSpareError, AnswerWrongError, DisagreementError.
@@ -180,7 +182,9 @@ class AsyncNetwork:
         await self.close()
 
     def ask(self, prompt: str | Sequence[int], options: AskOptions | None = None, **choices: Any) -> AsyncAnswer:
-        """The answer to a text, or to token ids: ``async for`` its pieces, or ``await`` it whole. Raises as ``Network.ask`` then.
+        """The answer to a text, or to token ids: ``async for`` its pieces, or ``await`` it whole.
+
+        Raises as ``Network.ask`` then.
 
         A task that is cancelled ends its answer; what was computed is receipted and kept.
         """

@@ -17,13 +17,21 @@ from node.gateway.error_shapes import error_response
 from node.gateway.errors import GatewayError, InvalidRequestError, NotFoundError
 from node.gateway.middleware import RequestLog, WholeBody
 from node.gateway.routes import (
+    account,
+    anthropic_messages,
+    api_keys,
     evidence,
     health,
+    ollama_embed,
+    ollama_generate,
+    ollama_library,
+    ollama_models,
     openai_chat,
     openai_completions,
     openai_embeddings,
     openai_models,
     openai_responses,
+    sign_in,
     tokenizer,
 )
 from node.gateway.settings import GatewaySettings
@@ -37,6 +45,14 @@ ROUTERS = (
     openai_responses.router,
     tokenizer.router,
     evidence.router,
+    anthropic_messages.router,
+    ollama_models.router,
+    ollama_generate.router,
+    ollama_embed.router,
+    ollama_library.router,
+    api_keys.router,
+    account.router,
+    sign_in.router,
 )
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

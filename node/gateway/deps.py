@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
@@ -28,6 +29,7 @@ class Deps:
     sign_in: SignInDesk | None = None
     evidence: Evidence | None = None
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
+    catalogue: Catalogue = field(default_factory=EmptyCatalogue)
 
 
 def deps_of(request: Request) -> Deps:

@@ -8,18 +8,20 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
+from node.gateway.anthropic.errors import anthropic_error
 from node.gateway.errors import GatewayError
+from node.gateway.ollama.errors import ollama_error
 from node.gateway.openai.errors import openai_error
 
 ErrorShape = Callable[[GatewayError], dict[str, Any]]
 
-error_shapes: list[tuple[str, ErrorShape]] = []
+ERROR_SHAPES: tuple[tuple[str, ErrorShape], ...] = (("/v1/messages", anthropic_error), ("/api/", ollama_error))
 """Beginnings of paths with the shape of their errors, the first that fits; all others are OpenAI's."""
 
 
 def error_body(path: str, error: GatewayError) -> dict[str, Any]:
     """``error`` in the shape of the interface that ``path`` belongs to."""
-    for beginning, shape in error_shapes:
+    for beginning, shape in ERROR_SHAPES:
         if path.startswith(beginning):
             return shape(error)
     return openai_error(error)

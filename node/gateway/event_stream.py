@@ -1,4 +1,4 @@
-"""Server-sent events, and answers that are read while they are written."""
+"""Server-sent events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi.responses import StreamingResponse
-
-from node.gateway.generation import Generation
 
 DONE = b"data: [DONE]\n\n"
 """How OpenAI's streams of choices end."""
@@ -25,32 +23,3 @@ def event_response(events: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(
         events, media_type="text/event-stream", headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
     )
-
-
-async def begun(generation: Generation) -> AsyncIterator[str]:
-    """The generation's pieces, once the first is there: what fails before it is an error with a status of its own.
-
-    Raises GatewayError.
-    """
-    pieces = aiter(generation)
-    try:
-        first = await anext(pieces)
-    except StopAsyncIteration:
-        return _nothing()
-    return _chained(first, pieces)
-
-
-async def whole(generation: Generation) -> str:
-    """The answer's text, read to its end. Raises GatewayError."""
-    return "".join([piece async for piece in generation])
-
-
-async def _nothing() -> AsyncIterator[str]:
-    for piece in ():
-        yield piece
-
-
-async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    yield first
-    async for piece in rest:
-        yield piece

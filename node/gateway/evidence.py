@@ -175,7 +175,7 @@ def load_signer(path: Path) -> LocalAccount:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             return _account(path.read_text().strip())
-        made = Account.create()
+        made: LocalAccount = Account.create()
         with os.fdopen(descriptor, "w") as file:
             file.write(bytes(made.key).hex() + "\n")
         return made
@@ -186,7 +186,8 @@ def load_signer(path: Path) -> LocalAccount:
 
 
 def _account(text: str) -> LocalAccount:
-    return Account.from_key(bytes.fromhex(text.removeprefix("0x")))
+    made: LocalAccount = Account.from_key(bytes.fromhex(text.removeprefix("0x")))
+    return made
 
 
 def _key(id: str) -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-_Found = TypeVar("_Found")
+from node.gateway.ledger.database import Database
 
 _TABLES = MetaData()
 _ANSWERS = Table(
@@ -40,16 +39,6 @@ _ANSWERS = Table(
     Column("verification", Text),
     Column("signed_text", Text),
 )
-
-
-class Transactions(Protocol):
-    """A database: see ``node.gateway.ledger.database.Database``."""
-
-    def write(self, work: Callable[[Connection], _Found]) -> _Found:
-        """Run ``work`` in one transaction."""
-
-    def read(self, work: Callable[[Connection], _Found]) -> _Found:
-        """Run ``work``, which writes nothing."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class KeptEvidence:
 class EvidenceStore:
     """The table of answers. Every method works in the calling thread, and raises UnavailableError."""
 
-    def __init__(self, database: Transactions, keep_days: float = 30.0) -> None:
+    def __init__(self, database: Database, keep_days: float = 30.0) -> None:
         """``keep_days``: older evidence is deleted."""
         self._database, self._keep_seconds = database, keep_days * 86_400
         database.write(lambda connection: _TABLES.create_all(connection))

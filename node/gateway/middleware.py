@@ -61,7 +61,7 @@ class RequestLog:
 
 
 class WholeBody:
-    """Bodies are JSON documents: read whole, at most ``limit`` bytes, whatever their content type says."""
+    """Bodies are JSON documents: read whole, at most ``limit`` bytes."""
 
     def __init__(self, app: ASGIApp, deps: Deps, limit: int) -> None:
         self._app, self._evidence, self._limit = app, deps.evidence, limit
@@ -76,9 +76,6 @@ class WholeBody:
             await error_response(scope["path"], error)(scope, receive, send)
             return
         if body is not None:
-            if body:
-                headers = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
-                scope["headers"] = [*headers, (b"content-type", b"application/json")]
             exchange = Exchange(scope["state"]["request_id"], sha256(body).hexdigest())
             await _Serving(self, exchange, scope, body, receive, send).run()
 
@@ -86,9 +83,7 @@ class WholeBody:
         """The body; None where the caller left. Raises BodyTooLargeError."""
         length = dict(scope["headers"]).get(b"content-length", b"0")
         parts, size, more = [], int(length) if length.isdigit() else 0, True
-        too_large = BodyTooLargeError(
-            f"the request is larger than {self._limit} bytes", advice="Send a shorter one."
-        )
+        too_large = BodyTooLargeError(f"the request is larger than {self._limit} bytes", advice="Send a shorter one.")
         if size > self._limit:
             raise too_large
         size = 0

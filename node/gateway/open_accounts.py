@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from nexus_chain.errors import SettingsError
 from node.gateway.accounts import ANSWER, KEYS, READ, Bill, Caller, Reservation
-from node.gateway.errors import ForbiddenError, UnauthorizedError
+from node.gateway.errors import UnauthorizedError
+
+SHORTEST_KEY = 16
+OPERATOR_CALLER = Caller("operator", frozenset({ANSWER, READ, KEYS}))
 
 
 @dataclass(eq=False)
@@ -32,7 +37,7 @@ class SingleKeyAccounts:
     """See ``Accounts``. ``reservations``: those under way, by answer; ``bills``: what was paid, likewise."""
 
     key: str = field(repr=False)
-    caller: Caller = Caller("operator", frozenset({ANSWER, READ, KEYS}))
+    caller: Caller = OPERATOR_CALLER
     reservations: dict[str, OpenReservation] = field(default_factory=dict)
 
     async def authenticate(self, token: str | None) -> Caller:
@@ -43,10 +48,20 @@ class SingleKeyAccounts:
 
     async def reserve(self, caller: Caller, answer: str, wei: int) -> Reservation:
         """See ``Accounts``."""
-        if ANSWER not in caller.scopes:
-            raise ForbiddenError("this key may not ask for answers", advice="Use a key with the scope answer.")
+        caller.require(ANSWER)
         over = [known for known, one in self.reservations.items() if one.is_over]
         for known in over[:-1_000]:  # it runs for ever
             del self.reservations[known]
         made = self.reservations[answer] = OpenReservation(wei)
         return made
+
+
+def single_key_accounts(file: Path) -> SingleKeyAccounts:
+    """Accounts with the key in ``file``. Raises SettingsError."""
+    try:
+        key = file.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read", advice="Give a file that holds the key.") from error
+    if len(key) < SHORTEST_KEY:
+        raise SettingsError(f"the key in {file} is too short", advice=f"Give {SHORTEST_KEY} characters or more.")
+    return SingleKeyAccounts(key)

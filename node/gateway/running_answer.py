@@ -17,7 +17,7 @@ from node.gateway.client_errors import told
 from node.gateway.generation import FinishReason, OfferedModel
 from node.gateway.stop_strings import StopSearch
 
-Ending = Callable[["RunningAnswer", Answer | None], Awaitable[int]]
+AnswerEnding = Callable[["RunningAnswer", Answer | None], Awaitable[int]]
 """Books an answer and keeps its evidence; None: nothing was computed, or it failed. Gives the caller's cost in wei."""
 
 
@@ -26,7 +26,7 @@ class RunningAnswer:
 
     def __init__(
         self, id: str, model: OfferedModel, prompt: Sequence[int], max_tokens: int, stops: Sequence[str],
-        source: AsyncAnswer, ending: Ending,
+        source: AsyncAnswer, ending: AnswerEnding,
     ) -> None:  # fmt: skip
         """``source``: not begun. ``ending`` is called once, whatever happens."""
         self.id, self.model, self.prompt_tokens = id, model, len(prompt)

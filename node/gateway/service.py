@@ -1,7 +1,7 @@
 """The network as a service: what a caller asks becomes a paid, receipted answer.
 
-Before anything is asked, what it can cost at most is reserved; afterwards the bill is what receipts say. Of a position's
-price the vault gets its share as the contract splits it. An answer that fails costs its caller nothing.
+Before anything is asked, what it can cost at most is reserved; afterwards the bill is what receipts say. Of it
+the vault gets its share as the contract splits it. An answer that fails costs its caller nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.order import AskOptions
@@ -22,7 +22,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.market.settlement import split_settlement
 from nexus_chain.workflows.connected import Network
-from node.gateway.accounts import Accounts, Bill, Caller, Reservation
+from node.gateway.accounts import ANSWER, Accounts, Bill, Caller, Reservation
 from node.gateway.client_errors import LATER, told
 from node.gateway.errors import (
     ContextTooLongError,
@@ -71,7 +71,6 @@ class NetworkService:
         self._accounts, self._evidence, self._metrics, self._settings = accounts, evidence, metrics, settings
         self._priced: dict[str, float] = {}
         self._running: set[RunningAnswer] = set()
-        self._loose: set[asyncio.Task[Any]] = set()
         self._scoring = {name: asyncio.Lock() for name in networks}
 
     @property
@@ -120,10 +119,10 @@ class NetworkService:
         return Embedding(running.id, vector, len(tokens), running.cost_wei)
 
     async def score(self, caller: Caller, model: str, tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
-        """See ``Service``. It costs nothing: this machine computes it. It counts as a request."""
+        """See ``Service``. It costs nothing: this machine computes it."""
         offered = self.model(model)
         self._require_tokens(offered, tokens, 0)
-        await (await self._reserve(caller, secrets.token_hex(16), 0)).release()
+        caller.require(ANSWER)
         weights = await self._call(lambda: self._networks[model].own_weights)
         if offered.is_encoder or not weights.are_here:
             raise UnsupportedParameterError(
@@ -138,7 +137,6 @@ class NetworkService:
     async def close(self) -> None:
         """End what is under way, and wait until all of it is booked."""
         await asyncio.gather(*(running.aclose() for running in list(self._running)), return_exceptions=True)
-        await asyncio.gather(*self._loose, return_exceptions=True)
 
     # ------------------------------------------------------------------ limits
 
@@ -176,7 +174,9 @@ class NetworkService:
     ) -> RunningAnswer:
         id = secrets.token_hex(16)
         order = billed_positions(len(prompt), options.max_tokens) * await self._price(model.name)
-        reservation = await self._reserve(caller, id, self._with_fees(order * (2 if options.audit_rate else 1)))
+        reservation = await self._accounts.reserve(
+            caller, id, self._with_fees(order * (2 if options.audit_rate else 1))
+        )
         network = self._networks[model.name]
         pooled = network.pool.ask(
             list(prompt), replace(options, max_wei=order, audit_budget=order), self._count_failover(model.name)
@@ -204,15 +204,6 @@ class NetworkService:
 
     def _fee(self, wei: int) -> int:
         return wei * self._settings.fee_basis_points // 10_000
-
-    async def _reserve(self, caller: Caller, id: str, wei: int) -> Reservation:
-        """Keep ``wei``. A task that is cancelled meanwhile leaves nothing reserved."""
-        reserving = asyncio.ensure_future(self._accounts.reserve(caller, id, wei))
-        try:
-            return await asyncio.shield(reserving)
-        except asyncio.CancelledError:
-            self._spawn(_release_when_made(reserving))
-            raise
 
     def _ending(
         self, caller: Caller, model: OfferedModel, reservation: Reservation
@@ -274,14 +265,5 @@ class NetworkService:
         except NexusError as error:
             raise told(error) from error
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._loose.add(task)
-        task.add_done_callback(self._loose.discard)
-
     def _count_failover(self, model: str) -> Callable[[FailoverEvent], None]:
         return lambda event: self._metrics.failovers.labels(model).inc()
-
-
-async def _release_when_made(reserving: asyncio.Future[Reservation]) -> None:
-    await (await reserving).release()

@@ -23,7 +23,9 @@ class GatewaySettings:
     paid to recompute; above 0, reservations double. ``fee_basis_points`` of an answer's cost and ``gas_wei`` a piece:
     what the gateway takes. ``body_limit``: bytes of a request. ``keep_days``: of evidence. ``drain``: seconds that
     answers get at shutdown. ``answers``: at once for each model. ``session_tokens``: positions that a session is
-    opened for. ``insecure_single_key_file``: file with the one key that may ask, for ever and without limits.
+    opened for. ``public_url``: the gateway's address as callers see it; empty: where it listens. ``operator_key_file``:
+    an API key of the operator's own account lies there, made where there is none, with ``operator_credit`` wei.
+    ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
 
     listen: str = "127.0.0.1:11434"
@@ -39,6 +41,9 @@ class GatewaySettings:
     drain: float = 30.0
     answers: int = 32
     session_tokens: int = 65_536
+    public_url: str = ""
+    operator_key_file: Path | None = None
+    operator_credit: int = 0
     insecure_single_key_file: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
@@ -47,7 +52,8 @@ class GatewaySettings:
         limits = {
             "max_tokens": (1, 1 << 20), "verify_rate": (0, 1), "audit_rate": (0, 1), "fee_basis_points": (0, 10_000),
             "gas_wei": (0, 1 << 96), "body_limit": (1 << 10, 1 << 30), "keep_days": (0, 36_500),
-            "drain": (0, 3_600), "answers": (1, 1_024), "session_tokens": (1, 1 << 32),
+            "drain": (0, 3_600), "answers": (1, 1_024),
+            "operator_credit": (0, 1 << 128), "session_tokens": (1, 1 << 32),
         }  # fmt: skip
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -14,20 +15,23 @@ from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
+from node.gateway.access.bootstrap import ensure_operator_key
+from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS, LedgerAccounts
+from node.gateway.access.sign_in import SignInTerms
+from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts
 from node.gateway.app import build_app
 from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
-from node.gateway.evidence_store import EvidenceStore, Transactions
+from node.gateway.evidence_store import EvidenceStore
 from node.gateway.generation import OfferedModel
+from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.metrics import GatewayMetrics
-from node.gateway.open_accounts import SingleKeyAccounts
+from node.gateway.open_accounts import single_key_accounts
 from node.gateway.service import NetworkService
 from node.gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
-
-SHORTEST_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -36,54 +40,84 @@ class Gateway:
 
     app: FastAPI
     models: tuple[OfferedModel, ...]
-    deps: Deps
 
 
 @contextmanager
-def open_gateway(
-    workspace: Workspace, settings: GatewaySettings, accounts: Accounts, database: Transactions
-) -> Iterator[Gateway]:
-    """Connect to the network of each model. ``database`` holds the evidence; who opened it closes it.
+def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) -> Iterator[Gateway]:
+    """Connect to the network of each model, and open the books. ``address``: http://host:port where it listens.
 
-    Raises SettingsError, ModelFilesError, WalletError and the chain package's errors.
+    Raises SettingsError, UnavailableError (the database), ModelFilesError, WalletError and the chain package's errors.
     """
     with ExitStack() as stack:
-        networks: dict[str, Network] = {}
-        models: list[OfferedModel] = []
-        for name, version in settings.wanted or [("", None)]:
-            network = _connect(workspace, settings, version)
-            stack.callback(network.close)
-            offered = _offer(workspace, network, name)
-            if offered.name in networks:
-                raise SettingsError(f"two models are named {offered.name}", advice="Give each another name.")
-            networks[offered.name] = network
-            models.append(offered)
+        folder = workspace.home.root / "gateway"
+        database = Database(settings.database or sqlite_url(folder / "gateway.sqlite"))
+        stack.callback(database.close)
+        networks, models = _networks(workspace, settings, stack)
         metrics = GatewayMetrics()
-        signer = load_signer(workspace.home.root / "gateway" / "signing.key")
-        evidence = Evidence(EvidenceStore(database, settings.keep_days), signer, metrics, settings.verify_rate)
+        evidence = Evidence(
+            EvidenceStore(database, settings.keep_days), load_signer(folder / "signing.key"), metrics,
+            settings.verify_rate,
+        )  # fmt: skip
+        accounts, desk = _accounts(workspace, settings, database, address, stack)
         service = NetworkService(networks, models, accounts, evidence, metrics, settings)
-        deps = Deps(service, accounts, evidence, metrics)
+        deps = Deps(service, accounts, desk, evidence, metrics)
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            upkeep = asyncio.create_task(_keep_up(accounts))
             try:
                 yield
             finally:
+                upkeep.cancel()
                 await service.close()
                 await evidence.close()
 
-        yield Gateway(build_app(deps, settings, lifespan), tuple(models), deps)
+        yield Gateway(build_app(deps, settings, lifespan), tuple(models))
 
 
-def single_key_accounts(file: Path) -> SingleKeyAccounts:
-    """Accounts with the key in ``file``. Raises SettingsError."""
-    try:
-        key = file.read_text().strip()
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read", advice="Give a file that holds the key.") from error
-    if len(key) < SHORTEST_KEY:
-        raise SettingsError(f"the key in {file} is too short", advice=f"Give {SHORTEST_KEY} characters or more.")
-    return SingleKeyAccounts(key)
+def _accounts(
+    workspace: Workspace, settings: GatewaySettings, database: Database, address: str, stack: ExitStack
+) -> tuple[Accounts, SignInDesk | None]:
+    """Who may spend: accounts in the database, unless the operator wants one key and nothing else."""
+    if settings.insecure_single_key_file is not None:
+        return single_key_accounts(settings.insecure_single_key_file), None
+    if settings.operator_key_file is not None:
+        ensure_operator_key(database, settings.operator_key_file, settings.operator_credit)
+    accounts = LedgerAccounts(database)
+    stack.callback(accounts.close)
+    url, chain = settings.public_url or address, workspace.chain
+    terms = SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider)
+    desk = SignInDesk(accounts, terms)
+    stack.callback(desk.close)
+    return accounts, desk
+
+
+async def _keep_up(accounts: Accounts) -> None:
+    """Have the books do now and then what is due."""
+    while isinstance(accounts, LedgerAccounts):
+        await asyncio.sleep(KEEP_UP_SECONDS)
+        try:
+            if released := await accounts.ask(accounts.keep_up):
+                log.warning("%d reservations of a gateway that died were released", len(released))
+        except NexusError as error:
+            log.warning("The books could not be looked after: %s", error)
+
+
+def _networks(
+    workspace: Workspace, settings: GatewaySettings, stack: ExitStack
+) -> tuple[dict[str, Network], list[OfferedModel]]:
+    """A network and what is offered of it, for each model that is wanted."""
+    networks: dict[str, Network] = {}
+    models: list[OfferedModel] = []
+    for name, version in settings.wanted or [("", None)]:
+        network = _connect(workspace, settings, version)
+        stack.callback(network.close)
+        offered = _offer(workspace, network, name)
+        if offered.name in networks:
+            raise SettingsError(f"two models are named {offered.name}", advice="Give each another name.")
+        networks[offered.name] = network
+        models.append(offered)
+    return networks, models
 
 
 def _connect(workspace: Workspace, settings: GatewaySettings, version: str | None) -> Network:
@@ -102,5 +136,11 @@ def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
         wei = None
     published = workspace.chain.models.published_at(network.version)
     return OfferedModel(
-        name or files.folder.name, network.version, record.weights_root, files, published, wei, source=record.manifest_cid
+        name or files.folder.name,
+        network.version,
+        record.weights_root,
+        files,
+        published,
+        wei,
+        source=record.manifest_cid,
     )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from node.gateway.errors import InvalidRequestError
 from node.gateway.generation import Generation, GenerationRequest, OfferedModel
-from node.gateway.openai.messages import OpenAIMessage, chat_prompt
+from node.gateway.openai.messages import OpenAIMessage, chat_tokens
 from node.gateway.openai.parameters import OpenAIRequest, StreamOptions, require_followed, stops_of
 
 
@@ -27,7 +27,7 @@ class OpenAIChatRequest(OpenAIRequest):
         """Whether a stream ends with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def generation(self, model: OfferedModel) -> GenerationRequest:
+    async def generation(self, model: OfferedModel) -> GenerationRequest:
         """What the service is asked. Raises InvalidRequestError."""
         require_followed(self.model_extra)
         most = {limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None}
@@ -35,10 +35,8 @@ class OpenAIChatRequest(OpenAIRequest):
             raise InvalidRequestError(
                 "max_tokens and max_completion_tokens differ", advice="Send one of them.", param="max_tokens"
             )
-        prompt = chat_prompt(model, self.messages)
-        return GenerationRequest(
-            model.name, prompt, next(iter(most), None), self.heat, self.seed, stops_of(self.stop)
-        )
+        prompt = await chat_tokens(model, self.messages)
+        return GenerationRequest(model.name, prompt, next(iter(most), None), self.heat, self.seed, stops_of(self.stop))
 
 
 def usage_of(prompt: int, completion: int) -> dict[str, Any]:

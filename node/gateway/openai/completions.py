@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field
 
 from node.gateway.errors import InvalidRequestError, UnsupportedParameterError
 from node.gateway.generation import Generation, GenerationRequest, OfferedModel, TokenScore
-from node.gateway.openai.chat import finish_of, fingerprint_of, usage_of
+from node.gateway.openai.chat import fingerprint_of, finish_of, usage_of
 from node.gateway.openai.parameters import OpenAIRequest, StreamOptions, require_followed, stops_of
 
 DEFAULT_MAX_TOKENS = 16
@@ -56,9 +56,7 @@ class OpenAICompletionRequest(OpenAIRequest):
 
     def generation(self, model: OfferedModel, prompt: Sequence[int]) -> GenerationRequest:
         """What the service is asked for one prompt."""
-        return GenerationRequest(
-            model.name, tuple(prompt), self.limit, self.heat, self.seed, stops_of(self.stop)
-        )
+        return GenerationRequest(model.name, tuple(prompt), self.limit, self.heat, self.seed, stops_of(self.stop))
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,8 @@ class OnePrompt:
 
 def prompts_of(model: OfferedModel, given: Prompts, param: str = "prompt", room: int = 0) -> list[OnePrompt]:
     """The prompts of a request, one or many. Raises InvalidRequestError, PromptTooLongError."""
-    several: Sequence[str | Sequence[int]]
-    if isinstance(given, str):
-        several = [given]
-    elif given and isinstance(given[0], int):
-        several = [given]  # type: ignore[list-item]
-    else:
-        several = given  # type: ignore[assignment]
+    is_one = isinstance(given, str) or bool(given and isinstance(given[0], int))
+    several = cast("Sequence[str | Sequence[int]]", [given] if is_one else given)
     if not 0 < len(several) <= MOST_PROMPTS:
         raise InvalidRequestError(
             f"{len(several)} prompts cannot be asked at once", advice=f"Send 1 to {MOST_PROMPTS}.", param=param
@@ -109,7 +102,11 @@ def sampled_tokens(generation: Generation, text: str) -> tuple[int, ...]:
         return generation.tokens
     decode = generation.model.files.codec.decode
     return next(
-        (generation.tokens[:n] for n in range(len(generation.tokens)) if len(decode(generation.tokens[:n])) >= len(text)),
+        (
+            generation.tokens[:n]
+            for n in range(len(generation.tokens))
+            if len(decode(generation.tokens[:n])) >= len(text)
+        ),
         generation.tokens,
     )
 

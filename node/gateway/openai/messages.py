@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from node.gateway.conversations import conversation_prompt
 from node.gateway.errors import InvalidRequestError, UnsupportedParameterError
 from node.gateway.generation import Message, OfferedModel
 
@@ -33,19 +34,13 @@ class OpenAIMessage(BaseModel):
         return {"role": _role(self.role), "content": _text(self.content)}
 
 
-def chat_prompt(model: OfferedModel, messages: Sequence[OpenAIMessage], param: str = "messages") -> tuple[int, ...]:
+async def chat_tokens(
+    model: OfferedModel, messages: Sequence[OpenAIMessage], param: str = "messages"
+) -> tuple[int, ...]:
     """Token ids up to where the answer begins. Raises InvalidRequestError."""
     if not messages:
         raise InvalidRequestError("there are no messages", advice="Send at least one.", param=param)
-    require_chat(model)
-    return tuple(model.files.codec.chat_prompt([message.plain() for message in messages]))
-
-
-def require_chat(model: OfferedModel) -> None:
-    """Raise InvalidRequestError for a model without a chat format."""
-    if not model.is_chat:
-        other = "/v1/embeddings" if model.is_encoder else "/v1/completions"
-        raise InvalidRequestError(f"{model.name} has no chat format", advice=f"Ask it by {other}.", param="model")
+    return await conversation_prompt(model, [message.plain() for message in messages])
 
 
 def _role(role: str) -> Literal["system", "user", "assistant"]:
@@ -53,7 +48,7 @@ def _role(role: str) -> Literal["system", "user", "assistant"]:
         case "system" | "developer":  # newer clients' word for the same
             return "system"
         case "user" | "assistant":
-            return role  # type: ignore[return-value]
+            return role
     raise UnsupportedParameterError(
         f"messages of the role {role!r} cannot be followed", advice="Use system, user and assistant.", param="messages"
     )

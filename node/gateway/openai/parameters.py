@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from node.gateway.errors import InvalidRequestError, UnsupportedParameterError
+from node.gateway.errors import InvalidRequestError
+from node.gateway.parameters import refuse_parameters
 
 MOST_STOPS = 4
 
@@ -76,14 +77,7 @@ class StreamOptions(BaseModel):
 
 def require_followed(extra: Mapping[str, Any] | None) -> None:
     """Raise UnsupportedParameterError for a field, of those that are not declared, that could change the answer."""
-    for name, value in (extra or {}).items():
-        if value is None or name in _HARMLESS or _changes_nothing(name, value):
-            continue
-        raise UnsupportedParameterError(
-            f"{name} cannot be followed exactly by this network",
-            advice="Leave it out" + (f", or send {_NO_EFFECT[name][0]!r}." if name in _NO_EFFECT else "."),
-            param=name,
-        )
+    refuse_parameters({name: value for name, value in (extra or {}).items() if name not in _HARMLESS}, _NO_EFFECT)
 
 
 def stops_of(stop: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -94,8 +88,3 @@ def stops_of(stop: str | Sequence[str] | None) -> tuple[str, ...]:
             f"{len(found)} stop texts are too many", advice=f"Give at most {MOST_STOPS}.", param="stop"
         )
     return tuple(text for text in found if text)
-
-
-def _changes_nothing(name: str, value: Any) -> bool:
-    """Whether ``value`` is one that has no effect; True is no 1."""
-    return any(value == known and isinstance(value, bool) == isinstance(known, bool) for known in _NO_EFFECT.get(name, ()))

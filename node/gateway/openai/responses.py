@@ -10,7 +10,7 @@ from pydantic import Field
 from node.gateway.errors import GatewayError, UnsupportedParameterError
 from node.gateway.event_stream import event
 from node.gateway.generation import Generation, GenerationRequest, OfferedModel
-from node.gateway.openai.messages import OpenAIMessage, chat_prompt
+from node.gateway.openai.messages import OpenAIMessage, chat_tokens
 from node.gateway.openai.parameters import OpenAIRequest, StreamOptions, require_followed
 
 
@@ -29,10 +29,10 @@ class OpenAIResponseRequest(OpenAIRequest):
     seed: int | None = None
     stream_options: StreamOptions | None = None
 
-    def generation(self, model: OfferedModel) -> GenerationRequest:
+    async def generation(self, model: OfferedModel) -> GenerationRequest:
         """What the service is asked. Raises InvalidRequestError."""
         require_followed(self.model_extra)
-        prompt = chat_prompt(model, self._messages(), "input")
+        prompt = await chat_tokens(model, self._messages(), "input")
         return GenerationRequest(model.name, prompt, self.max_output_tokens, self.heat, self.seed)
 
     def _messages(self) -> list[OpenAIMessage]:

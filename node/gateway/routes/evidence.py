@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from node.gateway.accounts import READ, Caller
 from node.gateway.deps import AppDeps, Deps, KnownCaller
-from node.gateway.errors import ForbiddenError, NotFoundError
+from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
 
 router = APIRouter()
@@ -30,8 +30,7 @@ async def signature(id: str, deps: AppDeps, caller: KnownCaller) -> JSONResponse
 
 
 def _evidence(deps: Deps, caller: Caller) -> Evidence:
-    if READ not in caller.scopes:
-        raise ForbiddenError("this key may not read receipts", advice="Use a key with the scope read.")
+    caller.require(READ)
     if deps.evidence is None:
         raise NotFoundError("this gateway keeps no evidence", advice="Ask its operator.")
     return deps.evidence

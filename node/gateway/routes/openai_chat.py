@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.deps import AppDeps, KnownCaller
 from node.gateway.errors import GatewayError
-from node.gateway.event_stream import DONE, begun, event, event_response, whole
+from node.gateway.event_stream import DONE, event, event_response
 from node.gateway.generation import Generation
 from node.gateway.openai.chat import OpenAIChatRequest, chat_chunk, chat_reply, chat_usage_chunk, finish_of
 from node.gateway.openai.errors import openai_error
@@ -22,11 +23,11 @@ router = APIRouter()
 async def chat_completions(body: OpenAIChatRequest, deps: AppDeps, caller: KnownCaller) -> Response:
     """Go on with a conversation."""
     model = deps.service.model(body.model)
-    generation = await deps.service.generate(caller, body.generation(model))
+    generation = await deps.service.generate(caller, await body.generation(model))
     created = int(time.time())
     if not body.stream:
-        return JSONResponse(chat_reply(generation, await whole(generation), created))
-    pieces = await begun(generation)
+        return JSONResponse(chat_reply(generation, await whole_text(generation), created))
+    pieces = await begun_pieces(generation)
     return event_response(_chunks(generation, pieces, created, with_usage=body.wants_usage))
 
 

@@ -11,9 +11,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from node.gateway.accounts import Caller
+from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.deps import AppDeps, Deps, KnownCaller
 from node.gateway.errors import GatewayError
-from node.gateway.event_stream import DONE, begun, event, event_response, whole
+from node.gateway.event_stream import DONE, event, event_response
 from node.gateway.generation import Generation, OfferedModel
 from node.gateway.openai.chat import finish_of, usage_of
 from node.gateway.openai.completions import (
@@ -38,7 +39,7 @@ async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: Know
     prompts = prompts_of(model, body.prompt)
     if body.stream:
         generations = [await deps.service.generate(caller, body.generation(model, one.tokens)) for one in prompts]
-        first = await begun(generations[0])
+        first = await begun_pieces(generations[0])
         return event_response(_chunks(body, generations, first, created))
     found = await asyncio.gather(*(_complete(deps, caller, model, body, one) for one in prompts))
     id = next((one.generation.id for one in found if one.generation), secrets.token_hex(16))
@@ -51,7 +52,7 @@ async def _complete(
     text, generation, tokens = "", None, prompt.tokens
     if body.limit:
         generation = await deps.service.generate(caller, body.generation(model, prompt.tokens))
-        text = await whole(generation)
+        text = await whole_text(generation)
         tokens += sampled_tokens(generation, text)
     if body.logprobs is None:
         return Completion(prompt, text, generation)
@@ -72,7 +73,7 @@ async def _chunks(
 
     try:
         for index, generation in enumerate(generations):
-            async for piece in generation if index else first:
+            async for piece in (await begun_pieces(generation)) if index else first:
                 yield chunk(index, piece)
             yield chunk(index, "", finish_of(generation))
     except GatewayError as error:

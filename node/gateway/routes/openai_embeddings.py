@@ -15,7 +15,7 @@ router = APIRouter()
 
 
 @router.post("/v1/embeddings")
-async def embeddings(body: OpenAIEmbeddingRequest, deps: AppDeps, caller: KnownCaller) -> JSONResponse:
+async def openai_embeddings(body: OpenAIEmbeddingRequest, deps: AppDeps, caller: KnownCaller) -> JSONResponse:
     """Embed texts by the network."""
     model = deps.service.model(body.model)
     body.require_possible(model)

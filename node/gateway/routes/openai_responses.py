@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.deps import AppDeps, KnownCaller
 from node.gateway.errors import GatewayError
-from node.gateway.event_stream import begun, event_response, whole
+from node.gateway.event_stream import event_response
 from node.gateway.openai.responses import OpenAIResponseRequest, ResponseWriter
 
 router = APIRouter()
@@ -20,11 +21,11 @@ router = APIRouter()
 async def responses(body: OpenAIResponseRequest, deps: AppDeps, caller: KnownCaller) -> Response:
     """Answer a text or a conversation."""
     model = deps.service.model(body.model)
-    generation = await deps.service.generate(caller, body.generation(model))
+    generation = await deps.service.generate(caller, await body.generation(model))
     writer = ResponseWriter(body, generation, int(time.time()))
     if not body.stream:
-        return JSONResponse(writer.reply(await whole(generation)))
-    return event_response(_events(writer, await begun(generation)))
+        return JSONResponse(writer.reply(await whole_text(generation)))
+    return event_response(_events(writer, await begun_pieces(generation)))
 
 
 async def _events(writer: ResponseWriter, pieces: AsyncIterator[str]) -> AsyncIterator[bytes]:

@@ -13,10 +13,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from node.gateway.deps import AppDeps, Deps, KnownCaller
-from node.gateway.errors import InvalidRequestError
+from node.gateway.errors import InvalidRequestError, UnsupportedParameterError
 from node.gateway.generation import OfferedModel
 from node.gateway.openai.completions import token_text
-from node.gateway.openai.messages import OpenAIMessage, require_chat
+from node.gateway.openai.messages import OpenAIMessage, chat_tokens
 
 router = APIRouter()
 
@@ -50,15 +50,15 @@ async def tokenize(body: TokenizeRequest, deps: AppDeps, caller: KnownCaller) ->
     if (body.prompt is None) == (body.messages is None):
         raise InvalidRequestError("give either prompt or messages", advice="Send one of them.", param="prompt")
     if body.messages is not None:
-        require_chat(model)
-        plain = [message.plain() for message in body.messages]
-        tokens = model.files.codec.chat_prompt(plain, answering=body.add_generation_prompt)
+        if not body.add_generation_prompt:
+            raise UnsupportedParameterError(
+                "a conversation is counted as it is asked", advice="Leave it out.", param="add_generation_prompt"
+            )
+        tokens = list(await chat_tokens(model, body.messages))
     else:
         tokens = model.files.codec.encode(body.prompt or "", special=body.add_special_tokens)
     texts = [token_text(model, token) for token in tokens] if body.return_token_strs else None
-    return JSONResponse(
-        {"count": len(tokens), "max_model_len": model.context, "tokens": tokens, "token_strs": texts}
-    )
+    return JSONResponse({"count": len(tokens), "max_model_len": model.context, "tokens": tokens, "token_strs": texts})
 
 
 @router.post("/detokenize")
@@ -79,7 +79,7 @@ async def tokenizer_info(deps: AppDeps, caller: KnownCaller, model: str | None =
     offered = _model(deps, model)
     codec = offered.files.codec
     template = codec.chat_template
-    found: dict[str, Any] = {name: None for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    found: dict[str, Any] = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"))
     ends = [codec.tokenizer.id_to_token(token) for token in sorted(codec.end_tokens)]
     return JSONResponse(
         {
