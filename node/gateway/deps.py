@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -10,20 +10,26 @@ from fastapi import Depends, Request
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.errors import NotFoundError
+from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
+from node.gateway.metrics import GatewayMetrics
 
 
 @dataclass(frozen=True)
 class Deps:
     """All that is wired into an application (``app.state.deps``).
 
-    ``sign_in``: None where the gateway offers none.
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept.
     """
 
     service: Service
     accounts: Accounts
     sign_in: SignInDesk | None = None
+    evidence: Evidence | None = None
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
+    catalogue: Catalogue = field(default_factory=EmptyCatalogue)
 
 
 def deps_of(request: Request) -> Deps:
