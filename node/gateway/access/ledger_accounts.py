@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -110,12 +111,12 @@ class LedgerAccounts:
         """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""
         caller.require(ANSWER)
         wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
-        begun = asyncio.ensure_future(self.ask(partial(self._reserve, wanted)))
+        begun = self._threads.submit(self._reserve, wanted)
         try:
-            await asyncio.shield(begun)
+            await asyncio.shield(asyncio.wrap_future(begun))
         except asyncio.CancelledError:
             # The caller left while it was being written: whatever was kept is given back.
-            begun.add_done_callback(lambda done: self._abandon(done, answer))
+            begun.add_done_callback(partial(self._abandon, answer))
             raise
         return LedgerReservation(self, answer)
 
@@ -130,10 +131,11 @@ class LedgerAccounts:
                 self._unwritten[wanted.answer] = None  # it may have been kept all the same
             raise
 
-    def _abandon(self, done: asyncio.Future[None], answer: str) -> None:
+    def _abandon(self, answer: str, done: Future[None]) -> None:
         if not done.cancelled() and done.exception() is None:
             self._unwritten[answer] = None
-            self._threads.submit(self._write_end, answer)
+            with suppress(RuntimeError):  # ``close`` writes what is left
+                self._threads.submit(self._write_end, answer)
 
     async def close_reservation(self, answer: str, bill: Bill | None) -> None:
         """Settle with ``bill``, or release for None; the first of several ends of an answer counts."""
