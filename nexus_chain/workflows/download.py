@@ -21,7 +21,7 @@ TIMEOUT = (10.0, 60.0)
 ATTEMPTS = 3
 """Attempts in a row that bring no byte, before a transfer is given up."""
 CHUNK = 1 << 20
-LATER = "Try again: what came is kept, and the transfer goes on from there."
+GOES_ON = "Try again: what came is kept, and the transfer goes on from there."
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class _Transfer:
             for piece in answer.iter_content(CHUNK):
                 have += len(piece)
                 if total is not None and have > total:
-                    raise DownloadError(f"more than {total} bytes came for {self.file.name}", advice=LATER)
+                    raise DownloadError(f"more than {total} bytes came for {self.file.name}", advice=GOES_ON)
                 out.write(piece)
                 self.advance(have, total or have)
         return total is None or have == total
@@ -164,13 +164,13 @@ def _reason(error: requests.RequestException) -> str:
 
 
 def _advice(have: int) -> str:
-    return LATER if have else "Check the connection, and the package index or hub that this machine is set up to use."
+    return GOES_ON if have else "Check the connection, and the package index or hub that this machine is set up to use."
 
 
 def _disk_error(error: OSError, part: Path, file: RemoteFile) -> DownloadError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         needed = f" for {file.size} bytes" if file.size else ""
-        return DownloadError(f"no room in {part.parent}{needed}", advice=f"Make room. {LATER}")
+        return DownloadError(f"no room in {part.parent}{needed}", advice=f"Make room. {GOES_ON}")
     return DownloadError(
         f"{error.filename or part} cannot be written ({error.strerror or error})",
         advice="Check that the place exists and that you may use it.",

@@ -1,7 +1,8 @@
 """Embeddings of a real pretrained model, all-MiniLM-L6-v2, as an integer program against float32.
 
 The model is the catalogue's; it is fetched into ``build/catalogue`` once. The sentences are first
-paragraphs of docstrings of the standard library. Both sides embed the same batches, sorted by length, with as many threads. Writes
+paragraphs of docstrings of the standard library. Both sides embed the same batches, sorted by length, with
+as many threads. Writes
 ``build/bench/embeddings.json``: ``mean_cosine``, ``min_cosine``, ``nearest_agreement`` (how often the
 nearest other sentence is the same one), ``sentences``, ``tokens`` and sentences per second of both.
 
