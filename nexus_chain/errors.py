@@ -26,6 +26,7 @@
     ├── nexus_chain.drafting.errors      tables of drafts
     ├── nexus_chain.versions.errors      a version's files and its text codec
     ├── nexus_chain.client.errors        asking, paying and verifying
+    ├── nexus_chain.workflows.errors     the catalogue, downloads, local networks
     │
     ├── node.daemon.errors               `nexus-node start`
     ├── node.gateway.errors              `nexus-gateway`, as callers are told

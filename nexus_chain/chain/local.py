@@ -69,7 +69,10 @@ def find_anvil() -> Path:
         candidate = folder / "node_modules" / ".bin" / "anvil"
         if candidate.exists():
             return candidate
-    raise LocalChainError("anvil is not installed", advice="Run `make setup`, or install Foundry.")
+    raise LocalChainError(
+        "anvil is not installed",
+        advice="Run `make setup`, install Foundry, or run `npm install @foundry-rs/anvil` in this folder.",
+    )
 
 
 def free_port() -> int:

@@ -1,12 +1,13 @@
 """Which folder a named checkpoint is in: a local one, or one fetched from the Hugging Face hub; what a GGUF file holds.
 
 A GGUF file is written out as a checkpoint's folder in the home, with 4 bytes a weight (2 where they are in 16 bits).
-That folder goes away when the task that needs it ends; a fetched GGUF file stays.
+That folder goes away when the task that needs it ends; a fetched GGUF file stays. A recipe beside it is the import's.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from nexus_chain.client.home import ClientHome
 from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE
 from nexus_chain.program.file_names import CONFIG_FILE
+from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
@@ -26,7 +28,7 @@ FETCHED = [
     CONFIG_FILE, "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
     "chat_template.json", "chat_template.jinja", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model",
     "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "[0-9]_*/config.json",
-    "recipe.json",
+    RECIPE_FILE,
 ]  # fmt: skip
 GGUF = ".gguf"
 
@@ -59,6 +61,8 @@ def _folder_of(source: Path, home: ClientHome, observer: TaskObserver) -> Iterat
         folder = Path(work) / source.stem
         observer.note(f"Reading {source.name} as floats, into {work} while they are needed")
         convert_gguf(source, folder)
+        if (recipe := source.with_name(RECIPE_FILE)).is_file():
+            shutil.copyfile(recipe, folder / RECIPE_FILE)
         yield folder
 
 

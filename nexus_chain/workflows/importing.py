@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from nexus_chain.client.home import ClientHome
 from nexus_chain.commitments.weights import ModelCommitment
@@ -22,6 +26,7 @@ from nexus_chain.quality.calibration import calibration_windows, judging_windows
 from nexus_chain.staging import staged
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.text_files import TEXT_FILES, require_tokenizer
+from nexus_chain.workflows.catalogue import catalogue, require_weights_root, resolve_checkpoint
 from nexus_chain.workflows.checkpoints import opened_checkpoint
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
@@ -62,16 +67,19 @@ def import_named(
 ) -> ImportedFolder:
     """Import the checkpoint in the folder or GGUF file ``named``, or of that id on the Hugging Face hub.
 
-    ``out``: where to keep it, by default among the home's models. ``measuring`` None: it is not compared with the
-    float model. Raises the importer's errors, QualityError and ModelFilesError; then nothing is kept.
+    A name of the catalogue is fetched first, and has to come to the weights that stand there. ``out``: where to keep
+    it, by default among the home's models. ``measuring`` None: it is not compared with the float model. Raises the
+    importer's errors, QualityError, ModelFilesError and CatalogueError; then nothing is kept.
     """
-    with observer.stage(f"Importing {named}"), opened_checkpoint(named, home, observer) as source:
-        folder = out or home.models / source.resolve().name
-        if measuring is None:
-            imported = import_folder(source, folder)
-        else:
-            imported = import_measured(source, folder, measuring, observer)
-        return ImportedFolder(folder, imported, ModelCommitment.of(imported.model))
+    place = resolve_checkpoint(named, home, observer)
+    with observer.stage(f"Importing {named}"), opened_checkpoint(place, home, observer) as source:
+        imported = convert(source) if measuring is None else convert_measured(source, measuring, observer)
+        commitment = ModelCommitment.of(imported.model)
+        if place != named:
+            require_weights_root(catalogue()[named], commitment.weights_root)
+        folder = out or home.models / (named if place != named else source.resolve().name)
+        keep_model(imported.model, imported.recipe, source, folder)
+        return ImportedFolder(folder, imported, commitment)
 
 
 def import_folder(checkpoint: Path, folder: Path) -> Imported:
@@ -100,9 +108,21 @@ def convert(checkpoint: Path) -> Imported:
     Raises the importer's errors, ModelFilesError, and ProgramTooLargeError where nobody could dispute the program.
     """
     recipe = recorded_recipe(checkpoint) or default_recipe(Checkpoint(checkpoint).config)
-    model = import_checkpoint(checkpoint, recipe=recipe)
+    with _one_thread():
+        model = import_checkpoint(checkpoint, recipe=recipe)
     check_caps(model.program)
     return Imported(model, recipe)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Rounding passes over many blocks once. On a busy machine threads wait for each other five times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def convert_measured(checkpoint: Path, measuring: Measuring, observer: TaskObserver = SILENT) -> Imported:

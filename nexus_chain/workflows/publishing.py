@@ -18,8 +18,9 @@ from nexus_chain.program.overflow import prove_no_overflow
 from nexus_chain.program.reproduction import reproduce
 from nexus_chain.quality import require_within
 from nexus_chain.quality.calibration import require_vocabulary
+from nexus_chain.workflows.catalogue import CatalogueEntry, require_weights_root
 from nexus_chain.workflows.checkpoints import opened_folder
-from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
+from nexus_chain.workflows.importing import Measuring, convert, convert_measured, keep_model
 from nexus_chain.workflows.observer import TaskObserver
 from nexus_chain.workflows.sharding import WrittenShard, write_shards
 from nexus_chain.workflows.workspace import Workspace
@@ -29,19 +30,22 @@ from nexus_chain.workflows.workspace import Workspace
 class VersionRequest:
     """What is published. ``version``: semantic; ``price``: suggested wei per token over all layers.
 
+    ``measuring`` None: it is not compared with the float model, which only a version without a certificate may do.
     ``name``: in the certificate, by default the folder's. ``parent``: the beginning of the id of the version that
     this one came from. ``certified``: with a certificate, which needs the records of training and measuring.
-    ``shards``: TensorBlocks that the model is cut into for nodes; 0: it is not.
+    ``shards``: TensorBlocks that the model is cut into for nodes; 0: it is not. ``entry``: of the catalogue, whose
+    weights it has to come to.
     """
 
     checkpoint: Path
     version: str
-    measuring: Measuring
+    measuring: Measuring | None
     price: int = 0
     name: str | None = None
     parent: str | None = None
     certified: bool = True
     shards: int = 0
+    entry: CatalogueEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ def _publish(
     """Publish a checkpoint whose folder is there; raises as ``publish`` does."""
     observer = workspace.observer
     release = _prepare(wanted, store, observer)
+    if wanted.entry is not None:
+        require_weights_root(wanted.entry, release.commitment.weights_root)
     if wanted.shards:
         shard_model(release.model.program, wanted.shards)  # so many are possible
     bits = _prove(release, observer)
@@ -154,14 +160,17 @@ def _certifiable(wanted: VersionRequest, store: BlockStore) -> Publication:
     """A measured folder within the gate. Raises TrainedFolderError, QualityError and the importer's errors."""
     publication = Publication.prepare(wanted.checkpoint, store, wanted.version, wanted.name)
     require_vocabulary(wanted.checkpoint, publication.model.program.shape.vocab)
-    if not wanted.measuring.beyond_gate:
+    if wanted.measuring is not None and not wanted.measuring.beyond_gate:
         require_within(publication.relative_increase, wanted.measuring.gate)
     return publication
 
 
 def _uncertified(wanted: VersionRequest, store: BlockStore, observer: TaskObserver) -> Release:
     """Any checkpoint, measured here where it can be. Raises as ``_certifiable`` does."""
-    imported = convert_measured(wanted.checkpoint, wanted.measuring, observer)
+    if wanted.measuring is None:
+        imported = convert(wanted.checkpoint)
+    else:
+        imported = convert_measured(wanted.checkpoint, wanted.measuring, observer)
     require_vocabulary(wanted.checkpoint, imported.model.program.shape.vocab)
     return Release.of(wanted.checkpoint, imported.model, imported.recipe, store, wanted.version, wanted.name)
 

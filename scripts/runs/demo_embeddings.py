@@ -28,7 +28,8 @@ from nexus_chain.engine.engine import Engine
 from nexus_chain.errors import NexusError
 from nexus_chain.program import IntegerModel
 from nexus_chain.versions.model_files import ModelFiles
-from scripts.bench.embeddings import PACKAGE, fetch_model, nearest
+from scripts.bench.embeddings import MODEL, nearest
+from scripts.fetched import fetched
 from scripts.runs.demo_network import (
     ROOT,
     STAKE_WEI,
@@ -145,7 +146,7 @@ def run(checkpoint: Path, sentences: tuple[str, ...] = SENTENCES) -> dict[str, A
             answers = embed(served.files, sentences)
         check(answers, served.files, sentences)
     return {
-        "model": PACKAGE,
+        "model": MODEL,
         "model_version": "0x" + served.version.hex(),
         "shards": [Path(block).name for block in served.blocks],
         "sentences": len(answers),
@@ -160,7 +161,7 @@ def run(checkpoint: Path, sentences: tuple[str, ...] = SENTENCES) -> dict[str, A
 
 def main() -> int:
     try:
-        facts = run(fetch_model())
+        facts = run(fetched(MODEL))
     except (DemoError, NexusError) as error:
         print(f"demo-embeddings: {error}", file=sys.stderr)
         return 1

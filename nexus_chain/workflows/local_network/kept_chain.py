@@ -1,0 +1,83 @@
+"""Anvil whose chain survives it: what it knows is written down whenever a block was added, and read at its next start.
+
+Anvil's own dump is written in place, and only where it is ended in the right way: one that is killed would lose money,
+or all of it in the middle of a write. So its state is asked for, and put in place whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from web3 import Web3
+from web3.types import RPCEndpoint
+
+from nexus_chain.chain.connection import connect
+from nexus_chain.chain.errors import ChainError, RpcUnreachableError
+from nexus_chain.chain.local import LOCAL_CHAIN_ID, find_anvil
+from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.staging import write_whole
+from nexus_chain.workflows.local_network.children import ChildPlan
+from nexus_chain.workflows.local_network.plan import CHAIN
+
+PLAY_WEI = 1_000 * 10**18
+"""What an account that runs low gets."""
+LOW_WEI = 100 * 10**18
+
+
+class KeptChain:
+    """The chain of a local network; ``state``: the file that it goes on from."""
+
+    def __init__(self, port: int, state: Path) -> None:
+        self.url, self._port, self._state = f"http://127.0.0.1:{port}", port, state
+        self._kept: bytes | None = None
+        self._web3: Web3 | None = None
+
+    def plan(self) -> ChildPlan:
+        """How Anvil is started now. Raises LocalChainError where it is not installed."""
+        where = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(LOCAL_CHAIN_ID), "--silent"]
+        loaded = ["--load-state", str(self._state)] if self._state.is_file() else []
+        return ChildPlan(CHAIN, (str(find_anvil()), *where, *loaded), grace=10.0)
+
+    def answers(self) -> bool:
+        """Whether it can be asked."""
+        try:
+            self._connected()
+        except RpcUnreachableError:
+            return False
+        return True
+
+    def keep(self, *, always: bool = False) -> bool:
+        """Write the chain down if it has a new block, or ``always``; whether that was possible.
+
+        A chain that does not answer is not written down: whoever keeps it running knows. Raises OSError.
+        """
+        try:
+            web3 = self._connected()
+            with chain_errors(web3):
+                head = bytes(web3.eth.get_block("latest")["hash"])
+                if head == self._kept and not always:
+                    return True
+                dumped = str(web3.manager.request_blocking(RPCEndpoint("anvil_dumpState"), []))
+        except ChainError:
+            return False
+        write_whole(self._state, gzip.decompress(bytes.fromhex(dumped.removeprefix("0x"))).decode(), 0o600)
+        self._kept = head
+        return True
+
+    def fund(self, address: str) -> None:
+        """Give an account play money where it has little. Raises ChainError."""
+        web3 = self._connected()
+        with chain_errors(web3):
+            if web3.eth.get_balance(Web3.to_checksum_address(address)) < LOW_WEI:
+                web3.manager.request_blocking(RPCEndpoint("anvil_setBalance"), [address, hex(PLAY_WEI)])
+
+    @property
+    def web3(self) -> Web3:
+        """A connection. Raises RpcUnreachableError."""
+        return self._connected()
+
+    def _connected(self) -> Web3:
+        if self._web3 is None:
+            self._web3 = connect(self.url, LOCAL_CHAIN_ID, retries=0)
+        return self._web3
