@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Any, Never
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -42,7 +42,7 @@ async def ollama_pull(asked: OllamaModelRequest, deps: AppDeps, caller: KnownCal
 @router.delete("/api/delete")
 @router.post("/api/blobs/{digest}")
 @router.head("/api/blobs/{digest}", include_in_schema=False)
-async def ollama_refusal() -> Never:
+async def ollama_refusal() -> None:
     """Versions of models stand on the chain, under the names that its operator gave them."""
     raise InvalidRequestError(
         "a gateway does not make, copy, send or delete models",
