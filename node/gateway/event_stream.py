@@ -13,9 +13,12 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(data: Any, name: str | None = None) -> bytes:
-    """One event: a JSON value, with a name where the interface gives its events names."""
+    """One event: a JSON value, with a name where the interface gives its events names.
+
+    All but ASCII is escaped: clients split lines at more characters than the newline.
+    """
     head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    return f"{head}data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 def event_response(events: AsyncIterator[bytes]) -> StreamingResponse:

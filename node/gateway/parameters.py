@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def refuse_parameters(given: Mapping[str, object], neutral: Neutral, where: str 
 def refuse_parameter(name: str, harmless: tuple[object, ...] = ()) -> None:
     """Raise UnsupportedParameterError for the parameter of that name."""
     shown = name.encode(errors="replace").decode()[:LONGEST_NAME]
-    others = f", or give {' or '.join(map(repr, harmless))}" if harmless else ""
+    others = f", or give {' or '.join(map(json.dumps, harmless))}" if harmless else ""
     raise UnsupportedParameterError(
         f"{shown} cannot be followed exactly here", advice=f"Leave it out{others}.", param=shown
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 from node.gateway.anthropic.errors import anthropic_error
 from node.gateway.errors import GatewayError
+from node.gateway.event_stream import event
 from node.gateway.generation import Generation
 
-EVENT_STREAM = "text/event-stream"
 _NO_USE = dict.fromkeys(
     ("cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens_details", "server_tool_use")
 )
@@ -36,7 +35,7 @@ async def message_events(
         yield _event("message_delta", delta={**_ending(generation, max_tokens), "container": None}, usage=usage)
         yield _event("message_stop")
     except GatewayError as error:
-        yield _written("error", anthropic_error(error))
+        yield event(anthropic_error(error), "error")
 
 
 def _message(generation: Generation, model: str, content: list[dict[str, Any]]) -> dict[str, Any]:
@@ -63,9 +62,4 @@ def _block(text: str) -> dict[str, Any]:
 
 
 def _event(kind: str, **fields: Any) -> bytes:
-    return _written(kind, {"type": kind, **fields})
-
-
-def _written(kind: str, data: Mapping[str, Any]) -> bytes:
-    """A server-sent event. All but ASCII is escaped: some readers split lines at more than newlines."""
-    return f"event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    return event({"type": kind, **fields}, kind)

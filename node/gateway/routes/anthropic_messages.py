@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
-from node.gateway.anthropic.answers import EVENT_STREAM, answer_message, message_events
+from node.gateway.anthropic.answers import answer_message, message_events
 from node.gateway.anthropic.conversation import messages_generation, messages_prompt
 from node.gateway.anthropic.types import AnthropicCountRequest, AnthropicMessagesRequest
 from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.deps import AppDeps, KnownCaller
+from node.gateway.event_stream import event_response
 
 router = APIRouter(tags=["Anthropic"])
 
@@ -22,7 +23,7 @@ async def anthropic_messages(asked: AnthropicMessagesRequest, deps: AppDeps, cal
     generation = await deps.service.generate(caller, wanted)
     if asked.stream:
         events = message_events(await begun_pieces(generation), generation, asked.model, asked.max_tokens)
-        return StreamingResponse(events, media_type=EVENT_STREAM)
+        return event_response(events)
     text = await whole_text(generation)
     return JSONResponse(answer_message(generation, asked.model, asked.max_tokens, text))
 
