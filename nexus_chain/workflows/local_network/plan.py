@@ -127,6 +127,7 @@ def gateway_child(port: int, served: Mapping[str, ServedVersion], rpc: str, plac
         "--password-file", str(places.password),
         "--listen", f"127.0.0.1:{port}",
         "--operator-key-file", str(places.api_key),
+        "--operator-credit", str(10**18),
     )  # fmt: skip
     return ChildPlan(GATEWAY, (sys.executable, "-m", "node.gateway", *own, *models))
 
