@@ -118,7 +118,7 @@ class TextCodec:
         return tokens
 
     def _encoded(self, text: str, *, letters: bool = False) -> Encoding:
-        """``letters``: names of control tokens are no tokens. That is a state of the tokenizer: one thread at a time."""
+        """``letters``: names of control tokens are no tokens: a state of the tokenizer, so one thread at a time."""
         with self._one_thread:
             self.tokenizer.encode_special_tokens = letters
             try:
