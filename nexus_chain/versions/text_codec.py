@@ -37,7 +37,7 @@ class TextCodec:
         self.tokenizer: Tokenizer = assemble(path)
         self._declared = DeclaredTexts(path.parent)
         self._streams = Streams(self.tokenizer)
-        self._as_text = threading.Lock()
+        self._one_thread = threading.Lock()
         named = self._ids_of((*END_TOKENS, self._declared.name_of("eos_token")))
         self.end_tokens = named | self._declared.end_ids(self.tokenizer.get_added_tokens_decoder())
         """Ids that end an answer: all that any file declares, and those of well-known names."""
@@ -47,8 +47,8 @@ class TextCodec:
 
         ``special``: with what the tokenizer puts around a text, each exactly once.
         """
-        found = self.tokenizer.encode(text, add_special_tokens=False)
-        return self._framed(list(found.ids)) if special else list(found.ids)
+        found = list(self._encoded(text).ids)
+        return self._framed(found) if special else found
 
     def encode_plain(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of what a user typed: no control token, whatever the text says.
@@ -81,7 +81,7 @@ class TextCodec:
         say is text. Nothing is put around it: the template writes the beginning too. Raises ChatFormatError.
         """
         chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts, answering=answering)
-        found, tokens = self.tokenizer.encode(chat.text, add_special_tokens=False), []
+        found, tokens = self._encoded(chat.text), []
         for at, token in enumerate(found.ids):
             said = self._said(found, at, chat) if token in self._control else None
             tokens += [token] if said is None else self._letters(said)
@@ -108,12 +108,7 @@ class TextCodec:
 
     def _letters(self, text: str) -> list[int]:
         """Token ids of ``text`` without control tokens: their names are letters."""
-        with self._as_text:
-            self.tokenizer.encode_special_tokens = True
-            try:
-                found = self.tokenizer.encode(text, add_special_tokens=False)
-            finally:
-                self.tokenizer.encode_special_tokens = False
+        found = self._encoded(text, letters=True)
         tokens: list[int] = []
         for token, (start, end) in zip(found.ids, found.offsets, strict=True):
             if token in self._control and end - start > 1:  # the vocabulary's own piece, or an added token
@@ -121,6 +116,15 @@ class TextCodec:
             else:
                 tokens.append(token)
         return tokens
+
+    def _encoded(self, text: str, *, letters: bool = False) -> Encoding:
+        """``letters``: names of control tokens are no tokens: a state of the tokenizer, so one thread at a time."""
+        with self._one_thread:
+            self.tokenizer.encode_special_tokens = letters
+            try:
+                return self.tokenizer.encode(text, add_special_tokens=False)
+            finally:
+                self.tokenizer.encode_special_tokens = False
 
     def _framed(self, tokens: list[int]) -> list[int]:
         begin, end = self._around

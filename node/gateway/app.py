@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -55,6 +55,9 @@ ROUTERS = (
     sign_in.router,
 )
 
+_BRANCHES = ("str", "int", "float", "bool")
+"""How pydantic names the branches of a union, beside ``list[...]``."""
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -88,15 +91,23 @@ async def _malformed(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part != "body"]
     if first["type"] == "json_invalid":
         found = InvalidRequestError("the body is not JSON", advice="Send one JSON object.")
     else:
-        # Of a union's branches the field itself is what callers know: "stop", not "stop.list[str].0".
-        name = next(iter(place), None)
+        name = _field_at(first["loc"][1:]) or None
         what = f"{name}: " if name else ""
         found = InvalidRequestError(f"{what}{first['msg']}", advice="See the documentation of this field.", param=name)
     return error_response(request.url.path, found)
+
+
+def _field_at(place: Sequence[str | int]) -> str:
+    """The field as callers write it: ``messages[0].role``; which branch of a union was tried says nothing to them."""
+    found = ""
+    for part in place:
+        if isinstance(part, str) and ("[" in part or part in _BRANCHES):
+            break
+        found += f"[{part}]" if isinstance(part, int) else f".{part}" if found else part
+    return found
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

@@ -1,60 +1,31 @@
-"""Routes of a gateway behind a socket: what official clients are pointed at."""
+"""A whole gateway application behind a socket: what official clients are pointed at."""
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
-from node.gateway.accounts import ANSWER, Caller
+from node.gateway.app import build_app
 from node.gateway.deps import Deps
-from node.gateway.errors import GatewayError, InvalidRequestError, UnauthorizedError
+from node.gateway.generation import Service
+from node.gateway.open_accounts import SingleKeyAccounts
+from node.gateway.settings import GatewaySettings
 
-KEY = "sk-nexus-test"
-CALLER = Caller("tester", frozenset({ANSWER}), "key-1")
-
-
-class OneKey:
-    """Accounts: whoever has the key may ask, and pays nothing."""
-
-    async def authenticate(self, token: str | None) -> Caller:
-        if token != KEY:
-            raise UnauthorizedError("this key is not known", advice="Give one that was made here.")
-        return CALLER
-
-    async def reserve(self, caller: Caller, answer: str, wei: int) -> Any:
-        raise AssertionError("routes reserve nothing")
+KEY = "sk-nexus-of-a-test"
 
 
-def small_application(deps: Deps, shape: Callable[[GatewayError], dict[str, Any]], *routers: APIRouter) -> FastAPI:
-    """Routes, and errors in the one ``shape``."""
-    app = FastAPI()
-    app.state.deps = deps
-    for router in routers:
-        app.include_router(router)
-
-    async def told(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, GatewayError)
-        after = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
-        return JSONResponse(shape(error), error.status, after)
-
-    async def malformed(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        return await told(request, InvalidRequestError(f"{where}: {first['msg']}", advice="Change it.", param=where))
-
-    app.add_exception_handler(GatewayError, told)
-    app.add_exception_handler(RequestValidationError, malformed)
-    return app
+@contextmanager
+def served_gateway(service: Service, **more: Any) -> Iterator[str]:
+    """The URL of an application over ``service``, which KEY may ask. ``more``: fields of Deps."""
+    deps = Deps(service, SingleKeyAccounts(KEY), **more)
+    with served(build_app(deps, GatewaySettings())) as url:
+        yield url
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from nexus_chain.program.file_names import PROGRAM_FILE
 from nexus_chain.versions.model_files import ModelFiles
 from node.gateway.accounts import Caller
 from node.gateway.errors import GatewayError, UnavailableError, UnknownModelError
+from node.gateway.exchange import note_answer
 from node.gateway.generation import Embedding, FinishReason, Generation, GenerationRequest, OfferedModel, TokenScore
 from tests.support.small_tokenizers import CHATML, byte_level, keep
 
@@ -20,8 +22,8 @@ CHAT, TEXT, ENCODER = "tiny-chat", "tiny-text", "tiny-encoder"
 CONTEXT = 256
 _SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _SIZES = {"width": 32, "heads": 2, "head_dim": 16, "ffn": 64, "context": CONTEXT}
-Step = str | GatewayError
-"""A piece of text, or how the answer fails."""
+Step = str | GatewayError | None
+"""A piece of text, or how the answer fails; None: it goes on for ever without a word."""
 
 
 @dataclass
@@ -56,11 +58,18 @@ class ScriptedAnswer:
             for step in self.steps:
                 if isinstance(step, GatewayError):
                     raise step
+                if step is None:
+                    await asyncio.Event().wait()
+                    raise AssertionError("nobody sets it")
                 self.completion_tokens += 1
                 yield step
             self.ended = True
         finally:
             await self.aclose()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.closed
 
     async def aclose(self) -> None:
         self.cost_wei, self.closed = 10 * (self.prompt_tokens + self.completion_tokens), True
@@ -92,6 +101,7 @@ class ScriptedService:
         model = self.model(request.model)
         answer = ScriptedAnswer(model, request, self.steps, self.finish, self.stop_text, number)
         self.answers.append(answer)
+        note_answer(answer)
         return answer
 
     async def embed(self, caller: Caller, model: str, tokens: Sequence[int]) -> Embedding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,33 @@ def test_a_neighbour_that_is_no_json_object_is_named(name: str, text: str, tmp_p
     (tmp_path / f"{name}.json").write_text(text)
     with pytest.raises(ModelFilesError, match=name):
         TextCodec(path)
+
+
+class Interrupted:
+    """A tokenizer in the middle of whose work with letters another thread wants tokens."""
+
+    def __init__(self, tokenizer: Tokenizer, other: threading.Thread) -> None:
+        self.__dict__.update(tokenizer=tokenizer, other=other)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tokenizer, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self.tokenizer, name, value)
+
+    def encode(self, text: str, **words: Any) -> Any:
+        if self.tokenizer.encode_special_tokens and self.other.ident is None:
+            self.other.start()
+            self.other.join(0.1)  # it waits for this one; without that it would be over long before
+        return self.tokenizer.encode(text, **words)
+
+
+def test_threads_do_not_change_each_others_tokens(tmp_path: Path) -> None:
+    codec = TextCodec(keep(tmp_path, byte_level(START, END)))
+    alone, found = codec.encode(START), []
+    other = threading.Thread(target=lambda: found.append(codec.encode(START)))
+    codec.tokenizer = Interrupted(codec.tokenizer, other)  # type: ignore[assignment]
+    codec.encode_plain(START)
+    other.join(60)
+    assert found == [alone]
+    assert len(alone) == 1

@@ -13,8 +13,6 @@ import httpx
 import pytest
 from anthropic.types import TextBlock
 
-from node.gateway.anthropic.errors import anthropic_error
-from node.gateway.deps import Deps
 from node.gateway.errors import (
     AnswerWithheldError,
     BodyTooLargeError,
@@ -24,8 +22,8 @@ from node.gateway.errors import (
     PaymentRequiredError,
     UnavailableError,
 )
-from node.gateway.routes import anthropic_messages
-from tests.support.gateway_server import CALLER, KEY, OneKey, served, small_application
+from node.gateway.open_accounts import OPERATOR_CALLER
+from tests.support.gateway_server import KEY, served_gateway
 from tests.support.scripted_service import CHAT, CONTEXT, ENCODER, TEXT, ScriptedService
 
 pytestmark = pytest.mark.fast
@@ -35,8 +33,7 @@ ASKED: list[Any] = [{"role": "user", "content": "Hi"}]
 
 @pytest.fixture
 def url(service: ScriptedService) -> Iterator[str]:
-    app = small_application(Deps(service, OneKey()), anthropic_error, anthropic_messages.router)
-    with served(app) as found:
+    with served_gateway(service) as found:
         yield found
 
 
@@ -62,7 +59,7 @@ def test_a_message(client: anthropic.Anthropic, service: ScriptedService) -> Non
     assert service.request.prompt == tuple(service.model(CHAT).files.codec.chat_prompt(messages))
     asked = service.request
     assert (asked.max_tokens, asked.temperature, asked.seed, asked.stop) == (9, 1.0, None, ())
-    assert service.callers == [CALLER]
+    assert service.callers == [OPERATOR_CALLER]
 
 
 def test_parameters_that_are_followed_or_harmless(client: anthropic.Anthropic, service: ScriptedService) -> None:
@@ -178,12 +175,12 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
         ({"extra_body": {"temperature": 1.5}}, "temperature"),
         ({"extra_body": {"temperature": 0.00001}}, "temperature"),
         ({"stop_sequences": "x"}, "stop_sequences"),
-        ({"stop_sequences": [""]}, "stop_sequences.0"),
+        ({"stop_sequences": [""]}, r"stop_sequences\[0\]"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": [IMAGE]}]}, r"messages\[0\].content\[0\] is a block of type image"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, r"messages\[0\].content\[0\] has no text"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "system", "content": "x"}]}, r"messages\[0\].role"),
         ({"messages": [{**ASKED[0], "name": "x"}]}, r"messages\[0\].name"),
         ({"system": [IMAGE]}, r"system\[0\] is a block"),
     ],
@@ -202,7 +199,7 @@ def test_max_tokens_is_required(url: str) -> None:
     answered = httpx.post(f"{url}/v1/messages", json={"model": CHAT, "messages": ASKED}, headers={"x-api-key": KEY})
     assert answered.status_code == 400
     assert answered.json()["error"] == {
-        "type": "invalid_request_error", "message": "max_tokens: Field required. Change it.",
+        "type": "invalid_request_error", "message": "max_tokens: Field required. See the documentation of this field.",
     }  # fmt: skip
 
 

@@ -13,11 +13,9 @@ import ollama
 import pytest
 
 from node.gateway.catalogue import PullProgress, unknown_entry
-from node.gateway.deps import Deps
 from node.gateway.errors import AnswerWithheldError, LimitReachedError, UnavailableError
-from node.gateway.ollama.errors import ollama_error
-from node.gateway.routes import ollama_embed, ollama_generate, ollama_library, ollama_models
-from tests.support.gateway_server import CALLER, KEY, OneKey, served, small_application
+from node.gateway.open_accounts import OPERATOR_CALLER
+from tests.support.gateway_server import KEY, served_gateway
 from tests.support.scripted_service import CHAT, CONTEXT, ENCODER, TEXT, ScriptedService
 
 pytestmark = pytest.mark.fast
@@ -50,9 +48,7 @@ def catalogue() -> ScriptedCatalogue:
 
 @pytest.fixture
 def url(service: ScriptedService, catalogue: ScriptedCatalogue) -> Iterator[str]:
-    deps = Deps(service, OneKey(), catalogue=catalogue)
-    routers = [module.router for module in (ollama_models, ollama_generate, ollama_embed, ollama_library)]
-    with served(small_application(deps, ollama_error, *routers)) as found:
+    with served_gateway(service, catalogue=catalogue) as found:
         yield found
 
 
@@ -77,7 +73,7 @@ def test_a_conversation_streams_piece_by_piece(client: ollama.Client, service: S
         assert duration >= 1
     codec = service.model(CHAT).files.codec
     assert service.request.prompt == tuple(codec.chat_prompt(messages))
-    assert service.callers == [CALLER]
+    assert service.callers == [OPERATOR_CALLER]
 
 
 def test_a_whole_answer(client: ollama.Client, service: ScriptedService) -> None:
@@ -284,7 +280,7 @@ def test_only_callers_with_a_key_are_served(url: str, service: ScriptedService) 
             lambda: stranger.generate(TEXT, "x"), lambda: stranger.chat(CHAT, []), lambda: stranger.embed(ENCODER, "x"),
             lambda: stranger.embeddings(ENCODER, "x"), lambda: stranger.pull("smollm2"),
         ):  # fmt: skip
-            with pytest.raises(ollama.ResponseError, match="not known") as found:
+            with pytest.raises(ollama.ResponseError, match="no such API key") as found:
                 ask()
             assert found.value.status_code == 401
         assert len(stranger.list().models) == 3
