@@ -13,7 +13,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits \
+        artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits \
         bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -43,6 +43,9 @@ test-python: build ## Unit, property, differential and end-to-end tests, one wor
 test-fast: setup ## The tests without a chain and without node processes: under a minute on two cores
 	scripts/forge build contracts
 	python -m pytest $(IN_PARALLEL) -m fast
+
+test-postgres: setup ## The gateway's tests on PostgreSQL too: NEXUS_TEST_POSTGRES, or Debian's server started for them
+	scripts/test_postgres.sh
 
 test-forge: setup ## Contract unit, fuzz and invariant tests
 	scripts/forge test

@@ -11,6 +11,7 @@ from eth_utils.abi import function_abi_to_4byte_selector
 
 CONTRACTS = (
     "CertificateRegistry",
+    "CreditDeposits",
     "DisputeGame",
     "GenesisVault",
     "InferenceMarket",

@@ -5,13 +5,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from node.gateway.errors import ForbiddenError
 
 ANSWER, READ, KEYS = "answer", "read", "keys"
 """Scopes: ask for answers; read one's receipts and balance; make and revoke keys."""
+PAY = "pay"
+"""Scope of a caller without a key: ask for one answer that is paid with the request, and nothing else."""
+
+
+@dataclass
+class PaymentOffer:
+    """What a request without a key offers for its answer (x402).
+
+    ``sent``: the payment header as it came, empty where none did. ``resource``: the URL that was asked. ``receipt``:
+    the header that tells the caller how the payment ended; set once it is taken.
+    """
+
+    sent: str
+    resource: str
+    receipt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -19,7 +34,7 @@ class Caller:
     """Whoever sent a request. ``account`` is an EIP-55 address or the operator's own name for it.
 
     ``key``: public id of the API key, None for a session or a payment. Limits are the key's: wei a day and requests a
-    minute, None: none.
+    minute, None: none. ``payment``: what a caller without a key offers; ``account`` is then the payer, or empty.
     """
 
     account: str
@@ -27,6 +42,7 @@ class Caller:
     key: str | None = None
     wei_per_day: int | None = None
     requests_per_minute: int | None = None
+    payment: PaymentOffer | None = field(default=None, compare=False)
 
     def require(self, scope: str) -> None:
         """Raise ForbiddenError unless the caller has ``scope``."""

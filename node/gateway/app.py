@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from nexus_chain.errors import NexusError
+from node.gateway.access.x402_payments import PaymentHeaders
 from node.gateway.client_errors import told
 from node.gateway.deps import Deps
 from node.gateway.error_shapes import error_response
@@ -68,6 +69,7 @@ def build_app(deps: Deps, settings: GatewaySettings, lifespan: Lifespan | None =
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(WholeBody, deps=deps, limit=settings.body_limit)
+    app.add_middleware(PaymentHeaders)
     app.add_middleware(RequestLog, deps=deps)
     app.add_exception_handler(NexusError, _told)
     app.add_exception_handler(RequestValidationError, _malformed)

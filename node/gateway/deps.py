@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from x402.http.constants import PAYMENT_SIGNATURE_HEADER
 
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
@@ -49,6 +50,20 @@ async def caller_of(request: Request) -> Caller:
     return await deps_of(request).accounts.authenticate(bearer_of(request))
 
 
+async def paying_caller(request: Request) -> Caller:
+    """Who asks for an answer: by a key, or by a payment with the request (x402) where the gateway takes those.
+
+    Raises UnauthorizedError, LimitReachedError, InvalidRequestError.
+    """
+    token, accounts = bearer_of(request), deps_of(request).accounts
+    if token is None and isinstance(accounts, LedgerAccounts):
+        caller = accounts.offer_of(request.headers.get(PAYMENT_SIGNATURE_HEADER, ""), str(request.url))
+        if caller is not None:
+            request.state.payment = caller.payment
+            return caller
+    return await accounts.authenticate(token)
+
+
 def ledger_of(request: Request) -> LedgerAccounts:
     """The accounts in the database. Raises NotFoundError where the gateway has none."""
     accounts = deps_of(request).accounts
@@ -67,5 +82,6 @@ def sign_in_of(request: Request) -> SignInDesk:
 
 AppDeps = Annotated[Deps, Depends(deps_of)]
 KnownCaller = Annotated[Caller, Depends(caller_of)]
+PayingCaller = Annotated[Caller, Depends(paying_caller)]
 GatewayLedger = Annotated[LedgerAccounts, Depends(ledger_of)]
 GatewayDesk = Annotated[SignInDesk, Depends(sign_in_of)]

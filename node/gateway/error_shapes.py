@@ -29,7 +29,7 @@ def error_body(path: str, error: GatewayError) -> dict[str, Any]:
 
 def error_response(path: str, error: GatewayError) -> JSONResponse:
     """The whole response, with its status and with when to come again."""
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     if error.status == 401:

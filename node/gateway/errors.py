@@ -27,6 +27,7 @@ class GatewayError(NexusError):
     """An answer with an HTTP status other than 2xx.
 
     ``code`` names the kind for programs, ``param`` the request's field at fault, ``retry_after`` is in seconds.
+    ``headers``: what else the response says.
     """
 
     status: ClassVar[int] = 500
@@ -37,6 +38,7 @@ class GatewayError(NexusError):
     ) -> None:
         super().__init__(message, advice=advice)
         self.param, self.retry_after = param, retry_after
+        self.headers: dict[str, str] = {}
 
 
 class InvalidRequestError(GatewayError):

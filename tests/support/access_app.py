@@ -42,8 +42,8 @@ class Clock:
 def error_response(request: Request, error: Exception) -> JSONResponse:
     """A GatewayError as this test application says it."""
     found = cast(GatewayError, error)
-    headers = {} if found.retry_after is None else {"retry-after": str(round(found.retry_after))}
-    return JSONResponse({"error": {"code": found.code, "message": found.message}}, found.status, headers)
+    late = {} if found.retry_after is None else {"retry-after": str(round(found.retry_after))}
+    return JSONResponse({"error": {"code": found.code, "message": found.message}}, found.status, found.headers | late)
 
 
 class AccessApp:

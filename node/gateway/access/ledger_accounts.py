@@ -23,7 +23,8 @@ from sqlalchemy import Connection
 from node.gateway.access.api_keys import caller_of_key
 from node.gateway.access.sign_in import caller_of_session
 from node.gateway.access.tokens import SESSION_PREFIX, token_digest
-from node.gateway.accounts import ANSWER, Bill, Caller
+from node.gateway.access.x402_payments import X402Payments, offered_by
+from node.gateway.accounts import ANSWER, PAY, Bill, Caller
 from node.gateway.errors import LimitReachedError, UnauthorizedError, UnavailableError
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.reservations import (
@@ -68,9 +69,14 @@ class LedgerAccounts:
     day are counted in the ledger, exactly, over all of them.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        """``clock``: Unix seconds."""
-        self.database, self.clock = database, clock
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+        payments: X402Payments | None = None,
+    ) -> None:
+        """``clock``: Unix seconds. ``payments``: takes those that come with a request; None: none are taken."""
+        self.database, self.clock, self.payments = database, clock, payments
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-ledger")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._open: set[str] = set()
@@ -109,7 +115,11 @@ class LedgerAccounts:
 
     async def reserve(self, caller: Caller, answer: str, wei: int) -> LedgerReservation:
         """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""
-        caller.require(ANSWER)
+        if caller.payment is None:
+            caller.require(ANSWER)
+        elif self.payments is not None:
+            caller.require(PAY)
+            await self.payments.take(caller.payment, wei)
         wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
         begun = self._threads.submit(self._reserve, wanted)
         try:
@@ -183,6 +193,13 @@ class LedgerAccounts:
     async def read(self, work: Callable[[Connection], Found]) -> Found:
         """As ``write``, for what writes nothing."""
         return await self.ask(partial(self.database.read, work))
+
+    def offer_of(self, sent: str, resource: str) -> Caller | None:
+        """A caller without a key, by the payment that it sends with the request; None where none are taken.
+
+        ``sent``: the payment header, empty where there is none. Raises InvalidRequestError.
+        """
+        return None if self.payments is None else offered_by(self.payments, sent, resource)
 
     def close(self) -> None:
         """Write down what is left and end the threads; the database stays open."""

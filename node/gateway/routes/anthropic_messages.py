@@ -9,14 +9,14 @@ from node.gateway.anthropic.answers import answer_message, message_events
 from node.gateway.anthropic.conversation import messages_generation, messages_prompt
 from node.gateway.anthropic.types import AnthropicCountRequest, AnthropicMessagesRequest
 from node.gateway.delivery import begun_pieces, whole_text
-from node.gateway.deps import AppDeps, KnownCaller
+from node.gateway.deps import AppDeps, KnownCaller, PayingCaller
 from node.gateway.event_stream import event_response
 
 router = APIRouter(tags=["Anthropic"])
 
 
 @router.post("/v1/messages")
-async def anthropic_messages(asked: AnthropicMessagesRequest, deps: AppDeps, caller: KnownCaller) -> Response:
+async def anthropic_messages(asked: AnthropicMessagesRequest, deps: AppDeps, caller: PayingCaller) -> Response:
     """Go on with a conversation."""
     model = deps.service.model(asked.model)
     wanted = messages_generation(model, await messages_prompt(model, asked), asked)

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from node.gateway.delivery import begun_pieces, whole_text
-from node.gateway.deps import AppDeps, KnownCaller
+from node.gateway.deps import AppDeps, PayingCaller
 from node.gateway.errors import GatewayError
 from node.gateway.event_stream import DONE, event, event_response
 from node.gateway.generation import Generation
@@ -20,7 +20,7 @@ router = APIRouter()
 
 
 @router.post("/v1/chat/completions")
-async def chat_completions(body: OpenAIChatRequest, deps: AppDeps, caller: KnownCaller) -> Response:
+async def chat_completions(body: OpenAIChatRequest, deps: AppDeps, caller: PayingCaller) -> Response:
     """Go on with a conversation."""
     model = deps.service.model(body.model)
     generation = await deps.service.generate(caller, await body.generation(model))

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from node.gateway.accounts import Caller
 from node.gateway.delivery import begun_pieces, whole_text
-from node.gateway.deps import AppDeps, Deps, KnownCaller
+from node.gateway.deps import AppDeps, Deps, PayingCaller
 from node.gateway.errors import GatewayError
 from node.gateway.event_stream import DONE, event, event_response
 from node.gateway.generation import Generation, OfferedModel
@@ -32,7 +32,7 @@ router = APIRouter()
 
 
 @router.post("/v1/completions")
-async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: KnownCaller) -> Response:
+async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: PayingCaller) -> Response:
     """Continue texts, or score them."""
     body.require_possible()
     model, created = deps.service.model(body.model), int(time.time())
