@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 
 class BegunAnswer(Protocol):
-    """An answer that a request began. ``cost_wei`` is known once it ``has_ended``."""
+    """An answer that a request began. ``cost_wei`` and ``network_seconds`` are known once it ``has_ended``."""
 
     id: str
+    network_seconds: float
+    """What of the request's time was the network's."""
 
     @property
     def cost_wei(self) -> int:

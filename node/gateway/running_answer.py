@@ -39,6 +39,8 @@ class RunningAnswer:
         """The network's answer, once it has ended; None where it failed or never began."""
         self.cost_wei = 0
         self.started = time.monotonic()
+        self.network_seconds = 0.0
+        """From the first step until the nodes' last receipt; known once it has ended."""
         self.first_text_seconds: float | None = None
 
     @property
@@ -103,6 +105,7 @@ class RunningAnswer:
             self.answer = await self._source.result()
         except NexusError:
             self.answer = None
+        self.network_seconds = time.monotonic() - self.started
         self.cost_wei = await self._ending(self, self.answer)
 
     def _note_first_text(self) -> None:
