@@ -116,8 +116,7 @@ def _opening(dtype: str, shape: tuple[int, ...], cells: Cells | None, members: i
 
 def _longest_descriptor(layout: TraceLayout) -> int:
     """ABI bytes of the longest descriptor of the program's ops with its proof."""
-    words = [1 + len(op.params) + 2 * (len(op.inputs) + len(op.outputs) + len(op.weights)) for op in layout.program.ops]
-    return WORD * (max(words) + 8 + 2 * len(words).bit_length())
+    return WORD * (layout.longest_op + 8 + 2 * len(layout.program.ops).bit_length())
 
 
 def _leaf(tensor: TraceTensor) -> int:

@@ -56,6 +56,12 @@ class TraceLayout:
         return self.end == self.program.shape.layers
 
     @cached_property
+    def longest_op(self) -> int:
+        """Words of the longest of the program's ops: one for it, one a parameter, two a name."""
+        ops = self.program.ops
+        return max(1 + len(op.params) + 2 * (len(op.inputs) + len(op.outputs) + len(op.weights)) for op in ops)
+
+    @cached_property
     def ops(self) -> tuple[tuple[int, Op], ...]:
         """(index in the program, op) of the segment's ops."""
         inside = {op.name for op in self.program.segment(self.start, self.end)}

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, ReaderField, ReaderTensor
+from numpy.typing import NDArray
 
 from nexus_chain.program.errors import CheckpointFileError, CheckpointLayoutError
 
@@ -101,10 +102,22 @@ def type_of(tensor: ReaderTensor) -> GGMLQuantizationType:
     return GGMLQuantizationType(tensor.tensor_type)
 
 
+class _Reader(GGUFReader):
+    """Keeps a plain view of the file: every piece of a memory map is one itself, and slow to make."""
+
+    @property
+    def data(self) -> NDArray[np.uint8]:  # type: ignore[override]  # the library keeps a memory map there
+        return self._plain
+
+    @data.setter
+    def data(self, mapped: NDArray[np.uint8]) -> None:
+        self._plain = mapped.view(np.ndarray)
+
+
 def _opened(path: Path) -> GGUFReader:
     try:
         with np.errstate(all="ignore"):
-            return GGUFReader(path)
+            return _Reader(path)
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError) as cause:
         raise CheckpointFileError(
             f"{path.name} ({path.stat().st_size} bytes) is truncated or not a GGUF file ({cause})",

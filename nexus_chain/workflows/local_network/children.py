@@ -23,12 +23,16 @@ _KEPT_LINES = 20
 
 @dataclass(frozen=True)
 class ChildPlan:
-    """What is run. ``ready``: words of the line by which it says that it serves. ``grace``: seconds to end in."""
+    """What is run. ``ready``: words of the line by which it says that it serves. ``grace``: seconds to end in.
+
+    ``threads``: that its libraries may compute with; 0: as many as they like.
+    """
 
     name: str
     command: tuple[str, ...]
     ready: str = ""
     grace: float = 30.0
+    threads: int = 0
 
 
 class Child:
@@ -56,6 +60,9 @@ class Child:
         self._ready.clear()
         self._lines.clear()
         own = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        if self.plan.threads:
+            # Threads of several processes on the same cores wait for each other longer than they compute.
+            own["OMP_NUM_THREADS"] = str(self.plan.threads)
         self._process = subprocess.Popen(
             self.plan.command,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -115,7 +115,8 @@ def node_words(node: NodePlan, rpc: str, places: Places, threads: int) -> tuple[
 
 def node_child(node: NodePlan, rpc: str, places: Places, threads: int) -> ChildPlan:
     """The daemon, which registers and stakes at its first start."""
-    return ChildPlan(node.name, (*node_words(node, rpc, places, threads), "start", "--yes"), ready="serves layers")
+    words = (*node_words(node, rpc, places, threads), "start", "--yes")
+    return ChildPlan(node.name, words, ready="serves layers", threads=threads)
 
 
 def gateway_child(port: int, served: Mapping[str, ServedVersion], rpc: str, places: Places) -> ChildPlan:
