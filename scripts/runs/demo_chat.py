@@ -52,7 +52,10 @@ def by_anthropic(network: NetworkUp, model: str, question: str) -> str:
     """Anthropic's library."""
     with anthropic.Anthropic(base_url=network.address, api_key=network.key) as client:
         found = client.messages.create(
-            model=model, max_tokens=TOKENS, temperature=0, messages=[{"role": "user", "content": question}]
+            model=model,
+            max_tokens=TOKENS,
+            messages=[{"role": "user", "content": question}],
+            extra_body={"temperature": 0},  # the library of this day has no argument for it
         )
         return "".join(block.text for block in found.content if block.type == "text")
 
@@ -83,7 +86,7 @@ def talk(network: NetworkUp, model: str) -> int:
 
 
 def stream_long(network: NetworkUp, model: str, in_the_middle: Callable[[], None] | None = None) -> tuple[str, str]:
-    """One long answer, greedy: its text and its id. ``in_the_middle`` is done once a quarter of it is here."""
+    """One long answer, greedy: its text and its id. ``in_the_middle`` is done once three quarters of it are here: then there are receipts."""
     with _openai(network) as client:
         text, pieces, id = "", 0, ""
         for chunk in client.chat.completions.create(
@@ -93,7 +96,7 @@ def stream_long(network: NetworkUp, model: str, in_the_middle: Callable[[], None
             id = chunk.id
             if chunk.choices and (piece := chunk.choices[0].delta.content):
                 text, pieces = text + piece, pieces + 1
-                if pieces == LONG_TOKENS // 4 and in_the_middle is not None:
+                if pieces == LONG_TOKENS * 3 // 4 and in_the_middle is not None:
                     in_the_middle()
         return text, id
 
@@ -121,6 +124,7 @@ def lose_a_node(network: NetworkUp, model: str) -> bool:
         if network.address_of(victim[0]) in served:  # it signed for the beginning, and somebody else for the rest
             print(f"\n  {victim[0]} was killed in the middle of a stream: the text is the same.", flush=True)
             return True
+        network.wait_until_whole()
     raise DemoError(f"no node that was killed was at work, {TRIES} times")
 
 

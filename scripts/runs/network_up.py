@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,14 @@ class NetworkUp:
         """Process ids of what runs, by name."""
         said = json.loads(run_nexus_process("--home", str(self.folder), "status", "--json").stdout)
         return {one["name"]: one["process"] for one in said["processes"] if one["running"]}
+
+    def wait_until_whole(self) -> None:
+        """Wait until everything runs that should. Raises DemoError."""
+        until = time.monotonic() + START_SECONDS
+        while run_nexus_process("--home", str(self.folder), "status").returncode:
+            if time.monotonic() > until:
+                raise DemoError("the network did not come back whole")
+            time.sleep(1)
 
     def address_of(self, node: str) -> str:
         """The wallet of the node of that name, in lower case."""
