@@ -46,7 +46,8 @@ def told(error: NexusError) -> GatewayError:
         return InvalidRequestError(error.message, advice=error.advice, param="temperature")
     if (lie := _lie(error)) is not None:
         return AnswerWithheldError(
-            f"the answer is withheld: {lie.message}", advice="Ask again: it goes to other nodes. This one costs nothing."
+            f"the answer is withheld: {lie.message}",
+            advice="Ask again: it goes to other nodes. This one costs nothing.",
         )
     log.warning("An answer failed: %s", error)
     if isinstance(error, RoutingError | NoSpareError):
