@@ -14,6 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits \
+        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits conformance \
         bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -111,6 +112,9 @@ bench-audit: build ## Time of auditing an answer against generating it
 
 bench-trace: build ## Memory beside the weights for defending 2 048 positions
 	python -m scripts.bench.trace
+
+conformance: setup ## Foreign clients and checkers against the gateway's interfaces (JSON in build/conformance.json)
+	python -m scripts.conformance
 
 show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at 10 %
 	python -m scripts.runs.show_audits
