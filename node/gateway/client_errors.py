@@ -44,9 +44,10 @@ def told(error: NexusError) -> GatewayError:
         return InvalidRequestError(error.message, advice="Change the messages' roles or their order.", param="messages")
     if isinstance(error, SamplingError):
         return InvalidRequestError(error.message, advice=error.advice, param="temperature")
-    if isinstance(error, AnswerWrongError | DisagreementError) or _is_lie(error):
+    if (lie := _lie(error)) is not None:
         return AnswerWithheldError(
-            f"the answer is withheld: {error.message}", advice="Ask again: it goes to other nodes, and costs nothing."
+            f"the answer is withheld: {lie.message}",
+            advice="Ask again: it goes to other nodes. This one costs nothing.",
         )
     log.warning("An answer failed: %s", error)
     if isinstance(error, RoutingError | NoSpareError):
@@ -56,9 +57,14 @@ def told(error: NexusError) -> GatewayError:
     return UnavailableError(_away(error), advice=_AGAIN, retry_after=LATER)
 
 
-def _is_lie(error: NexusError) -> bool:
-    """Whether nobody is left since the last node's receipt, or its rows, were wrong."""
-    return isinstance(error, NoSpareError) and isinstance(error.__cause__, BadReceiptError | ReplayMismatchError)
+def _lie(error: NexusError) -> NexusError | None:
+    """What a node did wrong, where that is why an answer ended: nobody, or no money, was left to replace it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, AnswerWrongError | DisagreementError | BadReceiptError | ReplayMismatchError):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _away(error: NexusError) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import secrets
@@ -17,11 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.gateway.deps import Deps
 from node.gateway.error_shapes import error_response
-from node.gateway.errors import BodyTooLargeError, GatewayError
+from node.gateway.errors import BodyTooLargeError, GatewayError, InvalidRequestError
 from node.gateway.exchange import CURRENT, Exchange
 
 log = logging.getLogger(__name__)
 
+#: In JSON: half of a character beyond the first 65536, which is none without its other half.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -72,7 +75,8 @@ class WholeBody:
             return
         try:
             body = await self._read(scope, receive)
-        except BodyTooLargeError as error:
+            _require_characters(body or b"")
+        except (InvalidRequestError, BodyTooLargeError) as error:
             await error_response(scope["path"], error)(scope, receive, send)
             return
         if body is not None:
@@ -120,6 +124,18 @@ class WholeBody:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application itself."""
         await self._app(scope, receive, send)
+
+
+def _require_characters(body: bytes) -> None:
+    """Raise InvalidRequestError for a JSON text with half a character: no tokenizer and no reply could write it."""
+    if _SURROGATE.search(body) is None:
+        return
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidRequestError("a text has half a surrogate pair", advice="Send whole characters.") from None
+    except (ValueError, RecursionError):
+        return  # whoever reads it says what is wrong
 
 
 class _Serving:

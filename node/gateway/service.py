@@ -134,6 +134,15 @@ class NetworkService:
             found = await self._call(lambda: weights.score(tokens, top))
         return [TokenScore(one.token, one.logprob, one.top) for one in found]
 
+    async def refresh_prices(self) -> None:
+        """Bring what models cost up to date; None for one that nobody serves now."""
+        for name in self._models:
+            try:
+                await self._price(name)
+            except NexusError as error:
+                log.warning("No answer of %s can be had now: %s", name, error)
+                self._models[name] = replace(self._models[name], wei_per_token=None)
+
     async def close(self) -> None:
         """End what is under way, and wait until all of it is booked."""
         await asyncio.gather(*(running.aclose() for running in list(self._running)), return_exceptions=True)

@@ -28,7 +28,7 @@ from node.gateway.generation import OfferedModel
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import single_key_accounts
-from node.gateway.service import NetworkService
+from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = asyncio.create_task(_keep_up(accounts))
+            upkeep = asyncio.gather(_keep_up(accounts), _keep_prices(service))
             try:
                 yield
             finally:
@@ -101,6 +101,13 @@ async def _keep_up(accounts: Accounts) -> None:
                 log.warning("%d reservations of a gateway that died were released", len(released))
         except NexusError as error:
             log.warning("The books could not be looked after: %s", error)
+
+
+async def _keep_prices(service: NetworkService) -> None:
+    """Know what models cost, and whether anybody serves them, before somebody asks."""
+    while True:
+        await service.refresh_prices()
+        await asyncio.sleep(PRICE_SECONDS)
 
 
 def _networks(

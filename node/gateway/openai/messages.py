@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,13 +16,22 @@ _OF_REPLIES = {"id", "type", "status", "annotations", "phase"}
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
+class ContentPart(BaseModel):
+    """A part of a message."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: str
+    text: str | None = None
+
+
 class OpenAIMessage(BaseModel):
     """``content``: a text, or parts of which all are texts."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     role: str
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[ContentPart] | None = None
 
     def plain(self) -> Message:
         """Role and text, as chat templates take them. Raises InvalidRequestError."""
@@ -54,14 +63,14 @@ def _role(role: str) -> Literal["system", "user", "assistant"]:
     )
 
 
-def _text(content: str | list[dict[str, Any]] | None) -> str:
+def _text(content: str | list[ContentPart] | None) -> str:
     if isinstance(content, str):
         return content
     if content is None:
         raise InvalidRequestError("a message has no content", advice="Give it a text.", param="messages")
     for part in content:
-        if part.get("type") not in _TEXT_PARTS or not isinstance(part.get("text"), str):
+        if part.type not in _TEXT_PARTS or part.text is None:
             raise UnsupportedParameterError(
-                f"a part of the type {part.get('type')!r} cannot be followed", advice="Send texts.", param="messages"
+                f"a part of the type {part.type!r} cannot be followed", advice="Send texts.", param="messages"
             )
-    return "".join(part["text"] for part in content)
+    return "".join(part.text or "" for part in content)

@@ -28,6 +28,11 @@ class OpenAIResponseRequest(OpenAIRequest):
     max_output_tokens: int | None = Field(default=None, ge=1)
     seed: int | None = None
     stream_options: StreamOptions | None = None
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    parallel_tool_calls: bool | None = True
 
     async def generation(self, model: OfferedModel) -> GenerationRequest:
         """What the service is asked. Raises InvalidRequestError."""
@@ -118,7 +123,6 @@ class ResponseWriter:
 
     def _response(self, status: str, output: Sequence[Any], usage: dict[str, Any] | None) -> dict[str, Any]:
         asked = self._request
-        extra = asked.model_extra or {}
         return {
             "id": f"resp_{self._generation.id}",
             "object": "response",
@@ -133,11 +137,11 @@ class ResponseWriter:
             "max_tool_calls": None,
             "model": self._generation.model.name,
             "output": list(output),
-            "parallel_tool_calls": bool(extra.get("parallel_tool_calls", True)),
+            "parallel_tool_calls": asked.parallel_tool_calls is not False,
             "previous_response_id": None,
-            "prompt_cache_key": extra.get("prompt_cache_key"),
+            "prompt_cache_key": asked.prompt_cache_key,
             "reasoning": {"effort": None, "summary": None},
-            "safety_identifier": extra.get("safety_identifier"),
+            "safety_identifier": asked.safety_identifier,
             "service_tier": "default",
             "store": False,
             "temperature": asked.heat,
@@ -150,8 +154,8 @@ class ResponseWriter:
             "frequency_penalty": 0.0,
             "truncation": "disabled",
             "usage": usage,
-            "user": extra.get("user"),
-            "metadata": extra.get("metadata") or {},
+            "user": asked.user,
+            "metadata": asked.metadata or {},
         }
 
 
