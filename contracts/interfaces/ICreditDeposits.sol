@@ -63,6 +63,9 @@ interface ICreditDeposits {
     /// @notice Seconds that the operator has to claim after a request; fixed when the contract is made.
     function notice() external view returns (uint64);
 
+    /// @notice Wei that are held for all accounts together: put in, and neither claimed nor given back.
+    function held() external view returns (uint256);
+
     /// @notice What `account` has: wei put in, claimed and given back so far, and from when on the rest is its own, in Unix seconds (0: no refund was asked for). What is held is the first less the other two.
     function accountOf(address account)
         external

@@ -20,6 +20,8 @@ contract CreditDeposits is ICreditDeposits, PullPayments {
     address public immutable operator;
     /// @inheritdoc ICreditDeposits
     uint64 public immutable notice;
+    /// @inheritdoc ICreditDeposits
+    uint256 public held;
 
     mapping(address account => Account) private _accounts;
 
@@ -40,6 +42,7 @@ contract CreditDeposits is ICreditDeposits, PullPayments {
         if (msg.value == 0 || account == address(0)) revert CreditDeposits_EmptyDeposit();
         uint256 total = _accounts[account].deposited + msg.value;
         _accounts[account].deposited = total;
+        held += msg.value;
         emit Deposited(account, msg.sender, msg.value, total);
     }
 
@@ -51,7 +54,7 @@ contract CreditDeposits is ICreditDeposits, PullPayments {
     /// @inheritdoc ICreditDeposits
     function requestRefund() external {
         Account storage found = _accounts[msg.sender];
-        if (found.refundFrom != 0 || _held(found) == 0) revert CreditDeposits_NothingToRefund(msg.sender);
+        if (found.refundFrom != 0 || _left(found) == 0) revert CreditDeposits_NothingToRefund(msg.sender);
         uint64 from = uint64(block.timestamp) + notice;
         found.refundFrom = from;
         emit RefundRequested(msg.sender, from);
@@ -95,27 +98,29 @@ contract CreditDeposits is ICreditDeposits, PullPayments {
         uint64 from = found.refundFrom;
         if (from != 0 && block.timestamp >= from) revert CreditDeposits_NoticeOver(account, from);
         uint256 claimed = found.claimed;
-        uint256 held = _held(found);
+        uint256 left = _left(found);
         // INVARIANT: an account's answers are paid from its own deposit, and each wei of it once.
-        if (total < claimed || total - claimed > held) revert CreditDeposits_BadClaim(account, total, claimed, held);
+        if (total < claimed || total - claimed > left) revert CreditDeposits_BadClaim(account, total, claimed, left);
         uint256 amount = total - claimed;
         if (amount == 0) return;
         found.claimed = total;
+        held -= amount;
         _credit(operator, amount);
         emit Claimed(account, amount, total);
     }
 
     function _refund(address account) private {
         Account storage found = _accounts[account];
-        uint256 amount = _held(found);
+        uint256 amount = _left(found);
         uint256 total = found.refunded + amount;
         found.refunded = total;
         found.refundFrom = 0;
+        held -= amount;
         _credit(account, amount);
         emit Refunded(account, amount, total);
     }
 
-    function _held(Account storage found) private view returns (uint256) {
+    function _left(Account storage found) private view returns (uint256) {
         return found.deposited - found.claimed - found.refunded;
     }
 

@@ -22,7 +22,7 @@ from nexus_chain.market.documents import recover_digest
 from nexus_chain.market.errors import BadSignatureError
 from node.gateway.errors import InvalidRequestError, PaymentRequiredError
 
-LEAST_SECONDS = 10
+STILL_VALID_SECONDS = 10
 """How long an authorization has to be valid still: it has to reach a block."""
 _MOST_HEADER = 16_000
 _WORD = 2**256
@@ -150,6 +150,6 @@ def why_not(authorization: Authorization, terms: X402Terms, wei: int, now: float
         return f"the payment is of {authorization.units} units, and this can cost {terms.units(wei)} units"
     if authorization.valid_after >= now:
         return "the payment is not valid yet"
-    if authorization.valid_before < now + LEAST_SECONDS:
+    if authorization.valid_before < now + STILL_VALID_SECONDS:
         return "the payment has expired, or is about to"
     return None

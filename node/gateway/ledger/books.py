@@ -8,7 +8,7 @@ outside of the gateway: what came from there is theirs, negated.
     reserved:ADDRESS  what is kept of it for answers under way
     refunds:ADDRESS   what a caller asked back of a deposit, and cannot spend any more
     nodes, vault, gas, fees   what answers cost, by who got it
-    deposits          outside: the deposit contract's money
+    deposits:CONTRACT  outside: what a deposit contract holds
     payments          outside: tokens that came with requests
     operator          outside: the operator's own money: credit that it gives, and what it pays for its callers
 """
@@ -27,10 +27,10 @@ from node.gateway.ledger.tables import ACCOUNTS, LEDGER_ENTRIES, RESERVATIONS, T
 
 NODES, VAULT, GAS, FEES = "nodes", "vault", "gas", "fees"
 """What answers cost, by who got it."""
-DEPOSITS, PAYMENTS_IN, OPERATOR = "deposits", "payments", "operator"
-"""Money outside of the gateway."""
+PAYMENTS_IN, OPERATOR = "payments", "operator"
+"""Money outside of the gateway; so is what ``deposits`` names."""
 
-_OUTSIDE = (DEPOSITS, PAYMENTS_IN, OPERATOR)
+_OUTSIDE = ("deposits", PAYMENTS_IN, OPERATOR)
 _ROWS_AT_ONCE = 1_000
 _MOST_WEI = 2**256 - 1
 
@@ -48,6 +48,15 @@ def reserved(account: str) -> str:
 def refunds(account: str) -> str:
     """The account of what ``account`` asked back."""
     return f"refunds:{account}"
+
+
+def deposits(contract: str) -> str:
+    """The account of what a deposit contract holds."""
+    return f"deposits:{contract}"
+
+
+def _is_outside(account: str) -> bool:
+    return account.partition(":")[0] in _OUTSIDE
 
 
 class BooksError(NexusError):
@@ -75,8 +84,7 @@ def post(connection: Connection, key: str, kind: str, moves: Mapping[str, int]) 
         if booked != entries:
             raise BooksError(f"{key} names another transaction", advice="Report this: nothing was booked.")
         return False
-    if entries:
-        _write(connection, key, kind, entries, balances)
+    _write(connection, key, kind, entries, balances)
     return True
 
 
@@ -84,12 +92,13 @@ def _write(
     connection: Connection, key: str, kind: str, entries: Mapping[str, int], balances: Mapping[str, int]
 ) -> None:
     for account, wei in entries.items():
-        if account not in _OUTSIDE and balances[account] + wei < 0:
+        if not _is_outside(account) and balances[account] + wei < 0:
             raise OverdrawnError(account, balances[account], -wei)
     made = insert(TRANSACTIONS).values(key=key, kind=kind, created=int(time.time()))
     number = connection.scalar(made.returning(TRANSACTIONS.c.id))
     rows = [{"transaction_id": number, "account": account, "wei": wei} for account, wei in entries.items()]
-    connection.execute(insert(LEDGER_ENTRIES), rows)
+    if rows:
+        connection.execute(insert(LEDGER_ENTRIES), rows)
     for account, wei in entries.items():
         changed = update(ACCOUNTS).where(ACCOUNTS.c.name == account).values(balance=balances[account] + wei)
         connection.execute(changed)
@@ -102,7 +111,7 @@ def _locked_balances(connection: Connection, accounts: Mapping[str, int]) -> dic
     locking = query.order_by(ACCOUNTS.c.name).with_for_update()
     found = {name: int(balance) for name, balance in connection.execute(locking)}
     if missing := [name for name in names if name not in found]:
-        rows = [{"name": name, "outside": int(name in _OUTSIDE), "balance": 0} for name in missing]
+        rows = [{"name": name, "outside": int(_is_outside(name)), "balance": 0} for name in missing]
         connection.execute(insert_new(connection, ACCOUNTS), rows)
         found = {name: int(balance) for name, balance in connection.execute(locking)}
     return found
@@ -152,7 +161,7 @@ def _differences(connection: Connection) -> Iterator[str]:
         entries = by_account.get(name, 0)
         if row.balance != entries:
             yield f"{name} has {row.balance} wei by its balance and {entries} wei by its entries"
-        if row.balance < 0 and name not in _OUTSIDE:
+        if row.balance < 0 and not _is_outside(name):
             yield f"{name} has {row.balance} wei"
     for name in sorted({*held, *(one for one in balances if one.startswith("reserved:"))}):
         booked = balances[name].balance if name in balances else 0

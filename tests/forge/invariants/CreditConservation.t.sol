@@ -112,6 +112,7 @@ contract CreditConservationTest is Test {
             claimedInAll += claimed;
             owed += deposits.balanceOf(handler.accounts(i));
         }
+        assertEq(deposits.held(), held);
         assertEq(address(deposits).balance, held + owed);
         assertEq(handler.put(), held + owed + handler.taken());
         assertGe(claimedInAll, deposits.balanceOf(operator));

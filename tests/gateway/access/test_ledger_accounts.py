@@ -14,9 +14,11 @@ import pytest
 from node.gateway.access.ledger_accounts import RESERVED_SECONDS, LedgerAccounts
 from node.gateway.accounts import ANSWER, READ, Bill, Caller
 from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequiredError, UnavailableError
-from node.gateway.ledger.books import DEPOSITS, audit_books, booked_balance, post, reserved, user
+from node.gateway.ledger.books import audit_books, booked_balance, post, reserved, user
 from node.gateway.ledger.database import Database, sqlite_url
 from tests.support.access_app import Clock
+
+DEPOSITS = "deposits:contract"
 
 pytestmark = pytest.mark.fast
 

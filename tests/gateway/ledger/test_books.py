@@ -9,7 +9,6 @@ from sqlalchemy import delete, insert, update
 
 from node.gateway.errors import UnavailableError
 from node.gateway.ledger.books import (
-    DEPOSITS,
     FEES,
     BooksError,
     OverdrawnError,
@@ -23,6 +22,8 @@ from node.gateway.ledger.books import (
 )
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.tables import ACCOUNTS, LEDGER_ENTRIES, RESERVATIONS, TRANSACTIONS
+
+DEPOSITS = "deposits:contract"
 
 pytestmark = pytest.mark.fast
 

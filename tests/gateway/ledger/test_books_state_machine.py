@@ -13,9 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from node.gateway.accounts import Bill
 from node.gateway.errors import LimitReachedError, PaymentRequiredError
-from node.gateway.ledger.books import DEPOSITS, OPERATOR, audit_books, booked_balance, post, reserved, user
+from node.gateway.ledger.books import OPERATOR, audit_books, booked_balance, post, reserved, user
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.reservations import WantedCredit, overdue, release, release_overdue, reserve, settle, spent_on
+
+DEPOSITS = "deposits:contract"
 
 ACCOUNTS_HERE, LIMIT, NOW, DEADLINE = ("A", "B"), 500, 1_000_000.0, 1_000_900.0
 wei = st.one_of(st.integers(0, 600), st.integers(0, 2**200))

@@ -12,9 +12,11 @@ from sqlalchemy import text, update
 
 from nexus_chain.errors import SettingsError
 from node.gateway.errors import UnavailableError
-from node.gateway.ledger.books import DEPOSITS, booked_balance, post, user
+from node.gateway.ledger.books import booked_balance, post, user
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.tables import GATEWAY_SCHEMA, SCHEMA_ROW
+
+DEPOSITS = "deposits:contract"
 
 pytestmark = pytest.mark.fast
 

@@ -8,9 +8,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from node.gateway.ledger.books import DEPOSITS, audit_books, booked_balance, post, reserved, user
+from node.gateway.ledger.books import audit_books, booked_balance, post, reserved, user
 from node.gateway.ledger.database import Database
 from tests.support import spending_process
+
+DEPOSITS = "deposits:contract"
 
 GATEWAYS, ANSWERS, WEI = 3, 60, 100
 

@@ -8,7 +8,7 @@ import pytest
 
 from node.gateway.accounts import Bill
 from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequiredError
-from node.gateway.ledger.books import DEPOSITS, OPERATOR, audit_books, booked_balance, post, reserved, user
+from node.gateway.ledger.books import OPERATOR, audit_books, booked_balance, post, reserved, user
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.reservations import (
     DAY_SECONDS,
@@ -22,6 +22,8 @@ from node.gateway.ledger.reservations import (
     settle,
     spent_on,
 )
+
+DEPOSITS = "deposits:contract"
 
 pytestmark = pytest.mark.fast
 
