@@ -30,6 +30,9 @@
     │
     ├── node.daemon.errors               `nexus-node start`
     ├── node.gateway.errors              `nexus-gateway`, as callers are told
+    │   ├── node.gateway.anthropic.errors    as Anthropic's clients read them
+    │   ├── node.gateway.ollama.errors       as Ollama's clients read them
+    │   └── node.gateway.openai.errors       as OpenAI's clients read them
     └── node.watch.errors                `nexus-node watch`
 
 Each room owns its branch; this file knows none of them.

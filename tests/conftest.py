@@ -67,6 +67,8 @@ SLOW = (
     "engine/test_products.py",
     "engine/test_reference.py",
     "engine/test_streaming.py",
+    "gateway/ledger/test_books_state_machine.py",
+    "gateway/ledger/test_gateways_at_once.py",
     "planning/test_expert_uses.py",
     "program/test_configuration_property.py",
     "program/test_descriptors.py",

@@ -24,6 +24,7 @@ from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.headroom import wei_to_lock
 from nexus_chain.client.network import route_over
 from nexus_chain.client.order import ORDER_SECONDS, AskOptions
+from nexus_chain.client.request import Prompt
 from nexus_chain.client.session import OnFailover, Session
 from nexus_chain.client.store import CLOSED, OPEN, SETTLED
 from nexus_chain.errors import NexusError
@@ -118,25 +119,33 @@ class SessionPool:
     # ------------------------------------------------------------------ asking
 
     def ask(
-        self, text: str, options: AskOptions | None = None, on_failover: OnFailover = lambda event: None
+        self,
+        prompt: str | Sequence[int],
+        options: AskOptions | None = None,
+        on_failover: OnFailover = lambda event: None,
     ) -> PooledAnswer:
-        """An answer in whichever session has money for it; iterate it for text, then take its ``result``."""
-        return PooledAnswer(self, text, options or AskOptions(), on_failover)
+        """An answer to a text or to token ids, in whichever session has money for it; see ``PooledAnswer``."""
+        return PooledAnswer(self, prompt, options or AskOptions(), on_failover)
 
     def start(
-        self, text: str, options: AskOptions, on_failover: OnFailover, is_wanted: Callable[[], bool] = lambda: True
+        self,
+        prompt: str | Sequence[int],
+        options: AskOptions,
+        on_failover: OnFailover,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> tuple[PooledSession, AnswerStream] | None:
         """Start an answer; waits until a session has money for it. Give the session back by ``release``.
 
         None once it is not wanted any more: ``nudge`` has those who wait look. Raises as ``Session.start``, and what
         keeps money from being locked.
         """
-        needed = len(self.files.prompt_of(text, options.max_tokens)) + options.max_tokens
+        options = options.for_model(self.files.program)
+        needed = len(Prompt.of(prompt, self.files, options).tokens) + options.max_tokens
         tries, begun, self._in_use = 0, self._begun, True
         while is_wanted():
             seen = self._renewals
             for pooled in self._lendable():
-                if (stream := self._started(pooled, text, options, on_failover)) is not None:
+                if (stream := self._started(pooled, prompt, options, on_failover)) is not None:
                     return pooled, stream
             if begun != self._begun:  # others took the money: there may be more for this one
                 tries, begun = 0, self._begun
@@ -173,7 +182,7 @@ class SessionPool:
             return sorted(fit, key=lambda one: -one.lent)
 
     def _started(
-        self, pooled: PooledSession, text: str, options: AskOptions, on_failover: OnFailover
+        self, pooled: PooledSession, prompt: str | Sequence[int], options: AskOptions, on_failover: OnFailover
     ) -> AnswerStream | None:
         """An answer in the session; None where it has too little money, or cannot be asked in any more."""
         with self._changed:
@@ -182,7 +191,7 @@ class SessionPool:
             pooled.lent += 1
         stream = None
         try:
-            stream = pooled.session.start(text, options, on_failover)
+            stream = pooled.session.start(prompt, options, on_failover)
             with self._changed:
                 self._begun += 1
             return stream
@@ -438,8 +447,10 @@ class PooledAnswer:
     Where the session turns out to have too little money before anything was shown, another is tried.
     """
 
-    def __init__(self, pool: SessionPool, text: str, options: AskOptions, on_failover: OnFailover) -> None:
-        self._pool, self._text, self._options, self._on_failover = pool, text, options, on_failover
+    def __init__(
+        self, pool: SessionPool, prompt: str | Sequence[int], options: AskOptions, on_failover: OnFailover
+    ) -> None:
+        self._pool, self._prompt, self._options, self._on_failover = pool, prompt, options, on_failover
         self._stream: AnswerStream | None = None
         self._lock = threading.Lock()
         self._cancelled = False
@@ -447,7 +458,7 @@ class PooledAnswer:
     def __iter__(self) -> Iterator[str]:
         shown = False
         for _ in range(PATIENCE):
-            started = self._pool.start(self._text, self._options, self._on_failover, lambda: not self._cancelled)
+            started = self._pool.start(self._prompt, self._options, self._on_failover, lambda: not self._cancelled)
             if started is None:
                 return
             pooled, stream = started

@@ -72,7 +72,7 @@ class TextCodec:
     def chat_template(self) -> ChatTemplate | None:
         """How the model's conversations are written; None for a model that has no chat format."""
         source = self._declared.chat_template
-        return None if source is None else ChatTemplate(source, self._named())
+        return None if source is None else ChatTemplate(source, self.special_names)
 
     def chat_prompt(self, messages: Sequence[Mapping[str, str]], *, answering: bool = True) -> list[int]:
         """Token ids of a conversation, with ``answering`` up to where the model's answer begins.
@@ -148,7 +148,8 @@ class TextCodec:
         found = (self.tokenizer.token_to_id(text) for text in texts if text)
         return frozenset(token for token in found if token is not None)
 
-    def _named(self) -> dict[str, str]:
-        """Special tokens by the names under which templates know them."""
+    @cached_property
+    def special_names(self) -> dict[str, str]:
+        """Special tokens by the names under which templates know them: ``bos_token``, ..."""
         fields = [field for field in self._declared.config if field.endswith("_token")]
         return {field: name for field in fields if (name := self._declared.name_of(field))}

@@ -12,6 +12,8 @@ when the first answer needs it, in sessions that later programs of the same user
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +25,17 @@ from nexus_chain.client.answer import Answer
 from nexus_chain.client.answer_threads import ANSWERS_AT_ONCE, AnswerThreads, AsyncAnswer
 from nexus_chain.client.client import Client
 from nexus_chain.client.directory import NodeDirectory
+from nexus_chain.client.network import route_over
 from nexus_chain.client.network_facts import ContractFacts
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.pool import PooledAnswer, PoolPolicy, SessionPool
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import FULL, AuditLevel, VerificationReport
+from nexus_chain.routing.errors import NoNodeForLayersError
 from nexus_chain.settings import load_settings
 from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.wire.tls_peer import dial
+from nexus_chain.workflows.own_weights import OwnWeights
 from nexus_chain.workflows.verification import verify_answer
 from nexus_chain.workflows.workspace import Workspace
 
@@ -92,23 +97,39 @@ class Network:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, text: str, options: AskOptions | None = None, **choices: Any) -> Answer:
-        """The whole answer to ``text``. ``choices`` are fields of AskOptions: ``max_tokens=100``, ``temperature=0.7``.
+    def ask(self, prompt: str | Sequence[int], options: AskOptions | None = None, **choices: Any) -> Answer:
+        """The whole answer to a text, or to token ids.
+
+        ``choices`` are fields of AskOptions: ``max_tokens=100``, ``temperature=0.7``.
 
         Raises PromptTooLongError, PriceError, NoNodeForLayersError, StakeTooSmallError, UnfundedWalletError, and what
         ends an answer: NoSpareError, AnswerWrongError, DisagreementError.
         """
-        stream = self.stream(text, options, **choices)
+        stream = self.stream(prompt, options, **choices)
         for _ in stream:
             pass
         return stream.result()
 
-    def stream(self, text: str, options: AskOptions | None = None, **choices: Any) -> PooledAnswer:
+    def stream(self, prompt: str | Sequence[int], options: AskOptions | None = None, **choices: Any) -> PooledAnswer:
         """The answer piece by piece: iterate it, then take its ``result``. Any thread may ``cancel`` it.
 
         Reading it raises as ``ask`` does.
         """
-        return self.pool.ask(text, replace(options or AskOptions(), **choices))
+        return self.pool.ask(prompt, replace(options or AskOptions(), **choices))
+
+    def wei_per_token(self) -> int:
+        """What a position costs at most now, all segments together: by the routes of open sessions, and the best one.
+
+        Waits for the chain only where what is known of nodes is too old. Raises NoNodeForLayersError and the chain
+        package's errors.
+        """
+        nodes, program = self.directory.candidates(self.version, self.pool.operators), self.files.program
+        prices = [sum(ask.wei_per_token for ask in route_over(nodes, program).asks)]
+        for session in self.pool.sessions:
+            with suppress(NoNodeForLayersError):  # its nodes are gone: another session will be opened
+                route = route_over(nodes, program, list(self.client.store.lines(session.id)))
+                prices.append(sum(ask.wei_per_token for ask in route.asks))
+        return max(prices)
 
     @cached_property
     def aio(self) -> AsyncNetwork:
@@ -121,6 +142,16 @@ class Network:
         Raises ModelFilesError where the weights are not on this machine and ``level`` needs them.
         """
         return verify_answer(self._workspace, answer.proof if isinstance(answer, Answer) else answer, level)
+
+    @cached_property
+    def own_weights(self) -> OwnWeights:
+        """What this machine computes by itself with the version's weights. Asks the chain for their root once."""
+        return OwnWeights(self.files, self._workspace.library.record_of(self.version))
+
+    def recompute(self, answer: Answer) -> VerificationReport:
+        """As ``verify`` in full, with weights that stay loaded: for a program that checks many answers."""
+        keys = {receipt.node: self.directory.receipt_key_of(receipt.node) for receipt, _ in answer.proof.receipts}
+        return self.own_weights.verify(answer.proof, keys)
 
     def withdraw(self) -> tuple[int, Mined | None]:
         """Fetch what settled sessions gave back: wei, and the transaction; (0, None) when there is nothing."""
@@ -150,12 +181,14 @@ class AsyncNetwork:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def ask(self, text: str, options: AskOptions | None = None, **choices: Any) -> AsyncAnswer:
-        """The answer to ``text``: ``async for`` its pieces, or ``await`` it whole. Raises as ``Network.ask`` then.
+    def ask(self, prompt: str | Sequence[int], options: AskOptions | None = None, **choices: Any) -> AsyncAnswer:
+        """The answer to a text, or to token ids: ``async for`` its pieces, or ``await`` it whole.
+
+        Raises as ``Network.ask`` then.
 
         A task that is cancelled ends its answer; what was computed is receipted and kept.
         """
-        return self.threads.answer(self.network.stream(text, options, **choices))
+        return self.threads.answer(self.network.stream(prompt, options, **choices))
 
     async def verify(self, answer: Answer | InferenceProof, level: AuditLevel = FULL) -> VerificationReport:
         """As ``Network.verify``."""

@@ -9,14 +9,19 @@ from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST, AuditLevel, VerificationReport, verify_proof
 from nexus_chain.program import IntegerModel
 from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.workflows.fetched_answers import fetch_proof, is_address
 from nexus_chain.workflows.workspace import Workspace
 
 
-def find_proof(workspace: Workspace, answer: str) -> InferenceProof:
-    """The evidence in the file ``answer``, or of the order asked from here whose digest starts so.
+def find_proof(workspace: Workspace, answer: str, api_key: str | None = None) -> InferenceProof:
+    """The evidence in the file ``answer``, at that address of a gateway, or of the order that is called so here.
 
+    ``answer``: a path, a URL (``api_key``: of the account that asked), or the beginning of an order's digest.
     Raises ProofFileError.
     """
+    if is_address(answer):
+        with workspace.observer.stage("Fetching the answer"):
+            return fetch_proof(answer, api_key)
     path = Path(answer)
     if path.is_file():
         return InferenceProof.load(path)
@@ -30,6 +35,12 @@ def find_proof(workspace: Workspace, answer: str) -> InferenceProof:
     raise ProofFileError(
         f"{len(found)} orders asked from here start with {answer}", advice="See `nexus session list --json`."
     )
+
+
+def answer_text(workspace: Workspace, proof: InferenceProof) -> str:
+    """What an answer file's tokens say, for whoever compares it with what a gateway sent. Raises ModelFilesError."""
+    codec = workspace.library.files_of(proof.order.model_version).codec
+    return codec.decode([token for token in proof.tokens[proof.prompt_length :] if token >= 0])
 
 
 def verify_answer(

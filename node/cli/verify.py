@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nexus_chain.errors import SettingsError
 from node.cli.output import emit_json, hex_id, note, result
 from node.cli.settings import JsonFlag, workspace_of
 
@@ -25,29 +28,53 @@ class Level(StrEnum):
 
 def verify(
     context: typer.Context,
-    answer: Annotated[str, typer.Argument(help="Answer file, or the beginning of an order digest asked from here.")],
+    answer: Annotated[
+        str,
+        typer.Argument(
+            help="Answer file, a gateway's .../v1/receipts/ID, or the beginning of an order asked from here."
+        ),
+    ],
     level: Annotated[Level, typer.Option(help="trust: papers only; full: recompute; sampled: some.")] = Level.FULL,
     rate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of answers that 'sampled' recomputes.")] = 0.1,
     offline: Annotated[
         bool,
         typer.Option("--offline", help="Ask no chain: believe the file's receipt keys, use --model-dir."),
     ] = False,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the gateway's API key of the account that asked [env: NEXUS_API_KEY]."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Check an answer; exit code 1 when anything is wrong."""
     from nexus_chain.evidence.verify import FULL, TRUST, level_of_share
-    from nexus_chain.workflows.verification import find_proof, verify_answer
+    from nexus_chain.workflows.fetched_answers import is_address
+    from nexus_chain.workflows.verification import answer_text, find_proof, verify_answer
 
     workspace = workspace_of(context, quiet=json)
-    proof = find_proof(workspace, answer)
+    proof = find_proof(workspace, answer, _api_key(api_key_file))
     levels = {Level.TRUST: TRUST, Level.SAMPLED: level_of_share(rate), Level.FULL: FULL}
     report = verify_answer(workspace, proof, levels[level], offline=offline)
+    # A gateway may keep a right answer to another question: the user sees what was judged.
+    text = answer_text(workspace, proof) if report.passed and is_address(answer) and not offline else None
     if json:
-        emit_json(_to_dict(proof, report))
+        emit_json(_to_dict(proof, report) | ({} if text is None else {"text": text}))
     else:
         _show(report)
+        if text is not None:
+            note(f"The text that was judged: {text}")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _api_key(file: Path | None) -> str | None:
+    """The key in ``file``, else in the environment. Raises SettingsError."""
+    if file is None:
+        return os.environ.get("NEXUS_API_KEY") or None
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read", advice="Give a file that holds the API key.") from error
 
 
 def _show(report: VerificationReport) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.gateway.errors import ForbiddenError
+
 ANSWER, READ, KEYS = "answer", "read", "keys"
 """Scopes: ask for answers; read one's receipts and balance; make and revoke keys."""
 
@@ -25,6 +27,11 @@ class Caller:
     key: str | None = None
     wei_per_day: int | None = None
     requests_per_minute: int | None = None
+
+    def require(self, scope: str) -> None:
+        """Raise ForbiddenError unless the caller has ``scope``."""
+        if scope not in self.scopes:
+            raise ForbiddenError(f"this key has not the scope {scope!r}", advice="Use a key that has it, or sign in.")
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Accounts(Protocol):
     """Raises GatewayError and nothing else on purpose."""
 
     async def authenticate(self, token: str | None) -> Caller:
-        """Who presents ``token``, an API key or a session token. Raises UnauthorizedError."""
+        """Who presents ``token``, an API key or a session token. Raises UnauthorizedError, LimitReachedError."""
 
     async def reserve(self, caller: Caller, answer: str, wei: int) -> Reservation:
         """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from node.gateway.access.ledger_accounts import LedgerAccounts
+from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.catalogue import Catalogue, EmptyCatalogue
+from node.gateway.errors import NotFoundError
+from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
+from node.gateway.metrics import GatewayMetrics
 
 
 @dataclass(frozen=True)
 class Deps:
-    """All that is wired into an application (``app.state.deps``)."""
+    """All that is wired into an application (``app.state.deps``).
+
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept.
+    """
 
     service: Service
     accounts: Accounts
+    sign_in: SignInDesk | None = None
+    evidence: Evidence | None = None
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
+    catalogue: Catalogue = field(default_factory=EmptyCatalogue)
 
 
 def deps_of(request: Request) -> Deps:
@@ -32,9 +45,27 @@ def bearer_of(request: Request) -> str | None:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who asks. Raises UnauthorizedError."""
+    """Who asks. Raises UnauthorizedError, LimitReachedError."""
     return await deps_of(request).accounts.authenticate(bearer_of(request))
+
+
+def ledger_of(request: Request) -> LedgerAccounts:
+    """The accounts in the database. Raises NotFoundError where the gateway has none."""
+    accounts = deps_of(request).accounts
+    if not isinstance(accounts, LedgerAccounts):
+        raise NotFoundError("this gateway has one key and no accounts", advice="Use the key that it was started with.")
+    return accounts
+
+
+def sign_in_of(request: Request) -> SignInDesk:
+    """Where callers sign in. Raises NotFoundError where the gateway offers it not."""
+    desk = deps_of(request).sign_in
+    if desk is None:
+        raise NotFoundError("this gateway has no sign-in", advice="Ask its operator for an API key.")
+    return desk
 
 
 AppDeps = Annotated[Deps, Depends(deps_of)]
 KnownCaller = Annotated[Caller, Depends(caller_of)]
+GatewayLedger = Annotated[LedgerAccounts, Depends(ledger_of)]
+GatewayDesk = Annotated[SignInDesk, Depends(sign_in_of)]

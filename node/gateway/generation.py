@@ -83,6 +83,10 @@ class Generation(Protocol):
         """Tokens so far."""
 
     @property
+    def tokens(self) -> tuple[int, ...]:
+        """The sampled tokens, an end token included; known once it has ended."""
+
+    @property
     def finish(self) -> FinishReason:
         """Why it ended; before that "cancelled"."""
 

@@ -302,3 +302,11 @@ def test_whoever_waits_while_others_take_the_money_gets_more(world: ToyWorld, cl
         options = AskOptions(max_tokens=80, audit_rate=0.0)
         texts = list(threads.map(lambda _: "".join(pool.ask(PROMPT, options)), range(count)))
     assert texts == [expected(80)] * count
+
+
+def test_token_ids_are_asked_as_they_are(world: ToyWorld, client: Client) -> None:
+    with pool_of(world, client) as pool:
+        tokens = [ord(one) % 101 for one in PROMPT]
+        answer = pool.ask(tokens, OPTIONS)
+        assert "".join(answer) == expected()
+        assert list(answer.result().proof.tokens[: len(tokens)]) == tokens

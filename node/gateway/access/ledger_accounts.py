@@ -1,0 +1,193 @@
+"""The real ``Accounts``: callers by key or session, their credit in the ledger.
+
+The database is asked on threads of its own, so nothing waits for it on the event loop. A bill that cannot be written
+down, because the database is gone, is kept and written later: nothing is lost as long as the gateway lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from sqlalchemy import Connection
+
+from node.gateway.access.api_keys import caller_of_key
+from node.gateway.access.sign_in import caller_of_session
+from node.gateway.access.tokens import SESSION_PREFIX, token_digest
+from node.gateway.accounts import ANSWER, Bill, Caller
+from node.gateway.errors import LimitReachedError, UnauthorizedError, UnavailableError
+from node.gateway.ledger.database import Database
+from node.gateway.ledger.reservations import (
+    WantedCredit,
+    extend,
+    overdue,
+    release,
+    release_overdue,
+    reserve,
+    settle,
+)
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
+
+RESERVED_SECONDS = 900.0
+"""After this a reservation of a gateway that died is released; a living one moves its deadlines on."""
+KEEP_UP_SECONDS = 60.0
+_THREADS = 4
+
+
+class LedgerReservation:
+    """Credit in the ledger that is kept for one answer."""
+
+    def __init__(self, accounts: LedgerAccounts, answer: str) -> None:
+        self._accounts, self._answer = accounts, answer
+
+    async def settle(self, bill: Bill) -> None:
+        """Pay ``bill`` of it. Raises nothing: where the database is gone, the bill is written later."""
+        await self._accounts.close_reservation(self._answer, bill)
+
+    async def release(self) -> None:
+        """Free all of it. Raises nothing, as ``settle``."""
+        await self._accounts.close_reservation(self._answer, None)
+
+
+class LedgerAccounts:
+    """``Accounts`` over a database. One for a gateway; ``close`` it in the end.
+
+    Requests a minute are counted in this process: several gateways on one database each allow a key its number. Wei a
+    day are counted in the ledger, exactly, over all of them.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        """``clock``: Unix seconds."""
+        self.database, self.clock = database, clock
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-ledger")
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._open: set[str] = set()
+        self._unwritten: dict[str, Bill | None] = {}  # answers whose end the database does not know yet
+
+    async def authenticate(self, token: str | None) -> Caller:
+        """Who presents ``token``. Raises UnauthorizedError; LimitReachedError above the key's requests a minute."""
+        if token is None:
+            raise UnauthorizedError(
+                "this needs an API key", advice="Send it as Authorization: Bearer sk-nexus-..., or sign in."
+            )
+        caller = await self.ask(partial(self._caller, token))
+        await self._count_request(caller)
+        return caller
+
+    def _caller(self, token: str) -> Caller:
+        find = caller_of_session if token.startswith(SESSION_PREFIX) else caller_of_key
+        known = token_digest(token) is not None
+        caller = self.database.read(lambda connection: find(connection, token, self.clock())) if known else None
+        if caller is None:
+            raise UnauthorizedError("nobody has this API key", advice="Check it: it begins with sk-nexus-.")
+        return caller
+
+    async def _count_request(self, caller: Caller) -> None:
+        if caller.requests_per_minute is None or caller.key is None:
+            return
+        limit = RateLimitItemPerMinute(caller.requests_per_minute)
+        if caller.requests_per_minute > 0 and await self._limiter.hit(limit, caller.key):
+            return
+        reset, _ = await self._limiter.get_window_stats(limit, caller.key)
+        raise LimitReachedError(
+            f"the key may make {caller.requests_per_minute} requests a minute",
+            advice="Wait, or use a key that may make more.",
+            retry_after=min(60.0, max(1.0, reset - time.time())),
+        )
+
+    async def reserve(self, caller: Caller, answer: str, wei: int) -> LedgerReservation:
+        """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""
+        caller.require(ANSWER)
+        wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
+        begun = self._threads.submit(self._reserve, wanted)
+        try:
+            await asyncio.shield(asyncio.wrap_future(begun))
+        except asyncio.CancelledError:
+            # The caller left while it was being written: whatever was kept is given back.
+            begun.add_done_callback(partial(self._abandon, answer))
+            raise
+        return LedgerReservation(self, answer)
+
+    def _reserve(self, wanted: WantedCredit) -> None:
+        now = self.clock()
+        self._open.add(wanted.answer)
+        try:
+            self.database.write(lambda connection: reserve(connection, wanted, now, now + RESERVED_SECONDS))
+        except BaseException as error:
+            self._open.discard(wanted.answer)
+            if isinstance(error, UnavailableError):
+                self._unwritten[wanted.answer] = None  # it may have been kept all the same
+            raise
+
+    def _abandon(self, answer: str, done: Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._unwritten[answer] = None
+            with suppress(RuntimeError):  # ``close`` writes what is left
+                self._threads.submit(self._write_end, answer)
+
+    async def close_reservation(self, answer: str, bill: Bill | None) -> None:
+        """Settle with ``bill``, or release for None; the first of several ends of an answer counts."""
+        if answer not in self._open or answer in self._unwritten:
+            return
+        self._unwritten[answer] = bill
+        # Shielded: money is booked, also when whoever waits for it is cancelled.
+        await asyncio.shield(asyncio.ensure_future(self.ask(partial(self._write_end, answer))))
+
+    def _write_end(self, answer: str) -> None:
+        """Write an end down; it stays in ``_unwritten`` where that fails."""
+        bill = self._unwritten.get(answer)
+        end = partial(release, answer=answer) if bill is None else partial(settle, answer=answer, bill=bill)
+        try:
+            written = self.database.write(end)
+        except UnavailableError:
+            log.warning("the end of an answer is kept until the database answers", extra={"answer": answer})
+            return
+        if bill is not None and not written and answer in self._open:
+            log.error("an answer was served and its reservation was gone", extra={"answer": answer})
+        self._open.discard(answer)
+        self._unwritten.pop(answer, None)
+
+    def keep_up(self) -> list[str]:
+        """What is due now and then: late ends, deadlines of living answers, reservations of gateways that died.
+
+        Returns the answers whose reservations were released. Raises UnavailableError.
+        """
+        for answer in list(self._unwritten):
+            self._write_end(answer)
+        now = self.clock()
+        if living := list(self._open):
+            self.database.write(lambda connection: extend(connection, living, now + RESERVED_SECONDS))
+        due = self.database.read(lambda connection: overdue(connection, now))
+        return [one for one in due if self.database.write(partial(release_overdue, answer=one, now=now))]
+
+    async def ask(self, work: Callable[[], Found]) -> Found:
+        """Run ``work``, which waits for the database, on a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def write(self, work: Callable[[Connection], Found]) -> Found:
+        """A transaction of the database, on a thread. Raises UnavailableError and what ``work`` raises."""
+        return await self.ask(partial(self.database.write, work))
+
+    async def read(self, work: Callable[[Connection], Found]) -> Found:
+        """As ``write``, for what writes nothing."""
+        return await self.ask(partial(self.database.read, work))
+
+    def close(self) -> None:
+        """Write down what is left and end the threads; the database stays open."""
+        self._threads.shutdown()
+        for answer in list(self._unwritten):
+            self._write_end(answer)
+        if self._unwritten:
+            log.error("%d answers ended without the database: their credit is released", len(self._unwritten))

@@ -1,0 +1,40 @@
+"""An answer on its way to whoever asked: whole, or in pieces once the first is there.
+
+That an answer ends with its request, however this ends, is the middleware's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from node.gateway.errors import UnavailableError
+from node.gateway.generation import Generation
+
+
+async def whole_text(generation: Generation) -> str:
+    """The answer's text. Raises GatewayError."""
+    return "".join([piece async for piece in _pieces(generation)])
+
+
+async def begun_pieces(generation: Generation) -> AsyncIterator[str]:
+    """The answer's pieces, none empty, once the first is there: what fails before it still has an HTTP status.
+
+    Raises GatewayError, and so does iterating.
+    """
+    pieces = _pieces(generation)
+    return _preceded(await anext(pieces, None), pieces)
+
+
+async def _pieces(generation: Generation) -> AsyncIterator[str]:
+    async for piece in generation:
+        if piece:
+            yield piece
+    if generation.finish == "cancelled":
+        raise UnavailableError("the answer was ended before it was complete", advice="Ask again.", retry_after=1.0)
+
+
+async def _preceded(first: str | None, pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    if first is not None:
+        yield first
+        async for piece in pieces:
+            yield piece

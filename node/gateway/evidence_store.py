@@ -1,0 +1,91 @@
+"""Answers' evidence in the gateway's database: by id, for their owner, for as long as the operator keeps it.
+
+A document is JSON that holds the conversation. It is kept compressed, and nothing of it is ever logged.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from node.gateway.ledger.database import Database
+
+_TABLES = MetaData()
+_ANSWERS = Table(
+    "gateway_answers",
+    _TABLES,
+    Column("id", String(32), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("verification", Text),
+    Column("signed_text", Text),
+)
+
+
+@dataclass(frozen=True)
+class KeptEvidence:
+    """``document``: see ``evidence.document_of``. ``verification``: what recomputing found, None: not recomputed.
+
+    ``signed_text``: hashes of request and response; None while the response is not at its end.
+    """
+
+    document: dict[str, Any]
+    verification: dict[str, Any] | None
+    signed_text: str | None
+
+
+class EvidenceStore:
+    """The table of answers. Every method works in the calling thread, and raises UnavailableError."""
+
+    def __init__(self, database: Database, keep_days: float = 30.0) -> None:
+        """``keep_days``: older evidence is deleted."""
+        self._database, self._keep_seconds = database, keep_days * 86_400
+        database.write(lambda connection: _TABLES.create_all(connection))
+
+    def add(self, id: str, owner: str, document: dict[str, Any]) -> None:
+        """Keep an answer's evidence, and forget what is older than the operator keeps."""
+        packed, now = zlib.compress(json.dumps(document).encode(), 1), int(time.time())
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(_ANSWERS).where(_ANSWERS.c.created < now - self._keep_seconds))
+            connection.execute(insert(_ANSWERS).values(id=id, owner=owner, created=now, document=packed))
+
+        self._database.write(work)
+
+    def note_response(self, ids: list[str], signed_text: str) -> None:
+        """Say which bytes the answers were part of."""
+        change = update(_ANSWERS).where(_ANSWERS.c.id.in_(ids)).values(signed_text=signed_text)
+        self._database.write(lambda connection: connection.execute(change))
+
+    def note_verification(self, id: str, found: dict[str, Any]) -> None:
+        """Say what recomputing an answer found."""
+        change = update(_ANSWERS).where(_ANSWERS.c.id == id).values(verification=json.dumps(found))
+        self._database.write(lambda connection: connection.execute(change))
+
+    def find(self, id: str, owner: str) -> KeptEvidence | None:
+        """An answer's evidence; None where there is none of that id that belongs to ``owner``."""
+        wanted = select(_ANSWERS).where(_ANSWERS.c.id == id, _ANSWERS.c.owner == owner)
+        row = self._database.read(lambda connection: connection.execute(wanted).first())
+        if row is None:
+            return None
+        checked = None if row.verification is None else json.loads(row.verification)
+        return KeptEvidence(json.loads(zlib.decompress(row.document)), checked, row.signed_text)

@@ -1,0 +1,54 @@
+"""One request and its response, as far as answers are concerned: what was asked in it, and the hashes of its bytes.
+
+The middleware opens it before a route runs, and the service adds the answers that it begins. So every interface has
+the same headers and the same evidence, and no answer outlives its request, whatever the routes do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class BegunAnswer(Protocol):
+    """An answer that a request began. ``cost_wei`` is known once it ``has_ended``."""
+
+    id: str
+
+    @property
+    def cost_wei(self) -> int:
+        """What the caller pays for it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is paid and its evidence kept."""
+
+    async def aclose(self) -> None:
+        """End it."""
+
+
+@dataclass
+class Exchange:
+    """``id``: of the request. ``sent``: hash of the response's bytes so far."""
+
+    id: str
+    request_hash: str = ""
+    answers: list[BegunAnswer] = field(default_factory=list)
+    sent: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def signed_text(self) -> str:
+        """Hex SHA-256 of the request's body and of the response's, with a colon between."""
+        return f"{self.request_hash}:{self.sent.hexdigest()}"
+
+
+CURRENT: ContextVar[Exchange | None] = ContextVar("nexus_exchange", default=None)
+"""The exchange that the running task serves."""
+
+
+def note_answer(answer: BegunAnswer) -> None:
+    """Have the running exchange name ``answer`` in its headers, and end it where its route did not."""
+    if (exchange := CURRENT.get()) is not None:
+        exchange.answers.append(answer)

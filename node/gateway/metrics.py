@@ -1,0 +1,44 @@
+"""What Prometheus reads at ``/metrics``. Labels take few values: models that are served, routes, classes of status."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class GatewayMetrics:
+    """Counters of one application, each in a registry of its own: two applications in a process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = made = CollectorRegistry()
+        self.requests = Counter(
+            "nexus_gateway_requests", "Requests by route and status.", ["route", "status"], registry=made
+        )
+        self.seconds = Histogram(
+            "nexus_gateway_request_seconds", "From request to the response's last byte.", ["route"],
+            buckets=_SECONDS, registry=made,
+        )  # fmt: skip
+        self.first_text_seconds = Histogram(
+            "nexus_gateway_first_text_seconds", "From asking to an answer's first text.", ["model"],
+            buckets=_SECONDS, registry=made,
+        )  # fmt: skip
+        self.under_way = Gauge("nexus_gateway_answers_under_way", "Answers under way.", registry=made)
+        self.answers = Counter(
+            "nexus_gateway_answers", "Answers by how they ended.", ["model", "finish"], registry=made
+        )
+        self.tokens = Counter(
+            "nexus_gateway_tokens", "Tokens of prompts and of answers.", ["model", "kind"], registry=made
+        )
+        self.cost = Counter("nexus_gateway_cost_wei", "What answers cost, in wei.", ["model"], registry=made)
+        self.failovers = Counter("nexus_gateway_failovers", "Nodes that were replaced.", ["model"], registry=made)
+        self.audits = Counter(
+            "nexus_gateway_audits", "Answers that were recomputed here.", ["model", "result"], registry=made
+        )
+        self.unsettled = Counter(
+            "nexus_gateway_unsettled_answers", "Answers whose bill could not be booked.", registry=made
+        )
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

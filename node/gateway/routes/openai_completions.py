@@ -1,0 +1,86 @@
+"""``POST /v1/completions``."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from node.gateway.accounts import Caller
+from node.gateway.delivery import begun_pieces, whole_text
+from node.gateway.deps import AppDeps, Deps, KnownCaller
+from node.gateway.errors import GatewayError
+from node.gateway.event_stream import DONE, event, event_response
+from node.gateway.generation import Generation, OfferedModel
+from node.gateway.openai.chat import finish_of, usage_of
+from node.gateway.openai.completions import (
+    Completion,
+    OnePrompt,
+    OpenAICompletionRequest,
+    completion_head,
+    completion_reply,
+    prompts_of,
+    sampled_tokens,
+)
+from node.gateway.openai.errors import openai_error
+
+router = APIRouter()
+
+
+@router.post("/v1/completions")
+async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: KnownCaller) -> Response:
+    """Continue texts, or score them."""
+    body.require_possible()
+    model, created = deps.service.model(body.model), int(time.time())
+    prompts = prompts_of(model, body.prompt)
+    if body.stream:
+        generations = [await deps.service.generate(caller, body.generation(model, one.tokens)) for one in prompts]
+        first = await begun_pieces(generations[0])
+        return event_response(_chunks(body, generations, first, created))
+    found = await asyncio.gather(*(_complete(deps, caller, model, body, one) for one in prompts))
+    id = next((one.generation.id for one in found if one.generation), secrets.token_hex(16))
+    return JSONResponse(completion_reply(model, id, created, body, found))
+
+
+async def _complete(
+    deps: Deps, caller: Caller, model: OfferedModel, body: OpenAICompletionRequest, prompt: OnePrompt
+) -> Completion:
+    text, generation, tokens = "", None, prompt.tokens
+    if body.limit:
+        generation = await deps.service.generate(caller, body.generation(model, prompt.tokens))
+        text = await whole_text(generation)
+        tokens += sampled_tokens(generation, text)
+    if body.logprobs is None:
+        return Completion(prompt, text, generation)
+    scores = await deps.service.score(caller, model.name, tokens, body.logprobs)
+    return Completion(prompt, text, generation, scores)
+
+
+async def _chunks(
+    body: OpenAICompletionRequest, generations: Sequence[Generation], first: AsyncIterator[str], created: int
+) -> AsyncIterator[bytes]:
+    """One prompt's answer after the other."""
+    head = completion_head(generations[0].model, generations[0].id, created)
+    usage = {"usage": None} if body.wants_usage else {}
+
+    def chunk(index: int, text: str, finish: str | None = None) -> bytes:
+        choice = {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+        return event({**head, "choices": [choice], **usage})
+
+    try:
+        for index, generation in enumerate(generations):
+            async for piece in (await begun_pieces(generation)) if index else first:
+                yield chunk(index, piece)
+            yield chunk(index, "", finish_of(generation))
+    except GatewayError as error:
+        yield event(openai_error(error))
+        return
+    if body.wants_usage:
+        counts = [(one.prompt_tokens, one.completion_tokens) for one in generations]
+        prompt, sampled = (sum(column) for column in zip(*counts, strict=True))
+        yield event({**head, "choices": [], "usage": usage_of(prompt, sampled)})
+    yield DONE

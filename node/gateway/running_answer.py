@@ -1,0 +1,110 @@
+"""One answer of the network while a caller reads it, and how it ends: paid, receipted, kept.
+
+However it ends, it ends once and as a whole: a reader who leaves, a task that is cancelled and a shutdown in the
+middle all wait for the same ending, which no cancellation reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from nexus_chain.client.answer import Answer
+from nexus_chain.client.answer_threads import AsyncAnswer
+from nexus_chain.errors import NexusError
+from node.gateway.client_errors import told
+from node.gateway.generation import FinishReason, OfferedModel
+from node.gateway.stop_strings import StopSearch
+
+AnswerEnding = Callable[["RunningAnswer", Answer | None], Awaitable[int]]
+"""Books an answer and keeps its evidence; None: nothing was computed, or it failed. Gives the caller's cost in wei."""
+
+
+class RunningAnswer:
+    """See ``Generation``. It costs its caller what its receipts bill; one that fails costs nothing."""
+
+    def __init__(
+        self, id: str, model: OfferedModel, prompt: Sequence[int], max_tokens: int, stops: Sequence[str],
+        source: AsyncAnswer, ending: AnswerEnding,
+    ) -> None:  # fmt: skip
+        """``source``: not begun. ``ending`` is called once, whatever happens."""
+        self.id, self.model, self.prompt_tokens = id, model, len(prompt)
+        self._source, self._ending, self._max_tokens = source, ending, max_tokens
+        self._stops = StopSearch(stops)
+        self._pieces = 0
+        self._left = True
+        self._end: asyncio.Task[None] | None = None
+        self.answer: Answer | None = None
+        """The network's answer, once it has ended; None where it failed or never began."""
+        self.cost_wei = 0
+        self.started = time.monotonic()
+        self.first_text_seconds: float | None = None
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The sampled tokens, an end token included, once it has ended."""
+        return () if self.answer is None else self.answer.tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens of the answer; before its end, those of them that gave text."""
+        return self._pieces if self.answer is None else len(self.answer.tokens)
+
+    @property
+    def finish(self) -> FinishReason:
+        """See ``Generation``."""
+        if self._stops.found is not None:
+            return "stop"
+        if self.answer is None or not self.answer.tokens or self._left:
+            return "cancelled"
+        if self.answer.tokens[-1] in self.model.files.codec.end_tokens:
+            return "stop"
+        return "length" if len(self.answer.tokens) >= self._max_tokens else "cancelled"
+
+    @property
+    def stop_text(self) -> str | None:
+        """See ``Generation``."""
+        return self._stops.found
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is paid and its evidence kept."""
+        return self._end is not None and self._end.done()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """See ``Generation``."""
+        try:
+            async for piece in self._source:
+                self._pieces += 1
+                if shown := self._stops.push(piece):
+                    self._note_first_text()
+                    yield shown
+                if self._stops.found is not None:
+                    break
+            else:
+                self._left = False
+            if rest := self._stops.finish():
+                yield rest
+        except NexusError as error:
+            raise told(error) from error
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """See ``Generation``. Where the waiting task is cancelled, the ending goes on."""
+        if self._end is None:
+            self._end = asyncio.create_task(self._finish())
+        await asyncio.shield(self._end)
+
+    async def _finish(self) -> None:
+        await self._source.aclose()
+        try:
+            self.answer = await self._source.result()
+        except NexusError:
+            self.answer = None
+        self.cost_wei = await self._ending(self, self.answer)
+
+    def _note_first_text(self) -> None:
+        if self.first_text_seconds is None:
+            self.first_text_seconds = time.monotonic() - self.started

@@ -1,0 +1,278 @@
+"""The network as a service: what a caller asks becomes a paid, receipted answer.
+
+Before anything is asked, what it can cost at most is reserved; afterwards the bill is what receipts say. Of it
+the vault gets its share as the contract splits it. An answer that fails costs its caller nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import TypeVar
+
+from nexus_chain.client.answer import Answer
+from nexus_chain.client.order import AskOptions
+from nexus_chain.client.segment import FailoverEvent
+from nexus_chain.errors import NexusError
+from nexus_chain.market.pricing import billed_positions
+from nexus_chain.market.settlement import split_settlement
+from nexus_chain.workflows.connected import Network
+from node.gateway.accounts import ANSWER, Accounts, Bill, Caller, Reservation
+from node.gateway.client_errors import LATER, told
+from node.gateway.errors import (
+    ContextTooLongError,
+    InvalidRequestError,
+    UnavailableError,
+    UnknownModelError,
+    UnsupportedParameterError,
+)
+from node.gateway.evidence import Evidence, document_of
+from node.gateway.exchange import note_answer
+from node.gateway.generation import Embedding, GenerationRequest, OfferedModel, TokenScore
+from node.gateway.metrics import GatewayMetrics
+from node.gateway.running_answer import RunningAnswer
+from node.gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+_Found = TypeVar("_Found")
+
+SEED_DOMAIN = b"nexus.gateway.seed.v1:"
+PRICE_SECONDS = 2.0
+"""How old a known price may be."""
+EMBEDDING_ONE = 1 << 16
+"""An embedding's components have 16 fraction bits."""
+
+
+def seed_bytes(seed: int) -> bytes:
+    """The 32 bytes that an order fixes for a caller's ``seed``, any integer: the same on every gateway."""
+    return sha256(SEED_DOMAIN + str(seed).encode()).digest()
+
+
+class NetworkService:
+    """See ``Service``. ``close`` it in the end: answers under way are ended and booked."""
+
+    def __init__(
+        self,
+        networks: Mapping[str, Network],
+        models: Sequence[OfferedModel],
+        accounts: Accounts,
+        evidence: Evidence,
+        metrics: GatewayMetrics,
+        settings: GatewaySettings,
+    ) -> None:
+        """``networks``: of each model, by its name."""
+        self._networks, self._models = dict(networks), {model.name: model for model in models}
+        self._accounts, self._evidence, self._metrics, self._settings = accounts, evidence, metrics, settings
+        self._priced: dict[str, float] = {}
+        self._running: set[RunningAnswer] = set()
+        self._scoring = {name: asyncio.Lock() for name in networks}
+
+    @property
+    def models(self) -> Sequence[OfferedModel]:
+        """See ``Service``."""
+        return list(self._models.values())
+
+    def model(self, name: str) -> OfferedModel:
+        """See ``Service``."""
+        if (found := self._models.get(name)) is None:
+            raise UnknownModelError(
+                f"there is no model {name!r} here", advice=f"Ask one of {', '.join(self._models)}.", param="model"
+            )
+        return found
+
+    # ---------------------------------------------------------------- answers
+
+    async def generate(self, caller: Caller, request: GenerationRequest) -> RunningAnswer:
+        """See ``Service``."""
+        model = self.model(request.model)
+        if model.is_encoder:
+            raise InvalidRequestError(
+                f"{model.name} embeds texts and writes none", advice="Ask /v1/embeddings.", param="model"
+            )
+        most = self._room(model, request)
+        seed = None if request.seed is None else seed_bytes(request.seed)
+        options = AskOptions(most, request.temperature, seed, audit_rate=self._settings.audit_rate)
+        return await self._begin(caller, model, request.prompt, options, request.stop)
+
+    async def embed(self, caller: Caller, model: str, tokens: Sequence[int]) -> Embedding:
+        """See ``Service``."""
+        offered = self.model(model)
+        if not offered.is_encoder:
+            raise InvalidRequestError(f"{model} writes texts and embeds none", advice="Ask an encoder.", param="model")
+        self._require_tokens(offered, tokens, 1)
+        options = AskOptions(1, audit_rate=self._settings.audit_rate)
+        running = await self._begin(caller, offered, tokens, options, ())
+        try:
+            async for _ in running:
+                pass
+        finally:
+            await running.aclose()
+        if running.answer is None or running.answer.embedding is None:
+            raise UnavailableError("the embedding could not be computed", advice="Ask again.", retry_after=LATER)
+        vector = tuple(component / EMBEDDING_ONE for component in running.answer.embedding)
+        return Embedding(running.id, vector, len(tokens), running.cost_wei)
+
+    async def score(self, caller: Caller, model: str, tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
+        """See ``Service``. It costs nothing: this machine computes it."""
+        offered = self.model(model)
+        self._require_tokens(offered, tokens, 0)
+        caller.require(ANSWER)
+        weights = await self._call(lambda: self._networks[model].own_weights)
+        if offered.is_encoder or not weights.are_here:
+            raise UnsupportedParameterError(
+                f"log-probabilities of {model} cannot be computed here: its weights are not on the gateway's machine",
+                advice="Ask without logprobs, or a gateway that has the weights.",
+                param="logprobs",
+            )
+        async with self._scoring[model]:
+            found = await self._call(lambda: weights.score(tokens, top))
+        return [TokenScore(one.token, one.logprob, one.top) for one in found]
+
+    async def refresh_prices(self) -> None:
+        """Bring what models cost up to date; None for one that nobody serves now."""
+        for name in self._models:
+            try:
+                await self._price(name)
+            except NexusError as error:
+                log.warning("No answer of %s can be had now: %s", name, error)
+                self._models[name] = replace(self._models[name], wei_per_token=None)
+
+    async def close(self) -> None:
+        """End what is under way, and wait until all of it is booked."""
+        await asyncio.gather(*(running.aclose() for running in list(self._running)), return_exceptions=True)
+
+    # ------------------------------------------------------------------ limits
+
+    def _room(self, model: OfferedModel, request: GenerationRequest) -> int:
+        """Most tokens of an answer: what is asked for, else what the context leaves, up to the operator's number."""
+        asked = request.max_tokens
+        if asked is not None and asked < 1:
+            raise InvalidRequestError(
+                f"{asked} tokens are no answer", advice="Ask for at least one.", param="max_tokens"
+            )
+        self._require_tokens(model, request.prompt, asked or 1)
+        return asked or min(self._settings.max_tokens, model.context - len(request.prompt))
+
+    def _require_tokens(self, model: OfferedModel, tokens: Sequence[int], more: int) -> None:
+        """Raise unless ``tokens`` are of the model's vocabulary and leave room for ``more``."""
+        if not tokens:
+            raise InvalidRequestError("the prompt is empty", advice="Give at least one token.", param="prompt")
+        vocabulary = model.files.program.shape.vocab
+        if any(not 0 <= token < vocabulary for token in tokens):
+            raise InvalidRequestError(
+                "the prompt has a token id outside the vocabulary",
+                advice=f"Ids of this model are 0 to {vocabulary - 1}.",
+                param="prompt",
+            )
+        if len(tokens) + more > model.context:
+            raise ContextTooLongError(
+                f"{len(tokens)} prompt tokens and {more} new ones exceed the model's context of {model.context}",
+                advice=f"Shorten the prompt, or ask for at most {max(0, model.context - len(tokens))} tokens.",
+            )
+
+    # ------------------------------------------------------------------- money
+
+    async def _begin(
+        self, caller: Caller, model: OfferedModel, prompt: Sequence[int], options: AskOptions, stops: Sequence[str]
+    ) -> RunningAnswer:
+        id = secrets.token_hex(16)
+        order = billed_positions(len(prompt), options.max_tokens) * await self._price(model.name)
+        reservation = await self._accounts.reserve(
+            caller, id, self._with_fees(order * (2 if options.audit_rate else 1))
+        )
+        network = self._networks[model.name]
+        pooled = network.pool.ask(
+            list(prompt), replace(options, max_wei=order, audit_budget=order), self._count_failover(model.name)
+        )
+        source = network.aio.threads.answer(pooled)
+        running = RunningAnswer(
+            id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation)
+        )
+        self._running.add(running)
+        self._metrics.under_way.inc()
+        note_answer(running)
+        return running
+
+    async def _price(self, name: str) -> int:
+        """Wei for a position, all segments together, as known within PRICE_SECONDS. Raises UnavailableError."""
+        model = self._models[name]
+        if model.wei_per_token is None or time.monotonic() - self._priced.get(name, -1e9) > PRICE_SECONDS:
+            wei = await self._call(self._networks[name].wei_per_token)
+            model = self._models[name] = replace(model, wei_per_token=wei)
+            self._priced[name] = time.monotonic()
+        return model.wei_per_token or 0
+
+    def _with_fees(self, wei: int) -> int:
+        return wei + self._fee(wei) + self._settings.gas_wei
+
+    def _fee(self, wei: int) -> int:
+        return wei * self._settings.fee_basis_points // 10_000
+
+    def _ending(
+        self, caller: Caller, model: OfferedModel, reservation: Reservation
+    ) -> Callable[[RunningAnswer, Answer | None], Awaitable[int]]:
+        async def end(running: RunningAnswer, answer: Answer | None) -> int:
+            try:
+                return await self._book(running, answer, caller, reservation)
+            except NexusError as error:
+                # The caller has the text, so it is not told: its credit stays reserved until somebody looks.
+                log.error("Answer %s of %s could not be booked: %s", running.id, model.name, error)
+                self._metrics.unsettled.inc()
+                return 0
+            finally:
+                self._running.discard(running)
+                self._metrics.under_way.dec()
+
+        return end
+
+    async def _book(
+        self, running: RunningAnswer, answer: Answer | None, caller: Caller, reservation: Reservation
+    ) -> int:
+        """Pay for an answer, and keep its evidence. Raises UnavailableError."""
+        model, metrics = running.model, self._metrics
+        metrics.answers.labels(model.name, "failed" if answer is None else running.finish).inc()
+        if answer is None or not answer.cost_wei:
+            await reservation.release()
+            return 0
+        bill = self._bill(answer)
+        await reservation.settle(bill)
+        document = document_of(running.id, int(time.time()), model, running.finish, answer, bill)
+        try:
+            await self._evidence.keep(running.id, caller, document)
+        except NexusError as error:
+            log.error("The evidence of answer %s could not be kept: %s", running.id, error)
+        metrics.tokens.labels(model.name, "prompt").inc(running.prompt_tokens)
+        metrics.tokens.labels(model.name, "completion").inc(len(answer.tokens))
+        metrics.cost.labels(model.name).inc(bill.total_wei)
+        if running.first_text_seconds is not None:
+            metrics.first_text_seconds.labels(model.name).observe(running.first_text_seconds)
+        network = self._networks[model.name]
+        self._evidence.draw(running.id, model, lambda: network.recompute(answer))
+        return bill.total_wei
+
+    def _bill(self, answer: Answer) -> Bill:
+        """What receipts bill, split for each node as the contract splits its line."""
+        costs: dict[str, int] = {}
+        for receipt, _ in answer.proof.receipts:
+            costs[receipt.node] = costs.get(receipt.node, 0) + receipt.price
+        shares = [split_settlement(wei) for wei in costs.values()]
+        nodes, vault = sum(share[0] for share in shares), sum(share[1] for share in shares)
+        return Bill(nodes, vault, self._settings.gas_wei, self._fee(nodes + vault))
+
+    # ----------------------------------------------------------------- threads
+
+    async def _call(self, work: Callable[[], _Found]) -> _Found:
+        """``work`` in a thread. Raises GatewayError."""
+        try:
+            return await asyncio.to_thread(work)
+        except NexusError as error:
+            raise told(error) from error
+
+    def _count_failover(self, model: str) -> Callable[[FailoverEvent], None]:
+        return lambda event: self._metrics.failovers.labels(model).inc()

@@ -1,0 +1,84 @@
+"""A gateway's own settings: flags first, then ``NEXUS_GATEWAY_`` variables, then these defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_chain.errors import SettingsError
+from nexus_chain.settings import merge
+
+GATEWAY_PREFIX = "NEXUS_GATEWAY_"
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """``listen``: host:port. ``model``: names that are served, each NAME or NAME=VERSION; none: the newest here.
+
+    ``database``: URL; empty: SQLite in the home. ``max_tokens``: of an answer whose request names no number.
+    ``verify_rate``: share of answers that are recomputed here. ``audit_rate``: share of receipts that other nodes are
+    paid to recompute; above 0, reservations double. ``fee_basis_points`` of an answer's cost and ``gas_wei`` a piece:
+    what the gateway takes. ``body_limit``: bytes of a request. ``keep_days``: of evidence. ``drain``: seconds that
+    answers get at shutdown. ``answers``: at once for each model. ``session_tokens``: positions that a session is
+    opened for. ``public_url``: the gateway's address as callers see it; empty: where it listens. ``operator_key_file``:
+    an API key of the operator's own account lies there, made where there is none, with ``operator_credit`` wei.
+    ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
+    """
+
+    listen: str = "127.0.0.1:11434"
+    model: tuple[str, ...] = ()
+    database: str = ""
+    max_tokens: int = 1024
+    verify_rate: float = 0.05
+    audit_rate: float = 0.0
+    fee_basis_points: int = 0
+    gas_wei: int = 0
+    body_limit: int = 2 << 20
+    keep_days: float = 30.0
+    drain: float = 30.0
+    answers: int = 32
+    session_tokens: int = 65_536
+    public_url: str = ""
+    operator_key_file: Path | None = None
+    operator_credit: int = 0
+    insecure_single_key_file: Path | None = None
+    log_level: str = "info"
+    log_format: str = "text"
+
+    def __post_init__(self) -> None:
+        limits = {
+            "max_tokens": (1, 1 << 20), "verify_rate": (0, 1), "audit_rate": (0, 1), "fee_basis_points": (0, 10_000),
+            "gas_wei": (0, 1 << 96), "body_limit": (1 << 10, 1 << 30), "keep_days": (0, 36_500),
+            "drain": (0, 3_600), "answers": (1, 1_024),
+            "operator_credit": (0, 1 << 128), "session_tokens": (1, 1 << 32),
+        }  # fmt: skip
+        for name, (least, most) in limits.items():
+            if not least <= getattr(self, name) <= most:
+                raise SettingsError(
+                    f"{name} = {getattr(self, name)} is out of range", advice=f"Give {least} to {most}."
+                )
+        _ = self.address
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of ``listen``. Raises SettingsError."""
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise SettingsError(f"listen = {self.listen!r} is no address", advice="Give host:port.")
+        return host.strip("[]"), int(port)
+
+    @property
+    def wanted(self) -> list[tuple[str, str | None]]:
+        """(name, beginning of its version's id or None) of each model."""
+        pairs = (entry.partition("=") for entry in self.model)
+        return [(name, version or None) for name, _, version in pairs]
+
+
+def load_gateway_settings(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> GatewaySettings:
+    """Settings; ``given`` by flags, None where they were not. Raises SettingsError."""
+    return GatewaySettings(
+        **merge(GatewaySettings, given, {}, environment, variables=lambda name: [GATEWAY_PREFIX + name.upper()])
+    )

@@ -1,0 +1,153 @@
+"""From settings to a service: networks, accounts, evidence, each opened once and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from nexus_chain.client.pool import PoolPolicy
+from nexus_chain.errors import NexusError, SettingsError
+from nexus_chain.workflows.connected import Network
+from nexus_chain.workflows.workspace import Workspace
+from node.gateway.access.bootstrap import ensure_operator_key
+from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS, LedgerAccounts
+from node.gateway.access.sign_in import SignInTerms
+from node.gateway.access.sign_in_desk import SignInDesk
+from node.gateway.accounts import Accounts
+from node.gateway.app import build_app
+from node.gateway.deps import Deps
+from node.gateway.evidence import Evidence, load_signer
+from node.gateway.evidence_store import EvidenceStore
+from node.gateway.generation import OfferedModel
+from node.gateway.ledger.database import Database, sqlite_url
+from node.gateway.metrics import GatewayMetrics
+from node.gateway.open_accounts import single_key_accounts
+from node.gateway.service import PRICE_SECONDS, NetworkService
+from node.gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that is open: ``app`` serves it, and closes what a loop has to close when it ends."""
+
+    app: FastAPI
+    models: tuple[OfferedModel, ...]
+
+
+@contextmanager
+def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) -> Iterator[Gateway]:
+    """Connect to the network of each model, and open the books. ``address``: http://host:port where it listens.
+
+    Raises SettingsError, UnavailableError (the database), ModelFilesError, WalletError and the chain package's errors.
+    """
+    with ExitStack() as stack:
+        folder = workspace.home.root / "gateway"
+        database = Database(settings.database or sqlite_url(folder / "gateway.sqlite"))
+        stack.callback(database.close)
+        networks, models = _networks(workspace, settings, stack)
+        metrics = GatewayMetrics()
+        evidence = Evidence(
+            EvidenceStore(database, settings.keep_days), load_signer(folder / "signing.key"), metrics,
+            settings.verify_rate,
+        )  # fmt: skip
+        accounts, desk = _accounts(workspace, settings, database, address, stack)
+        service = NetworkService(networks, models, accounts, evidence, metrics, settings)
+        deps = Deps(service, accounts, desk, evidence, metrics)
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            upkeep = asyncio.gather(_keep_up(accounts), _keep_prices(service))
+            try:
+                yield
+            finally:
+                upkeep.cancel()
+                await service.close()
+                await evidence.close()
+
+        yield Gateway(build_app(deps, settings, lifespan), tuple(models))
+
+
+def _accounts(
+    workspace: Workspace, settings: GatewaySettings, database: Database, address: str, stack: ExitStack
+) -> tuple[Accounts, SignInDesk | None]:
+    """Who may spend: accounts in the database, unless the operator wants one key and nothing else."""
+    if settings.insecure_single_key_file is not None:
+        return single_key_accounts(settings.insecure_single_key_file), None
+    if settings.operator_key_file is not None:
+        ensure_operator_key(database, settings.operator_key_file, settings.operator_credit)
+    accounts = LedgerAccounts(database)
+    stack.callback(accounts.close)
+    url, chain = settings.public_url or address, workspace.chain
+    terms = SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider)
+    desk = SignInDesk(accounts, terms)
+    stack.callback(desk.close)
+    return accounts, desk
+
+
+async def _keep_up(accounts: Accounts) -> None:
+    """Have the books do now and then what is due."""
+    while isinstance(accounts, LedgerAccounts):
+        await asyncio.sleep(KEEP_UP_SECONDS)
+        try:
+            if released := await accounts.ask(accounts.keep_up):
+                log.warning("%d reservations of a gateway that died were released", len(released))
+        except NexusError as error:
+            log.warning("The books could not be looked after: %s", error)
+
+
+async def _keep_prices(service: NetworkService) -> None:
+    """Know what models cost, and whether anybody serves them, before somebody asks."""
+    while True:
+        await service.refresh_prices()
+        await asyncio.sleep(PRICE_SECONDS)
+
+
+def _networks(
+    workspace: Workspace, settings: GatewaySettings, stack: ExitStack
+) -> tuple[dict[str, Network], list[OfferedModel]]:
+    """A network and what is offered of it, for each model that is wanted."""
+    networks: dict[str, Network] = {}
+    models: list[OfferedModel] = []
+    for name, version in settings.wanted or [("", None)]:
+        network = _connect(workspace, settings, version)
+        stack.callback(network.close)
+        offered = _offer(workspace, network, name)
+        if offered.name in networks:
+            raise SettingsError(f"two models are named {offered.name}", advice="Give each another name.")
+        networks[offered.name] = network
+        models.append(offered)
+    return networks, models
+
+
+def _connect(workspace: Workspace, settings: GatewaySettings, version: str | None) -> Network:
+    policy = PoolPolicy(tokens=settings.session_tokens, answers=settings.answers)
+    return Network(workspace, workspace.library.choose(version), policy, settings.answers)
+
+
+def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
+    """What callers see of a network. A model that was given no name is called as its folder is."""
+    record, files = workspace.library.record_of(network.version), network.files
+    _ = files.codec, files.program  # read now, not in the first answer
+    try:
+        wei: int | None = network.wei_per_token()
+    except NexusError as error:
+        log.warning("No answer of %s can be had now: %s", name or files.folder.name, error)
+        wei = None
+    published = workspace.chain.models.published_at(network.version)
+    return OfferedModel(
+        name or files.folder.name,
+        network.version,
+        record.weights_root,
+        files,
+        published,
+        wei,
+        source=record.manifest_cid,
+    )

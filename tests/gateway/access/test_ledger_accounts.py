@@ -1,0 +1,195 @@
+"""The accounts that the service uses: credit through keys, callers that leave, a database that goes and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.gateway.access.ledger_accounts import RESERVED_SECONDS, LedgerAccounts
+from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequiredError, UnavailableError
+from node.gateway.ledger.books import DEPOSITS, audit_books, booked_balance, post, reserved, user
+from node.gateway.ledger.database import Database, sqlite_url
+from tests.support.access_app import Clock
+
+pytestmark = pytest.mark.fast
+
+CALLER = Caller("A", frozenset({ANSWER}), "key_1")
+
+
+@pytest.fixture
+def accounts(database: Database) -> Iterator[LedgerAccounts]:
+    made = LedgerAccounts(database, Clock())
+    fund(database)
+    yield made
+    made.close()
+
+
+def fund(database: Database, wei: int = 1_000) -> None:
+    database.write(partial(post, key="fund", kind="test", moves={DEPOSITS: -wei, user("A"): wei}))
+
+
+def balances(database: Database, *names: str) -> list[int]:
+    return [database.read(partial(booked_balance, account=name)) for name in names or (user("A"), reserved("A"))]
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+def test_an_answer_is_reserved_and_settled(accounts: LedgerAccounts) -> None:
+    async def answer() -> None:
+        reservation = await accounts.reserve(CALLER, "a", 600)
+        assert balances(accounts.database) == [400, 600]
+        await reservation.settle(Bill(90, 10))
+        await reservation.settle(Bill(90, 10))
+        await reservation.release()
+
+    run(answer())
+    assert balances(accounts.database) == [900, 0]
+
+
+def test_an_answer_that_fails_is_released(accounts: LedgerAccounts) -> None:
+    async def answer() -> None:
+        await (await accounts.reserve(CALLER, "a", 600)).release()
+
+    run(answer())
+    assert balances(accounts.database) == [1_000, 0]
+
+
+def test_what_a_caller_may_not(accounts: LedgerAccounts) -> None:
+    reader = Caller("A", frozenset({READ}))
+    limited = Caller("A", frozenset({ANSWER}), "key_2", wei_per_day=10)
+    for caller, wei, error in [
+        (CALLER, 1_001, PaymentRequiredError),
+        (limited, 11, LimitReachedError),
+        (reader, 1, ForbiddenError),
+        (Caller("B", frozenset({ANSWER})), 1, PaymentRequiredError),
+    ]:
+        with pytest.raises(error):
+            run(accounts.reserve(caller, f"a {wei}", wei))
+    assert balances(accounts.database) == [1_000, 0]
+
+
+class HeldDatabase(Database):
+    """Its writes wait until ``let_go`` is set, and then happen."""
+
+    def __init__(self, url: str) -> None:
+        self.let_go, self.begun = threading.Event(), threading.Event()
+        self.let_go.set()
+        super().__init__(url)
+
+    def write(self, work: Any) -> Any:
+        self.begun.set()
+        assert self.let_go.wait(30)
+        return super().write(work)
+
+
+def test_a_caller_that_leaves_while_credit_is_reserved_gets_it_back(tmp_path: Path) -> None:
+    database = HeldDatabase(sqlite_url(tmp_path / "gateway.sqlite"))
+    fund(database)
+    accounts = LedgerAccounts(database, Clock())
+
+    async def leave() -> None:
+        database.let_go.clear()
+        database.begun.clear()
+        task = asyncio.ensure_future(accounts.reserve(CALLER, "a", 600))
+        await asyncio.to_thread(database.begun.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        database.let_go.set()
+
+    run(leave())
+    accounts.close()
+    assert balances(database) == [1_000, 0]
+    database.close()
+
+
+def test_a_settlement_is_booked_although_its_task_is_cancelled(tmp_path: Path) -> None:
+    database = HeldDatabase(sqlite_url(tmp_path / "gateway.sqlite"))
+    fund(database)
+    accounts = LedgerAccounts(database, Clock())
+
+    async def cancelled() -> None:
+        reservation = await accounts.reserve(CALLER, "a", 600)
+        database.let_go.clear()
+        database.begun.clear()
+        task = asyncio.ensure_future(reservation.settle(Bill(100, 0)))
+        await asyncio.to_thread(database.begun.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        database.let_go.set()
+
+    run(cancelled())
+    accounts.close()
+    assert balances(database) == [900, 0]
+    database.close()
+
+
+def test_a_bill_waits_for_a_database_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sqlite"
+    database = Database(sqlite_url(path))
+    fund(database)
+    accounts = LedgerAccounts(database, Clock())
+
+    async def answer() -> None:
+        served = await accounts.reserve(CALLER, "served", 600)
+        moved = path.rename(tmp_path / "gone")
+        with pytest.raises(UnavailableError) as caught:
+            await accounts.reserve(CALLER, "refused", 100)
+        assert caught.value.retry_after == 5.0
+        with pytest.raises(UnavailableError):
+            await accounts.authenticate("sk-nexus-any")
+        await served.settle(Bill(100, 0))  # the answer was given: its caller sees no error
+        await served.settle(Bill(200, 0))
+        moved.rename(path)
+
+    run(answer())
+    assert balances(database) == [400, 600]
+    assert accounts.keep_up() == []
+    assert balances(database) == [900, 0]
+    accounts.close()
+    database.close()
+
+
+def test_a_bill_is_written_at_the_latest_when_the_gateway_ends(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sqlite"
+    database = Database(sqlite_url(path))
+    fund(database)
+    accounts = LedgerAccounts(database, Clock())
+
+    async def answer() -> None:
+        served = await accounts.reserve(CALLER, "served", 600)
+        moved = path.rename(tmp_path / "gone")
+        await served.settle(Bill(100, 0))
+        moved.rename(path)
+
+    run(answer())
+    accounts.close()
+    assert balances(database) == [900, 0]
+    database.close()
+
+
+def test_a_living_gateway_keeps_its_reservations_and_a_dead_one_s_are_released(database: Database) -> None:
+    fund(database)
+    clock = Clock()
+    dead, alive = LedgerAccounts(database, clock), LedgerAccounts(database, clock)
+    run(dead.reserve(CALLER, "dead", 100))
+    run(alive.reserve(CALLER, "alive", 200))
+    clock.now += RESERVED_SECONDS - 1
+    assert alive.keep_up() == []
+    clock.now += 2
+    assert alive.keep_up() == ["dead"]
+    assert balances(database) == [800, 200]
+    assert alive.keep_up() == []
+    assert database.read(audit_books) == []
+    for accounts in (dead, alive):
+        accounts.close()

@@ -1,0 +1,322 @@
+"""The service over toy nodes: what is reserved, computed, paid and kept, however an answer ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_defunct
+
+from nexus_chain.evidence.proof import InferenceProof
+from nexus_chain.evidence.verify import TRUST, verify_proof
+from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.errors import (
+    AnswerWithheldError,
+    ContextTooLongError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    PaymentRequiredError,
+    UnavailableError,
+    UnknownModelError,
+    UnsupportedParameterError,
+)
+from node.gateway.exchange import Exchange
+from node.gateway.generation import GenerationRequest
+from node.gateway.service import seed_bytes
+from tests.support.toy_market import ToyWorld
+from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
+
+PROMPT = [3, 14, 15]
+CALLER = Caller("0xAlice", frozenset({ANSWER, READ}))
+Found = TypeVar("Found")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyWorld:
+    ToyWorld.stand_for_the_chain(monkeypatch)
+    return ToyWorld(tmp_path)
+
+
+@pytest.fixture
+def toy(world: ToyWorld, tmp_path: Path) -> Iterator[ToyService]:
+    with toy_service(world, tmp_path) as made:
+        yield made
+
+
+def run(toy: ToyService, work: Callable[[], Awaitable[Found]]) -> Found:
+    """``work`` in a loop, whose service is closed before the loop is."""
+
+    async def whole() -> Found:
+        try:
+            return await work()
+        finally:
+            await toy.service.close()
+            await toy.evidence.close()
+
+    return asyncio.run(whole())
+
+
+def ask(**words: Any) -> GenerationRequest:
+    return GenerationRequest(**{"model": MODEL, "prompt": tuple(PROMPT), "max_tokens": 20, **words})
+
+
+def only_bill(toy: ToyService) -> Bill:
+    (bill,) = [one.bill for one in toy.accounts.reservations.values() if one.bill is not None]
+    return bill
+
+
+def nothing_is_open(toy: ToyService) -> bool:
+    return all(one.is_over for one in toy.accounts.reservations.values()) and not toy.service._running
+
+
+def test_an_answer_is_reserved_paid_split_and_kept(toy: ToyService) -> None:
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask())
+        assert toy.accounts.reservations[running.id].wei == PRICE * 22
+        assert not toy.accounts.reservations[running.id].is_over
+        text = "".join([piece async for piece in running])
+        return running, text, await toy.evidence.receipts(CALLER, running.id)
+
+    running, text, kept = run(toy, work)
+    assert text == toy_text(PROMPT, 20)
+    assert (running.finish, running.stop_text, running.completion_tokens, len(running.tokens)) == (
+        "length",
+        None,
+        20,
+        20,
+    )
+    assert running.cost_wei == PRICE * 22  # every position but the last token's, which is never fed
+    assert only_bill(toy) == Bill(nodes_wei=PRICE * 22 - 2 * (220 // 10), vault_wei=2 * (220 // 10))
+    assert nothing_is_open(toy)
+    assert (kept["cost_wei"], kept["finish"], kept["model"]) == (str(PRICE * 22), "length", MODEL)
+    assert sum(int(receipt["price_wei"]) for receipt in kept["receipts"]) == PRICE * 22
+    proof = InferenceProof.from_dict(kept["proof"])
+    assert list(proof.tokens[:3]) == PROMPT
+    report = verify_proof(proof, None, TRUST)
+    assert report.passed, report.steps
+    assert toy.counted("nexus_gateway_tokens_total", model=MODEL, kind="completion") == 20
+    assert toy.counted("nexus_gateway_answers_under_way") == 0
+
+
+def test_others_do_not_read_the_evidence(toy: ToyService) -> None:
+    async def work() -> None:
+        running = await toy.service.generate(CALLER, ask(max_tokens=2))
+        _ = [piece async for piece in running]
+        for caller, id in ((Caller("0xBob", frozenset({READ})), running.id), (CALLER, "0" * 32), (CALLER, "../x")):
+            with pytest.raises(NotFoundError):
+                await toy.evidence.receipts(caller, id)
+        for named in (f"chatcmpl-{running.id}", f"msg_{running.id}"):
+            assert (await toy.evidence.receipts(CALLER, named))["id"] == running.id
+
+    run(toy, work)
+
+
+def test_what_was_sent_is_signed_once_it_has_ended(toy: ToyService) -> None:
+    async def work() -> None:
+        running = await toy.service.generate(CALLER, ask(max_tokens=2))
+        _ = [piece async for piece in running]
+        with pytest.raises(NotFoundError):
+            await toy.evidence.signature(CALLER, running.id)
+        exchange = Exchange("r", "ab" * 32, [running])
+        toy.evidence.open(exchange)
+        waiting = asyncio.ensure_future(toy.evidence.signature(CALLER, running.id))
+        exchange.sent.update(b"bytes")
+        await toy.evidence.sent(exchange, is_whole=True)
+        found = await waiting
+        assert found["text"] == f"{'ab' * 32}:277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9"
+        signer = Account.recover_message(encode_defunct(text=found["text"]), signature=found["signature"])
+        assert (signer, found["signing_algo"]) == (found["signing_address"], "ecdsa")
+
+    run(toy, work)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5, 9])
+def test_a_stop_text_ends_the_answer_at_the_nodes(toy: ToyService, cut: int) -> None:
+    whole = toy_text(PROMPT, 400)
+    stop = whole[20 : 20 + cut]
+    expected = whole[: whole.index(stop)]
+
+    async def work() -> tuple[str, Any]:
+        running = await toy.service.generate(CALLER, ask(max_tokens=400, stop=(stop,)))
+        return "".join([piece async for piece in running]), running
+
+    text, running = run(toy, work)
+    assert (text, running.finish, running.stop_text) == (expected, "stop", stop)
+    assert len(running.tokens) < 400
+    assert only_bill(toy).total_wei == running.cost_wei < PRICE * 402
+    assert nothing_is_open(toy)
+
+
+def test_a_reader_who_leaves_pays_what_was_computed(toy: ToyService) -> None:
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask(max_tokens=400))
+        async for _ in running:
+            break
+        await running.aclose()
+        return running, await toy.evidence.receipts(CALLER, running.id)
+
+    running, kept = run(toy, work)
+    assert running.finish == kept["finish"] == "cancelled"
+    assert 0 < only_bill(toy).total_wei == running.cost_wei < PRICE * 402
+    assert kept["cost_wei"] == str(running.cost_wei)
+    assert nothing_is_open(toy)
+
+
+def test_a_task_that_is_cancelled_leaves_nothing_open(toy: ToyService) -> None:
+    """The nodes are held up while it is cancelled; what they computed is booked all the same."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        go_on.wait(60)
+
+    async def work() -> None:
+        running = await toy.service.generate(CALLER, ask())
+        toy.world.slow = hold
+
+        async def read() -> None:
+            async for _ in running:
+                pass
+
+        task = asyncio.create_task(read())
+        await asyncio.to_thread(reached.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    run(toy, work)
+    assert nothing_is_open(toy)
+
+
+def test_an_answer_that_nobody_reads_costs_nothing(toy: ToyService) -> None:
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask())
+        await running.aclose()
+        await running.aclose()
+        return running
+
+    running = run(toy, work)
+    assert (running.finish, running.cost_wei, running.has_ended) == ("cancelled", 0, True)
+    assert toy.world.market.calls == []
+    assert nothing_is_open(toy)
+
+
+def read_all(toy: ToyService, **words: Any) -> Callable[[], Awaitable[str]]:
+    async def work() -> str:
+        running = await toy.service.generate(CALLER, ask(**words))
+        return "".join([piece async for piece in running])
+
+    return work
+
+
+def test_without_credit_nothing_is_asked(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any) -> Any:
+        raise PaymentRequiredError("no credit", advice="Deposit.")
+
+    monkeypatch.setattr(toy.accounts, "reserve", refuse)
+    with pytest.raises(PaymentRequiredError):
+        run(toy, read_all(toy))
+    assert toy.world.market.calls == []
+
+
+def test_nobody_to_serve_a_segment(toy: ToyService) -> None:
+    for node in toy.world.facts.registered[2:]:
+        node.dies_after = -1
+    with pytest.raises(UnavailableError, match="layers 1-2") as told:
+        run(toy, read_all(toy))
+    assert told.value.retry_after == 5.0
+    assert nothing_is_open(toy)
+    assert toy.counted("nexus_gateway_answers_total", model=MODEL, finish="failed") == 1
+
+
+def test_a_price_that_rose_is_not_paid(toy: ToyService) -> None:
+    toy.network.wei_per_token = lambda: PRICE - 1
+    with pytest.raises(UnavailableError, match="prices") as told:
+        run(toy, read_all(toy))
+    assert told.value.retry_after == 1.0
+    assert nothing_is_open(toy)
+
+
+def test_an_answer_of_liars_is_withheld_and_free(toy: ToyService) -> None:
+    for node in toy.world.facts.registered[:2]:
+        node.forges = "in_root"
+    with pytest.raises(AnswerWithheldError, match="segment 0"):
+        run(toy, read_all(toy))
+    assert nothing_is_open(toy)
+    assert [one.bill for one in toy.accounts.reservations.values()] == [None]
+
+
+def test_fees_are_reserved_and_billed(world: ToyWorld, tmp_path: Path) -> None:
+    with toy_service(world, tmp_path, fee_basis_points=250, gas_wei=7) as toy:
+        run(toy, read_all(toy))
+        (reservation,) = toy.accounts.reservations.values()
+        assert reservation.wei == 440 + 11 + 7
+        assert only_bill(toy) == Bill(396, 44, gas_wei=7, fee_wei=11)
+
+
+def test_the_same_seed_is_the_same_order_seed(toy: ToyService) -> None:
+    assert seed_bytes(7) == seed_bytes(7) != seed_bytes(-7)
+    assert len(seed_bytes(2**400)) == 32
+
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask(seed=7, temperature=1.0))
+        _ = [piece async for piece in running]
+        return running.answer
+
+    assert run(toy, work).proof.order.sampling_seed == seed_bytes(7)
+
+
+def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_path: Path) -> None:
+    with toy_service(world, tmp_path, verify_rate=1.0) as toy:
+
+        async def work() -> Any:
+            running = await toy.service.generate(CALLER, ask())
+            _ = [piece async for piece in running]
+            await asyncio.gather(*toy.evidence._checks)
+            return running, await toy.evidence.receipts(CALLER, running.id)
+
+        running, kept = run(toy, work)
+        assert toy.recomputed == [running.answer]
+        assert kept["verification"] == {"level": "full", "passed": True, "wrong": []}
+        assert toy.counted("nexus_gateway_audits_total", model=MODEL, result="passed") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ({"model": "other"}, UnknownModelError),
+        ({"prompt": ()}, InvalidRequestError),
+        ({"prompt": (101,)}, InvalidRequestError),
+        ({"prompt": (-1,)}, InvalidRequestError),
+        ({"max_tokens": 0}, InvalidRequestError),
+        ({"max_tokens": 510}, ContextTooLongError),
+        ({"prompt": (1,) * 512, "max_tokens": None}, ContextTooLongError),
+        ({"temperature": 1e-9}, InvalidRequestError),
+    ],
+)
+def test_what_cannot_be_asked(toy: ToyService, words: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        run(toy, read_all(toy, **words))
+    assert nothing_is_open(toy)
+
+
+def test_without_a_number_an_answer_is_as_long_as_the_operator_allows(world: ToyWorld, tmp_path: Path) -> None:
+    with toy_service(world, tmp_path, max_tokens=30) as toy:
+        assert run(toy, read_all(toy, max_tokens=None)) == toy_text(PROMPT, 30)
+        long = (1,) * 500
+        assert run(toy, read_all(toy, prompt=long, max_tokens=None)) == toy_text(list(long), 12)
+
+
+def test_scores_need_the_weights_and_the_right(toy: ToyService) -> None:
+    with pytest.raises(UnsupportedParameterError) as told:
+        run(toy, lambda: toy.service.score(CALLER, MODEL, PROMPT, 1))
+    assert told.value.param == "logprobs"
+    with pytest.raises(ForbiddenError):
+        run(toy, lambda: toy.service.score(Caller("x", frozenset({READ})), MODEL, PROMPT, 1))
