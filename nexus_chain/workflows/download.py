@@ -20,7 +20,8 @@ TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for the next bytes."""
 ATTEMPTS = 3
 """Attempts in a row that bring no byte, before a transfer is given up."""
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+"""Bytes at once: a transfer that breaks off loses no more."""
 GOES_ON = "Try again: what came is kept, and the transfer goes on from there."
 
 

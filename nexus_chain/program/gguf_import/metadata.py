@@ -105,8 +105,8 @@ def type_of(tensor: ReaderTensor) -> GGMLQuantizationType:
 class _Reader(GGUFReader):
     """Keeps a plain view of the file: every piece of a memory map is one itself, and slow to make."""
 
-    @property
-    def data(self) -> NDArray[np.uint8]:  # type: ignore[override]  # the library keeps a memory map there
+    @property  # type: ignore[override]  # the library says that a memory map stands there
+    def data(self) -> NDArray[np.uint8]:
         return self._plain
 
     @data.setter

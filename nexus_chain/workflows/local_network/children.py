@@ -204,4 +204,4 @@ class Watch:
 
 def delay_after(failures: int) -> float:
     """Seconds to wait after so many ends in short order: 1, 2, 4, ... 30."""
-    return min(LONGEST_DELAY, float(2 ** max(0, failures - 1)))
+    return min(LONGEST_DELAY, 2.0 ** min(max(0, failures - 1), 10))
