@@ -13,8 +13,8 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
-        artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits \
-        artefacts test-fast bench-trace bench-llama-cpp bench-serving bench-client bench-cli bench-incentives show-audits conformance \
+        artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
+        bench-incentives bench-gateway show-audits demo-chat conformance up \
         bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -32,6 +32,12 @@ artefacts: setup ## Compile the contracts if they differ from the shipped ones (
 
 demo: artefacts ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
 	@python -m scripts.runs.demo
+
+up: artefacts ## A local network that stays up, with a chat model and the gateway; Ctrl-C stops it
+	python -m node.cli up
+
+demo-chat: artefacts ## A chat model behind OpenAI's, Anthropic's and Ollama's own libraries; an answer checked, a node lost
+	@python -m scripts.runs.demo_chat
 
 demo-embeddings: artefacts ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
 	@python -m scripts.runs.demo_embeddings
@@ -76,6 +82,9 @@ bench-llama-cpp: build ## The same against llama.cpp, built from source the firs
 
 bench-serving: build ## Tokens per second through two node processes against one engine
 	python -m scripts.bench.serving
+
+bench-gateway: artefacts ## What the gateway adds to a request, 64 streams at once, memory over 15 minutes
+	python -m scripts.bench.gateway
 
 bench-client: build ## What asking costs before the first message: nodes known already against found each time
 	python -m scripts.bench.client

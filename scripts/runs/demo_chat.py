@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -86,7 +87,7 @@ def talk(network: NetworkUp, model: str) -> int:
 
 
 def stream_long(network: NetworkUp, model: str, in_the_middle: Callable[[], None] | None = None) -> tuple[str, str]:
-    """One long answer, greedy: its text and its id. ``in_the_middle`` is done once three quarters of it are here: then there are receipts."""
+    """One long answer, greedy: its text and its id. ``in_the_middle`` is done once a quarter of it is here."""
     with _openai(network) as client:
         text, pieces, id = "", 0, ""
         for chunk in client.chat.completions.create(
@@ -96,7 +97,7 @@ def stream_long(network: NetworkUp, model: str, in_the_middle: Callable[[], None
             id = chunk.id
             if chunk.choices and (piece := chunk.choices[0].delta.content):
                 text, pieces = text + piece, pieces + 1
-                if pieces == LONG_TOKENS * 3 // 4 and in_the_middle is not None:
+                if pieces == LONG_TOKENS // 4 and in_the_middle is not None:
                     in_the_middle()
         return text, id
 
@@ -110,19 +111,16 @@ def receipts_of(network: NetworkUp, id: str) -> dict[str, Any]:
 def lose_a_node(network: NetworkUp, model: str) -> bool:
     """Kill a node that is at work in a stream; whether the same text arrives all the same. Raises DemoError."""
     expected, id = stream_long(network, model)
-    served = {receipt["node"].lower() for receipt in receipts_of(network, id)["receipts"]}
     for _ in range(TRIES):
-        victim = next(
-            (name, number)
-            for name, number in network.processes().items()
-            if name.startswith("node-") and network.address_of(name) in served
-        )
-        text, id = stream_long(network, model, lambda victim=victim: os.kill(victim[1], signal.SIGKILL))  # type: ignore[misc]
+        served = {receipt["node"].lower() for receipt in receipts_of(network, id)["receipts"]}
+        nodes = {network.address_of(name): number for name, number in network.processes().items() if "node" in name}
+        victim, number = next((one, nodes[one]) for one in served if one in nodes)
+        text, id = stream_long(network, model, partial(os.kill, number, signal.SIGKILL))
         if text != expected:
             return False
-        served = {receipt["node"].lower() for receipt in receipts_of(network, id)["receipts"]}
-        if network.address_of(victim[0]) in served:  # it signed for the beginning, and somebody else for the rest
-            print(f"\n  {victim[0]} was killed in the middle of a stream: the text is the same.", flush=True)
+        failed = {event["failed"].lower() for event in receipts_of(network, id)["failovers"]}
+        if victim in failed:
+            print(f"\n  node {victim} was killed in the middle of a stream: the text is the same.", flush=True)
             return True
         network.wait_until_whole()
     raise DemoError(f"no node that was killed was at work, {TRIES} times")
