@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from node.gateway.parameters import refuse_parameters
 from node.gateway.routes.any_json import AnyJsonRoute
 
 router = APIRouter(tags=["Ollama"], route_class=AnyJsonRoute)
+AT_ONCE = 64
+"""Texts of one request."""
 
 
 @router.post("/api/embed")
@@ -54,6 +57,10 @@ def _encoder(service: Service, asked: OllamaEmbedRequest | OllamaEmbeddingsReque
 async def _embedded(
     service: Service, caller: Caller, model: OfferedModel, texts: Sequence[str], *, truncate: bool
 ) -> list[Embedding]:
-    """One after the other: after one that fails nothing more is paid."""
+    """So many at once; after one that fails, no later ones are paid."""
     asked = [text_tokens(model, text, truncate=truncate) for text in texts]
-    return [await service.embed(caller, model.name, tokens) for tokens in asked]
+    found: list[Embedding] = []
+    for start in range(0, len(asked), AT_ONCE):
+        group = asked[start : start + AT_ONCE]
+        found += await asyncio.gather(*(service.embed(caller, model.name, tokens) for tokens in group))
+    return found
