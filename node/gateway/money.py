@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.access.x402_offers import X402Terms
 from node.gateway.access.x402_payments import X402Payments
 from node.gateway.accounts import Accounts
+from node.gateway.ledger.books import audit_books
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.deposits import DepositBooks
 from node.gateway.metrics import GatewayMetrics
@@ -46,6 +47,7 @@ class Money:
     deposits: DepositBooks | None = None
     payments: X402Payments | None = None
     rounds: int = 0
+    wrong_books: list[str] = field(default_factory=list)
 
     async def keep_up(self) -> None:
         """Do what is due, for ever."""
@@ -59,28 +61,35 @@ class Money:
             log.warning("%d reservations of a gateway that died were released", len(released))
         if self.payments is not None:
             _tried(self.payments.keep_up)
-        if self.deposits is not None:
-            self._follow(self.deposits)
+        alarms = self._follow(self.deposits) if self.deposits is not None else 0
+        if self.rounds % AUDIT_ROUNDS == 0:
+            self.wrong_books = _tried(lambda: accounts.database.read(audit_books)) or []
+            for difference in self.wrong_books:
+                log.error("The books are wrong: %s", difference)
+        self.metrics.ledger_alarms.set(alarms + len(self.wrong_books))
         self.rounds += 1
 
-    def _follow(self, deposits: DepositBooks) -> None:
-        alarms = 0
-        if (found := _tried(deposits.follow)) is not None:
-            alarms = len(found.alarms)
-            self.metrics.ledger_difference.set(found.difference_wei)
+    def _follow(self, deposits: DepositBooks) -> int:
+        """Book what happened at the contract; returns how many alarms there are."""
+        found = _tried(deposits.follow)
         _tried(deposits.answer_refunds)
         if self.rounds % AUDIT_ROUNDS == 0:
-            alarms += len(_tried(deposits.audit) or ())
             _tried(lambda: deposits.claim(LEAST_CLAIM))
-        self.metrics.ledger_alarms.set(alarms)
+        if found is None:
+            return 0
+        self.metrics.ledger_difference.set(found.difference_wei)
+        return len(found.alarms)
 
 
 def _tried(work: Callable[[], Any]) -> Any:
+    """What ``work`` returns; None where it failed, which the log says: it is tried again in the next round."""
     try:
         return work()
     except NexusError as error:
         log.warning("The books could not be looked after: %s", error)
-        return None
+    except Exception:
+        log.exception("The books could not be looked after")
+    return None
 
 
 def open_money(
