@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_chain.chain.connection import connect
+from nexus_chain.chain.credit_deposits import create_credit_deposits
 from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS, ArtefactCreator, deploy
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.errors import DeploymentError
@@ -57,6 +58,25 @@ def deploy_contracts(workspace: Workspace, wanted: DeploymentRequest) -> Deploye
         say=workspace.observer.note,
     )
     return Deployed(deployment, path, created)
+
+
+@dataclass(frozen=True)
+class DeployedDeposits:
+    """A gateway's deposit contract, the block it was created in, who its operator is, and its notice in seconds."""
+
+    contract: str
+    block: int
+    operator: str
+    notice: int
+
+
+def deploy_deposits(workspace: Workspace, operator: str | None, notice: int) -> DeployedDeposits:
+    """Create a deposit contract; ``operator`` None: the wallet, which pays in any case. Raises ChainError."""
+    settings = workspace.settings
+    creator = ArtefactCreator(connect(settings.rpc, settings.chain_id), workspace.wallet, workspace.sending)
+    who = checksum(operator or creator.sender.wallet.address)
+    contract, block = create_credit_deposits(creator, who, notice)
+    return DeployedDeposits(contract, block, who, notice)
 
 
 def _payer(workspace: Workspace, toy: bool) -> Wallet:

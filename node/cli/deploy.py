@@ -42,3 +42,28 @@ def deploy(
     for field, contract in CONTRACT_FIELDS.items():
         result(f"{contract:20} {getattr(done.deployment, field)}")
     note(f"Chain {done.deployment.chain_id}, preset {done.deployment.preset}: {done.path}")
+
+
+def deploy_deposits(
+    context: typer.Context,
+    operator: Annotated[str | None, typer.Option(help="Who sells the answers [default: the wallet].")] = None,
+    notice: Annotated[
+        int,
+        typer.Option(help="Seconds that the operator has to claim what was spent, once somebody asks for the rest."),
+    ] = 3 * 86_400,
+    json: JsonFlag = False,
+) -> None:
+    """Create a contract that takes deposits for one gateway. Each call creates another one; the wallet pays.
+
+    Operator and notice can never be changed.
+    """
+    from dataclasses import asdict
+
+    from nexus_chain.workflows.deploying import deploy_deposits as create
+
+    done = create(workspace_of(context, quiet=json), operator, notice)
+    if json:
+        emit_json(asdict(done))
+        return
+    result(done.contract)
+    note(f"Start the gateway of {done.operator} with --deposits {done.contract} --deposits-block {done.block}.")

@@ -74,6 +74,16 @@ def gateway(
         Path | None, typer.Option(help="Where a key of the operator's own account lies; made where there is none.")
     ] = None,
     operator_credit: Annotated[int | None, typer.Option(help="Wei that the operator's account has in all [0].")] = None,
+    deposits: Annotated[
+        str | None, typer.Option(help="Contract of `nexus deploy-deposits` whose deposits are credit.")
+    ] = None,
+    deposits_block: Annotated[int | None, typer.Option(help="The block that it was created in [0].")] = None,
+    x402_token: Annotated[
+        str | None, typer.Option(help="Token (EIP-3009) that pays for requests without a key.")
+    ] = None,
+    x402_name: Annotated[str | None, typer.Option(help="Name in the token's EIP-712 domain.")] = None,
+    x402_version: Annotated[str | None, typer.Option(help="Version in the token's EIP-712 domain.")] = None,
+    x402_wei_per_unit: Annotated[int | None, typer.Option(help="Wei of credit for its smallest unit.")] = None,
     insecure_single_key_file: Annotated[
         Path | None, typer.Option(help="File with a key that may ask without limits: no accounts, no ledger.")
     ] = None,

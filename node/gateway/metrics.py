@@ -38,6 +38,13 @@ class GatewayMetrics:
         self.unsettled = Counter(
             "nexus_gateway_unsettled_answers", "Answers whose bill could not be booked.", registry=made
         )
+        self.ledger_difference = Gauge(
+            "nexus_gateway_ledger_difference_wei", "What the deposit contract holds less what the books say.",
+            registry=made,
+        )  # fmt: skip
+        self.ledger_alarms = Gauge(
+            "nexus_gateway_ledger_alarms", "What is wrong with the books, by the latest look at them.", registry=made
+        )
 
     def text(self) -> bytes:
         """The exposition format."""

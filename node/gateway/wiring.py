@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -15,11 +14,6 @@ from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
-from node.gateway.access.bootstrap import ensure_operator_key
-from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS, LedgerAccounts
-from node.gateway.access.sign_in import SignInTerms
-from node.gateway.access.sign_in_desk import SignInDesk
-from node.gateway.accounts import Accounts
 from node.gateway.app import build_app
 from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
@@ -27,7 +21,7 @@ from node.gateway.evidence_store import EvidenceStore
 from node.gateway.generation import OfferedModel
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.metrics import GatewayMetrics
-from node.gateway.open_accounts import single_key_accounts
+from node.gateway.money import open_money
 from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
@@ -58,13 +52,13 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
             EvidenceStore(database, settings.keep_days), load_signer(folder / "signing.key"), metrics,
             settings.verify_rate,
         )  # fmt: skip
-        accounts, desk = _accounts(workspace, settings, database, address, stack)
-        service = NetworkService(networks, models, accounts, evidence, metrics, settings)
-        deps = Deps(service, accounts, desk, evidence, metrics)
+        money = open_money(workspace, settings, database, address, metrics, stack)
+        service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
+        deps = Deps(service, money.accounts, money.desk, evidence, metrics)
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = asyncio.gather(_keep_up(accounts), _keep_prices(service))
+            upkeep = asyncio.gather(money.keep_up(), _keep_prices(service))
             try:
                 yield
             finally:
@@ -73,34 +67,6 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
                 await evidence.close()
 
         yield Gateway(build_app(deps, settings, lifespan), tuple(models))
-
-
-def _accounts(
-    workspace: Workspace, settings: GatewaySettings, database: Database, address: str, stack: ExitStack
-) -> tuple[Accounts, SignInDesk | None]:
-    """Who may spend: accounts in the database, unless the operator wants one key and nothing else."""
-    if settings.insecure_single_key_file is not None:
-        return single_key_accounts(settings.insecure_single_key_file), None
-    if settings.operator_key_file is not None:
-        ensure_operator_key(database, settings.operator_key_file, settings.operator_credit)
-    accounts = LedgerAccounts(database)
-    stack.callback(accounts.close)
-    url, chain = settings.public_url or address, workspace.chain
-    terms = SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider)
-    desk = SignInDesk(accounts, terms)
-    stack.callback(desk.close)
-    return accounts, desk
-
-
-async def _keep_up(accounts: Accounts) -> None:
-    """Have the books do now and then what is due."""
-    while isinstance(accounts, LedgerAccounts):
-        await asyncio.sleep(KEEP_UP_SECONDS)
-        try:
-            if released := await accounts.ask(accounts.keep_up):
-                log.warning("%d reservations of a gateway that died were released", len(released))
-        except NexusError as error:
-            log.warning("The books could not be looked after: %s", error)
 
 
 async def _keep_prices(service: NetworkService) -> None:

@@ -21,6 +21,7 @@ COMMANDS = [
     "ask",
     "backup",
     "deploy",
+    "deploy-deposits",
     "doctor",
     "restore",
     "settings",

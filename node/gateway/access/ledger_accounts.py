@@ -134,7 +134,10 @@ class LedgerAccounts:
         now = self.clock()
         self._open.add(wanted.answer)
         try:
-            self.database.write(lambda connection: reserve(connection, wanted, now, now + RESERVED_SECONDS))
+            # Not durable: a power cut that undoes a reservation ends its answer, too. Bills are durable.
+            self.database.write(
+                lambda connection: reserve(connection, wanted, now, now + RESERVED_SECONDS), durable=False
+            )
         except BaseException as error:
             self._open.discard(wanted.answer)
             if isinstance(error, UnavailableError):

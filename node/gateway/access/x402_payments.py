@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -65,7 +66,9 @@ _EVENTS_ABI: list[dict[str, Any]] = [
 class X402Payments:
     """One for a gateway; ``close`` it in the end."""
 
-    def __init__(self, database: Database, terms: X402Terms, sender: Sender, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, terms: X402Terms, sender: Sender, clock: Callable[[], float] = time.time
+    ) -> None:
         """``sender``: of the wallet that pays the gas; its journal and its limits apply. ``clock``: Unix seconds."""
         self.terms, self._database, self._sender, self._clock = terms, database, sender, clock
         abi = [*TRANSFER_WITH_AUTHORIZATION_VRS_ABI, *AUTHORIZATION_STATE_ABI, *_EVENTS_ABI]

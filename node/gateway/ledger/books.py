@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nexus_chain.errors import NexusError
@@ -32,6 +32,18 @@ PAYMENTS_IN, OPERATOR = "payments", "operator"
 
 _OUTSIDE = ("deposits", PAYMENTS_IN, OPERATOR)
 _ROWS_AT_ONCE = 1_000
+# Statements of every answer are built once: building one takes longer than running it.
+_LOCKED = (
+    select(ACCOUNTS.c.name, ACCOUNTS.c.balance)
+    .where(ACCOUNTS.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(ACCOUNTS.c.name)  # one order for all: no two transactions wait for each other
+    .with_for_update()
+)
+_BALANCE = select(ACCOUNTS.c.balance).where(ACCOUNTS.c.name == bindparam("account"))
+_NUMBER = select(TRANSACTIONS.c.id).where(TRANSACTIONS.c.key == bindparam("transaction_key"))
+_ADD_TRANSACTION = insert(TRANSACTIONS).returning(TRANSACTIONS.c.id)
+_ADD_ENTRIES = insert(LEDGER_ENTRIES)
+_SET_BALANCE = update(ACCOUNTS).where(ACCOUNTS.c.name == bindparam("account")).values(balance=bindparam("new_balance"))
 _MOST_WEI = 2**256 - 1
 
 
@@ -71,49 +83,39 @@ class OverdrawnError(NexusError):
         self.has, self.needs = has, needs
 
 
-def post(connection: Connection, key: str, kind: str, moves: Mapping[str, int]) -> bool:
+def post(connection: Connection, key: str, kind: str, moves: Mapping[str, int], *, is_new: bool = False) -> bool:
     """Book a transaction: ``moves`` are wei by account. Returns False where it is booked already, and changes nothing.
 
-    Raises BooksError and OverdrawnError.
+    ``is_new``: the caller has seen, under a lock, that it is not booked. Raises BooksError and OverdrawnError.
     """
     entries = {account: wei for account, wei in moves.items() if wei}
     if sum(entries.values()) != 0 or any(abs(wei) > _MOST_WEI for wei in entries.values()):
         raise BooksError(f"the transaction {key} does not balance", advice="Report this: nothing was booked.")
     balances = _locked_balances(connection, entries)
-    if (booked := entries_of(connection, key)) is not None:
+    if not is_new and (booked := entries_of(connection, key)) is not None:
         if booked != entries:
             raise BooksError(f"{key} names another transaction", advice="Report this: nothing was booked.")
         return False
-    _write(connection, key, kind, entries, balances)
-    return True
-
-
-def _write(
-    connection: Connection, key: str, kind: str, entries: Mapping[str, int], balances: Mapping[str, int]
-) -> None:
     for account, wei in entries.items():
         if not _is_outside(account) and balances[account] + wei < 0:
             raise OverdrawnError(account, balances[account], -wei)
-    made = insert(TRANSACTIONS).values(key=key, kind=kind, created=int(time.time()))
-    number = connection.scalar(made.returning(TRANSACTIONS.c.id))
-    rows = [{"transaction_id": number, "account": account, "wei": wei} for account, wei in entries.items()]
-    if rows:
-        connection.execute(insert(LEDGER_ENTRIES), rows)
-    for account, wei in entries.items():
-        changed = update(ACCOUNTS).where(ACCOUNTS.c.name == account).values(balance=balances[account] + wei)
-        connection.execute(changed)
+    number = connection.scalar(_ADD_TRANSACTION, {"key": key, "kind": kind, "created": int(time.time())})
+    if entries:
+        rows = [{"transaction_id": number, "account": account, "wei": wei} for account, wei in entries.items()]
+        connection.execute(_ADD_ENTRIES, rows)
+        changes = [{"account": account, "new_balance": balances[account] + wei} for account, wei in entries.items()]
+        connection.execute(_SET_BALANCE, changes)
+    return True
 
 
 def _locked_balances(connection: Connection, accounts: Mapping[str, int]) -> dict[str, int]:
     """Balances that stay as they are until this transaction ends; accounts are made where they are missing."""
-    names = sorted(accounts)  # one order for all: no two transactions wait for each other
-    query = select(ACCOUNTS.c.name, ACCOUNTS.c.balance).where(ACCOUNTS.c.name.in_(names))
-    locking = query.order_by(ACCOUNTS.c.name).with_for_update()
-    found = {name: int(balance) for name, balance in connection.execute(locking)}
+    names = list(accounts)
+    found = {name: int(balance) for name, balance in connection.execute(_LOCKED, {"names": names})}
     if missing := [name for name in names if name not in found]:
-        rows = [{"name": name, "outside": int(_is_outside(name)), "balance": 0} for name in missing]
+        rows = [{"name": name, "outside": int(_is_outside(name)), "balance": 0} for name in sorted(missing)]
         connection.execute(insert_new(connection, ACCOUNTS), rows)
-        found = {name: int(balance) for name, balance in connection.execute(locking)}
+        found = {name: int(balance) for name, balance in connection.execute(_LOCKED, {"names": names})}
     return found
 
 
@@ -125,12 +127,12 @@ def insert_new(connection: Connection, table: Any) -> Any:
 
 def booked_balance(connection: Connection, account: str) -> int:
     """Wei of an account; 0 where it does not exist."""
-    return int(connection.scalar(select(ACCOUNTS.c.balance).where(ACCOUNTS.c.name == account)) or 0)
+    return int(connection.scalar(_BALANCE, {"account": account}) or 0)
 
 
 def entries_of(connection: Connection, key: str) -> dict[str, int] | None:
     """Wei by account of the transaction ``key``; None where it is not booked."""
-    number = connection.scalar(select(TRANSACTIONS.c.id).where(TRANSACTIONS.c.key == key))
+    number = connection.scalar(_NUMBER, {"transaction_key": key})
     if number is None:
         return None
     query = select(LEDGER_ENTRIES.c.account, LEDGER_ENTRIES.c.wei).where(LEDGER_ENTRIES.c.transaction_id == number)

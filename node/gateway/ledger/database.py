@@ -69,15 +69,16 @@ class Database:
         """Where it is, without a password."""
         return self._url.render_as_string(hide_password=True)
 
-    def write(self, work: Callable[[Connection], _Outcome]) -> _Outcome:
+    def write(self, work: Callable[[Connection], _Outcome], *, durable: bool = True) -> _Outcome:
         """Run ``work`` in a transaction of its own; again from the start where another writer was in its way.
 
+        ``durable`` False: a power cut may undo it, whole, as long as nothing durable came after it.
         Raises UnavailableError, and whatever ``work`` raises: then nothing was written.
         """
         with self._turn:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    return self._run(work, {_WRITES: True})
+                    return self._run(work, {_WRITES: "FULL" if durable else "NORMAL"})
                 except SQLAlchemyError as error:
                     if attempt == _ATTEMPTS or not _is_conflict(error):
                         raise _unavailable(error) from error
@@ -156,15 +157,17 @@ def _engine(url: URL) -> Engine:
 def _set_up_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so, not where the driver guesses
     cursor = connection.cursor()
-    # FULL: a power cut loses no credit that somebody was told of.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if (synchronous := connection.get_execution_options().get(_WRITES)) is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _make_schema(connection: Connection) -> None:

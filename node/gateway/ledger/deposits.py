@@ -20,7 +20,6 @@ from nexus_chain.chain.credit_deposits import CreditDeposits, DepositAccount
 from nexus_chain.chain.transactions import chain_errors
 from node.gateway.ledger.books import (
     OPERATOR,
-    audit_books,
     booked_balance,
     deposits,
     entries_of,
@@ -132,13 +131,6 @@ class DepositBooks:
             alarms = [*alarms, f"the deposit contract holds {held} wei, and {booked} wei by the books"]
             log.error("%s", alarms[-1])
         return Reconciled(block, held - booked, tuple(alarms))
-
-    def audit(self) -> list[str]:
-        """What is wrong inside the books; reads all of them. Raises UnavailableError."""
-        found = self._database.read(audit_books)
-        for difference in found:
-            log.error("the books are wrong: %s", difference)
-        return found
 
     # ------------------------------------------------------------------ claims
 

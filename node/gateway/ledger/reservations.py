@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from node.gateway.accounts import Bill
 from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequiredError
@@ -32,6 +32,21 @@ from node.gateway.ledger.tables import RESERVATIONS, SPENDING
 DAY_SECONDS = 86_400
 _OPEN, _SETTLED, _RELEASED, _EXPIRED = "open", "settled", "released", "expired"
 _OVERDUE_AT_ONCE = 100
+# Built once, as those of ``books`` are.
+_FIND = select(RESERVATIONS).where(RESERVATIONS.c.answer == bindparam("of_answer")).with_for_update()
+_ADD = insert(RESERVATIONS)
+_END = (
+    update(RESERVATIONS)
+    .where(RESERVATIONS.c.answer == bindparam("of_answer"))
+    .values(state=bindparam("new_state"), paid=bindparam("new_paid"))
+)
+_DAY = (
+    (SPENDING.c.account == bindparam("of_account"))
+    & (SPENDING.c.api_key == bindparam("of_key"))
+    & (SPENDING.c.day == bindparam("of_day"))
+)
+_COUNTED = select(SPENDING.c.spent, SPENDING.c.reserved).where(_DAY).with_for_update()
+_COUNT = update(SPENDING).where(_DAY).values(spent=bindparam("now_spent"), reserved=bindparam("now_reserved"))
 
 
 @dataclass(frozen=True)
@@ -71,24 +86,14 @@ def reserve(connection: Connection, wanted: WantedCredit, now: float, deadline: 
     _require_daily(wanted, counted, now)
     try:
         moves = {user(wanted.account): -wanted.wei, reserved(wanted.account): wanted.wei}
-        post(connection, f"reserve:{wanted.answer}", "reserve", moves)
+        post(connection, f"reserve:{wanted.answer}", "reserve", moves, is_new=True)
     except OverdrawnError as error:
         raise PaymentRequiredError(
             f"this can cost {wanted.wei} wei, and the account has {error.has} wei",
             advice="Deposit more, or ask for fewer tokens.",
         ) from error
-    connection.execute(
-        insert(RESERVATIONS).values(
-            answer=wanted.answer,
-            account=wanted.account,
-            api_key=wanted.api_key,
-            wei=wanted.wei,
-            day=day,
-            deadline=int(deadline),
-            state=_OPEN,
-            paid=0,
-        )
-    )
+    row = {"answer": wanted.answer, "account": wanted.account, "api_key": wanted.api_key, "wei": wanted.wei, "day": day}
+    connection.execute(_ADD, {**row, "deadline": int(deadline), "state": _OPEN, "paid": 0})
     _count(connection, wanted.account, wanted.api_key, day, counted.spent, counted.reserved + wanted.wei)
 
 
@@ -163,33 +168,27 @@ def _give_back(connection: Connection, found: Row[Any], state: str) -> bool:
 def _close(connection: Connection, found: Row[Any], state: str, paid: int, moves: dict[str, int]) -> bool:
     """INVARIANT: one key for every way to close, so an answer is closed once, whoever does it."""
     counted = _counted(connection, found.account, found.api_key, found.day)
-    post(connection, f"close:{found.answer}", state, moves)
-    closed = update(RESERVATIONS).where(RESERVATIONS.c.answer == found.answer).values(state=state, paid=paid)
-    connection.execute(closed)
+    post(connection, f"close:{found.answer}", state, moves, is_new=True)
+    connection.execute(_END, {"of_answer": found.answer, "new_state": state, "new_paid": paid})
     _count(connection, found.account, found.api_key, found.day, counted.spent + paid, counted.reserved - int(found.wei))
     return True
 
 
 def _reservation(connection: Connection, answer: str) -> Row[Any] | None:
-    return connection.execute(select(RESERVATIONS).where(RESERVATIONS.c.answer == answer).with_for_update()).first()
+    """A reservation, locked."""
+    return connection.execute(_FIND, {"of_answer": answer}).first()
 
 
 def _counted(connection: Connection, account: str, api_key: str, day: int) -> _Counted:
     """The day's row of a key, locked."""
-    connection.execute(
-        insert_new(connection, SPENDING),
-        [{"account": account, "api_key": api_key, "day": day, "spent": 0, "reserved": 0}],
-    )
-    query = select(SPENDING.c.spent, SPENDING.c.reserved).where(
-        SPENDING.c.account == account, SPENDING.c.api_key == api_key, SPENDING.c.day == day
-    )
-    spent, held = connection.execute(query.with_for_update()).one()
-    return _Counted(int(spent), int(held))
+    where = {"of_account": account, "of_key": api_key, "of_day": day}
+    if (found := connection.execute(_COUNTED, where).first()) is None:
+        row = {"account": account, "api_key": api_key, "day": day, "spent": 0, "reserved": 0}
+        connection.execute(insert_new(connection, SPENDING), [row])
+        found = connection.execute(_COUNTED, where).one()
+    return _Counted(int(found.spent), int(found.reserved))
 
 
 def _count(connection: Connection, account: str, api_key: str, day: int, spent: int, held: int) -> None:
-    connection.execute(
-        update(SPENDING)
-        .where(SPENDING.c.account == account, SPENDING.c.api_key == api_key, SPENDING.c.day == day)
-        .values(spent=spent, reserved=held)
-    )
+    where = {"of_account": account, "of_key": api_key, "of_day": day}
+    connection.execute(_COUNT, {**where, "now_spent": spent, "now_reserved": held})

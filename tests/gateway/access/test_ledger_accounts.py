@@ -87,10 +87,10 @@ class HeldDatabase(Database):
         self.let_go.set()
         super().__init__(url)
 
-    def write(self, work: Any) -> Any:
+    def write(self, work: Any, *, durable: bool = True) -> Any:
         self.begun.set()
         assert self.let_go.wait(30)
-        return super().write(work)
+        return super().write(work, durable=durable)
 
 
 def test_a_caller_that_leaves_while_credit_is_reserved_gets_it_back(tmp_path: Path) -> None:

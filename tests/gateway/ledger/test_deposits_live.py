@@ -228,4 +228,4 @@ def test_a_difference_is_an_alarm_every_time(bank: Bank) -> None:
             -5,
             ("the deposit contract holds 10 wei, and 15 wei by the books",),
         )
-    assert bank.books.audit() == []
+    assert bank.database.read(audit_books) == []

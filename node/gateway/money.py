@@ -1,0 +1,166 @@
+"""From settings to accounts: who may spend here, by which money, and what is due for the books now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from nexus_chain.chain.credit_deposits import CreditDeposits
+from nexus_chain.chain.transactions import Sender
+from nexus_chain.errors import NexusError, SettingsError
+from nexus_chain.market.documents import checksum
+from nexus_chain.workflows.workspace import Workspace
+from node.gateway.access.bootstrap import ensure_operator_key
+from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS, LedgerAccounts
+from node.gateway.access.sign_in import SignInTerms
+from node.gateway.access.sign_in_desk import SignInDesk
+from node.gateway.access.x402_offers import X402Terms
+from node.gateway.access.x402_payments import X402Payments
+from node.gateway.accounts import Accounts
+from node.gateway.ledger.books import audit_books
+from node.gateway.ledger.database import Database
+from node.gateway.ledger.deposits import DepositBooks
+from node.gateway.metrics import GatewayMetrics
+from node.gateway.open_accounts import single_key_accounts
+from node.gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+AUDIT_ROUNDS = 60
+"""The whole of the books is read, and what was spent of deposits claimed, once in so many rounds."""
+LEAST_CLAIM = 10**15
+"""Wei that an account has to have spent before it is worth the gas to claim them."""
+
+
+@dataclass
+class Money:
+    """Who may spend. ``desk``: None without sign-in. ``deposits``, ``payments``: None where none are taken."""
+
+    accounts: Accounts
+    metrics: GatewayMetrics
+    desk: SignInDesk | None = None
+    deposits: DepositBooks | None = None
+    payments: X402Payments | None = None
+    rounds: int = 0
+    wrong_books: list[str] = field(default_factory=list)
+
+    async def keep_up(self) -> None:
+        """Do what is due, for ever."""
+        while isinstance(self.accounts, LedgerAccounts):
+            await asyncio.to_thread(self.once, self.accounts)
+            await asyncio.sleep(KEEP_UP_SECONDS)
+
+    def once(self, accounts: LedgerAccounts) -> None:
+        """One round; what fails is tried again in the next one."""
+        if released := _tried(accounts.keep_up):
+            log.warning("%d reservations of a gateway that died were released", len(released))
+        if self.payments is not None:
+            _tried(self.payments.keep_up)
+        alarms = self._follow(self.deposits) if self.deposits is not None else 0
+        if self.rounds % AUDIT_ROUNDS == 0:
+            self.wrong_books = _tried(lambda: accounts.database.read(audit_books)) or []
+            for difference in self.wrong_books:
+                log.error("The books are wrong: %s", difference)
+        self.metrics.ledger_alarms.set(alarms + len(self.wrong_books))
+        self.rounds += 1
+
+    def _follow(self, deposits: DepositBooks) -> int:
+        """Book what happened at the contract; returns how many alarms there are."""
+        found = _tried(deposits.follow)
+        _tried(deposits.answer_refunds)
+        if self.rounds % AUDIT_ROUNDS == 0:
+            _tried(lambda: deposits.claim(LEAST_CLAIM))
+        if found is None:
+            return 0
+        self.metrics.ledger_difference.set(found.difference_wei)
+        return len(found.alarms)
+
+
+def _tried(work: Callable[[], Any]) -> Any:
+    """What ``work`` returns; None where it failed, which the log says: it is tried again in the next round."""
+    try:
+        return work()
+    except NexusError as error:
+        log.warning("The books could not be looked after: %s", error)
+    except Exception:
+        log.exception("The books could not be looked after")
+    return None
+
+
+def open_money(
+    workspace: Workspace,
+    settings: GatewaySettings,
+    database: Database,
+    address: str,
+    metrics: GatewayMetrics,
+    stack: ExitStack,
+) -> Money:
+    """Accounts in the database, unless the operator wants one key and nothing else. ``stack`` closes what is opened.
+
+    Raises SettingsError, UnavailableError, WalletError and the chain package's errors.
+    """
+    if settings.insecure_single_key_file is not None:
+        return Money(single_key_accounts(settings.insecure_single_key_file), metrics)
+    if settings.operator_key_file is not None:
+        ensure_operator_key(database, settings.operator_key_file, settings.operator_credit)
+    payments = _payments(workspace, settings, database)
+    if payments is not None:
+        stack.callback(payments.close)
+    accounts = LedgerAccounts(database, payments=payments)
+    stack.callback(accounts.close)
+    url, chain = settings.public_url or address, workspace.chain
+    desk = SignInDesk(accounts, SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider))
+    stack.callback(desk.close)
+    return Money(accounts, metrics, desk, _deposits(workspace, settings, database), payments)
+
+
+def _sender(workspace: Workspace) -> Sender:
+    """The wallet's one sender, which sessions are opened with, too."""
+    sender = workspace.wallet_chain.sender
+    if sender is None:
+        raise SettingsError("the gateway has no wallet", advice="Give one with --wallet.")
+    return sender
+
+
+def _address(text: str, name: str) -> str:
+    try:
+        return checksum(text)
+    except (ValueError, NexusError):
+        raise SettingsError(f"{name} = {text!r} is no address", advice="Give 0x and 40 hexadecimal digits.") from None
+
+
+def _payments(workspace: Workspace, settings: GatewaySettings, database: Database) -> X402Payments | None:
+    if not settings.x402_token:
+        return None
+    if not settings.x402_name or not settings.x402_version:
+        raise SettingsError(
+            "x402_token needs x402_name and x402_version", advice="They stand in the token's EIP-712 domain."
+        )
+    sender = _sender(workspace)
+    terms = X402Terms(
+        workspace.chain.domain.chain_id,
+        _address(settings.x402_token, "x402_token"),
+        sender.wallet.address,
+        settings.x402_name,
+        settings.x402_version,
+        settings.x402_wei_per_unit,
+    )
+    return X402Payments(database, terms, sender)
+
+
+def _deposits(workspace: Workspace, settings: GatewaySettings, database: Database) -> DepositBooks | None:
+    if not settings.deposits:
+        return None
+    sender = _sender(workspace)
+    contract = CreditDeposits(workspace.chain.web3, _address(settings.deposits, "deposits"), sender)
+    contract.require_code()
+    if contract.operator() != sender.wallet.address:
+        raise SettingsError(
+            f"the deposits in {contract.address} are another operator's", advice="Use the wallet that it names."
+        )
+    return DepositBooks(database, contract, settings.deposits_block, workspace.settings.confirmations)
