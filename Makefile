@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup build demo demo-embeddings test test-python test-forge test-ape check format bench \
+.PHONY: help setup build up demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
         bench-incentives bench-gateway show-audits demo-chat conformance up \
@@ -29,6 +29,9 @@ build: setup ## Compile the contracts and their tests
 
 artefacts: setup ## Compile the contracts if they differ from the shipped ones (nexus_chain/chain/artefacts)
 	@python -m scripts.contract_artefacts --if-stale
+
+up: artefacts ## A whole local network that stays up: chain, contracts, a chat model, nodes, gateway (Ctrl-C stops it)
+	@nexus up $(if $(MODEL),--model $(MODEL))
 
 demo: artefacts ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
 	@python -m scripts.runs.demo

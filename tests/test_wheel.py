@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from nexus_chain.chain.interfaces import CONTRACTS
-from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil
+from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +100,7 @@ def test_the_wheel_holds_what_the_programs_need_and_no_tests(wheel: Path) -> Non
     assert not left_out
     assert {f"nexus_chain/chain/artefacts/{contract}.json" for contract in CONTRACTS} <= names
     assert {"nexus_chain/engine/native/program.c", "nexus_chain/models/python-stdlib/model.safetensors"} <= names
+    assert {"nexus_chain/models/catalogue.toml", "nexus_chain/models/recipes/smollm2-135m-instruct.json"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"nexus_chain", "node"}
 
 
@@ -118,6 +120,24 @@ def test_the_shipped_model_is_imported_and_sharded(installed: Installed) -> None
     shards = installed.nexus("model", "shard", imported["folder"])["shards"]
     part = installed.nexus("model", "inspect", shards[0]["file"])
     assert (part["weights_root"], part["model_layers"]) == (imported["weights_root"], imported["layers"])
+
+
+def test_it_knows_models_by_name(installed: Installed) -> None:
+    listed = {row["name"]: row["folder"] for row in installed.nexus("model", "catalogue")["models"]}
+    assert str(listed["python-stdlib"]).startswith(str(installed.environment))
+    assert listed["smollm2-135m-instruct"] is None
+
+
+def test_a_local_network_comes_up_outside_the_repository(installed: Installed) -> None:
+    ports = ["--port", str(free_port()), "--chain-port", str(free_port())]
+    try:
+        found = installed.nexus("up", "--model", "python-stdlib", "--copies", 1, *ports, "--detach")
+        assert installed.nexus("status")["serves"]
+        key = Path(found["api_key_file"]).read_text().strip()
+        models = requests.get(found["gateway"] + "/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        assert [model["id"] for model in models.json()["data"]] == ["python-stdlib"]
+    finally:
+        assert installed.nexus("down") in ({"stopped": True}, {"stopped": False})
 
 
 def test_its_kernels_are_compiled(installed: Installed) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -179,11 +178,13 @@ def _detached(places: Places, wanted: UpRequest, *, quiet: bool) -> NetworkState
 
 def _words(places: Places, wanted: UpRequest) -> list[str]:
     """This command again, staying in the foreground."""
+    from nexus_chain.workflows.local_network.plan import PYTHON
+
     models = [word for name in wanted.models for word in ("--model", name)]
     ports = ["--port", str(wanted.port), "--chain-port", str(wanted.chain_port)]
     parts = ["--segments", str(wanted.segments), "--copies", str(wanted.copies)]
     own = [*models, *ports, *parts, "--gateway" if wanted.gateway else "--no-gateway"]
-    return [sys.executable, "-m", "node.cli", "--home", str(places.user_home), "up", *own]
+    return [*PYTHON, "node.cli", "--home", str(places.user_home), "up", *own]
 
 
 def _private(path: str, flags: int) -> int:

@@ -103,9 +103,7 @@ class LocalNetwork:
         deploy_contracts(workspace, DeploymentRequest())
         served = {name: self._served(name, workspace) for name in wanted.models}
         self._note_state(published={**self._state.published, **served})
-        self._start_nodes(chain, served)
-        if wanted.gateway:
-            self._start_gateway(chain, served)
+        self._start_programs(chain, served)
         chain.keep(always=True)
 
     def _start_chain(self) -> KeptChain:
@@ -147,7 +145,19 @@ class LocalNetwork:
         user_home = ClientHome(self.places.user_home)
         return served_version(workspace, self._entries[name], user_home, self.wanted.segments, known)
 
-    def _start_nodes(self, chain: KeptChain, served: dict[str, ServedVersion]) -> None:
+    def _start_programs(self, chain: KeptChain, served: dict[str, ServedVersion]) -> None:
+        """Nodes and gateway at once: each waits longest for its own imports."""
+        nodes = self._start_nodes(chain, served)
+        with self.observer.stage(f"Starting {len(nodes)} nodes{' and the gateway' * self.wanted.gateway}") as advance:
+            children = nodes
+            if self.wanted.gateway:
+                plan = gateway_child(self.wanted.port, served, chain.url, self.places)
+                children = [*nodes, self._start(Child(plan, self._log(GATEWAY)))]
+            self._wait_until(lambda: _count(nodes, advance) == len(nodes), children)
+            if self.wanted.gateway:
+                self._wait_until(partial(_is_healthy, self.wanted.port), children)
+
+    def _start_nodes(self, chain: KeptChain, served: dict[str, ServedVersion]) -> list[Child]:
         threads, rpc = threads_each(self.wanted.segments), chain.url
         nodes = with_ports(nodes_of(served, self.wanted.copies, self.places), self._state.node_ports)
         for node, moved in nodes:
@@ -155,12 +165,9 @@ class LocalNetwork:
             if moved:
                 self._announce_port(node, rpc, threads)
         self._note_state(node_ports={**self._state.node_ports, **{node.name: node.port for node, _ in nodes}})
-        with self.observer.stage(f"Starting {len(nodes)} nodes") as advance:
-            children = [
-                self._start(Child(node_child(node, rpc, self.places, threads), self._log(node.name)))
-                for node, _ in nodes
-            ]
-            self._wait_until(lambda: _count(children, advance) == len(children), children)
+        return [
+            self._start(Child(node_child(node, rpc, self.places, threads), self._log(node.name))) for node, _ in nodes
+        ]
 
     def _announce_port(self, node: NodePlan, rpc: str, threads: int) -> None:
         """Tell the registry a node's new port, where another program has the old one."""
@@ -172,12 +179,6 @@ class LocalNetwork:
                 f"{node.name} could not be moved to port {node.port} ({_last_line(done.stderr)})",
                 advice="Free its old port, or delete the network's folder to begin anew.",
             )
-
-    def _start_gateway(self, chain: KeptChain, served: dict[str, ServedVersion]) -> None:
-        plan = gateway_child(self.wanted.port, served, chain.url, self.places)
-        with self.observer.stage("Starting the gateway"):
-            child = self._start(Child(plan, self._log(GATEWAY)))
-            self._wait_until(partial(_is_healthy, self.wanted.port), [child])
 
     def _start(self, child: Child) -> Child:
         """Start a process, and write down which it is before anything else."""

@@ -18,6 +18,10 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 GATEWAY_PORT, CHAIN_PORT, FIRST_NODE_PORT = 11434, 8545, 7070
 NODE_WEI_PER_TOKEN = 10**9
 """What each node asks: play money, and a fixed price needs no measuring at every start."""
+CREDIT_WEI = 100 * 10**18
+"""What the printed API key may spend in all, of play money."""
+PYTHON = (sys.executable, "-P", "-m")
+"""Runs a module of the installation that runs now: what lies in the working directory is nobody's module."""
 CHAIN, GATEWAY = "chain", "gateway"
 DRAIN_SECONDS = 5
 LAST_PORT = 65_535
@@ -98,7 +102,7 @@ def nodes_of(served: Mapping[str, ServedVersion], copies: int, places: Places) -
 def node_words(node: NodePlan, rpc: str, places: Places, threads: int) -> tuple[str, ...]:
     """``nexus-node`` with a node's settings, without the command."""
     return (
-        sys.executable, "-m", "node.daemon",
+        *PYTHON, "node.daemon",
         "--data", str(node.data),
         "--home", str(places.root),
         "--rpc", rpc,
@@ -128,9 +132,9 @@ def gateway_child(port: int, served: Mapping[str, ServedVersion], rpc: str, plac
         "--password-file", str(places.password),
         "--listen", f"127.0.0.1:{port}",
         "--operator-key-file", str(places.api_key),
-        "--operator-credit", str(10**18),
+        "--operator-credit", str(CREDIT_WEI),
     )  # fmt: skip
-    return ChildPlan(GATEWAY, (sys.executable, "-m", "node.gateway", *own, *models))
+    return ChildPlan(GATEWAY, (*PYTHON, "node.gateway.main", *own, *models))
 
 
 def threads_each(segments: int, cores: int | None = os.cpu_count()) -> int:

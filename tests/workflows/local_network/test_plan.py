@@ -59,7 +59,7 @@ def test_a_port_in_use_is_named_with_the_flag_and_a_free_one() -> None:
 def test_processes_have_all_their_settings_as_flags() -> None:
     (node, _), *_ = with_ports(nodes_of(SERVED, 1, PLACES), {}, is_free=lambda port: True)
     plan = node_child(node, "http://127.0.0.1:8545", PLACES, 2)
-    words = dict(zip(plan.command[3:-2:2], plan.command[4:-2:2], strict=True))
+    words = dict(zip(plan.command[4:-2:2], plan.command[5:-2:2], strict=True))
     assert plan.command[-2:] == ("start", "--yes")
     assert words["--listen"] == "127.0.0.1:7070"
     assert words["--home"] == "/home/up"
