@@ -58,11 +58,13 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = asyncio.gather(money.keep_up(), _keep_prices(service))
+            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_prices(service))]
             try:
                 yield
             finally:
-                upkeep.cancel()
+                for task in upkeep:
+                    task.cancel()
+                await asyncio.gather(*upkeep, return_exceptions=True)
                 await service.close()
                 await evidence.close()
 

@@ -117,8 +117,10 @@ class LedgerAccounts:
         """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""
         if caller.payment is None:
             caller.require(ANSWER)
-        elif self.payments is not None:
+        else:
             caller.require(PAY)
+            if self.payments is None:
+                raise UnauthorizedError("this gateway takes no payments with requests", advice="Use an API key.")
             await self.payments.take(caller.payment, wei)
         wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
         begun = self._threads.submit(self._reserve, wanted)

@@ -59,6 +59,10 @@ class WantedCredit:
     api_key: str = ""
     wei_per_day: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.wei < 0:
+            raise ValueError(f"{self.wei} wei cannot be kept")
+
 
 class _Counted(NamedTuple):
     """Wei of a key's day."""
@@ -113,6 +117,8 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
 
     What a bill says beyond the reservation is the operator's loss: a caller never pays more than was reserved.
     """
+    if min(bill.nodes_wei, bill.vault_wei, bill.gas_wei, bill.fee_wei) < 0:
+        raise ValueError("a bill has no negative part")
     found = _reservation(connection, answer)
     if found is None or found.state != _OPEN:
         return False

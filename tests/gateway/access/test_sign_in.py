@@ -164,3 +164,12 @@ def test_a_session_ends(app: AccessApp) -> None:
 @pytest.mark.parametrize("body", [{}, {"message": "x"}, {"message": 1, "signature": "0x"}, [], {"more": 1}])
 def test_a_body_of_another_shape_is_refused(app: AccessApp, body: Any) -> None:
     assert app.call("POST", "/v1/siwe/verify", json=body).status_code == 422
+
+
+def test_a_crowd_of_strangers_waits_outside(app: AccessApp) -> None:
+    text = message_of(ALICE.address, app.nonce())
+    app.desk._waiting = 32
+    answer = verify(app, text)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    app.desk._waiting = 0
+    assert verify(app, text).status_code == 200

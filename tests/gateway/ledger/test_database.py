@@ -104,3 +104,15 @@ def test_neither_statements_nor_amounts_reach_the_log(database: Database, caplog
     assert "secret-of-somebody" not in caplog.text
     assert "does not answer" in caplog.text
     assert os.linesep not in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])
+def test_what_is_durable_waits_for_the_disk(tmp_path: Path, durable: bool, synchronous: int) -> None:
+    database = Database(sqlite_url(tmp_path / "gateway.sqlite"))
+    for _ in range(2):
+        asked = database.write(
+            lambda connection: connection.exec_driver_sql("PRAGMA synchronous").scalar(), durable=durable
+        )
+        assert asked == synchronous
+        database.write(lambda connection: None, durable=not durable)
+    database.close()

@@ -140,3 +140,20 @@ def test_what_a_dead_gateway_kept_is_released_after_its_deadline(database: Datab
     assert balances(database, user("A"), reserved("A")) == [800, 200]
     assert not database.write(partial(settle, answer="dead", bill=Bill(1, 0)))
     assert database.read(audit_books) == []
+
+
+def test_nothing_negative_is_kept_or_billed(database: Database) -> None:
+    fund(database)
+    with pytest.raises(ValueError, match="-1 wei cannot be kept"):
+        keep(database, "a", -1)
+    keep(database, "b", 100)
+    with pytest.raises(ValueError, match="no negative part"):
+        database.write(partial(settle, answer="b", bill=Bill(-5, 10)))
+    assert balances(database, user("A"), reserved("A")) == [900, 100]
+
+
+def test_an_answer_that_can_cost_nothing_needs_no_credit(database: Database) -> None:
+    keep(database, "a", 0)
+    assert database.write(partial(settle, answer="a", bill=Bill(0, 0)))
+    assert not database.write(partial(release, answer="a"))
+    assert database.read(audit_books) == []
