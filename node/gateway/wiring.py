@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -69,6 +69,8 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
                 yield
             finally:
                 upkeep.cancel()
+                with suppress(asyncio.CancelledError):
+                    await upkeep
                 await service.close()
                 await evidence.close()
 
