@@ -21,10 +21,10 @@ KEY = "sk-nexus-of-a-test"
 
 
 @contextmanager
-def served_gateway(service: Service, **more: Any) -> Iterator[str]:
+def served_gateway(service: Service, settings: GatewaySettings | None = None, **more: Any) -> Iterator[str]:
     """The URL of an application over ``service``, which KEY may ask. ``more``: fields of Deps."""
     deps = Deps(service, SingleKeyAccounts(KEY), **more)
-    with served(build_app(deps, GatewaySettings())) as url:
+    with served(build_app(deps, settings or GatewaySettings())) as url:
         yield url
 
 

@@ -38,6 +38,7 @@ class ScriptedAnswer:
     id: str = "answer-1"
     completion_tokens: int = 0
     cost_wei: int = 0
+    network_seconds: float = 0.25
     closed: bool = False
     ended: bool = False
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import openai
 import pytest
 
-from node.gateway.app import build_app
-from node.gateway.deps import Deps
 from node.gateway.settings import GatewaySettings
-from tests.support.gateway_server import KEY, OneKey, served
+from tests.support.gateway_server import KEY, served_gateway
 from tests.support.scripted_service import ScriptedService, scripted_models
 
 
@@ -22,7 +20,7 @@ def service(tmp_path: Path) -> ScriptedService:
 
 @pytest.fixture
 def url(service: ScriptedService) -> Iterator[str]:
-    with served(build_app(Deps(service, OneKey()), GatewaySettings(body_limit=4_096))) as found:
+    with served_gateway(service, GatewaySettings(body_limit=4_096)) as found:
         yield found
 
 

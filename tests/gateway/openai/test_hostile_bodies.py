@@ -8,10 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from node.gateway.app import build_app
-from node.gateway.deps import Deps
-from node.gateway.settings import GatewaySettings
-from tests.support.gateway_server import KEY, OneKey, served
+from tests.support.gateway_server import KEY, served_gateway
 from tests.support.scripted_service import CHAT, ENCODER, TEXT, ScriptedService
 
 pytestmark = pytest.mark.fast
@@ -22,9 +19,8 @@ TALK = [{"role": "user", "content": "Hi"}]
 
 @pytest.fixture
 def http(service: ScriptedService) -> Iterator[httpx.Client]:
-    app = build_app(Deps(service, OneKey()), GatewaySettings())
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    with served(app) as url, httpx.Client(base_url=url, headers=headers) as made:
+    with served_gateway(service) as url, httpx.Client(base_url=url, headers=headers) as made:
         yield made
 
 
