@@ -25,6 +25,7 @@ from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
 from node.gateway.evidence_store import EvidenceStore
 from node.gateway.generation import OfferedModel
+from node.gateway.known_models import KnownModels
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import single_key_accounts
@@ -60,7 +61,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         )  # fmt: skip
         accounts, desk = _accounts(workspace, settings, database, address, stack)
         service = NetworkService(networks, models, accounts, evidence, metrics, settings)
-        deps = Deps(service, accounts, desk, evidence, metrics)
+        deps = Deps(service, accounts, desk, evidence, metrics, catalogue=KnownModels(workspace.home))
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
