@@ -19,6 +19,7 @@ from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
 from node.gateway.evidence_store import EvidenceStore
 from node.gateway.generation import OfferedModel
+from node.gateway.known_models import KnownModels
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.money import open_money
@@ -54,7 +55,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         )  # fmt: skip
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
-        deps = Deps(service, money.accounts, money.desk, evidence, metrics)
+        deps = Deps(service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home))
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
