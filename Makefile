@@ -14,7 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build up demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
-        bench-incentives bench-gateway show-audits demo-chat conformance up \
+        bench-incentives bench-gateway show-audits demo-chat conformance fuzz-gateway \
         bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -35,9 +35,6 @@ up: artefacts ## A whole local network that stays up: chain, contracts, a chat m
 
 demo: artefacts ## The whole product on this machine: stake, serve, pay, prove, settle, certify, audit
 	@python -m scripts.runs.demo
-
-up: artefacts ## A local network that stays up, with a chat model and the gateway; Ctrl-C stops it
-	python -m node.cli up
 
 demo-chat: artefacts ## A chat model behind OpenAI's, Anthropic's and Ollama's own libraries; an answer checked, a node lost
 	@python -m scripts.runs.demo_chat
@@ -127,6 +124,9 @@ bench-trace: build ## Memory beside the weights for defending 2 048 positions
 
 conformance: setup ## Foreign clients and checkers against the gateway's interfaces (JSON in build/conformance.json)
 	python -m scripts.conformance
+
+fuzz-gateway: setup ## 10 000 requests that schemathesis draws from the gateway's OpenAPI document: no 500, no hang
+	python -m scripts.runs.fuzz_gateway
 
 show-audits: build ## Who earned what on Anvil: 200 answers, 5 % lies, audits at 10 %
 	python -m scripts.runs.show_audits
