@@ -70,6 +70,7 @@ class NetworkService:
         self._networks, self._models = dict(networks), {model.name: model for model in models}
         self._accounts, self._evidence, self._metrics, self._settings = accounts, evidence, metrics, settings
         self._priced: dict[str, float] = {}
+        self._prepared: set[str] = set()
         self._running: set[RunningAnswer] = set()
         self._scoring = {name: asyncio.Lock() for name in networks}
 
@@ -142,6 +143,17 @@ class NetworkService:
             except NexusError as error:
                 log.warning("No answer of %s can be had now: %s", name, error)
                 self._models[name] = replace(self._models[name], wei_per_token=None)
+
+    async def open_sessions(self) -> None:
+        """Have a session with money for each model that nodes serve, once: no first answer waits for a transaction."""
+        for name, model in self._models.items():
+            if model.wei_per_token is None or name in self._prepared:
+                continue
+            try:
+                await self._call(self._networks[name].pool.prepare)
+                self._prepared.add(name)
+            except NexusError as error:
+                log.warning("No session for %s could be opened yet: %s", name, error)
 
     async def close(self) -> None:
         """End what is under way, and wait until all of it is booked."""

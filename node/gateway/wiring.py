@@ -59,7 +59,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_prices(service))]
+            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service))]
             try:
                 yield
             finally:
@@ -72,10 +72,11 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         yield Gateway(build_app(deps, settings, lifespan), tuple(models))
 
 
-async def _keep_prices(service: NetworkService) -> None:
-    """Know what models cost, and whether anybody serves them, before somebody asks."""
+async def _keep_ready(service: NetworkService) -> None:
+    """Before somebody asks: know what models cost, and whether anybody serves them, and have a session with money."""
     while True:
         await service.refresh_prices()
+        await service.open_sessions()
         await asyncio.sleep(PRICE_SECONDS)
 
 

@@ -320,3 +320,15 @@ def test_scores_need_the_weights_and_the_right(toy: ToyService) -> None:
     assert told.value.param == "logprobs"
     with pytest.raises(ForbiddenError):
         run(toy, lambda: toy.service.score(Caller("x", frozenset({READ})), MODEL, PROMPT, 1))
+
+
+def test_a_session_is_open_before_somebody_asks(toy: ToyService) -> None:
+    async def twice() -> tuple[int, int]:
+        await toy.service.refresh_prices()
+        counts = []
+        for _ in range(2):
+            await toy.service.open_sessions()
+            counts.append(len(toy.network.pool.sessions))
+        return counts[0], counts[1]
+
+    assert run(toy, twice) == (1, 1)
