@@ -34,7 +34,8 @@ class Caller:
     """Whoever sent a request. ``account`` is an EIP-55 address or the operator's own name for it.
 
     ``key``: public id of the API key, None for a session or a payment. Limits are the key's: wei a day, requests a
-    minute and Unix seconds at which it ``expires``, None: none. ``payment``: what a caller without a key offers; ``account`` is then the payer, or empty.
+    minute and Unix seconds at which it ``expires``, None: none. ``payment``: what a caller without a key offers;
+    ``account`` is then the payer, or empty.
     """
 
     account: str
