@@ -47,7 +47,13 @@ def test_reservations_are_extended_while_a_transaction_is_waited_for(
         clock.now = START + RESERVED_SECONDS - 1
         extended = threading.Event()
         real = accounts.keep_up
-        monkeypatch.setattr(accounts, "keep_up", lambda: (real(), extended.set())[0])
+
+        def noted() -> list[str]:
+            released = real()
+            extended.set()
+            return released
+
+        monkeypatch.setattr(accounts, "keep_up", noted)
         assert await asyncio.to_thread(extended.wait, 60)
         stuck.go_on.set()
         rounds.cancel()

@@ -86,7 +86,7 @@ def test_scores_are_computed_one_at_a_time_also_for_callers_who_left(toy: ToySer
 
 def test_whoever_could_not_pay_an_answer_has_nothing_scored(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
     scored: list[Any] = []
-    toy.network.own_weights = SimpleNamespace(are_here=True, score=lambda *words: scored.append(words) or [])
+    toy.network.own_weights = SimpleNamespace(are_here=True, score=lambda *words: scored.append(words))
     wanted: list[int] = []
 
     async def refuse(caller: Caller, answer: str, wei: int) -> Any:
