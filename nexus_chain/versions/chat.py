@@ -19,6 +19,7 @@ from nexus_chain.versions.errors import ChatFormatError
 _ROLE = re.compile(r"[a-z][a-z_]{0,31}")
 #: What a template's code raises.
 _REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
+_MARK = re.compile(r"(m[0-9a-f]{24}x)")
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -111,13 +112,15 @@ def _filled(marked: str, contents: Mapping[str, str]) -> WrittenChat:
     """``marked`` with the messages in place of their marks."""
     if not contents:
         return WrittenChat(marked, ())
-    text, spans = "", []
-    for piece in re.split(f"({'|'.join(contents)})", marked):
+    written, length, spans = [], 0, []
+    # One pattern for all marks: alternatives would be tried one after the other, at each of them.
+    for piece in _MARK.split(marked):
         filled = contents.get(piece, piece)
         if piece in contents:
-            spans.append((len(text), len(text) + len(filled)))
-        text += filled
-    return WrittenChat(text, tuple(spans))
+            spans.append((length, length + len(filled)))
+        written.append(filled)
+        length += len(filled)
+    return WrittenChat("".join(written), tuple(spans))
 
 
 def _environment() -> Any:

@@ -8,8 +8,10 @@ says that it means the token. It knows nothing of models or nodes.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer
@@ -102,9 +104,9 @@ class TextCodec:
         name = self._name(found.ids[at])
         inside = chat.text.find(name, start, end)  # blanks around it, which it may swallow, do not count
         first, last = (start, end) if inside < 0 else (inside, inside + len(name))
-        if any(first < stop and begin < last for begin, stop in chat.contents):
-            return chat.text[start:end]
-        return None
+        # Messages stand one after the other: of those that begin before its end, the last one reaches farthest.
+        before = bisect_left(chat.contents, last, key=itemgetter(0))
+        return chat.text[start:end] if before and chat.contents[before - 1][1] > first else None
 
     def _letters(self, text: str) -> list[int]:
         """Token ids of ``text`` without control tokens: their names are letters."""

@@ -33,8 +33,9 @@ class PaymentOffer:
 class Caller:
     """Whoever sent a request. ``account`` is an EIP-55 address or the operator's own name for it.
 
-    ``key``: public id of the API key, None for a session or a payment. Limits are the key's: wei a day and requests a
-    minute, None: none. ``payment``: what a caller without a key offers; ``account`` is then the payer, or empty.
+    ``key``: public id of the API key, None for a session or a payment. Limits are the key's: wei a day, requests a
+    minute and Unix seconds at which it ``expires``, None: none. ``payment``: what a caller without a key offers;
+    ``account`` is then the payer, or empty.
     """
 
     account: str
@@ -43,6 +44,7 @@ class Caller:
     wei_per_day: int | None = None
     requests_per_minute: int | None = None
     payment: PaymentOffer | None = field(default=None, compare=False)
+    expires: int | None = None
 
     def require(self, scope: str) -> None:
         """Raise ForbiddenError unless the caller has ``scope``."""

@@ -17,6 +17,11 @@ async def conversation_prompt(model: OfferedModel, messages: Sequence[Message]) 
     model continues it. Raises InvalidRequestError.
     """
     require_decoder(model)
+    if len(messages) > model.context:  # each takes a token at least: known before any work is done for it
+        raise ContextTooLongError(
+            f"{len(messages)} messages exceed the model's context of {model.context} tokens",
+            advice="Send fewer messages.",
+        )
     if not model.is_chat:
         raise InvalidRequestError(
             f"{model.name} has no chat format: it continues texts",

@@ -5,10 +5,25 @@ That an answer ends with its request, however this ends, is the middleware's par
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from node.gateway.errors import UnavailableError
 from node.gateway.generation import Generation
+
+_Given = TypeVar("_Given")
+
+
+async def all_of(asked: Iterable[Coroutine[Any, Any, _Given]]) -> list[_Given]:
+    """What each gives, done at once; after one that fails the others are ended, so none is paid for nothing."""
+    tasks = [asyncio.create_task(one) for one in asked]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def whole_text(generation: Generation) -> str:

@@ -10,6 +10,7 @@ NexusError
     ├── ForbiddenError               403  the key has not this scope
     ├── NotFoundError                404  no such thing, or not this caller's
     │   └── UnknownModelError             with the known ones
+    ├── SlowRequestError             408  the body did not come in time
     ├── BodyTooLargeError            413
     ├── LimitReachedError            429  requests a minute or wei a day; ``retry_after``
     ├── AnswerWithheldError          502  nodes answered wrongly; says which receipt failed
@@ -87,6 +88,12 @@ class UnknownModelError(NotFoundError):
     """Raised for a model that this gateway does not serve; names those that it does."""
 
     code = "model_not_found"
+
+
+class SlowRequestError(GatewayError):
+    """Raised for a body that takes too long to come."""
+
+    status, code = 408, "request_timeout"
 
 
 class BodyTooLargeError(GatewayError):

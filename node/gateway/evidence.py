@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 16
 """Answers that wait to be recomputed; beyond that, an answer that was drawn is left out."""
-_WAIT_SECONDS = 10.0
+WAIT_SECONDS = 10.0
+"""How long a signature waits for its response's end."""
 _ID = re.compile(r"(?:[a-z]+[-_])*([0-9a-f]{32})")
 
 
@@ -76,7 +78,8 @@ class Evidence:
     async def signature(self, caller: Caller, id: str) -> dict[str, str]:
         """What ``GET /v1/signature/{id}`` gives. Raises NotFoundError."""
         if (event := self._open.get(_key(id))) is not None:
-            await asyncio.wait_for(event.wait(), _WAIT_SECONDS)
+            with suppress(TimeoutError):  # then it is said below that the response is under way
+                await asyncio.wait_for(event.wait(), WAIT_SECONDS)
         text = (await self._find(caller, id)).signed_text
         if text is None:
             raise NotFoundError("the response of that answer is not at its end", advice="Read it to its end first.")

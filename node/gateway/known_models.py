@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from nexus_chain.client.home import ClientHome
@@ -21,6 +22,8 @@ class KnownModels:
 
     def __init__(self, home: ClientHome) -> None:
         self._home = home
+        # Of its own: a transfer takes minutes, and whoever asks for it again waits here, not where answers are made.
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="nexus-fetch")
 
     def names(self) -> Sequence[str]:
         """Names of the entries."""
@@ -35,7 +38,7 @@ class KnownModels:
     async def _pull(self, entry: CatalogueEntry) -> AsyncIterator[PullProgress]:
         yield PullProgress(f"pulling {entry.name}")
         told = _Told(entry, asyncio.get_running_loop())
-        fetching = asyncio.create_task(asyncio.to_thread(fetch_model, entry, self._home, told))
+        fetching = asyncio.get_running_loop().run_in_executor(self._threads, fetch_model, entry, self._home, told)
         fetching.add_done_callback(lambda _: told.latest.put_nowait(None))
         while (progress := await told.latest.get()) is not None:
             yield progress

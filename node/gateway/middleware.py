@@ -18,10 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.gateway.deps import Deps
 from node.gateway.error_shapes import error_response
-from node.gateway.errors import BodyTooLargeError, GatewayError, InvalidRequestError
+from node.gateway.errors import BodyTooLargeError, GatewayError, InvalidRequestError, SlowRequestError
 from node.gateway.exchange import CURRENT, Exchange
 
 log = logging.getLogger(__name__)
+
+BODY_SECONDS = 60.0
+"""How long a request may take to come: until then it holds memory, and nobody knows whose it is."""
+READ_SECONDS = 60.0
+"""How long a reader may take nothing. Then it has left: its answer holds a place that others wait for."""
 
 #: In JSON: half of a character beyond the first 65536, which is none without its other half.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -74,8 +79,13 @@ class WholeBody:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read(scope, receive)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(scope, receive)
             _require_characters(body or b"")
+        except TimeoutError:
+            slow = SlowRequestError(f"the body did not come in {BODY_SECONDS:.0f} seconds", advice="Send it faster.")
+            await error_response(scope["path"], slow)(scope, receive, send)
+            return
         except (InvalidRequestError, BodyTooLargeError) as error:
             await error_response(scope["path"], error)(scope, receive, send)
             return
@@ -151,11 +161,12 @@ class _Serving:
         self._receive, self._send = receive, send
         self._gone = asyncio.Event()
         self._begun = self._complete = False
+        self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until the response is complete or the caller has left."""
         token = CURRENT.set(self._exchange)
-        serving = asyncio.create_task(self._serve())
+        serving = self._task = asyncio.create_task(self._serve())
         CURRENT.reset(token)
         watching = asyncio.create_task(self._watch(serving))
         try:
@@ -177,6 +188,18 @@ class _Serving:
                 raise  # the server breaks the connection off: nobody takes it for complete
             error = GatewayError("the gateway failed", advice=f"Tell its operator: request {self._exchange.id}.")
             await error_response(self._scope["path"], error)(self._scope, self._next, self._pass)
+
+    async def _deliver(self, message: Message) -> None:
+        """Send it. A reader who takes nothing for too long is one who left: serving is cancelled."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await self._send(message)
+        except TimeoutError:
+            log.info("request=%s its reader takes nothing: it is ended", self._exchange.id)
+            self._gone.set()
+            if self._task is not None:
+                self._task.cancel()
+            await asyncio.Event().wait()
 
     async def _watch(self, serving: asyncio.Task[None]) -> None:
         """A caller who leaves ends what was asked: nobody would read it."""
@@ -200,4 +223,4 @@ class _Serving:
         elif message["type"] == "http.response.body":
             self._exchange.sent.update(message.get("body", b""))
             self._complete = not message.get("more_body", False)
-        await self._send(message)
+        await self._deliver(message)

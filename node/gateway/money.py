@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,14 +52,14 @@ class Money:
 
     async def keep_up(self) -> None:
         """Do what is due, for ever."""
-        while isinstance(self.accounts, LedgerAccounts):
-            await asyncio.to_thread(self.once, self.accounts)
-            await asyncio.sleep(KEEP_UP_SECONDS)
+        if isinstance(self.accounts, LedgerAccounts):
+            # Apart: transactions take minutes, and reservations that nobody extends are released by other gateways.
+            await asyncio.gather(
+                _for_ever(partial(keep_reservations, self.accounts)), _for_ever(partial(self.once, self.accounts))
+            )
 
     def once(self, accounts: LedgerAccounts) -> None:
-        """One round; what fails is tried again in the next one."""
-        if released := _tried(accounts.keep_up):
-            log.warning("%d reservations of a gateway that died were released", len(released))
+        """One round of all but the reservations; what fails is tried again in the next one."""
         if self.payments is not None:
             _tried(self.payments.keep_up)
         alarms = self._follow(self.deposits) if self.deposits is not None else 0
@@ -79,6 +80,18 @@ class Money:
             return 0
         self.metrics.ledger_difference.set(found.difference_wei)
         return len(found.alarms)
+
+
+def keep_reservations(accounts: LedgerAccounts) -> None:
+    """Extend those of answers under way, and release those of gateways that died."""
+    if released := _tried(accounts.keep_up):
+        log.warning("%d reservations of a gateway that died were released", len(released))
+
+
+async def _for_ever(work: Callable[[], None]) -> None:
+    while True:
+        await asyncio.to_thread(work)
+        await asyncio.sleep(KEEP_UP_SECONDS)
 
 
 def _tried(work: Callable[[], Any]) -> Any:

@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from typing import TypeVar
@@ -72,7 +73,8 @@ class NetworkService:
         self._priced: dict[str, float] = {}
         self._prepared: set[str] = set()
         self._running: set[RunningAnswer] = set()
-        self._scoring = {name: asyncio.Lock() for name in networks}
+        # One at a time, on a thread of its own: callers who ask for scores and leave take no thread from answers.
+        self._scorer = ThreadPoolExecutor(1, thread_name_prefix="nexus-score")
 
     @property
     def models(self) -> Sequence[OfferedModel]:
@@ -120,7 +122,9 @@ class NetworkService:
         return Embedding(running.id, vector, len(tokens), running.cost_wei)
 
     async def score(self, caller: Caller, model: str, tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
-        """See ``Service``. It costs nothing: this machine computes it."""
+        """See ``Service``. It costs nothing: this machine computes it. What nodes would ask for it is reserved all
+        the same, so that it is done for those alone who could pay an answer.
+        """
         offered = self.model(model)
         self._require_tokens(offered, tokens, 0)
         caller.require(ANSWER)
@@ -131,8 +135,12 @@ class NetworkService:
                 advice="Ask without logprobs, or a gateway that has the weights.",
                 param="logprobs",
             )
-        async with self._scoring[model]:
-            found = await self._call(lambda: weights.score(tokens, top))
+        wei = len(tokens) * (offered.wei_per_token or 0)
+        reservation = await self._accounts.reserve(caller, secrets.token_hex(16), wei)
+        try:
+            found = await self._call(lambda: weights.score(tokens, top), self._scorer)
+        finally:
+            await reservation.release()
         return [TokenScore(one.token, one.logprob, one.top) for one in found]
 
     async def refresh_prices(self) -> None:
@@ -158,6 +166,7 @@ class NetworkService:
     async def close(self) -> None:
         """End what is under way, and wait until all of it is booked."""
         await asyncio.gather(*(running.aclose() for running in list(self._running)), return_exceptions=True)
+        await asyncio.to_thread(self._scorer.shutdown, cancel_futures=True)
 
     # ------------------------------------------------------------------ limits
 
@@ -269,20 +278,22 @@ class NetworkService:
         return bill.total_wei
 
     def _bill(self, answer: Answer) -> Bill:
-        """What receipts bill, split for each node as the contract splits its line."""
+        """What receipts and audits bill, split for each node as the contract splits its line."""
         costs: dict[str, int] = {}
         for receipt, _ in answer.proof.receipts:
             costs[receipt.node] = costs.get(receipt.node, 0) + receipt.price
+        for audit in answer.audits:
+            costs[audit.auditor] = costs.get(audit.auditor, 0) + audit.price
         shares = [split_settlement(wei) for wei in costs.values()]
         nodes, vault = sum(share[0] for share in shares), sum(share[1] for share in shares)
         return Bill(nodes, vault, self._settings.gas_wei, self._fee(nodes + vault))
 
     # ----------------------------------------------------------------- threads
 
-    async def _call(self, work: Callable[[], _Found]) -> _Found:
-        """``work`` in a thread. Raises GatewayError."""
+    async def _call(self, work: Callable[[], _Found], threads: ThreadPoolExecutor | None = None) -> _Found:
+        """``work`` in a thread, of ``threads`` or any. Raises GatewayError."""
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
         except NexusError as error:
             raise told(error) from error
 

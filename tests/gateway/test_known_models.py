@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,26 @@ def test_what_goes_wrong_is_a_gateway_s_error(tmp_path: Path, monkeypatch: pytes
         models.pull("gpt-5")
     assert NAME in error.value.advice
     assert tuple(models.names()) == tuple(catalogue())
+
+
+def test_whoever_waits_for_a_transfer_takes_no_thread_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More wait than the loop's own threads are, and one of these is free all the same."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def fetch(entry: CatalogueEntry, home: ClientHome, observer: TaskObserver) -> Path:
+        begun.set()
+        assert go_on.wait(60)
+        return tmp_path
+
+    async def work() -> None:
+        models = KnownModels(ClientHome(tmp_path))
+        waiting = [asyncio.create_task(pulled(models, NAME)) for _ in range(40)]
+        await asyncio.to_thread(begun.wait, 60)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 30) == "free"
+        go_on.set()
+        assert {steps[-1].status for steps in await asyncio.gather(*waiting)} == {"success"}
+
+    monkeypatch.setattr(MODULE, fetch)
+    asyncio.run(work())

@@ -136,6 +136,21 @@ def test_what_was_sent_is_signed_once_it_has_ended(toy: ToyService) -> None:
     run(toy, work)
 
 
+def test_the_signature_of_a_response_that_goes_on_is_not_there(
+    toy: ToyService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.gateway.evidence.WAIT_SECONDS", 0.01)
+
+    async def work() -> None:
+        running = await toy.service.generate(CALLER, ask(max_tokens=2))
+        _ = [piece async for piece in running]
+        toy.evidence.open(Exchange("r", "ab" * 32, [running]))
+        with pytest.raises(NotFoundError, match="not at its end"):
+            await toy.evidence.signature(CALLER, running.id)
+
+    run(toy, work)
+
+
 @pytest.mark.parametrize("cut", [1, 3, 5, 9])
 def test_a_stop_text_ends_the_answer_at_the_nodes(toy: ToyService, cut: int) -> None:
     whole = toy_text(PROMPT, 400)

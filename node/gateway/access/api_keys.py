@@ -86,6 +86,10 @@ def _require_may_give(maker: Caller, terms: KeyTerms) -> None:
         )
     if maker.wei_per_day is not None or maker.requests_per_minute is not None:
         raise ForbiddenError("a key with limits makes no keys: together they would have none", advice="Sign in.")
+    if maker.expires is not None and (terms.expires is None or terms.expires > maker.expires):
+        raise ForbiddenError(
+            "a key makes none that outlives it", advice="Give expires_in, so that it ends no later, or sign in."
+        )
 
 
 def list_keys(connection: Connection, account: str) -> Sequence[ApiKey]:
@@ -115,7 +119,8 @@ def caller_of_key(connection: Connection, token: str, now: float) -> Caller | No
         raise UnauthorizedError("this API key has expired", advice="Make another one.")
     terms = _key_of(found).terms
     scopes = frozenset(terms.scopes)
-    return Caller(found.account, scopes, found.id, terms.wei_per_day, terms.requests_per_minute)
+    limits = (terms.wei_per_day, terms.requests_per_minute)
+    return Caller(found.account, scopes, found.id, *limits, expires=terms.expires)
 
 
 def _key_of(row: Row[Any]) -> ApiKey:

@@ -24,6 +24,8 @@ from node.gateway.errors import InvalidRequestError, PaymentRequiredError
 
 STILL_VALID_SECONDS = 10
 """How long an authorization has to be valid still: it has to reach a block."""
+CLOCK_SECONDS = 60
+"""By which a payer's clock may be ahead."""
 _MOST_HEADER = 16_000
 _WORD = 2**256
 
@@ -152,4 +154,7 @@ def why_not(authorization: Authorization, terms: X402Terms, wei: int, now: float
         return "the payment is not valid yet"
     if authorization.valid_before < now + STILL_VALID_SECONDS:
         return "the payment has expired, or is about to"
+    # INVARIANT: it is known soon how a payment ended. One that is good for ever could never be forgotten.
+    if authorization.valid_before > now + terms.seconds + CLOCK_SECONDS:
+        return f"the payment is valid for longer than {terms.seconds} seconds"
     return None

@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import time
+from asyncio import Future
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,7 +31,7 @@ from nexus_chain.chain.errors import ChainError, ContractRevertedError, Unfunded
 from nexus_chain.chain.transactions import Sender, chain_errors
 from node.gateway.access.x402_offers import Authorization, X402Terms, payment_required, read_payment, why_not
 from node.gateway.accounts import PAY, Caller, PaymentOffer
-from node.gateway.errors import PaymentRequiredError, UnavailableError
+from node.gateway.errors import LimitReachedError, PaymentRequiredError, UnavailableError
 from node.gateway.ledger.books import PAYMENTS_IN, insert_new, post, user
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.tables import PAYMENTS
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _BEGUN, _BOOKED = "begun", "booked"
 _THREADS = 4
+_MOST_WAITING = 64
 _LEFT_BEHIND_SECONDS = 600
 _EVENTS_ABI: list[dict[str, Any]] = [
     {
@@ -75,6 +77,7 @@ class X402Payments:
         self._token = sender.web3.eth.contract(address=Web3.to_checksum_address(terms.asset), abi=abi)
         # Of its own: a payment waits for a block, and answers that are paid already do not wait for it.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-payments")
+        self._waiting = 0
 
     def payer_of(self, offer: PaymentOffer) -> str:
         """The account that signed what was offered, empty where nothing was. Raises InvalidRequestError."""
@@ -84,15 +87,24 @@ class X402Payments:
         """Fetch the payment, at least ``wei`` of credit for its payer; an offer that was taken is left alone.
 
         Raises PaymentRequiredError (nothing or too little was offered, or the token refuses it), InvalidRequestError,
-        UnavailableError (the chain does not answer: what arrives later becomes credit).
+        LimitReachedError (too many wait), UnavailableError (the chain does not answer: what arrives later becomes
+        credit).
         """
         if offer.receipt is not None:
             return
         if not offer.sent:
             raise payment_required(self.terms, wei, offer.resource, "this needs a payment or an API key")
+        if self._waiting >= _MOST_WAITING:
+            # INVARIANT: strangers take no memory for more payments than wait here, be they callers who left.
+            raise LimitReachedError("too many pay at once", advice="Try again in a moment.", retry_after=2.0)
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._take, offer, wei)
+        self._waiting += 1
+        work.add_done_callback(self._taken)
         # Shielded: a payment that was begun is booked, also when its caller has left.
         offer.receipt = await asyncio.shield(work)
+
+    def _taken(self, _: Future[str]) -> None:
+        self._waiting -= 1
 
     def _take(self, offer: PaymentOffer, wei: int) -> str:
         authorization = read_payment(offer.sent, self.terms)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.credit_deposits import CreditDeposits, DepositAccount
+from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import chain_errors
 from node.gateway.ledger.books import (
     OPERATOR,
@@ -34,6 +35,8 @@ from node.gateway.ledger.tables import ACCOUNTS, CHAIN_PROGRESS
 log = logging.getLogger(__name__)
 
 _EVENTS = ("Deposited", "Claimed", "RefundRequested", "Refunded")
+LAST_SECONDS = 600
+"""So long before a notice is over, or half of a shorter one, a refund is answered whatever is under way."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class DepositBooks:
         """``first_block``: where the contract was created. ``confirmations``: blocks, its own included, of an event."""
         self._database, self._contract = database, contract
         self._first, self._confirmations = first_block, max(1, confirmations)
+        # Who asked for a refund. Not by their balances: an account that spent all of its deposit has none to freeze.
+        self._asking: set[str] = set()
 
     def follow(self) -> Reconciled:
         """Book what is new, and compare. Raises ChainError and UnavailableError: it goes on there the next time."""
@@ -67,6 +72,7 @@ class DepositBooks:
                 held = {name: self._contract.account_of(name).held for name in _asked_back(events)}
                 name = self._hash_of(block)
                 self._database.write(partial(self._book, events=events, held=held, block=block, block_hash=name))
+                self._asking.update(held)
         return self._compared(max(last, start - 1), alarms)
 
     def _start(self) -> tuple[int, list[str]]:
@@ -140,16 +146,24 @@ class DepositBooks:
         Raises ChainError and UnavailableError. Only the contract's operator may.
         """
         waiting = self._database.read(partial(_with_balance, prefix=refunds("")))
-        return sum(self._answer(account) for account in waiting)
+        return sum(self._answer(account) for account in sorted(self._asking.union(waiting)))
 
     def _answer(self, account: str) -> bool:
         found = self._contract.account_of(account)
         if not found.refund_from:
+            self._asking.discard(account)
             return False
         self._database.write(partial(self._freeze, account=account, found=found))
-        if found.refund_from <= self._now() or self._balance(reserved(account)):
+        left = found.refund_from - self._now()
+        # INVARIANT: what was spent is claimed before the notice is over, also of a caller who asks without end.
+        if left <= 0 or (left > min(LAST_SECONDS, self._contract.notice() // 2) and self._balance(reserved(account))):
             return False
-        self._contract.answer_refund(account, found.claimed + found.held - self._unspent(account, found.held))
+        try:
+            self._contract.answer_refund(account, found.claimed + found.held - self._unspent(account, found.held))
+        except ContractRevertedError as error:  # taken back just now; others do not wait for this account
+            log.warning("the refund of %s could not be answered: %s", account, error)
+            return False
+        self._asking.discard(account)
         return True
 
     def _freeze(self, connection: Connection, account: str, found: DepositAccount) -> None:
@@ -167,6 +181,8 @@ class DepositBooks:
             if not account.startswith("0x"):
                 continue
             found = self._contract.account_of(account)
+            if found.refund_from:
+                self._asking.add(account)  # also those that asked before this gateway was started
             due = found.held - self._unspent(account, found.held)
             over = found.refund_from and found.refund_from <= self._now()
             if due >= max(1, least) and not over:

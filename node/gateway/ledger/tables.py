@@ -156,6 +156,7 @@ SESSIONS = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("account", Text, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Index("sessions_expires", "expires"),  # looked for at each sign-in, of which strangers make many
 )
 
 USED_NONCES = Table(
@@ -163,6 +164,7 @@ USED_NONCES = Table(
     TABLES,
     Column("nonce", Text, primary_key=True),
     Column("expires", BigInteger, nullable=False),
+    Index("used_nonces_expires", "expires"),
 )
 """Sign-in nonces that were used. Unused ones are not kept: they carry their own proof."""
 

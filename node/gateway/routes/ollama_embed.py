@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from node.gateway.accounts import Caller
+from node.gateway.delivery import all_of
 from node.gateway.deps import AppDeps, KnownCaller
 from node.gateway.generation import Embedding, OfferedModel, Service
 from node.gateway.ollama.answers import OllamaTimes
@@ -58,9 +59,9 @@ async def _embedded(
     service: Service, caller: Caller, model: OfferedModel, texts: Sequence[str], *, truncate: bool
 ) -> list[Embedding]:
     """So many at once; after one that fails, no later ones are paid."""
-    asked = [text_tokens(model, text, truncate=truncate) for text in texts]
+    asked = await asyncio.to_thread(lambda: [text_tokens(model, text, truncate=truncate) for text in texts])
     found: list[Embedding] = []
     for start in range(0, len(asked), AT_ONCE):
         group = asked[start : start + AT_ONCE]
-        found += await asyncio.gather(*(service.embed(caller, model.name, tokens) for tokens in group))
+        found += await all_of(service.embed(caller, model.name, tokens) for tokens in group)
     return found

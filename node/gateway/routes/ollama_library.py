@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from node.gateway.accounts import ANSWER
 from node.gateway.catalogue import PullProgress
 from node.gateway.deps import AppDeps, KnownCaller
 from node.gateway.errors import GatewayError, InvalidRequestError, UnknownModelError
@@ -26,6 +27,7 @@ SUCCESS = PullProgress("success")
 @router.post("/api/pull")
 async def ollama_pull(asked: OllamaModelRequest, deps: AppDeps, caller: KnownCaller) -> Response:
     """Fetch a model of the catalogue onto the gateway's machine; one that answers here already is there."""
+    caller.require(ANSWER)
     name = asked.model.removesuffix(LATEST)
     steps = _there() if _is_served(deps.service, asked.model) else deps.catalogue.pull(name)
     first = await anext(steps, SUCCESS)  # an unknown name still has an HTTP status

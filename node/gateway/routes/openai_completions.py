@@ -11,9 +11,9 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from node.gateway.accounts import Caller
-from node.gateway.delivery import begun_pieces, whole_text
+from node.gateway.delivery import all_of, begun_pieces, whole_text
 from node.gateway.deps import AppDeps, Deps, PayingCaller
-from node.gateway.errors import GatewayError
+from node.gateway.errors import GatewayError, InvalidRequestError
 from node.gateway.event_stream import DONE, event, event_response
 from node.gateway.generation import Generation, OfferedModel
 from node.gateway.openai.chat import finish_of, usage_of
@@ -36,12 +36,18 @@ async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: Payi
     """Continue texts, or score them."""
     body.require_possible()
     model, created = deps.service.model(body.model), int(time.time())
-    prompts = prompts_of(model, body.prompt)
+    prompts = await asyncio.to_thread(prompts_of, model, body.prompt)
+    if caller.payment is not None and (len(prompts) > 1 or body.logprobs is not None):
+        raise InvalidRequestError(
+            "a payment is for one answer, without logprobs",
+            advice="Send one prompt, or use an API key.",
+            param="prompt",
+        )
     if body.stream:
         generations = [await deps.service.generate(caller, body.generation(model, one.tokens)) for one in prompts]
         first = await begun_pieces(generations[0])
         return event_response(_chunks(body, generations, first, created))
-    found = await asyncio.gather(*(_complete(deps, caller, model, body, one) for one in prompts))
+    found = await all_of(_complete(deps, caller, model, body, one) for one in prompts)
     id = next((one.generation.id for one in found if one.generation), secrets.token_hex(16))
     return JSONResponse(completion_reply(model, id, created, body, found))
 
@@ -53,9 +59,10 @@ async def _complete(
     if body.limit:
         generation = await deps.service.generate(caller, body.generation(model, prompt.tokens))
         text = await whole_text(generation)
-        tokens += sampled_tokens(generation, text)
     if body.logprobs is None:
         return Completion(prompt, text, generation)
+    if generation is not None:
+        tokens += await asyncio.to_thread(sampled_tokens, generation, text)
     scores = await deps.service.score(caller, model.name, tokens, body.logprobs)
     return Completion(prompt, text, generation, scores)
 

@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from node.gateway.delivery import all_of
 from node.gateway.deps import AppDeps, KnownCaller
 from node.gateway.openai.completions import prompts_of
 from node.gateway.openai.embeddings import OpenAIEmbeddingRequest, embeddings_reply
@@ -19,6 +20,6 @@ async def openai_embeddings(body: OpenAIEmbeddingRequest, deps: AppDeps, caller:
     """Embed texts by the network."""
     model = deps.service.model(body.model)
     body.require_possible(model)
-    prompts = prompts_of(model, body.input, "input", room=1)
-    asked = (deps.service.embed(caller, model.name, one.tokens) for one in prompts)
-    return JSONResponse(embeddings_reply(body, await asyncio.gather(*asked)))
+    prompts = await asyncio.to_thread(prompts_of, model, body.input, "input", room=1)
+    found = await all_of(deps.service.embed(caller, model.name, one.tokens) for one in prompts)
+    return JSONResponse(embeddings_reply(body, found))

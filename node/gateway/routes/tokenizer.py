@@ -6,6 +6,8 @@ Names of control tokens in a text are these tokens here: it is the tokenizer tha
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -56,8 +58,8 @@ async def tokenize(body: TokenizeRequest, deps: AppDeps, caller: KnownCaller) ->
             )
         tokens = list(await chat_tokens(model, body.messages))
     else:
-        tokens = model.files.codec.encode(body.prompt or "", special=body.add_special_tokens)
-    texts = [token_text(model, token) for token in tokens] if body.return_token_strs else None
+        tokens = await asyncio.to_thread(model.files.codec.encode, body.prompt or "", special=body.add_special_tokens)
+    texts = await asyncio.to_thread(_texts, model, tokens) if body.return_token_strs else None
     return JSONResponse({"count": len(tokens), "max_model_len": model.context, "tokens": tokens, "token_strs": texts})
 
 
@@ -70,7 +72,8 @@ async def detokenize(body: DetokenizeRequest, deps: AppDeps, caller: KnownCaller
         raise InvalidRequestError(
             "an id is outside the vocabulary", advice=f"Ids are 0 to {vocabulary - 1}.", param="tokens"
         )
-    return JSONResponse({"prompt": model.files.codec.tokenizer.decode(body.tokens, skip_special_tokens=False)})
+    text = await asyncio.to_thread(model.files.codec.tokenizer.decode, body.tokens, skip_special_tokens=False)
+    return JSONResponse({"prompt": text})
 
 
 @router.get("/tokenizer_info")
@@ -91,6 +94,10 @@ async def tokenizer_info(deps: AppDeps, caller: KnownCaller, model: str | None =
             "tokenizer_class": "PreTrainedTokenizerFast",
         }
     )
+
+
+def _texts(model: OfferedModel, tokens: Sequence[int]) -> list[str]:
+    return [token_text(model, token) for token in tokens]
 
 
 def _model(deps: Deps, name: str | None) -> OfferedModel:

@@ -106,6 +106,14 @@ def test_no_key_makes_one_that_may_do_more(app: AccessApp) -> None:
     assert message(answer) == (403, "a key with limits makes no keys: together they would have none")
 
 
+def test_no_key_makes_one_that_outlives_it(app: AccessApp) -> None:
+    short = app.key(app.signed_in(), scopes=["keys", "answer"], expires_in=60)
+    for terms in ({}, {"expires_in": 61}):
+        answer = app.call("POST", "/v1/keys", short, json={"scopes": ["answer"], **terms})
+        assert message(answer) == (403, "a key makes none that outlives it")
+    assert app.call("POST", "/v1/keys", short, json={"scopes": ["answer"], "expires_in": 60}).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("terms", "status"),
     [

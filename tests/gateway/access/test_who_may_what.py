@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from nexus_chain.versions.text_codec import TextCodec
 from node.gateway.access.api_keys import KeyTerms, make_key, revoke_key
 from node.gateway.access.ledger_accounts import LedgerAccounts
-from node.gateway.accounts import ANSWER, KEYS, READ, Caller
+from node.gateway.accounts import ANSWER, KEYS, PAY, READ, Caller, PaymentOffer
 from node.gateway.app import ROUTERS, build_app
 from node.gateway.deps import Deps
 from node.gateway.generation import GenerationRequest
@@ -22,7 +24,7 @@ from node.gateway.ledger.books import OPERATOR, post, user
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.settings import GatewaySettings
 from tests.support.access_app import START, Clock
-from tests.support.scripted_service import CHAT, ScriptedAnswer, ScriptedService, scripted_models
+from tests.support.scripted_service import CHAT, ENCODER, TEXT, ScriptedAnswer, ScriptedService, scripted_models
 
 pytestmark = pytest.mark.fast
 
@@ -128,6 +130,43 @@ def test_a_revoked_key_opens_nothing(whole: Whole) -> None:
 def test_a_key_that_may_only_read_asks_nothing(whole: Whole) -> None:
     answer = whole.chat(whole.key(scopes=(READ,))[1])
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
+    assert whole.call("POST", "/api/pull", whole.key(scopes=(READ,))[1], json={"model": CHAT}).status_code == 403
+
+
+@pytest.mark.parametrize("more", [{"prompt": ["a", "b"]}, {"prompt": "a", "logprobs": 1}])
+def test_a_payment_is_not_taken_for_more_than_one_answer(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    payer = Caller("A", frozenset({PAY}), payment=PaymentOffer("signed", "http://gateway/v1/completions"))
+    monkeypatch.setattr(whole.accounts, "offer_of", lambda *_: payer)
+    answer = whole.call("POST", "/v1/completions", None, json={"model": TEXT, **more})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+
+
+def test_texts_become_tokens_on_other_threads_than_the_one_that_serves_all(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[threading.Thread] = set()
+    for name in ("encode", "encode_plain"):
+        real = getattr(TextCodec, name)
+
+        def encode(codec: TextCodec, *words: Any, real: Any = real, **more: Any) -> Any:
+            threads.add(threading.current_thread())
+            return real(codec, *words, **more)
+
+        monkeypatch.setattr(TextCodec, name, encode)
+    secret = whole.key()[1]
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/completions", {"model": TEXT, "prompt": "a"}),
+        ("/tokenize", {"model": TEXT, "prompt": "a"}),
+        ("/v1/embeddings", {"model": ENCODER, "input": "a"}),
+        ("/api/embed", {"model": ENCODER, "input": "a"}),
+    ]
+    for path, body in asked:
+        threads.clear()
+        assert whole.call("POST", path, secret, json=body).status_code == 200, path
+        assert threads, path
+        assert threading.current_thread() not in threads, path
 
 
 def test_exhausted_credit_is_402(whole: Whole) -> None:

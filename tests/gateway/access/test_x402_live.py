@@ -149,6 +149,7 @@ def test_what_an_answer_did_not_cost_stays_the_payer_s(app: PaidApp) -> None:
         ({"amount": str(UNITS - 1)}, f"the payment is of {UNITS - 1} units, and this can cost {UNITS} units"),
         ({"pay_to": BOB.address}, "the payment is for somebody else"),
         ({"max_timeout_seconds": 5}, "the payment has expired, or is about to"),
+        ({"max_timeout_seconds": 10**9}, "the payment is valid for longer than 120 seconds"),
     ],
 )
 def test_a_payment_that_does_not_do_is_not_taken(app: PaidApp, changes: dict[str, Any], message: str) -> None:
@@ -156,6 +157,14 @@ def test_a_payment_that_does_not_do_is_not_taken(app: PaidApp, changes: dict[str
     assert reason(answer) == message
     assert decode_payment_required_header(answer.headers["payment-required"]).accepts[0].amount == str(UNITS)
     assert (app.units_of(ALICE.address), balances(app)) == (TOKENS_OF_ALICE, [0, 0])
+
+
+def test_strangers_who_pay_at_once_take_no_memory_without_end(app: PaidApp) -> None:
+    app.payments._waiting = 64
+    assert sent(app, payment(app)).status_code == 429
+    app.payments._waiting = 0
+    assert sent(app, payment(app)).status_code == 200
+    assert app.payments._waiting == 0
 
 
 def test_a_payer_without_tokens_is_not_served(app: PaidApp) -> None:

@@ -156,6 +156,46 @@ def test_a_refund_waits_for_answers_under_way(bank: Bank) -> None:
     assert bank.balances() == [0, 0, 0, -100]
 
 
+def test_an_account_that_spent_all_of_its_deposit_gets_none_of_it_back(bank: Bank) -> None:
+    """Too little to be claimed every hour, and nothing left to freeze: it would be its own after the notice."""
+    bank.caller.deposit(bank.account, 1_000)
+    bank.follow()
+    bank.spend(1_000)
+    bank.caller.request_refund()
+    bank.follow()
+    assert bank.books.claim(least=10**15) == 0
+    assert bank.books.answer_refunds() == 1
+    assert bank.follow().alarms == ()
+    assert bank.balances() == [0, 0, 0, -1_000]
+    assert bank.operator.balance_of(bank.operator.operator()) == 1_000
+    assert bank.caller.balance_of(bank.account) == 0
+
+
+def test_a_gateway_that_starts_again_knows_who_asked_for_a_refund(bank: Bank) -> None:
+    bank.caller.deposit(bank.account, 1_000)
+    bank.follow()
+    bank.spend(1_000)
+    bank.caller.request_refund()
+    bank.follow()
+    later = DepositBooks(bank.database, bank.operator, bank.first, 2)
+    assert (later.claim(least=10**15), later.answer_refunds()) == (0, 1)
+
+
+def test_whoever_asks_without_end_does_not_outlast_the_notice(bank: Bank) -> None:
+    bank.caller.deposit(bank.account, 1_000)
+    bank.follow()
+    bank.spend(600)
+    wanted = WantedCredit(bank.account, "endless", 100)
+    bank.database.write(partial(reserve, wanted=wanted, now=0.0, deadline=900.0))
+    bank.caller.request_refund()
+    bank.follow()
+    assert bank.books.answer_refunds() == 0
+    bank.chain.advance(NOTICE - 300)
+    assert bank.books.answer_refunds() == 1
+    assert bank.follow().alarms == ()
+    assert bank.operator.balance_of(bank.operator.operator()) == 600
+
+
 def test_a_refund_that_is_taken_back_can_be_spent_again(bank: Bank) -> None:
     bank.caller.deposit(bank.account, 1_000)
     bank.follow()
