@@ -24,8 +24,8 @@ WEI_PER_ETHER = 10**18
 
 
 def emit_json(value: Any) -> None:
-    """The command's one JSON document."""
-    print(json.dumps(value, indent=1))
+    """The command's one JSON document. It leaves at once: a command may go on after it."""
+    print(json.dumps(value, indent=1), flush=True)
 
 
 def note(text: str) -> None:
@@ -36,8 +36,8 @@ def note(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """A line of the result."""
-    print(text)
+    """A line of the result. It leaves at once: a command may go on after it."""
+    print(text, flush=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, aside: bool = False) -> None:
