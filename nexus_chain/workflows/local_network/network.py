@@ -155,7 +155,7 @@ class LocalNetwork:
                 children = [*nodes, self._start(Child(plan, self._log(GATEWAY)))]
             self._wait_until(lambda: _count(nodes, advance) == len(nodes), children)
             if self.wanted.gateway:
-                self._wait_until(partial(_is_healthy, self.wanted.port), children)
+                self._wait_until(partial(_is_answering, self.wanted.port), children)
 
     def _start_nodes(self, chain: KeptChain, served: dict[str, ServedVersion]) -> list[Child]:
         threads, rpc = threads_each(self.wanted.segments), chain.url
@@ -267,9 +267,9 @@ def _count(children: Sequence[Child], advance: Advance) -> int:
     return found
 
 
-def _is_healthy(port: int) -> bool:
+def _is_answering(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/health", timeout=2).ok
+        return requests.get(f"http://127.0.0.1:{port}/ready", timeout=2).ok
     except requests.RequestException:
         return False
 
