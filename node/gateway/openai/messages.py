@@ -14,6 +14,8 @@ from node.gateway.generation import Message, OfferedModel
 #: What a reply of ours, sent back in a conversation, has beside role and content.
 _OF_REPLIES = {"id", "type", "status", "annotations", "phase"}
 _TEXT_PARTS = ("text", "input_text", "output_text")
+#: What a part of a reply of ours has beside its text.
+_OF_REPLIED_PARTS = {"annotations", "logprobs"}
 
 
 class ContentPart(BaseModel):
@@ -35,11 +37,7 @@ class OpenAIMessage(BaseModel):
 
     def plain(self) -> Message:
         """Role and text, as chat templates take them. Raises InvalidRequestError."""
-        for name, value in (self.model_extra or {}).items():
-            if value not in (None, [], {}) and name not in _OF_REPLIES:
-                raise UnsupportedParameterError(
-                    f"{name} of a message cannot be followed", advice="Send role and content.", param="messages"
-                )
+        _refuse_others(self, _OF_REPLIES, "a message", "Send role and content.")
         return {"role": _role(self.role), "content": _text(self.content)}
 
 
@@ -50,6 +48,13 @@ async def chat_tokens(
     if not messages:
         raise InvalidRequestError("there are no messages", advice="Send at least one.", param=param)
     return await conversation_prompt(model, [message.plain() for message in messages])
+
+
+def _refuse_others(given: BaseModel, known: set[str], of_what: str, advice: str) -> None:
+    """Raise UnsupportedParameterError for a field that is not declared, says something, and is not ``known``."""
+    for name, value in (given.model_extra or {}).items():
+        if value not in (None, [], {}) and name not in known:
+            raise UnsupportedParameterError(f"{name} of {of_what} cannot be followed", advice=advice, param="messages")
 
 
 def _role(role: str) -> Literal["system", "user", "assistant"]:
@@ -73,4 +78,5 @@ def _text(content: str | list[ContentPart] | None) -> str:
             raise UnsupportedParameterError(
                 f"a part of the type {part.type!r} cannot be followed", advice="Send texts.", param="messages"
             )
+        _refuse_others(part, _OF_REPLIED_PARTS, "a part of a message", "Send its type and its text.")
     return "".join(part.text or "" for part in content)

@@ -112,6 +112,7 @@ def test_an_error_before_any_text_has_its_status(client: openai.OpenAI, service:
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "weight": 2}]}]}, "messages"),
         ({"model": TEXT}, "messages"),
         ({"model": ENCODER}, "model"),
     ],
@@ -131,6 +132,8 @@ def test_what_changes_nothing_is_accepted(client: openai.OpenAI) -> None:
         "tool_choice": "none", "response_format": {"type": "text"}, "metadata": {"a": "b"}, "store": True,
         "service_tier": "auto", "parallel_tool_calls": False, "user": "u",
     }  # fmt: skip
+    replied = {"type": "output_text", "text": "x", "annotations": [], "logprobs": [{"token": "x"}]}
+    neutral["messages"] = [{"role": "assistant", "content": [replied]}, {"role": "user", "content": "go on"}]
     assert chat(client, **neutral).choices[0].message.content == "Hello world"
 
 
