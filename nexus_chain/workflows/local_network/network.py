@@ -197,9 +197,9 @@ class LocalNetwork:
                         f"{child.name} {child.how_it_ended()}", advice=f"Its log is {child.log.path}."
                     )
             if time.monotonic() > deadline:
-                names = ", ".join(child.name for child in children if not child.is_ready())
+                late = [child.name for child in children if not child.is_ready()] or [GATEWAY]
                 raise LocalNetworkError(
-                    f"{names} did not serve within {START_SECONDS:.0f} s",
+                    f"{', '.join(late)} did not serve within {START_SECONDS:.0f} s",
                     advice=f"The machine may be overloaded; logs are in {self.places.log('x').parent}.",
                 )
             if self._chain is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ PYTHON = (sys.executable, "-P", "-m")
 CHAIN, GATEWAY = "chain", "gateway"
 DRAIN_SECONDS = 5
 LAST_PORT = 65_535
+PORT_SECONDS = 3.0
+"""A chain that was ended a moment ago holds its port a little longer: Anvil runs behind a wrapper, which ends first."""
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,16 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def require_port(port: int, flag: str, who: str, is_free: Callable[[int], bool] = port_is_free) -> None:
-    """Raise LocalNetworkError, which names the flag and a port that is free, where another program has the port."""
+def require_port(
+    port: int, flag: str, who: str, is_free: Callable[[int], bool] = port_is_free, patience: float = PORT_SECONDS
+) -> None:
+    """Raise LocalNetworkError, which names the flag and a port that is free, where another program has the port.
+
+    ``patience``: seconds that the port has to become free in.
+    """
+    until = time.monotonic() + patience
+    while not is_free(port) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
     if not is_free(port):
         other = next(_free_ports(port + 1, is_free))
         raise LocalNetworkError(

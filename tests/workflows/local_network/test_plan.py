@@ -48,12 +48,17 @@ def test_nodes_keep_their_ports_and_move_only_where_others_have_them() -> None:
 
 def test_a_port_in_use_is_named_with_the_flag_and_a_free_one() -> None:
     with pytest.raises(LocalNetworkError, match="port 80, where the gateway would listen") as error:
-        require_port(80, "--port", "the gateway", is_free=lambda port: port > 81)
+        require_port(80, "--port", "the gateway", is_free=lambda port: port > 81, patience=0)
     assert error.value.advice == "Give --port 82."
     with pytest.raises(LocalNetworkError, match="no port from 65535"):
-        require_port(65_534, "--port", "the gateway", is_free=lambda port: False)
+        require_port(65_534, "--port", "the gateway", is_free=lambda port: False, patience=0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not port_is_free(server.getsockname()[1])
+
+
+def test_a_port_that_is_being_given_up_is_waited_for() -> None:
+    looks = iter([False, False, True, True])
+    require_port(80, "--port", "the gateway", is_free=lambda port: next(looks), patience=60)
 
 
 def test_processes_have_all_their_settings_as_flags() -> None:
