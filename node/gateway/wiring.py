@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
+from nexus_chain.workflows.catalogue import catalogue
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.app import build_app
@@ -112,6 +113,7 @@ def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
         log.warning("No answer of %s can be had now: %s", name or files.folder.name, error)
         wei = None
     published = workspace.chain.models.published_at(network.version)
+    known = catalogue().get(name)
     return OfferedModel(
         name or files.folder.name,
         network.version,
@@ -119,5 +121,6 @@ def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
         files,
         published,
         wei,
+        licence=known.licence if known is not None and known.weights_root == record.weights_root else "",
         source=record.manifest_cid,
     )
