@@ -103,6 +103,7 @@ class AnswerRun:
             receipted=request.options.receipted,
             before_chunk=self._watch.before_chunk,
             cancelled=self.cancelled,
+            turn=session.prompt_turns.turn(),
         )
 
     def _keep_evidence(self, pipeline: Pipeline) -> None:

@@ -11,6 +11,7 @@ from coincurve import PrivateKey
 
 from nexus_chain.client.answer_state import AnswerState
 from nexus_chain.client.prepayment import Prepayment
+from nexus_chain.client.prompt_turns import PromptTurn
 from nexus_chain.client.segment import Segment
 from nexus_chain.commitments.tensor import tensor_tree
 from nexus_chain.market.documents import sign_digest
@@ -26,9 +27,11 @@ QUIET_SECONDS = 200.0
 class NodeConnections:
     """Connects the nodes of one answer's segments. One thread at a time uses it; any may call ``hang_up``."""
 
-    def __init__(self, state: AnswerState, prepayment: Prepayment, dial: Dial, key: PrivateKey) -> None:
+    def __init__(
+        self, state: AnswerState, prepayment: Prepayment, dial: Dial, key: PrivateKey, turn: PromptTurn
+    ) -> None:
         """``key``: the session's, which shows nodes that calls come from the session's owner."""
-        self._state, self._prepayment, self._dial, self._key = state, prepayment, dial, key
+        self._state, self._prepayment, self._dial, self._key, self._turn = state, prepayment, dial, key, turn
         self._block = max(1, MESSAGE_BYTES // (4 * state.seen.width))  # rows of a message
         prompt = state.seen.tokens[: state.prompt_length]
         self._prompt_tree = tensor_tree(np.array(prompt, np.int32)).root()
@@ -87,7 +90,8 @@ class NodeConnections:
         segment.ahead, segment.voucher = False, None  # the order comes with a voucher of its own
         try:
             self._state.require_patience()
-            self._catch_up(segment, peer, self._open(segment, peer))
+            with self._turn.hold(self._state.require_patience):
+                self._catch_up(segment, peer, self._open(segment, peer))
         except BaseException:
             self.drop(segment)
             raise

@@ -31,6 +31,7 @@ from nexus_chain.client.chunk_end import ChunkEnd
 from nexus_chain.client.node_connections import NodeConnections
 from nexus_chain.client.papers import Papers
 from nexus_chain.client.prepayment import Prepayment
+from nexus_chain.client.prompt_turns import PromptTurn, PromptTurns
 from nexus_chain.client.purse import AnswerAccount
 from nexus_chain.client.referee import Disagreement, Referee
 from nexus_chain.client.replacement import BeforeChunk, Replacement
@@ -67,6 +68,7 @@ class Pipeline:
         receipted: bool = False,
         before_chunk: BeforeChunk = lambda contact: None,
         cancelled: threading.Event | None = None,
+        turn: PromptTurn | None = None,
     ) -> None:
         """``account``: the answer's part of the session's money, which is closed when the answer is over.
 
@@ -74,7 +76,7 @@ class Pipeline:
         from the text, and from ``draft_table``. ``referee``: recomputes rows about which two nodes differ.
         ``receipted``: yield tokens only once every segment's receipt covers them. ``before_chunk`` says why a node
         must not get another chunk, if so: it is replaced as if it had failed. ``cancelled``: once it is set, the answer
-        ends at its next step.
+        ends at its next step. ``turn``: among the answers of its session that bring nodes their prompts.
         """
         seen = BoundaryRows(len(contacts), prompt, order[0].salt, width, vocab)
         segments = [
@@ -86,7 +88,8 @@ class Pipeline:
         key = PrivateKey(session_key)
         self._state, self._account, self._receipted = state, account, receipted
         self._prepayment = Prepayment(state, account)
-        self._connections = NodeConnections(state, self._prepayment, dial, key)
+        self._turn = turn or PromptTurns().turn()
+        self._connections = NodeConnections(state, self._prepayment, dial, key, self._turn)
         self._replacement = Replacement(
             state, self._connections, self._prepayment, reserve, referee, before_chunk, on_failover
         )
@@ -186,7 +189,8 @@ class Pipeline:
         """From wherever the answer is to its end."""
         state = self._state
         if state.fed < state.prompt_length:
-            self._rounds.feed(0, state.prompt_length)
+            with self._turn.hold(state.require_wanted):
+                self._rounds.feed(0, state.prompt_length)
         while not state.is_complete(end_tokens):
             state.require_wanted()
             if state.fed >= state.chunk_stop:

@@ -23,7 +23,7 @@ from nexus_chain.wire.errors import NodeUnreachableError, PeerError
 from nexus_chain.wire.peer import NodeContact, ShardPeer
 
 RECONNECTS = 2
-"""How often a node is tried again when it cannot be reached and nobody else serves its segment."""
+"""How often a node is tried again when it cannot be reached or is busy, and nobody else serves its segment."""
 RECONNECT_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -80,7 +80,8 @@ class Replacement:
         store, failed = self._state.store, segment.contact
         segment.failed.append(failed.address)
         spare = self._reserve.spare(segment.number, segment.failed + segment.aside)
-        again = isinstance(error, NodeUnreachableError) and segment.failed.count(failed.address) <= RECONNECTS
+        may_pass = isinstance(error, NodeUnreachableError) or error.is_busy
+        again = may_pass and segment.failed.count(failed.address) <= RECONNECTS
         # Rows that it was paid for in vain.
         owes = self._state.seen.gave(segment.number, segment.billed, failed.address)
         if (spare is not None or not again) and (owes or not error.is_busy):

@@ -24,6 +24,7 @@ from nexus_chain.client.audit_buyer import AuditBuyer
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.line_watch import LineWatch
 from nexus_chain.client.order import AskOptions, build_order
+from nexus_chain.client.prompt_turns import PromptTurns
 from nexus_chain.client.purse import AnswerAccount
 from nexus_chain.client.request import Prompt, Request
 from nexus_chain.client.segment import FailoverEvent
@@ -53,6 +54,7 @@ class Session:
         self.key = load_key(user.home.session_keys, record.signer)
         self.money = SessionMoney(user, record, self.key)
         self.lock = SessionLock(user.home.session_keys / f"{record.signer}.lock", record.id, self._write_off_lost)
+        self.prompt_turns = PromptTurns()
         self._weights: IntegerModel | None = None
         self._weights_lock = threading.Lock()
 

@@ -46,6 +46,17 @@ class LayerCache:
     def tensors(self) -> tuple[Tensor, ...]:
         return self.keys, self.mantissas, self.exponents, self.values, self.magnitudes
 
+    def begin_as(self, other: LayerCache, length: int) -> None:
+        """Take over the first ``length`` positions of another cache of the same op."""
+        self.keys[:, :length] = other.keys[:, :length]
+        self.values[:, :, :length] = other.values[:, :, :length]
+        for mine, theirs in zip(
+            (self.mantissas, self.exponents, self.magnitudes),
+            (other.mantissas, other.exponents, other.magnitudes),
+            strict=True,
+        ):
+            mine[:, :length] = theirs[:, :length]
+
 
 def cache_bytes(op: Op, positions: int) -> int:
     """Bytes of the :class:`LayerCache` of the attention op ``op`` for a sequence of ``positions``."""

@@ -115,6 +115,22 @@ class Engine:
             )
         state.length = length
 
+    def begin_as(self, state: SegmentState, other: SegmentState, length: int) -> None:
+        """Let a new sequence begin with the first ``length`` positions of another, which was fed the same rows there.
+
+        It is then as if they had been fed here: what a position keeps depends on nothing after it. Raises
+        :class:`StateMismatchError` for a sequence that is not new, and where not all positions are given ones or
+        ``other`` has too few.
+        """
+        given = min(other.length, state.prompt_length - 1)
+        if self.program.is_encoder or state.length or not 0 <= length <= given or state.capacity < length:
+            raise StateMismatchError(
+                f"A sequence cannot begin with {length} positions of another", advice="Feed it all of its rows."
+            )
+        for mine, theirs in zip(state.caches, other.caches, strict=True):
+            mine.begin_as(theirs, length)
+        state.length = length
+
     def evaluate(
         self, rows: Tensor, prompt_length: int, sampling: Sampling, names: Collection[str]
     ) -> dict[str, Tensor]:

@@ -125,6 +125,14 @@ class StreamedEngine:
         for layer, own in enumerate(state.layers):
             self._engine(layer).rewind(own, length)
 
+    def begin_as(self, state: StreamedState, other: StreamedState, length: int) -> None:
+        """As :meth:`Engine.begin_as`."""
+        for layer, theirs in enumerate(other.layers):
+            engine = self._engine(layer)
+            if len(state.layers) == layer:
+                state.layers.append(engine.open(state.prompt_length, state.sampling, state.capacity))
+            engine.begin_as(state.layers[layer], theirs, length)
+
     def _run(self, layer: int, states: Sequence[StreamedState], rows: Sequence[Tensor]) -> list[Tensor]:
         self._pages.check_unchanged()
         self._fetch(layer).result()

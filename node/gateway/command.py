@@ -36,6 +36,9 @@ from node.flags import (
 from node.gateway.settings import GatewaySettings, load_gateway_settings
 from node.gateway.wiring import open_gateway
 
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter while others wait: answers hand over to the loop at every token."""
+
 app = typer.Typer(name="nexus-gateway", pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -114,6 +117,7 @@ def serve(shared: Settings, own: GatewaySettings) -> None:
             gateway.app, log_config=None, access_log=False, lifespan="on", server_header=False, loop="uvloop",
             http="httptools", timeout_graceful_shutdown=max(1, round(own.drain)), timeout_keep_alive=75,
         )  # fmt: skip
+        sys.setswitchinterval(SWITCH_SECONDS)
         gc.freeze()  # what was imported stays: no collection in the middle of an answer looks through it
         typer.echo(f"serving {', '.join(model.name for model in gateway.models)} at {address}", err=True)
         _GatewayServer(config).run(sockets=[listening])

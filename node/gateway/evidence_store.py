@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     insert,
     select,
@@ -40,6 +41,17 @@ _ANSWERS = Table(
     Column("signed_text", Text),
 )
 
+# Statements of every answer are built once: building one takes longer than running it.
+_ADD = insert(_ANSWERS)
+_FORGET = delete(_ANSWERS).where(_ANSWERS.c.created < bindparam("before"))
+_NOTE_RESPONSE = (
+    update(_ANSWERS)
+    .where(_ANSWERS.c.id.in_(bindparam("ids", expanding=True)))
+    .values(signed_text=bindparam("new_text"))
+)
+FORGET_SECONDS = 60
+"""How often old evidence is looked for."""
+
 
 @dataclass(frozen=True)
 class KeptEvidence:
@@ -59,22 +71,28 @@ class EvidenceStore:
     def __init__(self, database: Database, keep_days: float = 30.0) -> None:
         """``keep_days``: older evidence is deleted."""
         self._database, self._keep_seconds = database, keep_days * 86_400
+        self._forgot = 0
         database.write(lambda connection: _TABLES.create_all(connection))
 
     def add(self, id: str, owner: str, document: dict[str, Any]) -> None:
-        """Keep an answer's evidence, and forget what is older than the operator keeps."""
+        """Keep an answer's evidence, and now and then forget what is older than the operator keeps.
+
+        It is durable once its answer is paid: whoever pays writes after it.
+        """
         packed, now = zlib.compress(json.dumps(document).encode(), 1), int(time.time())
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(_ANSWERS).where(_ANSWERS.c.created < now - self._keep_seconds))
-            connection.execute(insert(_ANSWERS).values(id=id, owner=owner, created=now, document=packed))
+            if now - self._forgot >= FORGET_SECONDS:
+                connection.execute(_FORGET, {"before": now - self._keep_seconds})
+            connection.execute(_ADD, {"id": id, "owner": owner, "created": now, "document": packed})
 
-        self._database.write(work)
+        self._database.write(work, durable=False)
+        self._forgot = now if now - self._forgot >= FORGET_SECONDS else self._forgot
 
     def note_response(self, ids: list[str], signed_text: str) -> None:
-        """Say which bytes the answers were part of."""
-        change = update(_ANSWERS).where(_ANSWERS.c.id.in_(ids)).values(signed_text=signed_text)
-        self._database.write(lambda connection: connection.execute(change))
+        """Say which bytes the answers were part of. After a power cut it may be unknown, as if they broke off."""
+        what = {"ids": ids, "new_text": signed_text}
+        self._database.write(lambda connection: connection.execute(_NOTE_RESPONSE, what), durable=False)
 
     def note_verification(self, id: str, found: dict[str, Any]) -> None:
         """Say what recomputing an answer found."""

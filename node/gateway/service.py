@@ -46,6 +46,9 @@ _Found = TypeVar("_Found")
 SEED_DOMAIN = b"nexus.gateway.seed.v1:"
 PRICE_SECONDS = 2.0
 """How old a known price may be."""
+DRAFTING_ANSWERS = 4
+"""Answers under way above which no new one drafts: nodes that compute for many lose more rows by wrong guesses than
+rounds are saved by right ones."""
 EMBEDDING_ONE = 1 << 16
 """An embedding's components have 16 fraction bits."""
 
@@ -207,10 +210,9 @@ class NetworkService:
         reservation = await self._accounts.reserve(
             caller, id, self._with_fees(order * (2 if options.audit_rate else 1))
         )
-        network = self._networks[model.name]
-        pooled = network.pool.ask(
-            list(prompt), replace(options, max_wei=order, audit_budget=order), self._count_failover(model.name)
-        )
+        network, drafting = self._networks[model.name], len(self._running) < DRAFTING_ANSWERS
+        options = replace(options, max_wei=order, audit_budget=order, drafting=drafting)
+        pooled = network.pool.ask(list(prompt), options, self._count_failover(model.name))
         source = network.aio.threads.answer(pooled)
         running = RunningAnswer(
             id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation)
@@ -262,12 +264,12 @@ class NetworkService:
             await reservation.release()
             return 0
         bill = self._bill(answer)
-        await reservation.settle(bill)
         document = document_of(running.id, int(time.time()), model, running.finish, answer, bill)
         try:
             await self._evidence.keep(running.id, caller, document)
         except NexusError as error:
             log.error("The evidence of answer %s could not be kept: %s", running.id, error)
+        await reservation.settle(bill)  # last: what it makes durable is the evidence, too
         metrics.tokens.labels(model.name, "prompt").inc(running.prompt_tokens)
         metrics.tokens.labels(model.name, "completion").inc(len(answer.tokens))
         metrics.cost.labels(model.name).inc(bill.total_wei)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,13 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nexus_chain.client import replacement
+from nexus_chain.client.answer_state import AnswerCancelled
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.headroom import cap_for, spendable, wei_to_lock
 from nexus_chain.client.order import AskOptions
+from nexus_chain.client.prompt_turns import PROMPTS_AT_ONCE, PromptTurns
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
 from nexus_chain.client.session import Session
 from nexus_chain.client.store import ClientStore, StoredLine, StoredSession
 from nexus_chain.market.documents import Receipt, Voucher, address_of
+from nexus_chain.wire.errors import NodeRefusedError
+from node.daemon.serving.serving import MOST_UNFED
 from tests.client.test_pipeline import SESSION, SESSION_KEY, Network
 from tests.support.toy_network import DOMAIN, ToyPeer, expected_tokens
 from tests.support.toy_session import toy_session
@@ -123,6 +128,70 @@ def test_what_one_failed_answer_loses_is_its_own(tmp_path: Path) -> None:
     promised = (len(PROMPTS[0]) + 32) * victim.ask
     assert network.store.lines(SESSION)[victim.address].used == billed + promised
     assert network.purse.commitment(victim.address) == billed + promised
+
+
+def test_no_node_is_brought_more_orders_than_it_lets_wait_for_their_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 answers begin at once; nodes whose prompts take a while refuse where too many wait."""
+    network = Network(tmp_path)
+    session = toy_session(network, tmp_path)
+    honest_open, honest_forward, most = ToyPeer._open_order, ToyPeer.forward, 0
+
+    def open_order(peer: ToyPeer, order: Any, *given: Any) -> Any:
+        nonlocal most
+        waiting = sum(len(one.rows) < one.prompt_length for one in peer.node.orders.values())
+        most = max(most, waiting + 1)
+        if waiting >= MOST_UNFED:
+            raise NodeRefusedError("too many wait", advice="-", error_name="BusyError")
+        return honest_open(peer, order, *given)
+
+    def forward(peer: ToyPeer, digest: bytes, start: int, *given: Any, **more: Any) -> Any:
+        if not start:
+            time.sleep(0.01)
+        return honest_forward(peer, digest, start, *given, **more)
+
+    monkeypatch.setattr(ToyPeer, "_open_order", open_order)
+    monkeypatch.setattr(ToyPeer, "forward", forward)
+    prompts = [[number + 1, 5, 6] for number in range(40)]
+    found = all_at_once([lambda prompt=prompt: ask(session, prompt, 4) for prompt in prompts])
+    assert found == [expected_tokens(prompt, 4, 2) for prompt in prompts]
+    assert 1 < most <= PROMPTS_AT_ONCE <= MOST_UNFED // 2
+
+
+def test_an_answer_that_waits_for_its_turn_can_be_cancelled() -> None:
+    turns, cancelled = PromptTurns(at_once=1), threading.Event()
+
+    def require_wanted() -> None:
+        if cancelled.is_set():
+            raise AnswerCancelled
+
+    def wait() -> str:
+        try:
+            with turns.turn().hold(require_wanted):
+                return "had it"
+        except AnswerCancelled:
+            return "cancelled"
+
+    first = turns.turn()
+    with ThreadPoolExecutor(2) as pool, first.hold(require_wanted), first.hold(require_wanted):
+        waiting = pool.submit(wait)
+        cancelled.set()
+        assert waiting.result() == "cancelled"
+    cancelled.clear()
+    assert wait() == "had it"
+
+
+def test_a_busy_node_that_nobody_can_replace_is_tried_again(tmp_path: Path) -> None:
+    network = Network(tmp_path, spares=0)
+    session = toy_session(network, tmp_path)
+    network.nodes[0].busy = True
+    stream = session.start(
+        [1, 2, 3], AskOptions(8, audit_rate=0.0), lambda event: setattr(network.nodes[0], "busy", False)
+    )
+    network.store.set_cap(SESSION, network.nodes[0].address, 10**6)
+    assert list(stream.result().tokens) == expected_tokens([1, 2, 3], 8, 2)
+    assert not network.store.track(network.nodes[0].address).failed
 
 
 @settings(max_examples=15, deadline=None)

@@ -68,6 +68,18 @@ def test_forward_refuses_the_state_of_another_segment(model, engines):
         second.forward([(first.open(2, Sampling(), 8), torch.zeros(1, 64, dtype=torch.int32))])
 
 
+def test_a_sequence_that_is_not_new_begins_as_no_other(engine):
+    donor, fed = engine.open(4, Sampling(), 8), engine.open(4, Sampling(), 8)
+    engine.forward([(donor, row(1, 2, 3, 4)), (fed, row(1))])
+    new = engine.open(4, Sampling(), 8)
+    for state, other, length in ((fed, donor, 2), (new, donor, 4), (new, donor, 5), (new, fed, 2), (new, donor, -1)):
+        with pytest.raises(StateMismatchError):
+            engine.begin_as(state, other, length)
+    assert (new.length, fed.length) == (0, 1)
+    engine.begin_as(new, donor, 3)
+    assert new.length == 3
+
+
 def test_empty_rows_give_empty_outputs(model, engines):
     first, last = engines(model("tiny"), 1)
     assert first.forward([(first.open(1, Sampling(), 4), row())])[0].shape == (0, 64)

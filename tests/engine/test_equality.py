@@ -207,3 +207,25 @@ def test_logits_are_those_of_the_reference(model, engines):
     rows = tokens_of(9, chosen.program.shape.vocab)
     expected = ReferenceExecutor(chosen.program, chosen.weights).run(rows, 1, Sampling())["head.logits"]
     assert torch.equal(engines(chosen)[0].logits(rows), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("preset", "count"), [one for one in PRESETS_OF_ALL_KINDS if one[0] != "tiny-encoder"])
+@given(data=st.data())
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_sequence_that_begins_as_another_goes_on_as_if_it_had_been_fed(model, backend, preset, count, data):
+    chosen = model(preset)
+    engine = Engine(chosen.program, chosen.weights, threads=2, backend=backend)
+    shared = data.draw(st.integers(1, count - 1))
+    vocab = chosen.program.shape.vocab
+    first, second = tokens_of(count, vocab), tokens_of(count, vocab, seed=1)
+    second[:shared] = first[:shared]
+    donor, alone = engine.open(count, Sampling(), count + 4), engine.open(count, NOISY, count)
+    engine.forward([(donor, first), (alone, second)][:1])
+    engine.forward([(donor, first[:3])])  # it went on meanwhile
+    expected = engine.forward([(alone, second)])[0]
+    heir = engine.open(count, NOISY, count)
+    engine.begin_as(heir, donor, shared)
+    assert torch.equal(engine.forward([(heir, second[shared:])])[0], expected)
+    for mine, theirs in zip(heir.caches, alone.caches, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(mine.tensors, theirs.tensors, strict=True))

@@ -94,6 +94,18 @@ def test_streamed_bits_are_those_of_the_engine(path: Path, backend: Any, extra: 
         assert all(torch.equal(a, b) for a, b in zip(step, wanted, strict=True))
 
 
+def test_a_streamed_sequence_begins_as_another(path: Path, backend: Any) -> None:
+    block = opened(path)
+    streamed = StreamedEngine(MODEL.program, block.weights, block, limit_of(block), threads=2, backend=backend)
+    first, second = tokens(12, 1), tokens(12, 2)
+    second[:7] = first[:7]
+    donor, alone, heir = (streamed.open(12, SAMPLING, 20) for _ in range(3))
+    streamed.forward([(donor, first)])
+    expected = streamed.forward([(alone, second)])[0]
+    streamed.begin_as(heir, donor, 7)
+    assert torch.equal(streamed.forward([(heir, second[7:])])[0], expected)
+
+
 def test_a_segment_in_the_middle_streams_too(tmp_path: Path, backend: Any) -> None:
     path = tmp_path / "middle.safetensors"
     write_tensor_block(MODEL, path, 1, 4, COMMITMENT)

@@ -39,6 +39,9 @@ class SegmentEngine(Protocol):
     def rewind(self, state: Any, length: int) -> None:
         """Let a sequence go on at an earlier position."""
 
+    def begin_as(self, state: Any, other: Any, length: int) -> None:
+        """Let a new sequence begin with positions of another that was fed the same rows there."""
+
 
 @dataclass(eq=False)
 class _Work:

@@ -24,6 +24,7 @@ from node.daemon.ledger.rows import RowStore
 from node.daemon.ledger.state import OrderState
 from node.daemon.served_model import ServedModel
 from node.daemon.serving.scheduler import Scheduler, SegmentEngine
+from node.daemon.serving.shared_prompts import NOTHING_SHARED, GivenPrompt, SharedBeginning, longest_beginning
 
 #: How often all of an order is computed again without pay because memory was needed for others.
 MOST_REBUILDS = 8
@@ -52,11 +53,18 @@ class ServedSequence:
         self._rows_in = _GrowingRoot(RowTree(model.input_width, self.order.salt))
         self._rows_out = _GrowingRoot(RowTree(None if model.is_last else model.width, self.order.salt))
         self._outputs: list[Tensor] = []
+        self.prompt: GivenPrompt | None = None
+        """What others may begin with; there once the prompt's first rows are computed."""
         if model.is_last:
             self._rows_out.append(_tokens(known.prompt))
 
     def record(self, rows: Tensor, outputs: Tensor) -> None:
         """Take over what the engine made of ``rows``."""
+        if not self.length:
+            given = min(len(rows), self.prompt_length)
+            self.prompt = GivenPrompt(
+                self.order.session, self.state, rows[:given], outputs[: 0 if self._is_last else given]
+            )
         self._rows_in.append(rows)
         self._rows_out.append(outputs)
         self._outputs.append(outputs)
@@ -192,11 +200,28 @@ class SequenceCache:
         """Feed ``rows`` to the engine and note the result; outputs i32[t, width] or tokens i32[n]."""
 
         def computed() -> Tensor:
-            outputs = self._scheduler.compute(sequence.state, rows)
+            found = self._beginning(sequence, rows)
+            outputs = self._scheduler.compute(sequence.state, rows[found.length :])
+            if len(found.outputs):
+                outputs = torch.cat([found.outputs, outputs])
             sequence.record(rows, outputs)
             return outputs
 
         return self._whole(sequence, computed)
+
+    def _beginning(self, sequence: ServedSequence, rows: Tensor) -> SharedBeginning:
+        """The longest beginning of a new sequence that another of its session has in memory; the sequence has it then.
+
+        Only of its session: how soon an answer comes tells nobody what strangers asked.
+        """
+        if sequence.length or self._model.encoder:
+            return NOTHING_SHARED
+        with self._lock:
+            prompts = [one.prompt for one in reversed(self._live.values()) if one is not sequence]
+        found = longest_beginning(sequence.order.session, rows[: sequence.prompt_length - 1], prompts)
+        if found.prompt is not None:
+            self._engine.begin_as(sequence.state, found.prompt.state, found.length)
+        return found
 
     def roots(self, sequence: ServedSequence, to: int) -> tuple[bytes, bytes]:
         """See ``ServedSequence.roots``."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from node.gateway.access.tokens import KEY_PREFIX, new_token, token_digest
 from node.gateway.accounts import ANSWER, KEYS, READ, Caller
@@ -20,6 +20,7 @@ from node.gateway.ledger.tables import API_KEYS
 SCOPES = (ANSWER, READ, KEYS)
 MOST_KEYS = 1_000
 """Keys that one account may have, revoked ones included."""
+_BY_DIGEST = select(API_KEYS).where(API_KEYS.c.digest == bindparam("of_token"))
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def revoke_key(connection: Connection, account: str, key: str, now: float) -> Ap
 
 def caller_of_key(connection: Connection, token: str, now: float) -> Caller | None:
     """Who presents the secret ``token``; None where it is nobody's. Raises UnauthorizedError: revoked or expired."""
-    found = connection.execute(select(API_KEYS).where(API_KEYS.c.digest == token_digest(token))).first()
+    found = connection.execute(_BY_DIGEST, {"of_token": token_digest(token)}).first()
     if found is None:
         return None
     if found.revoked is not None:
