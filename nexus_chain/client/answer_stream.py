@@ -12,6 +12,7 @@ from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_run import AnswerRun
 from nexus_chain.client.auditing import AuditResult
 from nexus_chain.client.errors import SessionStateError
+from nexus_chain.client.purse import AnswerSpending
 
 PATIENCE_SECONDS = 2.0
 """How long a cancelled answer waits for a node that is at work, so as to have its receipt, before it hangs up."""
@@ -82,6 +83,11 @@ class AnswerStream:
     def is_cancelled(self) -> bool:
         """Whether ``cancel`` was called."""
         return self._run.cancelled.is_set()
+
+    @property
+    def spending(self) -> tuple[AnswerSpending, ...]:
+        """What it took of the session's money, also where it failed; final once it has ended."""
+        return self._run.spending
 
     @property
     def audits(self) -> list[AuditResult]:

@@ -54,12 +54,16 @@ class Caller:
 
 @dataclass(frozen=True)
 class Bill:
-    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway."""
+    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway.
+
+    ``lost_wei``: what the session paid for it beyond that, or may have to. No caller pays it: the gateway does.
+    """
 
     nodes_wei: int
     vault_wei: int
     gas_wei: int = 0
     fee_wei: int = 0
+    lost_wei: int = 0
 
     @property
     def total_wei(self) -> int:

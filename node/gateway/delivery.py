@@ -37,7 +37,10 @@ async def begun_pieces(generation: Generation) -> AsyncIterator[str]:
     Raises GatewayError, and so does iterating.
     """
     pieces = _pieces(generation)
-    return _preceded(await anext(pieces, None), pieces)
+    first = await anext(pieces, None)
+    if first is not None:
+        generation.note_delivery()
+    return _preceded(first, pieces)
 
 
 async def _pieces(generation: Generation) -> AsyncIterator[str]:

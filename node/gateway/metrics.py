@@ -31,6 +31,10 @@ class GatewayMetrics:
             "nexus_gateway_tokens", "Tokens of prompts and of answers.", ["model", "kind"], registry=made
         )
         self.cost = Counter("nexus_gateway_cost_wei", "What answers cost, in wei.", ["model"], registry=made)
+        self.losses = Counter(
+            "nexus_gateway_losses_wei", "What nodes got for answers that no caller pays, in wei.", ["model"],
+            registry=made,
+        )  # fmt: skip
         self.failovers = Counter("nexus_gateway_failovers", "Nodes that were replaced.", ["model"], registry=made)
         self.audits = Counter(
             "nexus_gateway_audits", "Answers that were recomputed here.", ["model", "result"], registry=made

@@ -1,7 +1,7 @@
 """The network as a service: what a caller asks becomes a paid, receipted answer.
 
 Before anything is asked, what it can cost at most is reserved; afterwards the bill is what receipts say. Of it
-the vault gets its share as the contract splits it. An answer that fails costs its caller nothing.
+the vault gets its share as the contract splits it. ``answer_bills`` says who bears what of an answer that failed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from nexus_chain.client.order import AskOptions
 from nexus_chain.client.segment import FailoverEvent
 from nexus_chain.errors import NexusError
 from nexus_chain.market.pricing import billed_positions
-from nexus_chain.market.settlement import split_settlement
 from nexus_chain.workflows.connected import Network
-from node.gateway.accounts import ANSWER, Accounts, Bill, Caller, Reservation
+from node.gateway.accounts import ANSWER, Accounts, Caller, Reservation
+from node.gateway.answer_bills import bill_of, fee_of
 from node.gateway.client_errors import LATER, told
 from node.gateway.errors import (
     ContextTooLongError,
@@ -203,7 +203,8 @@ class NetworkService:
         self, caller: Caller, model: OfferedModel, prompt: Sequence[int], options: AskOptions, stops: Sequence[str]
     ) -> RunningAnswer:
         id = secrets.token_hex(16)
-        order = billed_positions(len(prompt), options.max_tokens) * await self._price(model.name)
+        price = await self._price(model.name)
+        order = billed_positions(len(prompt), options.max_tokens) * price
         reservation = await self._accounts.reserve(
             caller, id, self._with_fees(order * (2 if options.audit_rate else 1))
         )
@@ -213,7 +214,7 @@ class NetworkService:
         )
         source = network.aio.threads.answer(pooled)
         running = RunningAnswer(
-            id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation)
+            id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation, price)
         )
         self._running.add(running)
         self._metrics.under_way.inc()
@@ -230,17 +231,14 @@ class NetworkService:
         return model.wei_per_token or 0
 
     def _with_fees(self, wei: int) -> int:
-        return wei + self._fee(wei) + self._settings.gas_wei
-
-    def _fee(self, wei: int) -> int:
-        return wei * self._settings.fee_basis_points // 10_000
+        return wei + fee_of(wei, self._settings) + self._settings.gas_wei
 
     def _ending(
-        self, caller: Caller, model: OfferedModel, reservation: Reservation
+        self, caller: Caller, model: OfferedModel, reservation: Reservation, price: int
     ) -> Callable[[RunningAnswer, Answer | None], Awaitable[int]]:
         async def end(running: RunningAnswer, answer: Answer | None) -> int:
             try:
-                return await self._book(running, answer, caller, reservation)
+                return await self._book(running, answer, caller, reservation, price)
             except NexusError as error:
                 # The caller has the text, so it is not told: its credit stays reserved until somebody looks.
                 log.error("Answer %s of %s could not be booked: %s", running.id, model.name, error)
@@ -253,16 +251,20 @@ class NetworkService:
         return end
 
     async def _book(
-        self, running: RunningAnswer, answer: Answer | None, caller: Caller, reservation: Reservation
+        self, running: RunningAnswer, answer: Answer | None, caller: Caller, reservation: Reservation, price: int
     ) -> int:
         """Pay for an answer, and keep its evidence. Raises UnavailableError."""
         model, metrics = running.model, self._metrics
         metrics.answers.labels(model.name, "failed" if answer is None else running.finish).inc()
-        if answer is None or not answer.cost_wei:
+        bill = bill_of(running, answer, price, self._settings)
+        metrics.losses.labels(model.name).inc(bill.lost_wei)
+        if not bill.total_wei and not bill.lost_wei:
             await reservation.release()
             return 0
-        bill = self._bill(answer)
         await reservation.settle(bill)
+        metrics.cost.labels(model.name).inc(bill.total_wei)
+        if answer is None or not answer.cost_wei:
+            return bill.total_wei
         document = document_of(running.id, int(time.time()), model, running.finish, answer, bill)
         try:
             await self._evidence.keep(running.id, caller, document)
@@ -270,23 +272,11 @@ class NetworkService:
             log.error("The evidence of answer %s could not be kept: %s", running.id, error)
         metrics.tokens.labels(model.name, "prompt").inc(running.prompt_tokens)
         metrics.tokens.labels(model.name, "completion").inc(len(answer.tokens))
-        metrics.cost.labels(model.name).inc(bill.total_wei)
         if running.first_text_seconds is not None:
             metrics.first_text_seconds.labels(model.name).observe(running.first_text_seconds)
         network = self._networks[model.name]
         self._evidence.draw(running.id, model, lambda: network.recompute(answer))
         return bill.total_wei
-
-    def _bill(self, answer: Answer) -> Bill:
-        """What receipts and audits bill, split for each node as the contract splits its line."""
-        costs: dict[str, int] = {}
-        for receipt, _ in answer.proof.receipts:
-            costs[receipt.node] = costs.get(receipt.node, 0) + receipt.price
-        for audit in answer.audits:
-            costs[audit.auditor] = costs.get(audit.auditor, 0) + audit.price
-        shares = [split_settlement(wei) for wei in costs.values()]
-        nodes, vault = sum(share[0] for share in shares), sum(share[1] for share in shares)
-        return Bill(nodes, vault, self._settings.gas_wei, self._fee(nodes + vault))
 
     # ----------------------------------------------------------------- threads
 

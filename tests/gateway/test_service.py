@@ -15,6 +15,7 @@ from eth_account.messages import encode_defunct
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST, verify_proof
 from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.errors import (
     AnswerWithheldError,
     ContextTooLongError,
@@ -260,12 +261,91 @@ def test_a_price_that_rose_is_not_paid(toy: ToyService) -> None:
 
 
 def test_an_answer_of_liars_is_withheld_and_free(toy: ToyService) -> None:
+    """Nothing reached the caller, who pays nothing; what nodes were promised is the gateway's loss."""
     for node in toy.world.facts.registered[:2]:
         node.forges = "in_root"
     with pytest.raises(AnswerWithheldError, match="segment 0"):
         run(toy, read_all(toy))
     assert nothing_is_open(toy)
-    assert [one.bill for one in toy.accounts.reservations.values()] == [None]
+    bill = only_bill(toy)
+    assert bill.total_wei == 0
+    assert bill.lost_wei == spent_in_sessions(toy) > 0
+    assert toy.counted("nexus_gateway_losses_wei_total", model=MODEL) == bill.lost_wei
+
+
+def spent_in_sessions(toy: ToyService) -> int:
+    """What every session counts as used by its nodes."""
+    store = toy.network.pool.client.store
+    return sum(line.used for one in store.sessions() for line in store.lines(one.id).values())
+
+
+def failing_later(toy: ToyService, messages: int) -> None:
+    """Nodes of the last segment are gone after so many messages to any node."""
+    left = iter(range(messages))
+
+    def count() -> None:
+        if next(left, None) is None:
+            for node in toy.world.facts.registered[2:]:
+                node.dies_after = -1
+
+    toy.world.slow = count
+
+
+async def read_until_it_fails(running: Any) -> list[str]:
+    """Pieces that its caller was given."""
+    pieces: list[str] = []
+    try:
+        async for piece in await begun_pieces(running):
+            pieces.append(piece)
+    except UnavailableError:
+        return pieces
+    raise AssertionError("it did not fail")
+
+
+def test_a_stream_that_fails_is_paid_as_far_as_it_was_read(toy: ToyService) -> None:
+    """A caller who has one of its nodes fail reads nothing for nothing."""
+
+    async def work() -> tuple[Any, list[str]]:
+        running = await toy.service.generate(CALLER, ask(max_tokens=200))
+        failing_later(toy, 150)
+        return running, await read_until_it_fails(running)
+
+    running, pieces = run(toy, work)
+    bill = only_bill(toy)
+    assert len(pieces) > 32
+    assert running.cost_wei == bill.total_wei >= PRICE * (len(PROMPT) + len(pieces) - 1)
+    assert bill.total_wei <= toy.accounts.reservations[running.id].wei
+    assert bill.total_wei + bill.lost_wei == spent_in_sessions(toy)
+    assert toy.counted("nexus_gateway_cost_wei_total", model=MODEL) == bill.total_wei
+    assert nothing_is_open(toy)
+
+
+def test_text_of_the_chunk_that_has_no_receipt_is_paid(toy: ToyService) -> None:
+    """The nodes never sign: what the caller has read of their first chunk is paid from what was written off."""
+
+    async def work() -> int:
+        running = await toy.service.generate(CALLER, ask(max_tokens=200))
+        failing_later(toy, 20)
+        return len(await read_until_it_fails(running))
+
+    read = run(toy, work)
+    bill = only_bill(toy)
+    assert 0 < read < 32
+    assert PRICE * (len(PROMPT) + read - 1) <= bill.total_wei < PRICE * 202
+    assert bill.total_wei + bill.lost_wei == spent_in_sessions(toy)
+
+
+def test_an_answer_that_fails_before_it_is_whole_costs_nothing_where_the_caller_wants_it_whole(toy: ToyService) -> None:
+    async def work() -> None:
+        running = await toy.service.generate(CALLER, ask(max_tokens=200))
+        failing_later(toy, 150)
+        with pytest.raises(UnavailableError):
+            await whole_text(running)
+
+    run(toy, work)
+    bill = only_bill(toy)
+    assert (bill.total_wei, bill.lost_wei) == (0, spent_in_sessions(toy))
+    assert bill.lost_wei > 0
 
 
 def test_fees_are_reserved_and_billed(world: ToyWorld, tmp_path: Path) -> None:

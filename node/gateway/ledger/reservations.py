@@ -18,6 +18,7 @@ from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequir
 from node.gateway.ledger.books import (
     FEES,
     GAS,
+    LOSSES,
     NODES,
     OPERATOR,
     VAULT,
@@ -117,7 +118,7 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
 
     What a bill says beyond the reservation is the operator's loss: a caller never pays more than was reserved.
     """
-    if min(bill.nodes_wei, bill.vault_wei, bill.gas_wei, bill.fee_wei) < 0:
+    if min(bill.nodes_wei, bill.vault_wei, bill.gas_wei, bill.fee_wei, bill.lost_wei) < 0:
         raise ValueError("a bill has no negative part")
     found = _reservation(connection, answer)
     if found is None or found.state != _OPEN:
@@ -130,7 +131,8 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
         VAULT: bill.vault_wei,
         GAS: bill.gas_wei,
         FEES: bill.fee_wei,
-        OPERATOR: paid - bill.total_wei,
+        LOSSES: bill.lost_wei,
+        OPERATOR: paid - bill.total_wei - bill.lost_wei,
     }
     return _close(connection, found, _SETTLED, paid, moves)
 
