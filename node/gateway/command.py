@@ -84,6 +84,9 @@ def gateway(
     x402_name: Annotated[str | None, typer.Option(help="Name in the token's EIP-712 domain.")] = None,
     x402_version: Annotated[str | None, typer.Option(help="Version in the token's EIP-712 domain.")] = None,
     x402_wei_per_unit: Annotated[int | None, typer.Option(help="Wei of credit for its smallest unit.")] = None,
+    x402_least_wei: Annotated[
+        int | None, typer.Option(help="Wei of credit of the least payment: what fetching one costs [10^14].")
+    ] = None,
     insecure_single_key_file: Annotated[
         Path | None, typer.Option(help="File with a key that may ask without limits: no accounts, no ledger.")
     ] = None,

@@ -162,6 +162,7 @@ def _payments(workspace: Workspace, settings: GatewaySettings, database: Databas
         settings.x402_name,
         settings.x402_version,
         settings.x402_wei_per_unit,
+        settings.x402_least_wei,
     )
     return X402Payments(database, terms, sender)
 

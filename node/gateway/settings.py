@@ -27,7 +27,8 @@ class GatewaySettings:
     an API key of the operator's own account lies there, made where there is none, with ``operator_credit`` wei.
     ``deposits``: address of the contract whose deposits are credit, created in block ``deposits_block``; empty: none.
     ``x402_token``: address of the token that pays for requests without a key (EIP-3009; its EIP-712 domain has
-    ``x402_name`` and ``x402_version``), ``x402_wei_per_unit`` wei of credit for its smallest unit; empty: none.
+    ``x402_name`` and ``x402_version``), ``x402_wei_per_unit`` wei of credit for its smallest unit; empty: none. No
+    payment is of less than ``x402_least_wei``, which is to cover the gas of fetching it: 100 000 gas at 1 gwei.
     ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
 
@@ -53,6 +54,7 @@ class GatewaySettings:
     x402_name: str = ""
     x402_version: str = ""
     x402_wei_per_unit: int = 0
+    x402_least_wei: int = 10**14
     insecure_single_key_file: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
@@ -63,7 +65,7 @@ class GatewaySettings:
             "gas_wei": (0, 1 << 96), "body_limit": (1 << 10, 1 << 30), "keep_days": (0, 36_500),
             "drain": (0, 3_600), "answers": (1, 1_024),
             "operator_credit": (0, 1 << 128), "session_tokens": (1, 1 << 32), "deposits_block": (0, 1 << 63),
-            "x402_wei_per_unit": (1 if self.x402_token else 0, 1 << 128),
+            "x402_wei_per_unit": (1 if self.x402_token else 0, 1 << 128), "x402_least_wei": (0, 1 << 128),
         }  # fmt: skip
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:
