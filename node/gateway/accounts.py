@@ -12,6 +12,8 @@ from node.gateway.errors import ForbiddenError
 
 ANSWER, READ, KEYS = "answer", "read", "keys"
 """Scopes: ask for answers; read one's receipts and balance; make and revoke keys."""
+OPEN_ANSWERS = 16
+"""Answers that one account may have under way at a gateway, unless its operator says otherwise."""
 PAY = "pay"
 """Scope of a caller without a key: ask for one answer that is paid with the request, and nothing else."""
 

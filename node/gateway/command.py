@@ -64,6 +64,7 @@ def gateway(
     audit_rate: Annotated[float | None, typer.Option(help="Share of receipts that others recompute, paid [0].")] = None,
     fee_basis_points: Annotated[int | None, typer.Option(help="Of an answer's cost, for this gateway [0].")] = None,
     gas_wei: Annotated[int | None, typer.Option(help="Of each answer, for this gateway's gas [0].")] = None,
+    open_answers: Annotated[int | None, typer.Option(help="Under way for one account, over all its keys [16].")] = None,
     body_limit: Annotated[int | None, typer.Option(help="Bytes of a request [2097152].")] = None,
     keep_days: Annotated[float | None, typer.Option(help="How long evidence is kept [30].")] = None,
     drain: Annotated[float | None, typer.Option(help="Seconds that answers get at shutdown [30].")] = None,

@@ -124,7 +124,7 @@ def open_money(
     payments = _payments(workspace, settings, database)
     if payments is not None:
         stack.callback(payments.close)
-    accounts = LedgerAccounts(database, payments=payments)
+    accounts = LedgerAccounts(database, payments=payments, open_answers=settings.open_answers)
     stack.callback(accounts.close)
     url, chain = settings.public_url or address, workspace.chain
     desk = SignInDesk(accounts, SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider))
