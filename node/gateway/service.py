@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from hashlib import sha256
 from typing import TypeVar
 
 from nexus_chain.client.answer import Answer
@@ -22,6 +21,7 @@ from nexus_chain.client.segment import FailoverEvent
 from nexus_chain.errors import NexusError
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.workflows.connected import Network
+from nexus_chain.workflows.sent_requests import seed_bytes
 from node.gateway.accounts import ANSWER, Accounts, Caller, Reservation
 from node.gateway.answer_bills import bill_of, fee_of
 from node.gateway.client_errors import LATER, told
@@ -43,16 +43,10 @@ log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found")
 
-SEED_DOMAIN = b"nexus.gateway.seed.v1:"
 PRICE_SECONDS = 2.0
 """How old a known price may be."""
 EMBEDDING_ONE = 1 << 16
 """An embedding's components have 16 fraction bits."""
-
-
-def seed_bytes(seed: int) -> bytes:
-    """The 32 bytes that an order fixes for a caller's ``seed``, any integer: the same on every gateway."""
-    return sha256(SEED_DOMAIN + str(seed).encode()).digest()
 
 
 class NetworkService:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from eth_account import Account
@@ -14,6 +15,7 @@ from eth_account.messages import encode_defunct
 
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST, verify_proof
+from nexus_chain.workflows.sent_requests import SentRequest, differences_from, differs_from_text, seed_bytes
 from node.gateway.accounts import ANSWER, READ, Bill, Caller
 from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.errors import (
@@ -29,7 +31,6 @@ from node.gateway.errors import (
 )
 from node.gateway.exchange import Exchange
 from node.gateway.generation import GenerationRequest
-from node.gateway.service import seed_bytes
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
 
@@ -366,6 +367,32 @@ def test_the_same_seed_is_the_same_order_seed(toy: ToyService) -> None:
         return running.answer
 
     assert run(toy, work).proof.order.sampling_seed == seed_bytes(7)
+
+
+def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> None:
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask(seed=7, temperature=1.0))
+        text = "".join([piece async for piece in running])
+        return running.answer.proof, text
+
+    proof, text = run(toy, work)
+    sent, files = SentRequest((tuple(PROMPT),), 1.0, lambda _: 20, 7), cast(Any, toy.world.files)
+    assert list(differences_from(proof, sent)) == []
+    assert list(differences_from(proof, replace(sent, prompts=((1,), tuple(PROMPT)), seed=None))) == []
+    for change, said in [
+        ({"prompts": ((3, 14, 16),)}, "at position 2 stands 15 instead of 16"),
+        ({"prompts": ((3, 14),)}, "there are 3 instead of 2"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"seed": 8}, "seed 8"),
+        ({"max_tokens": lambda _: 21}, "20 tokens instead of 21"),
+    ]:
+        (difference,) = differences_from(proof, replace(sent, **change))
+        assert said in difference
+    assert differs_from_text(proof, text, files) is None
+    assert differs_from_text(proof, text[:-1], files) is not None
+    assert differs_from_text(proof, text.replace("1", "2", 1), files) is not None
+    stop = text[10:13]
+    assert differs_from_text(proof, text[: text.index(stop)], files, (stop,)) is None
 
 
 def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_path: Path) -> None:
