@@ -26,6 +26,7 @@ from node.gateway.accounts import Accounts
 from node.gateway.ledger.books import audit_books
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.deposits import DepositBooks
+from node.gateway.ledger.refund_notice import block_seconds, require_notice
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import single_key_accounts
 from node.gateway.settings import GatewaySettings
@@ -177,4 +178,6 @@ def _deposits(workspace: Workspace, settings: GatewaySettings, database: Databas
         raise SettingsError(
             f"the deposits in {contract.address} are another operator's", advice="Use the wallet that it names."
         )
-    return DepositBooks(database, contract, settings.deposits_block, workspace.settings.confirmations)
+    confirmations = workspace.settings.confirmations
+    require_notice(contract.notice(), confirmations, block_seconds(workspace.chain.web3))
+    return DepositBooks(database, contract, settings.deposits_block, confirmations)
