@@ -77,7 +77,8 @@ def require_request(
     Without it a gateway could show a right answer to another question. Raises ProofFileError and ModelFilesError.
     """
     files = files_of_proof(workspace, proof, offline=offline)
-    found, stops = [], ()
+    found: list[str] = []
+    stops: tuple[str, ...] = ()
     if asked.request is not None:
         sent = load_sent_request(asked.request, asked.endpoint, files)
         found, stops = list(differences_from(proof, sent)), sent.stops
