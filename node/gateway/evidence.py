@@ -121,7 +121,11 @@ class Evidence:
 
     def draw(self, id: str, model: OfferedModel, recompute: Callable[[], VerificationReport]) -> None:
         """Have an answer recomputed in the background, where the lot falls on it."""
-        if len(self._checks) < WAITING_AT_MOST and self._level.recompute():
+        if not self._level.recompute():
+            return
+        if len(self._checks) >= WAITING_AT_MOST:
+            self._metrics.audits.labels(model.name, "skipped").inc()
+        else:
             check = asyncio.create_task(self._check(id, model.name, recompute))
             self._checks.add(check)
             check.add_done_callback(self._checks.discard)
@@ -130,10 +134,16 @@ class Evidence:
         try:
             async with self._turn:
                 report = await asyncio.to_thread(recompute)
-        except ModelFilesError:
-            return  # the weights are not here: receipts are all there is to see
+        except ModelFilesError:  # the weights are not here: receipts are all there is to see
+            self._metrics.audits.labels(model, "no_weights").inc()
+            return
         except NexusError as error:
+            self._metrics.audits.labels(model, "error").inc()
             log.warning("Answer %s could not be recomputed: %s", id, error)
+            return
+        except Exception:
+            self._metrics.audits.labels(model, "error").inc()
+            log.exception("Answer %s could not be recomputed", id)
             return
         if not report.passed:
             log.error("Answer %s is WRONG: %s", id, "; ".join(one.reason for one in report.wrong) or "its papers")

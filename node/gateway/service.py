@@ -64,6 +64,8 @@ class NetworkService:
         """``networks``: of each model, by its name."""
         self._networks, self._models = dict(networks), {model.name: model for model in models}
         self._accounts, self._evidence, self._metrics, self._settings = accounts, evidence, metrics, settings
+        for name in self._models:
+            metrics.expect_model(name)
         self._priced: dict[str, float] = {}
         self._prepared: set[str] = set()
         self._running: set[RunningAnswer] = set()
@@ -259,6 +261,8 @@ class NetworkService:
         metrics.cost.labels(model.name).inc(bill.total_wei)
         if answer is None or not answer.cost_wei:
             return bill.total_wei
+        for audit in answer.audits:
+            metrics.bought_audits.labels(model.name, "agreed" if audit.agreed else "differed").inc()
         document = document_of(running.id, int(time.time()), model, running.finish, answer, bill)
         try:
             await self._evidence.keep(running.id, caller, document)

@@ -13,8 +13,11 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from nexus_chain.client.answer_run import AnswerRun
+from nexus_chain.client.auditing import AuditResult
 from nexus_chain.evidence.proof import InferenceProof
-from nexus_chain.evidence.verify import TRUST, verify_proof
+from nexus_chain.evidence.verify import TRUST, StepResult, VerificationReport, verify_proof
+from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.sent_requests import SentRequest, differences_from, differs_from_text, seed_bytes
 from node.gateway.accounts import ANSWER, READ, Bill, Caller
 from node.gateway.delivery import begun_pieces, whole_text
@@ -31,6 +34,7 @@ from node.gateway.errors import (
 )
 from node.gateway.exchange import Exchange
 from node.gateway.generation import GenerationRequest
+from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
 
@@ -408,6 +412,53 @@ def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_
         assert toy.recomputed == [running.answer]
         assert kept["verification"] == {"level": "full", "passed": True, "wrong": []}
         assert toy.counted("nexus_gateway_audits_total", model=MODEL, result="passed") == 1
+
+
+def no_weights() -> VerificationReport:
+    raise ModelFilesError("they are not here", advice="Fetch them.")
+
+
+def no_memory() -> VerificationReport:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("recompute", "waiting", "result"),
+    [
+        (lambda: VerificationReport((), (), True), 16, "passed"),
+        (lambda: VerificationReport((StepResult(6, "recompute", False, "a lie"),), (), True), 16, "failed"),
+        (no_weights, 16, "no_weights"),
+        (no_memory, 16, "error"),
+        (no_memory, 0, "skipped"),
+    ],
+)
+def test_what_came_of_every_audit_is_counted(
+    world: ToyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    recompute: Callable[[], VerificationReport], waiting: int, result: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("node.gateway.evidence.WAITING_AT_MOST", waiting)
+    with toy_service(world, tmp_path, verify_rate=1.0) as toy:
+        toy.network.recompute = lambda _: recompute()
+
+        async def work() -> None:
+            running = await toy.service.generate(CALLER, ask())
+            _ = [piece async for piece in running]
+            await asyncio.gather(*toy.evidence._checks)
+
+        run(toy, work)
+        found = {one: toy.counted("nexus_gateway_audits_total", model=MODEL, result=one) for one in AUDIT_RESULTS}
+        assert found == dict.fromkeys(AUDIT_RESULTS, 0) | {result: 1}
+
+
+def test_audits_that_other_nodes_did_are_counted(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bought(run: AnswerRun, _: object) -> None:
+        run.audits = [AuditResult(0, 5, "0xA", "0xB", 1, agreed) for agreed in (True, False, True)]
+
+    monkeypatch.setattr(AnswerRun, "_audit", bought)
+    assert 'nexus_gateway_bought_audits_total{model="toy",result="differed"} 0.0' in toy.metrics.text().decode()
+    run(toy, read_all(toy))
+    counted = {one: toy.counted("nexus_gateway_bought_audits_total", model=MODEL, result=one) for one in BOUGHT_RESULTS}
+    assert counted == {"agreed": 2, "differed": 1}
 
 
 @pytest.mark.parametrize(
