@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class Bill:
     """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway.
 
     ``lost_wei``: what the session paid for it beyond that, or may have to. No caller pays it: the gateway does.
+    ``sessions``: what it took of each session, by id.
     """
 
     nodes_wei: int
@@ -66,6 +68,7 @@ class Bill:
     gas_wei: int = 0
     fee_wei: int = 0
     lost_wei: int = 0
+    sessions: Mapping[bytes, int] = field(default_factory=dict, compare=False)
 
     @property
     def total_wei(self) -> int:

@@ -20,6 +20,8 @@ that the books account for all that sessions paid.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nexus_chain.client.answer import Answer
 from nexus_chain.market.settlement import split_settlement
 from node.gateway.accounts import Bill
@@ -34,13 +36,22 @@ def fee_of(wei: int, settings: GatewaySettings) -> int:
 
 def bill_of(running: RunningAnswer, answer: Answer | None, wei_per_token: int, settings: GatewaySettings) -> Bill:
     """The bill of an answer that has ended; ``answer`` None: it failed. Never more than what was reserved for it."""
-    spent = sum(one.wei for one in running.spending)
+    sessions = spending_of([running])
+    spent = sum(sessions.values())
     costs = _delivered_costs(running, wei_per_token) if answer is None else _whole_costs(answer)
     due = sum(costs)
     if not due:
-        return Bill(0, 0, lost_wei=spent)
+        return Bill(0, 0, lost_wei=spent, sessions=sessions)
     vault = sum(split_settlement(wei)[1] for wei in costs)
-    return Bill(due - vault, vault, settings.gas_wei, fee_of(due, settings), max(0, spent - due))
+    return Bill(due - vault, vault, settings.gas_wei, fee_of(due, settings), max(0, spent - due), sessions)
+
+
+def spending_of(answers: Iterable[RunningAnswer]) -> dict[bytes, int]:
+    """Wei that answers took of each session so far, by its id; of those that took nothing, nothing."""
+    found: dict[bytes, int] = {}
+    for one in (one for running in answers for one in running.spending if one.wei):
+        found[one.session] = found.get(one.session, 0) + one.wei
+    return found
 
 
 def _whole_costs(answer: Answer) -> list[int]:

@@ -23,7 +23,7 @@ from nexus_chain.market.pricing import billed_positions
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.sent_requests import seed_bytes
 from node.gateway.accounts import ANSWER, Accounts, Caller, Reservation
-from node.gateway.answer_bills import bill_of, fee_of
+from node.gateway.answer_bills import bill_of, fee_of, spending_of
 from node.gateway.client_errors import LATER, told
 from node.gateway.errors import (
     ContextTooLongError,
@@ -158,6 +158,10 @@ class NetworkService:
                 self._prepared.add(name)
             except NexusError as error:
                 log.warning("No session for %s could be opened yet: %s", name, error)
+
+    def spending_under_way(self) -> dict[bytes, int]:
+        """Wei that answers took of each session which are not booked yet. Any thread may ask."""
+        return spending_of(list(self._running))
 
     async def close(self) -> None:
         """End what is under way, and wait until all of it is booked."""

@@ -15,7 +15,7 @@ from web3 import Web3
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.errors import SettingsError
 
-ROUND_SECONDS = 60.0
+BOOKS_ROUND_SECONDS = 60.0
 """Between two looks at the contract."""
 MARGIN = 2
 """By which the notice is longer than what is needed: rounds are late, and blocks, too."""
@@ -41,7 +41,7 @@ def least_notice(confirmations: int, seconds: float) -> int:
     A request is seen after its confirmations and a round. Its answer waits for answers under way until half of the
     notice is over, and takes a round and its own confirmations. So half a notice has to be long enough for either.
     """
-    half = max(1, confirmations) * seconds + ROUND_SECONDS
+    half = max(1, confirmations) * seconds + BOOKS_ROUND_SECONDS
     return int(MARGIN * 2 * half + 0.999)
 
 

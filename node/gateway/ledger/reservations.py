@@ -28,6 +28,7 @@ from node.gateway.ledger.books import (
     reserved,
     user,
 )
+from node.gateway.ledger.session_books import add_spending
 from node.gateway.ledger.tables import RESERVATIONS, SPENDING
 
 DAY_SECONDS = 86_400
@@ -134,6 +135,7 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
         LOSSES: bill.lost_wei,
         OPERATOR: paid - bill.total_wei - bill.lost_wei,
     }
+    add_spending(connection, bill.sessions)
     return _close(connection, found, _SETTLED, paid, moves)
 
 
