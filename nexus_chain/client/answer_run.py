@@ -18,7 +18,7 @@ from nexus_chain.client.referee import ModelReferee
 from nexus_chain.client.request import Request
 from nexus_chain.client.reserve import RouteReserve
 from nexus_chain.client.store import DONE, FAILED
-from nexus_chain.evidence.proof import generate_proof
+from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.versions.text_codec import TextCodec
 from nexus_chain.wire.peer import SignedOrder
@@ -47,6 +47,8 @@ class AnswerRun:
         """There once the order was signed."""
         self.cancelled = threading.Event()
         self.answer: Answer | None = None
+        self.failed_proof: InferenceProof | None = None
+        """What nodes signed of an answer that failed, where any did."""
         self.audits: list[AuditResult] = []
         self.transactions: list[Transaction] = []
 
@@ -116,7 +118,9 @@ class AnswerRun:
         with suppress(Exception):  # the error that ended the answer is the one to be told
             record = self._session.user.store.order(pipeline.digest)
             if record.receipts or record.disputed:
-                self._session.save_evidence(pipeline.digest, pipeline.seen.leaves())
+                leaves = pipeline.seen.leaves()
+                self.failed_proof = self._session.evidence_of(pipeline.digest, leaves)
+                self._session.save_evidence(pipeline.digest, leaves)
 
     def _audit(self, pipeline: Pipeline) -> None:
         """Have some of the answer's receipts recomputed by other nodes; see ``client.auditing``."""

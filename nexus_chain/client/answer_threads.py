@@ -19,6 +19,7 @@ from typing import Protocol
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.purse import AnswerSpending
+from nexus_chain.evidence.proof import InferenceProof
 
 ANSWERS_AT_ONCE = 32
 """Answers at work at once."""
@@ -41,6 +42,10 @@ class StoppableAnswer(Protocol):
     @property
     def spending(self) -> Sequence[AnswerSpending]:
         """What it took of its sessions' money; final once the iteration has ended, however it did."""
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did."""
 
 
 class AnswerThreads:
@@ -126,6 +131,11 @@ class AsyncAnswer:
     def spending(self) -> Sequence[AnswerSpending]:
         """What it took of its sessions' money; final once it has ended, also where it failed."""
         return self._answer.spending
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did; once it has ended."""
+        return self._answer.failed_proof
 
     def cancel(self) -> None:
         """End the answer at its next step. Any thread may."""

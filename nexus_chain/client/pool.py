@@ -29,6 +29,7 @@ from nexus_chain.client.request import Prompt
 from nexus_chain.client.session import OnFailover, Session
 from nexus_chain.client.store import CLOSED, OPEN, SETTLED
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.routing.errors import NoNodeForLayersError, StakeTooSmallError
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.versions.model_files import ModelFiles
@@ -503,6 +504,11 @@ class PooledAnswer:
     def spending(self) -> tuple[AnswerSpending, ...]:
         """What it took of each session that it was tried in; final once the iteration has ended."""
         return tuple(one for stream in self._streams for one in stream.spending)
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did."""
+        return None if self._stream is None else self._stream.failed_proof
 
     def _follow(self, stream: AnswerStream) -> None:
         with self._lock:

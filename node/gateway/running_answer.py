@@ -14,6 +14,7 @@ from nexus_chain.client.answer import Answer
 from nexus_chain.client.answer_threads import AsyncAnswer
 from nexus_chain.client.purse import AnswerSpending
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.proof import InferenceProof
 from node.gateway.client_errors import told
 from node.gateway.generation import FinishReason, OfferedModel
 from node.gateway.stop_strings import StopSearch
@@ -54,6 +55,11 @@ class RunningAnswer:
     def spending(self) -> Sequence[AnswerSpending]:
         """What it took of its sessions' money, once it has ended."""
         return self._source.spending
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of an answer that failed, where any did."""
+        return self._source.failed_proof
 
     @property
     def delivered_tokens(self) -> int:

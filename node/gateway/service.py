@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.order import AskOptions
@@ -32,7 +32,7 @@ from node.gateway.errors import (
     UnknownModelError,
     UnsupportedParameterError,
 )
-from node.gateway.evidence import Evidence, document_of
+from node.gateway.evidence import Evidence, document_of, failed_document_of
 from node.gateway.exchange import note_answer
 from node.gateway.generation import Embedding, GenerationRequest, OfferedModel, TokenScore
 from node.gateway.metrics import GatewayMetrics
@@ -263,15 +263,15 @@ class NetworkService:
             return 0
         await reservation.settle(bill)
         metrics.cost.labels(model.name).inc(bill.total_wei)
+        if answer is None and bill.total_wei and (proof := running.failed_proof) is not None:
+            failed = failed_document_of(running.id, int(time.time()), model, proof, bill)
+            await self._keep(running.id, caller, failed)
         if answer is None or not answer.cost_wei:
             return bill.total_wei
         for audit in answer.audits:
             metrics.bought_audits.labels(model.name, "agreed" if audit.agreed else "differed").inc()
         document = document_of(running.id, int(time.time()), model, running.finish, answer, bill)
-        try:
-            await self._evidence.keep(running.id, caller, document)
-        except NexusError as error:
-            log.error("The evidence of answer %s could not be kept: %s", running.id, error)
+        await self._keep(running.id, caller, document)
         metrics.tokens.labels(model.name, "prompt").inc(running.prompt_tokens)
         metrics.tokens.labels(model.name, "completion").inc(len(answer.tokens))
         if running.first_text_seconds is not None:
@@ -279,6 +279,13 @@ class NetworkService:
         network = self._networks[model.name]
         self._evidence.draw(running.id, model, lambda: network.recompute(answer))
         return bill.total_wei
+
+    async def _keep(self, id: str, caller: Caller, document: dict[str, Any]) -> None:
+        """Keep an answer's evidence; where that fails the answer is paid all the same."""
+        try:
+            await self._evidence.keep(id, caller, document)
+        except NexusError as error:
+            log.error("The evidence of answer %s could not be kept: %s", id, error)
 
     # ----------------------------------------------------------------- threads
 

@@ -49,6 +49,10 @@ class ToyAnswer:
     def spending(self) -> tuple[AnswerSpending, ...]:
         return ()
 
+    @property
+    def failed_proof(self) -> None:
+        return None
+
     def result(self) -> Answer:
         assert self.ended.is_set()
         return cast(Answer, f"{self.stepped} pieces")

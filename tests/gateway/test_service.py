@@ -310,12 +310,17 @@ async def read_until_it_fails(running: Any) -> list[str]:
 def test_a_stream_that_fails_is_paid_as_far_as_it_was_read(toy: ToyService) -> None:
     """A caller who has one of its nodes fail reads nothing for nothing."""
 
-    async def work() -> tuple[Any, list[str]]:
+    async def work() -> tuple[Any, list[str], Any]:
         running = await toy.service.generate(CALLER, ask(max_tokens=200))
         failing_later(toy, 150)
-        return running, await read_until_it_fails(running)
+        read = await read_until_it_fails(running)
+        return running, read, await toy.evidence.receipts(CALLER, running.id)
 
-    running, pieces = run(toy, work)
+    running, pieces, kept = run(toy, work)
+    assert (kept["finish"], kept["cost_wei"]) == ("failed", str(running.cost_wei))
+    assert 0 < sum(int(receipt["price_wei"]) for receipt in kept["receipts"]) <= running.cost_wei
+    report = verify_proof(InferenceProof.from_dict(kept["proof"]), None, TRUST)
+    assert report.steps[0].passed, report.steps
     bill = only_bill(toy)
     assert len(pieces) > 32
     assert running.cost_wei == bill.total_wei >= PRICE * (len(PROMPT) + len(pieces) - 1)
