@@ -25,6 +25,21 @@ class Transaction:
         return cls(call, mined.hash, mined.gas, mined.fee)
 
 
+def receipts_told(proof: InferenceProof) -> list[dict[str, Any]]:
+    """The receipts of an answer file as a list for people, without signatures."""
+    return [
+        {
+            "segment": receipt.segment,
+            "node": receipt.node,
+            "from": receipt.from_position,
+            "to": receipt.to_position,
+            "price_wei": str(receipt.price),
+            "out_root": "0x" + receipt.out_root.hex(),
+        }
+        for receipt, _ in proof.receipts
+    ]
+
+
 @dataclass(frozen=True)
 class Answer:
     """A finished answer.
@@ -70,17 +85,7 @@ class Answer:
             "seconds": round(self.seconds, 3),
             "first_token_seconds": round(self.first_token_seconds, 3),
             "tokens_per_second": round(self.tokens_per_second, 2),
-            "receipts": [
-                {
-                    "segment": receipt.segment,
-                    "node": receipt.node,
-                    "from": receipt.from_position,
-                    "to": receipt.to_position,
-                    "price_wei": str(receipt.price),
-                    "out_root": "0x" + receipt.out_root.hex(),
-                }
-                for receipt, _ in self.proof.receipts
-            ],
+            "receipts": receipts_told(self.proof),
             "audits": [{**vars(one), "price": str(one.price)} for one in self.audits],
             "failovers": [vars(event) for event in self.failovers],
             "transactions": [

@@ -13,12 +13,12 @@ from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.auditing import Auditor, AuditPolicy, AuditResult
 from nexus_chain.client.line_watch import LineWatch
 from nexus_chain.client.pipeline import Pipeline
-from nexus_chain.client.purse import AnswerAccount
+from nexus_chain.client.purse import AnswerAccount, AnswerSpending
 from nexus_chain.client.referee import ModelReferee
 from nexus_chain.client.request import Request
 from nexus_chain.client.reserve import RouteReserve
 from nexus_chain.client.store import DONE, FAILED
-from nexus_chain.evidence.proof import generate_proof
+from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.market.documents import Order, sign
 from nexus_chain.versions.text_codec import TextCodec
 from nexus_chain.wire.peer import SignedOrder
@@ -42,12 +42,20 @@ class AnswerRun:
         self._session, self._order, self._request = session, order, request
         self._watch, self._on_failover = watch, on_failover
         self.account = account
+        self._audit_accounts: list[AnswerAccount] = []
         self.pipeline: Pipeline | None = None
         """There once the order was signed."""
         self.cancelled = threading.Event()
         self.answer: Answer | None = None
+        self.failed_proof: InferenceProof | None = None
+        """What nodes signed of an answer that failed, where any did."""
         self.audits: list[AuditResult] = []
         self.transactions: list[Transaction] = []
+
+    @property
+    def spending(self) -> tuple[AnswerSpending, ...]:
+        """What the answer took of its session's money, and what its audits took; final once it has ended."""
+        return tuple(account.spending for account in (self.account, *self._audit_accounts))
 
     def pieces(self) -> Iterator[str]:
         """Sign the order, remember it, and yield the answer's text as it is computed.
@@ -111,15 +119,19 @@ class AnswerRun:
         with suppress(Exception):  # the error that ended the answer is the one to be told
             record = self._session.user.store.order(pipeline.digest)
             if record.receipts or record.disputed:
-                self._session.save_evidence(pipeline.digest, pipeline.seen.leaves())
+                leaves = pipeline.seen.leaves()
+                self.failed_proof = self._session.evidence_of(pipeline.digest, leaves)
+                self._session.save_evidence(pipeline.digest, leaves)
 
     def _audit(self, pipeline: Pipeline) -> None:
         """Have some of the answer's receipts recomputed by other nodes; see ``client.auditing``."""
         session, options = self._session, self._request.options
         budget = self._request.offer.total_wei if options.audit_budget is None else options.audit_budget
         operators = session.operators(options)
+        buyer = session.audit_buyer(self.transactions)
+        self._audit_accounts = buyer.accounts
         auditor = Auditor(
-            session.audit_buyer(self.transactions),
+            buyer,
             AuditPolicy(options.audit_rate, options.audit_decoys, budget),
             # Auditors see what the nodes of the route see, so they are of the operators that the user named.
             lambda: session.user.nodes.candidates(session.record.model_version, operators),

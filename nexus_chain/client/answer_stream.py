@@ -12,6 +12,8 @@ from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_run import AnswerRun
 from nexus_chain.client.auditing import AuditResult
 from nexus_chain.client.errors import SessionStateError
+from nexus_chain.client.purse import AnswerSpending
+from nexus_chain.evidence.proof import InferenceProof
 
 PATIENCE_SECONDS = 2.0
 """How long a cancelled answer waits for a node that is at work, so as to have its receipt, before it hangs up."""
@@ -82,6 +84,16 @@ class AnswerStream:
     def is_cancelled(self) -> bool:
         """Whether ``cancel`` was called."""
         return self._run.cancelled.is_set()
+
+    @property
+    def spending(self) -> tuple[AnswerSpending, ...]:
+        """What it took of the session's money, also where it failed; final once it has ended."""
+        return self._run.spending
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did."""
+        return self._run.failed_proof
 
     @property
     def audits(self) -> list[AuditResult]:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
 from nexus_chain.client.answer import Answer
+from nexus_chain.client.purse import AnswerSpending
+from nexus_chain.evidence.proof import InferenceProof
 
 ANSWERS_AT_ONCE = 32
 """Answers at work at once."""
@@ -36,6 +38,14 @@ class StoppableAnswer(Protocol):
 
     def result(self) -> Answer:
         """The answer, once the iteration has ended."""
+
+    @property
+    def spending(self) -> Sequence[AnswerSpending]:
+        """What it took of its sessions' money; final once the iteration has ended, however it did."""
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did."""
 
 
 class AnswerThreads:
@@ -116,6 +126,16 @@ class AsyncAnswer:
         """The answer, once it has ended; of one that was cancelled, as far as it came."""
         await self._ended.wait()
         return self._answer.result()
+
+    @property
+    def spending(self) -> Sequence[AnswerSpending]:
+        """What it took of its sessions' money; final once it has ended, also where it failed."""
+        return self._answer.spending
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did; once it has ended."""
+        return self._answer.failed_proof
 
     def cancel(self) -> None:
         """End the answer at its next step. Any thread may."""

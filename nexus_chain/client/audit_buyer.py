@@ -71,6 +71,8 @@ class AuditBuyer:
     def __init__(
         self, domain: Domain, session_key: bytes, purse: SessionPurse, store: ClientStore, dial: Dial, fund: Fund
     ) -> None:
+        self.accounts: list[AnswerAccount] = []
+        """The money of each audit that was begun."""
         self.domain, self.key, self.store = domain, PrivateKey(session_key), store
         self._purse, self._dial, self._fund = purse, dial, fund
 
@@ -90,6 +92,7 @@ class AuditBuyer:
         root = question.root(question.rows)
         audit = AuditOrder(digest, contact.address, question.segment, question.to, root, price)
         with closing(self._purse.open_account()) as account:
+            self.accounts.append(account)
             self._fund(account, contact, price, max(price, min(ahead, AUDITS_AHEAD * price)))
             signature = sign(audit, self.key, self.domain)
             self.store.add_audit(audit, signature)

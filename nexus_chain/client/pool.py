@@ -24,10 +24,12 @@ from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.headroom import wei_to_lock
 from nexus_chain.client.network import route_over
 from nexus_chain.client.order import ORDER_SECONDS, AskOptions
+from nexus_chain.client.purse import AnswerSpending
 from nexus_chain.client.request import Prompt
 from nexus_chain.client.session import OnFailover, Session
 from nexus_chain.client.store import CLOSED, OPEN, SETTLED
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.routing.errors import NoNodeForLayersError, StakeTooSmallError
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.versions.model_files import ModelFiles
@@ -452,6 +454,7 @@ class PooledAnswer:
     ) -> None:
         self._pool, self._prompt, self._options, self._on_failover = pool, prompt, options, on_failover
         self._stream: AnswerStream | None = None
+        self._streams: list[AnswerStream] = []
         self._lock = threading.Lock()
         self._cancelled = False
 
@@ -497,8 +500,19 @@ class PooledAnswer:
             raise SessionStateError("the answer has not begun", advice="Iterate over it first.")
         return self._stream.answer
 
+    @property
+    def spending(self) -> tuple[AnswerSpending, ...]:
+        """What it took of each session that it was tried in; final once the iteration has ended."""
+        return tuple(one for stream in self._streams for one in stream.spending)
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of it, where it failed and any did."""
+        return None if self._stream is None else self._stream.failed_proof
+
     def _follow(self, stream: AnswerStream) -> None:
         with self._lock:
             self._stream = stream
+            self._streams.append(stream)
             if self._cancelled:
                 stream.cancel()

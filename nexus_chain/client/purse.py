@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from coincurve import PrivateKey
 
@@ -25,6 +26,24 @@ from nexus_chain.client.headroom import cap_for, spendable
 from nexus_chain.client.store import ClientStore, StoredLine
 from nexus_chain.market.documents import Domain, Line, Receipt, Voucher, sign
 from nexus_chain.wire.peer import SignedVoucher
+
+
+@dataclass(frozen=True)
+class AnswerSpending:
+    """What one answer took of a session's money, wei by node.
+
+    ``billed``: by receipts, those that were refused later included. ``lost``: written off, which a node may collect
+    with the voucher that it has, though it signed no receipt for it.
+    """
+
+    session: bytes
+    billed: Mapping[str, int]
+    lost: Mapping[str, int]
+
+    @property
+    def wei(self) -> int:
+        """All of it."""
+        return sum(self.billed.values()) + sum(self.lost.values())
 
 
 class SessionPurse:
@@ -138,6 +157,14 @@ class AnswerAccount:
     def _spent(self, node: str) -> int:
         billed = sum(price for (signer, _, _), price in self._receipts.items() if signer == node)
         return billed + self._lost.get(node, 0)
+
+    @property
+    def spending(self) -> AnswerSpending:
+        """What the answer took; complete once it is over. Waits for nobody, so an event loop may ask."""
+        billed: dict[str, int] = {}
+        for (signer, _, _), price in list(self._receipts.items()):
+            billed[signer] = billed.get(signer, 0) + price
+        return AnswerSpending(self._purse.session, billed, dict(self._lost))
 
     def claim(self, node: str, wei: int) -> int:
         """Keep ``wei`` of the node's cap for the rest of this answer; by how much the cap is too low for it, if so."""

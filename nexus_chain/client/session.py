@@ -34,7 +34,7 @@ from nexus_chain.client.session_money import SessionMoney
 from nexus_chain.client.session_routes import SessionRoutes
 from nexus_chain.client.store import CLOSED, FAILED, OPEN, RUNNING, StoredSession
 from nexus_chain.client.user import User
-from nexus_chain.evidence.proof import generate_proof
+from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.market.documents import Order
 from nexus_chain.program.file_names import WEIGHTS_FILE
 from nexus_chain.versions.model_files import ModelFiles
@@ -176,9 +176,12 @@ class Session:
 
         ``leaves``: of the rows seen, where they are known.
         """
+        return self.evidence_of(digest, leaves).save(self.user.home.answers / f"{digest.hex()[:16]}.json")
+
+    def evidence_of(self, digest: bytes, leaves: tuple[tuple[bytes, ...], ...] = ()) -> InferenceProof:
+        """What the store has of an order, as an answer file."""
         user, record = self.user, self.user.store.order(digest)
-        proof = generate_proof(record, self.record.signer, user.contracts.domain, user.nodes.receipt_key_of, leaves)
-        return proof.save(user.home.answers / f"{digest.hex()[:16]}.json")
+        return generate_proof(record, self.record.signer, user.contracts.domain, user.nodes.receipt_key_of, leaves)
 
     def _write_off_lost(self) -> None:
         """What a killed process left half paid counts as used."""

@@ -71,7 +71,8 @@ class ModelFiles:
 
         ``control``: names of control tokens in the text are these tokens. Raises PromptTooLongError.
         """
-        prompt = self.codec.encode(text) if control else self.codec.encode_plain(text, special=True)
+        most, codec = self.program.shape.context, self.codec
+        prompt = codec.encode(text, most=most) if control else codec.encode_plain(text, special=True, most=most)
         self.require_room(len(prompt), max_tokens)
         return prompt
 
@@ -80,7 +81,7 @@ class ModelFiles:
 
         ``messages`` each have a ``role`` and a ``content``. Raises ChatFormatError and PromptTooLongError.
         """
-        prompt = self.codec.chat_prompt(messages)
+        prompt = self.codec.chat_prompt(messages, most=self.program.shape.context)
         self.require_room(len(prompt), max_tokens)
         return prompt
 

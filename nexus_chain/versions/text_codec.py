@@ -17,7 +17,9 @@ from pathlib import Path
 from tokenizers import Encoding, Tokenizer
 
 from nexus_chain.versions.chat import ChatTemplate, WrittenChat
+from nexus_chain.versions.errors import PromptTooLongError
 from nexus_chain.versions.text_files import DeclaredTexts
+from nexus_chain.versions.text_size import longest_token_bytes
 from nexus_chain.versions.text_stream import Streams, TextStream
 from nexus_chain.versions.tokenizer_assembly import assemble
 
@@ -44,19 +46,39 @@ class TextCodec:
         self.end_tokens = named | self._declared.end_ids(self.tokenizer.get_added_tokens_decoder())
         """Ids that end an answer: all that any file declares, and those of well-known names."""
 
-    def encode(self, text: str, *, special: bool = True) -> list[int]:
+    @cached_property
+    def bytes_per_token(self) -> int | None:
+        """Most bytes of a text that a token stands for; None: no number is known."""
+        return longest_token_bytes(self.tokenizer)
+
+    def require_size(self, text: str, most: int | None) -> None:
+        """Raise PromptTooLongError for a text that cannot be ``most`` tokens or fewer, without tokenizing it."""
+        if most is None or len(text) <= most or self.bytes_per_token is None:
+            return
+        size, limit = len(text.encode(errors="surrogatepass")), most * self.bytes_per_token
+        if size > limit:
+            raise PromptTooLongError(
+                f"a text of {size} bytes exceeds the model's context of {most} tokens, which hold {limit} at most",
+                advice="Shorten the prompt.",
+            )
+
+    def encode(self, text: str, *, special: bool = True, most: int | None = None) -> list[int]:
         """Token ids of ``text``; names of control tokens in it are these tokens.
 
-        ``special``: with what the tokenizer puts around a text, each exactly once.
+        ``special``: with what the tokenizer puts around a text, each exactly once. ``most``: raises PromptTooLongError
+        for a text that is known to be longer before it is tokenized.
         """
+        self.require_size(text, most)
         found = list(self._encoded(text).ids)
         return self._framed(found) if special else found
 
-    def encode_plain(self, text: str, *, special: bool = False) -> list[int]:
+    def encode_plain(self, text: str, *, special: bool = False, most: int | None = None) -> list[int]:
         """Token ids of what a user typed: no control token, whatever the text says.
 
         ``special``: with what the tokenizer puts around a text; where the text begins with that, it is not doubled.
+        ``most``: see ``encode``.
         """
+        self.require_size(text, most)
         begin = self._around[0] if special else []
         typed = "".join(map(self._name, begin))
         found = self._letters(text.removeprefix(typed))
@@ -76,13 +98,17 @@ class TextCodec:
         source = self._declared.chat_template
         return None if source is None else ChatTemplate(source, self.special_names)
 
-    def chat_prompt(self, messages: Sequence[Mapping[str, str]], *, answering: bool = True) -> list[int]:
+    def chat_prompt(
+        self, messages: Sequence[Mapping[str, str]], *, answering: bool = True, most: int | None = None
+    ) -> list[int]:
         """Token ids of a conversation, with ``answering`` up to where the model's answer begins.
 
         ``messages`` each have a ``role`` and a ``content``. The template's control tokens are tokens; what messages
-        say is text. Nothing is put around it: the template writes the beginning too. Raises ChatFormatError.
+        say is text. Nothing is put around it: the template writes the beginning too. ``most``: see ``encode``; it is
+        about what the template writes, as templates leave some of what messages say out. Raises ChatFormatError.
         """
         chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts, answering=answering)
+        self.require_size(chat.text, most)
         found, tokens = self._encoded(chat.text), []
         for at, token in enumerate(found.ids):
             said = self._said(found, at, chat) if token in self._control else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -15,6 +18,8 @@ MOST_BYTES = 256 << 20
 SECONDS = 30.0
 """How long a gateway may be silent."""
 _PIECE = 1 << 16
+_ID = re.compile(r"/receipts/(?:[a-z]+[-_])*([^/]+)/?$")
+"""What an answer is called in its address, without what an interface writes before it."""
 
 
 def is_address(answer: str) -> bool:
@@ -40,9 +45,19 @@ def fetch_proof(url: str, api_key: str | None = None, most_bytes: int = MOST_BYT
         document: Any = parse_json(body)
     except ValueError as error:
         raise ProofFileError("what came is no JSON", advice="Give the address .../v1/receipts/ID.") from error
-    return InferenceProof.from_dict(
-        document["proof"] if isinstance(document, dict) and "proof" in document else document
-    )
+    if not isinstance(document, dict):
+        raise ProofFileError("what came is no evidence", advice="Give the address .../v1/receipts/ID.")
+    _require_id(url, document)
+    return InferenceProof.from_dict(document.get("proof", document))
+
+
+def _require_id(url: str, document: Mapping[str, Any]) -> None:
+    """Raise ProofFileError unless the evidence is that of the answer which ``url`` names."""
+    named = _ID.search(urlsplit(url).path)
+    if named is not None and document.get("id") != named[1]:
+        raise ProofFileError(
+            f"the gateway sent the evidence of another answer than {named[1]}", advice="Do not trust this gateway."
+        )
 
 
 def _require_found(response: requests.Response, has_key: bool) -> None:

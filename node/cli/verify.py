@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,27 +45,58 @@ def verify(
         Path | None,
         typer.Option(help="File with the gateway's API key of the account that asked [env: NEXUS_API_KEY]."),
     ] = None,
+    request: Annotated[
+        Path | None, typer.Option(help="File with the JSON body that was sent: the answer has to be one to it.")
+    ] = None,
+    endpoint: Annotated[str, typer.Option(help="Where --request was sent to.")] = "/v1/chat/completions",
+    answer_text: Annotated[
+        Path | None, typer.Option(help="File with the text that was received: it has to be the answer's.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Check an answer; exit code 1 when anything is wrong."""
     from nexus_chain.evidence.verify import FULL, TRUST, level_of_share
     from nexus_chain.workflows.fetched_answers import is_address
-    from nexus_chain.workflows.verification import answer_text, find_proof, verify_answer
+    from nexus_chain.workflows.verification import (
+        AskedOfGateway,
+        find_proof,
+        judged_texts,
+        require_request,
+        verify_answer,
+    )
 
     workspace = workspace_of(context, quiet=json)
     proof = find_proof(workspace, answer, _api_key(api_key_file))
     levels = {Level.TRUST: TRUST, Level.SAMPLED: level_of_share(rate), Level.FULL: FULL}
     report = verify_answer(workspace, proof, levels[level], offline=offline)
+    asked = AskedOfGateway(request, endpoint, None if answer_text is None else _text_in(answer_text))
+    if asked.says_something:
+        report = require_request(workspace, proof, report, asked, offline=offline)
     # A gateway may keep a right answer to another question: the user sees what was judged.
-    text = answer_text(workspace, proof) if report.passed and is_address(answer) and not offline else None
+    texts = judged_texts(workspace, proof) if report.passed and is_address(answer) and not offline else None
     if json:
-        emit_json(_to_dict(proof, report) | ({} if text is None else {"text": text}))
+        emit_json(_to_dict(proof, report) | (texts or {}))
     else:
         _show(report)
-        if text is not None:
-            note(f"The text that was judged: {text}")
+        if texts is not None:
+            _show_judged(texts, request is not None)
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _show_judged(texts: Mapping[str, str], is_compared: bool) -> None:
+    note(f"The text that was judged: {texts['text']}")
+    note(f"The prompt that was judged: {texts['prompt']}")
+    if not is_compared:
+        note("Whether this is what you asked is for you to compare: give --request, with the body that you sent.")
+
+
+def _text_in(file: Path) -> str:
+    """The text in ``file``. Raises SettingsError."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read", advice="Give a file that holds the answer's text.") from error
 
 
 def _api_key(file: Path | None) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from node.gateway.errors import ForbiddenError
 
 ANSWER, READ, KEYS = "answer", "read", "keys"
 """Scopes: ask for answers; read one's receipts and balance; make and revoke keys."""
+OPEN_ANSWERS = 16
+"""Answers that one account may have under way at a gateway, unless its operator says otherwise."""
 PAY = "pay"
 """Scope of a caller without a key: ask for one answer that is paid with the request, and nothing else."""
 
@@ -54,12 +57,18 @@ class Caller:
 
 @dataclass(frozen=True)
 class Bill:
-    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway."""
+    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway.
+
+    ``lost_wei``: what the session paid for it beyond that, or may have to. No caller pays it: the gateway does.
+    ``sessions``: what it took of each session, by id.
+    """
 
     nodes_wei: int
     vault_wei: int
     gas_wei: int = 0
     fee_wei: int = 0
+    lost_wei: int = 0
+    sessions: Mapping[bytes, int] = field(default_factory=dict, compare=False)
 
     @property
     def total_wei(self) -> int:

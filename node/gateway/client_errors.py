@@ -47,7 +47,7 @@ def told(error: NexusError) -> GatewayError:
     if (lie := _lie(error)) is not None:
         return AnswerWithheldError(
             f"the answer is withheld: {lie.message}",
-            advice="Ask again: it goes to other nodes. This one costs nothing.",
+            advice="Ask again: it goes to other nodes. You pay for the text that you were given, if any.",
         )
     log.warning("An answer failed: %s", error)
     if isinstance(error, RoutingError | NoSpareError):

@@ -67,6 +67,7 @@ def gateway(
     audit_rate: Annotated[float | None, typer.Option(help="Share of receipts that others recompute, paid [0].")] = None,
     fee_basis_points: Annotated[int | None, typer.Option(help="Of an answer's cost, for this gateway [0].")] = None,
     gas_wei: Annotated[int | None, typer.Option(help="Of each answer, for this gateway's gas [0].")] = None,
+    open_answers: Annotated[int | None, typer.Option(help="Under way for one account, over all its keys [16].")] = None,
     body_limit: Annotated[int | None, typer.Option(help="Bytes of a request [2097152].")] = None,
     keep_days: Annotated[float | None, typer.Option(help="How long evidence is kept [30].")] = None,
     drain: Annotated[float | None, typer.Option(help="Seconds that answers get at shutdown [30].")] = None,
@@ -87,6 +88,9 @@ def gateway(
     x402_name: Annotated[str | None, typer.Option(help="Name in the token's EIP-712 domain.")] = None,
     x402_version: Annotated[str | None, typer.Option(help="Version in the token's EIP-712 domain.")] = None,
     x402_wei_per_unit: Annotated[int | None, typer.Option(help="Wei of credit for its smallest unit.")] = None,
+    x402_least_wei: Annotated[
+        int | None, typer.Option(help="Wei of credit of the least payment: what fetching one costs [10^14].")
+    ] = None,
     insecure_single_key_file: Annotated[
         Path | None, typer.Option(help="File with a key that may ask without limits: no accounts, no ledger.")
     ] = None,

@@ -59,9 +59,9 @@ def _prompt(model: OfferedModel, messages: Sequence[Message]) -> tuple[int, ...]
     codec = model.files.codec
     begun = messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else None
     try:
-        tokens = codec.chat_prompt(messages if begun is None else messages[:-1])
+        tokens = codec.chat_prompt(messages if begun is None else messages[:-1], most=model.context)
     except ChatFormatError as error:
         raise InvalidRequestError(
             error.message, advice="Change the messages' roles, order or texts.", param="messages"
         ) from error
-    return (*tokens, *codec.encode_plain(begun or ""))
+    return (*tokens, *codec.encode_plain(begun or "", most=model.context))

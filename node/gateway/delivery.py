@@ -14,10 +14,22 @@ from node.gateway.generation import Generation
 
 _Given = TypeVar("_Given")
 
+PARTS_AT_ONCE = 8
+"""Parts of one request that are done at once: fewer than the answers that an account may have under way."""
 
-async def all_of(asked: Iterable[Coroutine[Any, Any, _Given]]) -> list[_Given]:
-    """What each gives, done at once; after one that fails the others are ended, so none is paid for nothing."""
-    tasks = [asyncio.create_task(one) for one in asked]
+
+async def all_of(asked: Iterable[Coroutine[Any, Any, _Given]], at_once: int = PARTS_AT_ONCE) -> list[_Given]:
+    """What each gives, so many at once; after one that fails the others are ended, so none is paid for nothing."""
+    turn = asyncio.Semaphore(at_once)
+
+    async def in_turn(one: Coroutine[Any, Any, _Given]) -> _Given:
+        try:
+            async with turn:
+                return await one
+        finally:
+            one.close()  # where it was ended before its turn
+
+    tasks = [asyncio.create_task(in_turn(one)) for one in asked]
     try:
         return await asyncio.gather(*tasks)
     finally:
@@ -37,7 +49,10 @@ async def begun_pieces(generation: Generation) -> AsyncIterator[str]:
     Raises GatewayError, and so does iterating.
     """
     pieces = _pieces(generation)
-    return _preceded(await anext(pieces, None), pieces)
+    first = await anext(pieces, None)
+    if first is not None:
+        generation.note_delivery()
+    return _preceded(first, pieces)
 
 
 async def _pieces(generation: Generation) -> AsyncIterator[str]:

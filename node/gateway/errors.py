@@ -103,7 +103,7 @@ class BodyTooLargeError(GatewayError):
 
 
 class LimitReachedError(GatewayError):
-    """Raised above a key's requests a minute or wei a day."""
+    """Raised above a key's requests a minute or wei a day, and above an account's answers at once."""
 
     status, code = 429, "rate_limit_exceeded"
 

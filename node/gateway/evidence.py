@@ -19,8 +19,9 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 
-from nexus_chain.client.answer import Answer
+from nexus_chain.client.answer import Answer, receipts_told
 from nexus_chain.errors import NexusError, SettingsError
+from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import VerificationReport, level_of_share
 from nexus_chain.versions.errors import ModelFilesError
 from node.gateway.accounts import Bill, Caller
@@ -121,7 +122,11 @@ class Evidence:
 
     def draw(self, id: str, model: OfferedModel, recompute: Callable[[], VerificationReport]) -> None:
         """Have an answer recomputed in the background, where the lot falls on it."""
-        if len(self._checks) < WAITING_AT_MOST and self._level.recompute():
+        if not self._level.recompute():
+            return
+        if len(self._checks) >= WAITING_AT_MOST:
+            self._metrics.audits.labels(model.name, "skipped").inc()
+        else:
             check = asyncio.create_task(self._check(id, model.name, recompute))
             self._checks.add(check)
             check.add_done_callback(self._checks.discard)
@@ -130,10 +135,16 @@ class Evidence:
         try:
             async with self._turn:
                 report = await asyncio.to_thread(recompute)
-        except ModelFilesError:
-            return  # the weights are not here: receipts are all there is to see
+        except ModelFilesError:  # the weights are not here: receipts are all there is to see
+            self._metrics.audits.labels(model, "no_weights").inc()
+            return
         except NexusError as error:
+            self._metrics.audits.labels(model, "error").inc()
             log.warning("Answer %s could not be recomputed: %s", id, error)
+            return
+        except Exception:
+            self._metrics.audits.labels(model, "error").inc()
+            log.exception("Answer %s could not be recomputed", id)
             return
         if not report.passed:
             log.error("Answer %s is WRONG: %s", id, "; ".join(one.reason for one in report.wrong) or "its papers")
@@ -152,6 +163,24 @@ def verification_of(report: VerificationReport) -> dict[str, Any]:
 def document_of(id: str, created: int, model: OfferedModel, finish: str, answer: Answer, bill: Bill) -> dict[str, Any]:
     """JSON value of an answer's evidence. ``proof`` is the whole answer file, as ``nexus verify`` takes it."""
     told = answer.to_dict()
+    found = {name: told[name] for name in ("session", "order", "receipts", "failovers", "audits")}
+    return {**_head(id, created, model, finish, bill), **found, "proof": answer.proof.to_dict()}
+
+
+def failed_document_of(id: str, created: int, model: OfferedModel, proof: InferenceProof, bill: Bill) -> dict[str, Any]:
+    """JSON value of the evidence of an answer that failed after some of it had been delivered: what was paid of it."""
+    return {
+        **_head(id, created, model, "failed", bill),
+        "session": "0x" + proof.order.session.hex(),
+        "order": "0x" + proof.order_digest.hex(),
+        "receipts": receipts_told(proof),
+        "failovers": [],
+        "audits": [],
+        "proof": proof.to_dict(),
+    }
+
+
+def _head(id: str, created: int, model: OfferedModel, finish: str, bill: Bill) -> dict[str, Any]:
     wei = {"nodes": bill.nodes_wei, "vault": bill.vault_wei, "gas": bill.gas_wei, "fee": bill.fee_wei}
     return {
         "id": id,
@@ -162,8 +191,6 @@ def document_of(id: str, created: int, model: OfferedModel, finish: str, answer:
         "finish": finish,
         "cost_wei": str(bill.total_wei),
         "bill_wei": {name: str(amount) for name, amount in wei.items()},
-        **{name: told[name] for name in ("session", "order", "receipts", "failovers", "audits")},
-        "proof": answer.proof.to_dict(),
     }
 
 

@@ -101,6 +101,9 @@ class Generation(Protocol):
     def __aiter__(self) -> AsyncIterator[str]:
         """Pieces of text that join to the answer. Raises GatewayError."""
 
+    def note_delivery(self) -> None:
+        """Say that its caller is given the text piece by piece: it is paid as far as it comes, also where it fails."""
+
     async def aclose(self) -> None:
         """End it."""
 

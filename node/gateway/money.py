@@ -26,6 +26,8 @@ from node.gateway.accounts import Accounts
 from node.gateway.ledger.books import audit_books
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.deposits import DepositBooks
+from node.gateway.ledger.refund_notice import block_seconds, require_notice
+from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import single_key_accounts
 from node.gateway.settings import GatewaySettings
@@ -40,13 +42,17 @@ LEAST_CLAIM = 10**15
 
 @dataclass
 class Money:
-    """Who may spend. ``desk``: None without sign-in. ``deposits``, ``payments``: None where none are taken."""
+    """Who may spend. ``desk``: None without sign-in. ``deposits``, ``payments``: None where none are taken.
+
+    ``sessions``: compares what nodes got with the books; None: nothing does.
+    """
 
     accounts: Accounts
     metrics: GatewayMetrics
     desk: SignInDesk | None = None
     deposits: DepositBooks | None = None
     payments: X402Payments | None = None
+    sessions: SessionBooks | None = None
     rounds: int = 0
     wrong_books: list[str] = field(default_factory=list)
 
@@ -67,7 +73,10 @@ class Money:
             self.wrong_books = _tried(lambda: accounts.database.read(audit_books)) or []
             for difference in self.wrong_books:
                 log.error("The books are wrong: %s", difference)
-        self.metrics.ledger_alarms.set(alarms + len(self.wrong_books))
+        wrong_sessions = (_tried(self.sessions.compare) if self.sessions is not None else None) or []
+        for difference in wrong_sessions:
+            log.error("The books and the sessions differ: %s", difference)
+        self.metrics.ledger_alarms.set(alarms + len(self.wrong_books) + len(wrong_sessions))
         self.rounds += 1
 
     def _follow(self, deposits: DepositBooks) -> int:
@@ -124,7 +133,7 @@ def open_money(
     payments = _payments(workspace, settings, database)
     if payments is not None:
         stack.callback(payments.close)
-    accounts = LedgerAccounts(database, payments=payments)
+    accounts = LedgerAccounts(database, payments=payments, open_answers=settings.open_answers)
     stack.callback(accounts.close)
     url, chain = settings.public_url or address, workspace.chain
     desk = SignInDesk(accounts, SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider))
@@ -162,6 +171,7 @@ def _payments(workspace: Workspace, settings: GatewaySettings, database: Databas
         settings.x402_name,
         settings.x402_version,
         settings.x402_wei_per_unit,
+        settings.x402_least_wei,
     )
     return X402Payments(database, terms, sender)
 
@@ -176,4 +186,6 @@ def _deposits(workspace: Workspace, settings: GatewaySettings, database: Databas
         raise SettingsError(
             f"the deposits in {contract.address} are another operator's", advice="Use the wallet that it names."
         )
-    return DepositBooks(database, contract, settings.deposits_block, workspace.settings.confirmations)
+    confirmations = workspace.settings.confirmations
+    require_notice(contract.notice(), confirmations, block_seconds(workspace.chain.web3))
+    return DepositBooks(database, contract, settings.deposits_block, confirmations)

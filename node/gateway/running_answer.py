@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.answer_threads import AsyncAnswer
+from nexus_chain.client.purse import AnswerSpending
 from nexus_chain.errors import NexusError
+from nexus_chain.evidence.proof import InferenceProof
 from node.gateway.client_errors import told
 from node.gateway.generation import FinishReason, OfferedModel
 from node.gateway.stop_strings import StopSearch
@@ -22,7 +24,7 @@ AnswerEnding = Callable[["RunningAnswer", Answer | None], Awaitable[int]]
 
 
 class RunningAnswer:
-    """See ``Generation``. It costs its caller what its receipts bill; one that fails costs nothing."""
+    """See ``Generation``. It costs its caller what its receipts bill; one that fails, what was delivered of it."""
 
     def __init__(
         self, id: str, model: OfferedModel, prompt: Sequence[int], max_tokens: int, stops: Sequence[str],
@@ -34,6 +36,7 @@ class RunningAnswer:
         self._stops = StopSearch(stops)
         self._pieces = 0
         self._left = True
+        self._is_delivered = False
         self._end: asyncio.Task[None] | None = None
         self.answer: Answer | None = None
         """The network's answer, once it has ended; None where it failed or never began."""
@@ -47,6 +50,21 @@ class RunningAnswer:
     def tokens(self) -> tuple[int, ...]:
         """The sampled tokens, an end token included, once it has ended."""
         return () if self.answer is None else self.answer.tokens
+
+    @property
+    def spending(self) -> Sequence[AnswerSpending]:
+        """What it took of its sessions' money, once it has ended."""
+        return self._source.spending
+
+    @property
+    def failed_proof(self) -> InferenceProof | None:
+        """What nodes signed of an answer that failed, where any did."""
+        return self._source.failed_proof
+
+    @property
+    def delivered_tokens(self) -> int:
+        """Tokens of prompt and answer for which the caller has text; 0 where no text reached the caller."""
+        return self.prompt_tokens + self._pieces if self._is_delivered else 0
 
     @property
     def completion_tokens(self) -> int:
@@ -92,6 +110,10 @@ class RunningAnswer:
             raise told(error) from error
         finally:
             await self.aclose()
+
+    def note_delivery(self) -> None:
+        """See ``Generation``."""
+        self._is_delivered = True
 
     async def aclose(self) -> None:
         """See ``Generation``. Where the waiting task is cancelled, the ending goes on."""

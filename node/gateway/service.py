@@ -1,7 +1,7 @@
 """The network as a service: what a caller asks becomes a paid, receipted answer.
 
 Before anything is asked, what it can cost at most is reserved; afterwards the bill is what receipts say. Of it
-the vault gets its share as the contract splits it. An answer that fails costs its caller nothing.
+the vault gets its share as the contract splits it. ``answer_bills`` says who bears what of an answer that failed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.segment import FailoverEvent
 from nexus_chain.errors import NexusError
 from nexus_chain.market.pricing import billed_positions
-from nexus_chain.market.settlement import split_settlement
 from nexus_chain.workflows.connected import Network
-from node.gateway.accounts import ANSWER, Accounts, Bill, Caller, Reservation
+from nexus_chain.workflows.sent_requests import seed_bytes
+from node.gateway.accounts import ANSWER, Accounts, Caller, Reservation
+from node.gateway.answer_bills import bill_of, fee_of, spending_of
 from node.gateway.client_errors import LATER, told
 from node.gateway.errors import (
     ContextTooLongError,
@@ -32,7 +32,7 @@ from node.gateway.errors import (
     UnknownModelError,
     UnsupportedParameterError,
 )
-from node.gateway.evidence import Evidence, document_of
+from node.gateway.evidence import Evidence, document_of, failed_document_of
 from node.gateway.exchange import note_answer
 from node.gateway.generation import Embedding, GenerationRequest, OfferedModel, TokenScore
 from node.gateway.metrics import GatewayMetrics
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found")
 
-SEED_DOMAIN = b"nexus.gateway.seed.v1:"
 PRICE_SECONDS = 2.0
 """How old a known price may be."""
 DRAFTING_ANSWERS = 4
@@ -51,11 +50,6 @@ DRAFTING_ANSWERS = 4
 rounds are saved by right ones."""
 EMBEDDING_ONE = 1 << 16
 """An embedding's components have 16 fraction bits."""
-
-
-def seed_bytes(seed: int) -> bytes:
-    """The 32 bytes that an order fixes for a caller's ``seed``, any integer: the same on every gateway."""
-    return sha256(SEED_DOMAIN + str(seed).encode()).digest()
 
 
 class NetworkService:
@@ -73,6 +67,8 @@ class NetworkService:
         """``networks``: of each model, by its name."""
         self._networks, self._models = dict(networks), {model.name: model for model in models}
         self._accounts, self._evidence, self._metrics, self._settings = accounts, evidence, metrics, settings
+        for name in self._models:
+            metrics.expect_model(name)
         self._priced: dict[str, float] = {}
         self._prepared: set[str] = set()
         self._running: set[RunningAnswer] = set()
@@ -166,6 +162,10 @@ class NetworkService:
             except NexusError as error:
                 log.warning("No session for %s could be opened yet: %s", name, error)
 
+    def spending_under_way(self) -> dict[bytes, int]:
+        """Wei that answers took of each session which are not booked yet. Any thread may ask."""
+        return spending_of(list(self._running))
+
     async def close(self) -> None:
         """End what is under way, and wait until all of it is booked."""
         await asyncio.gather(*(running.aclose() for running in list(self._running)), return_exceptions=True)
@@ -206,7 +206,8 @@ class NetworkService:
         self, caller: Caller, model: OfferedModel, prompt: Sequence[int], options: AskOptions, stops: Sequence[str]
     ) -> RunningAnswer:
         id = secrets.token_hex(16)
-        order = billed_positions(len(prompt), options.max_tokens) * await self._price(model.name)
+        price = await self._price(model.name)
+        order = billed_positions(len(prompt), options.max_tokens) * price
         reservation = await self._accounts.reserve(
             caller, id, self._with_fees(order * (2 if options.audit_rate else 1))
         )
@@ -215,7 +216,7 @@ class NetworkService:
         pooled = network.pool.ask(list(prompt), options, self._count_failover(model.name))
         source = network.aio.threads.answer(pooled)
         running = RunningAnswer(
-            id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation)
+            id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation, price)
         )
         self._running.add(running)
         self._metrics.under_way.inc()
@@ -232,17 +233,14 @@ class NetworkService:
         return model.wei_per_token or 0
 
     def _with_fees(self, wei: int) -> int:
-        return wei + self._fee(wei) + self._settings.gas_wei
-
-    def _fee(self, wei: int) -> int:
-        return wei * self._settings.fee_basis_points // 10_000
+        return wei + fee_of(wei, self._settings) + self._settings.gas_wei
 
     def _ending(
-        self, caller: Caller, model: OfferedModel, reservation: Reservation
+        self, caller: Caller, model: OfferedModel, reservation: Reservation, price: int
     ) -> Callable[[RunningAnswer, Answer | None], Awaitable[int]]:
         async def end(running: RunningAnswer, answer: Answer | None) -> int:
             try:
-                return await self._book(running, answer, caller, reservation)
+                return await self._book(running, answer, caller, reservation, price)
             except NexusError as error:
                 # The caller has the text, so it is not told: its credit stays reserved until somebody looks.
                 log.error("Answer %s of %s could not be booked: %s", running.id, model.name, error)
@@ -255,40 +253,38 @@ class NetworkService:
         return end
 
     async def _book(
-        self, running: RunningAnswer, answer: Answer | None, caller: Caller, reservation: Reservation
+        self, running: RunningAnswer, answer: Answer | None, caller: Caller, reservation: Reservation, price: int
     ) -> int:
         """Pay for an answer, and keep its evidence. Raises UnavailableError."""
         model, metrics = running.model, self._metrics
         metrics.answers.labels(model.name, "failed" if answer is None else running.finish).inc()
-        if answer is None or not answer.cost_wei:
+        bill = bill_of(running, answer, price, self._settings)
+        metrics.losses.labels(model.name).inc(bill.lost_wei)
+        if not bill.total_wei and not bill.lost_wei:
             await reservation.release()
             return 0
-        bill = self._bill(answer)
-        document = document_of(running.id, int(time.time()), model, running.finish, answer, bill)
-        try:
-            await self._evidence.keep(running.id, caller, document)
-        except NexusError as error:
-            log.error("The evidence of answer %s could not be kept: %s", running.id, error)
-        await reservation.settle(bill)  # last: what it makes durable is the evidence, too
+        if (document := _evidence_of(running, answer, bill)) is not None:
+            await self._keep(running.id, caller, document)
+        await reservation.settle(bill)  # after the evidence: what makes the bill durable does it for that, too
+        metrics.cost.labels(model.name).inc(bill.total_wei)
+        if answer is None or not answer.cost_wei:
+            return bill.total_wei
+        for audit in answer.audits:
+            metrics.bought_audits.labels(model.name, "agreed" if audit.agreed else "differed").inc()
         metrics.tokens.labels(model.name, "prompt").inc(running.prompt_tokens)
         metrics.tokens.labels(model.name, "completion").inc(len(answer.tokens))
-        metrics.cost.labels(model.name).inc(bill.total_wei)
         if running.first_text_seconds is not None:
             metrics.first_text_seconds.labels(model.name).observe(running.first_text_seconds)
         network = self._networks[model.name]
         self._evidence.draw(running.id, model, lambda: network.recompute(answer))
         return bill.total_wei
 
-    def _bill(self, answer: Answer) -> Bill:
-        """What receipts and audits bill, split for each node as the contract splits its line."""
-        costs: dict[str, int] = {}
-        for receipt, _ in answer.proof.receipts:
-            costs[receipt.node] = costs.get(receipt.node, 0) + receipt.price
-        for audit in answer.audits:
-            costs[audit.auditor] = costs.get(audit.auditor, 0) + audit.price
-        shares = [split_settlement(wei) for wei in costs.values()]
-        nodes, vault = sum(share[0] for share in shares), sum(share[1] for share in shares)
-        return Bill(nodes, vault, self._settings.gas_wei, self._fee(nodes + vault))
+    async def _keep(self, id: str, caller: Caller, document: dict[str, Any]) -> None:
+        """Keep an answer's evidence; where that fails the answer is paid all the same."""
+        try:
+            await self._evidence.keep(id, caller, document)
+        except NexusError as error:
+            log.error("The evidence of answer %s could not be kept: %s", id, error)
 
     # ----------------------------------------------------------------- threads
 
@@ -301,3 +297,13 @@ class NetworkService:
 
     def _count_failover(self, model: str) -> Callable[[FailoverEvent], None]:
         return lambda event: self._metrics.failovers.labels(model).inc()
+
+
+def _evidence_of(running: RunningAnswer, answer: Answer | None, bill: Bill) -> dict[str, Any] | None:
+    """What to keep for an answer's caller: of one that failed, only what it paid for."""
+    now = int(time.time())
+    if answer is not None and answer.cost_wei:
+        return document_of(running.id, now, running.model, running.finish, answer, bill)
+    if answer is None and bill.total_wei and (proof := running.failed_proof) is not None:
+        return failed_document_of(running.id, now, running.model, proof, bill)
+    return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from nexus_chain.errors import SettingsError
 from nexus_chain.settings import merge
+from node.gateway.accounts import OPEN_ANSWERS
 
 GATEWAY_PREFIX = "NEXUS_GATEWAY_"
 
@@ -21,13 +22,15 @@ class GatewaySettings:
     ``database``: URL; empty: SQLite in the home. ``max_tokens``: of an answer whose request names no number.
     ``verify_rate``: share of answers that are recomputed here. ``audit_rate``: share of receipts that other nodes are
     paid to recompute; above 0, reservations double. ``fee_basis_points`` of an answer's cost and ``gas_wei`` a piece:
-    what the gateway takes. ``body_limit``: bytes of a request. ``keep_days``: of evidence. ``drain``: seconds that
-    answers get at shutdown. ``answers``: at once for each model. ``session_tokens``: positions that a session is
-    opened for. ``public_url``: the gateway's address as callers see it; empty: where it listens. ``operator_key_file``:
-    an API key of the operator's own account lies there, made where there is none, with ``operator_credit`` wei.
+    what the gateway takes. ``open_answers``: under way for one account, over all of its keys. ``body_limit``: bytes of
+    a request. ``keep_days``: of evidence. ``drain``: seconds that answers get at shutdown. ``answers``: at once for
+    each model. ``session_tokens``: positions that a session is opened for. ``public_url``: the gateway's address as
+    callers see it; empty: where it listens. ``operator_key_file``: an API key of the operator's own account lies there,
+    made where there is none, with ``operator_credit`` wei.
     ``deposits``: address of the contract whose deposits are credit, created in block ``deposits_block``; empty: none.
     ``x402_token``: address of the token that pays for requests without a key (EIP-3009; its EIP-712 domain has
-    ``x402_name`` and ``x402_version``), ``x402_wei_per_unit`` wei of credit for its smallest unit; empty: none.
+    ``x402_name`` and ``x402_version``), ``x402_wei_per_unit`` wei of credit for its smallest unit; empty: none. No
+    payment is of less than ``x402_least_wei``, which is to cover the gas of fetching it: 100 000 gas at 1 gwei.
     ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
 
@@ -39,6 +42,7 @@ class GatewaySettings:
     audit_rate: float = 0.0
     fee_basis_points: int = 0
     gas_wei: int = 0
+    open_answers: int = OPEN_ANSWERS
     body_limit: int = 2 << 20
     keep_days: float = 30.0
     drain: float = 30.0
@@ -53,6 +57,7 @@ class GatewaySettings:
     x402_name: str = ""
     x402_version: str = ""
     x402_wei_per_unit: int = 0
+    x402_least_wei: int = 10**14
     insecure_single_key_file: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
@@ -61,9 +66,9 @@ class GatewaySettings:
         limits = {
             "max_tokens": (1, 1 << 20), "verify_rate": (0, 1), "audit_rate": (0, 1), "fee_basis_points": (0, 10_000),
             "gas_wei": (0, 1 << 96), "body_limit": (1 << 10, 1 << 30), "keep_days": (0, 36_500),
-            "drain": (0, 3_600), "answers": (1, 1_024),
+            "drain": (0, 3_600), "answers": (1, 1_024), "open_answers": (1, 1 << 16),
             "operator_credit": (0, 1 << 128), "session_tokens": (1, 1 << 32), "deposits_block": (0, 1 << 63),
-            "x402_wei_per_unit": (1 if self.x402_token else 0, 1 << 128),
+            "x402_wei_per_unit": (1 if self.x402_token else 0, 1 << 128), "x402_least_wei": (0, 1 << 128),
         }  # fmt: skip
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
 from nexus_chain.workflows.catalogue import catalogue
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
+from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.app import build_app
 from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
@@ -22,8 +24,9 @@ from node.gateway.evidence_store import EvidenceStore
 from node.gateway.generation import OfferedModel
 from node.gateway.known_models import KnownModels
 from node.gateway.ledger.database import Database, sqlite_url
+from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
-from node.gateway.money import open_money
+from node.gateway.money import Money, open_money
 from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
@@ -56,6 +59,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         )  # fmt: skip
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
+        money.sessions = _session_books(database, networks, money, service)
         deps = Deps(service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home))
 
         @asynccontextmanager
@@ -71,6 +75,26 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
                 await evidence.close()
 
         yield Gateway(build_app(deps, settings, lifespan), tuple(models))
+
+
+def _session_books(
+    database: Database, networks: Mapping[str, Network], money: Money, service: NetworkService
+) -> SessionBooks | None:
+    """What compares the sessions with the books; None where there are no books, or nothing is served.
+
+    Raises UnavailableError.
+    """
+    if not isinstance(money.accounts, LedgerAccounts) or not networks:
+        return None
+    for network in networks.values():
+        for session in network.pool.sessions:
+            # What a killed gateway left half paid counts as used as soon as the session is locked.
+            with suppress(SessionStateError), session.lock.hold():
+                pass
+    client = next(iter(networks.values())).pool.client  # all have one home, and so one store
+    made = SessionBooks(database, client.store, client.contracts.market, service.spending_under_way)
+    made.begin()
+    return made
 
 
 async def _keep_ready(service: NetworkService) -> None:

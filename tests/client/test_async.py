@@ -12,6 +12,7 @@ import pytest
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.answer_threads import AnswerThreads, AsyncAnswer
 from nexus_chain.client.errors import NoSpareError
+from nexus_chain.client.purse import AnswerSpending
 
 
 class ToyAnswer:
@@ -43,6 +44,14 @@ class ToyAnswer:
         self.stopped.set()
         if self.gate is not None:
             self.gate.release()
+
+    @property
+    def spending(self) -> tuple[AnswerSpending, ...]:
+        return ()
+
+    @property
+    def failed_proof(self) -> None:
+        return None
 
     def result(self) -> Answer:
         assert self.ended.is_set()

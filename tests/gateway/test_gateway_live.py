@@ -166,6 +166,14 @@ def test_an_answer_is_verified_by_its_address(
     told = json.loads(right.stdout)
     assert (told["verified"], told["recomputed"], told["text"]) == (True, True, expected(live))
     assert nexus(live, gateway.home, "verify", url).returncode == 1  # without the key
+    assert PROMPT in told["prompt"]
+
+    body, text = tmp_path / "body.json", tmp_path / "text"
+    text.write_text(told["text"])
+    for changed, code in (({}, 0), ({"prompt": PROMPT + "!"}, 1), ({"seed": 8}, 1), ({"temperature": 0.5}, 1)):
+        body.write_text(json.dumps({**json.loads(answered.request.content), **changed}))
+        sent = ("--request", str(body), "--endpoint", answered.request.url.path, "--answer-text", str(text))
+        assert nexus(live, gateway.home, "verify", url, *key, "--level", "trust", *sent).returncode == code, changed
 
     lie = http.get(answered.headers["x-nexus-receipts"]).json()
     lie["proof"]["tokens"][-1] ^= 1
@@ -173,7 +181,13 @@ def test_an_answer_is_verified_by_its_address(
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        wrong = nexus(live, gateway.home, "verify", f"http://127.0.0.1:{server.server_port}/v1/receipts/x", "--json")
+        wrong = nexus(
+            live,
+            gateway.home,
+            "verify",
+            f"http://127.0.0.1:{server.server_port}{answered.headers['x-nexus-receipts']}",
+            "--json",
+        )
         server.shutdown()
         thread.join()
     assert wrong.returncode == 1

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from nexus_chain.client.answer_run import AnswerRun
+from nexus_chain.client.auditing import AuditResult
 from nexus_chain.evidence.proof import InferenceProof
-from nexus_chain.evidence.verify import TRUST, verify_proof
+from nexus_chain.evidence.verify import TRUST, StepResult, VerificationReport, verify_proof
+from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.workflows.sent_requests import SentRequest, differences_from, differs_from_text, seed_bytes
 from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.errors import (
     AnswerWithheldError,
     ContextTooLongError,
@@ -28,7 +34,7 @@ from node.gateway.errors import (
 )
 from node.gateway.exchange import Exchange
 from node.gateway.generation import GenerationRequest
-from node.gateway.service import seed_bytes
+from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
 
@@ -260,12 +266,96 @@ def test_a_price_that_rose_is_not_paid(toy: ToyService) -> None:
 
 
 def test_an_answer_of_liars_is_withheld_and_free(toy: ToyService) -> None:
+    """Nothing reached the caller, who pays nothing; what nodes were promised is the gateway's loss."""
     for node in toy.world.facts.registered[:2]:
         node.forges = "in_root"
     with pytest.raises(AnswerWithheldError, match="segment 0"):
         run(toy, read_all(toy))
     assert nothing_is_open(toy)
-    assert [one.bill for one in toy.accounts.reservations.values()] == [None]
+    bill = only_bill(toy)
+    assert bill.total_wei == 0
+    assert bill.lost_wei == spent_in_sessions(toy) > 0
+    assert toy.counted("nexus_gateway_losses_wei_total", model=MODEL) == bill.lost_wei
+
+
+def spent_in_sessions(toy: ToyService) -> int:
+    """What every session counts as used by its nodes."""
+    store = toy.network.pool.client.store
+    return sum(line.used for one in store.sessions() for line in store.lines(one.id).values())
+
+
+def failing_later(toy: ToyService, messages: int) -> None:
+    """Nodes of the last segment are gone after so many messages to any node."""
+    left = iter(range(messages))
+
+    def count() -> None:
+        if next(left, None) is None:
+            for node in toy.world.facts.registered[2:]:
+                node.dies_after = -1
+
+    toy.world.slow = count
+
+
+async def read_until_it_fails(running: Any) -> list[str]:
+    """Pieces that its caller was given."""
+    pieces: list[str] = []
+    try:
+        async for piece in await begun_pieces(running):
+            pieces.append(piece)
+    except UnavailableError:
+        return pieces
+    raise AssertionError("it did not fail")
+
+
+def test_a_stream_that_fails_is_paid_as_far_as_it_was_read(toy: ToyService) -> None:
+    """A caller who has one of its nodes fail reads nothing for nothing."""
+
+    async def work() -> tuple[Any, list[str], Any]:
+        running = await toy.service.generate(CALLER, ask(max_tokens=200))
+        failing_later(toy, 150)
+        read = await read_until_it_fails(running)
+        return running, read, await toy.evidence.receipts(CALLER, running.id)
+
+    running, pieces, kept = run(toy, work)
+    assert (kept["finish"], kept["cost_wei"]) == ("failed", str(running.cost_wei))
+    assert 0 < sum(int(receipt["price_wei"]) for receipt in kept["receipts"]) <= running.cost_wei
+    report = verify_proof(InferenceProof.from_dict(kept["proof"]), None, TRUST)
+    assert report.steps[0].passed, report.steps
+    bill = only_bill(toy)
+    assert len(pieces) > 32
+    assert running.cost_wei == bill.total_wei >= PRICE * (len(PROMPT) + len(pieces) - 1)
+    assert bill.total_wei <= toy.accounts.reservations[running.id].wei
+    assert bill.total_wei + bill.lost_wei == spent_in_sessions(toy)
+    assert toy.counted("nexus_gateway_cost_wei_total", model=MODEL) == bill.total_wei
+    assert nothing_is_open(toy)
+
+
+def test_text_of_the_chunk_that_has_no_receipt_is_paid(toy: ToyService) -> None:
+    """The nodes never sign: what the caller has read of their first chunk is paid from what was written off."""
+
+    async def work() -> int:
+        running = await toy.service.generate(CALLER, ask(max_tokens=200))
+        failing_later(toy, 20)
+        return len(await read_until_it_fails(running))
+
+    read = run(toy, work)
+    bill = only_bill(toy)
+    assert 0 < read < 32
+    assert PRICE * (len(PROMPT) + read - 1) <= bill.total_wei < PRICE * 202
+    assert bill.total_wei + bill.lost_wei == spent_in_sessions(toy)
+
+
+def test_an_answer_that_fails_before_it_is_whole_costs_nothing_where_the_caller_wants_it_whole(toy: ToyService) -> None:
+    async def work() -> None:
+        running = await toy.service.generate(CALLER, ask(max_tokens=200))
+        failing_later(toy, 150)
+        with pytest.raises(UnavailableError):
+            await whole_text(running)
+
+    run(toy, work)
+    bill = only_bill(toy)
+    assert (bill.total_wei, bill.lost_wei) == (0, spent_in_sessions(toy))
+    assert bill.lost_wei > 0
 
 
 def test_fees_are_reserved_and_billed(world: ToyWorld, tmp_path: Path) -> None:
@@ -288,6 +378,32 @@ def test_the_same_seed_is_the_same_order_seed(toy: ToyService) -> None:
     assert run(toy, work).proof.order.sampling_seed == seed_bytes(7)
 
 
+def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> None:
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask(seed=7, temperature=1.0))
+        text = "".join([piece async for piece in running])
+        return running.answer.proof, text
+
+    proof, text = run(toy, work)
+    sent, files = SentRequest((tuple(PROMPT),), 1.0, lambda _: 20, 7), cast(Any, toy.world.files)
+    assert list(differences_from(proof, sent)) == []
+    assert list(differences_from(proof, replace(sent, prompts=((1,), tuple(PROMPT)), seed=None))) == []
+    for change, said in [
+        ({"prompts": ((3, 14, 16),)}, "at position 2 stands 15 instead of 16"),
+        ({"prompts": ((3, 14),)}, "there are 3 instead of 2"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"seed": 8}, "seed 8"),
+        ({"max_tokens": lambda _: 21}, "20 tokens instead of 21"),
+    ]:
+        (difference,) = differences_from(proof, replace(sent, **change))
+        assert said in difference
+    assert differs_from_text(proof, text, files) is None
+    assert differs_from_text(proof, text[:-1], files) is not None
+    assert differs_from_text(proof, text.replace("1", "2", 1), files) is not None
+    stop = text[10:13]
+    assert differs_from_text(proof, text[: text.index(stop)], files, (stop,)) is None
+
+
 def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_path: Path) -> None:
     with toy_service(world, tmp_path, verify_rate=1.0) as toy:
 
@@ -301,6 +417,53 @@ def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_
         assert toy.recomputed == [running.answer]
         assert kept["verification"] == {"level": "full", "passed": True, "wrong": []}
         assert toy.counted("nexus_gateway_audits_total", model=MODEL, result="passed") == 1
+
+
+def no_weights() -> VerificationReport:
+    raise ModelFilesError("they are not here", advice="Fetch them.")
+
+
+def no_memory() -> VerificationReport:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("recompute", "waiting", "result"),
+    [
+        (lambda: VerificationReport((), (), True), 16, "passed"),
+        (lambda: VerificationReport((StepResult(6, "recompute", False, "a lie"),), (), True), 16, "failed"),
+        (no_weights, 16, "no_weights"),
+        (no_memory, 16, "error"),
+        (no_memory, 0, "skipped"),
+    ],
+)
+def test_what_came_of_every_audit_is_counted(
+    world: ToyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    recompute: Callable[[], VerificationReport], waiting: int, result: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("node.gateway.evidence.WAITING_AT_MOST", waiting)
+    with toy_service(world, tmp_path, verify_rate=1.0) as toy:
+        toy.network.recompute = lambda _: recompute()
+
+        async def work() -> None:
+            running = await toy.service.generate(CALLER, ask())
+            _ = [piece async for piece in running]
+            await asyncio.gather(*toy.evidence._checks)
+
+        run(toy, work)
+        found = {one: toy.counted("nexus_gateway_audits_total", model=MODEL, result=one) for one in AUDIT_RESULTS}
+        assert found == dict.fromkeys(AUDIT_RESULTS, 0) | {result: 1}
+
+
+def test_audits_that_other_nodes_did_are_counted(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bought(run: AnswerRun, _: object) -> None:
+        run.audits = [AuditResult(0, 5, "0xA", "0xB", 1, agreed) for agreed in (True, False, True)]
+
+    monkeypatch.setattr(AnswerRun, "_audit", bought)
+    assert 'nexus_gateway_bought_audits_total{model="toy",result="differed"} 0.0' in toy.metrics.text().decode()
+    run(toy, read_all(toy))
+    counted = {one: toy.counted("nexus_gateway_bought_audits_total", model=MODEL, result=one) for one in BOUGHT_RESULTS}
+    assert counted == {"agreed": 2, "differed": 1}
 
 
 @pytest.mark.parametrize(

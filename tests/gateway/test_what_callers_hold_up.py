@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from nexus_chain.client.auditing import AuditResult
-from node.gateway.accounts import ANSWER, READ, Bill, Caller
-from node.gateway.delivery import all_of
+from node.gateway.accounts import ANSWER, OPEN_ANSWERS, READ, Bill, Caller
+from node.gateway.answer_bills import bill_of
+from node.gateway.delivery import PARTS_AT_ONCE, all_of
 from node.gateway.errors import PaymentRequiredError
 from node.gateway.generation import GenerationRequest, TokenScore
+from node.gateway.settings import GatewaySettings
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service
 
@@ -30,6 +32,20 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyService]
     ToyWorld.stand_for_the_chain(monkeypatch)
     with toy_service(ToyWorld(tmp_path), tmp_path) as made:
         yield made
+
+
+def test_parts_of_a_request_are_done_some_at_a_time() -> None:
+    under_way, most = 0, 0
+
+    async def part(number: int) -> int:
+        nonlocal under_way, most
+        under_way, most = under_way + 1, max(most, under_way + 1)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return number
+
+    assert asyncio.run(all_of(part(number) for number in range(64))) == list(range(64))
+    assert most == PARTS_AT_ONCE < OPEN_ANSWERS
 
 
 def test_after_one_that_fails_the_others_are_ended() -> None:
@@ -109,9 +125,10 @@ def test_audits_that_were_bought_are_billed(toy: ToyService) -> None:
         running = await toy.service.generate(CALLER, GenerationRequest(MODEL, (3, 14, 15), 20))
         _ = [piece async for piece in running]
         await toy.service.close()
-        return running.answer
+        return running
 
-    answer = asyncio.run(work())
-    before = toy.service._bill(answer)
+    running, settings = asyncio.run(work()), GatewaySettings()
+    before = bill_of(running, running.answer, PRICE, settings)
     audit = AuditResult(0, 5, "0xNode", "0xAuditor", 100, agreed=True)
-    assert toy.service._bill(replace(answer, audits=(audit,))) == Bill(before.nodes_wei + 90, before.vault_wei + 10)
+    audited = replace(running.answer, audits=(audit,))
+    assert bill_of(running, audited, PRICE, settings) == Bill(before.nodes_wei + 90, before.vault_wei + 10)

@@ -40,6 +40,7 @@ class ScriptedAnswer:
     cost_wei: int = 0
     network_seconds: float = 0.25
     closed: bool = False
+    delivered: bool = False
     ended: bool = False
 
     @property
@@ -71,6 +72,9 @@ class ScriptedAnswer:
     @property
     def has_ended(self) -> bool:
         return self.closed
+
+    def note_delivery(self) -> None:
+        self.delivered = True
 
     async def aclose(self) -> None:
         self.cost_wei, self.closed = 10 * (self.prompt_tokens + self.completion_tokens), True

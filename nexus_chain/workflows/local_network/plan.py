@@ -21,6 +21,8 @@ NODE_WEI_PER_TOKEN = 10**9
 """What each node asks: play money, and a fixed price needs no measuring at every start."""
 CREDIT_WEI = 100 * 10**18
 """What the printed API key may spend in all, of play money."""
+OPEN_ANSWERS_HERE = 256
+"""Answers that its account may have under way: everybody on this machine uses this one, benchmarks too."""
 PYTHON = (sys.executable, "-P", "-m")
 """Runs a module of the installation that runs now: what lies in the working directory is nobody's module."""
 CHAIN, GATEWAY = "chain", "gateway"
@@ -137,6 +139,7 @@ def gateway_child(port: int, served: Mapping[str, ServedVersion], rpc: str, plac
         "--listen", f"127.0.0.1:{port}",
         "--operator-key-file", str(places.api_key),
         "--operator-credit", str(CREDIT_WEI),
+        "--open-answers", str(OPEN_ANSWERS_HERE),
     )  # fmt: skip
     return ChildPlan(GATEWAY, (*PYTHON, "node.gateway.main", *own, *models))
 

@@ -24,7 +24,7 @@ from node.gateway.access.api_keys import caller_of_key
 from node.gateway.access.sign_in import caller_of_session
 from node.gateway.access.tokens import SESSION_PREFIX, token_digest
 from node.gateway.access.x402_payments import X402Payments, offered_by
-from node.gateway.accounts import ANSWER, PAY, Bill, Caller
+from node.gateway.accounts import ANSWER, OPEN_ANSWERS, PAY, Bill, Caller
 from node.gateway.errors import LimitReachedError, UnauthorizedError, UnavailableError
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.reservations import (
@@ -44,6 +44,8 @@ Found = TypeVar("Found")
 RESERVED_SECONDS = 900.0
 """After this a reservation of a gateway that died is released; a living one moves its deadlines on."""
 KEEP_UP_SECONDS = 60.0
+PLACE_SECONDS = 1.0
+"""After which a caller with too many answers under way may try again."""
 _THREADS = 4
 
 
@@ -74,12 +76,16 @@ class LedgerAccounts:
         database: Database,
         clock: Callable[[], float] = time.time,
         payments: X402Payments | None = None,
+        open_answers: int = OPEN_ANSWERS,
     ) -> None:
-        """``clock``: Unix seconds. ``payments``: takes those that come with a request; None: none are taken."""
-        self.database, self.clock, self.payments = database, clock, payments
+        """``clock``: Unix seconds. ``payments``: takes those that come with a request; None: none are taken.
+
+        ``open_answers``: that one account may have under way here, over all of its keys.
+        """
+        self.database, self.clock, self.payments, self.open_answers = database, clock, payments, open_answers
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-ledger")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._open: set[str] = set()
+        self._open: dict[str, str] = {}  # accounts by answer
         self._unwritten: dict[str, Bill | None] = {}  # answers whose end the database does not know yet
 
     async def authenticate(self, token: str | None) -> Caller:
@@ -121,9 +127,16 @@ class LedgerAccounts:
             caller.require(PAY)
             if self.payments is None:
                 raise UnauthorizedError("this gateway takes no payments with requests", advice="Use an API key.")
+            self._require_place(caller.account)  # first: nobody pays for what is refused
             await self.payments.take(caller.payment, wei)
+        self._require_place(caller.account)
+        self._open[answer] = caller.account
         wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
-        begun = self._threads.submit(self._reserve, wanted)
+        try:
+            begun = self._threads.submit(self._reserve, wanted)
+        except RuntimeError:  # closed
+            del self._open[answer]
+            raise
         try:
             await asyncio.shield(asyncio.wrap_future(begun))
         except asyncio.CancelledError:
@@ -132,16 +145,25 @@ class LedgerAccounts:
             raise
         return LedgerReservation(self, answer)
 
+    def _require_place(self, account: str) -> None:
+        """INVARIANT: one account takes no more places than its own, so it cannot keep all others waiting."""
+        if list(self._open.values()).count(account) < self.open_answers:
+            return
+        raise LimitReachedError(
+            f"the account has {self.open_answers} answers under way, and may have no more at once",
+            advice="Wait until one of them has ended.",
+            retry_after=PLACE_SECONDS,
+        )
+
     def _reserve(self, wanted: WantedCredit) -> None:
         now = self.clock()
-        self._open.add(wanted.answer)
         try:
             # Not durable: a power cut that undoes a reservation ends its answer, too. Bills are durable.
             self.database.write(
                 lambda connection: reserve(connection, wanted, now, now + RESERVED_SECONDS), durable=False
             )
         except BaseException as error:
-            self._open.discard(wanted.answer)
+            self._open.pop(wanted.answer, None)
             if isinstance(error, UnavailableError):
                 self._unwritten[wanted.answer] = None  # it may have been kept all the same
             raise
@@ -171,7 +193,7 @@ class LedgerAccounts:
             return
         if bill is not None and not written and answer in self._open:
             log.error("an answer was served and its reservation was gone", extra={"answer": answer})
-        self._open.discard(answer)
+        self._open.pop(answer, None)
         self._unwritten.pop(answer, None)
 
     def keep_up(self) -> list[str]:

@@ -174,6 +174,12 @@ def begin_session(connection: Connection, message: SiweMessage, now: float) -> S
     return SignedIn(token, message.address, expires)
 
 
+def end_session(connection: Connection, token: str) -> bool:
+    """End the session ``token``, at every gateway on this database; False where there is none."""
+    ended = delete(SESSIONS).where(SESSIONS.c.digest == token_digest(token)).returning(SESSIONS.c.digest)
+    return connection.execute(ended).first() is not None
+
+
 def caller_of_session(connection: Connection, token: str, now: float) -> Caller | None:
     """Who presents the session ``token``; None where it is nobody's. Raises UnauthorizedError where it has expired."""
     found = connection.execute(select(SESSIONS).where(SESSIONS.c.digest == token_digest(token))).first()

@@ -35,7 +35,8 @@ class X402Terms:
     """What is taken for answers. ``asset``: the token's address; ``pay_to``: who gets it; both EIP-55.
 
     ``token_name``, ``token_version``: of the token's EIP-712 domain. ``wei_per_unit``: wei of credit for one of the
-    token's smallest units. ``seconds``: how long an authorization may be valid at most.
+    token's smallest units. ``least_wei``: no payment is of less credit. The gateway pays gas to fetch each, so a
+    payment of dust would cost it more than it brings. ``seconds``: how long an authorization may be valid at most.
     """
 
     chain_id: int
@@ -44,6 +45,7 @@ class X402Terms:
     token_name: str
     token_version: str
     wei_per_unit: int
+    least_wei: int = 0
     seconds: int = 120
 
     @property
@@ -52,8 +54,8 @@ class X402Terms:
         return f"eip155:{self.chain_id}"
 
     def units(self, wei: int) -> int:
-        """Units of the token that cover ``wei``."""
-        return max(1, -(-wei // self.wei_per_unit))
+        """Units of the token that cover ``wei``, and are worth fetching."""
+        return max(1, -(-max(wei, self.least_wei) // self.wei_per_unit))
 
     def requirements(self, units: int) -> PaymentRequirements:
         """What a payment of ``units`` has to be."""
@@ -148,6 +150,9 @@ def why_not(authorization: Authorization, terms: X402Terms, wei: int, now: float
     """Why an authorization does not pay for ``wei`` now; None where it does."""
     if authorization.pay_to != terms.pay_to:
         return "the payment is for somebody else"
+    # INVARIANT: nothing is fetched that is worth less than the operator's least payment, however little is asked for.
+    if authorization.units < (least := terms.units(0)):
+        return f"the payment is of {authorization.units} units, and none of less than {least} units is taken"
     if authorization.units < terms.units(wei):
         return f"the payment is of {authorization.units} units, and this can cost {terms.units(wei)} units"
     if authorization.valid_after >= now:

@@ -8,8 +8,10 @@ outside of the gateway: what came from there is theirs, negated.
     reserved:ADDRESS  what is kept of it for answers under way
     refunds:ADDRESS   what a caller asked back of a deposit, and cannot spend any more
     nodes, vault, gas, fees   what answers cost, by who got it
+    losses            what sessions paid for answers beyond what callers paid; the operator bears it
     deposits:CONTRACT  outside: what a deposit contract holds
     payments          outside: tokens that came with requests
+    unfetched         outside: what nodes earned and had not fetched when their session was settled
     operator          outside: the operator's own money: credit that it gives, and what it pays for its callers
 """
 
@@ -27,10 +29,12 @@ from node.gateway.ledger.tables import ACCOUNTS, LEDGER_ENTRIES, RESERVATIONS, T
 
 NODES, VAULT, GAS, FEES = "nodes", "vault", "gas", "fees"
 """What answers cost, by who got it."""
-PAYMENTS_IN, OPERATOR = "payments", "operator"
+LOSSES = "losses"
+"""What sessions paid for answers that no caller pays: with ``nodes`` and ``vault``, all that sessions paid."""
+PAYMENTS_IN, OPERATOR, UNFETCHED = "payments", "operator", "unfetched"
 """Money outside of the gateway; so is what ``deposits`` names."""
 
-_OUTSIDE = ("deposits", PAYMENTS_IN, OPERATOR)
+_OUTSIDE = ("deposits", PAYMENTS_IN, OPERATOR, UNFETCHED)
 _ROWS_AT_ONCE = 1_000
 # Statements of every answer are built once: building one takes longer than running it.
 _LOCKED = (

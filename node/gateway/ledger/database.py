@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from nexus_chain.errors import SettingsError
 from node.gateway.errors import UnavailableError
-from node.gateway.ledger.tables import APPEND_ONLY, GATEWAY_SCHEMA, SCHEMA_ROW, TABLES
+from node.gateway.ledger.tables import APPEND_ONLY, GATEWAY_SCHEMA, SCHEMA_ROW, SESSION_SPENDING, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +179,7 @@ def _make_schema(connection: Connection) -> None:
         TABLES.create_all(connection)
         _forbid_changes(connection)
         connection.execute(insert(SCHEMA_ROW).values(version=GATEWAY_SCHEMA))
+    SESSION_SPENDING.create(connection, checkfirst=True)  # databases of before have it not
     found = connection.scalar(select(SCHEMA_ROW.c.version))
     if found != GATEWAY_SCHEMA:
         raise SettingsError(

@@ -18,6 +18,7 @@ from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequir
 from node.gateway.ledger.books import (
     FEES,
     GAS,
+    LOSSES,
     NODES,
     OPERATOR,
     VAULT,
@@ -27,6 +28,7 @@ from node.gateway.ledger.books import (
     reserved,
     user,
 )
+from node.gateway.ledger.session_books import add_spending
 from node.gateway.ledger.tables import RESERVATIONS, SPENDING
 
 DAY_SECONDS = 86_400
@@ -117,7 +119,7 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
 
     What a bill says beyond the reservation is the operator's loss: a caller never pays more than was reserved.
     """
-    if min(bill.nodes_wei, bill.vault_wei, bill.gas_wei, bill.fee_wei) < 0:
+    if min(bill.nodes_wei, bill.vault_wei, bill.gas_wei, bill.fee_wei, bill.lost_wei) < 0:
         raise ValueError("a bill has no negative part")
     found = _reservation(connection, answer)
     if found is None or found.state != _OPEN:
@@ -130,8 +132,10 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
         VAULT: bill.vault_wei,
         GAS: bill.gas_wei,
         FEES: bill.fee_wei,
-        OPERATOR: paid - bill.total_wei,
+        LOSSES: bill.lost_wei,
+        OPERATOR: paid - bill.total_wei - bill.lost_wei,
     }
+    add_spending(connection, bill.sessions)
     return _close(connection, found, _SETTLED, paid, moves)
 
 

@@ -189,4 +189,13 @@ CHAIN_PROGRESS = Table(
 )
 """Up to which block a contract's events are in the books."""
 
+SESSION_SPENDING = Table(
+    "session_spending",
+    TABLES,
+    Column("session", LargeBinary, primary_key=True),
+    Column("booked", Wei, nullable=False),
+    Column("settled", Integer, nullable=False),
+)
+"""What is booked of each session that answers were paid from; ``settled`` 1: it is what the chain paid, for good."""
+
 APPEND_ONLY = ("transactions", "entries")

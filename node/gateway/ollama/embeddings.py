@@ -23,7 +23,7 @@ def text_tokens(model: OfferedModel, text: str, *, truncate: bool) -> list[int]:
     ``truncate``: a text that is too long loses its end; else it raises ContextTooLongError.
     """
     codec, room = model.files.codec, model.context - 1  # the answer of an encoder takes one position
-    tokens = codec.encode_plain(text, special=True)
+    tokens = codec.encode_plain(text, special=True, most=None if truncate else model.context)
     if len(tokens) <= room:
         return tokens
     if not truncate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from node.gateway.conversations import conversation_prompt, require_decoder
 from node.gateway.errors import InvalidRequestError
@@ -21,11 +22,12 @@ async def generate_prompt(model: OfferedModel, asked: OllamaGenerateRequest) -> 
         for name in ("system", "context"):
             if getattr(asked, name):
                 refuse_parameter(f"{name} of a raw prompt")
-        return tuple(await asyncio.to_thread(model.files.codec.encode, text))
+        return tuple(await asyncio.to_thread(model.files.codec.encode, text, most=model.context))
     if not model.is_chat:
         if asked.system:
             refuse_parameter("system")  # a model that continues texts has no place for it
-        return (*before, *await asyncio.to_thread(model.files.codec.encode_plain, text, special=not before))
+        encode = partial(model.files.codec.encode_plain, text, special=not before, most=model.context)
+        return (*before, *await asyncio.to_thread(encode))
     system = [{"role": "system", "content": asked.system}] if asked.system else []
     return (*before, *await conversation_prompt(model, [*system, {"role": "user", "content": text}]))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from functools import partial
 
-from node.gateway.access.sign_in import NONCE_SECONDS
+from fastapi import APIRouter, Request, Response
+
+from node.gateway.access.sign_in import NONCE_SECONDS, end_session
+from node.gateway.access.tokens import SESSION_PREFIX
 from node.gateway.access.types import NonceBody, SessionBody, SignedMessageBody
-from node.gateway.deps import GatewayDesk
+from node.gateway.deps import GatewayDesk, GatewayLedger, KnownCaller, bearer_of
+from node.gateway.errors import InvalidRequestError
 
 router = APIRouter()
 
@@ -31,3 +35,15 @@ async def verify(body: SignedMessageBody, desk: GatewayDesk, response: Response)
     response.headers["cache-control"] = "no-store"
     found = await desk.verify(body.message, body.signature)
     return SessionBody(token=found.token, account=found.account, expires=found.expires)
+
+
+@router.post("/v1/siwe/logout", status_code=204)
+async def logout(request: Request, _: KnownCaller, ledger: GatewayLedger) -> None:
+    """End the session whose token comes with the request: from now on it opens nothing, at any gateway.
+
+    Keys that were made with it stay. Raises InvalidRequestError for an API key, which is revoked instead.
+    """
+    token = bearer_of(request) or ""
+    if not token.startswith(SESSION_PREFIX):
+        raise InvalidRequestError("an API key signs nobody in", advice="Revoke it: DELETE /v1/keys/ID.")
+    await ledger.write(partial(end_session, token=token))

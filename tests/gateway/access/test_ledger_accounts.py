@@ -13,6 +13,7 @@ import pytest
 
 from node.gateway.access.ledger_accounts import RESERVED_SECONDS, LedgerAccounts
 from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.error_shapes import error_response
 from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequiredError, UnavailableError
 from node.gateway.ledger.books import audit_books, booked_balance, post, reserved, user
 from node.gateway.ledger.database import Database, sqlite_url
@@ -77,6 +78,36 @@ def test_what_a_caller_may_not(accounts: LedgerAccounts) -> None:
         with pytest.raises(error):
             run(accounts.reserve(caller, f"a {wei}", wei))
     assert balances(accounts.database) == [1_000, 0]
+
+
+def test_an_account_has_so_many_answers_under_way_and_no_more(database: Database) -> None:
+    fund(database)
+    database.write(partial(post, key="B's", kind="test", moves={DEPOSITS: -9, user("B"): 9}))
+    accounts = LedgerAccounts(database, Clock(), open_answers=2)
+    other_key, other = Caller("A", frozenset({ANSWER}), "key_2"), Caller("B", frozenset({ANSWER}))
+
+    async def ask() -> None:
+        tried = [accounts.reserve(CALLER if n % 2 else other_key, f"a{n}", 10) for n in range(5)]
+        found = await asyncio.gather(*tried, return_exceptions=True)
+        kept = [one for one in found if not isinstance(one, BaseException)]
+        refused = [one for one in found if isinstance(one, LimitReachedError)]
+        assert (len(kept), len(refused)) == (2, 3)  # over all keys of the account, also where they come at once
+        assert {error.retry_after for error in refused} == {1.0}
+        for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
+            response = error_response(path, refused[0])
+            assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+            assert b"2 answers under way" in response.body
+        await (await accounts.reserve(other, "b", 1)).release()
+        await kept[0].settle(Bill(1, 0))
+        await (await accounts.reserve(CALLER, "a5", 10)).release()
+        with pytest.raises(PaymentRequiredError):
+            await accounts.reserve(CALLER, "a6", 10_000)
+        await (await accounts.reserve(CALLER, "a7", 10)).release()  # what is refused takes no place
+        await kept[1].release()
+
+    run(ask())
+    accounts.close()
+    assert balances(database) == [999, 0]
 
 
 class HeldDatabase(Database):

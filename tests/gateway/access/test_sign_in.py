@@ -161,6 +161,23 @@ def test_a_session_ends(app: AccessApp) -> None:
     assert (answer.status_code, answer.json()["error"]["message"]) == (401, "this session has expired")
 
 
+def test_who_signs_out_ends_that_session_at_once_and_no_other(app: AccessApp) -> None:
+    token, other, bobs = app.signed_in(), app.signed_in(), app.signed_in(BOB)
+    key = app.key(token)
+    assert app.call("POST", "/v1/siwe/logout", token).status_code == 204
+    for path, method in (("/v1/account", "GET"), ("/v1/keys", "GET"), ("/v1/siwe/logout", "POST")):
+        assert app.call(method, path, token).status_code == 401
+    for known in (other, bobs, key):
+        assert app.call("GET", "/v1/account", known).status_code == 200
+
+
+def test_an_api_key_is_not_signed_out(app: AccessApp) -> None:
+    key = app.key(app.signed_in())
+    assert app.call("POST", "/v1/siwe/logout", key).status_code == 400
+    assert app.call("GET", "/v1/account", key).status_code == 200
+    assert app.call("POST", "/v1/siwe/logout").status_code == 401
+
+
 @pytest.mark.parametrize("body", [{}, {"message": "x"}, {"message": 1, "signature": "0x"}, [], {"more": 1}])
 def test_a_body_of_another_shape_is_refused(app: AccessApp, body: Any) -> None:
     assert app.call("POST", "/v1/siwe/verify", json=body).status_code == 422

@@ -72,6 +72,7 @@ def test_processes_have_all_their_settings_as_flags() -> None:
     gateway = gateway_child(11434, SERVED, "http://127.0.0.1:8545", PLACES).command
     assert gateway[-2:] == ("--model", "tiny=0xab")
     assert "/home/up/gateway/api-key" in gateway
+    assert int(gateway[gateway.index("--open-answers") + 1]) >= 64  # the streams of the benchmark, by one key
 
 
 def test_segments_share_the_cores() -> None:

@@ -1,0 +1,57 @@
+"""Whether a deposit contract's notice leaves a gateway time to claim what was spent.
+
+After the notice a caller takes out all that was not claimed. A gateway sees a request for a refund only once enough
+blocks are on top of it, in its next round over the books, and its answer has to reach a block, too. With a shorter
+notice a caller could spend a deposit, ask for it back, and have both. So such a gateway does not start.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import median
+
+from web3 import Web3
+
+from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.errors import SettingsError
+
+BOOKS_ROUND_SECONDS = 60.0
+"""Between two looks at the contract."""
+MARGIN = 2
+"""By which the notice is longer than what is needed: rounds are late, and blocks, too."""
+_BLOCKS_LOOKED_AT = 16
+
+
+def block_seconds(web3: Web3) -> float:
+    """Seconds between two of the latest blocks: the median, as a development chain rests for hours in between.
+
+    0 where there are fewer than two blocks. Raises the chain package's errors.
+    """
+    with chain_errors(web3):
+        latest = int(web3.eth.block_number)
+        numbers = range(max(0, latest - _BLOCKS_LOOKED_AT), latest + 1)
+        times = [int(web3.eth.get_block(number)["timestamp"]) for number in numbers]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return float(median(gaps)) if gaps else 0.0
+
+
+def least_notice(confirmations: int, seconds: float) -> int:
+    """Seconds that a notice has to last, where blocks are ``seconds`` apart.
+
+    A request is seen after its confirmations and a round. Its answer waits for answers under way until half of the
+    notice is over, and takes a round and its own confirmations. So half a notice has to be long enough for either.
+    """
+    half = max(1, confirmations) * seconds + BOOKS_ROUND_SECONDS
+    return int(MARGIN * 2 * half + 0.999)
+
+
+def require_notice(notice: int, confirmations: int, seconds: float) -> None:
+    """Raise SettingsError where a notice of so many seconds is over too soon. ``seconds``: between two blocks."""
+    least = least_notice(confirmations, seconds)
+    # INVARIANT: what a caller has spent is claimed before the caller may take it back.
+    if notice < least:
+        raise SettingsError(
+            f"the deposit contract's notice of {notice} s is too short: with {confirmations} confirmations and a block "
+            f"each {seconds:g} s, this gateway may need {least} s to answer a refund",
+            advice=f"Deploy another with `nexus deploy-deposits --notice {least}` or more, or lower --confirmations.",
+        )

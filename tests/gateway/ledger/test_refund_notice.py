@@ -1,0 +1,65 @@
+"""A gateway that could not claim in time what was spent of deposits does not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nexus_chain.errors import SettingsError
+from node.gateway import money
+from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS
+from node.gateway.ledger.database import Database, sqlite_url
+from node.gateway.ledger.refund_notice import BOOKS_ROUND_SECONDS, block_seconds, least_notice, require_notice
+from node.gateway.settings import GatewaySettings
+
+pytestmark = pytest.mark.fast
+
+CONTRACT, OPERATOR = "0x" + "11" * 20, "0x" + "22" * 20
+
+
+def chain_of(*times: int) -> Any:
+    """A chain whose blocks have these times."""
+    blocks = [{"timestamp": at} for at in times]
+    eth = SimpleNamespace(block_number=len(blocks) - 1, get_block=lambda number: blocks[number])
+    return SimpleNamespace(eth=eth, provider=SimpleNamespace(endpoint_uri="http://127.0.0.1:1"))
+
+
+def test_the_time_between_blocks() -> None:
+    assert block_seconds(chain_of(5)) == 0
+    assert block_seconds(chain_of(*range(0, 1_200, 12))) == 12
+    assert block_seconds(chain_of(0, 1, 2, 90_000, 90_001, 90_002)) == 1  # it rested for a day
+
+
+def test_a_notice_covers_confirmations_and_rounds_twice() -> None:
+    assert BOOKS_ROUND_SECONDS == KEEP_UP_SECONDS
+    assert least_notice(12, 12.0) == 4 * (12 * 12 + 60)
+    require_notice(816, 12, 12.0)
+    with pytest.raises(SettingsError, match=r"notice of 815 s is too short.*--notice 816"):
+        require_notice(815, 12, 12.0)
+
+
+@pytest.mark.parametrize(("notice", "starts"), [(815, False), (816, True)])
+def test_a_gateway_starts_only_where_the_notice_is_long_enough(
+    notice: int, starts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = SimpleNamespace(
+        address=CONTRACT, require_code=lambda: None, operator=lambda: OPERATOR, notice=lambda: notice
+    )
+    monkeypatch.setattr(money, "CreditDeposits", lambda *_: contract)
+    sender = SimpleNamespace(wallet=SimpleNamespace(address=OPERATOR))
+    workspace: Any = SimpleNamespace(
+        chain=SimpleNamespace(web3=chain_of(*range(0, 1_200, 12))),
+        wallet_chain=SimpleNamespace(sender=sender),
+        settings=SimpleNamespace(confirmations=12),
+    )
+    database = Database(sqlite_url(tmp_path / "gateway.sqlite"))
+    settings = GatewaySettings(deposits=CONTRACT)
+    if starts:
+        assert money._deposits(workspace, settings, database) is not None
+    else:
+        with pytest.raises(SettingsError, match="too short"):
+            money._deposits(workspace, settings, database)
+    database.close()
