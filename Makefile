@@ -14,7 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build up demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
-        bench-incentives bench-gateway show-audits demo-chat conformance fuzz-gateway \
+        bench-incentives bench-gateway show-audits demo-chat conformance conformance-live fuzz-gateway \
         bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -124,6 +124,9 @@ bench-trace: build ## Memory beside the weights for defending 2 048 positions
 
 conformance: setup ## Foreign clients and checkers against the gateway's interfaces (JSON in build/conformance.json)
 	python -m scripts.conformance
+
+conformance-live: artefacts ## The same against a network that nexus up brings up, with models that compute
+	python -m scripts.conformance --live
 
 fuzz-gateway: setup ## 10 000 requests that schemathesis draws from the gateway's OpenAPI document: no 500, no hang
 	python -m scripts.runs.fuzz_gateway
