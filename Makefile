@@ -125,8 +125,8 @@ bench-trace: build ## Memory beside the weights for defending 2 048 positions
 conformance: setup ## Foreign clients and checkers against the gateway's interfaces (JSON in build/conformance.json)
 	python -m scripts.conformance
 
-conformance-live: artefacts ## The same against a network that nexus up brings up, with models that compute
-	python -m scripts.conformance --live
+conformance-live: artefacts ## The same against a network that nexus up brings up, and lm_eval and Open WebUI in front of it
+	python -m scripts.conformance --live --lm-eval --open-webui
 
 fuzz-gateway: setup ## 10 000 requests that schemathesis draws from the gateway's OpenAPI document: no 500, no hang
 	python -m scripts.runs.fuzz_gateway

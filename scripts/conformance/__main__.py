@@ -3,9 +3,11 @@
 By itself it is the whole application over a service that says the same to everybody, so only interfaces are judged.
 With ``--live`` it is a network that ``nexus up`` brings up in ``build/conformance/network``, with a text model, a chat
 model and an encoder, and a key that has credit. With ``--url``, ``--key-file`` and the models' names it is whatever
-gateway runs there.
+gateway runs there. ``--lm-eval`` and ``--open-webui`` ask these two besides (see ``scripts/runs``); the first knows
+models of the catalogue only.
 
-    python -m scripts.conformance [--live | --url URL --key-file FILE --chat NAME --text NAME --encoder NAME]
+    python -m scripts.conformance [--live] [--lm-eval] [--open-webui]
+    python -m scripts.conformance --url URL --key-file FILE --chat NAME [--text NAME] [--encoder NAME]
 """
 
 from __future__ import annotations
@@ -19,22 +21,23 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from scripts.conformance.environments import FOLDER, node_with, python_with
 from scripts.conformance.findings import LIVE, SCRIPTED, Finding, report_findings
-from scripts.runs.network_up import network_up
+from scripts.conformance.live import SERVED, add_gateway_flags, live_gateway
+from scripts.runs.lm_eval_scores import lm_eval_findings
+from scripts.runs.open_webui_chat import open_webui_findings
 from tests.support.gateway_server import KEY, served_gateway
 from tests.support.scripted_service import CHAT, ENCODER, TEXT, ScriptedService, scripted_models
 
 CLIENTS = Path(__file__).parent / "clients"
-NETWORK = FOLDER / "network"
 COMPLY = ("llm-comply==0.5.0",)
 OLDER_OPENAI = ("openai==2.54.0",)
 OPENAI_NPM = {"openai": "7.55.0"}
 AI_SDK = {"ai": "7.0.173", "@ai-sdk/openai-compatible": "3.0.92"}
 FORMATS = ("openai-chat", "anthropic", "open-responses")
-SERVED = {"TEXT": "python-stdlib", "CHAT": "smollm2-135m-instruct", "ENCODER": "all-minilm-l6-v2"}
 
 _TOOLS = "tools are refused by name (400): no program here is taught to call any, and none is made up"
 _IMAGES = "images are refused by name (400): the models read text"
@@ -53,31 +56,44 @@ OF_A_MODEL = {
 
 def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--live", action="store_true")
-    for name in ("url", "key-file", "chat", "text", "encoder"):
-        flags.add_argument(f"--{name}")
+    flags.add_argument("--live", action="store_true", help="against a network that nexus up starts")
+    add_gateway_flags(flags)
+    for name in ("chat", "text", "encoder"):
+        flags.add_argument(f"--{name}", default="", help="a model of the gateway that is given")
+    for name in ("lm-eval", "open-webui"):
+        flags.add_argument(f"--{name}", action="store_true", help="ask it too; needs a live gateway")
     given = flags.parse_args()
-    gateway = LIVE if given.live or given.url else SCRIPTED
+    is_live = bool(given.live or given.url)
+    if (given.lm_eval or given.open_webui) and not is_live:
+        flags.error("--lm-eval and --open-webui need --live, or --url and --key-file")
+    if given.url and not (given.key_file and given.chat):
+        flags.error("--url needs --key-file and --chat")
     with _gateway(given) as words:
-        return 0 if report_findings(_findings(words, gateway)) else 1
+        found = _findings(words, LIVE if is_live else SCRIPTED)
+        return 0 if report_findings(chain(found, _programs(given, words))) else 1
 
 
 @contextmanager
 def _gateway(given: argparse.Namespace) -> Iterator[dict[str, str]]:
     """Where to ask, as programs are told by their environment."""
-    if given.url:
-        named = {"CHAT": given.chat, "TEXT": given.text, "ENCODER": given.encoder}
-        key = Path(given.key_file).read_text().strip()
-        yield _words(given.url.rstrip("/"), key, {kind: name or "" for kind, name in named.items()})
-        return
-    if given.live:
-        with network_up(NETWORK.resolve(), list(SERVED.values()), "--copies", "1") as network:
-            yield _words(network.address, network.key, SERVED)
+    if given.live or given.url:
+        models = {"CHAT": given.chat, "TEXT": given.text, "ENCODER": given.encoder} if given.url else SERVED
+        with live_gateway(given.url, given.key_file) as (url, key):
+            yield _words(url, key, models)
         return
     with tempfile.TemporaryDirectory() as folder:
         service = ScriptedService(scripted_models(Path(folder)))
         with served_gateway(service) as url:
             yield _words(url, KEY, {"CHAT": CHAT, "TEXT": TEXT, "ENCODER": ENCODER})
+
+
+def _programs(given: argparse.Namespace, words: Mapping[str, str]) -> Iterator[Finding]:
+    """What whole programs find of a live gateway, each at its turn."""
+    url, key, chat = words["NEXUS_URL"], words["NEXUS_KEY"], words["NEXUS_CHAT"]
+    if given.lm_eval:
+        yield from lm_eval_findings(url, key, chat)
+    if given.open_webui:
+        yield from open_webui_findings(url, key, chat, words["NEXUS_ENCODER"])
 
 
 def _words(url: str, key: str, models: Mapping[str, str]) -> dict[str, str]:
