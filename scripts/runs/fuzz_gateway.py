@@ -54,7 +54,7 @@ def fuzz(url: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     """Run schemathesis; what it noted, an object a line."""
     report = folder / f"cases-{seed}.ndjson"
     command = [
-        python_with("schemathesis", PINS).parent / "schemathesis", "run", f"{url}/openapi.json",
+        str(python_with("schemathesis", PINS).parent / "schemathesis"), "run", f"{url}/openapi.json",
         "--checks", "not_a_server_error", "--phases", "fuzzing", "--max-examples", str(EXAMPLES), "--seed", str(seed),
         "--continue-on-failure", "--request-timeout", str(HANG_SECONDS), "--suppress-health-check", "all",
         "--generation-database", "none", "--no-shrink",
