@@ -15,7 +15,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
         bench-incentives bench-gateway show-audits demo-chat conformance conformance-live fuzz-gateway \
-        bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
+        bench-real-model bench-real-speed fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
 help: ## What can be made
@@ -103,6 +103,9 @@ bench-embeddings: build ## Embeddings of all-MiniLM-L6-v2 against float32
 
 bench-real-model: build ## A real instruct model, imported with the defaults: what it loses, how fast it is
 	python -m scripts.bench.real_model
+
+bench-real-speed: build ## The chat model's speed against transformers in float32 and bfloat16, and llama.cpp in Q8_0
+	python -m scripts.bench.real_speed
 
 bench-commit: build ## Share of serving time spent on commitments and signatures
 	python -m scripts.bench.commit
