@@ -1,9 +1,9 @@
 """Open WebUI in front of a gateway: both of its connections, to OpenAI's interface and to Ollama's, by its own HTTP.
 
-Open WebUI has an environment of its own under ``build/conformance`` (about 2 GB). It runs unchanged on this machine,
-without accounts and offline. It is told the gateway's address and key, and then asked as its pages ask it. What it
-answers has to be what the gateway answers, and the gateway has to hold receipts of it. Without ``--url`` the gateway is
-one that ``nexus up`` starts. What is as it should be is written to ``build/conformance.json``.
+Open WebUI has an environment of its own under ``build/conformance`` (3 GB, about ten minutes to install). It runs
+unchanged on this machine, without accounts and offline. It is told the gateway's address and key, and then asked as its
+pages ask it. What it answers has to be what the gateway answers, and the gateway has to hold receipts of it. Without
+``--url`` the gateway is one that ``nexus up`` starts. What is as it should be is written to ``build/conformance.json``.
 
     python -m scripts.runs.open_webui_chat [--url URL --key-file FILE] [--chat smollm2-135m-instruct]
 """
