@@ -34,12 +34,10 @@ from tests.support.gateway_server import KEY, served_gateway
 from tests.support.scripted_service import ScriptedService, scripted_models
 
 PINS = ("schemathesis==4.32.5",)
-EXAMPLES = 100
+EXAMPLES = 50
 """Of an operation in one run."""
 HANG_SECONDS = 20
 """No request of this application has anything to wait for."""
-RUN_SECONDS = 900
-"""Of one run of schemathesis; one that takes longer hangs itself."""
 SHOWN = 20
 """Requests without a right answer that are written down."""
 
@@ -61,7 +59,7 @@ def fuzz(url: str, seed: int, folder: Path) -> list[dict[str, Any]]:
         "--warnings", "off", "--header", f"Authorization: Bearer {KEY}",
         "--report", "ndjson", "--report-ndjson-path", str(report),
     ]  # fmt: skip
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if not report.is_file():
         raise SystemExit(f"schemathesis ended with {ran.returncode}: {(ran.stdout + ran.stderr).strip()[-800:]}")
     events = [json.loads(line) for line in report.read_text().splitlines()]
