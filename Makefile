@@ -14,8 +14,8 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build up demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
-        bench-incentives bench-gateway show-audits demo-chat conformance fuzz-gateway \
-        bench-real-model fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
+        bench-incentives bench-gateway show-audits demo-chat conformance conformance-live fuzz-gateway \
+        bench-real-model bench-real-speed fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
 help: ## What can be made
@@ -104,6 +104,9 @@ bench-embeddings: build ## Embeddings of all-MiniLM-L6-v2 against float32
 bench-real-model: build ## A real instruct model, imported with the defaults: what it loses, how fast it is
 	python -m scripts.bench.real_model
 
+bench-real-speed: build ## The chat model's speed against transformers in float32 and bfloat16, and llama.cpp in Q8_0
+	python -m scripts.bench.real_speed
+
 bench-commit: build ## Share of serving time spent on commitments and signatures
 	python -m scripts.bench.commit
 
@@ -124,6 +127,9 @@ bench-trace: build ## Memory beside the weights for defending 2 048 positions
 
 conformance: setup ## Foreign clients and checkers against the gateway's interfaces (JSON in build/conformance.json)
 	python -m scripts.conformance
+
+conformance-live: artefacts ## The same against a network that nexus up brings up, and lm_eval and Open WebUI in front of it
+	python -m scripts.conformance --live --lm-eval --open-webui
 
 fuzz-gateway: setup ## 10 000 requests that schemathesis draws from the gateway's OpenAPI document: no 500, no hang
 	python -m scripts.runs.fuzz_gateway

@@ -191,6 +191,14 @@ def real_model_rows(record: Record) -> Iterator[Row]:
     yield Row("SmolLM2-135M-Instruct, import with its search, s", number(record["seconds"]))
 
 
+def real_speed_rows(record: Record) -> Iterator[Row]:
+    names = {"float32": "`transformers` float32", "bfloat16": "`transformers` bfloat16", "llama_cpp": "llama.cpp Q8_0"}
+    for phase in ("decode", "prefill"):
+        for side, name in names.items():
+            speeds = (record[one][f"{phase}_tokens_per_second"] for one in ("integer", side))
+            yield ratio_row(f"SmolLM2-135M-Instruct, {phase} against {name}, tokens/s", speeds)
+
+
 def cli_rows(record: Record) -> Iterator[Row]:
     for command, found in record["commands"].items():
         bar = "≤ 0.3" if command.split()[-1] in ("--help", "--version") else "≤ 1.2"
@@ -218,6 +226,7 @@ BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("fuzz-programs", "make fuzz-programs", fuzz_rows),
     ("audits", "make show-audits", audits_rows),
     ("real_model", "make bench-real-model", real_model_rows),
+    ("real_speed", "make bench-real-speed", real_speed_rows),
     ("cli", "make bench-cli", cli_rows),
     ("devices", "python -m scripts.runs.compare_devices", devices_rows),
 )

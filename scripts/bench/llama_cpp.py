@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -43,6 +45,20 @@ def interpreter() -> Path:
     return python
 
 
+@contextmanager
+def llama_cpp_side(
+    model: Path, written: Path, threads: int, prefill: int, decode: int
+) -> Iterator[Callable[[], Timing]]:
+    """What runs llama.cpp once on ``model`` (an integer model's folder, or a GGUF file), written as Q8_0 first."""
+    peer = ROOT / "scripts" / "bench" / "llama_cpp_peer.py"
+    words = [str(interpreter()), str(peer), str(model), str(written), *map(str, (threads, prefill, decode))]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        yield lambda: ask(process)
+        process.communicate()
+
+
 def measure(threads: int, rounds: int) -> dict[str, list[Timing]]:
     """Timings by side; the first round of each warms up and is not counted."""
     model = random_model(PRESETS[LARGE], seed=1)
@@ -50,23 +66,12 @@ def measure(threads: int, rounds: int) -> dict[str, list[Timing]]:
     ours, timings = integer_runner(model, threads, DECODE), {"integer": [], "llama_cpp": []}
     with tempfile.TemporaryDirectory() as name:
         model.save(Path(name))
-        sizes = [str(number) for number in (threads, PREFILL, DECODE)]
-        command = [
-            str(interpreter()),
-            str(ROOT / "scripts" / "bench" / "llama_cpp_peer.py"),
-            name,
-            f"{name}/model.gguf",
-            *sizes,
-        ]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as peer:
+        with llama_cpp_side(Path(name), Path(name) / "model.gguf", threads, PREFILL, DECODE) as theirs:
             for number in range(rounds + 1):
-                found = {"llama_cpp": ask(peer), "integer": ours(tokens)}
+                found = {"llama_cpp": theirs(), "integer": ours(tokens)}
                 for side, timing in found.items():
                     if number:
                         timings[side].append(timing)
-            peer.communicate()
     return timings
 
 
@@ -78,7 +83,7 @@ def ask(peer: subprocess.Popen[str]) -> Timing:
     peer.stdin.flush()
     line = peer.stdout.readline()
     if not line:
-        raise SystemExit("bench-llama-cpp: llama.cpp stopped; run scripts/llama_cpp_peer.py by hand to see why")
+        raise SystemExit("bench-llama-cpp: llama.cpp stopped; run scripts/bench/llama_cpp_peer.py by hand to see why")
     return Timing(**json.loads(line))
 
 

@@ -1,10 +1,11 @@
-"""The other side of bench_llama_cpp.py: llama.cpp on the same random weights, in an environment of its own.
+"""The other side of llama_cpp.py and real_speed.py: llama.cpp on the same weights, in an environment of its own.
 
-Reads an integer model's folder, writes it as a Q8_0 GGUF file, and then, for every line on standard input, runs one
-prefill and some decoding steps and prints ``{"prefill": seconds, "decode": seconds}`` (the median of the steps).
-Knows nothing of this project but the names in ``program.json``.
+Writes a model as a Q8_0 GGUF file: an integer model's folder by the package ``gguf``, another GGUF file by llama.cpp's
+own quantiser. Then, for every line on standard input, it runs one prefill and some decoding steps and prints
+``{"prefill": seconds, "decode": seconds}`` (the median of the steps). Knows nothing of this project but the names in
+``program.json``.
 
-    build/llama-cpp-venv/bin/python scripts/llama_cpp_peer.py MODEL_FOLDER GGUF_FILE THREADS PREFILL DECODE
+    build/llama-cpp-venv/bin/python scripts/bench/llama_cpp_peer.py MODEL GGUF_FILE THREADS PREFILL DECODE
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def matrices(folder: Path, layers: int) -> Iterator[tuple[str, numpy.ndarray]]:
             yield theirs, source.get_tensor(f"{ours}.weight").astype(numpy.float32) * step[:, None]
 
 
-def write_gguf(folder: Path, path: Path) -> int:
-    """Write the model as Q8_0; returns its number of token ids."""
+def write_gguf(folder: Path, path: Path) -> None:
+    """Write an integer model as Q8_0."""
     shape = json.loads((folder / "program.json").read_text())["shape"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(shape["context"])
@@ -73,15 +74,21 @@ def write_gguf(folder: Path, path: Path) -> int:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return int(shape["vocab"])
+
+
+def quantise_gguf(file: Path, path: Path, threads: int) -> None:
+    """Write a GGUF file, whatever its types of tensors, as Q8_0."""
+    options = llama_cpp.llama_model_quantize_default_params()
+    options.ftype, options.nthread = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0, threads
+    options.allow_requantize = True
+    if llama_cpp.llama_model_quantize(str(file).encode(), str(path).encode(), ctypes.byref(options)):
+        raise SystemExit("llama_cpp_peer: llama.cpp could not write the file as Q8_0")
 
 
 class Peer:
     """llama.cpp's own interface, so that nothing but its work is timed."""
 
-    def __init__(self, path: Path, vocab: int, threads: int, room: int) -> None:
-        llama_cpp.llama_backend_init()
-        self._vocab = vocab
+    def __init__(self, path: Path, threads: int, room: int) -> None:
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
         options = llama_cpp.llama_context_default_params()
         options.n_ctx, options.n_batch, options.n_ubatch = room, 512, 512
@@ -89,6 +96,7 @@ class Peer:
         self._context = llama_cpp.llama_init_from_model(self._model, options)
         if not self._model or not self._context:
             raise SystemExit("llama_cpp_peer: llama.cpp does not load the file it was given")
+        self._vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
 
     def run(self, prefill: int, decode: int) -> dict[str, float]:
         """Seconds of a prefill of ``prefill`` tokens and of one decoding step."""
@@ -113,9 +121,13 @@ class Peer:
 
 
 def main() -> int:
-    folder, path, (threads, prefill, decode) = Path(sys.argv[1]), Path(sys.argv[2]), map(int, sys.argv[3:6])
-    vocab = write_gguf(folder, path)
-    peer = Peer(path, vocab, threads, prefill + decode)
+    model, path, (threads, prefill, decode) = Path(sys.argv[1]), Path(sys.argv[2]), map(int, sys.argv[3:6])
+    llama_cpp.llama_backend_init()
+    if model.is_file():
+        quantise_gguf(model, path, threads)
+    else:
+        write_gguf(model, path)
+    peer = Peer(path, threads, prefill + decode)
     for _ in sys.stdin:
         print(json.dumps(peer.run(prefill, decode)), flush=True)
     return 0

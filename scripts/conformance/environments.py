@@ -16,7 +16,7 @@ def python_with(name: str, pins: Sequence[str]) -> Path:
     place = FOLDER / name
     if _is_stale(place, list(pins)):
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        pip = [place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [place / "bin" / "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *pins], check=True)
         _note(place, list(pins))
     return place / "bin" / "python"

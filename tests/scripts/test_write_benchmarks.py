@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from scripts.bench.engine import Timing
+from scripts.bench.real_speed import SIDES, speeds_of
 from scripts.bench.record import write_record
 from scripts.write_benchmarks import BENCHMARKS, NOTES, Row, measured_here, note, noted, page
 
@@ -54,3 +56,12 @@ def test_the_notes_are_on_the_page() -> None:
     shown = page([], rows)
     assert rows
     assert all(row.this in shown and row.machine and row.commit for row in rows)
+
+
+def test_the_chat_models_speed_is_shown_against_each_other_side(tmp_path: Path) -> None:
+    timings = {name: [Timing(2.0 + place, 0.5)] * 3 for place, name in enumerate(SIDES)}
+    write_record(tmp_path / "real_speed.json", speeds_of(timings, 512))
+    rows = [row for row in measured_here(tmp_path) if row.command == "make bench-real-speed"]
+    assert [(row.this, row.baseline, row.ratio) for row in rows] == [
+        *[("2", "2", "1")] * 3, ("256", "170.7", "1.5"), ("256", "128", "2"), ("256", "102.4", "2.5")
+    ]  # fmt: skip

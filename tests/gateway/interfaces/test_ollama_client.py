@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -82,6 +84,14 @@ def test_a_whole_answer(client: ollama.Client, service: ScriptedService) -> None
     assert (found.model, found.done, found.done_reason) == (f"{CHAT}:latest", True, "stop")
     assert service.request.model == CHAT
     assert (service.request.temperature, service.request.seed, service.request.max_tokens) == (0.8, None, None)
+
+
+def test_a_whole_answer_says_when_its_first_piece_came(client: ollama.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients divide the count of tokens by this time, and show how fast the model is."""
+    clock = SimpleNamespace(perf_counter_ns=count(1_000, 1_000).__next__)
+    monkeypatch.setattr("node.gateway.ollama.answers.time", clock)
+    found = client.chat(CHAT, [{"role": "user", "content": "Hi"}])
+    assert (found.prompt_eval_duration, found.eval_duration, found.total_duration) == (1_000, 1_000, 2_000)
 
 
 def test_an_answer_that_the_caller_began_is_continued(client: ollama.Client, service: ScriptedService) -> None:
