@@ -22,7 +22,7 @@ from nexus_chain.errors import NexusError
 from nexus_chain.market.pricing import billed_positions
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.sent_requests import seed_bytes
-from node.gateway.accounts import ANSWER, Accounts, Caller, Reservation
+from node.gateway.accounts import ANSWER, Accounts, Bill, Caller, Reservation
 from node.gateway.answer_bills import bill_of, fee_of, spending_of
 from node.gateway.client_errors import LATER, told
 from node.gateway.errors import (
