@@ -13,16 +13,17 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import coincurve
-from eth_account import Account
-from eth_account.datastructures import SignedTransaction
-from eth_typing import ChecksumAddress
 
 from nexus_chain.chain.errors import WalletError, WalletExistsError, WalletPasswordError
 from nexus_chain.chain.keystore import Keystore
 from nexus_chain.market.documents import Document, Domain, address_of, sign, sign_digest
+
+if TYPE_CHECKING:
+    from eth_account.datastructures import SignedTransaction
+    from eth_typing import ChecksumAddress
 
 #: Work factor of the keystore's scrypt: a guess costs an attacker about as long as opening costs us.
 SCRYPT_WORK = 2**18
@@ -90,6 +91,8 @@ class Wallet:
 
     def save(self, path: Path, password: str, *, work: int = SCRYPT_WORK) -> None:
         """Write the encrypted keystore, mode 0600. Never overwrites (WalletExistsError)."""
+        from eth_account import Account  # slow to import, and whoever only reads the chain saves no wallet
+
         keystore: dict[str, Any] = Account.encrypt(self._key.secret, password, kdf="scrypt", iterations=work)
         start = keystore["crypto"]["cipherparams"]
         start["iv"] = start["iv"].zfill(32)  # the library drops leading zeros, which others insist on
@@ -142,6 +145,8 @@ class Wallet:
 
     def sign_transaction(self, transaction: Mapping[str, Any]) -> SignedTransaction:
         """A signed raw transaction."""
+        from eth_account import Account  # slow to import, and most commands send nothing
+
         signed: SignedTransaction = Account.sign_transaction(dict(transaction), self._key.secret)
         return signed
 

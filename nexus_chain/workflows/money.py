@@ -39,7 +39,7 @@ def balance_of(workspace: Workspace, address: str) -> Balance | ChainError:
     """What an address has, or why that cannot be said."""
     try:
         chain = workspace.chain
-        return Balance(chain.web3.eth.get_balance(checksum(address)), chain.market.balance_of(address))
+        return Balance(chain.connection.balance(checksum(address)), chain.market.balance_of(address))
     except ChainError as error:
         return error
 

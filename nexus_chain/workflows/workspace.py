@@ -76,11 +76,11 @@ class Workspace:
             return None
         from nexus_chain.chain.development_wallet import is_development_chain, make_test_wallet
 
-        web3 = connect(settings.rpc, settings.chain_id)
-        if not is_development_chain(web3):
+        connection = connect(settings.rpc, settings.chain_id)
+        if not is_development_chain(connection):
             return None
         self.home.prepare()
-        wallet, said = make_test_wallet(web3, self.wallet_path, self.password())
+        wallet, said = make_test_wallet(connection, self.wallet_path, self.password())
         self.observer.note(said)
         return wallet
 
@@ -94,7 +94,7 @@ class Workspace:
         """From the file given, else from the home by the chain's id. Raises DeploymentError."""
         if self.settings.deployment is not None:
             return Deployment.load(self.settings.deployment)
-        chain_id = self.settings.chain_id or connect(self.settings.rpc).eth.chain_id
+        chain_id = self.settings.chain_id or connect(self.settings.rpc).chain_id()
         return Deployment.load(Deployment.path_for(chain_id, self.home.root))
 
     @cached_property

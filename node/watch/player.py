@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexus_chain.chain.bound import ChainEvent
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
+from nexus_chain.chain.interface_calls import ChainEvent
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.disputes import challenger, defender
 from nexus_chain.disputes.trace import trace_root

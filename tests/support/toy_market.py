@@ -225,7 +225,7 @@ class ToyWorld:
         )
         registry = SimpleNamespace(node=lambda address: SimpleNamespace(stake=STAKE), receipt_key_of=lambda node: node)
         contracts: Any = SimpleNamespace(
-            market=self.market, nodes=registry, domain=DOMAIN, sender=sender, web3=self.market
+            market=self.market, nodes=registry, domain=DOMAIN, sender=sender, connection=self.market
         )
         with (
             Client(contracts, ClientHome(self._folder / name), self.dial) as client,
