@@ -77,18 +77,7 @@ class Contracts:
         sending: Sending = DEFAULT_SENDING,
     ) -> Contracts:
         """Bind the contracts; raises ContractMissingError when they are not there or not ours."""
-        sender = None if wallet is None else sending.sender(connection, wallet)
-        found = cls(
-            connection,
-            deployment,
-            NodeRegistry(connection, deployment.node_registry, sender),
-            ModelRegistry(connection, deployment.model_registry, sender),
-            InferenceMarket(connection, deployment.inference_market, sender),
-            GenesisVault(connection, deployment.genesis_vault, sender),
-            CertificateRegistry(connection, deployment.certificate_registry, sender),
-            DisputeGame(connection, deployment.dispute_game, sender),
-            sender,
-        )
+        found = cls._bound(connection, deployment, None if wallet is None else sending.sender(connection, wallet))
         parts: tuple[BoundContract, ...] = (
             *(found.nodes, found.models, found.market, found.vault),
             *(found.certificates, found.disputes),
@@ -110,6 +99,20 @@ class Contracts:
         return found
 
     @classmethod
+    def _bound(cls, connection: ChainConnection, deployment: Deployment, sender: Sender | None) -> Contracts:
+        return cls(
+            connection,
+            deployment,
+            NodeRegistry(connection, deployment.node_registry, sender),
+            ModelRegistry(connection, deployment.model_registry, sender),
+            InferenceMarket(connection, deployment.inference_market, sender),
+            GenesisVault(connection, deployment.genesis_vault, sender),
+            CertificateRegistry(connection, deployment.certificate_registry, sender),
+            DisputeGame(connection, deployment.dispute_game, sender),
+            sender,
+        )
+
+    @classmethod
     def connect(
         cls,
         rpc_url: str,
@@ -123,4 +126,4 @@ class Contracts:
 
     def with_wallet(self, wallet: Wallet, sending: Sending = DEFAULT_SENDING) -> Contracts:
         """The same deployment for another wallet."""
-        return Contracts.at(self.connection, self.deployment, wallet, sending)
+        return self._bound(self.connection, self.deployment, sending.sender(self.connection, wallet))

@@ -30,9 +30,9 @@ class Balance:
 
 def withdraw(workspace: Workspace) -> Withdrawal:
     """Fetch refunds and earnings that the market holds for the wallet. Raises WalletError, ChainError."""
-    market, address = workspace.wallet_chain.market, workspace.wallet.address
-    owed = market.balance_of(address)
-    return Withdrawal(address, owed, market.withdraw() if owed else None)
+    address = workspace.payee
+    owed = workspace.chain.market.balance_of(address)
+    return Withdrawal(address, owed, workspace.wallet_chain.market.withdraw() if owed else None)
 
 
 def balance_of(workspace: Workspace, address: str) -> Balance | ChainError:

@@ -13,7 +13,10 @@ from nexus_chain.chain.wallet import Wallet
 from tests.support.live_network import LiveNetwork, live_network
 
 PASSWORD = "open sesame"
-HEAVY = ("torch", "transformers", "z3", "gguf", "huggingface_hub", "sqlalchemy", "matplotlib", "ape")
+HEAVY = (
+    *("torch", "transformers", "z3", "gguf", "huggingface_hub", "sqlalchemy", "matplotlib", "ape"),
+    *("web3", "aiohttp", "eth_abi", "eth_utils"),
+)
 CODE = f"""
 import sys
 from node.cli.app import run
