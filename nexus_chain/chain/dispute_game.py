@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from nexus_chain.abi import encode_abi
+from nexus_chain.chain.abi_values import encode_abi
 from nexus_chain.chain.bound import ChainEvent, PullPayments
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.interface_calls import arguments_of

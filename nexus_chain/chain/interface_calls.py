@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from nexus_chain.abi import WORD_BYTES, AbiError, abi_type, decode_abi, encode_abi, signature_of
+from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
+
+from nexus_chain.chain.abi_values import WORD_BYTES, AbiError, abi_types, decode_abi, encode_abi
 from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.rpc_answers import LogEntry, nonsense
-from nexus_chain.keccak import keccak256
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ def contract_call(contract: str, address: str, name: str, arguments: tuple[Any, 
     """The call of function ``name``. Raises TransactionError where the arguments are none of its types."""
     entry = _entry(contract, "function", name)
     try:
-        data = _selector(contract, name) + encode_abi([abi_type(item) for item in entry["inputs"]], arguments)
+        data = _selector(contract, name) + encode_abi(abi_types(entry["inputs"]), arguments)
     except AbiError as error:
         raise TransactionError(
             f"{contract}.{name} cannot be called: {error}", advice="Check the arguments against the interface."
         ) from error
-    return ContractCall(contract, name, address, data, tuple(abi_type(item) for item in entry["outputs"]))
+    return ContractCall(contract, name, address, data, tuple(abi_types(entry["outputs"])))
 
 
 def arguments_of(contract: str, name: str, data: bytes) -> dict[str, Any] | None:
@@ -61,7 +62,7 @@ def arguments_of(contract: str, name: str, data: bytes) -> dict[str, Any] | None
     if data[:4] != _selector(contract, name):
         return None
     try:
-        values = decode_abi([abi_type(item) for item in inputs], data[4:])
+        values = decode_abi(abi_types(inputs), data[4:], strict=False)
     except AbiError:
         return None
     return {item["name"]: value for item, value in zip(inputs, values, strict=True)}
@@ -75,14 +76,14 @@ def event_topics(contract: str, name: str, where: Mapping[str, Any]) -> list[byt
     topics: list[bytes | None] = [event_topic(contract, name)]
     for item in indexed:
         known = item["name"] in where
-        topics.append(encode_abi([abi_type(item)], [where[item["name"]]]) if known else None)
+        topics.append(encode_abi(abi_types([item]), [where[item["name"]]]) if known else None)
     return topics
 
 
 @cache
 def event_topic(contract: str, name: str) -> bytes:
     """What every event ``name`` is marked with."""
-    return keccak256(signature_of(_entry(contract, "event", name)).encode())
+    return event_abi_to_log_topic(_entry(contract, "event", name))  # type: ignore[arg-type]
 
 
 def event_in(contract: str, log: LogEntry) -> tuple[str, dict[str, Any]]:
@@ -93,8 +94,8 @@ def event_in(contract: str, log: LogEntry) -> tuple[str, dict[str, Any]]:
     indexed = [item for item in entry["inputs"] if item["indexed"]]
     other = [item for item in entry["inputs"] if not item["indexed"]]
     try:
-        found = decode_abi([abi_type(item) for item in indexed], b"".join(log.topics[1:]))
-        rest = decode_abi([abi_type(item) for item in other], log.data)
+        found = decode_abi(abi_types(indexed), b"".join(log.topics[1:]))
+        rest = decode_abi(abi_types(other), log.data)
     except AbiError as error:
         raise nonsense(f"log {log.index} of {log.transaction} is no {entry['name']}: {error}") from error
     values = {item["name"]: _named(item, value) for item, value in zip(indexed + other, found + rest, strict=True)}
@@ -121,7 +122,7 @@ def _entry(contract: str, kind: str, name: str) -> dict[str, Any]:
 
 @cache
 def _selector(contract: str, name: str) -> bytes:
-    return keccak256(signature_of(_entry(contract, "function", name)).encode())[:4]
+    return function_abi_to_4byte_selector(_entry(contract, "function", name))  # type: ignore[arg-type]
 
 
 @cache

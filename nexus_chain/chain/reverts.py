@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexus_chain.abi import AbiError, abi_type, decode_abi
+from nexus_chain.chain.abi_values import AbiError, abi_types, decode_abi
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.interfaces import custom_errors
 
@@ -152,7 +152,7 @@ def _bytes(data: str) -> bytes:
 def _custom(selector: bytes, body: bytes) -> ContractRevertedError:
     entry = custom_errors()[selector]
     inputs = entry["inputs"]
-    values = decode_abi([abi_type(item) for item in inputs], body)
+    values = decode_abi(abi_types(inputs), body)
     arguments: dict[str, Any] = {item["name"]: value for item, value in zip(inputs, values, strict=True)}
     name = entry["name"]
     return ContractRevertedError(name, arguments, advice=ADVICE.get(name, "Check the arguments against the interface."))

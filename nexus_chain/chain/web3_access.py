@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from eth_abi.codec import ABICodec
-from eth_abi.decoding import StringDecoder
 from web3 import Web3
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from nexus_chain.chain.abi_values import AnyTextDecoder
 from nexus_chain.chain.provider import RpcProvider
 
 
@@ -44,16 +44,9 @@ def web3_over(servers: RpcProvider) -> Web3:
     return web3
 
 
-class _AnyText(StringDecoder):
-    """Solidity strings are any bytes: what is no UTF-8 is replaced."""
-
-    def __init__(self) -> None:
-        super().__init__(handle_string_errors="replace")  # type: ignore[no-untyped-call]
-
-
 def _lenient(codec: ABICodec) -> ABICodec:
     """``codec``, which does not raise on a stranger's text."""
     registry = codec._registry.copy()  # type: ignore[no-untyped-call]
     registry.unregister_decoder("string")
-    registry.register_decoder("string", _AnyText, label="string")
+    registry.register_decoder("string", AnyTextDecoder, label="string")
     return ABICodec(registry)

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_chain.abi import signature_of
+from eth_utils.abi import function_abi_to_4byte_selector
+
 from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
@@ -28,7 +29,6 @@ from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, free_port
 from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import checksum
 from node.cli.app import run as run_nexus
 
@@ -238,7 +238,7 @@ def _function_names(contracts: Contracts) -> dict[tuple[str, bytes], str]:
     registries = (contracts.nodes, contracts.models, contracts.certificates)
     bound = (*registries, contracts.market, contracts.vault, contracts.disputes)
     return {
-        (contract.address, keccak256(signature_of(entry).encode())[:4]): entry["name"]
+        (contract.address, function_abi_to_4byte_selector(entry)): entry["name"]
         for contract in bound
         for entry in abi(contract.CONTRACT)
         if entry["type"] == "function"

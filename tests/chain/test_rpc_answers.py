@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nexus_chain.abi import encode_abi
+from nexus_chain.chain.abi_values import encode_abi
 from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.dispute_game import DisputeGame
 from nexus_chain.chain.errors import ContractRevertedError, RpcRefusedError, TransactionError

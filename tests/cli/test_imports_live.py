@@ -13,13 +13,13 @@ from nexus_chain.chain.wallet import Wallet
 from tests.support.live_network import LiveNetwork, live_network
 
 PASSWORD = "open sesame"
-HEAVY = ("torch", "transformers", "z3", "gguf", "huggingface_hub", "sqlalchemy", "matplotlib", "ape", "web3", "aiohttp")
-KEYS = ("eth_account", "eth_abi", "eth_utils", "eth_typing")
-"""What opens a wallet and signs transactions: of no use to who reads."""
+HEAVY = ("torch", "transformers", "z3", "gguf", "huggingface_hub", "sqlalchemy", "matplotlib", "ape", "fastapi")
+SENDING = ("web3", "aiohttp", "eth_account")
+"""What builds and signs transactions: of no use to who reads."""
 TENSORS = ("numpy", "tokenizers", "safetensors")
 NODES = ("google", "cryptography")
 """What talks to nodes."""
-ALL = (*HEAVY, *KEYS, *TENSORS, *NODES)
+ALL = (*HEAVY, *SENDING, *TENSORS, *NODES)
 CODE = f"""
 import sys
 from node.cli.app import run
@@ -46,7 +46,7 @@ def opened(live: LiveNetwork, home: Path) -> list[str]:
         "--deployment": live.net.deployment_path, "--model-dir": live.folder / "model",
     }  # fmt: skip
     flags = [str(word) for pair in given.items() for word in pair]
-    assert not imported(flags, "session", "open", "--tokens", "400") & {*HEAVY}
+    assert imported(flags, "session", "open", "--tokens", "400") & {*HEAVY, "web3"} == {"web3"}
     return flags
 
 
@@ -64,7 +64,7 @@ def test_who_reads_the_chain_imports_nothing_for_anything_else(settings: list[st
     assert imported(settings, *words.split()) == set()
 
 
-def test_who_asks_nodes_what_they_are_imports_no_tensors_and_no_keys(settings: list[str]) -> None:
+def test_who_asks_nodes_what_they_are_imports_no_tensors_and_no_web3(settings: list[str]) -> None:
     assert imported(settings, "nodes") <= {*NODES}
 
 
