@@ -14,8 +14,10 @@ from eth_abi.decoding import AddressDecoder, StringDecoder
 from eth_abi.encoding import BytesEncoder
 from eth_abi.exceptions import DecodingError, EncodingError, ParseError
 from eth_abi.registry import BaseEquals, registry
-from eth_utils.abi import collapse_if_tuple
-from eth_utils.address import to_checksum_address
+from eth_utils.abi import abi_to_signature, collapse_if_tuple
+
+from nexus_chain.address import checksummed
+from nexus_chain.keccak import keccak256
 
 WORD_BYTES = 32
 """What a contract takes and returns is whole words."""
@@ -33,7 +35,7 @@ class AnyTextDecoder(StringDecoder):
 
 
 class _CheckedAddressDecoder(AddressDecoder):
-    decoder_fn = staticmethod(to_checksum_address)
+    decoder_fn = staticmethod(checksummed)  # type: ignore[assignment]
 
 
 class _ExactBytesEncoder(BytesEncoder):
@@ -67,6 +69,11 @@ def decode_abi(types: Sequence[str], data: bytes, *, strict: bool = True) -> tup
 def abi_types(entries: Sequence[Any]) -> list[str]:
     """The canonical types of a JSON ABI's inputs or outputs, structs spelled out."""
     return [collapse_if_tuple(entry) for entry in entries]
+
+
+def signature_hash(entry: Any) -> bytes:
+    """What a JSON ABI's event is known by on the chain; of functions and errors, it begins with their selector."""
+    return keccak256(abi_to_signature(entry).encode())
 
 
 def _codec() -> ABICodec:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
-
-from nexus_chain.chain.abi_values import WORD_BYTES, AbiError, abi_types, decode_abi, encode_abi
+from nexus_chain.chain.abi_values import WORD_BYTES, AbiError, abi_types, decode_abi, encode_abi, signature_hash
 from nexus_chain.chain.errors import TransactionError
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.rpc_answers import LogEntry, nonsense
@@ -83,7 +81,7 @@ def event_topics(contract: str, name: str, where: Mapping[str, Any]) -> list[byt
 @cache
 def event_topic(contract: str, name: str) -> bytes:
     """What every event ``name`` is marked with."""
-    return event_abi_to_log_topic(_entry(contract, "event", name))  # type: ignore[arg-type]
+    return signature_hash(_entry(contract, "event", name))
 
 
 def event_in(contract: str, log: LogEntry) -> tuple[str, dict[str, Any]]:
@@ -122,7 +120,7 @@ def _entry(contract: str, kind: str, name: str) -> dict[str, Any]:
 
 @cache
 def _selector(contract: str, name: str) -> bytes:
-    return function_abi_to_4byte_selector(_entry(contract, "function", name))  # type: ignore[arg-type]
+    return signature_hash(_entry(contract, "function", name))[:4]
 
 
 @cache

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eth_utils.abi import function_abi_to_4byte_selector
-
+from nexus_chain.chain.abi_values import signature_hash
 from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
@@ -238,7 +237,7 @@ def _function_names(contracts: Contracts) -> dict[tuple[str, bytes], str]:
     registries = (contracts.nodes, contracts.models, contracts.certificates)
     bound = (*registries, contracts.market, contracts.vault, contracts.disputes)
     return {
-        (contract.address, function_abi_to_4byte_selector(entry)): entry["name"]
+        (contract.address, signature_hash(entry)[:4]): entry["name"]
         for contract in bound
         for entry in abi(contract.CONTRACT)
         if entry["type"] == "function"

@@ -1,4 +1,4 @@
-"""Values as the ABI has them: as ``eth_abi`` encodes them, refused where they are bent, shown where they are strange."""
+"""Values as the ABI has them: refused where they are bent, shown as far as they can be where they are strange."""
 
 from __future__ import annotations
 

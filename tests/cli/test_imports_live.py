@@ -22,11 +22,12 @@ NODES = ("google", "cryptography")
 ALL = (*HEAVY, *SENDING, *TENSORS, *NODES)
 CODE = f"""
 import sys
-from node.cli.app import run
+from {{program}} import run
 code = run(sys.argv[1:])
 found = [name for name in {ALL!r} if name in sys.modules]
 print("imported", code, found, file=sys.stderr)
 """
+USER, NODE = "node.cli.app", "node.daemon.command"
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +51,9 @@ def opened(live: LiveNetwork, home: Path) -> list[str]:
     return flags
 
 
-def imported(settings: list[str], *words: str) -> set[str]:
+def imported(settings: list[str], *words: str, program: str = USER) -> set[str]:
     """Top-level packages of those above that a successful command, run in a process of its own, has imported."""
-    command = [sys.executable, "-c", CODE, *settings, *words]
+    command = [sys.executable, "-c", CODE.format(program=program), *settings, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     *_, last = done.stderr.splitlines()
     assert last.startswith("imported 0 "), done.stderr
@@ -62,6 +63,13 @@ def imported(settings: list[str], *words: str) -> set[str]:
 @pytest.mark.parametrize("words", ["models", "nodes --offline", "session list", "wallet show", "withdraw"])
 def test_who_reads_the_chain_imports_nothing_for_anything_else(settings: list[str], words: str) -> None:
     assert imported(settings, *words.split()) == set()
+
+
+def test_a_nodes_operator_who_looks_at_it_sends_nothing(settings: list[str], tmp_path: Path) -> None:
+    given = dict(zip(settings[::2], settings[1::2], strict=True))
+    Wallet.create(tmp_path / "wallet.json", PASSWORD, work=2**10)
+    flags = ["--data", str(tmp_path), "--rpc", given["--rpc"], "--deployment", given["--deployment"]]
+    assert not imported(flags, "status", program=NODE) & {*HEAVY, *SENDING}
 
 
 def test_who_asks_nodes_what_they_are_imports_no_tensors_and_no_web3(settings: list[str]) -> None:
