@@ -196,10 +196,11 @@ class Judge:
         """Gas of the step as a transaction of its own."""
         connection = self.chain.connection
         fields = {"from": self.payer, "to": self.address, "data": "0x" + call.hex(), "gas": hex(GAS)}
-        receipt = connection.receipt(connection.request("eth_sendTransaction", fields))
-        if receipt is None or not receipt.succeeded:
+        sent = connection.request("eth_sendTransaction", fields)
+        receipt = connection.web3.eth.wait_for_transaction_receipt(sent)
+        if receipt["status"] != 1:
             raise RuntimeError(f"a step of {len(call)} bytes reverted")
-        return receipt.gas
+        return int(receipt["gasUsed"])
 
 
 def measure_steps(judge: Judge) -> dict[str, dict[str, int]]:

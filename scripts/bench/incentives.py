@@ -93,6 +93,7 @@ class AnvilEvm:
     def _mine(self, transaction: Any) -> TransactionReceipt:
         priced = {**transaction, "data": "0x" + transaction["data"].hex(), "value": hex(transaction.get("value", 0))}
         sent = self._request("eth_sendTransaction", {**priced, "gas": hex(ANVIL_GAS), "gasPrice": hex(3 * GWEI)})
+        self.connection.web3.eth.wait_for_transaction_receipt(sent)
         receipt = self.connection.receipt(sent)
         if receipt is None:
             raise RuntimeError(f"{sent} is not mined")

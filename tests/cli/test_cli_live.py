@@ -114,11 +114,9 @@ def test_a_contract_account_pays_and_this_machine_asks(user: Nexus, live: LiveNe
 
     def send(call: dict[str, str]) -> None:
         fields = {"from": account, "to": call["to"], "value": hex(int(call["value_wei"])), "data": call["data"]}
-        receipt = connection.receipt(connection.request("eth_sendTransaction", fields))
-        assert receipt is not None
-        assert receipt.succeeded
-        assert receipt.price is not None
-        fees.append(receipt.gas * receipt.price)
+        receipt = connection.web3.eth.wait_for_transaction_receipt(connection.request("eth_sendTransaction", fields))
+        assert receipt["status"] == 1
+        fees.append(receipt["gasUsed"] * receipt["effectiveGasPrice"])
 
     wrong = account.swapcase().replace("0X", "0x")
     assert user("session", "prepare", wrong, "--json").json["error"]["type"] == "DocumentFormatError"
@@ -200,7 +198,7 @@ def test_bad_input(nexus: Nexus, user: Nexus, live: LiveNetwork, home: Path, tmp
     wrong.write_text("wrong")
     where = ("--home", home, "--rpc", live.net.chain.rpc_url, "--model-dir", live.folder / "model")
     deployed = (*where, "--deployment", live.net.deployment_path)
-    assert error(nexus(*deployed, "--password-file", wrong, "withdraw", "--json")) == "WalletPasswordError"
+    assert error(nexus(*deployed, "--password-file", wrong, "session", "open", "--json")) == "WalletPasswordError"
     assert error(user("ask", "x" * 2000, "--direct", "--json")) == "PromptTooLongError"
     assert error(user("ask", "x", "--direct", "--max-wei", 1, "--json")) == "PriceError"
     assert error(user("ask", "x", "--session", "ff" * 32, "--json")) == "SessionStateError"
