@@ -21,6 +21,8 @@ from ape.api import AccountAPI
 from ape.cli import ConnectedProviderCommand, network_option
 from ape.contracts import ContractContainer
 from ethpm_types import ContractType
+from hexbytes import HexBytes
+from web3.exceptions import ContractLogicError, Web3RPCError
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -32,7 +34,6 @@ from nexus_chain.chain.deployer import (  # noqa: E402
     check_preset,
     created_address,
     deploy,
-    runs_on,
 )
 from nexus_chain.chain.errors import WrongChainError  # noqa: E402
 from nexus_chain.chain.interfaces import abi, creation_code  # noqa: E402
@@ -57,7 +58,11 @@ class ApeCreator:
         return len(chain.provider.get_code(address))
 
     def runs(self, code: bytes) -> bool:
-        return runs_on(chain.provider.web3, code)
+        try:
+            chain.provider.web3.eth.call({"data": HexBytes(code)})
+        except (ContractLogicError, Web3RPCError):
+            return False
+        return True
 
 
 def shipped(contract: str) -> ContractContainer:

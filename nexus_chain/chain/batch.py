@@ -1,7 +1,4 @@
-"""Several reads of the chain in one request.
-
-It uses the provider alone and no state of Web3's, so several threads may read at once.
-"""
+"""Several reads of the chain in one request. Several threads may read at once."""
 
 from __future__ import annotations
 
@@ -9,17 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi.exceptions import DecodingError
-from web3 import Web3
-from web3.contract.contract import ContractFunction
-from web3.types import RPCEndpoint
-
-from nexus_chain.chain.errors import ContractRevertedError, TransactionError
-from nexus_chain.chain.reverts import decode_revert
-from nexus_chain.chain.transactions import chain_errors
-
-WORD_BYTES = 32
-"""What a contract returns is whole words."""
+from nexus_chain.chain.connection import ChainConnection
+from nexus_chain.chain.errors import ContractRevertedError, RpcRefusedError
+from nexus_chain.chain.interface_calls import ContractCall
+from nexus_chain.chain.provider import RpcRequest
+from nexus_chain.chain.reverts import revert_in
+from nexus_chain.chain.rpc_answers import content, nonsense, quantity
 
 
 @dataclass(frozen=True)
@@ -30,57 +22,39 @@ class ReadTogether:
     values: tuple[Any, ...]
 
 
-def read_together(web3: Web3, calls: Sequence[ContractFunction]) -> ReadTogether:
+def read_together(connection: ChainConnection, calls: Sequence[ContractCall]) -> ReadTogether:
     """Read ``calls`` and the block's time at once.
 
-    A call of one output gives it, others a tuple; structs are tuples, addresses as the codec gives them. Raises
-    RpcUnreachableError, and TransactionError where the server answers nonsense.
+    A call of one output gives it, others a tuple; structs are tuples. Raises RpcUnreachableError, and TransactionError
+    where the server answers nonsense.
     """
-    requests: list[tuple[RPCEndpoint, Any]] = [(RPCEndpoint("eth_getBlockByNumber"), ["latest", False])]
+    requests: list[RpcRequest] = [("eth_getBlockByNumber", ["latest", False])]
     for call in calls:
-        transaction = {"to": call.address, "data": call._encode_transaction_data()}
-        requests.append((RPCEndpoint("eth_call"), [transaction, "latest"]))
-    with chain_errors(web3):
-        answers = _answers(web3, requests)
-    try:
-        values = tuple(_value(web3, call, answer) for call, answer in zip(calls, answers[1:], strict=True))
-        return ReadTogether(int(answers[0]["result"]["timestamp"], 16), values)
-    except (KeyError, TypeError, ValueError, AttributeError, DecodingError) as error:
-        raise TransactionError(
-            f"the answer of the chain's RPC server makes no sense ({type(error).__name__}: {error})",
-            advice="Check that the deployment file belongs to this chain, or try another RPC server.",
-        ) from error
+        requests.append(("eth_call", [{"to": call.address, "data": "0x" + call.data.hex()}, "latest"]))
+    block, *answers = _answers(connection, requests)
+    found = block.get("result") if isinstance(block, dict) else None
+    time = quantity(found.get("timestamp") if isinstance(found, dict) else None)
+    return ReadTogether(time, tuple(_value(call, answer) for call, answer in zip(calls, answers, strict=True)))
 
 
-def _answers(web3: Web3, requests: list[tuple[RPCEndpoint, Any]]) -> list[Any]:
+def _answers(connection: ChainConnection, requests: list[RpcRequest]) -> list[Any]:
     """One answer a request; one after the other where the server takes no batches."""
-    provider: Any = web3.provider
-    together = provider.make_batch_request(requests)
+    provider = connection.provider
+    together: Any = provider.make_batch_request(requests)
     if isinstance(together, list) and len(together) == len(requests):
         return together
     return [provider.make_request(method, parameters) for method, parameters in requests]
 
 
-def _value(web3: Web3, call: ContractFunction, answer: Any) -> Any:
-    if "error" in answer:
-        data, message = answer["error"].get("data"), str(answer["error"].get("message", ""))
-        if not isinstance(data, str) and "revert" not in message:
-            raise ValueError(message[:200])
-        return decode_revert(data if isinstance(data, str) else None, message)
-    outputs = [_type(entry) for entry in call.abi["outputs"]]
-    data = bytes.fromhex(answer["result"].removeprefix("0x"))
-    if not data or len(data) % WORD_BYTES:
-        raise ValueError(f"{len(data)} bytes are no words")
-    decoded = web3.codec.decode(outputs, data)
-    return decoded[0] if len(outputs) == 1 else decoded
-
-
-def _type(entry: Any) -> str:
-    """The canonical type of an ABI entry, structs spelt out."""
-    kind = str(entry["type"])
-    if not kind.startswith("tuple"):
-        return kind
-    return f"({','.join(_type(part) for part in entry['components'])}){kind.removeprefix('tuple')}"
+def _value(call: ContractCall, answer: Any) -> Any:
+    if not isinstance(answer, dict):
+        raise nonsense(f"{answer!r:.80} is no answer")
+    if (reverted := revert_in(answer.get("error"))) is not None:
+        return reverted
+    try:
+        return call.value(content(ChainConnection.result(answer)))
+    except RpcRefusedError as error:
+        raise nonsense(error.message) from error
 
 
 def require_value(value: Any) -> Any:

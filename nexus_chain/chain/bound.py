@@ -5,23 +5,22 @@ Knows ABIs, not meanings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from eth_typing import ABIEvent
-from eth_utils.abi import event_abi_to_log_topic
-from hexbytes import HexBytes
-from web3 import Web3
-from web3._utils.events import get_event_data
-from web3.contract.contract import Contract, ContractFunction
-from web3.logs import DISCARD
-from web3.types import TxReceipt
-
+from nexus_chain.chain.connection import BlockName, ChainConnection
 from nexus_chain.chain.errors import ContractMissingError, TransactionError, WalletError
+from nexus_chain.chain.interface_calls import ContractCall, contract_call, event_in, event_topic, event_topics
 from nexus_chain.chain.interfaces import abi
-from nexus_chain.chain.transactions import Mined, Sender, chain_errors
+from nexus_chain.chain.rpc_answers import LogEntry, TransactionReceipt
+from nexus_chain.chain.transactions import Mined, Sender
 from nexus_chain.market.documents import checksum
+
+if TYPE_CHECKING:
+    from web3 import Web3
+    from web3.contract.contract import Contract, ContractFunction
 
 #: Blocks per log query: public RPC servers refuse larger ranges.
 BLOCKS_PER_QUERY = 5_000
@@ -31,7 +30,7 @@ PAGE = 100
 
 @dataclass(frozen=True)
 class ChainEvent:
-    """One event of one contract; ``arguments`` are named as in Solidity."""
+    """One event of one contract; ``arguments`` are named as in Solidity, structs in them too."""
 
     name: str
     arguments: dict[str, Any]
@@ -65,16 +64,13 @@ class BoundContract:
 
     CONTRACT: ClassVar[str]
 
-    def __init__(self, web3: Web3, address: str, sender: Sender | None = None) -> None:
+    def __init__(self, connection: ChainConnection, address: str, sender: Sender | None = None) -> None:
         """``sender`` is needed to send; without one the class only reads."""
-        self.web3, self.address, self.sender = web3, checksum(address), sender
-        self._contract: Contract = web3.eth.contract(address=self.address, abi=abi(self.CONTRACT))
+        self.connection, self.address, self.sender = connection, checksum(address), sender
 
     def require_code(self) -> None:
         """Raise ContractMissingError unless there is a contract at the address."""
-        with chain_errors(self.web3):
-            code = self.web3.eth.get_code(self.address)
-        if not code:
+        if not self.connection.code(self.address):
             raise ContractMissingError(
                 f"there is no {self.CONTRACT} at {self.address} on this chain",
                 advice="The chain was reset or the deployment file is another chain's: deploy again, or give this "
@@ -85,16 +81,9 @@ class BoundContract:
         self, name: str, from_block: int = 0, to_block: int | None = None, *, where: Mapping[str, Any] | None = None
     ) -> Iterator[ChainEvent]:
         """Events ``name`` in blocks [from_block, to_block], oldest first; ``where`` matches indexed arguments."""
-        with chain_errors(self.web3):
-            last = self.web3.eth.block_number if to_block is None else to_block
-        event, filters = self._contract.events[name](), dict(where or {})
-
-        def query(start: int, stop: int) -> list[ChainEvent]:
-            with chain_errors(self.web3):
-                found = event.get_logs(from_block=start, to_block=stop, argument_filters=filters)
-            return [_chain_event(log) for log in found]
-
-        for _, found in in_ranges(query, from_block, last):
+        last = self.connection.block_number() if to_block is None else to_block
+        topics = event_topics(self.CONTRACT, name, where or {})
+        for _, found in in_ranges(lambda first, stop: self._found(topics, first, stop), from_block, last):
             yield from found
 
     def events_of(self, names: Collection[str], from_block: int, to_block: int) -> list[ChainEvent]:
@@ -102,41 +91,53 @@ class BoundContract:
 
         Keep to ``BLOCKS_PER_QUERY`` blocks.
         """
-        wanted = (entry for entry in abi(self.CONTRACT) if entry["type"] == "event" and entry["name"] in names)
-        shapes = {HexBytes(event_abi_to_log_topic(cast(ABIEvent, entry))): cast(ABIEvent, entry) for entry in wanted}
-        with chain_errors(self.web3):
-            logs = self.web3.eth.get_logs(
-                {"address": self.address, "topics": [list(shapes)], "fromBlock": from_block, "toBlock": to_block}
-            )
-            found = [get_event_data(self.web3.codec, shapes[log["topics"][0]], log) for log in logs]
-        return [_chain_event(log) for log in found]
+        return self._found([[event_topic(self.CONTRACT, name) for name in names]], from_block, to_block)
 
-    def call(self, name: str, *arguments: Any) -> ContractFunction:
+    def _found(self, topics: Sequence[Any], first: int, last: int) -> list[ChainEvent]:
+        logs = self.connection.logs(self.address, topics, first, last)
+        return [_chain_event(self.CONTRACT, log) for log in logs]
+
+    def call(self, name: str, *arguments: Any) -> ContractCall:
         """A view to be read together with others, by ``batch.read_together``."""
-        return self._function(name, *arguments)
+        return contract_call(self.CONTRACT, self.address, name, arguments)
 
-    def events_in(self, receipt: TxReceipt, name: str) -> list[ChainEvent]:
+    def events_in(self, receipt: TransactionReceipt, name: str) -> list[ChainEvent]:
         """Events ``name`` of this contract in one transaction's receipt."""
-        logs = self._contract.events[name]().process_receipt(receipt, errors=DISCARD)
-        return [_chain_event(log) for log in logs if log["address"] == self.address]
+        topic = event_topic(self.CONTRACT, name)
+        mine = [log for log in receipt.logs if log.address == self.address and log.topics[:1] == (topic,)]
+        return [_chain_event(self.CONTRACT, log) for log in mine]
 
-    def encode(self, name: str, *arguments: Any) -> HexBytes:
+    def encode(self, name: str, *arguments: Any) -> bytes:
         """The data of a transaction that calls ``name``, for somebody else to send."""
-        return HexBytes(self._contract.encode_abi(name, list(arguments)))
-
-    def _function(self, name: str, *arguments: Any) -> ContractFunction:
-        function: ContractFunction = self._contract.functions[name](*arguments)
-        return function
+        return self.call(name, *arguments).data
 
     def _read(self, name: str, *arguments: Any) -> Any:
-        with chain_errors(self.web3):
-            return self._function(name, *arguments).call()
+        return self._read_at("latest", name, *arguments)
+
+    def _read_at(self, block: BlockName, name: str, *arguments: Any) -> Any:
+        """After ``block``."""
+        call = self.call(name, *arguments)
+        return call.value(self.connection.call(call.fields, block))
 
     def _send(self, name: str, *arguments: Any, value: int = 0, note: str = "", wish: str = "") -> Mined:
         """``note``, ``wish``: as of ``Sender.send``."""
         if self.sender is None:
             raise WalletError(f"{self.CONTRACT}.{name} needs a wallet", advice="Open one and pass its sender.")
         return self.sender.send(self._function(name, *arguments), value, note, wish)
+
+    def _function(self, name: str, *arguments: Any) -> ContractFunction:
+        """What is sent, as web3 builds it."""
+        function: ContractFunction = self._contract.functions[name](*arguments)
+        return function
+
+    @cached_property
+    def _contract(self) -> Contract:
+        return self.web3.eth.contract(address=self.address, abi=abi(self.CONTRACT))
+
+    @property
+    def web3(self) -> Web3:
+        """As of ``ChainConnection``."""
+        return self.connection.web3
 
     def _pages(self, name: str, *arguments: Any) -> Iterator[Any]:
         """Every entry of a paged view, ``PAGE`` at a time."""
@@ -161,7 +162,7 @@ class PullPayments(BoundContract):
         return self._send("withdraw") if again else mined
 
 
-def _chain_event(log: Any) -> ChainEvent:
-    return ChainEvent(
-        log["event"], dict(log["args"]), log["blockNumber"], log["transactionHash"].to_0x_hex(), log["logIndex"]
-    )
+def _chain_event(contract: str, log: LogEntry) -> ChainEvent:
+    """Raises TransactionError where the log is no event of the contract."""
+    name, arguments = event_in(contract, log)
+    return ChainEvent(name, arguments, log.block, log.transaction, log.index)

@@ -8,17 +8,15 @@ from __future__ import annotations
 import threading
 import time
 
-from web3 import Web3
-from web3.types import BlockData
-
-from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.chain.connection import ChainConnection
+from nexus_chain.chain.rpc_answers import BlockHead
 
 
 class ChainClock:
     """Tells the chain's time between blocks. Any thread may ask."""
 
-    def __init__(self, web3: Web3) -> None:
-        self._web3 = web3
+    def __init__(self, connection: ChainConnection) -> None:
+        self._connection = connection
         self._ahead = 0.0  # seconds by which a block was ever seen ahead of this machine
         self._lock = threading.Lock()
 
@@ -26,11 +24,10 @@ class ChainClock:
         """Unix seconds; asks nobody."""
         return int(time.time() + self._ahead)
 
-    def head(self) -> BlockData:
+    def head(self) -> BlockHead:
         """The latest block, whose time is noted for ``now``. Raises RpcUnreachableError."""
-        with chain_errors(self._web3):
-            block = self._web3.eth.get_block("latest")
-        self.note(block["timestamp"])
+        block = self._connection.block()
+        self.note(block.timestamp)
         return block
 
     def look(self) -> int:
@@ -44,9 +41,9 @@ class ChainClock:
             self._ahead = max(self._ahead, block_time - time.time())
 
 
-def chain_time(web3: Web3) -> int:
+def chain_time(connection: ChainConnection) -> int:
     """The chain's time now, from one read of the latest block. Raises RpcUnreachableError."""
-    return ChainClock(web3).look()
+    return ChainClock(connection).look()
 
 
 def no_earlier_than(block_time: int) -> int:

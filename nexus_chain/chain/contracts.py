@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from web3 import Web3
-
 from nexus_chain.chain.bound import BoundContract
 from nexus_chain.chain.certificate_registry import CertificateRegistry
-from nexus_chain.chain.connection import connect
+from nexus_chain.chain.connection import ChainConnection, connect
 from nexus_chain.chain.deployment import Deployment
 from nexus_chain.chain.dispute_game import DisputeGame
 from nexus_chain.chain.errors import ContractMissingError
@@ -35,11 +33,11 @@ class Sending:
     confirmations: int = 1
     max_fee: int = MOST_FEE
 
-    def sender(self, web3: Web3, wallet: Wallet) -> Sender:
+    def sender(self, connection: ChainConnection, wallet: Wallet) -> Sender:
         """A sender for the wallet."""
         journal = TransactionJournal(self.journal)
         return Sender(
-            web3,
+            connection,
             wallet,
             timeout=self.timeout,
             journal=journal,
@@ -55,7 +53,7 @@ DEFAULT_SENDING = Sending()
 class Contracts:
     """Typed access to one deployment, for one wallet or for reading only."""
 
-    web3: Web3
+    connection: ChainConnection
     deployment: Deployment
     nodes: NodeRegistry
     models: ModelRegistry
@@ -72,21 +70,14 @@ class Contracts:
 
     @classmethod
     def at(
-        cls, web3: Web3, deployment: Deployment, wallet: Wallet | None = None, sending: Sending = DEFAULT_SENDING
+        cls,
+        connection: ChainConnection,
+        deployment: Deployment,
+        wallet: Wallet | None = None,
+        sending: Sending = DEFAULT_SENDING,
     ) -> Contracts:
         """Bind the contracts; raises ContractMissingError when they are not there or not ours."""
-        sender = None if wallet is None else sending.sender(web3, wallet)
-        found = cls(
-            web3,
-            deployment,
-            NodeRegistry(web3, deployment.node_registry, sender),
-            ModelRegistry(web3, deployment.model_registry, sender),
-            InferenceMarket(web3, deployment.inference_market, sender),
-            GenesisVault(web3, deployment.genesis_vault, sender),
-            CertificateRegistry(web3, deployment.certificate_registry, sender),
-            DisputeGame(web3, deployment.dispute_game, sender),
-            sender,
-        )
+        found = cls._bound(connection, deployment, None if wallet is None else sending.sender(connection, wallet))
         parts: tuple[BoundContract, ...] = (
             *(found.nodes, found.models, found.market, found.vault),
             *(found.certificates, found.disputes),
@@ -108,6 +99,20 @@ class Contracts:
         return found
 
     @classmethod
+    def _bound(cls, connection: ChainConnection, deployment: Deployment, sender: Sender | None) -> Contracts:
+        return cls(
+            connection,
+            deployment,
+            NodeRegistry(connection, deployment.node_registry, sender),
+            ModelRegistry(connection, deployment.model_registry, sender),
+            InferenceMarket(connection, deployment.inference_market, sender),
+            GenesisVault(connection, deployment.genesis_vault, sender),
+            CertificateRegistry(connection, deployment.certificate_registry, sender),
+            DisputeGame(connection, deployment.dispute_game, sender),
+            sender,
+        )
+
+    @classmethod
     def connect(
         cls,
         rpc_url: str,
@@ -121,4 +126,4 @@ class Contracts:
 
     def with_wallet(self, wallet: Wallet, sending: Sending = DEFAULT_SENDING) -> Contracts:
         """The same deployment for another wallet."""
-        return Contracts.at(self.web3, self.deployment, wallet, sending)
+        return self._bound(self.connection, self.deployment, sending.sender(self.connection, wallet))

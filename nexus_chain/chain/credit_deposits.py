@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from nexus_chain.chain.bound import PullPayments
 from nexus_chain.chain.deployer import Creator
-from nexus_chain.chain.transactions import Mined, chain_errors
+from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import checksum
 
 
@@ -71,8 +71,7 @@ class CreditDeposits(PullPayments):
 
     def held_at(self, block: int) -> int:
         """Wei held for all accounts together, after ``block``."""
-        with chain_errors(self.web3):
-            return int(self._function("held").call(block_identifier=block))
+        return int(self._read_at(block, "held"))
 
 
 def create_credit_deposits(creator: Creator, operator: str, notice: int) -> tuple[str, int]:

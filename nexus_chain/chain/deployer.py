@@ -14,26 +14,21 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from hexbytes import HexBytes
-from web3 import Web3
-from web3.exceptions import ContractLogicError, Web3RPCError
-from web3.types import Nonce
-from web3.utils import get_create_address
-
-from nexus_chain.chain.connection import rpc_errors, url_of
+from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.contracts import DEFAULT_SENDING, Sending
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.errors import (
     ChainError,
     ContractRevertedError,
     DeploymentError,
+    RpcRefusedError,
     UnfundedWalletError,
     WrongChainError,
 )
 from nexus_chain.chain.interfaces import CONTRACTS, abi, creation_code, deployed_size
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.json_text import parse_json
+from nexus_chain.market.documents import checksum
 from nexus_chain.staging import write_whole
 
 _HOUR, _DAY, _ETHER = 3_600, 86_400, 10**18
@@ -94,7 +89,10 @@ class Creator(Protocol):
 
 def created_address(creator: str, nonce: int) -> str:
     """Address of the contract that ``creator`` creates in its transaction number ``nonce``."""
-    return str(get_create_address(Web3.to_checksum_address(creator), Nonce(nonce)))
+    from web3.types import Nonce  # slow to import, and most that know of deployments make none
+    from web3.utils import get_create_address
+
+    return str(get_create_address(checksum(creator), Nonce(nonce)))
 
 
 def check_preset(preset: str, chain_id: int, expected_chain_id: int | None = None) -> DeploymentParameters:
@@ -206,16 +204,6 @@ def _require_cancun(creator: Creator) -> None:
         )
 
 
-def runs_on(web3: Web3, code: bytes) -> bool:
-    """Whether the chain behind ``web3`` runs this creation code to its end. Raises ChainError when nobody answers."""
-    with rpc_errors(url_of(web3)):
-        try:
-            web3.eth.call({"data": HexBytes(code)})
-        except (ContractLogicError, Web3RPCError):
-            return False
-    return True
-
-
 def _standing(creator: Creator, path: Path) -> Deployment | None:
     """The deployment that the file describes, if this chain still has it."""
     if not path.exists():
@@ -318,24 +306,25 @@ def _is_entry(name: str, entry: Any) -> bool:
 class ArtefactCreator:
     """Creates contracts from the shipped artefacts with one wallet."""
 
-    def __init__(self, web3: Web3, wallet: Wallet, sending: Sending = DEFAULT_SENDING) -> None:
-        self.web3, self.sender = web3, sending.sender(web3, wallet)
-        with chain_errors(web3):
-            self.chain_id = int(web3.eth.chain_id)
+    def __init__(self, connection: ChainConnection, wallet: Wallet, sending: Sending = DEFAULT_SENDING) -> None:
+        self.connection, self.sender = connection, sending.sender(connection, wallet)
+        self.chain_id = connection.chain_id()
 
     def create(self, contract: str, *arguments: Any) -> tuple[str, int]:
-        factory = self.web3.eth.contract(abi=abi(contract), bytecode=HexBytes(creation_code(contract)))
+        factory = self.connection.web3.eth.contract(abi=abi(contract), bytecode=creation_code(contract))
         address, mined = self.sender.deploy(factory.constructor(*arguments))
         return address, mined.block
 
     def foresee(self, creations: int) -> str:
         payer = self.sender.wallet.address
-        with chain_errors(self.web3):
-            return created_address(payer, self.web3.eth.get_transaction_count(payer, "pending") + creations)
+        return created_address(payer, self.connection.transaction_count(payer, "pending") + creations)
 
     def code_size(self, address: str) -> int:
-        with chain_errors(self.web3):
-            return len(self.web3.eth.get_code(Web3.to_checksum_address(address)))
+        return len(self.connection.code(checksum(address)))
 
     def runs(self, code: bytes) -> bool:
-        return runs_on(self.web3, code)
+        try:
+            self.connection.call({"data": code})
+        except (ContractRevertedError, RpcRefusedError):
+            return False
+        return True

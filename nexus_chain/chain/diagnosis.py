@@ -9,7 +9,6 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS
 from nexus_chain.chain.deployment import CONTRACT_FIELDS
 from nexus_chain.chain.provider import shown_url
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.diagnosis import FAIL, OK, WARN, Finding
 from nexus_chain.market.documents import checksum
 
@@ -19,17 +18,15 @@ MOST_AHEAD, MOST_BEHIND = 60, 600
 
 def chain_answers(rpc: str, chain_id: int | None) -> Finding:
     """Raises RpcUnreachableError, WrongChainError."""
-    web3 = connect(rpc, chain_id, retries=0)
-    with chain_errors(web3):
-        return Finding(OK, f"chain {web3.eth.chain_id} at {shown_url(rpc)}, block {web3.eth.block_number}")
+    connection = connect(rpc, chain_id, retries=0)
+    return Finding(OK, f"chain {connection.chain_id()} at {shown_url(rpc)}, block {connection.block_number()}")
 
 
 def clock_skew(rpc: str) -> Finding:
     """Whether this machine's clock and the chain's agree. Raises ChainError."""
-    web3 = connect(rpc, retries=0)
-    with chain_errors(web3):
-        ahead = int(web3.eth.get_block("latest")["timestamp"] - time.time())
-        toy = web3.eth.chain_id in DEVELOPMENT_CHAINS
+    connection = connect(rpc, retries=0)
+    ahead = int(connection.block().timestamp - time.time())
+    toy = connection.chain_id() in DEVELOPMENT_CHAINS
     if ahead > MOST_AHEAD:
         said = f"the latest block is {ahead} s ahead of this machine"
         if toy:
@@ -43,12 +40,11 @@ def clock_skew(rpc: str) -> Finding:
 
 def contracts_stand(contracts: Contracts) -> Finding:
     """Whether every address of the deployment holds a contract. Raises ChainError."""
-    web3, missing = contracts.web3, []
+    missing = []
     for field, contract in CONTRACT_FIELDS.items():
         address = getattr(contracts.deployment, field)
-        with chain_errors(web3):
-            if not web3.eth.get_code(checksum(address)):
-                missing.append(f"{contract} at {address}")
+        if not contracts.connection.code(checksum(address)):
+            missing.append(f"{contract} at {address}")
     if missing:
         return Finding(FAIL, f"no code: {', '.join(missing)}", "The chain was reset, or the file is another chain's.")
     return Finding(OK, f"{len(CONTRACT_FIELDS)} contracts, market {contracts.deployment.inference_market}")
@@ -56,8 +52,7 @@ def contracts_stand(contracts: Contracts) -> Finding:
 
 def balance_there(contracts: Contracts, address: str, least: int = 1) -> Finding:
     """Whether ``address`` has ``least`` wei. Raises ChainError."""
-    with chain_errors(contracts.web3):
-        held = int(contracts.web3.eth.get_balance(checksum(address)))
+    held = contracts.connection.balance(checksum(address))
     if held < least:
         return Finding(WARN, f"{address} holds {held} wei", f"Send it at least {least - held} wei.")
     return Finding(OK, f"{address} holds {held} wei")

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from eth_abi.abi import encode
-from eth_typing import HexStr
-from web3.exceptions import Web3Exception
-
+from nexus_chain.chain.abi_values import encode_abi
 from nexus_chain.chain.bound import ChainEvent, PullPayments
 from nexus_chain.chain.errors import ContractRevertedError
-from nexus_chain.chain.transactions import Mined, chain_errors
+from nexus_chain.chain.interface_calls import arguments_of
+from nexus_chain.chain.rpc_answers import content, nonsense
+from nexus_chain.chain.transactions import Mined
 from nexus_chain.keccak import keccak256
 from nexus_chain.market.documents import Document, Order, Receipt, checksum
 
@@ -184,13 +183,11 @@ class DisputeGame(PullPayments):
 
     def trace_signature(self, transaction: str) -> bytes | None:
         """The node's signature in a ``postTrace`` transaction; None where another contract passed that call on."""
-        with chain_errors(self.web3):
-            data = self.web3.eth.get_transaction(HexStr(transaction))["input"]
-        try:
-            function, arguments = self._contract.decode_function_input(data)
-        except (ValueError, Web3Exception):
-            return None
-        return bytes(arguments["signature"]) if function.fn_name == "postTrace" else None
+        found = self.connection.transaction(transaction)
+        if found is None:
+            raise nonsense(f"it does not know transaction {transaction} any more")
+        arguments = arguments_of(self.CONTRACT, "postTrace", content(found.get("input")))
+        return None if arguments is None else arguments["signature"]
 
     def game_of(self, game: int) -> GameRecord | None:
         """A game as it stands; None when the chain knows none with that number (after a re-organisation)."""
@@ -244,7 +241,7 @@ class DisputeGame(PullPayments):
 
 def commitment_of(receipt_digest: bytes, challenger: str, salt: bytes) -> bytes:
     """What is committed before an opening: it hides which receipt is accused."""
-    return keccak256(encode(["bytes32", "address", "bytes32"], [receipt_digest, checksum(challenger), salt]))
+    return keccak256(encode_abi(["bytes32", "address", "bytes32"], [receipt_digest, checksum(challenger), salt]))
 
 
 def abi_values(document: Document) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ ChainError
 │   ├── WalletExistsError     a keystore would be overwritten
 │   └── UnfundedWalletError   not enough wei for value and gas
 ├── TransactionError          sent, but not mined in time, or refused by the node
+│   ├── RpcRefusedError       the RPC server refuses a request, and says why
 │   ├── TransactionPendingError sent, and nobody knows yet whether it is mined
 │   └── ContractRevertedError the contract said no, with its custom error's name
 ├── JournalError              the file of sent transactions cannot be used
@@ -123,6 +124,15 @@ class TransactionError(ChainError):
     """
 
     fee: int = 0
+
+
+class RpcRefusedError(TransactionError):
+    """Raised when the RPC server answers a request with an error that is no contract's refusal.
+
+    ``said``: all that it said, in lower case.
+    """
+
+    said: str = ""
 
 
 class TransactionPendingError(TransactionError):

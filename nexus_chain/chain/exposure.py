@@ -18,7 +18,6 @@ from typing import Any
 
 from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
@@ -76,8 +75,7 @@ def unsettled_lines(contracts: Contracts, cache: Path | None = None) -> OpenLine
 
     A cache that is damaged or another deployment's is not used. Raises the chain package's errors.
     """
-    with chain_errors(contracts.web3):
-        head = int(contracts.web3.eth.block_number)
+    head = contracts.connection.block_number()
     known = _loaded(contracts, cache, head)
     final = head - TENTATIVE_BLOCKS
     if final > known.block:
@@ -98,9 +96,8 @@ def _caught_up(contracts: Contracts, known: OpenLines, last: int) -> OpenLines:
 def _identity(contracts: Contracts) -> list[object]:
     """The deployment, and the block it began with: a local chain that was reset has the same addresses."""
     start = contracts.deployment.block
-    with chain_errors(contracts.web3):
-        hashed = contracts.web3.eth.get_block(start)["hash"].to_0x_hex()
-    return [contracts.deployment.chain_id, contracts.market.address, start, hashed]
+    hashed = contracts.connection.block(start).hash.hex()
+    return [contracts.deployment.chain_id, contracts.market.address, start, f"0x{hashed}"]
 
 
 def _loaded(contracts: Contracts, cache: Path | None, head: int) -> OpenLines:

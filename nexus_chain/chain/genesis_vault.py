@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nexus_chain.chain.bound import BoundContract, PullPayments
-from nexus_chain.chain.transactions import Mined, chain_errors
+from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import checksum
 
 
@@ -27,5 +27,4 @@ class GenesisVault(BoundContract):
 
     def held(self) -> int:
         """Wei in the vault now."""
-        with chain_errors(self.web3):
-            return int(self.web3.eth.get_balance(self.address))
+        return self.connection.balance(self.address)

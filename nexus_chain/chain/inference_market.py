@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import PullPayments
-from nexus_chain.chain.transactions import Mined, chain_errors
+from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import Line, Voucher, checksum
 
 
@@ -67,7 +67,7 @@ class InferenceMarket(PullPayments):
 
     def encode_open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes) -> bytes:
         """The data of an ``open`` that another account sends, with the sum of the caps as its value."""
-        return bytes(self.encode("open", checksum(signer), expiry, _caps(caps), nonce))
+        return self.encode("open", checksum(signer), expiry, _caps(caps), nonce)
 
     def pay_per_inference(
         self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, order_digest: bytes, note: str = ""
@@ -148,8 +148,7 @@ class InferenceMarket(PullPayments):
 
     def now(self) -> int:
         """The chain's time: timestamp of its latest block."""
-        with chain_errors(self.web3):
-            return int(self.web3.eth.get_block("latest")["timestamp"])
+        return self.connection.block().timestamp
 
     def _opened(self, mined: Mined) -> bytes:
         return bytes(self.events_in(mined.receipt, "SessionOpened")[0].arguments["session"])

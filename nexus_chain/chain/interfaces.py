@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from eth_utils.abi import function_abi_to_4byte_selector
+from nexus_chain.chain.abi_values import signature_hash
 
 CONTRACTS = (
     "CertificateRegistry",
@@ -43,7 +43,7 @@ def deployed_size(contract: str) -> int:
 def custom_errors() -> dict[bytes, dict[str, Any]]:
     """Every custom error of every contract, by its 4-byte selector."""
     entries = (entry for contract in CONTRACTS for entry in abi(contract) if entry["type"] == "error")
-    return {function_abi_to_4byte_selector(entry): entry for entry in entries}  # type: ignore[arg-type]
+    return {signature_hash(entry)[:4]: entry for entry in entries}
 
 
 @cache

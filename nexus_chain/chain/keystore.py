@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from eth_account import Account
-from eth_typing import ChecksumAddress
+from typing import TYPE_CHECKING, Any
 
 from nexus_chain.chain.errors import WalletError, WalletPasswordError
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import checksum
 from nexus_chain.market.errors import DocumentFormatError
+
+if TYPE_CHECKING:
+    from eth_typing import ChecksumAddress
 
 MOST_SCRYPT_BYTES = 8 << 30
 """Memory that opening may take, 128 n r: eight times what any wallet asks for."""
@@ -48,6 +48,8 @@ class Keystore:
 
     def decrypt(self, password: str) -> bytes:
         """The 32-byte private key. Raises WalletPasswordError, and WalletError where this machine is too small."""
+        from eth_account import Account  # slow to import, and a wallet's address needs no password
+
         try:
             return bytes(Account.decrypt(self._json, password))
         except ValueError:

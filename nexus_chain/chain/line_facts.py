@@ -69,7 +69,7 @@ def read_session(contracts: Contracts, session: bytes, nodes: Sequence[str]) -> 
         *(market.call("lineOf", session, node) for node in nodes),
         *(registry.call("node", node) for node in nodes),
     ]
-    read = read_together(contracts.web3, calls)
+    read = read_together(contracts.connection, calls)
     window, found, *rest = map(require_value, read.values)
     lines, records = rest[: len(nodes)], rest[len(nodes) :]
     return SessionFacts(

@@ -15,10 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from web3 import Web3
-from web3.types import RPCEndpoint
-
-from nexus_chain.chain.connection import connect
+from nexus_chain.chain.connection import ChainConnection, connect
 from nexus_chain.chain.errors import LocalChainError, RpcUnreachableError
 
 #: Anvil's public development keys (mnemonic "test test ... junk"): worthless anywhere else.
@@ -45,7 +42,7 @@ class LocalChain:
     rpc_url: str
     chain_id: int
     process_id: int
-    web3: Web3
+    connection: ChainConnection
 
     def advance(self, seconds: int) -> None:
         """Let ``seconds`` pass on the chain and mine one block there."""
@@ -57,7 +54,7 @@ class LocalChain:
         self._request("anvil_setBalance", address, hex(wei))
 
     def _request(self, method: str, *params: object) -> None:
-        self.web3.manager.request_blocking(RPCEndpoint(method), list(params))
+        self.connection.request(method, *params)
 
 
 def find_anvil() -> Path:
@@ -123,7 +120,7 @@ def _require_free(port: int) -> None:
             ) from error
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, chain_id: int) -> Web3:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, chain_id: int) -> ChainConnection:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         if process.poll() is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import BoundContract
-from nexus_chain.chain.transactions import Mined, chain_errors
+from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import checksum
 
 NO_PARENT = bytes(32)
@@ -72,8 +72,7 @@ class ModelRegistry(BoundContract):
     def published_at(self, version_id: bytes) -> int:
         """When a version was published, Unix seconds of its block; 0 where no block says so."""
         for event in self.events("Published", where={"id": version_id}):
-            with chain_errors(self.web3):
-                return int(self.web3.eth.get_block(event.block)["timestamp"])
+            return self.connection.block(event.block).timestamp
         return 0
 
     def versions(self) -> Iterator[bytes]:

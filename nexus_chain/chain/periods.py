@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.market.documents import checksum
 
 PERIODS = ("day", "week", "month")
@@ -43,11 +42,10 @@ def summed(settled: Iterable[tuple[int, int]], by: str) -> list[Earned]:
 
 def earnings_by_period(contracts: Contracts, node: str, by: str) -> list[Earned]:
     """Wei that settled lines have credited to ``node``, withdrawn or not. Reads all of them. Raises ChainError."""
-    web3, times = contracts.web3, dict[int, int]()
+    times: dict[int, int] = {}
     settled = []
     for event in contracts.market.events("LineSettled", contracts.deployment.block, where={"node": checksum(node)}):
         if event.block not in times:
-            with chain_errors(web3):
-                times[event.block] = int(web3.eth.get_block(event.block)["timestamp"])
+            times[event.block] = contracts.connection.block(event.block).timestamp
         settled.append((times[event.block], int(event.arguments["toNode"])))
     return summed(settled, by)

@@ -10,13 +10,12 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
-from web3.providers.base import JSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
 
 from nexus_chain.chain.errors import (
     ChainError,
@@ -44,10 +43,13 @@ _PIECE_BYTES = 65_536
 _AT_HEAD = frozenset(
     ("eth_call", "eth_estimateGas", "eth_getBalance", "eth_getCode", "eth_getTransactionCount", "eth_getLogs")
 )
-_HEAD: tuple[RPCEndpoint, Any] = (RPCEndpoint("eth_blockNumber"), [])
+_HEAD: tuple[str, Any] = ("eth_blockNumber", [])
 _BUSY_WORDS = ("rate limit", "too many requests", "request limit")
 
-RpcRequest = tuple[RPCEndpoint, Any]
+RpcRequest = tuple[str, Any]
+"""A method and its parameters."""
+RpcAnswer = dict[str, Any]
+"""``result`` or ``error``, as the server sent it."""
 
 
 def shown_url(rpc_url: str) -> str:
@@ -58,15 +60,14 @@ def shown_url(rpc_url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
-class RpcProvider(JSONBaseProvider):
-    """Web3's provider over ``urls``, the first one preferred. Any thread may use it.
+class RpcProvider:
+    """Requests and their answers over ``urls``, the first one preferred. Any thread may use it.
 
     ``chain_id``: what every server has to serve; set once it is known.
     """
 
     def __init__(self, urls: Sequence[str], *, timeout: float, retries: int) -> None:
         """``timeout``: seconds of one request; ``retries`` 0 asks each server once."""
-        super().__init__()
         self.urls, self.timeout, self.retries = tuple(urls), timeout, retries
         self.chain_id: int | None = None
         self._checked: dict[str, int] = {}  # chain ids of servers
@@ -75,6 +76,7 @@ class RpcProvider(JSONBaseProvider):
         self._known: dict[str, int] = {}  # the highest block that a server has told of
         self._gone = 0  # up to this block numbers may be of blocks that were replaced
         self._sessions = threading.local()
+        self._numbers = count()
 
     @property
     def endpoint_uri(self) -> str:
@@ -90,22 +92,22 @@ class RpcProvider(JSONBaseProvider):
     def _least(self) -> int:
         return self._floor if time.monotonic() < self._floor_until else 0
 
-    # ------------------------------------------------------------- web3's side
+    # --------------------------------------------------------------- questions
 
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+    def make_request(self, method: str, params: Any) -> RpcAnswer:
         """One request. Raises RpcUnreachableError, WrongChainError."""
         if self._least and method in _AT_HEAD:
             return self._asked([_HEAD, (method, params)])[-1]
         return self._asked([(method, params)])[0]
 
-    def make_batch_request(self, batch_requests: list[RpcRequest]) -> list[RPCResponse] | RPCResponse:
+    def make_batch_request(self, batch_requests: list[RpcRequest]) -> list[RpcAnswer]:
         """Several requests, their answers in the same order. Raises as ``make_request``."""
         extra = 1 if self._least else 0
         return self._asked([_HEAD] * extra + list(batch_requests))[extra:]
 
     # ----------------------------------------------------------- one question
 
-    def _asked(self, requests_: list[RpcRequest]) -> list[RPCResponse]:
+    def _asked(self, requests_: list[RpcRequest]) -> list[RpcAnswer]:
         """Answers to all of them by one server; asked again as long as it is worth while."""
         started, pause, rounds = time.monotonic(), FIRST_PAUSE, 0
         failures: list[RpcUnreachableError | WrongChainError] = []
@@ -130,7 +132,7 @@ class RpcProvider(JSONBaseProvider):
 
     def _asked_once_each(
         self, requests_: list[RpcRequest], failures: list[RpcUnreachableError | WrongChainError]
-    ) -> list[RPCResponse]:
+    ) -> list[RpcAnswer]:
         """The answer of the first server that has one; ``failures`` grow. Raises what the preferred one did wrong."""
         first, known = self._preferred, len(failures)
         for step in range(len(self.urls)):
@@ -161,14 +163,14 @@ class RpcProvider(JSONBaseProvider):
                 advice="Give RPC addresses of one chain only.",
             )
 
-    def _chain_answer(self, url: str) -> RPCResponse:
+    def _chain_answer(self, url: str) -> RpcAnswer:
         try:
-            return self._answers(url, [(RPCEndpoint("eth_chainId"), [])], floor=0)[0]
+            return self._answers(url, [("eth_chainId", [])], floor=0)[0]
         except RpcUnreachableError as error:
             error.arrived = False  # what was to be asked next was not asked
             raise
 
-    def _answers(self, url: str, requests_: list[RpcRequest], floor: int | None = None) -> list[RPCResponse]:
+    def _answers(self, url: str, requests_: list[RpcRequest], floor: int | None = None) -> list[RpcAnswer]:
         least = self._least if floor is None else floor
         answers = self._posted(url, requests_)
         for (method, params), answer in zip(requests_, answers, strict=True):
@@ -183,30 +185,34 @@ class RpcProvider(JSONBaseProvider):
                 raise late
         return answers
 
-    def _posted(self, url: str, requests_: list[RpcRequest]) -> list[RPCResponse]:
+    def _posted(self, url: str, requests_: list[RpcRequest]) -> list[RpcAnswer]:
         """In one post; one after the other where the server takes no batches."""
         if len(requests_) == 1:
             return [self._one(url, requests_[0])]
-        body = self.encode_batch_rpc_request(requests_)
-        wanted = [entry["id"] for entry in json.loads(body)]
-        answer = self._post(url, body)
+        calls = [self._call(request) for request in requests_]
+        wanted = [call["id"] for call in calls]
+        answer = self._post(url, json.dumps(calls).encode())
         if not isinstance(answer, list):
             if isinstance(answer, dict):
-                _require_not_busy(url, cast(RPCResponse, answer))
+                _require_not_busy(url, answer)
             return [self._one(url, request) for request in requests_]
         by_id = {entry["id"]: entry for entry in answer if isinstance(entry, dict) and _is_id(entry.get("id"))}
         if any(number not in by_id for number in wanted):
             raise _nonsense(url, "an answer to another request")
-        return [cast(RPCResponse, by_id[number]) for number in wanted]
+        return [by_id[number] for number in wanted]
 
-    def _one(self, url: str, request: RpcRequest) -> RPCResponse:
-        body = self.encode_rpc_request(*request)
-        answer = self._post(url, body)
+    def _one(self, url: str, request: RpcRequest) -> RpcAnswer:
+        call = self._call(request)
+        answer = self._post(url, json.dumps(call).encode())
         if not isinstance(answer, dict) or not ("result" in answer or isinstance(answer.get("error"), dict)):
             raise _nonsense(url, "an answer that is no JSON-RPC")
-        if answer.get("id") != json.loads(body)["id"] and not (answer.get("id") is None and "error" in answer):
+        if answer.get("id") != call["id"] and not (answer.get("id") is None and "error" in answer):
             raise _nonsense(url, "an answer to another request")
-        return cast(RPCResponse, answer)
+        return answer
+
+    def _call(self, request: RpcRequest) -> dict[str, Any]:
+        method, params = request
+        return {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": params}
 
     def _post(self, url: str, body: bytes) -> Any:
         try:
@@ -242,7 +248,7 @@ def _repeatable(requests_: Sequence[RpcRequest]) -> bool:
 
 
 def _require_no_doubt(
-    requests_: Sequence[RpcRequest], answers: Sequence[RPCResponse], failures: Sequence[ChainError]
+    requests_: Sequence[RpcRequest], answers: Sequence[RpcAnswer], failures: Sequence[ChainError]
 ) -> None:
     """INVARIANT: a server's refusal of a transaction says nothing about one that may have reached another server, or
     the same one, before: it may be mined all the same. Raises how that went.
@@ -260,13 +266,13 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | str)
 
 
-def _head_of(method: str, params: Any, answer: RPCResponse) -> int | None:
+def _head_of(method: str, params: Any, answer: RpcAnswer) -> int | None:
     """The head that an answer tells of, if it does."""
     latest = method == "eth_blockNumber" or (method == "eth_getBlockByNumber" and params[0] == "latest")
     return _block_of(method, answer) if latest else None
 
 
-def _block_of(method: str, answer: RPCResponse) -> int | None:
+def _block_of(method: str, answer: RpcAnswer) -> int | None:
     """A block that an answer says is on the chain, if it does."""
     result: Any = answer.get("result")
     with suppress(TypeError, ValueError, KeyError):
@@ -333,7 +339,7 @@ def _document(url: str, response: requests.Response, body: bytes) -> Any:
     return document
 
 
-def _require_not_busy(url: str, answer: RPCResponse) -> None:
+def _require_not_busy(url: str, answer: RpcAnswer) -> None:
     error: Any = answer.get("error")
     if isinstance(error, dict):
         message = str(error.get("message", "")).lower()

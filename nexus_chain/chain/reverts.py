@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_utils.abi import collapse_if_tuple
-
+from nexus_chain.chain.abi_values import AbiError, abi_types, decode_abi
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.interfaces import custom_errors
 
@@ -117,25 +114,45 @@ _PANICS = {0x01: "assertion", 0x11: "arithmetic overflow", 0x12: "division by ze
 
 def decode_revert(data: str | None, message: str | None = None) -> ContractRevertedError:
     """The error for a revert's data (0x hex; None when the RPC server kept it), with advice."""
-    raw = bytes.fromhex(data.removeprefix("0x")) if data else b""
+    raw = _bytes(data or "")
     selector, body = raw[:4], raw[4:]
     try:
         if selector in custom_errors():
             return _custom(selector, body)
         if selector == bytes.fromhex("08c379a0"):
-            return _plain("Error", {"reason": decode(["string"], body)[0]})
+            return _plain("Error", {"reason": decode_abi(["string"], body)[0]})
         if selector == bytes.fromhex("4e487b71"):
-            code = decode(["uint256"], body)[0]
+            code = decode_abi(["uint256"], body)[0]
             return _plain("Panic", {"code": code, "reason": _PANICS.get(code, "see Solidity's panic codes")})
-    except DecodingError:
+    except AbiError:
         pass
     return _plain("Unknown", {"data": raw, "message": message or "no reason given"})
+
+
+def revert_in(error: Any) -> ContractRevertedError | None:
+    """The refusal of the contract that a JSON-RPC error tells of; None where it is the server that refuses."""
+    if not isinstance(error, dict):
+        return None
+    data, message = error.get("data", ""), str(error.get("message") or "")
+    # Servers differ: some give the data, some an object of their own, some null, some only words.
+    told = (isinstance(data, str) and len(_bytes(data)) >= 4) or (isinstance(data, dict) and message) or data is None
+    if not told and error.get("code") != 3 and "revert" not in message:
+        return None
+    return decode_revert(data if isinstance(data, str) else None, message)
+
+
+def _bytes(data: str) -> bytes:
+    """Revert data as servers spell it; what is none of it says nothing."""
+    try:
+        return bytes.fromhex(data.removeprefix("Reverted ").removeprefix("0x"))
+    except ValueError:
+        return b""
 
 
 def _custom(selector: bytes, body: bytes) -> ContractRevertedError:
     entry = custom_errors()[selector]
     inputs = entry["inputs"]
-    values = decode([collapse_if_tuple(item) for item in inputs], body)
+    values = decode_abi(abi_types(inputs), body)
     arguments: dict[str, Any] = {item["name"]: value for item, value in zip(inputs, values, strict=True)}
     name = entry["name"]
     return ContractRevertedError(name, arguments, advice=ADVICE.get(name, "Check the arguments against the interface."))

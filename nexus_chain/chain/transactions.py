@@ -13,17 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from web3 import Web3
-from web3.contract.contract import ContractFunction
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
-from web3.types import TxParams, TxReceipt
-
-from nexus_chain.chain.connection import provider_of, rpc_errors, url_of
+from nexus_chain.chain.connection import ChainConnection, refusal
 from nexus_chain.chain.errors import (
     ChainError,
     ContractRevertedError,
+    RpcNonsenseError,
+    RpcRefusedError,
     RpcUnreachableError,
     TransactionError,
     TransactionPendingError,
@@ -34,7 +31,14 @@ from nexus_chain.chain.fees import base_fee, current_fees, most_per_gas, raised
 from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.provider import shown_url
 from nexus_chain.chain.reverts import decode_revert
+from nexus_chain.chain.rpc_answers import TransactionReceipt, nonsense
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.market.documents import checksum
+
+if TYPE_CHECKING:
+    from web3 import Web3
+    from web3.contract.contract import ContractFunction
+    from web3.types import TxParams
 
 #: A plain transfer's gas: no transaction is cheaper.
 _LEAST_GAS = 21_000
@@ -65,7 +69,7 @@ class Mined:
     block: int
     gas: int
     fee: int
-    receipt: TxReceipt
+    receipt: TransactionReceipt
     found: bool = False
     intent: int = 0
 
@@ -73,21 +77,19 @@ class Mined:
 @contextmanager
 def chain_errors(web3: Web3) -> Iterator[None]:
     """Turn what web3 raises inside the block into this package's errors."""
+    from web3.exceptions import BadResponseFormat, ContractLogicError, Web3Exception, Web3RPCError
+
     try:
-        with rpc_errors(url_of(web3)):
-            yield
+        yield
     except ContractLogicError as error:
         raise decode_revert(error.data if isinstance(error.data, str) else None, error.message) from error
     except Web3RPCError as error:
-        raise TransactionError(
-            f"the chain's RPC server refused: {_rpc_message(error)}",
-            advice="Check balance and fees of the wallet; if it persists, try another RPC server.",
-        ) from error
+        raise refusal((error.rpc_response or {}).get("error") or error.message) from error
+    except BadResponseFormat as error:
+        where = shown_url(str(getattr(web3.provider, "endpoint_uri", "")))
+        raise RpcNonsenseError(f"no chain answers at {where}", advice="Check the address.") from error
     except Web3Exception as error:
-        raise TransactionError(
-            f"the answer of the chain's RPC server makes no sense ({error})",
-            advice="Check that the deployment file belongs to this chain.",
-        ) from error
+        raise nonsense(error) from error
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Sender:
 
     def __init__(
         self,
-        web3: Web3,
+        connection: ChainConnection,
         wallet: Wallet,
         *,
         timeout: float = 120.0,
@@ -134,11 +136,16 @@ class Sender:
         ``confirmations``: blocks that a transaction's block and those after it have to make up.
         ``max_fee``: wei that one transaction's gas may cost, whatever the chain's RPC server says that it costs.
         """
-        self.web3, self.wallet, self.timeout, self.priority_fee = web3, wallet, timeout, priority_fee
+        self.connection, self.wallet, self.timeout, self.priority_fee = connection, wallet, timeout, priority_fee
         self.journal, self.confirmations = journal or TransactionJournal(), max(1, confirmations)
         self.max_fee = max_fee
         self._chain: str | None = None
         self._chain_id = 0
+
+    @property
+    def web3(self) -> Web3:
+        """It builds what is sent, and hands it in; what became of that is asked of ``connection``."""
+        return self.connection.web3
 
     # ------------------------------------------------------------------ sending
 
@@ -159,16 +166,15 @@ class Sender:
     def deploy(self, constructor: Any) -> tuple[str, Mined]:
         """Send a contract creation (``Contract.constructor(...)``); returns its address and the transaction."""
         mined = self._done(Wish("deploy", None, 0, constructor.data_in_transaction))
-        return str(mined.receipt["contractAddress"]), mined
+        return str(mined.receipt.contract), mined
 
     def transfer(self, to: str, value: int) -> Mined:
         """Send plain ether."""
-        return self._done(Wish("transfer", Web3.to_checksum_address(to), value, "0x"))
+        return self._done(Wish("transfer", checksum(to), value, "0x"))
 
     def unfinished(self, *purposes: str) -> list[Intent]:
         """Intents of earlier commands whose end nobody was told, oldest first; none that a live command waits for."""
-        with chain_errors(self.web3):
-            found = self.journal.unfinished(self._chain_name(), self.wallet.address)
+        found = self.journal.unfinished(self._chain_name(), self.wallet.address)
         mine = [intent for intent in found if not purposes or intent.purpose in purposes]
         return [intent for intent in mine if not self.journal.is_held(intent.number)]
 
@@ -177,7 +183,7 @@ class Sender:
 
         Raises TransactionPendingError, RpcUnreachableError.
         """
-        with chain_errors(self.web3), self.journal.held(intent.number):
+        with self.journal.held(intent.number):
             try:
                 mined = self._awaited(intent.number)
             except ContractRevertedError:
@@ -192,23 +198,21 @@ class Sender:
         self.journal.set_state(mined.intent, TOLD, mined.block)
 
     def _done(self, wish: Wish) -> Mined:
-        with chain_errors(self.web3):
-            self._look_from_latest()
+        self._look_from_latest()
         if (mined := self._found(wish)) is not None:
             return mined
-        with chain_errors(self.web3):
-            fields = self._priced(wish)
-            number = self.journal.add(self._chain_name(), self.wallet.address, wish.purpose, wish.key, wish.note)
-            with self.journal.held(number):
-                for _ in range(_NONCE_ATTEMPTS):
-                    self._dispatch(number, fields)
-                    if (mined := self._awaited(number)) is not None:
-                        return mined if wish.note else self._told(mined)
-            self.journal.set_state(number, LOST)
-            raise TransactionError(
-                f"other programs of the wallet {self.wallet.address} take every nonce",
-                advice="Use one program at a time with this wallet, or a wallet for each.",
-            )
+        fields = self._priced(wish)
+        number = self.journal.add(self._chain_name(), self.wallet.address, wish.purpose, wish.key, wish.note)
+        with self.journal.held(number):
+            for _ in range(_NONCE_ATTEMPTS):
+                self._dispatch(number, fields)
+                if (mined := self._awaited(number)) is not None:
+                    return mined if wish.note else self._told(mined)
+        self.journal.set_state(number, LOST)
+        raise TransactionError(
+            f"other programs of the wallet {self.wallet.address} take every nonce",
+            advice="Use one program at a time with this wallet, or a wallet for each.",
+        )
 
     def _told(self, mined: Mined) -> Mined:
         self.tell(mined)
@@ -230,24 +234,23 @@ class Sender:
             self._require_block(block)
 
     def _require_block(self, block: int) -> None:
-        if (provider := provider_of(self.web3)) is not None:
-            provider.require_block(block)
+        self.connection.provider.require_block(block)
 
     def _chain_name(self) -> str:
         """The chain's id and first block: a test chain that was reset is another one."""
         if self._chain is None:
             self._chain_id = self._checked_chain_id()
             try:
-                genesis = self.web3.eth.get_block(0)["hash"].to_0x_hex()
-            except Web3Exception:  # a server that keeps no old blocks
+                genesis = "0x" + self.connection.block(0).hash.hex()
+            except TransactionError:  # a server that keeps no old blocks
                 genesis = ""
             self._chain = f"{self._chain_id}:{genesis}"
         return self._chain
 
     def _checked_chain_id(self) -> int:
         """INVARIANT: a signature counts on the chain that ``connect`` has checked, and on no other."""
-        found, provider = int(self.web3.eth.chain_id), provider_of(self.web3)
-        if provider is not None and provider.chain_id not in (None, found):
+        found, provider = self.connection.chain_id(), self.connection.provider
+        if provider.chain_id not in (None, found):
             raise WrongChainError(
                 f"{shown_url(provider.endpoint_uri)} served chain {provider.chain_id} before, and serves {found} now",
                 advice="Nothing was signed. Give the RPC address of one chain.",
@@ -260,7 +263,7 @@ class Sender:
         """The transaction without its nonce. Raises UnfundedWalletError, ContractRevertedError."""
         self._chain_name()
         fields = {**wish.fields(self.wallet.address), "chainId": self._chain_id}
-        fees = current_fees(self.web3, self.priority_fee)
+        fees = current_fees(self.connection, self.priority_fee)
         self._require_funds(fees, wish.value, _LEAST_GAS)
         estimate = self._estimate(wish.fields(self.wallet.address))
         # Other transactions may change storage before this one is mined, which may make it a little dearer.
@@ -279,19 +282,19 @@ class Sender:
 
     def _estimate(self, call: dict[str, Any]) -> int:
         """For the coming block: a clock may allow there what it did not allow in the latest one."""
-        fields = cast(TxParams, call)
-        try:
-            return int(self.web3.eth.estimate_gas(fields, "pending"))
-        except ContractLogicError:
-            raise
-        except Web3RPCError as error:
-            if "pending" not in _rpc_message(error).lower():
-                raise
-            return int(self.web3.eth.estimate_gas(fields, "latest"))
+        fields = cast("TxParams", call)
+        with chain_errors(self.web3):
+            try:
+                with chain_errors(self.web3):
+                    return int(self.web3.eth.estimate_gas(fields, "pending"))
+            except RpcRefusedError as error:
+                if "pending" not in error.said:
+                    raise
+                return int(self.web3.eth.estimate_gas(fields, "latest"))
 
     def _require_funds(self, fees: dict[str, int], value: int, gas: int) -> None:
         needed = value + gas * most_per_gas(fees)
-        balance = self.web3.eth.get_balance(self.wallet.address)
+        balance = self.connection.balance(self.wallet.address)
         if balance < needed:
             raise UnfundedWalletError(self.wallet.address, balance, needed)
 
@@ -312,7 +315,7 @@ class Sender:
                 self._broadcast(attempt)
             except RpcUnreachableError:
                 pass  # it may have arrived: waiting for it sends it again
-            except Web3RPCError as error:
+            except RpcRefusedError as error:
                 # INVARIANT: only a refusal that says so lets another nonce be used; the journal keeps this attempt.
                 if not _says(error, _TAKEN_WORDS) and not self._is_seen(attempt):
                     self.journal.set_state(number, FAILED)
@@ -323,17 +326,18 @@ class Sender:
         return Attempt(signed.hash.to_0x_hex(), int(fields["nonce"]), bytes(signed.raw_transaction), fields)
 
     def _broadcast(self, attempt: Attempt) -> None:
-        """Send the bytes; a server that has them already is content. Raises Web3RPCError, RpcUnreachableError."""
+        """Send the bytes; a server that has them already is content. Raises RpcRefusedError, RpcUnreachableError."""
         try:
-            with rpc_errors(url_of(self.web3)):
+            with chain_errors(self.web3):
                 self.web3.eth.send_raw_transaction(attempt.raw)
-        except Web3RPCError as error:
+        except RpcRefusedError as error:
             if not _says(error, _KNOWN_WORDS):
                 raise
 
     def _next_nonce(self, number: int) -> int:
         chain, address = self._chain_name(), self.wallet.address
-        count = self.web3.eth.get_transaction_count(address, "pending")
+        with chain_errors(self.web3):
+            count = self.web3.eth.get_transaction_count(address, "pending")
         taken: set[int] = set()
         for intent in self.journal.unfinished(chain, address):
             if intent.number == number:
@@ -344,19 +348,19 @@ class Sender:
 
     def _is_seen(self, attempt: Attempt) -> bool:
         """Whether the chain knows the transaction, mined or not."""
-        return self._quietly(lambda: self.web3.eth.get_transaction(cast(Any, attempt.hash))) is not None
+        return self._quietly(lambda: self.connection.transaction(attempt.hash)) is not None
 
     def _raise_blocker(self) -> None:
         """Price up an earlier command's transaction that fees have left behind: all others would wait for it."""
-        count = self.web3.eth.get_transaction_count(self.wallet.address, "latest")
+        count = self.connection.transaction_count(self.wallet.address, "latest")
         for intent in self.unfinished():
             if intent.attempts and intent.attempts[-1].nonce == count:
                 self._raise_if_cheap(intent)
 
     def _raise_if_cheap(self, intent: Intent) -> None:
         """Offer more for the same transaction, with the same nonce, where the latest base fee is above its offer."""
-        last, now = intent.attempts[-1], current_fees(self.web3, self.priority_fee)
-        base = base_fee(self.web3)
+        last, now = intent.attempts[-1], current_fees(self.connection, self.priority_fee)
+        base = base_fee(self.connection)
         least = base if base is not None else now["gasPrice"] * 4 // 5
         if least <= most_per_gas(last.fields) or self._receipt(intent) is not None:
             return
@@ -395,35 +399,34 @@ class Sender:
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    def _receipt(self, intent: Intent) -> TxReceipt | None:
+    def _receipt(self, intent: Intent) -> TransactionReceipt | None:
         """Of whichever attempt was mined, one that succeeded before others. Raises RpcUnreachableError."""
-        reverted: TxReceipt | None = None
+        reverted: TransactionReceipt | None = None
         for attempt in reversed(intent.attempts):
             receipt = self._receipt_of(attempt)
-            if receipt is not None and receipt["status"] == 1:
+            if receipt is not None and receipt.succeeded:
                 return receipt
             reverted = reverted or receipt
         return reverted
 
-    def _receipt_of(self, attempt: Attempt) -> TxReceipt | None:
+    def _receipt_of(self, attempt: Attempt) -> TransactionReceipt | None:
         """None where there is none, or nonsense, or another transaction's: it is asked again."""
         try:
-            with rpc_errors(url_of(self.web3)):
-                found = self.web3.eth.get_transaction_receipt(cast(Any, attempt.hash))
-        except Web3Exception:
+            found = self.connection.receipt(attempt.hash)
+        except TransactionError:
             return None
-        return found if found["transactionHash"].to_0x_hex() == attempt.hash else None
+        return found if found is not None and found.transaction == attempt.hash else None
 
-    def _is_deep(self, receipt: TxReceipt) -> bool:
+    def _is_deep(self, receipt: TransactionReceipt) -> bool:
         """Whether enough blocks are on top of it; a block that was replaced meanwhile has none."""
         if self.confirmations == 1:
             return True
-        head = self._quietly(lambda: self.web3.eth.block_number)
-        return head is not None and head >= receipt["blockNumber"] + self.confirmations - 1
+        head = self._quietly(self.connection.block_number)
+        return head is not None and head >= receipt.block + self.confirmations - 1
 
     def _is_nonce_used(self, intent: Intent) -> bool:
         """Whether the chain is past the nonce of every attempt. Raises RpcUnreachableError."""
-        count = self._quietly(lambda: self.web3.eth.get_transaction_count(self.wallet.address, "latest"))
+        count = self._quietly(lambda: self.connection.transaction_count(self.wallet.address, "latest"))
         return count is not None and all(attempt.nonce < count for attempt in intent.attempts)
 
     def _push(self, intent: Intent) -> None:
@@ -431,7 +434,7 @@ class Sender:
         with self.journal.turn(self._chain_name(), self.wallet.address):
             intent = self.journal.intent(intent.number)
             last = intent.attempts[-1]
-            count = self._quietly(lambda: self.web3.eth.get_transaction_count(self.wallet.address, "latest")) or 0
+            count = self._quietly(lambda: self.connection.transaction_count(self.wallet.address, "latest")) or 0
             for other in self.journal.unfinished(self._chain_name(), self.wallet.address):
                 if other.attempts and count <= other.attempts[-1].nonce < last.nonce:
                     self._send_again(other.attempts[-1])
@@ -446,21 +449,19 @@ class Sender:
     def _quietly(self, ask: Callable[[], Any]) -> Any:
         """An answer; None where the chain has none or refuses. Raises RpcUnreachableError alone."""
         try:
-            with rpc_errors(url_of(self.web3)):
-                return ask()
+            return ask()
         except RpcUnreachableError:
             raise
-        except (Web3Exception, ChainError):
+        except ChainError:
             return None
 
-    def _concluded(self, intent: Intent, receipt: TxReceipt) -> Mined:
+    def _concluded(self, intent: Intent, receipt: TransactionReceipt) -> Mined:
         """Note the end. Raises ContractRevertedError where it reverted in its block."""
-        block, gas = int(receipt["blockNumber"]), int(receipt["gasUsed"])
-        name = receipt["transactionHash"].to_0x_hex()
+        block, gas, name = receipt.block, receipt.gas, receipt.transaction
         fields = next((one.fields for one in intent.attempts if one.hash == name), intent.attempts[-1].fields)
         self._require_block(block)
-        fee = gas * int(receipt.get("effectiveGasPrice", most_per_gas(fields)))
-        if receipt["status"] != 1:
+        fee = gas * (most_per_gas(fields) if receipt.price is None else receipt.price)
+        if not receipt.succeeded:
             self.journal.set_state(intent.number, FAILED, block)
             failure = self._why_it_failed(receipt, dict(fields))
             failure.fee = fee
@@ -468,26 +469,23 @@ class Sender:
         self.journal.set_state(intent.number, MINED, block)
         return Mined(name, block, gas, fee, receipt, intent=intent.number)
 
-    def _why_it_failed(self, receipt: TxReceipt, fields: dict[str, Any]) -> TransactionError:
+    def _why_it_failed(self, receipt: TransactionReceipt, fields: dict[str, Any]) -> TransactionError:
         """Repeat a failed transaction as a call on the state it met to learn its custom error."""
-        replay = {name: fields[name] for name in ("from", "to", "value", "data", "gas") if name in fields}
+        replay: dict[str, Any] = {
+            name: fields[name] for name in ("from", "to", "value", "data", "gas") if name in fields
+        }
         try:
-            self.web3.eth.call(cast(TxParams, replay), receipt["blockNumber"])
-        except ContractLogicError as error:
-            return decode_revert(error.data if isinstance(error.data, str) else None, error.message)
-        except (Web3RPCError, TransactionNotFound, RpcUnreachableError):
+            self.connection.call(replay, receipt.block)
+        except ContractRevertedError as error:
+            return error
+        except (TransactionError, RpcUnreachableError):
             pass
         return ContractRevertedError(
             "OutOfGasOrRace",
-            {"transaction": receipt["transactionHash"].to_0x_hex(), "gas": receipt["gasUsed"]},
+            {"transaction": receipt.transaction, "gas": receipt.gas},
             advice="Something changed between the estimate and the block; try again.",
         )
 
 
-def _says(error: Web3RPCError, words: tuple[str, ...]) -> bool:
-    message = _rpc_message(error).lower()
-    return any(word in message for word in words)
-
-
-def _rpc_message(error: Web3RPCError) -> str:
-    return str(error.message or error).split("\n", 1)[0]
+def _says(error: RpcRefusedError, words: tuple[str, ...]) -> bool:
+    return any(word in error.said for word in words)

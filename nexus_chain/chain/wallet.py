@@ -12,17 +12,19 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import coincurve
-from eth_account import Account
-from eth_account.datastructures import SignedTransaction
-from eth_typing import ChecksumAddress
 
 from nexus_chain.chain.errors import WalletError, WalletExistsError, WalletPasswordError
 from nexus_chain.chain.keystore import Keystore
 from nexus_chain.market.documents import Document, Domain, address_of, sign, sign_digest
+
+if TYPE_CHECKING:
+    from eth_account.datastructures import SignedTransaction
+    from eth_typing import ChecksumAddress
 
 #: Work factor of the keystore's scrypt: a guess costs an attacker about as long as opening costs us.
 SCRYPT_WORK = 2**18
@@ -90,7 +92,9 @@ class Wallet:
 
     def save(self, path: Path, password: str, *, work: int = SCRYPT_WORK) -> None:
         """Write the encrypted keystore, mode 0600. Never overwrites (WalletExistsError)."""
-        keystore: dict[str, Any] = Account.encrypt(self._key.secret, password, kdf="scrypt", iterations=work)
+        from eth_account import Account  # slow to import, and whoever only reads the chain saves no wallet
+
+        keystore: dict[str, Any] = Account.encrypt(self._secret().secret, password, kdf="scrypt", iterations=work)
         start = keystore["crypto"]["cipherparams"]
         start["iv"] = start["iv"].zfill(32)  # the library drops leading zeros, which others insist on
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,12 +112,21 @@ class Wallet:
     @classmethod
     def load(cls, path: Path, password: str) -> Wallet:
         """Open a keystore. Raises WalletError (file and field) and WalletPasswordError."""
-        keystore = Keystore.read(path)
-        # Files that others can read are repaired where we may; the content is encrypted either way.
-        if path.stat().st_mode & 0o077:
-            with contextlib.suppress(OSError):
-                path.chmod(0o600)
-        return cls.unlock(keystore, password)
+        return cls.unlock(_read_own(path), password)
+
+    @staticmethod
+    def locked(path: Path, password: Callable[[], str]) -> Wallet:
+        """A keystore that is opened when something is first signed, if it states its address; else it is opened now.
+
+        ``password`` is asked for then. Raises WalletError (file and field) and WalletPasswordError.
+        """
+        keystore = _read_own(path)
+        if keystore.address is None:
+            return Wallet.unlock(keystore, password())
+        return _LockedWallet(keystore, keystore.address, password)
+
+    def require_key(self) -> None:
+        """Open a keystore that is locked as yet. Raises WalletError, WalletPasswordError."""
 
     @classmethod
     def unlock(cls, keystore: Keystore, password: str) -> Wallet:
@@ -134,19 +147,50 @@ class Wallet:
 
     def sign(self, document: Document, domain: Domain) -> bytes:
         """65 bytes r || s || v of an EIP-712 document."""
-        return sign(document, self._key, domain)
+        return sign(document, self._secret(), domain)
 
     def sign_digest(self, digest: bytes) -> bytes:
         """65 bytes r || s || v of a 32-byte digest (node descriptions, heartbeats)."""
-        return sign_digest(digest, self._key)
+        return sign_digest(digest, self._secret())
 
     def sign_transaction(self, transaction: Mapping[str, Any]) -> SignedTransaction:
         """A signed raw transaction."""
-        signed: SignedTransaction = Account.sign_transaction(dict(transaction), self._key.secret)
+        from eth_account import Account  # slow to import, and most commands send nothing
+
+        signed: SignedTransaction = Account.sign_transaction(dict(transaction), self._secret().secret)
         return signed
+
+    def _secret(self) -> coincurve.PrivateKey:
+        return self._key
 
     def __repr__(self) -> str:
         return f"Wallet({self.address})"
 
     def __reduce__(self) -> Any:
         raise WalletError("a wallet cannot be copied to another process", advice="Open the keystore there.")
+
+
+class _LockedWallet(Wallet):
+    """A keystore that states its address, until somebody needs its key: opening it takes a second."""
+
+    def __init__(self, keystore: Keystore, address: ChecksumAddress, password: Callable[[], str]) -> None:
+        self.address, self._keystore, self._password = address, keystore, password
+
+    @cached_property
+    def _opened(self) -> Wallet:
+        return Wallet.unlock(self._keystore, self._password())
+
+    def require_key(self) -> None:
+        self._secret()
+
+    def _secret(self) -> coincurve.PrivateKey:
+        return self._opened._secret()
+
+
+def _read_own(path: Path) -> Keystore:
+    """A keystore of this user. Files that others can read are repaired where we may; the key is encrypted anyway."""
+    keystore = Keystore.read(path)
+    if path.stat().st_mode & 0o077:
+        with contextlib.suppress(OSError):
+            path.chmod(0o600)
+    return keystore

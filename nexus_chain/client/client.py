@@ -29,7 +29,7 @@ from nexus_chain.client.opening import NewSession, caps_for, prepare_session
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.request import Prompt, Request, blame_choice_of, price_request
 from nexus_chain.client.session import OnFailover, Session
-from nexus_chain.client.session_money import read_state
+from nexus_chain.client.session_states import sessions_with_states
 from nexus_chain.client.store import CLOSED, OPEN, ClientStore, StoredSession
 from nexus_chain.client.user import User
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
@@ -73,6 +73,12 @@ class Client:
             raise WalletError("this needs a wallet", advice="Create one with `nexus wallet new`, or give --wallet.")
         return self.contracts.sender
 
+    @property
+    def _payer(self) -> str:
+        """The wallet's address. Its key is there by then: a wrong password is said before anything is written down."""
+        self._sender.wallet.require_key()
+        return self._sender.wallet.address
+
     # ---------------------------------------------------------------- sessions
 
     def open_session(
@@ -98,7 +104,7 @@ class Client:
         for session, mined in self.lost_sessions(version, files, operators, request):
             return session, mined
         new = self.prepare_session(
-            self._sender.wallet.address, version, files, tokens=tokens, seconds=seconds,
+            self._payer, version, files, tokens=tokens, seconds=seconds,
             value_at_risk=value_at_risk, operators=operators, allow=allow,
         )  # fmt: skip
         note = self._note(new, request, operators)
@@ -165,11 +171,7 @@ class Client:
 
     def sessions(self) -> list[StoredSession]:
         """This deployment's sessions with their state on the chain, oldest first."""
-        domain = self._domain
-        mine = [
-            r for r in self.store.sessions() if (r.chain_id, r.market) == (domain.chain_id, domain.verifying_contract)
-        ]
-        return [replace(record, state=read_state(self.user, record)) for record in mine]
+        return sessions_with_states(self.contracts, self.store, self.user.chain_time)
 
     @property
     def _domain(self) -> Domain:
@@ -217,7 +219,7 @@ class Client:
         for record, mined in finish_openings(self.user, self._sender, wanted):
             session = Session(self.user, record, files)
             return session, session.order_for(request), mined
-        new = prepare_session(self.user, self._sender.wallet.address, version, DIRECT_SECONDS, caps, direct=True)
+        new = prepare_session(self.user, self._payer, version, DIRECT_SECONDS, caps, direct=True)
         order = Session(self.user, new.record, files).order_for(request)
         digest, note = order.digest(self._domain), self._note(new, "")
         _, mined = self.contracts.market.pay_per_inference(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nexus_chain.chain.transactions import Mined, Sender
 from nexus_chain.client.errors import SessionStateError
-from nexus_chain.client.session_money import read_state
+from nexus_chain.client.session_states import read_state
 from nexus_chain.client.store import OPEN, StoredSession
 from nexus_chain.client.user import User
 from nexus_chain.json_text import parse_json
@@ -83,4 +83,5 @@ def finish_openings(
 
 
 def _is_usable(user: User, record: StoredSession) -> bool:
-    return read_state(user, record) == OPEN and record.expiry - user.chain_time() > LEAST_SECONDS
+    state = read_state(user.contracts, user.store, record, user.chain_time)
+    return state == OPEN and record.expiry - user.chain_time() > LEAST_SECONDS

@@ -74,4 +74,4 @@ class FreshNodes:
 
     def now(self) -> int:
         """See NodesSource."""
-        return chain_time(self._contracts.web3)
+        return chain_time(self._contracts.connection)

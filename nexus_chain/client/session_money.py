@@ -10,7 +10,8 @@ from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.answer import Transaction
 from nexus_chain.client.errors import CapTooLowError, SessionStateError
 from nexus_chain.client.purse import AnswerAccount, SessionPurse
-from nexus_chain.client.store import CLOSED, OPEN, OPENING, RECOVERED, SETTLED, StoredSession
+from nexus_chain.client.session_states import read_state
+from nexus_chain.client.store import CLOSED, RECOVERED, SETTLED, StoredSession
 from nexus_chain.client.user import User
 from nexus_chain.durations import about
 
@@ -71,7 +72,7 @@ class SessionEnd:
 
     def refresh(self) -> None:
         """Bring the remembered state in line with the chain (after a crash, or another program's move)."""
-        state = read_state(self.user, self.record)
+        state = read_state(self.user.contracts, self.user.store, self.record, self.user.chain_time)
         if state != self.record.state:
             self.set_state(state)
 
@@ -138,20 +139,6 @@ class SessionMoney(SessionEnd):
             return False
         self.user.store.set_cap(self.record.id, node, standing)
         return True
-
-
-def read_state(user: User, record: StoredSession) -> str:
-    """The session's state as the chain has it; OPENING when its transaction never arrived."""
-    market = user.contracts.market
-    try:
-        found = market.session_of(record.id)
-    except ContractRevertedError:
-        return OPENING
-    if found.end == 0 and user.chain_time() < found.expiry:
-        return RECOVERED if record.state == RECOVERED else OPEN
-    nodes = user.store.lines(record.id)
-    whole = nodes and len(nodes) >= found.line_count
-    return SETTLED if whole and all(market.line_of(record.id, node).settled for node in nodes) else CLOSED
 
 
 def line_count(user: User, session: bytes) -> int:

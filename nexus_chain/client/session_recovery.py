@@ -18,7 +18,7 @@ from pathlib import Path
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.client.errors import ClientStoreError
 from nexus_chain.client.home import ClientHome
-from nexus_chain.client.session_money import read_state
+from nexus_chain.client.session_states import read_state
 from nexus_chain.client.store import RECOVERED, StoredLine, StoredSession
 from nexus_chain.client.user import User
 from nexus_chain.evidence.errors import ProofFileError
@@ -102,7 +102,7 @@ def _recover(
         versions.get(session, UNKNOWN_VERSION), found.expiry, False, RECOVERED,
     )  # fmt: skip
     user.store.add_recovered(record, lines)
-    state = read_state(user, record)
+    state = read_state(user.contracts, user.store, record, user.chain_time)
     user.store.set_session_state(session, state)
     key = (user.home.session_keys / f"{record.signer}.key").is_file()
     return RecoveredSession(user.store.session(session), lines, key)

@@ -30,4 +30,4 @@ class User:
 
     def chain_time(self) -> int:
         """Unix seconds by which contracts judge now. Asks the chain."""
-        return chain_time(self.contracts.web3)
+        return chain_time(self.contracts.connection)

@@ -12,15 +12,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import coincurve
-from eth_typing import ChecksumAddress
-from eth_utils.address import to_checksum_address
 
+from nexus_chain.address import checksummed
 from nexus_chain.json_text import parse_json
 from nexus_chain.keccak import keccak256
 from nexus_chain.market.errors import BadSignatureError, DocumentFormatError, WrongSignerError
+
+if TYPE_CHECKING:
+    from eth_typing import ChecksumAddress
 
 Word = Callable[[Any], bytes]
 
@@ -61,7 +63,7 @@ def checksum(address: str) -> ChecksumAddress:
 @lru_cache(4096)
 def _checksummed(address: str) -> ChecksumAddress:
     """The same few addresses stand in every document of a session, and each one costs a hash."""
-    return to_checksum_address(address)
+    return cast("ChecksumAddress", checksummed(bytes.fromhex(address[2:])))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
+
+if TYPE_CHECKING:
+    import numpy as np  # not while running: whoever only asks nodes what they are meets no rows
+    from numpy.typing import NDArray
 
 SignedOrder = tuple[Order, bytes]
 SignedVoucher = tuple[Voucher, bytes]
@@ -21,7 +22,7 @@ SignedReceipt = tuple[Receipt, bytes]
 SignedFeed = tuple[TokenFeed, bytes]
 SignedAudit = tuple[AuditOrder, bytes]
 SignDigest = Callable[[bytes], bytes]
-RowArray = NDArray[np.int32]
+RowArray: TypeAlias = "NDArray[np.int32]"
 """Token ids i32[t], or rows i32[t, width]."""
 
 

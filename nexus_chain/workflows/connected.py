@@ -61,7 +61,7 @@ def connect_network(
     is_open = isinstance(wallet, Wallet)
     workspace = Workspace(load_settings({**given, "wallet": None if is_open else wallet}, config))
     if isinstance(wallet, Wallet):
-        workspace.wallet = wallet
+        workspace.use_wallet(wallet)
     chosen = workspace.library.choose(version)
     return Network(workspace, chosen, policy or PoolPolicy(), answers)
 

@@ -40,13 +40,13 @@ class Deployed:
 def deploy_contracts(workspace: Workspace, wanted: DeploymentRequest) -> Deployed:
     """Create what is missing and write the deployment file into the home. Raises ChainError."""
     settings = workspace.settings
-    web3 = connect(settings.rpc, settings.chain_id)
-    toy = web3.eth.chain_id in DEVELOPMENT_CHAINS
+    connection = connect(settings.rpc, settings.chain_id)
+    toy = connection.chain_id() in DEVELOPMENT_CHAINS
     preset = _needed(wanted.preset or ("local" if toy else None), "--preset mainnet or rollup")
     beneficiary = checksum(wanted.beneficiary) if wanted.beneficiary else None
     if not toy:
         _needed(beneficiary, "--beneficiary, who may spend what reaches the Genesis Vault")
-    creator = ArtefactCreator(web3, _payer(workspace, toy), workspace.sending)
+    creator = ArtefactCreator(connection, _payer(workspace, toy), workspace.sending)
     path = settings.deployment or Deployment.path_for(creator.chain_id, workspace.home.root)
     deployment, created = deploy(
         creator,

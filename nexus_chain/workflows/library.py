@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE
 from nexus_chain.versions.errors import ModelFilesError
-from nexus_chain.versions.model_files import ModelFiles, find_model_files, folders_in
 from nexus_chain.workflows.observer import SILENT, TaskObserver
+
+if TYPE_CHECKING:
+    from nexus_chain.versions.model_files import ModelFiles
 
 
 class ModelLibrary:
@@ -60,6 +63,8 @@ class ModelLibrary:
         return self._contracts.models.version(version)
 
     def _files(self, version: bytes, record: ModelVersion) -> ModelFiles:
+        from nexus_chain.versions.model_files import ModelFiles, find_model_files  # slow to import; lists need none
+
         try:
             return find_model_files(record, self.places)
         except ModelFilesError:
@@ -76,6 +81,7 @@ class ModelLibrary:
     def _checkpoints(self, record: ModelVersion) -> Iterator[Path]:
         """Hugging Face folders with the version's tokenizer and without a program yet."""
         from nexus_chain.program.checkpoint import holds_checkpoint
+        from nexus_chain.versions.model_files import ModelFiles, folders_in
 
         for folder in folders_in(self.places):
             complete = (folder / TOKENIZER_FILE).is_file() and holds_checkpoint(folder)

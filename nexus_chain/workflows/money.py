@@ -30,16 +30,16 @@ class Balance:
 
 def withdraw(workspace: Workspace) -> Withdrawal:
     """Fetch refunds and earnings that the market holds for the wallet. Raises WalletError, ChainError."""
-    market, address = workspace.wallet_chain.market, workspace.wallet.address
-    owed = market.balance_of(address)
-    return Withdrawal(address, owed, market.withdraw() if owed else None)
+    address = workspace.payee
+    owed = workspace.chain.market.balance_of(address)
+    return Withdrawal(address, owed, workspace.wallet_chain.market.withdraw() if owed else None)
 
 
 def balance_of(workspace: Workspace, address: str) -> Balance | ChainError:
     """What an address has, or why that cannot be said."""
     try:
         chain = workspace.chain
-        return Balance(chain.web3.eth.get_balance(checksum(address)), chain.market.balance_of(address))
+        return Balance(chain.connection.balance(checksum(address)), chain.market.balance_of(address))
     except ChainError as error:
         return error
 

@@ -10,10 +10,8 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.client.home import ClientHome
-from nexus_chain.client.network import ProbedNode, probe_nodes
 from nexus_chain.routing.cheapest import asked_by_range, cheapest_cover
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
-from nexus_chain.wire.tls_peer import dial
 from nexus_chain.workflows.library import ModelLibrary
 
 
@@ -60,9 +58,9 @@ def list_nodes(
     versions = [library.choose(model)] if model else [version for version, _ in library.versions()]
     hanging = unsettled_lines(contracts, home.exposure(contracts.domain.chain_id)).by_node()
     return [
-        ListedNode(version, found.node, hanging.get(found.node.node_id, 0), found.problem, probe)
+        ListedNode(version, node, hanging.get(node.node_id, 0), problem, probe)
         for version in versions
-        for found in _nodes_of(contracts, version, probe)
+        for node, problem in _nodes_of(contracts, version, probe)
     ]
 
 
@@ -81,7 +79,11 @@ def list_versions(contracts: Contracts, library: ModelLibrary) -> Iterator[Liste
         )
 
 
-def _nodes_of(contracts: Contracts, version: bytes, probe: bool) -> list[ProbedNode]:
+def _nodes_of(contracts: Contracts, version: bytes, probe: bool) -> list[tuple[ShardNode, str]]:
+    """Active nodes, and what is wrong with each of those that were asked."""
     if probe:
-        return probe_nodes(contracts, dial, version)
-    return [ProbedNode(node) for node in discover_nodes(contracts, version)]
+        from nexus_chain.client.network import probe_nodes  # connections take long to import, and most lists need none
+        from nexus_chain.wire.tls_peer import dial
+
+        return [(found.node, found.problem) for found in probe_nodes(contracts, dial, version)]
+    return [(node, "") for node in discover_nodes(contracts, version)]

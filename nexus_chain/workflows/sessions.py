@@ -48,23 +48,6 @@ class OpenedSession:
 
 
 @dataclass(frozen=True)
-class ListedSession:
-    """A session of this machine with its lines and the digests of its orders."""
-
-    record: StoredSession
-    lines: tuple[StoredLine, ...]
-    orders: tuple[bytes, ...]
-
-    @property
-    def locked(self) -> int:
-        return sum(line.cap for line in self.lines)
-
-    @property
-    def promised(self) -> int:
-        return sum(line.promised for line in self.lines)
-
-
-@dataclass(frozen=True)
 class SettledSession:
     """What a session's end paid to whom; ``mined`` None: others had settled every line before."""
 
@@ -91,15 +74,6 @@ def open_session(
         allow=allow,
     )
     return OpenedSession(session, mined, client.store.lines(session.id))
-
-
-def list_sessions(client: Client) -> list[ListedSession]:
-    """The sessions that were opened from this machine, oldest first."""
-    store = client.store
-    return [
-        ListedSession(record, tuple(store.lines(record.id).values()), tuple(store.order_digests(record.id)))
-        for record in client.sessions()
-    ]
 
 
 def close_session(client: Client, session: SessionEnd) -> tuple[Mined, int]:

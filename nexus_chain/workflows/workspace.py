@@ -57,14 +57,21 @@ class Workspace:
             return read_password(file)
         return read_password(file, prompt=prompt, ask=self._ask)
 
-    @cached_property
+    @property
     def wallet(self) -> Wallet:
         """The unlocked wallet; on a development chain a missing one is made and funded. Raises WalletError."""
-        made = self._test_wallet()
-        if made is not None:
-            return made
-        Wallet.address_in(self.wallet_path)  # a file that cannot be read is said before a password is asked
-        return Wallet.load(self.wallet_path, self.password())
+        wallet = self._locked_wallet
+        wallet.require_key()
+        return wallet
+
+    def use_wallet(self, wallet: Wallet) -> None:
+        """Take an open wallet in place of the keystore's."""
+        self._locked_wallet = wallet
+
+    @cached_property
+    def _locked_wallet(self) -> Wallet:
+        """The wallet, whose password is asked for when something is first signed with it."""
+        return self._test_wallet() or Wallet.locked(self.wallet_path, self.password)
 
     def _test_wallet(self) -> Wallet | None:
         """A new wallet with test ether, where none is at its usual place; None where there is one, or on a real chain.
@@ -76,11 +83,11 @@ class Workspace:
             return None
         from nexus_chain.chain.development_wallet import is_development_chain, make_test_wallet
 
-        web3 = connect(settings.rpc, settings.chain_id)
-        if not is_development_chain(web3):
+        connection = connect(settings.rpc, settings.chain_id)
+        if not is_development_chain(connection):
             return None
         self.home.prepare()
-        wallet, said = make_test_wallet(web3, self.wallet_path, self.password())
+        wallet, said = make_test_wallet(connection, self.wallet_path, self.password())
         self.observer.note(said)
         return wallet
 
@@ -89,12 +96,17 @@ class Workspace:
         """The wallet's address: as its file states it, else found with the password. Raises WalletError."""
         return Wallet.address_in(self.wallet_path) or self.wallet.address
 
+    @property
+    def payee(self) -> str:
+        """As ``address``; on a development chain a missing wallet is made and funded. Raises WalletError."""
+        return self._locked_wallet.address
+
     @cached_property
     def deployment(self) -> Deployment:
         """From the file given, else from the home by the chain's id. Raises DeploymentError."""
         if self.settings.deployment is not None:
             return Deployment.load(self.settings.deployment)
-        chain_id = self.settings.chain_id or connect(self.settings.rpc).eth.chain_id
+        chain_id = self.settings.chain_id or connect(self.settings.rpc).chain_id()
         return Deployment.load(Deployment.path_for(chain_id, self.home.root))
 
     @cached_property
@@ -115,11 +127,16 @@ class Workspace:
         known = self.settings
         return Sending(self.home.prepare().transactions, known.transaction_timeout, known.confirmations, known.max_fee)
 
-    def client(self, *, signing: bool = True) -> Client:
-        """A client over real connections. The caller closes it."""
+    def client(self, *, signing: bool = True, locked: bool = False) -> Client:
+        """A client over real connections. The caller closes it.
+
+        ``locked``: the wallet's password is asked for once something is sent; an answer in an open session needs none.
+        """
         from nexus_chain.client.client import Client
         from nexus_chain.wire.tls_peer import dial
 
+        if locked:
+            return Client(self.chain.with_wallet(self._locked_wallet, self.sending), self.home, dial)
         return Client(self.wallet_chain if signing else self.chain, self.home, dial)
 
     @cached_property

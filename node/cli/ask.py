@@ -96,7 +96,7 @@ def ask(
             request, lambda wei: _require_yes(wei, max_wei or MOST_LOCKED, workspace.observer, yes=yes)
         )
     purchase = Purchase(options, direct, model if direct else session, opening)
-    with workspace.client() as client:
+    with workspace.client(locked=True) as client:
         # A bar that moves would write over the question.
         with nullcontext() if opening and not yes else workspace.observer.stage("Looking for nodes"):
             inquiry = Inquiry(

@@ -51,10 +51,9 @@ def open_session(
 @app.command("list")
 def list_sessions(context: typer.Context, json: JsonFlag = False) -> None:
     """List the sessions opened from this machine."""
-    from nexus_chain.workflows import sessions
+    from nexus_chain.workflows.session_list import list_sessions as listed_sessions
 
-    with workspace_of(context, quiet=json).client(signing=False) as client:
-        listed = sessions.list_sessions(client)
+    listed = listed_sessions(workspace_of(context, quiet=json))
     rows: list[dict[str, Any]] = [
         {
             "session": hex_id(one.record.id),

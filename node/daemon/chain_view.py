@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from web3.types import BlockData
-
 from nexus_chain.chain.clock import ChainClock
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.inference_market import SessionRecord
+from nexus_chain.chain.rpc_answers import BlockHead
 from node.daemon.errors import PredecessorError, SessionNotOpenError
 from node.daemon.ledger.events import SessionObserved
 
@@ -19,7 +18,7 @@ class ChainView:
         self._contracts, self._address = contracts, address
         self._receipt_keys: dict[str, str] = {}
         self._allotted: set[tuple[bytes, str]] = set()
-        self._clock = ChainClock(contracts.web3)
+        self._clock = ChainClock(contracts.connection)
         self._window: int | None = None  # seconds; fixed for ever
 
     def session(self, session: bytes) -> SessionObserved:
@@ -73,6 +72,6 @@ class ChainView:
         """The chain's time, Unix seconds; asks nobody."""
         return self._clock.now()
 
-    def head(self) -> BlockData:
+    def head(self) -> BlockHead:
         """The latest block, whose time is noted for ``now``."""
         return self._clock.head()

@@ -61,10 +61,10 @@ def open_or_make_wallet(configuration: NodeConfiguration) -> tuple[Wallet, list[
     if not (configuration.wallet or password_file is None or path.exists()):
         from nexus_chain.chain.development_wallet import is_development_chain, make_test_wallet
 
-        web3 = connect(configuration.rpc, configuration.chain_id)
-        if is_development_chain(web3):
+        connection = connect(configuration.rpc, configuration.chain_id)
+        if is_development_chain(connection):
             configuration.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            wallet, said = make_test_wallet(web3, path, read_password(password_file))
+            wallet, said = make_test_wallet(connection, path, read_password(password_file))
             return wallet, [said]
     return open_wallet(configuration), []
 

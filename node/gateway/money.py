@@ -136,7 +136,8 @@ def open_money(
     accounts = LedgerAccounts(database, payments=payments, open_answers=settings.open_answers)
     stack.callback(accounts.close)
     url, chain = settings.public_url or address, workspace.chain
-    desk = SignInDesk(accounts, SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, chain.web3.provider))
+    provider = chain.connection.web3.provider
+    desk = SignInDesk(accounts, SignInTerms(urlsplit(url).netloc, url, chain.domain.chain_id, provider))
     stack.callback(desk.close)
     return Money(accounts, metrics, desk, _deposits(workspace, settings, database), payments)
 
@@ -180,7 +181,7 @@ def _deposits(workspace: Workspace, settings: GatewaySettings, database: Databas
     if not settings.deposits:
         return None
     sender = _sender(workspace)
-    contract = CreditDeposits(workspace.chain.web3, _address(settings.deposits, "deposits"), sender)
+    contract = CreditDeposits(workspace.chain.connection, _address(settings.deposits, "deposits"), sender)
     contract.require_code()
     if contract.operator() != sender.wallet.address:
         raise SettingsError(

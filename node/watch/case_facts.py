@@ -5,7 +5,6 @@ from __future__ import annotations
 from nexus_chain.chain.clock import ChainClock
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, commitment_of
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.market.documents import TraceDocument
 from node.watch.cases import CONTRADICTION, STEP, Case, WatchState
 from node.watch.moves import Facts
@@ -16,7 +15,7 @@ class CaseFacts:
 
     def __init__(self, contracts: Contracts, disputes: DisputeGame, address: str) -> None:
         self._contracts, self._disputes, self._address = contracts, disputes, address
-        self._clock, self._first_block = ChainClock(contracts.web3), contracts.deployment.block
+        self._clock, self._first_block = ChainClock(contracts.connection), contracts.deployment.block
 
     def game_of(self, case: Case) -> tuple[int, GameRecord | None]:
         """Our latest game about the receipt, found on the chain: our own memory may be ahead of it."""
@@ -31,7 +30,7 @@ class CaseFacts:
         """What ``next_move`` has to know about ``case`` and its game."""
         disputes, record = self._disputes, self._contracts.nodes.node(case.node)
         # A move made now lands in a block that is later than the latest one, on a quiet chain too.
-        now = max(self._clock.head()["timestamp"] + 1, self._clock.now())
+        now = max(self._clock.head().timestamp + 1, self._clock.now())
         top_up, margin = self._top_up(number, game)
         return Facts(
             now=now,
@@ -72,9 +71,7 @@ class CaseFacts:
 
     def head(self) -> int:
         """The latest block's number."""
-        with chain_errors(self._contracts.web3):
-            return int(self._contracts.web3.eth.block_number)
+        return self._contracts.connection.block_number()
 
     def _gas_price(self) -> int:
-        with chain_errors(self._contracts.web3):
-            return int(self._contracts.web3.eth.gas_price)
+        return self._contracts.connection.gas_price()

@@ -88,15 +88,14 @@ def dial_aside(contact: NodeContact) -> ShardPeer:
 
 def count_requests(contracts: Contracts) -> None:
     """Count what the asking thread asks of the chain's RPC server."""
-    provider: Any = contracts.web3.provider
-    sessions = provider._request_session_manager
-    post = sessions.make_post_request
+    provider: Any = contracts.connection.provider
+    post = provider._post
 
     def count(*words: Any, **more: Any) -> Any:
         TALLY.chain_requests += is_asking()
         return post(*words, **more)
 
-    sessions.make_post_request = count
+    provider._post = count
 
 
 def time_answer(ask: Callable[[], Iterable[str]]) -> dict[str, float]:

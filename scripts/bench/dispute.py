@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from web3.types import TxParams
 
 from nexus_chain.chain.deployer import ArtefactCreator
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
@@ -190,14 +189,15 @@ class Judge:
     @classmethod
     def on(cls, chain: LocalChain) -> Judge:
         wallet = Wallet.from_hex(DEVELOPMENT_KEYS[0])
-        address, _ = ArtefactCreator(chain.web3, wallet).create("StepVerifier")
+        address, _ = ArtefactCreator(chain.connection, wallet).create("StepVerifier")
         return cls(chain, address, wallet.address)
 
     def gas(self, call: bytes) -> int:
         """Gas of the step as a transaction of its own."""
-        eth = self.chain.web3.eth
-        sent = eth.send_transaction(TxParams({"from": self.payer, "to": self.address, "data": call, "gas": GAS}))
-        receipt = eth.wait_for_transaction_receipt(sent)
+        connection = self.chain.connection
+        fields = {"from": self.payer, "to": self.address, "data": "0x" + call.hex(), "gas": hex(GAS)}
+        sent = connection.request("eth_sendTransaction", fields)
+        receipt = connection.web3.eth.wait_for_transaction_receipt(sent)
         if receipt["status"] != 1:
             raise RuntimeError(f"a step of {len(call)} bytes reverted")
         return int(receipt["gasUsed"])

@@ -45,7 +45,7 @@ class Ledger:
 
     def note(self, at: Contracts, move: str, mined: Mined) -> None:
         self.moves[move] = mined.gas
-        self.calldata += len(at.web3.eth.get_transaction(mined.receipt["transactionHash"])["input"])
+        self.calldata += len(at.connection.request("eth_getTransactionByHash", mined.hash)["input"]) // 2 - 1
 
     def report(self, seconds: float) -> dict[str, object]:
         return {
@@ -162,9 +162,9 @@ def dispute(chain: LocalChain, model: IntegerModel) -> Iterator[Dispute]:
     owner, node, finder = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:3])
     published, key, signer = PublishedModel(model.program, model.weights), Wallet.ephemeral(), Wallet.ephemeral()
     with tempfile.TemporaryDirectory() as folder:
-        creator = ArtefactCreator(chain.web3, owner)
+        creator = ArtefactCreator(chain.connection, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=Path(folder) / "deployment.json")
-        contracts = Contracts.at(chain.web3, deployment, owner)
+        contracts = Contracts.at(chain.connection, deployment, owner)
         roots, word = (published.weights_root, published.program_root), bytes(range(32))
         layers = model.program.shape.layers
         version, _ = contracts.models.publish(ModelVersion(*roots, word, GWEI, layers, SemVer(1, 0, 0), "b" * 59))

@@ -33,9 +33,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from web3.types import RPCEndpoint
-
 from nexus_chain.chain.local import LOCAL_CHAIN_ID, LocalChain, anvil
+from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.market.documents import checksum
 from scripts.bench.record import write_record
 from tests.support.evm import Machine
@@ -61,13 +60,13 @@ class AnvilEvm:
     """The part of pyrevm's EVM that a stage uses, on a running Anvil."""
 
     def __init__(self, chain: LocalChain) -> None:
-        self.eth, self._chain, self.used = chain.web3.eth, chain, 0
+        self.connection, self._chain, self.used = chain.connection, chain, 0
         self._request("anvil_autoImpersonateAccount", True)
 
     def message_call(self, caller: str, to: str, *, calldata: bytes, value: int, gas: int) -> bytes:
         call: Any = {"from": checksum(caller), "to": checksum(to), "data": calldata, "value": value}
         try:
-            found = bytes(self.eth.call(call))
+            found = self.connection.call(call)
         except Exception as error:
             self._mine(call)
             raise RuntimeError(str(error)) from error
@@ -75,30 +74,34 @@ class AnvilEvm:
         return found
 
     def deploy(self, caller: str, code: bytes) -> str:
-        return str(self._mine({"from": checksum(caller), "data": code})["contractAddress"])
+        return str(self._mine({"from": checksum(caller), "data": code}).contract)
 
     def basic(self, address: str) -> Any:
-        return SimpleNamespace(nonce=self.eth.get_transaction_count(checksum(address)))
+        return SimpleNamespace(nonce=self.connection.transaction_count(checksum(address)))
 
     def get_balance(self, address: str) -> int:
-        return int(self.eth.get_balance(checksum(address)))
+        return self.connection.balance(checksum(address))
 
     def set_balance(self, address: str, wei: int) -> None:
         self._chain.set_balance(address, wei)
 
     def set_block_env(self, block: Any) -> None:
-        if int(self.eth.get_block("latest")["timestamp"]) < block.timestamp:
+        if self.connection.block().timestamp < block.timestamp:
             self._request("evm_setNextBlockTimestamp", block.timestamp)
             self._request("evm_mine")  # what is asked before it is sent is asked at that time
 
-    def _mine(self, transaction: Any) -> Any:
-        hashed = self.eth.send_transaction({**transaction, "gas": ANVIL_GAS, "gasPrice": 3 * GWEI})
-        receipt = self.eth.wait_for_transaction_receipt(hashed)
-        self.used = int(receipt["gasUsed"])
+    def _mine(self, transaction: Any) -> TransactionReceipt:
+        priced = {**transaction, "data": "0x" + transaction["data"].hex(), "value": hex(transaction.get("value", 0))}
+        sent = self._request("eth_sendTransaction", {**priced, "gas": hex(ANVIL_GAS), "gasPrice": hex(3 * GWEI)})
+        self.connection.web3.eth.wait_for_transaction_receipt(sent)
+        receipt = self.connection.receipt(sent)
+        if receipt is None:
+            raise RuntimeError(f"{sent} is not mined")
+        self.used = receipt.gas
         return receipt
 
-    def _request(self, method: str, *params: object) -> None:
-        self._chain.web3.manager.request_blocking(RPCEndpoint(method), list(params))
+    def _request(self, method: str, *params: object) -> Any:
+        return self.connection.request(method, *params)
 
 
 class AnvilMachine(Machine):

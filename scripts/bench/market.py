@@ -86,9 +86,9 @@ def stage() -> Iterator[Stage]:
     """A fresh chain with the contracts on it, empty."""
     owner, user, first, second = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:4])
     with anvil() as chain, tempfile.TemporaryDirectory() as folder:
-        creator = ArtefactCreator(chain.web3, owner)
+        creator = ArtefactCreator(chain.connection, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=Path(folder) / "deployment.json")
-        contracts = Contracts.at(chain.web3, deployment, owner)
+        contracts = Contracts.at(chain.connection, deployment, owner)
         nodes = (contracts.with_wallet(first), contracts.with_wallet(second))
         yield Stage(
             chain, contracts, contracts.with_wallet(user), nodes, (first.address, second.address), Wallet.ephemeral()

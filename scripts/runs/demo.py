@@ -326,7 +326,7 @@ def dispute_a_lie(story: Story, deployment: Path) -> None:
     act("9. A node lies for real: one element of one op. A watcher takes it to the contract")
     liar, spare = (node for node in story.nodes if node.name.startswith("shard 0"))
     lie = _become_liar(story, liar, spare)
-    began, block = time.monotonic(), story.contracts.web3.eth.block_number + 1
+    began, block = time.monotonic(), story.contracts.connection.block_number() + 1
     honest = {node.address: story.contracts.nodes.node(node.address).stake for node in story.nodes if node is not liar}
     answer = nexus("ask", DISPUTED_PROMPT, "--direct", "--max-tokens", "16")
     tell(f"The user pays for {len(answer['tokens'])} tokens; every signature on the papers is right.")

@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eth_utils.abi import function_abi_to_4byte_selector
-
+from nexus_chain.chain.abi_values import signature_hash
+from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployment import CONTRACT_FIELDS, Deployment
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, free_port
+from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.market.documents import checksum
 from node.cli.app import run as run_nexus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +160,7 @@ def deploy_through_ape(rpc_url: str, out: Path) -> Deployment:
 
 def contracts_for(chain: LocalChain, deployment: Deployment, account: int = 0) -> Contracts:
     """The contracts, with one of Anvil's public development accounts as wallet."""
-    return Contracts.at(chain.web3, deployment, Wallet.from_hex(DEVELOPMENT_KEYS[account]))
+    return Contracts.at(chain.connection, deployment, Wallet.from_hex(DEVELOPMENT_KEYS[account]))
 
 
 def nexus(*words: str) -> dict[str, Any]:
@@ -196,31 +198,38 @@ def set_user_environment(home: Path, rpc_url: str, deployment: Path, password: s
 def gas_by_call(contracts: Contracts) -> dict[str, int]:
     """Median gas of every kind of call that the chain has seen, by contract function."""
     spent: dict[str, list[int]] = defaultdict(list)
-    web3 = contracts.web3
     names = _function_names(contracts)
     created = {getattr(contracts.deployment, place): name for place, name in CONTRACT_FIELDS.items()}
-    for number in range(web3.eth.block_number + 1):
-        for transaction in web3.eth.get_block(number, full_transactions=True)["transactions"]:
-            receipt = web3.eth.get_transaction_receipt(transaction["hash"])
-            if transaction.get("to") is None:
-                name = f"deploy {created[str(receipt['contractAddress'])]}"
-            else:
-                name = names.get((transaction["to"], bytes(transaction["input"])[:4]), "transfer")
-            if receipt["status"] == 1:
-                spent[name].append(receipt["gasUsed"])
+    for transaction, receipt in _mined(contracts.connection, 0):
+        name = names.get(_called(transaction), "transfer")
+        if receipt.contract is not None:
+            name = f"deploy {created[receipt.contract]}"
+        if receipt.succeeded:
+            spent[name].append(receipt.gas)
     return {name: sorted(values)[len(values) // 2] for name, values in sorted(spent.items())}
 
 
 def moves_of_games(contracts: Contracts, since: int) -> list[tuple[str, int, str]]:
     """Every transaction to the dispute contract from block ``since`` on: (move, gas, sender)."""
-    web3, names, found = contracts.web3, _function_names(contracts), []
-    for number in range(since, web3.eth.block_number + 1):
-        for transaction in web3.eth.get_block(number, full_transactions=True)["transactions"]:
-            receipt = web3.eth.get_transaction_receipt(transaction["hash"])
-            if transaction.get("to") == contracts.disputes.address and receipt["status"] == 1:
-                selector = contracts.disputes.address, bytes(transaction["input"])[:4]
-                found.append((names[selector], receipt["gasUsed"], transaction["from"]))
+    names, found = _function_names(contracts), []
+    for transaction, receipt in _mined(contracts.connection, since):
+        if _called(transaction)[0] == contracts.disputes.address and receipt.succeeded:
+            found.append((names[_called(transaction)], receipt.gas, checksum(transaction["from"])))
     return found
+
+
+def _mined(connection: ChainConnection, since: int) -> Iterator[tuple[dict[str, Any], TransactionReceipt]]:
+    """Every transaction from block ``since`` on, as the server gives it, and its receipt."""
+    for number in range(since, connection.block_number() + 1):
+        for transaction in connection.request("eth_getBlockByNumber", hex(number), True)["transactions"]:
+            if (receipt := connection.receipt(transaction["hash"])) is not None:
+                yield transaction, receipt
+
+
+def _called(transaction: dict[str, Any]) -> tuple[str, bytes]:
+    """The contract and the selector; empty where it creates one."""
+    to = transaction.get("to")
+    return ("" if to is None else checksum(to)), bytes.fromhex(transaction["input"][2:10])
 
 
 def _function_names(contracts: Contracts) -> dict[tuple[str, bytes], str]:
@@ -228,7 +237,7 @@ def _function_names(contracts: Contracts) -> dict[tuple[str, bytes], str]:
     registries = (contracts.nodes, contracts.models, contracts.certificates)
     bound = (*registries, contracts.market, contracts.vault, contracts.disputes)
     return {
-        (contract.address, function_abi_to_4byte_selector(entry)): entry["name"]
+        (contract.address, signature_hash(entry)[:4]): entry["name"]
         for contract in bound
         for entry in abi(contract.CONTRACT)
         if entry["type"] == "function"

@@ -107,15 +107,15 @@ def stage(folder: Path) -> Iterator[Stage]:
     with anvil() as chain:
         payer = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, payer)
+        creator = ArtefactCreator(chain.connection, payer)
         deployment, _ = deploy(creator, payer.address, preset="local", path=path)
-        publisher = Contracts.at(chain.web3, deployment, payer)
+        publisher = Contracts.at(chain.connection, deployment, payer)
         model = random_model(SHAPE, seed=11)
         version = publish(publisher, model, folder)
         nodes = {part.name: shard(part, chain, path, folder, version, model) for part in PARTS}
         with running(list(nodes.values())), ThreadPoolExecutor(4) as pool:
             list(pool.map(start, nodes.values()))
-            user = Contracts.at(chain.web3, deployment, Wallet.from_hex(DEVELOPMENT_KEYS[1]))
+            user = Contracts.at(chain.connection, deployment, Wallet.from_hex(DEVELOPMENT_KEYS[1]))
             finder = Wallet.ephemeral()
             chain.set_balance(finder.address, 10**18)
             with Client(user, ClientHome(folder / "home"), dial) as client:
@@ -219,7 +219,7 @@ def dispute(at: Stage, answer: Answer) -> None:
     """The real watcher, on the one file in which two receipts differ, until its case is over."""
     (one,) = (audit for audit in answer.audits if not audit.agreed)
     answer.proof.save(at.folder / "answers" / "answer.json")
-    contracts = Contracts.at(at.chain.web3, at.contracts.deployment, at.finder)
+    contracts = Contracts.at(at.chain.connection, at.contracts.deployment, at.finder)
     settings = WatchSettings(
         at.folder / "watch", (at.folder / "answers",), (at.folder / "model",), FULL, Budget(10**18, 10**18)
     )
@@ -303,7 +303,7 @@ def earnings(at: Stage, finder_before: int) -> dict[str, Any]:
         "finder": {
             "refund_of_gas": sum(verdict["refund"] for verdict in verdicts),
             "bounty": sum(verdict["bounty"] for verdict in verdicts),
-            "after_gas": at.chain.web3.eth.get_balance(at.finder.address) - finder_before,
+            "after_gas": at.chain.connection.balance(at.finder.address) - finder_before,
         },
     }
 
@@ -338,7 +338,7 @@ def main() -> None:
     auditing.draw = draws.draw
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, stage(Path(scratch)) as at:
-        before = at.chain.web3.eth.get_balance(at.finder.address)
+        before = at.chain.connection.balance(at.finder.address)
         sessions = ask_all(at, asked.answers, asked.rate, random.Random(asked.seed + 1), draws)
         settle(at, sessions)
         report = {

@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[2]
 def test_published_model_is_audited_by_a_stranger(trained: Path, tmp_path: Path) -> None:
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[1])
-        creator = ArtefactCreator(chain.web3, publisher)
+        creator = ArtefactCreator(chain.connection, publisher)
         deployment, _ = deploy(creator, publisher.address, preset="local", path=tmp_path / "deployment.json")
-        contracts = Contracts.at(chain.web3, deployment, publisher)
+        contracts = Contracts.at(chain.connection, deployment, publisher)
 
         store = BlockStore(tmp_path / "publisher")
         publication = Publication.prepare(trained, store, "1.0.0")
@@ -36,7 +36,7 @@ def test_published_model_is_audited_by_a_stranger(trained: Path, tmp_path: Path)
         signed = publication.certificate(publisher.address, version_id).sign(publisher)
         cid = store.add_bytes(signed.to_bytes())
 
-        stranger, blocks = Contracts.at(chain.web3, deployment), BlockStore(tmp_path / "stranger")
+        stranger, blocks = Contracts.at(chain.connection, deployment), BlockStore(tmp_path / "stranger")
         for needed in (cid, *publication.cids):
             copy_file(store, needed, blocks)
         early = audit(str(cid), blocks, stranger).failed_step

@@ -61,6 +61,6 @@ def test_deployed_size_is_stated_and_fits_a_chain(contract: str) -> None:
 def test_stated_size_is_the_deployed_code(local_chain: LocalChain) -> None:
     wallet = Wallet.ephemeral()
     local_chain.set_balance(wallet.address, 10**19)
-    address, _ = ArtefactCreator(local_chain.web3, wallet).create("StepVerifier")
+    address, _ = ArtefactCreator(local_chain.connection, wallet).create("StepVerifier")
     stated = json.loads((TARGET / "StepVerifier.json").read_text())["deployed_size"]
-    assert len(local_chain.web3.eth.get_code(local_chain.web3.to_checksum_address(address))) == stated
+    assert len(local_chain.connection.code(address)) == stated

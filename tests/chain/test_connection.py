@@ -32,7 +32,7 @@ SAMPLE = Deployment(
 
 
 def test_wrong_chain_is_named(local_chain: LocalChain) -> None:
-    assert connect(local_chain.rpc_url, 31337).eth.chain_id == 31337
+    assert connect(local_chain.rpc_url, 31337).chain_id() == 31337
     with pytest.raises(WrongChainError, match="serves chain 31337, not chain 1"):
         connect(local_chain.rpc_url, 1)
     with pytest.raises(WrongChainError):
@@ -112,20 +112,20 @@ def test_unknown_member_is_refused(tmp_path: Path) -> None:
 def test_deploying_twice_changes_nothing_and_a_reset_chain_starts_over(tmp_path: Path) -> None:
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
     with anvil() as chain:
-        creator = ArtefactCreator(chain.web3, owner)
+        creator = ArtefactCreator(chain.connection, owner)
         first, created = deploy(creator, owner.address, preset="local", path=path)
         assert created
-        assert (chain.web3.eth.block_number, first.parameters["challenge_window"]) == (7, 60)
+        assert (chain.connection.block_number(), first.parameters["challenge_window"]) == (7, 60)
         assert deploy(creator, owner.address, preset="local", path=path) == (first, False)
-        assert chain.web3.eth.block_number == 7
+        assert chain.connection.block_number() == 7
         with pytest.raises(WrongChainError, match="not chain 1"):
             deploy(creator, owner.address, preset="local", path=path, expected_chain_id=1)
         with pytest.raises(DeploymentError, match="has a deployment with preset 'local'"):
             deploy(creator, owner.address, preset="mainnet", path=path)
     with anvil() as chain:
         with pytest.raises(ContractMissingError, match="deploy again"):
-            Contracts.at(chain.web3, first)
-        assert deploy(ArtefactCreator(chain.web3, owner), owner.address, preset="local", path=path)[1]
+            Contracts.at(chain.connection, first)
+        assert deploy(ArtefactCreator(chain.connection, owner), owner.address, preset="local", path=path)[1]
 
 
 class Crashing(ArtefactCreator):
@@ -141,11 +141,11 @@ def test_deployment_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
     with anvil() as chain:
         with pytest.raises(ConnectionResetError):
-            deploy(Crashing(chain.web3, owner), owner.address, preset="local", path=path)
-        assert (chain.web3.eth.block_number, path.exists()) == (4, False)
-        deployment, _ = deploy(ArtefactCreator(chain.web3, owner), owner.address, preset="local", path=path)
-        assert chain.web3.eth.block_number == 7
-        assert Contracts.at(chain.web3, deployment).vault.beneficiary() == owner.address
+            deploy(Crashing(chain.connection, owner), owner.address, preset="local", path=path)
+        assert (chain.connection.block_number(), path.exists()) == (4, False)
+        deployment, _ = deploy(ArtefactCreator(chain.connection, owner), owner.address, preset="local", path=path)
+        assert chain.connection.block_number() == 7
+        assert Contracts.at(chain.connection, deployment).vault.beneficiary() == owner.address
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["d.json"]
 
 
@@ -153,13 +153,13 @@ def test_registry_that_foresaw_another_dispute_contract_is_replaced(tmp_path: Pa
     path, owner = tmp_path / "d.json", Wallet.from_hex(DEVELOPMENT_KEYS[0])
     with anvil() as chain:
         with pytest.raises(ConnectionResetError):
-            deploy(Crashing(chain.web3, owner), owner.address, preset="local", path=path)
-        creator = ArtefactCreator(chain.web3, owner)
+            deploy(Crashing(chain.connection, owner), owner.address, preset="local", path=path)
+        creator = ArtefactCreator(chain.connection, owner)
         creator.sender.transfer(owner.address, 1)  # takes the nonce that the registry counted on
         deployment, _ = deploy(creator, owner.address, preset="local", path=path)
-        contracts = Contracts.at(chain.web3, deployment)
+        contracts = Contracts.at(chain.connection, deployment)
         assert contracts.nodes.dispute() == contracts.market.dispute() == deployment.dispute_game
-        assert chain.web3.eth.block_number == 4 + 1 + 4  # registry, market, dispute game, certificates
+        assert chain.connection.block_number() == 4 + 1 + 4  # registry, market, dispute game, certificates
 
 
 def test_toy_numbers_are_refused_on_a_real_chain() -> None:
@@ -178,13 +178,13 @@ def test_anvil_refuses_a_port_in_use(local_chain: LocalChain) -> None:
     port = int(local_chain.rpc_url.rsplit(":", 1)[1])
     with pytest.raises(LocalChainError, match="Choose another port"), anvil(port=port):
         pass
-    assert local_chain.web3.eth.chain_id == 31337  # the first one is untouched
+    assert local_chain.connection.chain_id() == 31337  # the first one is untouched
     os.kill(local_chain.process_id, 0)
 
 
 def test_anvil_stops_with_its_block() -> None:
     with anvil(chain_id=4242) as chain:
-        assert connect(chain.rpc_url, 4242).eth.block_number == 0
+        assert connect(chain.rpc_url, 4242).block_number() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(chain.process_id, 0)
 

@@ -49,7 +49,7 @@ def test_session_pays_ninety_ten_and_returns_the_rest(world: World) -> None:
         contracts.market.withdraw()
     world.owner.vault.collect(world.owner.market)
     assert world.owner.vault.held() == 300
-    assert world.chain.web3.eth.get_balance(world.owner.market.address) == 0
+    assert world.chain.connection.balance(world.owner.market.address) == 0
     world.owner.vault.spend(first, 300)
     assert world.owner.vault.held() == 0
     with pytest.raises(ContractRevertedError, match="PullPayments_NothingOwed"):
@@ -154,7 +154,7 @@ def test_receipt_log_only_grows(world: World) -> None:
 def test_registry_shows_nodes_and_their_offers(world: World) -> None:
     registry, (first, second) = world.user.nodes, world.nodes
     assert list(registry.nodes()) == [first, second]
-    assert (registry.call("nodeCount").call(), registry.is_convicted(first)) == (2, False)
+    assert (registry._read("nodeCount"), registry.is_convicted(first)) == (2, False)
     assert registry.node(first).endpoint == "127.0.0.1:5000"
     assert list(registry.announcements(world.version)) == [Announcement(first, 0, 2, 5), Announcement(second, 2, 4, 5)]
     assert registry.announcement_of(first, world.version) == Announcement(first, 0, 2, 5)
@@ -174,9 +174,9 @@ def test_stake_leaves_after_the_delay_only(world: World) -> None:
     world.chain.advance(node.unbonding_delay() + 1)
     node.complete_unbond()
     assert node.balance_of(address) == STAKE + 5
-    before = world.chain.web3.eth.get_balance(address)
+    before = world.chain.connection.balance(address)
     mined = node.withdraw()
-    assert world.chain.web3.eth.get_balance(address) == before + STAKE + 5 - mined.fee
+    assert world.chain.connection.balance(address) == before + STAKE + 5 - mined.fee
 
 
 def test_discovery_and_route_follow_the_chain(world: World) -> None:
@@ -197,7 +197,7 @@ def test_versions_are_immutable_and_read_back(world: World) -> None:
     assert models.version(world.version) == STATED
     assert models.id_of(world.address(world.owner), STATED) == world.version
     assert list(models.versions()) == [world.version]
-    assert (models.version(world.version).layers, models.call("versionCount").call()) == (4, 1)
+    assert (models.version(world.version).layers, models._read("versionCount")) == (4, 1)
     assert models.publisher_of(world.version) == world.address(world.owner)
     assert models.publisher_of(bytes(32)) is None
     with pytest.raises(ContractRevertedError, match="ModelRegistry_AlreadyPublished"):
@@ -236,7 +236,7 @@ def test_unfunded_wallet_is_told_what_it_lacks(world: World) -> None:
 
 
 def test_reading_needs_no_wallet_and_sending_says_so(world: World) -> None:
-    reader = Contracts.at(world.chain.web3, world.user.deployment)
+    reader = Contracts.at(world.chain.connection, world.user.deployment)
     assert reader.market.challenge_window() == 60
     assert reader.market.longest_session() == reader.nodes.timing().longest_session == 3600
     assert (reader.market.vault(), reader.nodes.vault()) == (reader.vault.address, reader.vault.address)
@@ -257,10 +257,10 @@ def test_unknown_ids_are_named(world: World) -> None:
 def test_a_deployment_that_is_not_there_is_refused(world: World) -> None:
     gone = replace(world.user.deployment, genesis_vault=world.key.address)
     with pytest.raises(ContractMissingError, match="no GenesisVault"):
-        Contracts.at(world.chain.web3, gone)
+        Contracts.at(world.chain.connection, gone)
     swapped = replace(world.user.deployment, inference_market=world.user.deployment.node_registry)
     with pytest.raises((ContractMissingError, ContractRevertedError)):
-        Contracts.at(world.chain.web3, swapped)
+        Contracts.at(world.chain.connection, swapped)
 
 
 def test_two_processes_of_one_wallet_do_not_lose_transactions(world: World) -> None:

@@ -26,10 +26,10 @@ def test_ape_deploys_once_and_refuses_what_makes_no_sense(tmp_path: Path) -> Non
         contracts = Contracts.connect(chain.rpc_url, out)
         assert contracts.vault.beneficiary() == payer.address
         assert contracts.nodes.timing().challenge_window == 60
-        written, blocks = out.read_bytes(), chain.web3.eth.block_number
+        written, blocks = out.read_bytes(), chain.connection.block_number()
         again = ape_deploy(chain.rpc_url, out, "--preset", "local")
         assert (again.returncode, "has this deployment already" in again.stdout) == (0, True)
-        assert (out.read_bytes(), chain.web3.eth.block_number) == (written, blocks)
+        assert (out.read_bytes(), chain.connection.block_number()) == (written, blocks)
         elsewhere = ape_deploy(chain.rpc_url, tmp_path / "other.json", "--chain-id", "1")
         assert elsewhere.returncode == 1
         assert "this is chain 31337, not chain 1" in elsewhere.stderr + elsewhere.stdout
@@ -43,4 +43,4 @@ def test_a_real_chain_needs_named_accounts(tmp_path: Path) -> None:
         assert (nobody.returncode, "--account" in nobody.stderr + nobody.stdout) == (2, True)
         toy = ape_deploy(chain.rpc_url, tmp_path / "d.json", "--preset", "local")
         assert (toy.returncode, "real one" in toy.stderr + toy.stdout) == (1, True)
-        assert chain.web3.eth.block_number == 0
+        assert chain.connection.block_number() == 0

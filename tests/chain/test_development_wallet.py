@@ -10,6 +10,7 @@ from nexus_chain.chain.development_wallet import TEST_WEI, make_test_wallet
 from nexus_chain.chain.errors import RpcUnreachableError, TransactionError, WalletError, WalletPasswordError
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.market.documents import checksum
 from nexus_chain.settings import Settings
 from nexus_chain.workflows.observer import TaskObserver
 from nexus_chain.workflows.workspace import Workspace
@@ -42,12 +43,12 @@ def test_a_user_and_a_node_get_one_each(tmp_path: Path, password_file: Path) -> 
         heard = Heard()
         workspace = Workspace(settings_for(chain, tmp_path / "home", password_file), observer=heard)
         made = workspace.wallet
-        giver = chain.web3.eth.accounts[0]
+        giver = checksum(chain.connection.request("eth_accounts")[0])
         where = tmp_path / "home" / "wallet.json"
         assert heard.notes == [
             f"Development chain: made the wallet {made.address} in {where}, with 10 test ether of {giver}."
         ]
-        assert chain.web3.eth.get_balance(made.address) == TEST_WEI == 10**19
+        assert chain.connection.balance(made.address) == TEST_WEI == 10**19
         assert Wallet.load(where, PASSWORD).address == made.address
 
         again = Workspace(settings_for(chain, tmp_path / "home", password_file), observer=heard)
@@ -59,7 +60,7 @@ def test_a_user_and_a_node_get_one_each(tmp_path: Path, password_file: Path) -> 
         first, said = open_or_make_wallet(node)
         assert len(said) == 1
         assert (open_or_make_wallet(node)[0].address, open_or_make_wallet(node)[1]) == (first.address, [])
-        assert chain.web3.eth.get_balance(first.address) == TEST_WEI
+        assert chain.connection.balance(first.address) == TEST_WEI
         assert data.stat().st_mode & 0o077 == 0
 
 
@@ -71,8 +72,8 @@ def test_a_real_chain_makes_none(tmp_path: Path, password_file: Path) -> None:
         with pytest.raises(WalletError):
             open_or_make_wallet(node)
         with pytest.raises(TransactionError, match="no unlocked test account"):
-            make_test_wallet(chain.web3, tmp_path / "wallet.json", PASSWORD, work=2**10)
-        assert chain.web3.eth.block_number == 0
+            make_test_wallet(chain.connection, tmp_path / "wallet.json", PASSWORD, work=2**10)
+        assert chain.connection.block_number() == 0
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".json"]
 
 
@@ -84,7 +85,7 @@ def test_a_wallet_that_is_named_is_never_made(tmp_path: Path, password_file: Pat
         node = NodeConfiguration(tmp_path, rpc=chain.rpc_url, password_file=password_file, wallet=named)
         with pytest.raises(WalletError, match=r"mine\.json"):
             open_or_make_wallet(node)
-        assert chain.web3.eth.block_number == 0
+        assert chain.connection.block_number() == 0
 
 
 def test_without_a_password_file_none_is_made(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_without_a_password_file_none_is_made(tmp_path: Path) -> None:
         (tmp_path / "empty").write_text("\n")
         with pytest.raises(WalletPasswordError):
             _ = Workspace(settings_for(chain, tmp_path, tmp_path / "empty")).wallet
-        assert chain.web3.eth.block_number == 0
+        assert chain.connection.block_number() == 0
 
 
 def test_a_chain_that_does_not_answer_is_said(tmp_path: Path, password_file: Path) -> None:

@@ -75,14 +75,14 @@ def test_silent_node_is_convicted_when_its_clock_is_over(world: World) -> None:
     assert challenger.disputes.balance_of(world.address(challenger)) == found.bond + earned
     vault = world.owner.vault.address
     assert world.owner.nodes.balance_of(vault) == STAKE - STAKE // 2
-    assert world.owner.disputes.call("setAsideFor", world.nodes[0]).call() == STAKE // 2 - earned
+    assert world.owner.disputes._read("setAsideFor", world.nodes[0]) == STAKE // 2 - earned
     assert world.owner.disputes.balance_of(vault) == 0
     over = challenger.disputes.game_of(game)
     assert over is not None
     assert (over.state, over.bond, over.deadline) == (GameState.CONVICTED, 0, 0)
     challenger.disputes.withdraw()
-    left = world.chain.web3.eth.get_balance(challenger.disputes.address)
-    assert left == challenger.disputes.call("setAsideFor", world.nodes[0]).call()
+    left = world.chain.connection.balance(challenger.disputes.address)
+    assert left == challenger.disputes._read("setAsideFor", world.nodes[0])
 
 
 def test_answered_trace_is_picked_by_its_root(world: World) -> None:
@@ -99,7 +99,7 @@ def test_answered_trace_is_picked_by_its_root(world: World) -> None:
         mine.pick_tensor(game, 0, bytes(32))
     assert mine.top_up(game) == 0
     assert mine.covered_now(world.nodes[0])
-    assert mine.call("dueFor", case.receipts[0].digest(world.user.domain)).call() == 0
+    assert mine._read("dueFor", case.receipts[0].digest(world.user.domain)) == 0
 
 
 def test_nine_games_of_which_eight_are_covered(world: World) -> None:
@@ -112,7 +112,7 @@ def test_nine_games_of_which_eight_are_covered(world: World) -> None:
     found = [record for game in games if (record := mine.game_of(game)) is not None]
     assert [record.covered for record in found] == [True] * 8 + [False]
     assert all(record.refund > 0 for record in found[:8])
-    assert mine.call("claimsOn", world.nodes[0]).call() == sum(record.refund for record in found)
+    assert mine._read("claimsOn", world.nodes[0]) == sum(record.refund for record in found)
     assert found[8].refund == 0
 
 
@@ -151,4 +151,4 @@ def test_two_outputs_for_one_question_convict_at_once(world: World) -> None:
 
 def test_unknown_game_is_none(world: World) -> None:
     assert world.owner.disputes.game_of(1) is None
-    assert world.owner.disputes.call("gameCount").call() == 0
+    assert world.owner.disputes._read("gameCount") == 0

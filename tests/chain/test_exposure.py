@@ -34,7 +34,7 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> Queries:
 
 
 def head(world: World) -> int:
-    return int(world.chain.web3.eth.block_number)
+    return int(world.chain.connection.block_number())
 
 
 def test_caps_count_from_opening_until_each_line_is_settled(world: World) -> None:

@@ -22,7 +22,7 @@ def test_the_facts_are_the_contracts_own_in_one_request(world: World, monkeypatc
     market, registry = world.user.market, world.user.nodes
     expected = {node: (market.line_of(session, node), registry.node(node).stake) for node in world.nodes}
     stored, window = market.session_of(session), market.challenge_window()
-    provider: Any = world.chain.web3.provider
+    provider: Any = world.chain.connection.provider
     batches, real = [], provider.make_batch_request
 
     def noted(requests: Any) -> Any:
@@ -48,7 +48,7 @@ def test_a_server_without_batches_is_asked_one_by_one(world: World, monkeypatch:
     session = world.open()
     expected = facts_of(world, session)
     refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no batches"}}
-    monkeypatch.setattr(world.chain.web3.provider, "make_batch_request", lambda requests: refusal)
+    monkeypatch.setattr(world.chain.connection.provider, "make_batch_request", lambda requests: refusal)
     found = facts_of(world, session)
     assert (found.session, found.lines, found.nodes) == (expected.session, expected.lines, expected.nodes)
 
@@ -57,10 +57,10 @@ def test_a_server_without_batches_is_asked_one_by_one(world: World, monkeypatch:
     "answer", [{"result": "0x12"}, {"result": "0x"}, {"result": None}, {}, "text", {"error": {"message": "busy"}}]
 )
 def test_nonsense_is_said(world: World, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-    provider, block = world.chain.web3.provider, {"result": {"timestamp": "0x10"}}
+    provider, block = world.chain.connection.provider, {"result": {"timestamp": "0x10"}}
     monkeypatch.setattr(provider, "make_batch_request", lambda requests: [block, answer])
     with pytest.raises(TransactionError, match="makes no sense"):
-        read_together(world.chain.web3, [world.user.market.call("challengeWindow")])
+        read_together(world.chain.connection, [world.user.market.call("challengeWindow")])
 
 
 def test_a_line_that_its_node_closed_is_unfit_and_the_others_are_not(world: World) -> None:

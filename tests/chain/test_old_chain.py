@@ -25,11 +25,11 @@ def shanghai() -> Iterator[LocalChain]:
 
 def test_nothing_is_created_on_a_chain_before_cancun(shanghai: LocalChain, tmp_path: Path) -> None:
     path = tmp_path / "deployment.json"
-    creator = ArtefactCreator(shanghai.web3, OWNER)
+    creator = ArtefactCreator(shanghai.connection, OWNER)
     assert not creator.runs(CANCUN_PROBE)
     with pytest.raises(DeploymentError, match=r"EIP-1153.*EIP-5656"):
         deploy(creator, ADDRESS, preset="local", path=path)
-    assert shanghai.web3.eth.block_number == 0
+    assert shanghai.connection.block_number() == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,9 +44,9 @@ def test_contracts_that_hold_money_refuse_such_a_chain(
     shanghai: LocalChain, contract: str, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises(ChainError):
-        ArtefactCreator(shanghai.web3, OWNER).create(contract, *arguments)
+        ArtefactCreator(shanghai.connection, OWNER).create(contract, *arguments)
     with anvil(hardfork="cancun") as chain:
-        creator = ArtefactCreator(chain.web3, OWNER)
+        creator = ArtefactCreator(chain.connection, OWNER)
         assert creator.runs(CANCUN_PROBE)
         address, _ = creator.create(contract, *arguments)
         assert creator.code_size(address)

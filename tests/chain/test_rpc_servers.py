@@ -10,10 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-from web3.types import RPCEndpoint
 
 from nexus_chain.chain import errors, provider
-from nexus_chain.chain.connection import connect, provider_of
+from nexus_chain.chain.connection import connect
 from nexus_chain.chain.local import LocalChain, free_port
 from nexus_chain.chain.provider import RpcProvider, shown_url
 from tests.support.lossy_rpc import LOSSY_URL, Dropped, LossyAdapter, LossyRpc
@@ -90,7 +89,7 @@ def test_each_status_says_what_it_means(status: int, kind: type[errors.ChainErro
 
 def test_a_busy_server_is_asked_again() -> None:
     with server(lambda method, number: (429, "") if number < 3 else (200, CHAIN[method]), {"Retry-After": "0"}) as url:
-        assert connect(url, 31337).eth.block_number == 16
+        assert connect(url, 31337).block_number() == 16
 
 
 def test_an_answer_that_is_no_number_is_no_chain() -> None:
@@ -110,9 +109,9 @@ def test_an_answer_to_another_request_is_not_taken(local_chain: LocalChain, monk
 def test_the_next_address_is_asked_where_one_fails() -> None:
     dead = f"http://127.0.0.1:{free_port()}"
     with server(healthy) as good, server(lambda method, number: (429, "")) as busy:
-        web3 = connect(f"{dead}, {busy},{good}", 31337)
-        assert (web3.eth.chain_id, web3.eth.block_number) == (31337, 16)
-        assert str(provider_of(web3).endpoint_uri) == good  # type: ignore[union-attr]
+        connection = connect(f"{dead}, {busy},{good}", 31337)
+        assert (connection.chain_id(), connection.block_number()) == (31337, 16)
+        assert str(connection.provider.endpoint_uri) == good
 
 
 def test_another_chains_server_is_never_asked_for_more_than_its_id() -> None:
@@ -127,10 +126,10 @@ def test_another_chains_server_is_never_asked_for_more_than_its_id() -> None:
         server(other) as wrong,
         server(lambda method, number: healthy(method, number) if alive[0] else (503, "")) as good,
     ):
-        web3 = connect(f"{good},{wrong}", 31337, retries=0)
+        connection = connect(f"{good},{wrong}", 31337, retries=0)
         alive[0] = False
         with pytest.raises(errors.RpcFailingError):
-            assert web3.eth.block_number
+            assert connection.block_number()
     assert set(asked) == {"eth_chainId"}
 
 
@@ -146,9 +145,9 @@ def test_a_read_after_a_write_waits_for_a_server_that_lags() -> None:
         }[method]
 
     with server(lagging) as url:
-        web3 = connect(url, 31337)
-        provider_of(web3).require_block(18)  # type: ignore[union-attr]
-        assert web3.eth.get_balance(web3.to_checksum_address("0x" + "11" * 20)) == 7
+        connection = connect(url, 31337)
+        connection.provider.require_block(18)
+        assert connection.balance("0x" + "11" * 20) == 7
 
 
 def test_a_server_that_forgets_its_own_block_has_another_chain_now(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,20 +158,20 @@ def test_a_server_that_forgets_its_own_block_has_another_chain_now(monkeypatch: 
         return 200, {**CHAIN, "eth_blockNumber": "0x12" if number <= 3 else "0x10", "eth_getBalance": "0x5"}[method]
 
     with server(shorter) as url:
-        web3 = connect(url, 31337)
-        assert web3.eth.block_number == 18
-        provider_of(web3).require_block(18)  # type: ignore[union-attr]
-        assert web3.eth.get_balance(web3.to_checksum_address("0x" + "11" * 20)) == 5
-        assert web3.eth.block_number == 16
+        connection = connect(url, 31337)
+        assert connection.block_number() == 18
+        connection.provider.require_block(18)
+        assert connection.balance("0x" + "11" * 20) == 5
+        assert connection.block_number() == 16
 
 
 def test_a_server_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors.RpcLaggingError, "patience", 0.0)
     with server(healthy) as url:
-        web3 = connect(url, 31337)
-        provider_of(web3).require_block(18)  # type: ignore[union-attr]
+        connection = connect(url, 31337)
+        connection.provider.require_block(18)
         with pytest.raises(errors.RpcLaggingError, match="at block 16, and block 18 is known"):
-            assert web3.eth.block_number
+            assert connection.block_number()
 
 
 def test_addresses_are_shown_as_they_are_written() -> None:
@@ -205,7 +204,7 @@ def test_a_refusal_after_a_lost_answer_is_no_refusal(fault: Exception, monkeypat
     monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
     asked = RpcProvider([LOSSY_URL, LOSSY_URL + "/other"], timeout=1, retries=0)
     with pytest.raises(errors.RpcUnreachableError):
-        asked.make_request(RPCEndpoint("eth_sendRawTransaction"), ["0x"])
+        asked.make_request("eth_sendRawTransaction", ["0x"])
 
 
 def test_a_refusal_stands_where_nothing_arrived_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +212,7 @@ def test_a_refusal_stands_where_nothing_arrived_before(monkeypatch: pytest.Monke
     session.mount(LOSSY_URL, LossyAdapter(Scripted("insufficient funds")))  # type: ignore[arg-type]
     monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
     asked = RpcProvider([f"http://127.0.0.1:{free_port()}", LOSSY_URL], timeout=1, retries=0)
-    answer = asked.make_request(RPCEndpoint("eth_sendRawTransaction"), ["0x"])
+    answer = asked.make_request("eth_sendRawTransaction", ["0x"])
     assert answer["error"]["message"] == "insufficient funds"
 
 
@@ -252,10 +251,10 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     try:
         asked = RpcProvider([f"http://127.0.0.1:{made.server_port}"], timeout=0.2, retries=0)
         with pytest.raises(errors.RpcTimeoutError, match="no whole answer within 1 s"):
-            asked.make_request(RPCEndpoint("eth_chainId"), [])
+            asked.make_request("eth_chainId", [])
         monkeypatch.setattr(provider, "MOST_BODY_BYTES", 3)
         with pytest.raises(errors.RpcNonsenseError, match="more than 3 bytes"):
-            asked.make_request(RPCEndpoint("eth_chainId"), [])
+            asked.make_request("eth_chainId", [])
     finally:
         enough.set()
         made.shutdown()

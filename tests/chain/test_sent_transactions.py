@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 import requests
-from web3 import Web3
-from web3.types import RPCEndpoint
 
 from nexus_chain.chain import fees, transactions
 from nexus_chain.chain.bound import ChainEvent, in_ranges
@@ -31,10 +29,12 @@ from nexus_chain.chain.errors import (
 from nexus_chain.chain.journal import FAILED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.provider import RpcProvider
+from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.transactions import Sender, Wish
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.home import ClientHome
+from nexus_chain.keccak import keccak256
 from nexus_chain.routing.registry_view import discover_nodes
 from tests.support.chain_world import World
 from tests.support.lossy_rpc import LOSSY_URL, Dropped, LossyAdapter, LossyRpc
@@ -107,7 +107,7 @@ def sender(rpc: ChosenRpc, wallet: Wallet, tmp_path: Path) -> Callable[..., Send
 
 
 def balance(chain: LocalChain, address: str) -> int:
-    return chain.web3.eth.get_balance(Web3.to_checksum_address(address))
+    return chain.connection.balance(address)
 
 
 def test_a_transaction_whose_answer_is_lost_is_found_by_its_receipt(
@@ -152,7 +152,7 @@ def test_what_is_on_disk_before_it_is_sent(rpc: ChosenRpc, sender: Callable[...,
         one.transfer(to, 5)
     (intent,) = sender().unfinished()
     assert (intent.hash, intent.purpose) == (raised.value.hash, "transfer")
-    assert Web3.keccak(intent.attempts[0].raw).to_0x_hex() == intent.hash
+    assert "0x" + keccak256(intent.attempts[0].raw).hex() == intent.hash
 
 
 def test_nothing_is_sent_without_the_journal(
@@ -174,7 +174,7 @@ def test_commands_at_once_take_each_a_nonce_of_its_own(
     for thread in threads:
         thread.join()
     assert balance(local_chain, to) == 23
-    assert local_chain.web3.eth.get_transaction_count(wallet.address) == 5
+    assert local_chain.connection.transaction_count(wallet.address) == 5
 
 
 def test_a_nonce_that_another_program_took_is_not_ours(
@@ -184,7 +184,7 @@ def test_a_nonce_that_another_program_took_is_not_ours(
     with pytest.raises(TransactionPendingError):
         sender(0.2).transfer(to, 5)
     rpc.lost = set()
-    Sender(local_chain.web3, wallet).transfer(to, 100)  # another home, the same nonce
+    Sender(local_chain.connection, wallet).transfer(to, 100)  # another home, the same nonce
     assert not sender().transfer(to, 5).found
     assert balance(local_chain, to) == 105
 
@@ -206,7 +206,7 @@ def test_a_refused_transaction_that_is_wanted_again_is_paid_once(
     rpc.refused = {}
     sender().transfer(to, 5)
     assert len(set(rpc.raw)) == 1
-    assert (balance(local_chain, to), local_chain.web3.eth.get_transaction_count(wallet.address)) == (5, 1)
+    assert (balance(local_chain, to), local_chain.connection.transaction_count(wallet.address)) == (5, 1)
 
 
 def test_a_receipt_that_comes_after_the_nonce_is_waited_for(
@@ -274,7 +274,7 @@ def test_an_attempt_that_succeeded_counts_whatever_became_of_a_later_one(
     rpc: ChosenRpc, sender: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts = tuple(Attempt(name, nonce, b"", {}) for nonce, name in enumerate(("good", "bad")))
-    receipts = {"good": {"status": 1, "of": "good"}, "bad": {"status": 0, "of": "bad"}}
+    receipts = {name: TransactionReceipt(name, 1, name == "good", 21_000, None, None, ()) for name in ("good", "bad")}
     monkeypatch.setattr(Sender, "_receipt_of", lambda self, attempt: receipts[attempt.hash])
     intent = Intent(1, "transfer", "", "", "sent", 0, 0.0, attempts)
     assert sender()._receipt(intent) == receipts["good"]
@@ -288,9 +288,8 @@ def test_chains_without_the_methods_of_fees(
     first = sender().transfer(to, 1)
     rpc.legacy = True
     second = sender().transfer(to, 2)
-    hashes = [mined.receipt["transactionHash"] for mined in (first, second)]
-    types = [int(local_chain.web3.eth.get_transaction(name)["type"]) for name in hashes]
-    assert types == [2, 0]
+    sent = [local_chain.connection.request("eth_getTransactionByHash", mined.hash) for mined in (first, second)]
+    assert [int(transaction["type"], 16) for transaction in sent] == [2, 0]
     assert balance(local_chain, to) == 3
 
 
@@ -307,18 +306,18 @@ def test_a_block_that_was_replaced_is_waited_for_again(
     local_chain: LocalChain, sender: Callable[..., Sender], to: str
 ) -> None:
     """With two confirmations, a receipt that vanishes says nothing."""
-    ask = local_chain.web3.manager.request_blocking
-    state = ask(RPCEndpoint("evm_snapshot"), [])
+    ask = local_chain.connection.request
+    state = ask("evm_snapshot")
     patient = sender(0.5, confirmations=2)
     with pytest.raises(TransactionPendingError):
         patient.transfer(to, 5)
     assert balance(local_chain, to) == 5
-    ask(RPCEndpoint("evm_revert"), [state])
+    ask("evm_revert", state)
     assert balance(local_chain, to) == 0
     done = threading.Thread(target=lambda: sender(confirmations=2).transfer(to, 5))
     done.start()
     while done.is_alive():
-        ask(RPCEndpoint("evm_mine"), [])
+        ask("evm_mine")
         done.join(0.1)
     assert balance(local_chain, to) == 5
 
@@ -399,4 +398,6 @@ def test_a_damaged_row_of_the_journal_is_said(tmp_path: Path) -> None:
 
 
 def test_a_tip_below_nothing_is_none(rpc: ChosenRpc) -> None:
-    assert fees._tip_in("eth_maxPriorityFeePerGas", "-0x5", 7) == 0
+    assert fees._tip_in("eth_gasPrice", "0x5", 7) == 0
+    with pytest.raises(TransactionError, match="makes no sense"):
+        fees._tip_in("eth_maxPriorityFeePerGas", "-0x5", 7)

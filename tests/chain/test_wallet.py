@@ -101,3 +101,37 @@ def test_password_comes_from_file_or_prompt(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(WalletPasswordError, match="empty"):
         read_password(path)
+
+
+def test_a_keystore_that_states_its_address_is_opened_when_something_is_signed(tmp_path: Path) -> None:
+    path, asked = tmp_path / "w.json", []
+    Wallet.from_hex(KEY).save(path, "pw", work=WORK)
+
+    def password() -> str:
+        asked.append("password")
+        return "pw"
+
+    wallet = Wallet.locked(path, password)
+    assert (wallet.address, asked) == (Wallet.from_hex(KEY).address, [])
+    signatures = [wallet.sign_digest(bytes([digit]) * 32) for digit in (1, 2)]
+    assert signatures == [Wallet.from_hex(KEY).sign_digest(bytes([digit]) * 32) for digit in (1, 2)]
+    assert asked == ["password"]
+
+
+def test_a_locked_keystore_with_another_password_or_anothers_address_signs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
+    Wallet.from_hex(KEY).save(path, "pw", work=WORK)
+    with pytest.raises(WalletPasswordError, match="does not open"):
+        Wallet.locked(path, lambda: "other").require_key()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "address": "0x" + "11" * 20}))
+    with pytest.raises(WalletError, match="the field address is"):
+        Wallet.locked(path, lambda: "pw").sign_digest(bytes(32))
+
+
+def test_a_keystore_that_states_no_address_is_opened_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
+    Wallet.from_hex(KEY).save(path, "pw", work=WORK)
+    path.write_text(json.dumps({name: v for name, v in json.loads(path.read_text()).items() if name != "address"}))
+    assert Wallet.locked(path, lambda: "pw").address == Wallet.from_hex(KEY).address
+    with pytest.raises(WalletPasswordError):
+        Wallet.locked(path, lambda: "other")

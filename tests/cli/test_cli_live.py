@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eth_typing import HexStr
-from web3.types import RPCEndpoint, TxParams, Wei
 
 from nexus_chain.chain.wallet import Wallet
 from tests.support.invocation import Nexus, Printed
@@ -108,20 +106,15 @@ def test_newcomers_path(user: Nexus, live: LiveNetwork) -> None:
 
 
 def test_a_contract_account_pays_and_this_machine_asks(user: Nexus, live: LiveNetwork) -> None:
-    web3, account = live.net.chain.web3, Wallet.ephemeral().address
+    connection, account = live.net.chain.connection, Wallet.ephemeral().address
     fees: list[int] = []
     live.net.chain.set_balance(account, 10**18)
-    web3.provider.make_request(RPCEndpoint("anvil_setCode"), [account, "0x00"])  # no key of its own: takes ether
-    web3.provider.make_request(RPCEndpoint("anvil_impersonateAccount"), [account])
+    connection.request("anvil_setCode", account, "0x00")  # no key of its own: takes ether
+    connection.request("anvil_impersonateAccount", account)
 
     def send(call: dict[str, str]) -> None:
-        fields: TxParams = {
-            "from": account,
-            "to": call["to"],
-            "value": Wei(int(call["value_wei"])),
-            "data": HexStr(call["data"]),
-        }
-        receipt = web3.eth.wait_for_transaction_receipt(web3.eth.send_transaction(fields))
+        fields = {"from": account, "to": call["to"], "value": hex(int(call["value_wei"])), "data": call["data"]}
+        receipt = connection.web3.eth.wait_for_transaction_receipt(connection.request("eth_sendTransaction", fields))
         assert receipt["status"] == 1
         fees.append(receipt["gasUsed"] * receipt["effectiveGasPrice"])
 
@@ -149,7 +142,7 @@ def test_a_contract_account_pays_and_this_machine_asks(user: Nexus, live: LiveNe
     assert 0 < int(settled["to_user_wei"]) < int(calls["open"]["value_wei"])
     send(calls["withdraw"])
     paid = int(calls["open"]["value_wei"]) - int(settled["to_user_wei"])
-    assert web3.eth.get_balance(account) == 10**18 - paid - sum(fees)
+    assert connection.balance(account) == 10**18 - paid - sum(fees)
 
 
 def test_operators_that_are_named_and_what_is_at_risk(
@@ -205,7 +198,7 @@ def test_bad_input(nexus: Nexus, user: Nexus, live: LiveNetwork, home: Path, tmp
     wrong.write_text("wrong")
     where = ("--home", home, "--rpc", live.net.chain.rpc_url, "--model-dir", live.folder / "model")
     deployed = (*where, "--deployment", live.net.deployment_path)
-    assert error(nexus(*deployed, "--password-file", wrong, "withdraw", "--json")) == "WalletPasswordError"
+    assert error(nexus(*deployed, "--password-file", wrong, "session", "open", "--json")) == "WalletPasswordError"
     assert error(user("ask", "x" * 2000, "--direct", "--json")) == "PromptTooLongError"
     assert error(user("ask", "x", "--direct", "--max-wei", 1, "--json")) == "PriceError"
     assert error(user("ask", "x", "--session", "ff" * 32, "--json")) == "SessionStateError"

@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[2])
         publisher.save(folder / "wallet.json", "open sesame", work=2**10)
-        creator = ArtefactCreator(chain.web3, publisher)
+        creator = ArtefactCreator(chain.connection, publisher)
         deploy(creator, publisher.address, preset="local", path=folder / "deployments" / f"{chain.chain_id}.json")
         yield folder, chain.rpc_url
 

@@ -16,6 +16,7 @@ from nexus_chain.chain.interfaces import creation_code
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.market.documents import checksum
 from tests.support.invocation import Nexus
+from tests.support.mined import mined_since
 
 
 @pytest.fixture
@@ -26,14 +27,8 @@ def chain() -> Iterator[LocalChain]:
 
 def created_by(chain: LocalChain) -> dict[str, str]:
     """Data of every creation on the chain, by the contract's address."""
-    found = {}
-    for number in range(1, chain.web3.eth.block_number + 1):
-        sent: Any
-        for sent in chain.web3.eth.get_block(number, full_transactions=True)["transactions"]:
-            address = chain.web3.eth.get_transaction_receipt(sent["hash"])["contractAddress"]
-            if address is not None:
-                found[str(address)] = sent["input"].to_0x_hex()
-    return found
+    mined = mined_since(chain.connection, 1)
+    return {receipt.contract: sent["input"] for sent, receipt in mined if receipt.contract is not None}
 
 
 def test_what_stands_is_what_is_shipped(nexus: Nexus, chain: LocalChain, tmp_path: Path) -> None:
@@ -50,9 +45,9 @@ def test_what_stands_is_what_is_shipped(nexus: Nexus, chain: LocalChain, tmp_pat
     assert len(data) == len(CONTRACT_FIELDS)
     assert [entry.name for entry in path.parent.iterdir()] == ["31337.json"]
 
-    blocks, written = chain.web3.eth.block_number, path.read_bytes()
+    blocks, written = chain.connection.block_number(), path.read_bytes()
     second = nexus(*settings, "deploy")
-    assert (second.code, chain.web3.eth.block_number, path.read_bytes()) == (0, blocks, written)
+    assert (second.code, chain.connection.block_number(), path.read_bytes()) == (0, blocks, written)
     assert "has this deployment already" in second.err
     assert second.out.splitlines()[0].split() == ["GenesisVault", deployment.genesis_vault]
 
@@ -99,7 +94,7 @@ def test_a_damaged_note_of_what_stands_is_said(nexus: Nexus, chain: LocalChain, 
         note.write_text(text)
         failed = nexus("--rpc", chain.rpc_url, "--home", tmp_path, "deploy", "--json")
         assert (failed.code, failed.json["error"]["type"]) == (1, "DeploymentError")
-    assert chain.web3.eth.block_number == 0
+    assert chain.connection.block_number() == 0
 
 
 def test_a_real_chain_needs_choices(nexus: Nexus, tmp_path: Path) -> None:
@@ -112,4 +107,4 @@ def test_a_real_chain_needs_choices(nexus: Nexus, tmp_path: Path) -> None:
         ]:
             failed = nexus(*settings, "deploy", *given)
             assert (failed.code, told in failed.err) == (1, True), failed.err
-        assert chain.web3.eth.block_number == 0
+        assert chain.connection.block_number() == 0

@@ -29,10 +29,10 @@ def test_a_contract_is_created_for_its_operator(
         chain.set_balance(wallet, 10**18)
         made = nexus(*settings, "deploy-deposits", *given, "--json")
         assert made.code == 0, made.err
-        contract = CreditDeposits(chain.web3, made.json["contract"])
+        contract = CreditDeposits(chain.connection, made.json["contract"])
         assert contract.operator() == made.json["operator"] == (operator or wallet)
         assert contract.notice() == made.json["notice"] == notice
-        assert made.json["block"] == chain.web3.eth.block_number
+        assert made.json["block"] == chain.connection.web3.eth.block_number
         refused = nexus(*settings, "deploy-deposits", "--notice", "0")
         assert refused.code == 1
         assert "BadTerms" in refused.err

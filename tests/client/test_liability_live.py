@@ -46,7 +46,7 @@ def contracts_of(live: LiveNetwork, node: str) -> Contracts:
     """The chain with the wallet of a node's operator."""
     process = next(p for group in live.nodes for p in group if p.address == node)
     wallet = Wallet.load(process.folder / "wallet.json", PASSWORD)
-    return Contracts.at(live.net.chain.web3, live.net.deployment, wallet)
+    return Contracts.at(live.net.chain.connection, live.net.deployment, wallet)
 
 
 def primaries(client: Client, session: Session) -> list[str]:
@@ -63,7 +63,7 @@ def others(live: LiveNetwork, segment: int, node: str) -> str:
 def lock(live: LiveNetwork, node: str, wei: int) -> bytes:
     """Another user's session with one line of ``wei``."""
     wallet = Wallet.from_hex(DEVELOPMENT_KEYS[2])
-    market = Contracts.at(live.net.chain.web3, live.net.deployment, wallet).market
+    market = Contracts.at(live.net.chain.connection, live.net.deployment, wallet).market
     key = Wallet.ephemeral().address
     session, _ = market.open(key, market.now() + 600, [Line(node, wei)], secrets.token_bytes(32))
     return session
@@ -72,7 +72,7 @@ def lock(live: LiveNetwork, node: str, wei: int) -> bytes:
 def release(live: LiveNetwork, session: bytes, node: str) -> None:
     """End that session; its money comes back."""
     wallet = Wallet.from_hex(DEVELOPMENT_KEYS[2])
-    market = Contracts.at(live.net.chain.web3, live.net.deployment, wallet).market
+    market = Contracts.at(live.net.chain.connection, live.net.deployment, wallet).market
     market.close(session)
     live.net.chain.advance(61)
     market.settle(session, node)

@@ -52,7 +52,7 @@ class RequestsOfAnswers:
 
     def __init__(self, network: Network) -> None:
         self.count = 0
-        provider: Any = network.client.contracts.web3.provider
+        provider: Any = network.client.contracts.connection.provider
         provider._post = self._counted(provider._post)
 
     def _counted(self, request: Callable[..., Any]) -> Callable[..., Any]:

@@ -50,8 +50,8 @@ def world(chain: LocalChain, home: Path, tmp_path: Path) -> World:
     for wallet in (owner, user, *operators):
         chain.set_balance(wallet.address, 10**19)
     path = home / "deployments" / "31337.json"
-    deployment, _ = deploy(ArtefactCreator(chain.web3, owner), owner.address, preset="local", path=path)
-    contracts = [Contracts.at(chain.web3, deployment, wallet) for wallet in (owner, user, *operators)]
+    deployment, _ = deploy(ArtefactCreator(chain.connection, owner), owner.address, preset="local", path=path)
+    contracts = [Contracts.at(chain.connection, deployment, wallet) for wallet in (owner, user, *operators)]
     version, _ = contracts[0].models.publish(STATED)
     for number, operator in enumerate(contracts[2:]):
         operator.nodes.register("127.0.0.1:1", bytes([number + 1]) * 32, operators[number].address, stake=STAKE)
@@ -80,7 +80,7 @@ def test_sessions_come_back_and_can_only_end(nexus: Nexus, world: World, home: P
     session = world.open()
     world.user.market.allot(session, first, 2 * CAP)
     world.owner.market.post(*world.voucher(session, 100))
-    other = Contracts.at(world.chain.web3, world.owner.deployment, world.owner.sender.wallet)  # type: ignore[union-attr]
+    other = Contracts.at(world.chain.connection, world.owner.deployment, world.owner.sender.wallet)  # type: ignore[union-attr]
     foreign, _ = other.market.open(world.key.address, other.market.now() + 600, world.caps(), secrets.token_bytes(32))
 
     found = nexus("session", "recover", "--json").json

@@ -115,7 +115,7 @@ def bait(court: Courtroom, number: int) -> InferenceProof:
 def test_files_about_an_honest_node_cost_the_watcher_nothing(court: Courtroom) -> None:
     """Regression: each such file took a bond, and the node's reputation at the watcher's own client."""
     finder, node = court.finder.sender.wallet.address, court.node.sender.wallet.address  # type: ignore[union-attr]
-    before = court.chain.web3.eth.get_balance(finder)
+    before = court.chain.connection.balance(finder)
     watcher = court.watcher()
     for number in range(4):
         bait(court, number).save(court.folder / "answers" / f"{number}.json")
@@ -123,7 +123,7 @@ def test_files_about_an_honest_node_cost_the_watcher_nothing(court: Courtroom) -
         court.chain.advance(1)
     assert watcher.report()["answers"] == {"incomplete": 4}
     assert watcher.report()["cases"] == []
-    assert court.chain.web3.eth.get_balance(finder) == before
+    assert court.chain.connection.balance(finder) == before
     assert watcher.book.state.book.of(node) == 1.0
     assert not (court.folder / "reputation.json").exists()
     watcher.close()
@@ -434,7 +434,7 @@ def test_an_rpc_server_that_is_away_does_not_end_the_defence(court: Courtroom) -
     order = court.order(posted)
     signed = court.receipt(order[0], posted)
     defence = court.defence(order[0], signed[0], posted)
-    provider = court.node.web3.provider
+    provider = court.node.connection.provider
     there, provider.urls = provider.urls, ("http://127.0.0.1:9",)  # type: ignore[attr-defined]
     rounds = BackgroundDuty("defence", 0.01, defence.round, "disputes could not be looked at")
     rounds.start()

@@ -348,11 +348,11 @@ def test_register_again_brings_endpoint_and_stake_up_to_date(fresh: NodeProcess,
 
 def refused(node: NodeProcess, net: Network, *words: str) -> str:
     """What a refused registration says: neither a wei nor a file is gone, and the chain knows no node."""
-    before, files = net.chain.web3.eth.get_balance(node.address), set(node.folder.iterdir())
+    before, files = net.chain.connection.balance(node.address), set(node.folder.iterdir())
     done = node.run(*words, "register")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert net.chain.web3.eth.get_balance(node.address) == before
+    assert net.chain.connection.balance(node.address) == before
     assert set(node.folder.iterdir()) - files <= {node.folder / ".lock"}
     return done.stderr
 
@@ -374,7 +374,7 @@ def test_no_registration_is_sent_with_more_gas_than_is_asked_for(net: Network) -
     net.chain.set_balance(wallet.address, 10**18)
     nodes = net.user.with_wallet(wallet).nodes
     sent = nodes.register("h" * 251 + ":7070", b"\xff" * 32, Wallet.ephemeral().address, stake=10**17)
-    assert net.chain.web3.eth.get_transaction(sent.receipt["transactionHash"])["gas"] <= REGISTER_GAS
+    assert int(net.chain.connection.request("eth_getTransactionByHash", sent.hash)["gas"], 16) <= REGISTER_GAS
     with pytest.raises(UnfundedWalletError):
         check_funds(net.user, wallet.address, None, 10**18)
 

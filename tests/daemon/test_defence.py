@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from web3.types import RPCEndpoint
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameState, commitment_of
@@ -59,7 +58,7 @@ class Court:
 
     def __post_init__(self) -> None:
         self.live.net.chain.set_balance(self.wallet.address, 10**18)
-        self.contracts = Contracts.at(self.live.net.chain.web3, self.live.net.deployment, self.wallet)
+        self.contracts = Contracts.at(self.live.net.chain.connection, self.live.net.deployment, self.wallet)
 
     @property
     def disputes(self) -> DisputeGame:
@@ -150,7 +149,7 @@ def lying_newcomer(
 
 def convicted_game(live: LiveNetwork, folder: Path, liar: NodeProcess, tokens: int) -> list[str]:
     """The liar answers, the watcher convicts it and blames nobody else; the game's moves."""
-    first = live.net.chain.web3.eth.block_number
+    first = live.net.chain.connection.block_number()
     ask(live, folder, tokens)
     court = Court(live, folder)
     watcher = court.until(lambda watcher: watcher.idle and bool(watcher.report()["cases"]))
@@ -226,10 +225,10 @@ def test_a_reorganised_game_is_opened_and_answered_again(live: LiveNetwork, tmp_
     proof = ask(live, tmp_path)
     court = Court(live, tmp_path / "court", TRUST)
     evidence = court.accuse(proof, 1)
-    request = live.net.chain.web3.manager.request_blocking
-    before = request(RPCEndpoint("evm_snapshot"), [])
+    request = live.net.chain.connection.request
+    before = request("evm_snapshot")
     court.until(lambda watcher: bool(watcher.report()["cases"][0]["game"]))
-    request(RPCEndpoint("evm_revert"), [before])
+    request("evm_revert", before)
     assert court.disputes.games_about(evidence.digest) == []
     watcher = court.until(lambda watcher: watcher.idle)
     assert watcher.report()["cases"][0]["outcome"] == "given up: the node's trace is right"

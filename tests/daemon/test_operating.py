@@ -97,13 +97,13 @@ def test_a_new_node_is_not_staked_without_a_yes(net: Network, tmp_path: Path) ->
     assert f"error: {question} There is no terminal to ask at" in refused.stderr
     assert "Give `start --yes`" in refused.stderr
     assert not (node.folder / "node.toml").exists()
-    assert net.chain.web3.eth.get_balance(node.address) == 10**18
-    assert net.chain.web3.eth.get_transaction_count(node.address) == 0
+    assert net.chain.connection.balance(node.address) == 10**18
+    assert net.chain.connection.transaction_count(node.address) == 0
 
     node.extra = ("--block", str(tmp_path / "absent"))
     missing = node.run("start", "--yes")
     assert (missing.returncode, "there is no block" in missing.stderr) == (1, True)
-    assert net.chain.web3.eth.get_transaction_count(node.address) == 0
+    assert net.chain.connection.transaction_count(node.address) == 0
 
 
 def test_earnings_of_a_node_without_any(net: Network, tmp_path: Path) -> None:

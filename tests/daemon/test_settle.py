@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 import requests
-from web3.exceptions import BlockNotFound
 
 from nexus_chain.chain.errors import ContractRevertedError, TransactionError
+from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.market.documents import Domain, Line, Voucher, address_of, sign
 from node.daemon.chain_view import ChainView
 from node.daemon.errors import SessionNotOpenError
@@ -46,11 +46,11 @@ class Chain:
 
     # ---- as ChainView
 
-    def head(self) -> dict[str, Any]:
+    def head(self) -> BlockHead:
         self.looks += 1
         if self.down:
             raise requests.ConnectionError("the RPC server is away")
-        return self.get_block("latest")
+        return BlockHead(len(self.blocks) - 1, self.blocks[-1], self.time)
 
     def now(self) -> int:
         return self.time
@@ -60,18 +60,14 @@ class Chain:
             raise SessionNotOpenError("the chain knows no such session", advice="Open it.")
         return self.sessions[session]
 
-    # ---- as Contracts, web3.eth and market
+    # ---- as Contracts, their connection and market
 
     @property
     def contracts(self) -> Any:
-        eth = SimpleNamespace(get_block=self.get_block)
-        return SimpleNamespace(web3=SimpleNamespace(eth=eth, provider=None), market=self)
+        return SimpleNamespace(connection=self, market=self)
 
-    def get_block(self, number: int | str) -> dict[str, Any]:
-        at = len(self.blocks) - 1 if isinstance(number, str) else number
-        if at >= len(self.blocks):
-            raise BlockNotFound(f"no block {at}")
-        return {"number": at, "hash": self.blocks[at]}
+    def find_block(self, number: int) -> BlockHead | None:
+        return BlockHead(number, self.blocks[number], self.time) if number < len(self.blocks) else None
 
     def events(self, name: str, first: int, last: int, where: Any = None) -> Iterator[Any]:
         self.asked.append(name)

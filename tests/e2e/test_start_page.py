@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web3.types import RPCEndpoint
 
 from nexus_chain.chain.connection import connect
 from nexus_chain.chain.local import free_port
@@ -168,6 +167,6 @@ def version_in(said: str) -> dict[str, str]:
 
 def let_pass(address: str, seconds: int) -> None:
     """Let time pass on the chain."""
-    web3 = connect(address)
-    web3.manager.request_blocking(RPCEndpoint("evm_increaseTime"), [seconds])
-    web3.manager.request_blocking(RPCEndpoint("evm_mine"), [])
+    connection = connect(address)
+    connection.request("evm_increaseTime", seconds)
+    connection.request("evm_mine")

@@ -57,9 +57,9 @@ def build_world(chain: LocalChain, folder: Path) -> World:
     wallets = [Wallet.ephemeral() for _ in range(4)]
     for wallet in wallets:
         chain.set_balance(wallet.address, 10**19)
-    creator = ArtefactCreator(chain.web3, wallets[0])
+    creator = ArtefactCreator(chain.connection, wallets[0])
     deployment, _ = deploy(creator, wallets[0].address, preset="local", path=folder / "deployment.json")
-    owner, user, *operators = (Contracts.at(chain.web3, deployment, wallet) for wallet in wallets)
+    owner, user, *operators = (Contracts.at(chain.connection, deployment, wallet) for wallet in wallets)
     version, _ = owner.models.publish(STATED)
     for index, operator in enumerate(operators):
         operator.nodes.register(

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from web3.types import RPCEndpoint
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
@@ -102,7 +101,7 @@ class Courtroom:
     signer: Wallet = field(default_factory=Wallet.ephemeral)
 
     def request(self, method: str, *parameters: object) -> Any:
-        return self.chain.web3.manager.request_blocking(RPCEndpoint(method), list(parameters))
+        return self.chain.connection.request(method, *parameters)
 
     def right_trace(self, positions: int, prompt: int) -> StoredTrace:
         """The program's trace of random tokens."""
@@ -191,9 +190,9 @@ def courtroom(folder: Path, model: IntegerModel) -> Iterator[Courtroom]:
     """Anvil, the contracts, the published model, a registered node."""
     with anvil() as chain:
         owner, node, finder = (Wallet.from_hex(key) for key in DEVELOPMENT_KEYS[:3])
-        creator = ArtefactCreator(chain.web3, owner)
+        creator = ArtefactCreator(chain.connection, owner)
         deployment, _ = deploy(creator, owner.address, preset="local", path=folder / "deployment.json")
-        user, mine, theirs = (Contracts.at(chain.web3, deployment, wallet) for wallet in (owner, node, finder))
+        user, mine, theirs = (Contracts.at(chain.connection, deployment, wallet) for wallet in (owner, node, finder))
         commitment, layers = ModelCommitment.of(model), model.program.shape.layers
         roots = commitment.weights_root, commitment.program_root
         version, _ = user.models.publish(ModelVersion(*roots, bytes(range(32)), PRICE, layers, SemVer(1, 0, 0), "baf"))

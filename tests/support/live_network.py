@@ -64,7 +64,7 @@ class LiveNetwork:
 
     def client(self, wallet: Wallet | None = None, name: str = "home") -> Client:
         """A client with its own home, or the one of that name again."""
-        contracts = Contracts.at(self.net.chain.web3, self.net.deployment, wallet or self.user)
+        contracts = Contracts.at(self.net.chain.connection, self.net.deployment, wallet or self.user)
         made = Client(contracts, ClientHome(self.folder / name), dial)
         self.clients.append(made)
         return made
@@ -112,9 +112,9 @@ def live_network(
     with anvil() as chain:
         publisher = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, publisher)
+        creator = ArtefactCreator(chain.connection, publisher)
         deployment, _ = deploy(creator, publisher.address, preset="local", path=path)
-        contracts = Contracts.at(chain.web3, deployment, publisher)
+        contracts = Contracts.at(chain.connection, deployment, publisher)
         model = write_model(folder / "model", shape)
         files = ModelFiles(folder / "model")
         commitment = ModelCommitment.of(model)

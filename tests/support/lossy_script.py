@@ -27,6 +27,7 @@ from nexus_chain.market.documents import Line, Voucher
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
 from tests.support.chain_world import World
 from tests.support.lossy_rpc import LOSSY_URL, LossyRpc
+from tests.support.mined import mined_since
 
 FUNDS = 10**18
 PATIENT = 12
@@ -57,7 +58,7 @@ class LossyUser:
         self.given, self.fetched, self.transactions = 0, 0, 0
         self.to = Wallet.ephemeral().address
         world.chain.set_balance(self.wallet.address, FUNDS)
-        self.first_block = world.chain.web3.eth.block_number
+        self.first_block = world.chain.connection.block_number()
 
     # ------------------------------------------------------------ the commands
 
@@ -159,7 +160,7 @@ class LossyUser:
 
     def check(self) -> None:
         """No wei was paid twice, none is locked without a record, and the home says what the chain says."""
-        market, eth, address = self.world.user.market, self.world.chain.web3.eth, self.wallet.address
+        market, connection, address = self.world.user.market, self.world.chain.connection, self.wallet.address
         opened = [
             bytes(event.arguments["session"])
             for event in market.events("SessionOpened", self.first_block)
@@ -173,17 +174,15 @@ class LossyUser:
                 load_key(ClientHome(self.folder).session_keys, client.store.session(session).signer)
             assert client.contracts.sender is not None
         count, fees = 0, 0
-        for number in range(self.first_block, eth.block_number + 1):
-            for transaction in eth.get_block(number, full_transactions=True)["transactions"]:
-                if transaction["from"] == address:  # type: ignore[index]
-                    receipt = eth.get_transaction_receipt(transaction["hash"])  # type: ignore[index]
-                    fees += receipt["gasUsed"] * receipt["effectiveGasPrice"]
-                    # One that reverted cost gas and did nothing: a server that lags may estimate too little gas for it.
-                    count += receipt["status"]
+        for transaction, receipt in mined_since(connection, self.first_block):
+            if transaction["from"] == address.lower():
+                fees += receipt.gas * (receipt.price or 0)
+                # One that reverted cost gas and did nothing: a server that lags may estimate too little gas for it.
+                count += receipt.succeeded
         assert count == self.transactions, "one transaction that succeeded for each command"
         locked = sum(sum(caps.values()) for caps in self.locked.values())
-        assert eth.get_balance(address) == FUNDS - locked - self.given + self.fetched - fees
-        assert eth.get_balance(self.world.chain.web3.to_checksum_address(self.to)) == self.given
+        assert connection.balance(address) == FUNDS - locked - self.given + self.fetched - fees
+        assert connection.balance(self.to) == self.given
 
 
 def run_script(world: World, rpc: LossyRpc, folder: Path, seed: int, tally: Tally) -> None:

@@ -60,9 +60,9 @@ def network(folder: Path) -> Iterator[Network]:
     with anvil() as chain:
         payer = Wallet.from_hex(DEVELOPMENT_KEYS[0])
         path = folder / "deployment.json"
-        creator = ArtefactCreator(chain.web3, payer)
+        creator = ArtefactCreator(chain.connection, payer)
         deployment, _ = deploy(creator, payer.address, preset="local", path=path)
-        user = Contracts.at(chain.web3, deployment, payer)
+        user = Contracts.at(chain.connection, deployment, payer)
         commitment = ModelCommitment.of(MODEL)
         stated = ModelVersion(
             commitment.weights_root, commitment.program_root, bytes([3]) * 32, PRICE, 3, SemVer(1, 0, 0), "bafkqaaa"

@@ -40,9 +40,9 @@ def create(chain: LocalChain, sender: Sender, contract: str, *arguments: Any) ->
     """A contract of the tests, created by ``sender``; FILE.sol/NAME where its file has another name."""
     name = contract.rpartition("/")[2]
     compiled = artefact(name) if name == contract else json.loads((ARTEFACTS / f"{contract}.json").read_text())
-    factory = chain.web3.eth.contract(abi=compiled["abi"], bytecode=HexBytes(compiled["bytecode"]["object"]))
+    factory = chain.connection.web3.eth.contract(abi=compiled["abi"], bytecode=HexBytes(compiled["bytecode"]["object"]))
     address, _ = sender.deploy(factory.constructor(*arguments))
-    return chain.web3.eth.contract(address=Web3.to_checksum_address(address), abi=compiled["abi"])
+    return chain.connection.web3.eth.contract(address=Web3.to_checksum_address(address), abi=compiled["abi"])
 
 
 @dataclass
@@ -80,7 +80,7 @@ def paid_app(chain: LocalChain, database: Database, payer: LocalAccount = ALICE)
     """Anvil has a fresh token that ``payer`` has some of, and a wallet of the gateway."""
     wallet = Wallet.ephemeral()
     chain.set_balance(wallet.address, 10**19)
-    sender = Sender(chain.web3, wallet)
+    sender = Sender(chain.connection, wallet)
     token = create(chain, sender, "PayToken", payer.address, TOKENS_OF_ALICE)
     terms = X402Terms(chain.chain_id, str(token.address), wallet.address, "Test Dollar", "2", WEI_PER_UNIT)
     payments = X402Payments(database, terms, sender, time.time)

@@ -223,12 +223,11 @@ class ToyWorld:
     @contextmanager
     def client(self, name: str = "home", ready: int = 2) -> Iterator[Client]:
         """A client whose nodes come from a directory; the same ``name`` has the same store."""
-        sender = SimpleNamespace(
-            wallet=SimpleNamespace(address=USER), unfinished=lambda *purposes: [], tell=lambda mined: None
-        )
+        wallet = SimpleNamespace(address=USER, require_key=lambda: None)
+        sender = SimpleNamespace(wallet=wallet, unfinished=lambda *purposes: [], tell=lambda mined: None)
         registry = SimpleNamespace(node=lambda address: SimpleNamespace(stake=STAKE), receipt_key_of=lambda node: node)
         contracts: Any = SimpleNamespace(
-            market=self.market, nodes=registry, domain=DOMAIN, sender=sender, web3=self.market
+            market=self.market, nodes=registry, domain=DOMAIN, sender=sender, connection=self.market
         )
         with (
             Client(contracts, ClientHome(self._folder / name), self.dial) as client,

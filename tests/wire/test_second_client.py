@@ -103,7 +103,7 @@ def test_layers_that_nobody_serves_cost_nothing(live: LiveNetwork, user: Wallet,
         live.start(victim)
     assert done.returncode == 1
     assert "no nodes that answer cover its layers" in done.stderr
-    assert live.net.chain.web3.eth.get_balance(user.address) == 10**19
+    assert live.net.chain.connection.balance(user.address) == 10**19
     assert not (tmp_path / "answer.json").exists()
 
 

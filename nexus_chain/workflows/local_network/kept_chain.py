@@ -9,13 +9,9 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from web3 import Web3
-from web3.types import RPCEndpoint
-
-from nexus_chain.chain.connection import connect
+from nexus_chain.chain.connection import ChainConnection, connect
 from nexus_chain.chain.errors import ChainError, RpcUnreachableError
 from nexus_chain.chain.local import LOCAL_CHAIN_ID, find_anvil
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.staging import write_whole
 from nexus_chain.workflows.local_network.children import ChildPlan
 from nexus_chain.workflows.local_network.plan import CHAIN
@@ -31,7 +27,7 @@ class KeptChain:
     def __init__(self, port: int, state: Path) -> None:
         self.url, self._port, self._state = f"http://127.0.0.1:{port}", port, state
         self._kept: bytes | None = None
-        self._web3: Web3 | None = None
+        self._connection: ChainConnection | None = None
 
     def plan(self) -> ChildPlan:
         """How Anvil is started now. Raises LocalChainError where it is not installed."""
@@ -42,7 +38,7 @@ class KeptChain:
     def answers(self) -> bool:
         """Whether it can be asked."""
         try:
-            self._connected()
+            _ = self.connection
         except RpcUnreachableError:
             return False
         return True
@@ -53,12 +49,10 @@ class KeptChain:
         A chain that does not answer is not written down: whoever keeps it running knows. Raises OSError.
         """
         try:
-            web3 = self._connected()
-            with chain_errors(web3):
-                head = bytes(web3.eth.get_block("latest")["hash"])
-                if head == self._kept and not always:
-                    return True
-                dumped = str(web3.manager.request_blocking(RPCEndpoint("anvil_dumpState"), []))
+            head = self.connection.block().hash
+            if head == self._kept and not always:
+                return True
+            dumped = str(self.connection.request("anvil_dumpState"))
         except ChainError:
             return False
         write_whole(self._state, gzip.decompress(bytes.fromhex(dumped.removeprefix("0x"))).decode(), 0o600)
@@ -67,17 +61,12 @@ class KeptChain:
 
     def fund(self, address: str) -> None:
         """Give an account play money where it has little. Raises ChainError."""
-        web3 = self._connected()
-        with chain_errors(web3):
-            if web3.eth.get_balance(Web3.to_checksum_address(address)) < LOW_WEI:
-                web3.manager.request_blocking(RPCEndpoint("anvil_setBalance"), [address, hex(PLAY_WEI)])
+        if self.connection.balance(address) < LOW_WEI:
+            self.connection.request("anvil_setBalance", address, hex(PLAY_WEI))
 
     @property
-    def web3(self) -> Web3:
-        """A connection. Raises RpcUnreachableError."""
-        return self._connected()
-
-    def _connected(self) -> Web3:
-        if self._web3 is None:
-            self._web3 = connect(self.url, LOCAL_CHAIN_ID, retries=0)
-        return self._web3
+    def connection(self) -> ChainConnection:
+        """Raises RpcUnreachableError."""
+        if self._connection is None:
+            self._connection = connect(self.url, LOCAL_CHAIN_ID, retries=0)
+        return self._connection

@@ -135,7 +135,7 @@ class LocalNetwork:
         if not home.wallet.is_file():
             home.prepare()
             password = self.places.password.read_text().strip()
-            make_test_wallet(chain.web3, home.wallet, password, work=KEYSTORE_WORK)
+            make_test_wallet(chain.connection, home.wallet, password, work=KEYSTORE_WORK)
         address = Wallet.address_in(home.wallet)
         if address is not None:
             chain.fund(address)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ANSWERS_GAS
-from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.market.documents import checksum
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class AnswerFunds:
 
 def answer_funds(contracts: Contracts, address: str, games: int) -> AnswerFunds:
     """Ask the chain about ``address``, which has ``games`` games to answer."""
-    with chain_errors(contracts.web3):
-        wallet = int(contracts.web3.eth.get_balance(contracts.web3.to_checksum_address(address)))
-        base_fee = int(contracts.web3.eth.get_block("latest").get("baseFeePerGas", 0))
+    wallet = contracts.connection.balance(checksum(address))
+    base_fee = contracts.connection.block().base_fee or 0
     return AnswerFunds(wallet, games, games * ANSWERS_GAS * base_fee)

@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass
 
 import torch
-from hexbytes import HexBytes
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.dispute_game import DisputeGame, GameRecord, GameState
@@ -68,7 +67,7 @@ class Defence:
         self._ledger, self._rows, self._block, self._view, self._traces = ledger, rows, block, view, traces
         self._model = PublishedModel(block.program, block.weights)
         self._first_block = self._next_block = contracts.deployment.block
-        self._head: HexBytes | None = None
+        self._head: bytes | None = None
         self._looks = 0  # for games up to that head
         self._games: dict[int, bytes] = {}
         self._running: set[int] = set()
@@ -81,11 +80,11 @@ class Defence:
         Where there is no game, and the chain has not moved for some rounds, looking is one request.
         """
         head = self._view.head()
-        if head["hash"] != self._head:
-            self._head, self._looks = head["hash"], 0
+        if head.hash != self._head:
+            self._head, self._looks = head.hash, 0
         looking = self._looks < _LOOKS
         if looking:
-            self._find_games(head["number"])
+            self._find_games(head.number)
             self._looks += 1
         said = self._answer_games()
         if looking:

@@ -14,7 +14,6 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError, UnfundedWalletError
 from nexus_chain.chain.fees import current_fees, most_per_gas
 from nexus_chain.chain.node_registry import NodeRecord
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.folder_lock import is_busy
 from nexus_chain.wire.tls_peer import connect_tls
 from node.daemon.configuration import NodeConfiguration
@@ -110,8 +109,7 @@ def check_funds(contracts: Contracts, address: str, found: NodeRecord | None, st
     if not sent:
         return
     funds = answer_funds(contracts, address, 1)
-    with chain_errors(contracts.web3):
-        fees = current_fees(contracts.web3)
+    fees = current_fees(contracts.connection)
     needed = sent + funds.needed + REGISTER_GAS * most_per_gas(fees)
     if funds.wallet < needed:
         raise UnfundedWalletError(address, funds.wallet, needed)

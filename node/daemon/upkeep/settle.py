@@ -10,13 +10,9 @@ import logging
 from dataclasses import fields
 from typing import Protocol
 
-from hexbytes import HexBytes
-from web3.exceptions import BlockNotFound
-from web3.types import BlockData
-
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import ContractRevertedError, RpcUnreachableError
-from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.errors import NexusError
 from nexus_chain.market.documents import Voucher
 from node.daemon.chain_view import ChainView
@@ -55,8 +51,8 @@ class Settler:
         self._contracts, self._address = contracts, address
         self._ledger, self._view, self._kept = ledger, view, kept
         self._withdraw_above = withdraw_above
-        self._last: BlockData | None = None
-        self._settled_at: HexBytes | None = None  # the head of the last round that did all it had to
+        self._last: BlockHead | None = None
+        self._settled_at: bytes | None = None  # the head of the last round that did all it had to
         self._vanished: set[bytes] = set()
 
     def round(self) -> list[str]:
@@ -65,13 +61,13 @@ class Settler:
         Where the chain has not moved since the last round, looking is one request.
         """
         head = self._view.head()
-        moved = head["hash"] != self._settled_at
+        moved = head.hash != self._settled_at
         if moved:
             self._observe(head)
         done = self._carry_out(self._ledger.dispatch(TimePassed(self._view.now())))
         if moved or done:
             done += self._withdraw()
-        self._settled_at = head["hash"]
+        self._settled_at = head.hash
         return done
 
     def post_all(self) -> list[str]:
@@ -91,23 +87,20 @@ class Settler:
 
     # ---------------------------------------------------------------- observing
 
-    def _observe(self, head: BlockData) -> None:
+    def _observe(self, head: BlockHead) -> None:
         """Read again every session that changed on the chain since the last look; after a reorganisation, all."""
         known, last = self._ledger.state.sessions, self._last
         if last is None or not self._still_there(last):
             changed = set(known)
         else:
-            changed = self._changed(last["number"] + 1, head["number"]) | self._vanished
+            changed = self._changed(last.number + 1, head.number) | self._vanished
         for session in changed & set(known):
             self._observe_one(session)
         self._last = head
 
-    def _still_there(self, block: BlockData) -> bool:
-        with chain_errors(self._contracts.web3):
-            try:
-                return bool(self._contracts.web3.eth.get_block(block["number"])["hash"] == block["hash"])
-            except BlockNotFound:
-                return False
+    def _still_there(self, block: BlockHead) -> bool:
+        found = self._contracts.connection.find_block(block.number)
+        return found is not None and found.hash == block.hash
 
     def _changed(self, first: int, head: int) -> set[bytes]:
         if first > head:

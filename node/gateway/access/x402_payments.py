@@ -28,6 +28,7 @@ from x402.mechanisms.evm.constants import AUTHORIZATION_STATE_ABI, TRANSFER_WITH
 from x402.schemas import SettleResponse
 
 from nexus_chain.chain.errors import ChainError, ContractRevertedError, UnfundedWalletError
+from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.transactions import Sender, chain_errors
 from node.gateway.access.x402_offers import Authorization, X402Terms, payment_required, read_payment, why_not
 from node.gateway.accounts import PAY, Caller, PaymentOffer
@@ -202,18 +203,12 @@ class X402Payments:
             )
         )
 
-    def _arrived(self, receipt: Any, payer: str, units: int) -> bool:
+    def _arrived(self, receipt: TransactionReceipt | None, payer: str, units: int) -> bool:
         """INVARIANT: credit is what moved, not what was promised: the token's own event says so."""
-        for entry in receipt["logs"]:
-            if entry["address"] != self._token.address or len(entry["topics"]) != 3:
-                continue
-            event = self._token.events.Transfer()
-            if HexBytes(entry["topics"][0]) != HexBytes(event.topic):
-                continue
-            said = event.process_log(entry)["args"]
-            if (said["from"], said["to"], said["value"]) == (payer, self.terms.pay_to, units):
-                return True
-        return False
+        parties = (bytes(12) + bytes(HexBytes(address)) for address in (payer, self.terms.pay_to))
+        topics = (bytes(HexBytes(self._token.events.Transfer().topic)), *parties)
+        moved = self._token.address, topics, units.to_bytes(32, "big")
+        return receipt is not None and any((log.address, log.topics, log.data) == moved for log in receipt.logs)
 
     def keep_up(self) -> None:
         """Find out how payments ended that were left behind: book what arrived. Raises UnavailableError, ChainError."""
@@ -236,11 +231,10 @@ class X402Payments:
                 from_block=said["block"], argument_filters={"authorizer": payer, "nonce": nonce}
             )
             deep = [one for one in events if one["blockNumber"] + self._sender.confirmations - 1 <= head["number"]]
-            receipts = [web3.eth.get_transaction_receipt(one["transactionHash"]) for one in deep]
-        for receipt in receipts:
-            if self._arrived(receipt, payer, units):
+        for transaction in (str(one["transactionHash"].to_0x_hex()) for one in deep):
+            if self._arrived(self._sender.connection.receipt(transaction), payer, units):
                 self._database.write(partial(_book, key=key))
-                return receipt["transactionHash"].to_0x_hex()
+                return transaction
         return None
 
     def close(self) -> None:

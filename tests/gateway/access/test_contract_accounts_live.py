@@ -37,8 +37,8 @@ def owned(chain: LocalChain, database: Database) -> Iterator[Owned]:
     """An account whose contract obeys Alice."""
     wallet = Wallet.ephemeral()
     chain.set_balance(wallet.address, 10**18)
-    contract = create(chain, Sender(chain.web3, wallet), "PayToken.sol/OwnedAccount", ALICE.address)
-    with access_app(database, chain.web3.provider) as app:
+    contract = create(chain, Sender(chain.connection, wallet), "PayToken.sol/OwnedAccount", ALICE.address)
+    with access_app(database, chain.connection.web3.provider) as app:
         yield Owned(app, str(contract.address))
 
 
@@ -61,7 +61,7 @@ def test_an_address_without_a_contract_consents_to_nothing(owned: Owned) -> None
 
 def test_a_chain_that_does_not_answer_is_said(database: Database) -> None:
     with anvil() as chain:
-        provider = chain.web3.provider
+        provider = chain.connection.web3.provider
     with access_app(database, provider) as app:
         text = message_of(BOB.address, app.nonce())
         answer = app.call("POST", "/v1/siwe/verify", json={"message": text, "signature": signed(text, ALICE)})

@@ -228,7 +228,7 @@ def test_a_payment_that_somebody_else_sent_to_the_chain_counts(app: PaidApp, cha
     real_send = app.payments._sender.send
 
     def overtaken(*words: Any, **more: Any) -> Any:
-        call.transact({"from": chain.web3.eth.accounts[0]})
+        call.transact({"from": chain.connection.web3.eth.accounts[0]})
         return real_send(*words, **more)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -48,7 +48,7 @@ class Bank:
         return str(self.caller.sender.wallet.address)
 
     def request(self, method: str, *words: object) -> object:
-        return self.chain.web3.manager.request_blocking(RPCEndpoint(method), list(words))
+        return self.chain.connection.web3.manager.request_blocking(RPCEndpoint(method), list(words))
 
     def follow(self) -> Reconciled:
         """Let what was sent be confirmed, and follow."""
@@ -70,8 +70,10 @@ def bank(chain: LocalChain, database: Database) -> Bank:
     wallets = [Wallet.ephemeral() for _ in range(2)]
     for wallet in wallets:
         chain.set_balance(wallet.address, 10**19)
-    address, block = create_credit_deposits(ArtefactCreator(chain.web3, wallets[0]), wallets[0].address, NOTICE)
-    operator, caller = (CreditDeposits(chain.web3, address, Sender(chain.web3, wallet)) for wallet in wallets)
+    address, block = create_credit_deposits(ArtefactCreator(chain.connection, wallets[0]), wallets[0].address, NOTICE)
+    operator, caller = (
+        CreditDeposits(chain.connection, address, Sender(chain.connection, wallet)) for wallet in wallets
+    )
     return Bank(chain, database, operator, caller, block, DepositBooks(database, operator, block, 2))
 
 
@@ -81,7 +83,7 @@ def test_a_deposit_is_booked_once_and_not_before_it_is_confirmed(bank: Bank) -> 
     assert (before.difference_wei, before.alarms, bank.balances()) == (0, (), [0, 0, 0, 0])
     after = bank.follow()
     assert (after.difference_wei, after.alarms) == (0, ())
-    assert after.block == bank.chain.web3.eth.block_number - 1
+    assert after.block == bank.chain.connection.web3.eth.block_number - 1
     assert bank.balances() == [10**18, 0, -(10**18), 0]
     assert bank.follow().alarms == ()
     DepositBooks(bank.database, bank.operator, bank.first, 2).follow()
@@ -93,7 +95,7 @@ def test_deposits_of_one_block_and_of_others_are_told_apart(bank: Bank) -> None:
     bank.request("evm_setAutomine", False)
     call = bank.operator._function("deposit", bank.account)
     for index in (0, 1, 0):
-        call.transact({"from": bank.chain.web3.eth.accounts[index], "value": 5})
+        call.transact({"from": bank.chain.connection.web3.eth.accounts[index], "value": 5})
     bank.request("evm_setAutomine", True)
     bank.request("evm_mine")
     bank.caller.deposit(bank.account, 5)
@@ -229,7 +231,7 @@ def test_a_block_that_vanishes_before_it_counts_leaves_no_trace(bank: Bank) -> N
     bank.books.follow()
     bank.request("evm_revert", snapshot)
     call = bank.operator._function("deposit", bank.account)
-    call.transact({"from": bank.chain.web3.eth.accounts[0], "value": 77})
+    call.transact({"from": bank.chain.connection.web3.eth.accounts[0], "value": 77})
     found = bank.follow()
     assert (found.difference_wei, found.alarms) == (0, ())
     assert bank.balances(user(bank.account)) == [77]
@@ -240,12 +242,12 @@ def test_a_block_that_vanishes_after_it_was_booked_is_an_alarm(bank: Bank, caplo
     bank.follow()
     snapshot = bank.request("evm_snapshot")
     call = bank.operator._function("deposit", bank.account)
-    call.transact({"from": bank.chain.web3.eth.accounts[0], "value": 77})
+    call.transact({"from": bank.chain.connection.web3.eth.accounts[0], "value": 77})
     bank.follow()
     assert bank.balances(user(bank.account)) == [87]
     bank.request("evm_revert", snapshot)
     bank.request("evm_increaseTime", 100)
-    call.transact({"from": bank.chain.web3.eth.accounts[1], "value": 5})
+    call.transact({"from": bank.chain.connection.web3.eth.accounts[1], "value": 5})
     with caplog.at_level(logging.ERROR):
         found = bank.follow()
     assert found.difference_wei == 15 - 92
