@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 PROMPTS_AT_ONCE = 8
 """Half of the orders that a node lets wait: a program that was killed may have left some of the others there."""
-LOOK_SECONDS = 0.2
+TURN_LOOK_SECONDS = 0.2
 """How soon an answer that waits notices that nobody wants it any more."""
 
 
@@ -39,7 +39,7 @@ class PromptTurn:
         if self._is_held:
             yield
             return
-        while not self._free.acquire(timeout=LOOK_SECONDS):
+        while not self._free.acquire(timeout=TURN_LOOK_SECONDS):
             require_wanted()
         self._is_held = True
         try:

@@ -188,5 +188,5 @@ def _deposits(workspace: Workspace, settings: GatewaySettings, database: Databas
             f"the deposits in {contract.address} are another operator's", advice="Use the wallet that it names."
         )
     confirmations = workspace.settings.confirmations
-    require_notice(contract.notice(), confirmations, block_seconds(workspace.chain.web3))
+    require_notice(contract.notice(), confirmations, block_seconds(workspace.chain.connection))
     return DepositBooks(database, contract, settings.deposits_block, confirmations)

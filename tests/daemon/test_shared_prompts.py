@@ -15,7 +15,7 @@ from torch import Tensor
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Receipt
-from node.daemon.serving.shared_prompts import LEAST_ROWS, NOTHING_SHARED, GivenPrompt, longest_beginning
+from node.daemon.serving.shared_prompts import LEAST_SHARED, NOTHING_SHARED, GivenPrompt, longest_beginning
 from tests.support.workplace import PRICE, SESSION, Answer, LocalNode, make_order, whole_answer
 
 FIRST = [(7 * number + 3) % 600 for number in range(24)]
@@ -54,8 +54,8 @@ def answer_to(
         (FIRST, 23),  # the last row of a prompt is computed always: it is the one that gives a token
         ([*FIRST[:20], 599, 598, 597], 20),
         (FIRST[:18], 17),
-        ([*FIRST[:LEAST_ROWS], 1, 2], LEAST_ROWS),
-        ([*FIRST[: LEAST_ROWS - 1], 1, 2, 4], 0),
+        ([*FIRST[:LEAST_SHARED], 1, 2], LEAST_SHARED),
+        ([*FIRST[: LEAST_SHARED - 1], 1, 2, 4], 0),
         ([*FIRST, 8, 9], 24),
     ],
 )
@@ -115,7 +115,7 @@ def test_the_longest_beginning_is_found(rows: list[int], others: list[list[int]]
     for prompt in prompts:
         both = zip(wanted.tolist(), prompt.rows.tolist(), strict=False)
         length = next((at for at, (one, other) in enumerate(both) if one != other), min(len(wanted), len(prompt.rows)))
-        lengths.append(length if length >= LEAST_ROWS else 0)
+        lengths.append(length if length >= LEAST_SHARED else 0)
     found = longest_beginning(SESSION, wanted, prompts)
     assert found.length == max(lengths)
     assert torch.equal(found.outputs.reshape(-1), (wanted[: found.length] + 1).reshape(-1))

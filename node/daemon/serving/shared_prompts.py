@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LEAST_ROWS = 16
+LEAST_SHARED = 16
 """Shorter beginnings are computed again: looking for them costs as much."""
 MOST_COMPARED = 4
 """Prompts with the same first rows that are compared to their end."""
@@ -61,7 +61,7 @@ def longest_beginning(session: bytes, rows: Tensor, prompts: Iterable[GivenPromp
 
 
 def _begin_alike(one: Tensor, other: Tensor) -> bool:
-    least = LEAST_ROWS
+    least = LEAST_SHARED
     return len(one) >= least and len(other) >= least and torch.equal(one[:least], other[:least])
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from statistics import median
 
-from web3 import Web3
-
-from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.errors import SettingsError
 
 BOOKS_ROUND_SECONDS = 60.0
@@ -22,15 +20,13 @@ MARGIN = 2
 _BLOCKS_LOOKED_AT = 16
 
 
-def block_seconds(web3: Web3) -> float:
+def block_seconds(connection: ChainConnection) -> float:
     """Seconds between two of the latest blocks: the median, as a development chain rests for hours in between.
 
     0 where there are fewer than two blocks. Raises the chain package's errors.
     """
-    with chain_errors(web3):
-        latest = int(web3.eth.block_number)
-        numbers = range(max(0, latest - _BLOCKS_LOOKED_AT), latest + 1)
-        times = [int(web3.eth.get_block(number)["timestamp"]) for number in numbers]
+    latest = connection.block_number()
+    times = [connection.block(number).timestamp for number in range(max(0, latest - _BLOCKS_LOOKED_AT), latest + 1)]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     return float(median(gaps)) if gaps else 0.0
 

@@ -22,9 +22,8 @@ CONTRACT, OPERATOR = "0x" + "11" * 20, "0x" + "22" * 20
 
 def chain_of(*times: int) -> Any:
     """A chain whose blocks have these times."""
-    blocks = [{"timestamp": at} for at in times]
-    eth = SimpleNamespace(block_number=len(blocks) - 1, get_block=lambda number: blocks[number])
-    return SimpleNamespace(eth=eth, provider=SimpleNamespace(endpoint_uri="http://127.0.0.1:1"))
+    blocks = [SimpleNamespace(timestamp=at) for at in times]
+    return SimpleNamespace(block_number=lambda: len(blocks) - 1, block=lambda number: blocks[number])
 
 
 def test_the_time_between_blocks() -> None:
@@ -51,7 +50,7 @@ def test_a_gateway_starts_only_where_the_notice_is_long_enough(
     monkeypatch.setattr(money, "CreditDeposits", lambda *_: contract)
     sender = SimpleNamespace(wallet=SimpleNamespace(address=OPERATOR))
     workspace: Any = SimpleNamespace(
-        chain=SimpleNamespace(web3=chain_of(*range(0, 1_200, 12))),
+        chain=SimpleNamespace(connection=chain_of(*range(0, 1_200, 12))),
         wallet_chain=SimpleNamespace(sender=sender),
         settings=SimpleNamespace(confirmations=12),
     )
