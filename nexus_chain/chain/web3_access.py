@@ -8,13 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from eth_abi.codec import ABICodec
+from eth_abi.decoding import StringDecoder
 from web3 import Web3
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from nexus_chain.chain.abi_values import AnyTextDecoder
 from nexus_chain.chain.provider import RpcProvider
+
+
+class AnyTextDecoder(StringDecoder):
+    """Solidity strings are any bytes: one stranger's bad text must not hide everybody else's."""
+
+    def __init__(self) -> None:
+        super().__init__(handle_string_errors="replace")  # type: ignore[no-untyped-call]
 
 
 class RelayingProvider(JSONBaseProvider):

@@ -14,7 +14,7 @@ from tests.support.live_network import LiveNetwork, live_network
 
 PASSWORD = "open sesame"
 HEAVY = ("torch", "transformers", "z3", "gguf", "huggingface_hub", "sqlalchemy", "matplotlib", "ape", "fastapi")
-SENDING = ("web3", "aiohttp", "eth_account")
+SENDING = ("web3", "aiohttp", "eth_abi", "eth_account")
 """What builds and signs transactions: of no use to who reads."""
 TENSORS = ("numpy", "tokenizers", "safetensors")
 NODES = ("google", "cryptography")
