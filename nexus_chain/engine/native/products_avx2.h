@@ -13,7 +13,7 @@
 
 #define PAIR_ROWS 3       /* rows of 16 bits per tile of few rows: 12 accumulators of the 16 registers */
 #define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
-#define PACKED_ROWS 6     /* rows per tile of packed columns, two registers each */
+#define PACKED_ROWS 5     /* rows per tile of packed columns, two registers each: with six, sums go through memory */
 #define PACKED_COLUMNS 16
 #define PACKED_DEPTH 512  /* a lane sums 256 pairs here too; what is packed stays in the first-level cache */
 #define PACK_FROM 8       /* rows from which packing pays */
@@ -152,24 +152,29 @@ static inline void flush_sums(__m256i sum, int first, double *out) {
     _mm256_storeu_pd(out + 4, high);
 }
 
+/* Has the compiler take up a row once it has done with the one before. It would load all rows at once, have no register
+ * left for their sums, and keep those in memory: a third slower. */
+#define AFTER(value, done) __asm__("" : "+x"(value), "+x"(done))
+
 /* Sums of ROWS rows and PACKED_COLUMNS packed columns over `pairs` pairs. */
 #define DEFINE_PACKED_TILE(ROWS)                                                                       \
     static void packed_tile_##ROWS(const int16_t *x, int64_t ldx, const int16_t *packed, int64_t pairs, int first, \
                                    double *out, int64_t ldo) {                                         \
         __m256i sum[ROWS][2];                                                                          \
-        _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256(); \
+        _Pragma("GCC unroll 5") for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256(); \
         for (int64_t i = 0; i < pairs; i++) {                                                          \
             const __m256i *line = (const __m256i *)(packed + i * 2 * PACKED_COLUMNS);                  \
             const __m256i u = _mm256_load_si256(line), v = _mm256_load_si256(line + 1);                \
-            _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) {                                   \
+            _Pragma("GCC unroll 5") for (int r = 0; r < ROWS; r++) {                                   \
                 int32_t pair;                                                                          \
                 memcpy(&pair, x + r * ldx + 2 * i, 4);                                                 \
-                const __m256i both = _mm256_set1_epi32(pair);                                          \
+                __m256i both = _mm256_set1_epi32(pair);                                                \
+                AFTER(both, sum[r ? r - 1 : 0][1]);                                                    \
                 sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(both, u));                   \
                 sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(both, v));                   \
             }                                                                                          \
         }                                                                                              \
-        _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) {                                       \
+        _Pragma("GCC unroll 5") for (int r = 0; r < ROWS; r++) {                                       \
             flush_sums(sum[r][0], first, out + r * ldo);                                               \
             flush_sums(sum[r][1], first, out + r * ldo + 8);                                           \
         }                                                                                              \
@@ -180,7 +185,6 @@ DEFINE_PACKED_TILE(2)
 DEFINE_PACKED_TILE(3)
 DEFINE_PACKED_TILE(4)
 DEFINE_PACKED_TILE(5)
-DEFINE_PACKED_TILE(6)
 
 static inline void packed_tile(int64_t rows, const int16_t *x, int64_t ldx, const int16_t *packed, int64_t pairs,
                                int first, double *out, int64_t ldo) {
@@ -189,8 +193,7 @@ static inline void packed_tile(int64_t rows, const int16_t *x, int64_t ldx, cons
         case 2: packed_tile_2(x, ldx, packed, pairs, first, out, ldo); break;
         case 3: packed_tile_3(x, ldx, packed, pairs, first, out, ldo); break;
         case 4: packed_tile_4(x, ldx, packed, pairs, first, out, ldo); break;
-        case 5: packed_tile_5(x, ldx, packed, pairs, first, out, ldo); break;
-        default: packed_tile_6(x, ldx, packed, pairs, first, out, ldo); break;
+        default: packed_tile_5(x, ldx, packed, pairs, first, out, ldo); break;
     }
 }
 
