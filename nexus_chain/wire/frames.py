@@ -19,6 +19,11 @@ LARGEST_FRAME = 4 << 20
 LOOK_SECONDS = 0.003
 """How long a reader looks for a message that it expects soon, before it sleeps. The other nodes of an answer take less
 than this for a small model's layers. To wake a sleeping thread takes about as long as one of these layers."""
+VAIN_LOOKS = 4
+"""Looks in vain, one after the other, after which a reader sleeps at once: a node that computes for many, or a large
+model, answers later than anybody should keep a processor."""
+LOOK_AGAIN = 16
+"""Then it looks once in so many messages, in case answers come sooner again."""
 _LENGTH = struct.Struct(">I")
 _READ_BYTES = 1 << 16
 
@@ -33,6 +38,7 @@ class Frames:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._look = 0.0
+        self._vain = 0  # messages since one came while it was looked for
         self._held = bytearray()
 
     def send(self, message: bytes, seconds: float) -> None:
@@ -52,11 +58,12 @@ class Frames:
     def receive(self, first: float, whole: float, *, soon: bool = False) -> bytes:
         """The next message: at most ``first`` seconds until it begins and ``whole`` from there to its end.
 
-        Where it is expected ``soon``, and there is another processor to work on, it is looked for before sleeping.
+        Where it is expected ``soon``, and there is another processor to work on, it is looked for before sleeping, as
+        long as looking helps.
         Raises TimeoutError, EOFError when the other side hung up before it began, FrameTooLongError,
         OSError for a connection that breaks.
         """
-        self._look = LOOK_SECONDS if soon and (os.cpu_count() or 1) > 1 else 0.0
+        self._look = LOOK_SECONDS if soon and (os.cpu_count() or 1) > 1 and self._may_look() else 0.0
         if not self._held and not self._read(first):
             raise EOFError("the other side hung up")
         # INVARIANT: a message is looked for once, however slowly it comes: nobody buys a processor with single bytes.
@@ -88,6 +95,10 @@ class Frames:
         self._held += data
         return bool(data)
 
+    def _may_look(self) -> bool:
+        self._vain = 0 if self._held else self._vain + 1  # until it comes
+        return self._vain <= VAIN_LOOKS or self._vain % LOOK_AGAIN == 0
+
     def _looked_for(self, seconds: float) -> bytes | None:
         """What comes within ``seconds``, without sleeping; None when nothing does."""
         self._socket.settimeout(0)
@@ -97,6 +108,7 @@ class Frames:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if arrivals.poll(0):
+                self._vain = 0
                 return self._arrived()
             os.sched_yield()  # the other side may be waiting for this very processor
         return None
