@@ -71,7 +71,7 @@ def gateway(
     body_limit: Annotated[int | None, typer.Option(help="Bytes of a request [2097152].")] = None,
     keep_days: Annotated[float | None, typer.Option(help="How long evidence is kept [30].")] = None,
     drain: Annotated[float | None, typer.Option(help="Seconds that answers get at shutdown [30].")] = None,
-    answers: Annotated[int | None, typer.Option(help="At once for each model [32].")] = None,
+    answers: Annotated[int | None, typer.Option(help="At once for each model [64].")] = None,
     session_tokens: Annotated[int | None, typer.Option(help="Positions that a session is opened for [65536].")] = None,
     public_url: Annotated[str | None, typer.Option(help="The address as callers see it [default: --listen].")] = None,
     operator_key_file: Annotated[

@@ -46,7 +46,7 @@ class GatewaySettings:
     body_limit: int = 2 << 20
     keep_days: float = 30.0
     drain: float = 30.0
-    answers: int = 32
+    answers: int = 64
     session_tokens: int = 65_536
     public_url: str = ""
     operator_key_file: Path | None = None

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import re
 import statistics
 import sys
@@ -239,7 +238,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    os.environ.setdefault("NEXUS_GATEWAY_ANSWERS", str(STREAMS))
     try:
         with network_up(FOLDER, [options.model], "--copies", "1") as network:
             figures = bench(network, options.model, options.minutes, options.rounds)
