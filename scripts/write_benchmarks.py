@@ -40,8 +40,8 @@ BEFORE = """\
 The oldest notes hold ratios without their baselines. There the baseline is computed from the ratio.
 """
 COLUMNS = ("what", "this", "baseline", "ratio", "bar", "command", "machine", "commit", "date")
-#: How the machines of HEAD call themselves.
-MACHINES = {"Intel(R) Xeon(R) Processor": "X"}
+#: How the machines of HEAD call themselves; where others have the same name, with the only instructions they have.
+MACHINES = {"Intel(R) Xeon(R) Processor": "X", "AMD EPYC, avx2": "M"}
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,27 @@ def cli_rows(record: Record) -> Iterator[Row]:
     )
 
 
+def gateway_rows(record: Record) -> Iterator[Row]:
+    bars = record["bars"]
+    yield Row(
+        "gateway's own time of a request, ms",
+        number(record["overhead_ms_median"]),
+        bar=f"≤ {bars['overhead_ms_median']:g}",
+    )
+    yield Row("`/v1/models`, requests/s", number(record["models_per_second"]), bar=f"≥ {bars['models_per_second']}")
+    speeds = (record[f"{name}_tokens_per_second"] for name in ("streams_64", "one_stream"))
+    yield ratio_row("64 streams against one, tokens/s", speeds, f"≥ {bars['throughput_ratio_64']:g}")
+    yield Row(
+        "slowest of 64 streams, by their mean",
+        number(record["slowest_over_mean"], 2),
+        bar=f"≥ {bars['slowest_over_mean']}",
+    )
+    what = f"growth of the gateway's memory, last half of {record['memory_minutes']:g} minutes"
+    yield Row(what, f"{100 * record['memory_growth']:.1f} %", bar=f"≤ {100 * bars['memory_growth']:g} %")
+    speeds = (record[f"{name}_tokens_per_second"] for name in ("nodes", "engine"))
+    yield ratio_row("chat model, two nodes against one engine, tokens/s", speeds, f"≥ {bars['two_nodes_ratio']}")
+
+
 #: Record, what makes it, and its rows.
 BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("engine", "make bench-engine", engine_rows),
@@ -228,6 +249,7 @@ BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("real_model", "make bench-real-model", real_model_rows),
     ("real_speed", "make bench-real-speed", real_speed_rows),
     ("cli", "make bench-cli", cli_rows),
+    ("gateway", "make bench-gateway", gateway_rows),
     ("devices", "python -m scripts.runs.compare_devices", devices_rows),
 )
 
@@ -242,7 +264,8 @@ def _rows(path: Path, command: str, rows_of: Callable[[Record], Iterable[Row]]) 
     run = record.get("run")
     if run is None:
         return [Row(path.stem, command=command)]
-    machine = MACHINES.get(run["processor"], run["processor"])
+    processor = run["processor"]
+    machine = MACHINES.get(f"{processor}, {' '.join(run.get('instructions', ()))}", MACHINES.get(processor, processor))
     return [
         replace(row, command=command, machine=machine, commit=run["commit"], date=run["date"])
         for row in rows_of(record)
