@@ -74,6 +74,13 @@ class Booked:
                 break
         await running.aclose()
 
+    def prepay(self, node: str, wei: int) -> None:
+        """A voucher lets the node bill so much that it never does."""
+        (pooled,) = self.toy.network.pool._sessions
+        account = pooled.session.money.purse.open_account({node: wei})
+        account.prepay({node: wei})
+        account.close()
+
 
 @pytest.fixture
 def booked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Booked]:
@@ -169,8 +176,10 @@ def test_what_others_used_before_is_not_the_gateways(booked: Booked) -> None:
 def test_what_the_chain_paid_is_booked_once(booked: Booked, more: int) -> None:
     """Nodes fetched less than they earned, as much, or what a voucher had prepaid."""
     booked.run(lambda: booked.read(40, most=3))
-    session, lines, market = booked.session, booked.store.lines(booked.session), booked.toy.world.market
-    earned = [node for node, line in lines.items() if line.used]
+    session, market = booked.session, booked.toy.world.market
+    earned = [node for node, line in booked.store.lines(session).items() if line.used]
+    booked.prepay(earned[0], max(0, more))
+    lines = booked.store.lines(session)
     for node in earned:
         paid = lines[node].used + (more if node == earned[0] else 0)
         assert 0 < paid <= lines[node].promised
