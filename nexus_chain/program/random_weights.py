@@ -68,6 +68,9 @@ PRESETS: Mapping[str, ModelShape] = {
         qk_norm=True,
         windows=(5, 0),
     ),
+    "llama-135m": ModelShape(
+        layers=30, width=576, heads=9, kv_heads=3, head_dim=64, ffn=1536, vocab=49152, context=2048
+    ),
     "llama-1.1b": ModelShape(
         layers=22, width=2048, heads=32, kv_heads=4, head_dim=64, ffn=5632, vocab=32000, context=2048
     ),

@@ -42,8 +42,8 @@ from scripts.bench.record import write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "nexus_chain" / "models" / "python-stdlib"
-LARGE, EXPERTS = "llama-1.1b", "mixtral-1b"
-RANDOM = (LARGE, EXPERTS)  # presets with random weights
+SMALL, LARGE, EXPERTS = "llama-135m", "llama-1.1b", "mixtral-1b"
+RANDOM = (SMALL, LARGE, EXPERTS)  # presets with random weights
 PREFILL = 512
 DECODE = 16
 FLOAT_STACKS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -242,7 +242,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prefill", type=int, default=PREFILL, help="tokens of the prompt")
     parser.add_argument("--decode", type=int, default=DECODE, help="tokens generated per round")
-    parser.add_argument("--only", help="measure this model only")
+    parser.add_argument("--only", choices=[*RANDOM, SHIPPED.name], help="measure this model only")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "engine.json")
     parser.add_argument("--node", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
