@@ -6,7 +6,7 @@ That an answer ends with its request, however this ends, is the middleware's par
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from node.gateway.errors import UnavailableError
@@ -38,9 +38,16 @@ async def all_of(asked: Iterable[Coroutine[Any, Any, _Given]], at_once: int = PA
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def whole_text(generation: Generation) -> str:
-    """The answer's text. Raises GatewayError."""
-    return "".join([piece async for piece in _pieces(generation)])
+async def whole_text(generation: Generation, at_piece: Callable[[], None] = lambda: None) -> str:
+    """The answer's text; its caller is given nothing of one that fails. ``at_piece`` is called as each piece comes.
+
+    Raises GatewayError.
+    """
+    text = ""
+    async for piece in _pieces(generation):
+        at_piece()
+        text += piece
+    return text
 
 
 async def begun_pieces(generation: Generation) -> AsyncIterator[str]:

@@ -80,14 +80,16 @@ class EvidenceStore:
         It is durable once its answer is paid: whoever pays writes after it.
         """
         packed, now = zlib.compress(json.dumps(document).encode(), 1), int(time.time())
+        forgets = now - self._forgot >= FORGET_SECONDS
 
         def work(connection: Connection) -> None:
-            if now - self._forgot >= FORGET_SECONDS:
+            if forgets:
                 connection.execute(_FORGET, {"before": now - self._keep_seconds})
             connection.execute(_ADD, {"id": id, "owner": owner, "created": now, "document": packed})
 
         self._database.write(work, durable=False)
-        self._forgot = now if now - self._forgot >= FORGET_SECONDS else self._forgot
+        if forgets:
+            self._forgot = now
 
     def note_response(self, ids: list[str], signed_text: str) -> None:
         """Say which bytes the answers were part of. After a power cut it may be unknown, as if they broke off."""

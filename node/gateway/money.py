@@ -17,7 +17,7 @@ from nexus_chain.errors import NexusError, SettingsError
 from nexus_chain.market.documents import checksum
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.access.bootstrap import ensure_operator_key
-from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS, LedgerAccounts
+from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in import SignInTerms
 from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.access.x402_offers import X402Terms
@@ -26,7 +26,7 @@ from node.gateway.accounts import Accounts
 from node.gateway.ledger.books import audit_books
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.deposits import DepositBooks
-from node.gateway.ledger.refund_notice import block_seconds, require_notice
+from node.gateway.ledger.refund_notice import BOOKS_ROUND_SECONDS, block_seconds, require_notice
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import single_key_accounts
@@ -100,7 +100,7 @@ def keep_reservations(accounts: LedgerAccounts) -> None:
 async def _for_ever(work: Callable[[], None]) -> None:
     while True:
         await asyncio.to_thread(work)
-        await asyncio.sleep(KEEP_UP_SECONDS)
+        await asyncio.sleep(BOOKS_ROUND_SECONDS)
 
 
 def _tried(work: Callable[[], Any]) -> Any:

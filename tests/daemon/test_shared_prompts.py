@@ -15,6 +15,7 @@ from torch import Tensor
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.commitments.tensor import commit
 from nexus_chain.market.documents import Receipt
+from node.daemon.errors import PositionError
 from node.daemon.serving.shared_prompts import LEAST_SHARED, NOTHING_SHARED, GivenPrompt, longest_beginning
 from tests.support.workplace import PRICE, SESSION, Answer, LocalNode, make_order, whole_answer
 
@@ -40,11 +41,17 @@ def answer_to(
     nodes: list[LocalNode], user: Wallet, prompt: list[int], paid: int, salt: int, tokens: int = 20
 ) -> Answer:
     """An order whose prompt was answered; ``paid``: wei that each node was promised before."""
+    answer = order_of(nodes, user, prompt, paid, salt, tokens)
+    answer.begin()
+    return answer
+
+
+def order_of(nodes: list[LocalNode], user: Wallet, prompt: list[int], paid: int, salt: int, tokens: int = 20) -> Answer:
+    """The same before anybody knows it."""
     order = make_order(user, prompt, max_tokens=tokens, salt=bytes([salt]) * 32)
     order = replace(order, prompt_root=commit(torch.tensor(prompt, dtype=torch.int32), order.salt))
     answer = Answer(nodes, user, order, prompt)
     answer.paid = paid + len(prompt) * PRICE
-    answer.begin()
     return answer
 
 
@@ -88,6 +95,25 @@ def test_receipts_are_those_of_a_node_that_shares_nothing(nodes: list[LocalNode]
     other = answer_to(nodes, user, FIRST, alone.paid, salt=6)
     same_salt = answer_to(nodes, user, FIRST, other.paid, salt=5, tokens=19)
     assert receipts(same_salt) == receipts(alone) != receipts(other)
+
+
+def test_nobody_puts_other_rows_under_a_prompt_that_others_begin_with(nodes: list[LocalNode], user: Wallet) -> None:
+    """A client who could would have an honest node sign what the next order's rows do not give."""
+    first = order_of(nodes, user, FIRST, 0, salt=1)
+    first.open()
+    truth = whole_answer(FIRST, 7)
+    first.pay(3)
+    drafts = [truth[0], (truth[1] + 1) % 600, 5]
+    first.feed(0, [*FIRST, *drafts])  # guesses come with the prompt, and all but one are wrong
+    for node in nodes:
+        rows = node.core.rows.read(first.digest, 0, len(FIRST))
+        for start in (0, 5, len(FIRST) - 1):
+            with pytest.raises(PositionError):
+                node.core.serving.forward(first.digest, start, rows[start:] + 0, discard=True)
+    inner = nodes[0].core.serving.forward(first.digest, len(FIRST) + 1, torch.tensor([truth[1]]).int(), discard=True)[1]
+    nodes[1].core.serving.forward(first.digest, len(FIRST) + 1, inner, discard=True)
+    later = answer_to(nodes, user, [*FIRST, *truth[:3]], first.paid, salt=2)
+    assert later.tokens == truth[3:4]
 
 
 def prompt_of(rows: Tensor, session: bytes = SESSION) -> GivenPrompt:

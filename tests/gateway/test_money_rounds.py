@@ -35,7 +35,7 @@ class StuckPayments:
 def test_reservations_are_extended_while_a_transaction_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.gateway.money.KEEP_UP_SECONDS", 0.01)
+    monkeypatch.setattr("node.gateway.money.BOOKS_ROUND_SECONDS", 0.01)
     database, clock, stuck = Database(sqlite_url(tmp_path / "g.sqlite")), Clock(), StuckPayments()
     database.write(partial(post, key="credit", kind="test", moves={OPERATOR: -10, user("A"): 10}))
     accounts = LedgerAccounts(database, clock)

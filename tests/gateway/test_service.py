@@ -15,6 +15,7 @@ from eth_account.messages import encode_defunct
 
 from nexus_chain.client.answer_run import AnswerRun
 from nexus_chain.client.auditing import AuditResult
+from nexus_chain.client.order import AskOptions
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST, StepResult, VerificationReport, verify_proof
 from nexus_chain.versions.errors import ModelFilesError
@@ -35,6 +36,7 @@ from node.gateway.errors import (
 from node.gateway.exchange import Exchange
 from node.gateway.generation import GenerationRequest
 from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
+from node.gateway.service import DRAFTING_ANSWERS
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
 
@@ -108,6 +110,27 @@ def test_an_answer_is_reserved_paid_split_and_kept(toy: ToyService) -> None:
     assert report.passed, report.steps
     assert toy.counted("nexus_gateway_tokens_total", model=MODEL, kind="completion") == 20
     assert toy.counted("nexus_gateway_answers_under_way") == 0
+
+
+def test_no_new_answer_drafts_while_many_are_under_way(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes compute for all of them, so a wrong guess costs the others a row."""
+    drafting: list[bool] = []
+    honest = toy.network.pool.ask
+
+    def noted(prompt: Any, options: AskOptions, *more: Any) -> Any:
+        drafting.append(options.drafting)
+        return honest(prompt, options, *more)
+
+    monkeypatch.setattr(toy.network.pool, "ask", noted)
+
+    async def work() -> None:
+        many = await asyncio.gather(*(toy.service.generate(CALLER, ask()) for _ in range(DRAFTING_ANSWERS + 2)))
+        for running in many:
+            await running.aclose()
+        await toy.service.generate(CALLER, ask())
+
+    run(toy, work)
+    assert drafting == [True] * DRAFTING_ANSWERS + [False] * 2 + [True]
 
 
 def test_others_do_not_read_the_evidence(toy: ToyService) -> None:

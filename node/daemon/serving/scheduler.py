@@ -40,7 +40,10 @@ class SegmentEngine(Protocol):
         """Let a sequence go on at an earlier position."""
 
     def begin_as(self, state: Any, other: Any, length: int) -> None:
-        """Let a new sequence begin with positions of another that was fed the same rows there."""
+        """Let a new sequence begin with positions of another that was fed the same rows there.
+
+        Called while another thread computes: it touches nothing but the new sequence, and reads positions that stay.
+        """
 
 
 @dataclass(eq=False)

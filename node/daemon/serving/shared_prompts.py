@@ -23,8 +23,11 @@ MOST_COMPARED = 4
 class GivenPrompt:
     """The first rows of an order's prompt, and what they gave.
 
-    ``state``: the engine's, which keeps these positions as they are. ``rows`` i32[t] or i32[t, width]. ``outputs``
-    i32[t, width]; of the last segment none, where a prompt gives nothing before its end.
+    ``state``: the engine's. ``rows`` i32[t] or i32[t, width]. ``outputs`` i32[t, width]; none of the last segment,
+    where a prompt gives nothing before its end.
+
+    INVARIANT: the state keeps these positions as they are: the ledger lets nobody drop a row of a prompt. A client who
+    could put other rows there would have the node sign, for the next order, what its rows do not give.
     """
 
     session: bytes

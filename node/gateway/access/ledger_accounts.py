@@ -43,7 +43,6 @@ Found = TypeVar("Found")
 
 RESERVED_SECONDS = 900.0
 """After this a reservation of a gateway that died is released; a living one moves its deadlines on."""
-KEEP_UP_SECONDS = 60.0
 PLACE_SECONDS = 1.0
 """After which a caller with too many answers under way may try again."""
 _THREADS = 4

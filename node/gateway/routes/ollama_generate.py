@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from node.gateway.accounts import Caller
-from node.gateway.delivery import begun_pieces
+from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.deps import AppDeps, KnownCaller
 from node.gateway.errors import GatewayError
 from node.gateway.generation import Generation, GenerationRequest, OfferedModel, Service
@@ -83,10 +83,7 @@ async def _answer(
     if streams:
         lines = _lines(await begun_pieces(generation), generation, answer, times, ending)
         return StreamingResponse(lines, media_type=NDJSON)
-    text = ""
-    async for piece in await begun_pieces(generation):
-        times.piece_left()
-        text += piece
+    text = await whole_text(generation, times.piece_left)
     return JSONResponse({**answer.end(generation, times, text), **await ending(text)})
 
 

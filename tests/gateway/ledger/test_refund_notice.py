@@ -10,9 +10,8 @@ import pytest
 
 from nexus_chain.errors import SettingsError
 from node.gateway import money
-from node.gateway.access.ledger_accounts import KEEP_UP_SECONDS
 from node.gateway.ledger.database import Database, sqlite_url
-from node.gateway.ledger.refund_notice import BOOKS_ROUND_SECONDS, block_seconds, least_notice, require_notice
+from node.gateway.ledger.refund_notice import block_seconds, least_notice, require_notice
 from node.gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.fast
@@ -33,7 +32,6 @@ def test_the_time_between_blocks() -> None:
 
 
 def test_a_notice_covers_confirmations_and_rounds_twice() -> None:
-    assert BOOKS_ROUND_SECONDS == KEEP_UP_SECONDS
     assert least_notice(12, 12.0) == 4 * (12 * 12 + 60)
     require_notice(816, 12, 12.0)
     with pytest.raises(SettingsError, match=r"notice of 815 s is too short.*--notice 816"):
