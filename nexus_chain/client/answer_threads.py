@@ -105,6 +105,8 @@ class AsyncAnswer:
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
         self._room, self._at_work, self._cancelled = threads.ahead, False, False
+        self.tokens = 0
+        """Tokens that came, those that gave no text yet included. The loop's thread counts them."""
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """Pieces of text. A reader who leaves early ends the answer; what was computed is receipted and kept."""
@@ -206,6 +208,7 @@ class AsyncAnswer:
             self._loop.call_soon_threadsafe(news)
 
     def _take(self, piece: str) -> None:
+        self.tokens += 1
         if piece and not self._cancelled:
             self._pieces.append(piece)
             self._arrived.set()

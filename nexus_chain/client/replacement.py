@@ -69,6 +69,8 @@ class Replacement:
         """
         self._connections.drop(segment)
         self._state.catch_up()
+        if self._state.cancelled.is_set() and not self._state.abandoned.is_set():
+            self._count_failure(segment, error)  # asked for a receipt, before anybody hung up
         self._state.require_wanted()
         self._state.draft = None  # it does not know what the failure wasted
         if isinstance(error, ReplayMismatchError) and not self._settle(segment, error):
@@ -77,15 +79,13 @@ class Replacement:
             self._fail(segment, error)
 
     def _fail(self, segment: Segment, error: PeerError) -> None:
-        store, failed = self._state.store, segment.contact
+        failed = segment.contact
         segment.failed.append(failed.address)
         spare = self._reserve.spare(segment.number, segment.failed + segment.aside)
         may_pass = isinstance(error, NodeUnreachableError) or error.is_busy
         again = may_pass and segment.failed.count(failed.address) <= RECONNECTS
-        # Rows that it was paid for in vain.
-        owes = self._state.seen.gave(segment.number, segment.billed, failed.address)
-        if (spare is not None or not again) and (owes or not error.is_busy):
-            store.count_failure(failed.address)
+        if spare is not None or not again:
+            self._count_failure(segment, error)
         if spare is not None:
             self._prepayment.write_off(failed.address)
             self._seat(segment, spare)
@@ -93,6 +93,7 @@ class Replacement:
             self._state.cancelled.wait(RECONNECT_SECONDS)
             self._fund(segment)
         else:
+            self._count_end(segment)
             raise NoSpareError(
                 f"segment {segment.number} has nobody left to serve it: {error.message}",
                 advice="Ask again later: the tokens so far and their receipts are kept; see `nexus nodes`.",
@@ -101,6 +102,23 @@ class Replacement:
         event = FailoverEvent(segment.number, failed.address, segment.contact.address, done, error.message)
         self._state.failovers.append(event)
         self._on_failover(event)
+
+    def _count_failure(self, segment: Segment, error: PeerError) -> None:
+        """Remember the failure, unless the node was busy before it gave anything of this answer."""
+        node, state = segment.contact.address, self._state
+        if self._signed(node) or state.seen.gave(segment.number, segment.billed, node) or not error.is_busy:
+            state.store.count_failure(node)
+
+    def _count_end(self, segment: Segment) -> None:
+        """INVARIANT: nobody earns by ending answers. What the segment's nodes signed of an answer that ends with them
+        came to nothing: it counts against each as much as it counted for it.
+        """
+        for node in set(segment.failed):
+            if signed := self._signed(node):
+                self._state.store.count_failure(node, chunks=signed)
+
+    def _signed(self, node: str) -> int:
+        return sum(receipt.node == node for receipt, _ in self._state.papers.receipts)
 
     def _put_aside(self, segment: Segment, otherwise: ClientError) -> None:
         """Put a spare into ``segment`` for a node that may be right; raise ``otherwise`` where there is none."""

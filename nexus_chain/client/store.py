@@ -337,14 +337,14 @@ class ClientStore:
         tracks = self.tracks().items()
         return ReputationBook({node: TrackRecord(one.verified, one.failed, one.invalid) for node, one in tracks})
 
-    def count_failure(self, node: str, *, invalid: bool = False) -> None:
-        """A node failed to sign a chunk that it had, or, ``invalid``, gave rows that the program refutes."""
+    def count_failure(self, node: str, *, chunks: int = 1, invalid: bool = False) -> None:
+        """A node brought ``chunks`` to nothing, or, ``invalid``, gave rows that the program refutes."""
         column = "invalid" if invalid else "failed"
         with self._write() as db:
             db.execute(
-                f"INSERT INTO tracks (node, {column}) VALUES (?,1) "
-                f"ON CONFLICT (node) DO UPDATE SET signed = 0, {column} = {column} + 1",
-                (node,),
+                f"INSERT INTO tracks (node, {column}) VALUES (?,?) "
+                f"ON CONFLICT (node) DO UPDATE SET signed = 0, {column} = {column} + ?",
+                (node, chunks, chunks),
             )
 
     # ------------------------------------------------------------------ audits

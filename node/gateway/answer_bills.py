@@ -7,15 +7,17 @@ came.
 
 So the caller pays for what reached them:
 
-- A whole answer, or one that its caller ended: what its receipts and audits bill.
-- An answer that failed after text had reached its caller: what receipts bill, and of what was written off as much as
-  the delivered tokens cost. The last text comes before its receipt, so without the second part the nodes' last chunk
-  could be read for nothing.
+- A whole answer, or one that its caller ended, by leaving or by a text to stop at: what its receipts and audits bill;
+  and of what was written off, as much as the prompt and the tokens that came cost beyond the receipts. A node that
+  signs nothing at the end would otherwise make every such answer free.
+- An answer that failed after text had reached its caller: the same, of what was delivered.
 - An answer that failed before any text had reached its caller: nothing. An answer that is not streamed is of this kind.
 
-What the session paid beyond that is the gateway's loss. It is at most a chunk for each node that failed, and rows that
-were replayed at a spare. A node that causes losses gets shorter chunks, and no orders in the end. A loss is booked, so
-that the books account for all that sessions paid.
+What the session paid beyond that is the gateway's loss. Of an answer that is paid it is at most a chunk for each node
+that failed, and rows that were replayed at a spare. An answer that fails and is not streamed is lost as a whole: a node
+that nobody can replace ends it when it likes. All that the nodes of its segment signed of the answer counts against
+them, as many chunks as had counted for them and one more: one that ends half of what it is given gets no more orders
+here. A loss is booked, so that the books account for all that sessions paid.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def bill_of(running: RunningAnswer, answer: Answer | None, wei_per_token: int, s
     """The bill of an answer that has ended; ``answer`` None: it failed. Never more than what was reserved for it."""
     sessions = spending_of([running])
     spent = sum(sessions.values())
-    costs = _delivered_costs(running, wei_per_token) if answer is None else _whole_costs(answer)
+    costs = _delivered_costs(running, wei_per_token) if answer is None else _ended_costs(running, answer, wei_per_token)
     due = sum(costs)
     if not due:
         return Bill(0, 0, lost_wei=spent, sessions=sessions)
@@ -54,14 +56,15 @@ def spending_of(answers: Iterable[RunningAnswer]) -> dict[bytes, int]:
     return found
 
 
-def _whole_costs(answer: Answer) -> list[int]:
-    """What receipts and audits bill, for each node, as the contract splits its line."""
-    costs: dict[str, int] = {}
-    for receipt, _ in answer.proof.receipts:
-        costs[receipt.node] = costs.get(receipt.node, 0) + receipt.price
-    for audit in answer.audits:
-        costs[audit.auditor] = costs.get(audit.auditor, 0) + audit.price
-    return list(costs.values())
+def _ended_costs(running: RunningAnswer, answer: Answer, wei_per_token: int) -> list[int]:
+    """What the caller owes of an answer that did not fail: receipts and audits, by node, as the contract splits its line;
+    then what it was given without a receipt.
+    """
+    receipts = _by_node((receipt.node, receipt.price) for receipt, _ in answer.proof.receipts)
+    audits = _by_node((audit.auditor, audit.price) for audit in answer.audits)
+    given = running.prompt_tokens + max(0, len(answer.tokens) - 1)  # the last token was sampled and not computed on
+    found = {node: receipts.get(node, 0) + audits.get(node, 0) for node in {**receipts, **audits}}
+    return [*found.values(), _unreceipted(running, given, sum(receipts.values()), wei_per_token)]
 
 
 def _delivered_costs(running: RunningAnswer, wei_per_token: int) -> list[int]:
@@ -69,6 +72,17 @@ def _delivered_costs(running: RunningAnswer, wei_per_token: int) -> list[int]:
     if not running.delivered_tokens:
         return []
     billed = [wei for one in running.spending for wei in one.billed.values()]
+    return [*billed, _unreceipted(running, running.delivered_tokens, sum(billed), wei_per_token)]
+
+
+def _unreceipted(running: RunningAnswer, given: int, billed: int, wei_per_token: int) -> int:
+    """Wei of ``given`` tokens that no receipt bills. INVARIANT: never more than what nodes may collect for them."""
     lost = sum(wei for one in running.spending for wei in one.lost.values())
-    unreceipted = max(0, running.delivered_tokens * wei_per_token - sum(billed))
-    return [*billed, min(lost, unreceipted)]
+    return min(lost, max(0, given * wei_per_token - billed))
+
+
+def _by_node(costs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for node, wei in costs:
+        found[node] = found.get(node, 0) + wei
+    return found

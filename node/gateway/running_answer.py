@@ -63,8 +63,8 @@ class RunningAnswer:
 
     @property
     def delivered_tokens(self) -> int:
-        """Tokens of prompt and answer for which the caller has text; 0 where no text reached the caller."""
-        return self.prompt_tokens + self._pieces if self._is_delivered else 0
+        """Tokens of prompt and answer that reached the caller; 0 where no text did."""
+        return self.prompt_tokens + self._source.tokens if self._is_delivered else 0
 
     @property
     def completion_tokens(self) -> int:
