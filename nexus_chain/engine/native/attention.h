@@ -242,28 +242,54 @@ static int64_t softmax_weights(int32_t *restrict s, int64_t from, int64_t to, in
     return sum > 1 ? sum : 1; /* a table may hold zeros, and the sum divides */
 }
 
-/* Weights times value magnitudes of one row and block, planes `apart` elements apart; the block's scale. */
+/* Weights of one row and block as the products take them; the two planes are `apart` elements apart. */
+static inline void store_weight(Weight *out, int64_t apart, int32_t q) {
+#if NEXUS_AVX2
+    (void)apart;
+    *out = (Weight)q;
+#else
+    out[0] = (Weight)(q >> 7);
+    out[apart] = (Weight)(q & 127);
+#endif
+}
+
+#ifdef LANES
+static inline void store_weights(Weight *out, int64_t apart, Lanes q) {
+#if NEXUS_VNNI
+    _mm_storeu_si128((__m128i *)out, _mm512_cvtepi32_epi8(_mm512_srli_epi32(q, 7)));
+    _mm_storeu_si128((__m128i *)(out + apart), _mm512_cvtepi32_epi8(_mm512_and_si512(q, _mm512_set1_epi32(127))));
+#elif defined(__AVX512F__)
+    (void)apart;
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(q));
+#else
+    (void)apart;
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(q, q), 0x08);
+    _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(packed));
+#endif
+}
+#endif
+
+/* Weights times value magnitudes of one row and block, and the block's scale. */
 static void weight_planes(const int32_t *restrict p, const int32_t *restrict magnitude, int64_t from, int64_t to,
                           int64_t total, Weight *restrict out, int64_t apart, int32_t *m, int32_t *e) {
-    int64_t largest = 1;
-    for (int64_t j = from; j < to; j++) {
-        int64_t w = (int64_t)p[j] * magnitude[j];
-        largest = w > largest ? w : largest;
-    }
-    int64_t kb = bit_length(largest) - 31, ks = bit_length(total) - 31, shift;
+    const int64_t largest = largest_product(p, magnitude, from, to);
+    int64_t kb = bit_length(largest) - 31, ks = bit_length(total) - 31, shift, j = from;
     kb = kb > 0 ? kb : 0;
     ks = ks > 0 ? ks : 0;
     const int64_t inverse = quantiser(largest >> kb, WEIGHT_LEVELS, &shift), half = (int64_t)1 << (shift - 1);
-    for (int64_t j = from; j < to; j++) {
-        int32_t q = (int32_t)(((((int64_t)p[j] * magnitude[j]) >> kb) * inverse + half) >> shift);
-#if NEXUS_AVX2
-        (void)apart;
-        out[j] = (Weight)q;
-#else
-        out[j] = (Weight)(q >> 7);
-        out[apart + j] = (Weight)(q & 127);
-#endif
+#ifdef LANES
+    const Lanes inverses = lanes_all(inverse), halves = lanes_all(half);
+#define QUANTISED(a, b) \
+    lanes_down(lanes_add(lanes_product(lanes_down(lanes_product(a, b), kb), inverses), halves), shift)
+    for (; j + LANES <= to; j += LANES) {
+        const Lanes a = lanes_load(p + j), b = lanes_load(magnitude + j);
+        const Lanes odd = QUANTISED(lanes_down32(a), lanes_down32(b));
+        store_weights(out + j, apart, lanes_or(QUANTISED(a, b), lanes_up32(odd)));
     }
+#undef QUANTISED
+#endif
+    for (; j < to; j++)
+        store_weight(out + j, apart, (int32_t)(((((int64_t)p[j] * magnitude[j]) >> kb) * inverse + half) >> shift));
     quotient16(largest >> kb, total >> ks, m, e);
     *e += (int32_t)(kb - ks);
 }

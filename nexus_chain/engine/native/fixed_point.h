@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -79,6 +79,55 @@ static inline void scale16(int64_t a, int32_t *m, int32_t *e) {
     int64_t over = v == 65536;
     *m = (int32_t)(over ? 32768 : v);
     *e = (int32_t)(b - 16 + over);
+}
+
+/* Registers of 32-bit numbers whose products of 64 bits are taken apart: compilers multiply 64 bits by 64 instead. */
+#if defined(__AVX512F__)
+typedef __m512i Lanes;
+#define lanes_load(at) _mm512_loadu_si512(at)
+#define lanes_product(x, y) _mm512_mul_epu32(x, y) /* of the lower halves of 64 bits */
+#define lanes_all(x) _mm512_set1_epi64(x)
+#define lanes_add(x, y) _mm512_add_epi64(x, y)
+#define lanes_or(x, y) _mm512_or_si512(x, y)
+#define lanes_down(x, by) _mm512_srl_epi64(x, _mm_cvtsi64_si128(by))
+#define lanes_up32(x) _mm512_slli_epi64(x, 32)
+#define lanes_down32(x) _mm512_srli_epi64(x, 32)
+#define lanes_largest(x, y) _mm512_max_epi64(x, y)
+#elif defined(__AVX2__)
+typedef __m256i Lanes;
+#define lanes_load(at) _mm256_loadu_si256((const __m256i *)(at))
+#define lanes_product(x, y) _mm256_mul_epu32(x, y)
+#define lanes_all(x) _mm256_set1_epi64x(x)
+#define lanes_add(x, y) _mm256_add_epi64(x, y)
+#define lanes_or(x, y) _mm256_or_si256(x, y)
+#define lanes_down(x, by) _mm256_srl_epi64(x, _mm_cvtsi64_si128(by))
+#define lanes_up32(x) _mm256_slli_epi64(x, 32)
+#define lanes_down32(x) _mm256_srli_epi64(x, 32)
+#define lanes_largest(x, y) _mm256_blendv_epi8(x, y, _mm256_cmpgt_epi64(y, x))
+#endif
+#if defined(__AVX2__)
+#define LANES ((int64_t)(sizeof(Lanes) / 4))
+#endif
+
+/* The largest x[j] * y[j] of [from, to), at least 1; none is negative. */
+static inline int64_t largest_product(const int32_t *restrict x, const int32_t *restrict y, int64_t from, int64_t to) {
+    int64_t largest = 1, j = from;
+#ifdef LANES
+    int64_t found[LANES / 2];
+    Lanes most = lanes_all(1);
+    for (; j + LANES <= to; j += LANES) {
+        const Lanes a = lanes_load(x + j), b = lanes_load(y + j);
+        most = lanes_largest(most, lanes_product(a, b));
+        most = lanes_largest(most, lanes_product(lanes_down32(a), lanes_down32(b)));
+    }
+    __builtin_memcpy(found, &most, sizeof found);
+    for (int64_t i = 0; i < LANES / 2; i++) largest = found[i] > largest ? found[i] : largest;
+#endif
+    for (; j < to; j++) {
+        const int64_t product = (int64_t)x[j] * y[j];
+        largest = product > largest ? product : largest;
+    }
+    return largest;
 }
 
 /* From 24 on 2^-x is 0 in Q23, so arguments may be cut off there to fit 32 bits. */

@@ -176,69 +176,86 @@ static void column_scales(const Matrix *w, int64_t n, int64_t count, ColumnScale
     }
 }
 
-static double largest_of(const double *restrict x, int64_t n) {
+static inline __attribute__((always_inline)) double joined_sum(int64_t sums, const Sum *high, int64_t i) {
+    return sums == 1 ? (double)high[i] : 128 * (double)high[i] + (double)high[BLOCK_COLUMNS + i];
+}
+
+/* Whether every step of a row's scales is exact in doubles, its sums being at most `largest`. */
+static int fits_doubles(const ColumnScales *c, double largest, int64_t m) {
+    return largest * (double)m < 0x1p52 && (largest * (double)m * 0x1p-12 + 1) * c->largest < 0x1p52;
+}
+
+/* The same, and no shift is cut: then floor is the shift. Sums are looked at where what they can be is too much. */
+static int exact_in_doubles(const LinearShape *l, const ColumnScales *c, const Sum *sums, int64_t m, int64_t shift) {
+    if (shift - c->most < 1 || shift - c->least > 62) return 0;
+    if (fits_doubles(c, (double)l->width * 128 * (l->planes == 1 ? 128 : 16384), m)) return 1;
     double largest = 0;
-    for (int64_t i = 0; i < n; i++) largest = __builtin_fabs(x[i]) > largest ? __builtin_fabs(x[i]) : largest;
-    return largest;
+    for (int64_t i = 0; i < c->count; i++) {
+        const double sum = __builtin_fabs(joined_sum(l->sums, sums, i));
+        largest = sum > largest ? sum : largest;
+    }
+    return fits_doubles(c, largest, m);
 }
 
-/* The sums of a row, planes joined, as whole doubles; returns the largest magnitude. */
-static double joined_sums(const LinearShape *l, const Sum *restrict high, int64_t count, double *restrict value) {
-    const Sum *restrict low = high + BLOCK_COLUMNS;
-    if (l->sums == 1)
-        for (int64_t i = 0; i < count; i++) value[i] = (double)high[i];
-    else
-        for (int64_t i = 0; i < count; i++) value[i] = 128 * (double)high[i] + (double)low[i];
-    return largest_of(value, count);
-}
+/* What becomes of a row's sums: row, column and residual are those of its first column. */
+typedef struct {
+    int64_t m, shift;
+    const int32_t *gate, *residual; /* or null */
+    int32_t *out;
+} RowEnd;
 
-/* Whether every step of a row's scales is exact in doubles and no shift is cut: then floor is the shift. */
-static int exact_in_doubles(const ColumnScales *c, double largest, int64_t m, int64_t shift) {
-    return largest * (double)m < 0x1p52 && (largest * (double)m * 0x1p-12 + 1) * c->largest < 0x1p52 &&
-           shift - c->most >= 1 && shift - c->least <= 62;
-}
-
-/* value := round(round(value * m / 2^12) * scale / 2^shift), exact. */
-static void scale_in_doubles(const ColumnScales *c, int64_t m, int64_t shift, double *restrict value) {
-    const double row = (double)m * 0x1p-12, down = power_of_two(-shift);
-    const double *restrict scale = c->scale;
-    for (int64_t i = 0; i < c->count; i++)
-        value[i] = saturate_double(__builtin_floor(__builtin_floor(value[i] * row + 0.5) * (scale[i] * down) + 0.5));
-}
-
-static void scale_in_integers(const Matrix *w, int64_t n, int64_t count, int64_t m, int64_t shift, double *value) {
-    const int32_t *scale = w->scale + 2 * n;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t v = (((int64_t)value[i] * m + 2048) >> 12) * scale[2 * i];
-        value[i] = (double)saturate(round_shift(v, shift - scale[2 * i + 1]));
+/* round(round(sum * m / 2^12) * scale / 2^shift), then bias, gate and residual, saturated after each: exact. One pass of
+ * vector code; `sums` and `plain` (no bias, no gate) are constants where it is called. */
+static inline __attribute__((always_inline)) void finish_in_doubles(int64_t sums, int plain, const Sum *restrict high,
+                                                                    const ColumnScales *c, const RowEnd *end) {
+    const double row = (double)end->m * 0x1p-12, down = power_of_two(-end->shift);
+    const double gate = end->gate ? (double)clamp(*end->gate, 0, 65536) * 0x1p-16 : 1;
+    const double *restrict scale = c->scale, *restrict bias = c->bias;
+    const int32_t *restrict residual = end->residual;
+    int32_t *restrict out = end->out;
+    for (int64_t i = 0; i < c->count; i++) {
+        const double scaled = __builtin_floor(joined_sum(sums, high, i) * row + 0.5) * (scale[i] * down);
+        double value = saturate_double(__builtin_floor(scaled + 0.5));
+        if (!plain) value = __builtin_floor(saturate_double(value + bias[i]) * gate + 0.5);
+        if (residual) value = saturate_double(value + (double)read_element(residual[i]));
+        out[i] = (int32_t)value;
     }
 }
 
-static void apply_gate(double *value, int64_t count, int64_t gate) {
-    gate = clamp(gate, 0, 65536);
-    for (int64_t i = 0; i < count; i++) value[i] = (double)round_shift((int64_t)value[i] * gate, 16);
+static void finish_in_integers(const LinearShape *l, const Matrix *w, int64_t n, const Sum *sums, const ColumnScales *c,
+                               const RowEnd *end) {
+    for (int64_t i = 0; i < c->count; i++) {
+        const int64_t mantissa = w->scale[2 * (n + i)], exponent = w->scale[2 * (n + i) + 1];
+        const int64_t v = (((int64_t)joined_sum(l->sums, sums, i) * end->m + 2048) >> 12) * mantissa;
+        int64_t value = saturate(saturate(round_shift(v, end->shift - exponent)) + (int64_t)c->bias[i]);
+        if (end->gate) value = round_shift(value * clamp(*end->gate, 0, 65536), 16);
+        if (end->residual) value = saturate(value + read_element(end->residual[i]));
+        end->out[i] = (int32_t)value;
+    }
 }
 
 /* Output row t, columns [n, n + count): accumulators to saturated integers. */
 static void finish_row(const LinearShape *l, const Matrix *w, const ColumnScales *c, const Sum *sums, int64_t t, int64_t n) {
     const Step *s = l->step;
-    const int64_t m = read_mantissa(((const int32_t *)s->in[1])[t]), count = c->count;
-    const int64_t shift = -(read_exponent(((const int32_t *)s->in[2])[t]) + l->fraction + 12);
-    const int32_t *restrict residual = s->in[3] ? (const int32_t *)s->in[3] + t * l->columns + n : 0;
-    const double *restrict bias = c->bias;
-    int32_t *restrict out = (int32_t *)s->out[0] + t * l->columns + n;
-    double value[BLOCK_COLUMNS];
-    const double largest = joined_sums(l, sums, count, value);
-    if (exact_in_doubles(c, largest, m, shift))
-        scale_in_doubles(c, m, shift, value);
+    const int64_t at = t * l->columns + n;
+    const RowEnd end = {
+        read_mantissa(((const int32_t *)s->in[1])[t]),
+        -(read_exponent(((const int32_t *)s->in[2])[t]) + l->fraction + 12),
+        gate_of(s, t),
+        s->in[3] ? (const int32_t *)s->in[3] + at : 0,
+        (int32_t *)s->out[0] + at,
+    };
+    const int plain = !w->bias && !end.gate;
+    if (!exact_in_doubles(l, c, sums, end.m, end.shift))
+        finish_in_integers(l, w, n, sums, c, &end);
+    else if (l->sums == 1 && plain)
+        finish_in_doubles(1, 1, sums, c, &end);
+    else if (l->sums == 1)
+        finish_in_doubles(1, 0, sums, c, &end);
+    else if (plain)
+        finish_in_doubles(2, 1, sums, c, &end);
     else
-        scale_in_integers(w, n, count, m, shift, value);
-    if (w->bias)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate_double(value[i] + bias[i]);
-    if (gate_of(s, t)) apply_gate(value, count, *gate_of(s, t));
-    if (residual)
-        for (int64_t i = 0; i < count; i++) value[i] = saturate_double(value[i] + (double)read_element(residual[i]));
-    for (int64_t i = 0; i < count; i++) out[i] = (int32_t)value[i];
+        finish_in_doubles(2, 0, sums, c, &end);
 }
 
 static void linear_block_columns(const LinearShape *l, const RowGroup *g, const RowBlock *b, int64_t first,

@@ -23,7 +23,7 @@
 #define TURNED_DEPTH 576 /* bytes of a column turned at a time: the block stays in the first-level cache */
 #else
 #define NEXUS_AMX 0
-#define TURNED_DEPTH 256 /* the same: smaller, because several rows stay there too */
+#define TURNED_DEPTH 320 /* the same: smaller, because several rows stay there too */
 #endif
 #define TURNED_ROWS 16   /* rows from which turning weights pays */
 #define BLOCK_WORKSPACE (BLOCK_COLUMNS * TURNED_DEPTH)

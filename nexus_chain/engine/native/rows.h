@@ -69,17 +69,32 @@ static void row_scale(const Step *s, const Batch *b, int64_t from, int64_t to) {
         scale16(read_maximum(((const int32_t *)s->in[0])[t]), (int32_t *)s->out[0] + t, (int32_t *)s->out[1] + t);
 }
 
+/* q[i] = (x[i] moved to [-a, a] * inverse + half) >> shift: round(x[i] * limit / a) with the quantiser's multiplier. */
+static inline __attribute__((always_inline)) int32_t quantised(int32_t x, int32_t a, int64_t inverse, int64_t shift) {
+    return (int32_t)((inside(x, a) * inverse + ((int64_t)1 << (shift - 1))) >> shift);
+}
+
+/* The same in doubles, which compilers make vector code of; exact where limit * 2^shift is below 2^53. */
+static inline __attribute__((always_inline)) int32_t quantised_in_doubles(int32_t x, int32_t a, double scale) {
+    return (int32_t)__builtin_floor((double)inside(x, a) * scale + 0.5);
+}
+
 /* out[i] = round(x[i] * 127 / a), a >= 1 */
 static void quantise8(const int32_t *restrict x, int64_t n, int32_t a, int8_t *restrict out) {
-    int64_t shift, inverse = quantiser(a, 127, &shift), half = (int64_t)1 << (shift - 1);
-    for (int64_t i = 0; i < n; i++) out[i] = (int8_t)((inside(x[i], a) * inverse + half) >> shift);
+    int64_t shift, inverse = quantiser(a, 127, &shift);
+    const double scale = (double)inverse * power_of_two(-shift);
+    if (shift <= 46)
+        for (int64_t i = 0; i < n; i++) out[i] = (int8_t)quantised_in_doubles(x[i], a, scale);
+    else
+        for (int64_t i = 0; i < n; i++) out[i] = (int8_t)quantised(x[i], a, inverse, shift);
 }
 
 /* The same with 16383, as planes q >> 7 and q & 127. */
 static void quantise15(const int32_t *restrict x, int64_t n, int32_t a, int8_t *restrict high, int8_t *restrict low) {
-    int64_t shift, inverse = quantiser(a, 16383, &shift), half = (int64_t)1 << (shift - 1);
+    int64_t shift, inverse = quantiser(a, 16383, &shift);
+    const double scale = (double)inverse * power_of_two(-shift);
     for (int64_t i = 0; i < n; i++) {
-        int32_t q = (int32_t)((inside(x[i], a) * inverse + half) >> shift);
+        int32_t q = shift <= 39 ? quantised_in_doubles(x[i], a, scale) : quantised(x[i], a, inverse, shift);
         high[i] = (int8_t)(q >> 7);
         low[i] = (int8_t)(q & 127);
     }
