@@ -57,7 +57,7 @@ def spending_of(answers: Iterable[RunningAnswer]) -> dict[bytes, int]:
 
 
 def _ended_costs(running: RunningAnswer, answer: Answer, wei_per_token: int) -> list[int]:
-    """What the caller owes of an answer that did not fail: receipts and audits, by node, as the contract splits its line;
+    """What the caller owes of an answer that did not fail: receipts and audits, by node, as the contract splits lines;
     then what it was given without a receipt.
     """
     receipts = _by_node((receipt.node, receipt.price) for receipt, _ in answer.proof.receipts)
