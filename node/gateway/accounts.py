@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from node.gateway.errors import ForbiddenError
 
@@ -76,11 +76,21 @@ class Bill:
         return self.nodes_wei + self.vault_wei + self.gas_wei + self.fee_wei
 
 
+class PaidEvidence(Protocol):
+    """What shows that an answer is worth its bill. Any thread may keep it. Both raise UnavailableError."""
+
+    def add(self, connection: Any) -> None:
+        """Write it down in a transaction of the gateway's database that pays the bill, too."""
+
+    def keep(self) -> None:
+        """Write it down in a transaction of its own."""
+
+
 class Reservation(Protocol):
     """Credit that is kept for one answer. Exactly one of the two is called, once; again does nothing."""
 
-    async def settle(self, bill: Bill) -> None:
-        """Pay ``bill`` of it and free the rest. Never more than was reserved."""
+    async def settle(self, bill: Bill, evidence: PaidEvidence | None = None) -> None:
+        """Pay ``bill`` of it and free the rest. Never more than was reserved. ``evidence`` is kept with it."""
 
     async def release(self) -> None:
         """Free all of it: nothing was computed."""

@@ -1,6 +1,7 @@
 """What shows that an answer is right: its receipts, what recomputing found, and a signature over what was sent.
 
-Evidence is kept before a caller has an answer's end. It proves itself: whoever fetched it needs no gateway any more.
+Evidence is kept with the bill, while the caller reads the answer's end; whoever asks for it sooner waits. It proves
+itself: whoever fetched it needs no gateway any more.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from nexus_chain.errors import NexusError, SettingsError
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import VerificationReport, level_of_share
 from nexus_chain.versions.errors import ModelFilesError
-from node.gateway.accounts import Bill, Caller
+from node.gateway.accounts import Bill, Caller, PaidEvidence
 from node.gateway.errors import NotFoundError
 from node.gateway.evidence_store import EvidenceStore, KeptEvidence
 from node.gateway.exchange import Exchange
@@ -50,7 +51,8 @@ class Evidence:
         self._store, self._signer, self._metrics = store, signer, metrics
         self.verify_rate = verify_rate
         self._level = level_of_share(verify_rate)
-        self._open: dict[str, asyncio.Event] = {}
+        self._open: dict[str, asyncio.Event] = {}  # responses under way
+        self._coming: dict[str, asyncio.Event] = {}  # answers that are being paid
         self._checks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
@@ -59,9 +61,15 @@ class Evidence:
         """EIP-55 address of the gateway's key."""
         return str(self._signer.address)
 
-    async def keep(self, id: str, caller: Caller, document: dict[str, Any]) -> None:
-        """Keep an answer's evidence for its caller. Raises UnavailableError."""
-        await asyncio.to_thread(self._store.add, id, caller.account, document)
+    @contextmanager
+    def coming(self, id: str, caller: Caller, document: dict[str, Any] | None) -> Iterator[PaidEvidence | None]:
+        """An answer's evidence for its caller, which is paid and kept by then: who asks for it meanwhile waits."""
+        event = self._coming[id] = asyncio.Event()
+        try:
+            yield None if document is None else self._store.evidence(id, caller.account, document)
+        finally:
+            del self._coming[id]
+            event.set()
 
     async def close(self) -> None:
         """Recompute nothing more."""
@@ -93,7 +101,10 @@ class Evidence:
         }
 
     async def _find(self, caller: Caller, id: str) -> KeptEvidence:
-        found = await asyncio.to_thread(self._store.find, _key(id), caller.account)
+        key = _key(id)
+        if (event := self._coming.get(key)) is not None:
+            await event.wait()
+        found = await asyncio.to_thread(self._store.find, key, caller.account)
         if found is None:
             raise NotFoundError("there is no such answer of yours", advice="Take the id from x-nexus-answer-id.")
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,11 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
-    insert,
     select,
     update,
 )
 
+from node.gateway.ledger.books import insert_new
 from node.gateway.ledger.database import Database
 
 _TABLES = MetaData()
@@ -42,7 +43,6 @@ _ANSWERS = Table(
 )
 
 # Statements of every answer are built once: building one takes longer than running it.
-_ADD = insert(_ANSWERS)
 _FORGET = delete(_ANSWERS).where(_ANSWERS.c.created < bindparam("before"))
 _NOTE_RESPONSE = (
     update(_ANSWERS)
@@ -65,6 +65,25 @@ class KeptEvidence:
     signed_text: str | None
 
 
+@dataclass(frozen=True)
+class NewEvidence:
+    """See ``PaidEvidence``. ``row``: its columns but the document."""
+
+    store: EvidenceStore
+    row: dict[str, Any]
+    document: dict[str, Any]
+
+    def add(self, connection: Connection) -> None:
+        """Keep it; again changes nothing."""
+        self.store.forget(connection)
+        packed = zlib.compress(json.dumps(self.document).encode(), 1)
+        connection.execute(insert_new(connection, _ANSWERS), {**self.row, "document": packed})
+
+    def keep(self) -> None:
+        """Keep it, in a transaction of its own. Raises UnavailableError."""
+        self.store.write(self.add)
+
+
 class EvidenceStore:
     """The table of answers. Every method works in the calling thread, and raises UnavailableError."""
 
@@ -74,21 +93,19 @@ class EvidenceStore:
         self._forgot = 0
         database.write(lambda connection: _TABLES.create_all(connection))
 
-    def add(self, id: str, owner: str, document: dict[str, Any]) -> None:
-        """Keep an answer's evidence, and now and then forget what is older than the operator keeps.
+    def evidence(self, id: str, owner: str, document: dict[str, Any]) -> NewEvidence:
+        """An answer's evidence, to be kept by whoever pays for it."""
+        return NewEvidence(self, {"id": id, "owner": owner, "created": int(time.time())}, document)
 
-        It is durable once its answer is paid: whoever pays writes after it.
-        """
-        packed, now = zlib.compress(json.dumps(document).encode(), 1), int(time.time())
-        forgets = now - self._forgot >= FORGET_SECONDS
-
-        def work(connection: Connection) -> None:
-            if forgets:
-                connection.execute(_FORGET, {"before": now - self._keep_seconds})
-            connection.execute(_ADD, {"id": id, "owner": owner, "created": now, "document": packed})
-
+    def write(self, work: Callable[[Connection], None]) -> None:
+        """A transaction of its own, not durable by itself."""
         self._database.write(work, durable=False)
-        if forgets:
+
+    def forget(self, connection: Connection) -> None:
+        """Now and then, delete what is older than the operator keeps."""
+        now = int(time.time())
+        if now - self._forgot >= FORGET_SECONDS:
+            connection.execute(_FORGET, {"before": now - self._keep_seconds})
             self._forgot = now
 
     def note_response(self, ids: list[str], signed_text: str) -> None:

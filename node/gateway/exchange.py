@@ -25,10 +25,10 @@ class BegunAnswer(Protocol):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is paid and its evidence kept."""
+        """Whether it is over and its cost is known."""
 
     async def aclose(self) -> None:
-        """End it."""
+        """End it, and wait until it is paid and its evidence kept."""
 
 
 @dataclass

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus_chain.errors import SettingsError
-from node.gateway.accounts import ANSWER, KEYS, READ, Bill, Caller, Reservation
+from nexus_chain.errors import NexusError, SettingsError
+from node.gateway.accounts import ANSWER, KEYS, READ, Bill, Caller, PaidEvidence, Reservation
 from node.gateway.errors import UnauthorizedError
+
+log = logging.getLogger(__name__)
 
 SHORTEST_KEY = 16
 OPERATOR_CALLER = Caller("operator", frozenset({ANSWER, READ, KEYS}))
@@ -22,10 +26,16 @@ class OpenReservation:
     bill: Bill | None = None
     is_over: bool = False
 
-    async def settle(self, bill: Bill) -> None:
-        """See ``Reservation``."""
-        if not self.is_over:
-            self.bill, self.is_over = bill, True
+    async def settle(self, bill: Bill, evidence: PaidEvidence | None = None) -> None:
+        """See ``Reservation``. Where the evidence cannot be kept, it is paid all the same."""
+        if self.is_over:
+            return
+        if evidence is not None:
+            try:
+                await asyncio.to_thread(evidence.keep)
+            except NexusError as error:
+                log.error("The evidence of an answer could not be kept: %s", error)
+        self.bill, self.is_over = bill, True
 
     async def release(self) -> None:
         """See ``Reservation``."""

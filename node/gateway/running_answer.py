@@ -1,26 +1,36 @@
 """One answer of the network while a caller reads it, and how it ends: paid, receipted, kept.
 
 However it ends, it ends once and as a whole: a reader who leaves, a task that is cancelled and a shutdown in the
-middle all wait for the same ending, which no cancellation reaches.
+middle all wait for the same ending, which no cancellation reaches. Its reader has the end as soon as the bill is known:
+what it is paid from was reserved before. It is booked while the reader reads, and ``aclose`` waits for that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.client.answer_threads import AsyncAnswer
 from nexus_chain.client.purse import AnswerSpending
 from nexus_chain.errors import NexusError
 from nexus_chain.evidence.proof import InferenceProof
+from node.gateway.accounts import Bill
 from node.gateway.client_errors import told
 from node.gateway.generation import FinishReason, OfferedModel
 from node.gateway.stop_strings import StopSearch
 
-AnswerEnding = Callable[["RunningAnswer", Answer | None], Awaitable[int]]
-"""Books an answer and keeps its evidence; None: nothing was computed, or it failed. Gives the caller's cost in wei."""
+
+class AnswerEnding(Protocol):
+    """What is done at the end of an answer; ``answer`` None: nothing was computed, or it failed."""
+
+    def bill(self, running: RunningAnswer, answer: Answer | None) -> Bill:
+        """What it costs, and whom."""
+
+    async def book(self, running: RunningAnswer, answer: Answer | None, bill: Bill) -> None:
+        """Pay it and keep its evidence. Raises nothing."""
 
 
 class RunningAnswer:
@@ -30,7 +40,7 @@ class RunningAnswer:
         self, id: str, model: OfferedModel, prompt: Sequence[int], max_tokens: int, stops: Sequence[str],
         source: AsyncAnswer, ending: AnswerEnding,
     ) -> None:  # fmt: skip
-        """``source``: not begun. ``ending`` is called once, whatever happens."""
+        """``source``: not begun. ``ending``: each of its functions is called once, whatever happens."""
         self.id, self.model, self.prompt_tokens = id, model, len(prompt)
         self._source, self._ending, self._max_tokens = source, ending, max_tokens
         self._stops = StopSearch(stops)
@@ -38,6 +48,7 @@ class RunningAnswer:
         self._left = True
         self._is_delivered = False
         self._end: asyncio.Task[None] | None = None
+        self._billed = asyncio.Event()
         self.answer: Answer | None = None
         """The network's answer, once it has ended; None where it failed or never began."""
         self.cost_wei = 0
@@ -89,8 +100,8 @@ class RunningAnswer:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is paid and its evidence kept."""
-        return self._end is not None and self._end.done()
+        """Whether it is over and its cost is known."""
+        return self._billed.is_set()
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """See ``Generation``."""
@@ -109,7 +120,8 @@ class RunningAnswer:
         except NexusError as error:
             raise told(error) from error
         finally:
-            await self.aclose()
+            self._begin_end()
+            await self._billed.wait()
 
     def note_delivery(self) -> None:
         """See ``Generation``."""
@@ -117,18 +129,28 @@ class RunningAnswer:
 
     async def aclose(self) -> None:
         """See ``Generation``. Where the waiting task is cancelled, the ending goes on."""
+        await asyncio.shield(self._begin_end())
+
+    def _begin_end(self) -> asyncio.Task[None]:
         if self._end is None:
             self._end = asyncio.create_task(self._finish())
-        await asyncio.shield(self._end)
+        return self._end
 
     async def _finish(self) -> None:
-        await self._source.aclose()
         try:
-            self.answer = await self._source.result()
-        except NexusError:
-            self.answer = None
-        self.network_seconds = time.monotonic() - self.started
-        self.cost_wei = await self._ending(self, self.answer)
+            await self._source.aclose()
+            try:
+                self.answer = await self._source.result()
+            except NexusError:
+                self.answer = None
+            self.network_seconds = time.monotonic() - self.started
+            bill = self._ending.bill(self, self.answer)
+            self.cost_wei = bill.total_wei
+            booking = asyncio.ensure_future(self._ending.book(self, self.answer, bill))
+            await asyncio.sleep(0)  # whoever asks for the account or the evidence from now on waits for the booking
+        finally:
+            self._billed.set()
+        await booking
 
     def _note_first_text(self) -> None:
         if self.first_text_seconds is None:

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from nexus_chain.client.answer import Answer
@@ -52,6 +52,17 @@ EMBEDDING_ONE = 1 << 16
 """An embedding's components have 16 fraction bits."""
 
 
+@dataclass(frozen=True)
+class EndedAnswer:
+    """An answer that is to be booked. ``whole``: the network's; None where it failed, or never began."""
+
+    running: RunningAnswer
+    whole: Answer | None
+    bill: Bill
+    caller: Caller
+    reservation: Reservation
+
+
 class NetworkService:
     """See ``Service``. ``close`` it in the end: answers under way are ended and booked."""
 
@@ -66,7 +77,7 @@ class NetworkService:
     ) -> None:
         """``networks``: of each model, by its name."""
         self._networks, self._models = dict(networks), {model.name: model for model in models}
-        self._accounts, self._evidence, self._metrics, self._settings = accounts, evidence, metrics, settings
+        self._accounts, self._evidence, self._metrics, self.settings = accounts, evidence, metrics, settings
         for name in self._models:
             metrics.expect_model(name)
         self._priced: dict[str, float] = {}
@@ -99,7 +110,7 @@ class NetworkService:
             )
         most = self._room(model, request)
         seed = None if request.seed is None else seed_bytes(request.seed)
-        options = AskOptions(most, request.temperature, seed, audit_rate=self._settings.audit_rate)
+        options = AskOptions(most, request.temperature, seed, audit_rate=self.settings.audit_rate)
         return await self._begin(caller, model, request.prompt, options, request.stop)
 
     async def embed(self, caller: Caller, model: str, tokens: Sequence[int]) -> Embedding:
@@ -108,13 +119,10 @@ class NetworkService:
         if not offered.is_encoder:
             raise InvalidRequestError(f"{model} writes texts and embeds none", advice="Ask an encoder.", param="model")
         self._require_tokens(offered, tokens, 1)
-        options = AskOptions(1, audit_rate=self._settings.audit_rate)
+        options = AskOptions(1, audit_rate=self.settings.audit_rate)
         running = await self._begin(caller, offered, tokens, options, ())
-        try:
-            async for _ in running:
-                pass
-        finally:
-            await running.aclose()
+        async for _ in running:
+            pass
         if running.answer is None or running.answer.embedding is None:
             raise UnavailableError("the embedding could not be computed", advice="Ask again.", retry_after=LATER)
         vector = tuple(component / EMBEDDING_ONE for component in running.answer.embedding)
@@ -181,7 +189,7 @@ class NetworkService:
                 f"{asked} tokens are no answer", advice="Ask for at least one.", param="max_tokens"
             )
         self._require_tokens(model, request.prompt, asked or 1)
-        return asked or min(self._settings.max_tokens, model.context - len(request.prompt))
+        return asked or min(self.settings.max_tokens, model.context - len(request.prompt))
 
     def _require_tokens(self, model: OfferedModel, tokens: Sequence[int], more: int) -> None:
         """Raise unless ``tokens`` are of the model's vocabulary and leave room for ``more``."""
@@ -216,7 +224,7 @@ class NetworkService:
         pooled = network.pool.ask(list(prompt), options, self._count_failover(model.name))
         source = network.aio.threads.answer(pooled)
         running = RunningAnswer(
-            id, model, prompt, options.max_tokens, stops, source, self._ending(caller, model, reservation, price)
+            id, model, prompt, options.max_tokens, stops, source, _Ending(self, caller, reservation, price)
         )
         self._running.add(running)
         self._metrics.under_way.inc()
@@ -233,42 +241,38 @@ class NetworkService:
         return model.wei_per_token or 0
 
     def _with_fees(self, wei: int) -> int:
-        return wei + fee_of(wei, self._settings) + self._settings.gas_wei
+        return wei + fee_of(wei, self.settings) + self.settings.gas_wei
 
-    def _ending(
-        self, caller: Caller, model: OfferedModel, reservation: Reservation, price: int
-    ) -> Callable[[RunningAnswer, Answer | None], Awaitable[int]]:
-        async def end(running: RunningAnswer, answer: Answer | None) -> int:
-            try:
-                return await self._book(running, answer, caller, reservation, price)
-            except NexusError as error:
-                # The caller has the text, so it is not told: its credit stays reserved until somebody looks.
-                log.error("Answer %s of %s could not be booked: %s", running.id, model.name, error)
-                self._metrics.unsettled.inc()
-                return 0
-            finally:
-                self._running.discard(running)
-                self._metrics.under_way.dec()
+    async def book(self, answer: EndedAnswer) -> None:
+        """Pay for an answer that has ended, and keep its evidence; for ``AnswerEnding``. Raises nothing."""
+        try:
+            await self._book(answer)
+        except NexusError as error:
+            log.error("Answer %s of %s could not be booked: %s", answer.running.id, answer.running.model.name, error)
+            self._metrics.unsettled.inc()
+        finally:
+            self._running.discard(answer.running)
+            self._metrics.under_way.dec()
 
-        return end
-
-    async def _book(
-        self, running: RunningAnswer, answer: Answer | None, caller: Caller, reservation: Reservation, price: int
-    ) -> int:
+    async def _book(self, answer: EndedAnswer) -> None:
         """Pay for an answer, and keep its evidence. Raises UnavailableError."""
-        model, metrics = running.model, self._metrics
-        metrics.answers.labels(model.name, "failed" if answer is None else running.finish).inc()
-        bill = bill_of(running, answer, price, self._settings)
-        metrics.losses.labels(model.name).inc(bill.lost_wei)
+        running, bill, metrics = answer.running, answer.bill, self._metrics
+        name = running.model.name
+        metrics.answers.labels(name, "failed" if answer.whole is None else running.finish).inc()
+        metrics.losses.labels(name).inc(bill.lost_wei)
         if not bill.total_wei and not bill.lost_wei:
-            await reservation.release()
-            return 0
-        if (document := _evidence_of(running, answer, bill)) is not None:
-            await self._keep(running.id, caller, document)
-        await reservation.settle(bill)  # after the evidence: what makes the bill durable does it for that, too
-        metrics.cost.labels(model.name).inc(bill.total_wei)
-        if answer is None or not answer.cost_wei:
-            return bill.total_wei
+            await answer.reservation.release()
+            return
+        document = _evidence_of(running, answer.whole, bill)
+        with self._evidence.coming(running.id, answer.caller, document) as evidence:
+            await answer.reservation.settle(bill, evidence)
+        metrics.cost.labels(name).inc(bill.total_wei)
+        if answer.whole is not None and answer.whole.cost_wei:
+            self._note_whole(running, answer.whole)
+
+    def _note_whole(self, running: RunningAnswer, answer: Answer) -> None:
+        """Count what an answer that did not fail consisted of, and have some recomputed."""
+        model, metrics = running.model, self._metrics
         for audit in answer.audits:
             metrics.bought_audits.labels(model.name, "agreed" if audit.agreed else "differed").inc()
         metrics.tokens.labels(model.name, "prompt").inc(running.prompt_tokens)
@@ -277,14 +281,6 @@ class NetworkService:
             metrics.first_text_seconds.labels(model.name).observe(running.first_text_seconds)
         network = self._networks[model.name]
         self._evidence.draw(running.id, model, lambda: network.recompute(answer))
-        return bill.total_wei
-
-    async def _keep(self, id: str, caller: Caller, document: dict[str, Any]) -> None:
-        """Keep an answer's evidence; where that fails the answer is paid all the same."""
-        try:
-            await self._evidence.keep(id, caller, document)
-        except NexusError as error:
-            log.error("The evidence of answer %s could not be kept: %s", id, error)
 
     # ----------------------------------------------------------------- threads
 
@@ -297,6 +293,26 @@ class NetworkService:
 
     def _count_failover(self, model: str) -> Callable[[FailoverEvent], None]:
         return lambda event: self._metrics.failovers.labels(model).inc()
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """See ``AnswerEnding``. ``wei_per_token``: when it began."""
+
+    service: NetworkService
+    caller: Caller
+    reservation: Reservation
+    wei_per_token: int
+
+    def bill(self, running: RunningAnswer, answer: Answer | None) -> Bill:
+        """See ``AnswerEnding``."""
+        return bill_of(running, answer, self.wei_per_token, self.service.settings)
+
+    async def book(self, running: RunningAnswer, answer: Answer | None, bill: Bill) -> None:
+        """See ``AnswerEnding``. The caller has the text, so it is not told of a failure: its credit stays reserved
+        until somebody looks.
+        """
+        await self.service.book(EndedAnswer(running, answer, bill, self.caller, self.reservation))
 
 
 def _evidence_of(running: RunningAnswer, answer: Answer | None, bill: Bill) -> dict[str, Any] | None:

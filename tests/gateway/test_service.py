@@ -20,7 +20,7 @@ from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST, StepResult, VerificationReport, verify_proof
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.sent_requests import SentRequest, differences_from, differs_from_text, seed_bytes
-from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.accounts import ANSWER, READ, Bill, Caller, PaidEvidence
 from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.errors import (
     AnswerWithheldError,
@@ -36,6 +36,7 @@ from node.gateway.errors import (
 from node.gateway.exchange import Exchange
 from node.gateway.generation import GenerationRequest
 from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
+from node.gateway.open_accounts import OpenReservation
 from node.gateway.service import DRAFTING_ANSWERS
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
@@ -131,6 +132,30 @@ def test_no_new_answer_drafts_while_many_are_under_way(toy: ToyService, monkeypa
 
     run(toy, work)
     assert drafting == [True] * DRAFTING_ANSWERS + [False] * 2 + [True]
+
+
+def test_who_asks_for_evidence_before_it_is_kept_waits(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader has the end of an answer while it is booked."""
+    held, honest = asyncio.Event(), OpenReservation.settle
+
+    async def settle(reservation: OpenReservation, bill: Bill, evidence: PaidEvidence | None = None) -> None:
+        await held.wait()
+        await honest(reservation, bill, evidence)
+
+    monkeypatch.setattr(OpenReservation, "settle", settle)
+
+    async def work() -> tuple[Any, dict[str, Any]]:
+        running = await toy.service.generate(CALLER, ask())
+        await whole_text(running)
+        asking = asyncio.create_task(toy.evidence.receipts(CALLER, running.id))
+        await asyncio.sleep(0.05)
+        assert (running.has_ended, asking.done()) == (True, False)
+        assert running.cost_wei > 0
+        held.set()
+        return running, await asking
+
+    running, kept = run(toy, work)
+    assert kept["cost_wei"] == str(running.cost_wei) == str(only_bill(toy).total_wei)
 
 
 def test_others_do_not_read_the_evidence(toy: ToyService) -> None:
@@ -433,6 +458,8 @@ def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_
         async def work() -> Any:
             running = await toy.service.generate(CALLER, ask())
             _ = [piece async for piece in running]
+            await running.aclose()
+            await running.aclose()
             await asyncio.gather(*toy.evidence._checks)
             return running, await toy.evidence.receipts(CALLER, running.id)
 
@@ -471,6 +498,7 @@ def test_what_came_of_every_audit_is_counted(
         async def work() -> None:
             running = await toy.service.generate(CALLER, ask())
             _ = [piece async for piece in running]
+            await running.aclose()
             await asyncio.gather(*toy.evidence._checks)
 
         run(toy, work)

@@ -25,6 +25,7 @@ from tests.support.gateway_server import served
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_network import ToyPeer, expected_tokens
 from tests.support.toy_service import KEY, MODEL, PRICE, ToyService, toy_service
+from tests.support.waiting import wait_until
 
 CALLER = Caller("0xAlice", frozenset({ANSWER, READ}))
 Found = TypeVar("Found")
@@ -130,6 +131,7 @@ def test_an_answer_that_a_text_ends_is_paid_though_the_node_signs_nothing(toy: T
         response = httpx.post(f"{url}/v1/completions", json=body, headers=headers, timeout=60)
         assert response.status_code == 200
         assert response.json()["choices"][0]["finish_reason"] == "stop"
+        wait_until(lambda: paid(toy) > 0)  # it is booked while its reader reads
         assert int(response.headers["x-nexus-cost-wei"]) == paid(toy) >= PRICE * 60
 
 

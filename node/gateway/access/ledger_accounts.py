@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -24,8 +25,8 @@ from node.gateway.access.api_keys import caller_of_key
 from node.gateway.access.sign_in import caller_of_session
 from node.gateway.access.tokens import SESSION_PREFIX, token_digest
 from node.gateway.access.x402_payments import X402Payments, offered_by
-from node.gateway.accounts import ANSWER, OPEN_ANSWERS, PAY, Bill, Caller
-from node.gateway.errors import LimitReachedError, UnauthorizedError, UnavailableError
+from node.gateway.accounts import ANSWER, OPEN_ANSWERS, PAY, Bill, Caller, PaidEvidence
+from node.gateway.errors import LimitReachedError, PaymentRequiredError, UnauthorizedError, UnavailableError
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.reservations import (
     WantedCredit,
@@ -45,7 +46,33 @@ RESERVED_SECONDS = 900.0
 """After this a reservation of a gateway that died is released; a living one moves its deadlines on."""
 PLACE_SECONDS = 1.0
 """After which a caller with too many answers under way may try again."""
+KNOWN_SECONDS = 1.0
+"""How long a key that was found is not looked up again. One that another gateway on the database revoked opens so long;
+one that this gateway revoked, no more."""
+KNOWN_CALLERS = 1_000
 _THREADS = 4
+
+
+def unknown_key_error() -> UnauthorizedError:
+    """For a secret that opens nothing."""
+    return UnauthorizedError("nobody has this API key", advice="Check it: it begins with sk-nexus-.")
+
+
+@dataclass(frozen=True)
+class AnswerEnd:
+    """How a reservation is closed: by paying ``bill``, and keeping its evidence; or, for None, by giving it back."""
+
+    bill: Bill | None = None
+    evidence: PaidEvidence | None = None
+
+    def write(self, connection: Connection, answer: str) -> bool:
+        """INVARIANT: nothing is paid without its evidence: both are written, or neither.
+
+        False where the reservation was closed before, or never made.
+        """
+        if self.evidence is not None:
+            self.evidence.add(connection)
+        return release(connection, answer) if self.bill is None else settle(connection, answer, self.bill)
 
 
 class LedgerReservation:
@@ -54,13 +81,13 @@ class LedgerReservation:
     def __init__(self, accounts: LedgerAccounts, answer: str) -> None:
         self._accounts, self._answer = accounts, answer
 
-    async def settle(self, bill: Bill) -> None:
-        """Pay ``bill`` of it. Raises nothing: where the database is gone, the bill is written later."""
-        await self._accounts.close_reservation(self._answer, bill)
+    async def settle(self, bill: Bill, evidence: PaidEvidence | None = None) -> None:
+        """Pay ``bill`` of it. Raises nothing: where the database is gone, it is written later, with its evidence."""
+        await self._accounts.close_reservation(self._answer, AnswerEnd(bill, evidence))
 
     async def release(self) -> None:
         """Free all of it. Raises nothing, as ``settle``."""
-        await self._accounts.close_reservation(self._answer, None)
+        await self._accounts.close_reservation(self._answer, AnswerEnd())
 
 
 class LedgerAccounts:
@@ -84,8 +111,10 @@ class LedgerAccounts:
         self.database, self.clock, self.payments, self.open_answers = database, clock, payments, open_answers
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-ledger")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._known_callers: dict[bytes, tuple[float, Caller]] = {}  # and when they were asked for, by keys' digests
         self._open: dict[str, str] = {}  # accounts by answer
-        self._unwritten: dict[str, Bill | None] = {}  # answers whose end the database does not know yet
+        self._ends: dict[asyncio.Future[None], str] = {}  # ends that are being written; their accounts
+        self._unwritten: dict[str, AnswerEnd] = {}  # answers whose end the database does not know yet
 
     async def authenticate(self, token: str | None) -> Caller:
         """Who presents ``token``. Raises UnauthorizedError; LimitReachedError above the key's requests a minute."""
@@ -93,16 +122,31 @@ class LedgerAccounts:
             raise UnauthorizedError(
                 "this needs an API key", advice="Send it as Authorization: Bearer sk-nexus-..., or sign in."
             )
-        caller = await self.ask(partial(self._caller, token))
+        digest = token_digest(token)
+        if digest is None:
+            raise unknown_key_error()
+        seen, caller = self._known_callers.get(digest, (-KNOWN_SECONDS, None))
+        is_old = time.monotonic() - seen >= KNOWN_SECONDS
+        if caller is None or is_old or (caller.expires is not None and caller.expires <= self.clock()):
+            caller = await self._look_up(token, digest)
         await self._count_request(caller)
+        return caller
+
+    async def _look_up(self, token: str, digest: bytes) -> Caller:
+        """Ask the database, and remember a key's caller for a moment."""
+        known, asked = self._known_callers, time.monotonic()
+        caller = await self.ask(partial(self._caller, token))
+        if len(known) >= KNOWN_CALLERS:
+            known.clear()
+        if caller.key is not None:
+            known[digest] = asked, caller  # not what is known by now: a change in between has thrown these away
         return caller
 
     def _caller(self, token: str) -> Caller:
         find = caller_of_session if token.startswith(SESSION_PREFIX) else caller_of_key
-        known = token_digest(token) is not None
-        caller = self.database.read(lambda connection: find(connection, token, self.clock())) if known else None
+        caller = self.database.read(lambda connection: find(connection, token, self.clock()))
         if caller is None:
-            raise UnauthorizedError("nobody has this API key", advice="Check it: it begins with sk-nexus-.")
+            raise unknown_key_error()
         return caller
 
     async def _count_request(self, caller: Caller) -> None:
@@ -128,9 +172,25 @@ class LedgerAccounts:
                 raise UnauthorizedError("this gateway takes no payments with requests", advice="Use an API key.")
             self._require_place(caller.account)  # first: nobody pays for what is refused
             await self.payments.take(caller.payment, wei)
-        self._require_place(caller.account)
-        self._open[answer] = caller.account
         wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
+        try:
+            return await self._kept(wanted)
+        except (LimitReachedError, PaymentRequiredError):
+            if not await self.settled(caller.account):
+                raise
+        return await self._kept(wanted)
+
+    async def settled(self, account: str) -> bool:
+        """Wait until the account's answers that have ended are booked; whether there were any that were not."""
+        ends = [end for end, of in self._ends.items() if of == account]
+        if ends:
+            await asyncio.wait(ends)
+        return bool(ends)
+
+    async def _kept(self, wanted: WantedCredit) -> LedgerReservation:
+        answer = wanted.answer
+        self._require_place(wanted.account)
+        self._open[answer] = wanted.account
         try:
             begun = self._threads.submit(self._reserve, wanted)
         except RuntimeError:  # closed
@@ -164,33 +224,35 @@ class LedgerAccounts:
         except BaseException as error:
             self._open.pop(wanted.answer, None)
             if isinstance(error, UnavailableError):
-                self._unwritten[wanted.answer] = None  # it may have been kept all the same
+                self._unwritten[wanted.answer] = AnswerEnd()  # it may have been kept all the same
             raise
 
     def _abandon(self, answer: str, done: Future[None]) -> None:
         if not done.cancelled() and done.exception() is None:
-            self._unwritten[answer] = None
+            self._unwritten[answer] = AnswerEnd()
             with suppress(RuntimeError):  # ``close`` writes what is left
                 self._threads.submit(self._write_end, answer)
 
-    async def close_reservation(self, answer: str, bill: Bill | None) -> None:
-        """Settle with ``bill``, or release for None; the first of several ends of an answer counts."""
+    async def close_reservation(self, answer: str, end: AnswerEnd) -> None:
+        """Settle or release; the first of several ends of an answer counts."""
         if answer not in self._open or answer in self._unwritten:
             return
-        self._unwritten[answer] = bill
+        self._unwritten[answer] = end
         # Shielded: money is booked, also when whoever waits for it is cancelled.
-        await asyncio.shield(asyncio.ensure_future(self.ask(partial(self._write_end, answer))))
+        writing = asyncio.ensure_future(self.ask(partial(self._write_end, answer)))
+        self._ends[writing] = self._open[answer]
+        writing.add_done_callback(self._ends.pop)
+        await asyncio.shield(writing)
 
     def _write_end(self, answer: str) -> None:
         """Write an end down; it stays in ``_unwritten`` where that fails."""
-        bill = self._unwritten.get(answer)
-        end = partial(release, answer=answer) if bill is None else partial(settle, answer=answer, bill=bill)
+        end = self._unwritten.get(answer) or AnswerEnd()
         try:
-            written = self.database.write(end)
+            written = self.database.write(partial(end.write, answer=answer))
         except UnavailableError:
             log.warning("the end of an answer is kept until the database answers", extra={"answer": answer})
             return
-        if bill is not None and not written and answer in self._open:
+        if end.bill is not None and not written and answer in self._open:
             log.error("an answer was served and its reservation was gone", extra={"answer": answer})
         self._open.pop(answer, None)
         self._unwritten.pop(answer, None)
@@ -214,7 +276,10 @@ class LedgerAccounts:
 
     async def write(self, work: Callable[[Connection], Found]) -> Found:
         """A transaction of the database, on a thread. Raises UnavailableError and what ``work`` raises."""
-        return await self.ask(partial(self.database.write, work))
+        try:
+            return await self.ask(partial(self.database.write, work))
+        finally:
+            self._known_callers = {}  # a key may have been revoked
 
     async def read(self, work: Callable[[Connection], Found]) -> Found:
         """As ``write``, for what writes nothing."""

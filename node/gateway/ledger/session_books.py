@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from nexus_chain.chain.inference_market import LineRecord
 from nexus_chain.client.store import SETTLED, ClientStore
@@ -42,7 +42,7 @@ def add_spending(connection: Connection, spent: Mapping[bytes, int]) -> None:
             connection.execute(insert_new(connection, SESSION_SPENDING).values(session=session, booked=0, settled=0))
             known = _row(connection, session)
         booked = (0 if known is None else int(known.booked)) + spent[session]
-        _set(connection, session, booked=booked)
+        _set_booked(connection, session, booked)
 
 
 class SessionBooks:
@@ -119,20 +119,25 @@ class SessionBooks:
         if (lost := used - int(known.booked)) > 0:
             log.warning("session 0x%s: %d wei were spent and not booked: they are a loss now", session.hex(), lost)
             post(connection, f"unbooked:{session.hex()}:{used}", "unbooked", {LOSSES: lost, OPERATOR: -lost})
-            _set(connection, session, booked=used)
+            _set_booked(connection, session, used)
 
 
 _UNSETTLED = select(SESSION_SPENDING).where(SESSION_SPENDING.c.settled == 0)
 
 
+# Built once, as those of ``books`` are.
+_OF_SESSION = SESSION_SPENDING.c.session == bindparam("of_session")
+_BOOKED = select(SESSION_SPENDING).where(_OF_SESSION).with_for_update()
+_BOOK = update(SESSION_SPENDING).where(_OF_SESSION).values(booked=bindparam("now_booked"))
+
+
 def _row(connection: Connection, session: bytes) -> Row[Any] | None:
     """What is booked of a session, locked."""
-    query = select(SESSION_SPENDING).where(SESSION_SPENDING.c.session == session).with_for_update()
-    return connection.execute(query).first()
+    return connection.execute(_BOOKED, {"of_session": session}).first()
 
 
-def _set(connection: Connection, session: bytes, **values: int) -> None:
-    connection.execute(update(SESSION_SPENDING).where(SESSION_SPENDING.c.session == session).values(**values))
+def _set_booked(connection: Connection, session: bytes, wei: int) -> None:
+    connection.execute(_BOOK, {"of_session": session, "now_booked": wei})
 
 
 def _book_settled(connection: Connection, session: bytes, paid: int) -> None:
@@ -142,4 +147,5 @@ def _book_settled(connection: Connection, session: bytes, paid: int) -> None:
     more = paid - int(known.booked)
     moves = {LOSSES: more, OPERATOR: -more} if more > 0 else {UNFETCHED: more, OPERATOR: -more}
     post(connection, f"settled:{session.hex()}", "settled", moves)
-    _set(connection, session, booked=paid, settled=1)
+    _set_booked(connection, session, paid)
+    connection.execute(update(SESSION_SPENDING).where(SESSION_SPENDING.c.session == session).values(settled=1))

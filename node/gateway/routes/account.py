@@ -20,6 +20,7 @@ router = APIRouter()
 async def account(caller: KnownCaller, ledger: GatewayLedger) -> AccountBody:
     """Balance, what is reserved for answers under way, and what was spent today."""
     caller.require(READ)
+    await ledger.settled(caller.account)
     return await ledger.read(partial(_account, name=caller.account, now=ledger.clock()))
 
 

@@ -66,6 +66,40 @@ def test_an_answer_that_fails_is_released(accounts: LedgerAccounts) -> None:
     assert balances(accounts.database) == [1_000, 0]
 
 
+@pytest.mark.parametrize(("limit", "credit"), [(1, 10_000), (16, 600)])
+def test_an_account_is_refused_only_once_its_ended_answers_are_booked(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limit: int, credit: int
+) -> None:
+    """Its caller has the end of an answer before it is booked, and asks at once: for the place, or the credit."""
+    fund(database, credit)
+    accounts, held, written = LedgerAccounts(database, Clock(), open_answers=limit), threading.Event(), []
+    honest = accounts._write_end
+
+    def write_end(answer: str) -> None:
+        held.wait(20)
+        honest(answer)
+        written.append(answer)
+
+    monkeypatch.setattr(accounts, "_write_end", write_end)
+
+    async def ask() -> None:
+        first = await accounts.reserve(CALLER, "a", 600)
+        ending = asyncio.ensure_future(first.settle(Bill(10, 0)))
+        await asyncio.sleep(0)
+        asking = asyncio.ensure_future(accounts.reserve(CALLER, "b", 590))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        held.set()
+        second = await asking
+        assert written == ["a"]
+        await asyncio.gather(ending, second.release())
+        assert not await accounts.settled("A")
+
+    run(ask())
+    accounts.close()
+    assert balances(database) == [credit - 10, 0]
+
+
 def test_what_a_caller_may_not(accounts: LedgerAccounts) -> None:
     reader = Caller("A", frozenset({READ}))
     limited = Caller("A", frozenset({ANSWER}), "key_2", wei_per_day=10)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from nexus_chain.versions.text_codec import TextCodec
+from node.gateway.access import ledger_accounts
 from node.gateway.access.api_keys import KeyTerms, make_key, revoke_key
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.accounts import ANSWER, KEYS, PAY, READ, Caller, PaymentOffer
@@ -122,9 +123,19 @@ def test_everything_else_needs_a_key(whole: Whole, token: str | None) -> None:
 def test_a_revoked_key_opens_nothing(whole: Whole) -> None:
     key, secret = whole.key()
     assert whole.chat(secret).status_code == 200
-    whole.accounts.database.write(partial(revoke_key, account="A", key=key, now=START))
+    asyncio.run(whole.accounts.write(partial(revoke_key, account="A", key=key, now=START)))
     for method, path in (pair for pair in EVERY if pair not in PUBLIC):
         assert whole.call(method, path, secret, json={}).status_code == 401, path
+
+
+def test_a_key_that_another_gateway_revoked_opens_nothing_after_a_moment(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, secret = whole.key()
+    assert whole.chat(secret).status_code == 200
+    whole.accounts.database.write(partial(revoke_key, account="A", key=key, now=START))
+    monkeypatch.setattr(ledger_accounts, "KNOWN_SECONDS", 0.0)
+    assert whole.chat(secret).status_code == 401
 
 
 def test_a_key_that_may_only_read_asks_nothing(whole: Whole) -> None:

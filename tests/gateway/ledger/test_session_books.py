@@ -85,11 +85,10 @@ class Booked:
 @pytest.fixture
 def booked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Booked]:
     ToyWorld.stand_for_the_chain(monkeypatch)
-    database = Database(sqlite_url(tmp_path / "books.sqlite"))
-    database.write(partial(post, key="credit", kind="test", moves={OPERATOR: -(10**9), user("A"): 10**9}))
-    accounts = LedgerAccounts(database)
     with toy_service(ToyWorld(tmp_path), tmp_path) as toy:
-        toy.service._accounts = accounts
+        database = Database(sqlite_url(tmp_path / "gateway.sqlite"))
+        database.write(partial(post, key="credit", kind="test", moves={OPERATOR: -(10**9), user("A"): 10**9}))
+        toy.service._accounts = accounts = LedgerAccounts(database)
         client = toy.network.pool.client
         books = SessionBooks(database, client.store, toy.world.market, toy.service.spending_under_way)
         books.begin()
