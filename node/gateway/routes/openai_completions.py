@@ -15,6 +15,7 @@ from node.gateway.delivery import all_of, begun_pieces, whole_text
 from node.gateway.deps import AppDeps, Deps, PayingCaller
 from node.gateway.errors import GatewayError, InvalidRequestError
 from node.gateway.event_stream import DONE, event, event_response
+from node.gateway.exchange import arrange_answers
 from node.gateway.generation import Generation, OfferedModel
 from node.gateway.openai.chat import finish_of, usage_of
 from node.gateway.openai.completions import (
@@ -48,7 +49,9 @@ async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: Payi
         first = await begun_pieces(generations[0])
         return event_response(_chunks(body, generations, first, created))
     found = await all_of(_complete(deps, caller, model, body, one) for one in prompts)
-    id = next((one.generation.id for one in found if one.generation), secrets.token_hex(16))
+    ids = [one.generation.id for one in found if one.generation]
+    arrange_answers(ids)
+    id = next(iter(ids), secrets.token_hex(16))
     return JSONResponse(completion_reply(model, id, created, body, found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,6 +46,26 @@ def test_prompts_of_every_kind(client: openai.OpenAI, service: ScriptedService) 
         assert found.usage.prompt_tokens == count * len(tokens)
         assert found.usage.completion_tokens == 2 * count
     assert (service.request.max_tokens, service.request.temperature) == (16, 1.0)
+
+
+def test_receipts_stand_in_the_order_of_the_prompts(
+    client: openai.OpenAI, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose credit is reserved first begins first: that is anybody's guess."""
+    begin, others = service.generate, asyncio.Event()
+
+    async def generate(caller: Any, request: Any) -> Any:
+        if request.prompt == (5,):
+            await others.wait()
+        made = await begin(caller, request)
+        others.set()
+        return made
+
+    monkeypatch.setattr(service, "generate", generate)
+    found = client.completions.with_raw_response.create(model=TEXT, prompt=[[5], [6], [7]])
+    begun = {answer.request.prompt: answer.id for answer in service.answers}
+    assert service.answers[0].request.prompt != (5,)
+    assert found.headers["x-nexus-answer-id"].split(", ") == [begun[(5,)], begun[(6,)], begun[(7,)]]
 
 
 def test_a_text_that_names_a_control_token_stays_text(client: openai.OpenAI, service: ScriptedService) -> None:
