@@ -45,7 +45,7 @@ from node.gateway.generation import GenerationRequest
 from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
 from node.gateway.service import DRAFTING_ANSWERS
 from tests.support.toy_market import ToyWorld
-from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
+from tests.support.toy_service import MODEL, PRICE, ToyService, score_prompt, toy_service, toy_text
 
 PROMPT = [3, 14, 15]
 CALLER = Caller("0xAlice", frozenset({ANSWER, READ}))
@@ -580,10 +580,10 @@ def test_without_a_number_an_answer_is_as_long_as_the_operator_allows(world: Toy
 
 def test_scores_need_the_weights_and_the_right(toy: ToyService) -> None:
     with pytest.raises(UnsupportedParameterError) as told:
-        run(toy, lambda: toy.service.score(CALLER, MODEL, PROMPT, 1))
+        run(toy, lambda: score_prompt(toy, CALLER, PROMPT))
     assert told.value.param == "logprobs"
     with pytest.raises(ForbiddenError):
-        run(toy, lambda: toy.service.score(Caller("x", frozenset({READ})), MODEL, PROMPT, 1))
+        run(toy, lambda: score_prompt(toy, Caller("x", frozenset({READ})), PROMPT))
 
 
 def test_a_session_is_open_before_somebody_asks(toy: ToyService) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -26,12 +27,12 @@ def score_by_id(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> li
     """The service scores token t by -t; asked for one more, that is token 0 with 0."""
     asked: list[tuple[int, ...]] = []
 
-    async def score(caller: Any, model: str, tokens: Sequence[int], top: int) -> list[TokenScore]:
+    async def score(tokens: Sequence[int], top: int) -> list[TokenScore]:
         asked.append(tuple(tokens))
         likeliest = tuple((token, 0.0 - token) for token in range(top))
         return [TokenScore(token, -float(token) if at else None, likeliest) for at, token in enumerate(tokens)]
 
-    monkeypatch.setattr(service, "score", score)
+    monkeypatch.setattr(service, "scoring", lambda *_: nullcontext(score))
     return asked
 
 
