@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +11,15 @@ import pytest
 
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.evidence.errors import ProofFileError
+from nexus_chain.evidence.verify import TRUST
 from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.versions.model_files import ModelFiles
 from nexus_chain.workflows.catalogue import catalogue
 from nexus_chain.workflows.expected_models import expected_model
 from nexus_chain.workflows.library import ModelLibrary
+from nexus_chain.workflows.observer import SILENT
+from nexus_chain.workflows.verification import AskedOfGateway, verify_asked
+from tests.support.engine_answers import DOMAIN, answer_of, small_model
 
 pytestmark = pytest.mark.fast
 
@@ -68,3 +75,22 @@ def test_where_nothing_tells_nothing_is_compared(name: str | None, offline: bool
         expected_model(WORKSPACE, name, None, VERSION, offline=offline)
     assert "--version" in told.value.advice
     assert VERSION.hex() in told.value.message
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_answer_to_a_name_of_the_catalogue_has_its_weights(tmp_path: Path, is_known: bool) -> None:
+    model = small_model()
+    model.save(tmp_path)
+    proof, body = answer_of(model, [1, 2, 3], 4), tmp_path / "body.json"
+    asked = {"model": KNOWN.name, "prompt": [1, 2, 3], "max_tokens": 4, "temperature": 0}
+    body.write_text(json.dumps(asked))
+    root = KNOWN.weights_root if is_known else bytes(32)
+    library = SimpleNamespace(files_of=lambda _: ModelFiles(tmp_path), record_of=lambda _: record(root or b""))
+    nodes = SimpleNamespace(receipt_key_of=lambda node: proof.receipt_keys[node])
+    workspace: Any = SimpleNamespace(
+        library=library, chain=SimpleNamespace(domain=DOMAIN, nodes=nodes), observer=SILENT
+    )
+    report = verify_asked(workspace, proof, TRUST, AskedOfGateway(body, "/v1/completions"))
+    found = {step.name: step for step in report.steps[5:]}
+    assert (found["model"].passed, found["request"].passed, report.passed) == (is_known, True, is_known)
+    assert ("tokenizer" if is_known else "not those that the catalogue has") in found["model"].reason
