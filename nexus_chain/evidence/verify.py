@@ -82,7 +82,7 @@ class VerifiedFragment:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One numbered step; ``reason`` says why it failed."""
+    """One numbered step; ``reason`` says why it failed, or what one that passed did not look at."""
 
     number: int
     name: str

@@ -48,6 +48,12 @@ class OwnWeights:
         """Whether the weights lie on this machine."""
         return (self._files.folder / WEIGHTS_FILE).is_file()
 
+    def load(self) -> None:
+        """Have them in memory and checked. Raises ModelFilesError."""
+        if self._loaded is None:  # whoever computes with them need not be waited for
+            with self._turn:
+                self._model()
+
     def score(self, tokens: Sequence[int], top: int = 0) -> list[ScoredToken]:
         """Each token's log-probability, as the integer program has it, with the ``top`` likeliest in its place.
 

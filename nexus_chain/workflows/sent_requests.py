@@ -2,13 +2,14 @@
 
 The body of a request is read by what ``docs/gateway.md`` says of it, without the gateway. It gives token ids and
 parameters, which are compared with the order that was judged. A gateway that answers another prompt, at another
-temperature or with another seed is caught, although all receipts of its answer are right.
+temperature or with another seed is caught, although all receipts of its answer are right; and so is one that ends the
+answer early. Whether the order is over the right model, ``expected_models`` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nexus_chain.program.sampling import Sampling
 from nexus_chain.versions.model_files import ModelFiles
 
 SEED_DOMAIN = b"nexus.gateway.seed.v1:"
+_LATEST = ":latest"
 
 
 def seed_bytes(seed: int) -> bytes:
@@ -29,9 +31,10 @@ def seed_bytes(seed: int) -> bytes:
 
 @dataclass(frozen=True)
 class SentRequest:
-    """``prompts``: token ids, one of which the order is over. ``seed`` None: the gateway drew one.
+    """``prompts``: token ids, of each of which there is an order. ``seed`` None: the gateway drew one.
 
     ``max_tokens``: from each prompt's length; None: the gateway's own number. ``stops``: texts that end the answer.
+    ``model``: what the caller called it, without the tag that Ollama's clients add.
     """
 
     prompts: tuple[tuple[int, ...], ...]
@@ -39,6 +42,23 @@ class SentRequest:
     max_tokens: Callable[[int], int | None]
     seed: int | None = None
     stops: tuple[str, ...] = ()
+    model: str = ""
+
+    def index_of(self, index: int | None) -> int:
+        """Which prompt is meant by ``index``; None: the only one. Raises ProofFileError.
+
+        INVARIANT: one prompt is compared, the one that was named. An answer to another one of a batch is none to it.
+        """
+        if index is None and len(self.prompts) > 1:
+            raise ProofFileError(
+                f"the request has {len(self.prompts)} prompts",
+                advice="Give --prompt-index, the number of the one that the answer has to be to, counted from 0.",
+            )
+        if not 0 <= (index or 0) < len(self.prompts):
+            raise ProofFileError(
+                f"the request has no prompt {index}", advice=f"Give a --prompt-index below {len(self.prompts)}."
+            )
+        return index or 0
 
 
 def load_sent_request(file: Path, endpoint: str, files: ModelFiles) -> SentRequest:
@@ -57,18 +77,21 @@ def read_sent_request(body: Any, endpoint: str, files: ModelFiles) -> SentReques
             f"requests to {endpoint} cannot be compared", advice=f"They can be of {', '.join(ENDPOINTS)}."
         )
     try:
-        return ENDPOINTS[endpoint](body, files)
+        return replace(ENDPOINTS[endpoint](body, files), model=body["model"].removesuffix(_LATEST))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ProofFileError(
             f"this is no body of a request to {endpoint}", advice="Give what was sent, and --endpoint."
         ) from error
 
 
-def differences_from(proof: InferenceProof, sent: SentRequest) -> Iterator[str]:
-    """How the order that was judged differs from what was sent, one sentence each; nothing where it is over that."""
+def differences_from(proof: InferenceProof, sent: SentRequest, files: ModelFiles, index: int = 0) -> Iterator[str]:
+    """How the order that was judged differs from what was sent, one sentence each; nothing where it is over that.
+
+    ``index``: of the prompt that it has to be over, see ``SentRequest.index_of``.
+    """
     order, prompt = proof.order, proof.tokens[: proof.prompt_length]
-    if prompt not in sent.prompts:
-        yield f"the prompt that was judged has other token ids: {_first_difference(prompt, sent.prompts[0])}"
+    if prompt != sent.prompts[index]:
+        yield f"the prompt that was judged has other token ids: {_first_difference(prompt, sent.prompts[index])}"
     if order.sampling != Sampling.at_temperature(sent.temperature).beta:
         yield f"the order is at another temperature than {sent.temperature}"
     if sent.seed is not None and order.sampling_seed != seed_bytes(sent.seed):
@@ -76,23 +99,65 @@ def differences_from(proof: InferenceProof, sent: SentRequest) -> Iterator[str]:
     most = sent.max_tokens(len(prompt))
     if most is not None and order.max_tokens != most:
         yield f"the order is for {order.max_tokens} tokens instead of {most}"
+    if not _is_complete(proof, files, sent.stops):
+        yield (
+            f"the answer was cut short after {len(proof.tokens) - len(prompt)} of {order.max_tokens} tokens, at no end "
+            "token and no stop text; an answer whose reader left looks like this, too"
+        )
+
+
+def limit_of_gateway(proof: InferenceProof, sent: SentRequest, files: ModelFiles) -> str:
+    """What nothing can be compared with: that the answer ends at a number which the caller did not name; else empty."""
+    sampled = len(proof.tokens) - proof.prompt_length
+    if sent.max_tokens(proof.prompt_length) is not None or sampled < proof.order.max_tokens:
+        return ""
+    if len(proof.tokens) >= files.program.shape.context or _ends_itself(proof, files, sent.stops):
+        return ""
+    return f"the request names no number of tokens, and the answer ends at {sampled}, a number of the gateway's"
 
 
 def differs_from_text(proof: InferenceProof, text: str, files: ModelFiles, stops: Sequence[str] = ()) -> str | None:
     """How the judged answer differs from the ``text`` that a gateway sent; None where it is that."""
-    judged = files.codec.decode([token for token in proof.tokens[proof.prompt_length :] if token >= 0])
-    ends = [(at + len(stop), at) for stop in stops if (at := judged.find(stop)) >= 0]
-    judged = judged[: min(ends)[1]] if ends else judged
+    judged = judged_text(proof, files)
+    judged = judged[: _stop_in(judged, stops)]
     if judged == text:
         return None
     at = next((n for n, (a, b) in enumerate(zip(judged, text, strict=False)) if a != b), min(len(judged), len(text)))
     return f"the text that was judged differs from the one that was sent from character {at} on"
 
 
+def judged_text(proof: InferenceProof, files: ModelFiles) -> str:
+    """The text of the tokens that were judged."""
+    return str(files.codec.decode([token for token in proof.tokens[proof.prompt_length :] if token >= 0]))
+
+
 def written_prompt(proof: InferenceProof, files: ModelFiles) -> str:
     """The prompt that was judged, control tokens by their names, for whoever compares it with what they sent."""
     tokens = [token for token in proof.tokens[: proof.prompt_length] if token >= 0]
     return str(files.codec.tokenizer.decode(tokens, skip_special_tokens=False))
+
+
+def _is_complete(proof: InferenceProof, files: ModelFiles, stops: Sequence[str]) -> bool:
+    """Whether the answer ends where one may end.
+
+    INVARIANT: it ends by an end token, a stop text of the request, the most tokens of the order or the context's end.
+    A gateway that ends it elsewhere keeps what the rest would have cost, and every receipt is right.
+    """
+    most = min(proof.prompt_length + proof.order.max_tokens, files.program.shape.context)
+    return len(proof.tokens) >= most or _ends_itself(proof, files, stops)
+
+
+def _ends_itself(proof: InferenceProof, files: ModelFiles, stops: Sequence[str]) -> bool:
+    sampled = proof.tokens[proof.prompt_length :]
+    if sampled and sampled[-1] in files.codec.end_tokens:
+        return True
+    return _stop_in(judged_text(proof, files), stops) is not None
+
+
+def _stop_in(text: str, stops: Sequence[str]) -> int | None:
+    """Where the first stop text that is complete begins; None: there is none."""
+    ends = [(at + len(stop), at) for stop in stops if stop and (at := text.find(stop)) >= 0]
+    return min(ends)[1] if ends else None
 
 
 def _first_difference(judged: Sequence[int], sent: Sequence[int]) -> str:

@@ -11,10 +11,14 @@ from nexus_chain.evidence.verify import TRUST, AuditLevel, StepResult, Verificat
 from nexus_chain.program import IntegerModel
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.model_files import ModelFiles
+from nexus_chain.workflows.expected_models import ExpectedModel, expected_model
 from nexus_chain.workflows.fetched_answers import fetch_proof, is_address
 from nexus_chain.workflows.sent_requests import (
+    SentRequest,
     differences_from,
     differs_from_text,
+    judged_text,
+    limit_of_gateway,
     load_sent_request,
     written_prompt,
 )
@@ -23,16 +27,30 @@ from nexus_chain.workflows.workspace import Workspace
 
 @dataclass(frozen=True)
 class AskedOfGateway:
-    """What a caller knows of an answer: the JSON body that was sent to ``endpoint``, the text that came back."""
+    """What a caller knows of an answer: the JSON body that was sent to ``endpoint``, the text that came back.
+
+    ``prompt_index``: the prompt of several that it has to be to. ``version``: the model version that is expected.
+    """
 
     request: Path | None = None
     endpoint: str = "/v1/chat/completions"
     text: str | None = None
+    prompt_index: int | None = None
+    version: str | None = None
 
-    @property
-    def says_something(self) -> bool:
-        """Whether there is anything to compare with."""
-        return self.request is not None or self.text is not None
+
+@dataclass(frozen=True)
+class _Known:
+    """What an answer is compared with, each None where the caller did not say it. ``index``: of the prompt.
+
+    ``files``: of the judged version; None where neither request nor text needs them.
+    """
+
+    files: ModelFiles | None
+    sent: SentRequest | None
+    index: int
+    model: ExpectedModel | None
+    text: str | None
 
 
 def find_proof(workspace: Workspace, answer: str, api_key: str | None = None) -> InferenceProof:
@@ -65,27 +83,56 @@ def judged_texts(workspace: Workspace, proof: InferenceProof) -> dict[str, str]:
     Raises ModelFilesError.
     """
     files = files_of_proof(workspace, proof, offline=False)
-    text = files.codec.decode([token for token in proof.tokens[proof.prompt_length :] if token >= 0])
-    return {"text": text, "prompt": written_prompt(proof, files)}
+    return {"text": judged_text(proof, files), "prompt": written_prompt(proof, files)}
 
 
-def require_request(
-    workspace: Workspace, proof: InferenceProof, report: VerificationReport, asked: AskedOfGateway, *, offline: bool
+def verify_asked(
+    workspace: Workspace, proof: InferenceProof, level: AuditLevel, asked: AskedOfGateway, *, offline: bool = False
 ) -> VerificationReport:
-    """``report`` with one more step: whether the order that was judged is over what its caller sent, and got.
+    """See ``verify_answer``; then a step for the model and one for the request, as far as ``asked`` says them.
 
-    Without it a gateway could show a right answer to another question. Raises ProofFileError and ModelFilesError.
+    Without them a gateway could show a right answer to another question, or of another model. What cannot be compared
+    is said before anything is computed. Raises ProofFileError and ModelFilesError.
     """
-    files = files_of_proof(workspace, proof, offline=offline)
-    found: list[str] = []
-    stops: tuple[str, ...] = ()
-    if asked.request is not None:
+    known = _known(workspace, proof, asked, offline)
+    report = verify_answer(workspace, proof, level, offline=offline)
+    steps = list(report.steps)
+    if known.model is not None:
+        version = proof.order.model_version
+        record = None if offline else workspace.library.record_of(version)
+        different = known.model.difference(version, record)
+        steps.append(StepResult(len(steps) + 1, "model", not different, different or known.model.unseen))
+    if known.files is not None:
+        found, unseen = _compare(proof, known, known.files)
+        steps.append(StepResult(len(steps) + 1, "request", not found, "; ".join(found) or unseen))
+    return replace(report, steps=tuple(steps))
+
+
+def _known(workspace: Workspace, proof: InferenceProof, asked: AskedOfGateway, offline: bool) -> _Known:
+    """What ``asked`` says, read. A request is compared with its model or not at all. Raises as ``verify_asked``."""
+    sent, index, model, files = None, 0, None, None
+    if asked.request is not None or asked.text is not None:
+        files = files_of_proof(workspace, proof, offline=offline)
+    if asked.request is not None and files is not None:
         sent = load_sent_request(asked.request, asked.endpoint, files)
-        found, stops = list(differences_from(proof, sent)), sent.stops
-    if asked.text is not None and (difference := differs_from_text(proof, asked.text, files, stops)):
+        index = sent.index_of(asked.prompt_index)
+    elif asked.prompt_index is not None:
+        raise ProofFileError("there are no prompts to choose from", advice="Give --request with --prompt-index.")
+    if sent is not None or asked.version is not None:
+        name, judged = None if sent is None else sent.model, proof.order.model_version
+        model = expected_model(workspace, name, asked.version, judged, offline=offline)
+    return _Known(files, sent, index, model, asked.text)
+
+
+def _compare(proof: InferenceProof, known: _Known, files: ModelFiles) -> tuple[list[str], str]:
+    """How the answer differs from what was sent and received; what was left to the gateway."""
+    found, sent = [], known.sent
+    if sent is not None:
+        found = list(differences_from(proof, sent, files, known.index))
+    stops = () if sent is None else sent.stops
+    if known.text is not None and (difference := differs_from_text(proof, known.text, files, stops)):
         found.append(difference)
-    step = StepResult(len(report.steps) + 1, "request", not found, "; ".join(found))
-    return replace(report, steps=(*report.steps, step))
+    return found, "" if sent is None else limit_of_gateway(proof, sent, files)
 
 
 def files_of_proof(workspace: Workspace, proof: InferenceProof, *, offline: bool) -> ModelFiles:

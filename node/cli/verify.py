@@ -16,7 +16,7 @@ from node.cli.settings import JsonFlag, workspace_of
 
 if TYPE_CHECKING:
     from nexus_chain.evidence.proof import InferenceProof
-    from nexus_chain.evidence.verify import VerificationReport
+    from nexus_chain.evidence.verify import StepResult, VerificationReport
 
 
 class Level(StrEnum):
@@ -52,6 +52,16 @@ def verify(
     answer_text: Annotated[
         Path | None, typer.Option(help="File with the text that was received: it has to be the answer's.")
     ] = None,
+    prompt_index: Annotated[
+        int | None, typer.Option(min=0, help="Which of several prompts in --request it has to answer, from 0.")
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="Model version that is expected: its id or the beginning [default: what the catalogue says of the "
+            "request's model]."
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Check an answer; exit code 1 when anything is wrong."""
@@ -61,23 +71,22 @@ def verify(
         AskedOfGateway,
         find_proof,
         judged_texts,
-        require_request,
-        verify_answer,
+        verify_asked,
     )
 
     workspace = workspace_of(context, quiet=json)
     proof = find_proof(workspace, answer, _api_key(api_key_file))
     levels = {Level.TRUST: TRUST, Level.SAMPLED: level_of_share(rate), Level.FULL: FULL}
-    report = verify_answer(workspace, proof, levels[level], offline=offline)
-    asked = AskedOfGateway(request, endpoint, None if answer_text is None else _text_in(answer_text))
-    if asked.says_something:
-        report = require_request(workspace, proof, report, asked, offline=offline)
+    text = None if answer_text is None else _text_in(answer_text)
+    asked = AskedOfGateway(request, endpoint, text, prompt_index, version)
+    report = verify_asked(workspace, proof, levels[level], asked, offline=offline)
     # A gateway may keep a right answer to another question: the user sees what was judged.
     texts = judged_texts(workspace, proof) if report.passed and is_address(answer) and not offline else None
     if json:
         emit_json(_to_dict(proof, report) | (texts or {}))
     else:
         _show(report)
+        note(f"Model version {hex_id(proof.order.model_version)} was judged.")
         if texts is not None:
             _show_judged(texts, request is not None)
     if not report.passed:
@@ -88,7 +97,10 @@ def _show_judged(texts: Mapping[str, str], is_compared: bool) -> None:
     note(f"The text that was judged: {texts['text']}")
     note(f"The prompt that was judged: {texts['prompt']}")
     if not is_compared:
-        note("Whether this is what you asked is for you to compare: give --request, with the body that you sent.")
+        note(
+            "Whether this is what you asked, and of which model, is for you to compare: give --request, with the body "
+            "that you sent, and --version."
+        )
 
 
 def _text_in(file: Path) -> str:
@@ -109,9 +121,14 @@ def _api_key(file: Path | None) -> str | None:
         raise SettingsError(f"{file} cannot be read", advice="Give a file that holds the API key.") from error
 
 
+def _verdict(step: StepResult) -> str:
+    found = "passed" if step.passed else "FAILED"
+    return f"{found}: {step.reason}" if step.reason else found
+
+
 def _show(report: VerificationReport) -> None:
     for step in report.steps:
-        result(f"{step.number} {step.name:10} {'passed' if step.passed else 'FAILED: ' + step.reason}")
+        result(f"{step.number} {step.name:10} {_verdict(step)}")
     for wrong in report.wrong:
         where = f"position {wrong.first_difference}" if wrong.exact else f"positions from {wrong.first_difference}"
         blame = "lied" if wrong.to_blame else "worked on wrong rows"
@@ -126,6 +143,7 @@ def _show(report: VerificationReport) -> None:
 def _to_dict(proof: InferenceProof, report: VerificationReport) -> dict[str, Any]:
     return {
         "order": hex_id(proof.order_digest),
+        "model_version": hex_id(proof.order.model_version),
         "verified": report.passed,
         "recomputed": report.recomputed,
         "steps": [vars(step) for step in report.steps],

@@ -7,6 +7,7 @@ the same headers and the same evidence, and no answer outlives its request, what
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -54,3 +55,13 @@ def note_answer(answer: BegunAnswer) -> None:
     """Have the running exchange name ``answer`` in its headers, and end it where its route did not."""
     if (exchange := CURRENT.get()) is not None:
         exchange.answers.append(answer)
+
+
+def arrange_answers(ids: Sequence[str]) -> None:
+    """Have the running exchange name its answers in this order, whichever was begun first.
+
+    Whoever sent several prompts tells by it which receipts are those of which.
+    """
+    if (exchange := CURRENT.get()) is not None:
+        place = {id: number for number, id in enumerate(ids)}
+        exchange.answers.sort(key=lambda answer: place.get(answer.id, len(place)))

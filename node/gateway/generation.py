@@ -5,7 +5,8 @@ Routes translate a request to these types and the pieces back; ``service`` makes
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -130,6 +131,13 @@ class TokenScore:
     top: tuple[tuple[int, float], ...] = ()
 
 
+Scorer = Callable[[Sequence[int], int], Awaitable[Sequence[TokenScore]]]
+"""Log-probabilities of a text's own tokens, from the program itself, to the bit; so many of the likeliest beside.
+
+Raises GatewayError.
+"""
+
+
 class Service(Protocol):
     """The network as routes see it. Every method raises GatewayError and nothing else on purpose."""
 
@@ -140,11 +148,16 @@ class Service(Protocol):
     def model(self, name: str) -> OfferedModel:
         """The one of that name. Raises UnknownModelError."""
 
+    def require_answerable(self, request: GenerationRequest) -> None:
+        """Raise GatewayError for what ``generate`` refuses whoever asks: before other answers are paid in vain."""
+
     async def generate(self, caller: Caller, request: GenerationRequest) -> Generation:
         """Begin an answer: what it can cost at most is reserved of the caller's credit first."""
 
     async def embed(self, caller: Caller, model: str, tokens: Sequence[int]) -> Embedding:
         """Embed one text by the network."""
 
-    async def score(self, caller: Caller, model: str, tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
-        """Log-probabilities of a text's own tokens, from the program itself, to the bit; ``top`` likeliest beside."""
+    def scoring(
+        self, caller: Caller, model: str, prompt: Sequence[int], more: int
+    ) -> AbstractAsyncContextManager[Scorer]:
+        """What scores ``prompt`` and up to ``more`` tokens after it. Once it is entered, scores can be had and paid."""

@@ -128,6 +128,8 @@ class WholeBody:
         found = {"x-nexus-answer-id": ids, "x-nexus-receipts": [f"/v1/receipts/{id}" for id in ids]}
         if all(answer.has_ended for answer in exchange.answers):
             found["x-nexus-cost-wei"] = [str(sum(answer.cost_wei for answer in exchange.answers))]
+            # It shows, too, whether somebody asked with the same beginning lately: callers share sessions. Timing a
+            # request from outside shows it as well, with more noise.
             seconds = sum(answer.network_seconds for answer in exchange.answers)
             found["server-timing"] = [f"network;dur={1000 * seconds:.2f}"]
         added = [(name.encode(), ", ".join(values).encode()) for name, values in found.items()]

@@ -10,8 +10,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ from node.gateway.errors import (
 )
 from node.gateway.evidence import Evidence, document_of, failed_document_of
 from node.gateway.exchange import note_answer
-from node.gateway.generation import Embedding, GenerationRequest, OfferedModel, TokenScore
+from node.gateway.generation import Embedding, GenerationRequest, OfferedModel, Scorer, TokenScore
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.running_answer import RunningAnswer
 from node.gateway.settings import GatewaySettings
@@ -101,14 +102,13 @@ class NetworkService:
 
     # ---------------------------------------------------------------- answers
 
+    def require_answerable(self, request: GenerationRequest) -> None:
+        """See ``Service``."""
+        self._wanted(request)
+
     async def generate(self, caller: Caller, request: GenerationRequest) -> RunningAnswer:
         """See ``Service``."""
-        model = self.model(request.model)
-        if model.is_encoder:
-            raise InvalidRequestError(
-                f"{model.name} embeds texts and writes none", advice="Ask /v1/embeddings.", param="model"
-            )
-        most = self._room(model, request)
+        model, most = self._wanted(request)
         seed = None if request.seed is None else seed_bytes(request.seed)
         options = AskOptions(most, request.temperature, seed, audit_rate=self.settings.audit_rate)
         return await self._begin(caller, model, request.prompt, options, request.stop)
@@ -128,12 +128,15 @@ class NetworkService:
         vector = tuple(component / EMBEDDING_ONE for component in running.answer.embedding)
         return Embedding(running.id, vector, len(tokens), running.cost_wei)
 
-    async def score(self, caller: Caller, model: str, tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
+    @asynccontextmanager
+    async def scoring(self, caller: Caller, model: str, prompt: Sequence[int], more: int) -> AsyncIterator[Scorer]:
         """See ``Service``. It costs nothing: this machine computes it. What nodes would ask for it is reserved all
         the same, so that it is done for those alone who could pay an answer.
+
+        INVARIANT: what can refuse scores refuses them here. Nobody pays an answer whose scores then cannot be had.
         """
         offered = self.model(model)
-        self._require_tokens(offered, tokens, 0)
+        self._require_tokens(offered, prompt, more)
         caller.require(ANSWER)
         weights = await self._call(lambda: self._networks[model].own_weights)
         if offered.is_encoder or not weights.are_here:
@@ -142,13 +145,18 @@ class NetworkService:
                 advice="Ask without logprobs, or a gateway that has the weights.",
                 param="logprobs",
             )
-        wei = len(tokens) * (offered.wei_per_token or 0)
+        wei = (len(prompt) + more) * (offered.wei_per_token or 0)
         reservation = await self._accounts.reserve(caller, secrets.token_hex(16), wei)
-        try:
+
+        async def score(tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
             found = await self._call(lambda: weights.score(tokens, top), self._scorer)
+            return [TokenScore(one.token, one.logprob, one.top) for one in found]
+
+        try:
+            await self._call(weights.load, self._scorer)
+            yield score
         finally:
             await reservation.release()
-        return [TokenScore(one.token, one.logprob, one.top) for one in found]
 
     async def refresh_prices(self) -> None:
         """Bring what models cost up to date; None for one that nobody serves now."""
@@ -180,6 +188,15 @@ class NetworkService:
         await asyncio.to_thread(self._scorer.shutdown, cancel_futures=True)
 
     # ------------------------------------------------------------------ limits
+
+    def _wanted(self, request: GenerationRequest) -> tuple[OfferedModel, int]:
+        """The model and the most tokens of an answer. Raises UnknownModelError, InvalidRequestError."""
+        model = self.model(request.model)
+        if model.is_encoder:
+            raise InvalidRequestError(
+                f"{model.name} embeds texts and writes none", advice="Ask /v1/embeddings.", param="model"
+            )
+        return model, self._room(model, request)
 
     def _room(self, model: OfferedModel, request: GenerationRequest) -> int:
         """Most tokens of an answer: what is asked for, else what the context leaves, up to the operator's number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from nexus_chain.workflows.workspace import operators_of
 from node.cli.network import _asks, _price
 from node.cli.output import ether
 from tests.support.engine_answers import answer_of, small_model, with_receipt
-from tests.support.invocation import Nexus
+from tests.support.invocation import Nexus, Printed
 
 COMMANDS = [
     "ask",
@@ -124,6 +125,50 @@ def test_verify_offline(nexus: Nexus, tmp_path: Path) -> None:
     assert nexus(*offline, forgery, "--level", "trust").code == 1
     assert nexus(*offline, good, "--level", "trust").code == 0
     assert nexus(*offline, good, "--level", "sampled", "--rate", "0", "--json").json["recomputed"] is False
+
+
+def test_verify_compares_a_request_with_its_model_or_not_at_all(nexus: Nexus, tmp_path: Path) -> None:
+    """The names of models are a gateway's own: a small model could answer what a large one was asked."""
+    model = small_model()
+    model.save(tmp_path / "model")
+    proof = answer_of(model, [1, 2, 3], 40)
+    kept, version = proof.save(tmp_path / "answer.json"), "0x" + proof.order.model_version.hex()
+    other, body = "0x" + "ab" * 32, tmp_path / "body.json"
+    asked = {"model": "llama-405b", "prompt": [1, 2, 3], "max_tokens": 40, "temperature": 0}
+
+    def verify(body_json: object, *words: object) -> Printed:
+        body.write_text(json.dumps(body_json))
+        offline = ("--model-dir", tmp_path / "model", "verify", "--offline", "--level", "trust", kept)
+        return nexus(*offline, "--request", body, "--endpoint", "/v1/completions", *words)
+
+    unknown = verify(asked)
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "the model was not compared" in unknown.err
+    assert version in unknown.err
+    assert "--version" in unknown.err
+
+    right = verify(asked, "--version", version)
+    assert right.code == 0, right.err
+    assert ("6 model      passed" in right.out, "7 request    passed" in right.out) == (True, True)
+    assert f"Model version {version} was judged." in right.err
+    told = verify(asked, "--version", version, "--json").json
+    assert (told["model_version"], told["verified"]) == (version, True)
+
+    wrong = verify(asked, "--version", other)
+    assert wrong.code == 1
+    assert f"6 model      FAILED: the answer is of model version {version} instead of {other}" in wrong.out
+    assert "no whole id" in verify(asked, "--version", version[:10]).err
+    assert nexus("verify", "--offline", "--level", "trust", kept, "--version", other).code == 1
+    assert nexus("verify", "--offline", "--level", "trust", kept, "--version", version).code == 0
+
+    several = {**asked, "prompt": [[1, 2, 3], [1, 2, 4]]}
+    unnamed = verify(several, "--version", version)
+    assert (unnamed.code, unnamed.out) == (1, "")
+    assert "--prompt-index" in unnamed.err
+    for index, code in ((0, 0), (1, 1)):
+        assert verify(several, "--version", version, "--prompt-index", index).code == code
+    assert "no prompt 2" in verify(several, "--version", version, "--prompt-index", 2).err
+    assert "--request" in nexus("verify", "--offline", "--level", "trust", kept, "--prompt-index", 0).err
 
 
 def test_verify_says_what_is_missing(nexus: Nexus, tmp_path: Path) -> None:

@@ -173,6 +173,9 @@ def test_an_answer_is_verified_by_its_address(
     for changed, code in (({}, 0), ({"prompt": PROMPT + "!"}, 1), ({"seed": 8}, 1), ({"temperature": 0.5}, 1)):
         body.write_text(json.dumps({**json.loads(answered.request.content), **changed}))
         sent = ("--request", str(body), "--endpoint", answered.request.url.path, "--answer-text", str(text))
+        unknown = nexus(live, gateway.home, "verify", url, *key, "--level", "trust", *sent) if not changed else None
+        assert unknown is None or (unknown.returncode, "model was not compared" in unknown.stderr) == (1, True)
+        sent += ("--version", told["model_version"][:20])
         assert nexus(live, gateway.home, "verify", url, *key, "--level", "trust", *sent).returncode == code, changed
 
     lie = http.get(answered.headers["x-nexus-receipts"]).json()

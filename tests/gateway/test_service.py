@@ -16,10 +16,17 @@ from eth_account.messages import encode_defunct
 from nexus_chain.client.answer_run import AnswerRun
 from nexus_chain.client.auditing import AuditResult
 from nexus_chain.client.order import AskOptions
+from nexus_chain.evidence.errors import ProofFileError
 from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.evidence.verify import TRUST, StepResult, VerificationReport, verify_proof
 from nexus_chain.versions.errors import ModelFilesError
-from nexus_chain.workflows.sent_requests import SentRequest, differences_from, differs_from_text, seed_bytes
+from nexus_chain.workflows.sent_requests import (
+    SentRequest,
+    differences_from,
+    differs_from_text,
+    limit_of_gateway,
+    seed_bytes,
+)
 from node.gateway.accounts import ANSWER, READ, Bill, Caller, PaidEvidence
 from node.gateway.delivery import begun_pieces, whole_text
 from node.gateway.errors import (
@@ -39,7 +46,7 @@ from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
 from node.gateway.open_accounts import OpenReservation
 from node.gateway.service import DRAFTING_ANSWERS
 from tests.support.toy_market import ToyWorld
-from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service, toy_text
+from tests.support.toy_service import MODEL, PRICE, ToyService, score_prompt, toy_service, toy_text
 
 PROMPT = [3, 14, 15]
 CALLER = Caller("0xAlice", frozenset({ANSWER, READ}))
@@ -434,8 +441,7 @@ def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> Non
 
     proof, text = run(toy, work)
     sent, files = SentRequest((tuple(PROMPT),), 1.0, lambda _: 20, 7), cast(Any, toy.world.files)
-    assert list(differences_from(proof, sent)) == []
-    assert list(differences_from(proof, replace(sent, prompts=((1,), tuple(PROMPT)), seed=None))) == []
+    assert list(differences_from(proof, sent, files)) == []
     for change, said in [
         ({"prompts": ((3, 14, 16),)}, "at position 2 stands 15 instead of 16"),
         ({"prompts": ((3, 14),)}, "there are 3 instead of 2"),
@@ -443,13 +449,70 @@ def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> Non
         ({"seed": 8}, "seed 8"),
         ({"max_tokens": lambda _: 21}, "20 tokens instead of 21"),
     ]:
-        (difference,) = differences_from(proof, replace(sent, **change))
+        (difference,) = differences_from(proof, replace(sent, **change), files)
         assert said in difference
     assert differs_from_text(proof, text, files) is None
     assert differs_from_text(proof, text[:-1], files) is not None
     assert differs_from_text(proof, text.replace("1", "2", 1), files) is not None
     stop = text[10:13]
     assert differs_from_text(proof, text[: text.index(stop)], files, (stop,)) is None
+
+
+def test_an_answer_to_one_prompt_of_several_is_none_to_the_others(toy: ToyService) -> None:
+    proof = run(toy, read_proof(toy, seed=7))
+    files = cast(Any, toy.world.files)
+    sent = SentRequest(((1,), tuple(PROMPT)), 0.0, lambda _: 20, 7)
+    assert list(differences_from(proof, sent, files, 1)) == []
+    (difference,) = differences_from(proof, sent, files, 0)
+    assert "other token ids" in difference
+    assert [replace(sent, prompts=sent.prompts[:1]).index_of(None), sent.index_of(1)] == [0, 1]
+    for index, said in [(None, "2 prompts"), (2, "no prompt 2"), (-1, "no prompt -1")]:
+        with pytest.raises(ProofFileError, match=said):
+            sent.index_of(index)
+
+
+def test_an_answer_that_was_cut_short_is_found_out(toy: ToyService) -> None:
+    """All of its receipts are right: its gateway has only asked for no more of it."""
+
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask(max_tokens=400))
+        async for _ in running:
+            break
+        await running.aclose()
+        return running.answer
+
+    proof, files = run(toy, work).proof, cast(Any, toy.world.files)
+    count = len(proof.tokens) - len(PROMPT)
+    assert verify_proof(proof, None, TRUST).passed
+    sent = SentRequest((tuple(PROMPT),), 0.0, lambda _: 400)
+    (difference,) = differences_from(proof, sent, files)
+    assert f"cut short after {count} of 400 tokens" in difference
+    assert "reader left" in difference
+
+    text = toy_text(PROMPT, count)
+    assert list(differences_from(proof, replace(sent, stops=("", text[4:7])), files)) == []
+    assert list(differences_from(proof, replace(sent, stops=("", "x")), files)) == [difference]
+    toy.world.files.codec.end_tokens = frozenset(proof.tokens[-1:])
+    assert list(differences_from(proof, sent, files)) == []
+
+
+def test_a_number_of_tokens_that_nobody_asked_for_is_said(toy: ToyService) -> None:
+    proof, files = run(toy, read_proof(toy)), cast(Any, toy.world.files)
+    sent = SentRequest((tuple(PROMPT),), 0.0, lambda _: None)
+    assert list(differences_from(proof, sent, files)) == []
+    assert "ends at 20, a number of the gateway's" in limit_of_gateway(proof, sent, files)
+    assert limit_of_gateway(proof, replace(sent, max_tokens=lambda _: 20), files) == ""
+    assert limit_of_gateway(proof, replace(sent, stops=(toy_text(PROMPT, 20)[4:7],)), files) == ""
+
+
+def read_proof(toy: ToyService, **words: Any) -> Callable[[], Awaitable[InferenceProof]]:
+    async def work() -> InferenceProof:
+        running = await toy.service.generate(CALLER, ask(**words))
+        _ = [piece async for piece in running]
+        assert running.answer is not None
+        return running.answer.proof
+
+    return work
 
 
 def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_path: Path) -> None:
@@ -545,10 +608,10 @@ def test_without_a_number_an_answer_is_as_long_as_the_operator_allows(world: Toy
 
 def test_scores_need_the_weights_and_the_right(toy: ToyService) -> None:
     with pytest.raises(UnsupportedParameterError) as told:
-        run(toy, lambda: toy.service.score(CALLER, MODEL, PROMPT, 1))
+        run(toy, lambda: score_prompt(toy, CALLER, PROMPT))
     assert told.value.param == "logprobs"
     with pytest.raises(ForbiddenError):
-        run(toy, lambda: toy.service.score(Caller("x", frozenset({READ})), MODEL, PROMPT, 1))
+        run(toy, lambda: score_prompt(toy, Caller("x", frozenset({READ})), PROMPT))
 
 
 def test_a_session_is_open_before_somebody_asks(toy: ToyService) -> None:

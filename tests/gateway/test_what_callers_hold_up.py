@@ -20,7 +20,7 @@ from node.gateway.errors import PaymentRequiredError
 from node.gateway.generation import GenerationRequest, TokenScore
 from node.gateway.settings import GatewaySettings
 from tests.support.toy_market import ToyWorld
-from tests.support.toy_service import MODEL, PRICE, ToyService, toy_service
+from tests.support.toy_service import MODEL, PRICE, ToyService, score_prompt, toy_service
 
 pytestmark = pytest.mark.fast
 
@@ -77,11 +77,11 @@ def test_scores_are_computed_one_at_a_time_also_for_callers_who_left(toy: ToySer
         at_work -= 1
         return [TokenScore(token, None) for token in tokens]
 
-    toy.network.own_weights = SimpleNamespace(are_here=True, score=score)
+    toy.network.own_weights = SimpleNamespace(are_here=True, load=lambda: None, score=score)
 
     async def work() -> None:
         for _ in range(3):
-            task = asyncio.create_task(toy.service.score(CALLER, MODEL, [1, 2], 0))
+            task = asyncio.create_task(score_prompt(toy, CALLER, [1, 2]))
             if at_work == 0:
                 await asyncio.to_thread(began.acquire, timeout=60)
             else:
@@ -90,7 +90,7 @@ def test_scores_are_computed_one_at_a_time_also_for_callers_who_left(toy: ToySer
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        last = asyncio.create_task(toy.service.score(CALLER, MODEL, [1, 2], 0))
+        last = asyncio.create_task(score_prompt(toy, CALLER, [1, 2]))
         go_on.set()
         assert [one.token for one in await last] == [1, 2]
         await toy.service.close()
@@ -102,7 +102,9 @@ def test_scores_are_computed_one_at_a_time_also_for_callers_who_left(toy: ToySer
 
 def test_whoever_could_not_pay_an_answer_has_nothing_scored(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
     scored: list[Any] = []
-    toy.network.own_weights = SimpleNamespace(are_here=True, score=lambda *words: scored.append(words))
+    toy.network.own_weights = SimpleNamespace(
+        are_here=True, load=lambda: None, score=lambda *words: scored.append(words)
+    )
     wanted: list[int] = []
 
     async def refuse(caller: Caller, answer: str, wei: int) -> Any:
@@ -112,7 +114,7 @@ def test_whoever_could_not_pay_an_answer_has_nothing_scored(toy: ToyService, mon
     async def work() -> None:
         await toy.service.refresh_prices()
         with pytest.raises(PaymentRequiredError):
-            await toy.service.score(CALLER, MODEL, [1, 2, 3], 0)
+            await score_prompt(toy, CALLER, [1, 2, 3])
         await toy.service.close()
 
     monkeypatch.setattr(toy.accounts, "reserve", refuse)

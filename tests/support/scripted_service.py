@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from nexus_chain.versions.model_files import ModelFiles
 from node.gateway.accounts import Caller
 from node.gateway.errors import GatewayError, UnavailableError, UnknownModelError
 from node.gateway.exchange import note_answer
-from node.gateway.generation import Embedding, FinishReason, Generation, GenerationRequest, OfferedModel, TokenScore
+from node.gateway.generation import Embedding, FinishReason, Generation, GenerationRequest, OfferedModel, Scorer
 from tests.support.small_tokenizers import CHATML, byte_level, keep
 
 CHAT, TEXT, ENCODER = "tiny-chat", "tiny-text", "tiny-encoder"
@@ -115,7 +116,12 @@ class ScriptedService:
         number = len(self.embedded)
         return Embedding(f"embedding-{number}", (3.0 * number, 0.0, -4.0 * number), len(tokens), 7)
 
-    async def score(self, caller: Caller, model: str, tokens: Sequence[int], top: int) -> Sequence[TokenScore]:
+    def require_answerable(self, request: GenerationRequest) -> None:
+        """Everything can be asked."""
+
+    def scoring(
+        self, caller: Caller, model: str, prompt: Sequence[int], more: int
+    ) -> AbstractAsyncContextManager[Scorer]:
         raise UnavailableError("nothing is scored", advice="Ask again.")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,10 @@ from eth_account import Account
 from nexus_chain.client.answer_threads import AnswerThreads
 from nexus_chain.client.pool import PoolPolicy, SessionPool
 from nexus_chain.evidence.verify import VerificationReport
+from node.gateway.accounts import Caller
 from node.gateway.evidence import Evidence
 from node.gateway.evidence_store import EvidenceStore
-from node.gateway.generation import OfferedModel
+from node.gateway.generation import OfferedModel, TokenScore
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import SingleKeyAccounts
@@ -73,6 +74,12 @@ def toy_service(world: ToyWorld, folder: Path, **settings: Any) -> Iterator[ToyS
         finally:
             threads.close()
             database.close()
+
+
+async def score_prompt(toy: ToyService, caller: Caller, prompt: Sequence[int]) -> Sequence[TokenScore]:
+    """Log-probabilities of a prompt alone."""
+    async with toy.service.scoring(caller, MODEL, prompt, 0) as score:
+        return await score(prompt, 0)
 
 
 def toy_text(prompt: list[int], count: int) -> str:

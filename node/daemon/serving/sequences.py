@@ -212,7 +212,8 @@ class SequenceCache:
     def _beginning(self, sequence: ServedSequence, rows: Tensor) -> SharedBeginning:
         """The longest beginning of a new sequence that another of its session has in memory; the sequence has it then.
 
-        Only of its session: how soon an answer comes tells nobody what strangers asked.
+        Only of its session: how soon an answer comes tells nothing about other sessions. It does tell those who share
+        one, as a gateway's callers do, whether somebody asked with the same beginning lately: see docs/gateway.md.
         """
         if sequence.length or self._model.encoder:
             return NOTHING_SHARED

@@ -1,7 +1,8 @@
 """Prompts that begin alike: the turns of a conversation, and questions after the same instructions.
 
 What a position gives depends on the rows before it alone, and programs are exact. So where the rows are the same, a
-sequence takes over what another one computed, and nobody can tell the difference. They are billed as any others.
+sequence takes over what another one computed, and nothing but the time tells the difference. They are billed as any
+others.
 """
 
 from __future__ import annotations

@@ -6,15 +6,17 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from node.gateway.accounts import Caller
-from node.gateway.delivery import all_of, begun_pieces, whole_text
+from node.gateway.delivery import PARTS_AT_ONCE, all_of, begun_pieces, whole_text
 from node.gateway.deps import AppDeps, Deps, PayingCaller
 from node.gateway.errors import GatewayError, InvalidRequestError
 from node.gateway.event_stream import DONE, event, event_response
+from node.gateway.exchange import arrange_answers
 from node.gateway.generation import Generation, OfferedModel
 from node.gateway.openai.chat import finish_of, usage_of
 from node.gateway.openai.completions import (
@@ -43,28 +45,42 @@ async def completions(body: OpenAICompletionRequest, deps: AppDeps, caller: Payi
             advice="Send one prompt, or use an API key.",
             param="prompt",
         )
+    if body.limit:
+        for one in prompts:  # all of them first: one that cannot be asked would let the others be paid in vain
+            deps.service.require_answerable(body.generation(model, one.tokens))
     if body.stream:
         generations = [await deps.service.generate(caller, body.generation(model, one.tokens)) for one in prompts]
         first = await begun_pieces(generations[0])
         return event_response(_chunks(body, generations, first, created))
-    found = await all_of(_complete(deps, caller, model, body, one) for one in prompts)
-    id = next((one.generation.id for one in found if one.generation), secrets.token_hex(16))
+    at_once = PARTS_AT_ONCE if body.logprobs is None else PARTS_AT_ONCE // 2  # scores are reserved for, too
+    found = await all_of((_complete(deps, caller, model, body, one) for one in prompts), at_once)
+    ids = [one.generation.id for one in found if one.generation]
+    arrange_answers(ids)
+    id = next(iter(ids), secrets.token_hex(16))
     return JSONResponse(completion_reply(model, id, created, body, found))
 
 
 async def _complete(
     deps: Deps, caller: Caller, model: OfferedModel, body: OpenAICompletionRequest, prompt: OnePrompt
 ) -> Completion:
-    text, generation, tokens = "", None, prompt.tokens
-    if body.limit:
-        generation = await deps.service.generate(caller, body.generation(model, prompt.tokens))
-        text = await whole_text(generation)
+    """One prompt's answer; whether its scores can be had is known before the answer is asked for."""
     if body.logprobs is None:
-        return Completion(prompt, text, generation)
-    if generation is not None:
-        tokens += await asyncio.to_thread(sampled_tokens, generation, text)
-    scores = await deps.service.score(caller, model.name, tokens, body.logprobs)
-    return Completion(prompt, text, generation, scores)
+        return await _continue(deps, caller, model, body, prompt)
+    async with deps.service.scoring(caller, model.name, prompt.tokens, body.limit) as score:
+        found = await _continue(deps, caller, model, body, prompt)
+        tokens = prompt.tokens
+        if found.generation is not None:
+            tokens += await asyncio.to_thread(sampled_tokens, found.generation, found.text)
+        return replace(found, scores=await score(tokens, body.logprobs))
+
+
+async def _continue(
+    deps: Deps, caller: Caller, model: OfferedModel, body: OpenAICompletionRequest, prompt: OnePrompt
+) -> Completion:
+    if not body.limit:
+        return Completion(prompt, "", None)
+    generation = await deps.service.generate(caller, body.generation(model, prompt.tokens))
+    return Completion(prompt, await whole_text(generation), generation)
 
 
 async def _chunks(

@@ -56,13 +56,18 @@ def test_a_body_means_what_the_gateway_takes_it_for(service: ScriptedService, pa
         assert read.max_tokens(len(asked.prompt)) == asked.max_tokens
         assert (read.temperature, read.seed, read.stops) == (asked.temperature, asked.seed, asked.stop)
     assert len(read.prompts) == len(service.answers)
+    assert read.model == body["model"]
+    assert read_sent_request({**body, "model": "m:latest"}, path, service.model(body["model"]).files).model == "m"
 
 
 def test_bodies_of_every_endpoint_are_compared() -> None:
     assert {path for path, _ in BODIES} == set(ENDPOINTS)
 
 
-@pytest.mark.parametrize("body", ["{", "[]", "{}", '{"messages": 5}', '{"messages": [{"role": "user"}]}'])
+UNNAMED = '{"messages": [{"role": "user", "content": "Hi"}]}'
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "{}", UNNAMED, '{"messages": 5}', '{"messages": [{"role": "user"}]}'])
 def test_what_is_no_body_is_said(service: ScriptedService, tmp_path: Path, body: str) -> None:
     file = tmp_path / "body.json"
     file.write_text(body)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -25,12 +27,12 @@ def score_by_id(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> li
     """The service scores token t by -t; asked for one more, that is token 0 with 0."""
     asked: list[tuple[int, ...]] = []
 
-    async def score(caller: Any, model: str, tokens: Sequence[int], top: int) -> list[TokenScore]:
+    async def score(tokens: Sequence[int], top: int) -> list[TokenScore]:
         asked.append(tuple(tokens))
         likeliest = tuple((token, 0.0 - token) for token in range(top))
         return [TokenScore(token, -float(token) if at else None, likeliest) for at, token in enumerate(tokens)]
 
-    monkeypatch.setattr(service, "score", score)
+    monkeypatch.setattr(service, "scoring", lambda *_: nullcontext(score))
     return asked
 
 
@@ -45,6 +47,26 @@ def test_prompts_of_every_kind(client: openai.OpenAI, service: ScriptedService) 
         assert found.usage.prompt_tokens == count * len(tokens)
         assert found.usage.completion_tokens == 2 * count
     assert (service.request.max_tokens, service.request.temperature) == (16, 1.0)
+
+
+def test_receipts_stand_in_the_order_of_the_prompts(
+    client: openai.OpenAI, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose credit is reserved first begins first: that is anybody's guess."""
+    begin, others = service.generate, asyncio.Event()
+
+    async def generate(caller: Any, request: Any) -> Any:
+        if request.prompt == (5,):
+            await others.wait()
+        made = await begin(caller, request)
+        others.set()
+        return made
+
+    monkeypatch.setattr(service, "generate", generate)
+    found = client.completions.with_raw_response.create(model=TEXT, prompt=[[5], [6], [7]])
+    begun = {answer.request.prompt: answer.id for answer in service.answers}
+    assert service.answers[0].request.prompt != (5,)
+    assert found.headers["x-nexus-answer-id"].split(", ") == [begun[(5,)], begun[(6,)], begun[(7,)]]
 
 
 def test_a_text_that_names_a_control_token_stays_text(client: openai.OpenAI, service: ScriptedService) -> None:
