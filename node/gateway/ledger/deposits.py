@@ -171,7 +171,7 @@ class DepositBooks:
         account, said, outside = str(event.arguments["account"]), event.arguments, deposits(self._contract.address)
         waiting = booked_balance(connection, refunds(account))
         if event.name == "Deposited":
-            # INVARIANT: nor is what is deposited while a request stands, which may be one whose notice is over.
+            # INVARIANT: what is deposited while a request stands is not spent: a notice may be over without an answer.
             kind = refunds if found[account].refund_from else user
             return {outside: -said["amount"], kind(account): said["amount"]}
         if event.name == "Claimed":  # it was booked when it was spent; now the operator has the money

@@ -353,6 +353,32 @@ def test_an_answer_that_was_left_behind_is_no_answer_to_a_later_request(bank: Ba
     assert bank.balances() == [0, 0, 0, -900]
 
 
+def test_an_answer_that_its_caller_was_faster_than_came_to_nothing(
+    bank: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank.caller.deposit(bank.account, 1_000)
+    bank.follow()
+    bank.spend(300)
+    bank.caller.request_refund()
+    bank.follow()
+    bank.request("evm_setAutomine", False)
+    assert bank.books.answer_refunds() == 1
+    (slow,) = bank.operator.under_way()
+    bank.request("anvil_dropTransaction", slow.hash)
+    bank.request("evm_setAutomine", True)
+    bank.caller.cancel_refund()
+    bank.request("eth_sendRawTransaction", "0x" + slow.attempts[-1].raw.hex())
+    assert bank.follow().alarms == ()
+    assert bank.books.answer_refunds() == 0
+    assert "came to nothing" in caplog.text
+    assert (bank.operator.under_way(), bank.balances()) == ([], [700, 0, -1_000, 0])
+    bank.caller.request_refund()
+    bank.follow()
+    assert bank.books.answer_refunds() == 1
+    bank.follow()
+    assert bank.balances() == [0, 0, 0, -300]
+
+
 def test_what_is_deposited_while_a_request_stands_is_not_spent(bank: Bank) -> None:
     """A notice may be over, where the gateway was away: then its caller takes out all that is there at any time."""
     bank.caller.deposit(bank.account, 1_000)
