@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nexus_chain.chain.connection import ChainConnection
+from nexus_chain.chain.connection import BlockName, ChainConnection, block_word
 from nexus_chain.chain.errors import ContractRevertedError, RpcRefusedError
 from nexus_chain.chain.interface_calls import ContractCall
 from nexus_chain.chain.provider import RpcRequest
@@ -16,21 +16,24 @@ from nexus_chain.chain.rpc_answers import content, nonsense, quantity
 
 @dataclass(frozen=True)
 class ReadTogether:
-    """What the chain's latest block said: its timestamp, and each call's value or why the contract refused it."""
+    """What a block said: its timestamp, and each call's value or why the contract refused it."""
 
     timestamp: int
     values: tuple[Any, ...]
 
 
-def read_together(connection: ChainConnection, calls: Sequence[ContractCall]) -> ReadTogether:
-    """Read ``calls`` and the block's time at once.
+def read_together(
+    connection: ChainConnection, calls: Sequence[ContractCall], name: BlockName = "latest"
+) -> ReadTogether:
+    """Read ``calls`` after the block ``name``, and its time, at once.
 
     A call of one output gives it, others a tuple; structs are tuples. Raises RpcUnreachableError, and TransactionError
     where the server answers nonsense.
     """
-    requests: list[RpcRequest] = [("eth_getBlockByNumber", ["latest", False])]
+    word = block_word(name)
+    requests: list[RpcRequest] = [("eth_getBlockByNumber", [word, False])]
     for call in calls:
-        requests.append(("eth_call", [{"to": call.address, "data": "0x" + call.data.hex()}, "latest"]))
+        requests.append(("eth_call", [{"to": call.address, "data": "0x" + call.data.hex()}, word]))
     block, *answers = _answers(connection, requests)
     found = block.get("result") if isinstance(block, dict) else None
     time = quantity(found.get("timestamp") if isinstance(found, dict) else None)

@@ -121,9 +121,16 @@ class BoundContract:
 
     def _send(self, name: str, *arguments: Any, value: int = 0, note: str = "", wish: str = "") -> Mined:
         """``note``, ``wish``: as of ``Sender.send``."""
+        return self._sender_for(name).send(self._function(name, *arguments), value, note, wish)
+
+    def _hand_in(self, name: str, *arguments: Any, wish: str) -> bool:
+        """As ``Sender.hand_in``."""
+        return self._sender_for(name).hand_in(self._function(name, *arguments), wish)
+
+    def _sender_for(self, name: str) -> Sender:
         if self.sender is None:
             raise WalletError(f"{self.CONTRACT}.{name} needs a wallet", advice="Open one and pass its sender.")
-        return self.sender.send(self._function(name, *arguments), value, note, wish)
+        return self.sender
 
     def _function(self, name: str, *arguments: Any) -> ContractFunction:
         """What is sent, as web3 builds it."""

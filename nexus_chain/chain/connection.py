@@ -82,7 +82,7 @@ class ChainConnection:
     def find_block(self, name: BlockName) -> BlockHead | None:
         """None where the server has no such block."""
         try:
-            found = self.request("eth_getBlockByNumber", _named(name), False)
+            found = self.request("eth_getBlockByNumber", block_word(name), False)
         except RpcRefusedError as error:
             if "not found" in error.said and ("block" in error.said or "header" in error.said):
                 return None
@@ -99,7 +99,7 @@ class ChainConnection:
 
     def transaction_count(self, address: str, name: BlockName = "latest") -> int:
         """The next nonce of ``address``."""
-        return quantity(self.request("eth_getTransactionCount", address, _named(name)))
+        return quantity(self.request("eth_getTransactionCount", address, block_word(name)))
 
     def gas_price(self) -> int:
         """Wei per gas."""
@@ -116,7 +116,7 @@ class ChainConnection:
 
     def call(self, fields: Mapping[str, Any], name: BlockName = "latest") -> bytes:
         """What a call returns. Raises ContractRevertedError."""
-        answer = self.provider.make_request("eth_call", [_hexadecimal(dict(fields)), _named(name)])
+        answer = self.provider.make_request("eth_call", [_hexadecimal(dict(fields)), block_word(name)])
         if (reverted := revert_in(answer.get("error"))) is not None:
             raise reverted
         return content(self.result(answer))
@@ -188,7 +188,8 @@ def shown_text(url: str) -> str:
     return repr(f"{scheme}://{host}"[:60] if found else host[:60])
 
 
-def _named(name: BlockName) -> str:
+def block_word(name: BlockName) -> str:
+    """As requests spell a block."""
     return hex(name) if isinstance(name, int) else name
 
 

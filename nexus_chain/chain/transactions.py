@@ -3,12 +3,14 @@
 One ``Sender`` per wallet and process. It estimates first, so a contract's refusal costs nothing and arrives as
 ``ContractRevertedError`` with the custom error's name. Then it signs, writes the signed bytes into the journal, and
 sends them. An answer that is lost changes nothing: the same bytes are sent again, and whichever attempt of one intent
-is mined counts. A command that is repeated goes on with the intent of the one before it.
+is mined counts. A command that is repeated goes on with the intent of the one before it. A program that must not wait
+hands transactions in, and looks after them now and then.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from web3.contract.contract import ContractFunction
     from web3.types import TxParams
 
+log = logging.getLogger(__name__)
+
 #: A plain transfer's gas: no transaction is cheaper.
 _LEAST_GAS = 21_000
 #: Other programs of the wallet may take a nonce between its reading and its use.
@@ -56,6 +60,8 @@ _KNOWN_WORDS = ("already known", "already imported", "known transaction", "alrea
 _TAKEN_WORDS = ("nonce too low", "nonce is too low", "replacement transaction underpriced", "replacement underpriced",
                 "nonce has already been used", "invalid nonce", "oldnonce")  # fmt: skip
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_HANDED_IN = "handed in"
+"""The note of intents that nobody waits for."""
 
 
 @dataclass(frozen=True)
@@ -256,6 +262,69 @@ class Sender:
                 advice="Nothing was signed. Give the RPC address of one chain.",
             )
         return found
+
+    # ------------------------------------------------------------- without waiting
+
+    def hand_in(self, call: ContractFunction, wish: str) -> bool:
+        """Send ``call``, and wait for nothing; False where the same ``wish`` is under way. Then call ``look_after``.
+
+        Only for calls that do no harm twice: once another transaction has its nonce, it may be sent again.
+        Raises UnfundedWalletError and ContractRevertedError before anything is sent.
+        """
+        wanted = Wish(str(call.fn_name), str(call.address), 0, call._encode_transaction_data(), _HANDED_IN, wish)
+        if any(intent.key == wanted.key for intent in self.handed_in(wanted.purpose)):
+            return False
+        self._look_from_latest()
+        fields = self._priced(wanted)
+        number = self.journal.add(self._chain_name(), self.wallet.address, wanted.purpose, wanted.key, wanted.note)
+        with self.journal.held(number):
+            self._dispatch(number, fields)
+        return True
+
+    def handed_in(self, *purposes: str) -> list[Intent]:
+        """What was handed in and has no confirmed end yet, oldest first. Asks no RPC server once the chain is known."""
+        found = self.journal.unfinished(self._chain_name(), self.wallet.address)
+        return [one for one in found if one.note == _HANDED_IN and (not purposes or one.purpose in purposes)]
+
+    def look_after(self, intent: Intent, wanted: bool = True) -> bool:
+        """Look once at what was handed in: note its end, or send it again. Returns whether it is under way.
+
+        ``wanted`` False: as long as it is not mined, a transfer of nothing takes its place. Raises ChainError.
+        """
+        if self.journal.is_held(intent.number):
+            return True
+        if (receipt := self._receipt(intent)) is not None:
+            if not self._is_deep(receipt):
+                return True
+            self._tell_end(intent, receipt)
+            return False
+        if not intent.attempts or self._is_nonce_used(intent):
+            self.journal.set_state(intent.number, LOST)
+            return False
+        if not wanted:
+            self._displace(intent)
+        self._push(intent)
+        return True
+
+    def _tell_end(self, intent: Intent, receipt: TransactionReceipt) -> None:
+        """Note the end of what was handed in; the log says where it reverted."""
+        try:
+            self.tell(self._concluded(intent, receipt))
+        except ContractRevertedError as error:
+            log.warning("%s, handed in as %s, came to nothing: %s", intent.purpose, receipt.transaction, error)
+
+    def _displace(self, intent: Intent) -> None:
+        """INVARIANT: what is not wanted any more is not mined later, in a state that it was not made for."""
+        with self.journal.turn(self._chain_name(), self.wallet.address):
+            last = self.journal.intent(intent.number).attempts[-1]
+            if last.fields["to"] == self.wallet.address:
+                return
+            dearer = raised(last.fields, current_fees(self.connection, self.priority_fee))
+            nothing = {**dearer, "to": self.wallet.address, "value": 0, "data": "0x", "gas": _LEAST_GAS}
+            self._require_fee(nothing)
+            attempt = self._signed(nothing)
+            self.journal.add_attempt(intent.number, attempt)
+            self._quietly(lambda: self._broadcast(attempt))
 
     # ------------------------------------------------------------------ pricing
 

@@ -25,8 +25,8 @@ from node.gateway.access.x402_payments import X402Payments
 from node.gateway.accounts import Accounts
 from node.gateway.ledger.books import audit_books
 from node.gateway.ledger.database import Database
-from node.gateway.ledger.deposits import DepositBooks
-from node.gateway.ledger.refund_notice import BOOKS_ROUND_SECONDS, block_seconds, require_notice
+from node.gateway.ledger.deposits import DepositBooks, require_no_other_deposits
+from node.gateway.ledger.refund_notice import BOOKS_ROUND_SECONDS, block_seconds, require_notice, require_timeout
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.open_accounts import single_key_accounts
@@ -35,7 +35,7 @@ from node.gateway.settings import GatewaySettings
 log = logging.getLogger(__name__)
 
 AUDIT_ROUNDS = 60
-"""The whole of the books is read, and what was spent of deposits claimed, once in so many rounds."""
+"""The whole of the books is read, and looked for what is to be claimed of deposits, once in so many rounds."""
 LEAST_CLAIM = 10**15
 """Wei that an account has to have spent before it is worth the gas to claim them."""
 
@@ -54,21 +54,24 @@ class Money:
     payments: X402Payments | None = None
     sessions: SessionBooks | None = None
     rounds: int = 0
+    claim_rounds: int = 0
     wrong_books: list[str] = field(default_factory=list)
 
     async def keep_up(self) -> None:
         """Do what is due, for ever."""
         if isinstance(self.accounts, LedgerAccounts):
             # Apart: transactions take minutes, and reservations that nobody extends are released by other gateways.
-            await asyncio.gather(
-                _for_ever(partial(keep_reservations, self.accounts)), _for_ever(partial(self.once, self.accounts))
-            )
+            works = [partial(keep_reservations, self.accounts), partial(self.once, self.accounts)]
+            if self.deposits is not None:
+                # INVARIANT: no look at all accounts for what is to be claimed delays the answer to a refund.
+                works.append(partial(self.claim, self.deposits))
+            await asyncio.gather(*map(_for_ever, works))
 
     def once(self, accounts: LedgerAccounts) -> None:
         """One round of all but the reservations; what fails is tried again in the next one."""
+        alarms = self._follow(self.deposits) if self.deposits is not None else 0  # first: a notice runs
         if self.payments is not None:
             _tried(self.payments.keep_up)
-        alarms = self._follow(self.deposits) if self.deposits is not None else 0
         if self.rounds % AUDIT_ROUNDS == 0:
             self.wrong_books = _tried(lambda: accounts.database.read(audit_books)) or []
             for difference in self.wrong_books:
@@ -79,12 +82,17 @@ class Money:
         self.metrics.ledger_alarms.set(alarms + len(self.wrong_books) + len(wrong_sessions))
         self.rounds += 1
 
+    def claim(self, deposits: DepositBooks) -> None:
+        """One round of claims: now and then, and as long as some are left."""
+        is_due = self.claim_rounds % AUDIT_ROUNDS == 0 or deposits.has_more_to_claim
+        if is_due and _tried(lambda: deposits.claim(LEAST_CLAIM)) is None:
+            return  # the next round tries again: the first look finds who asked before this gateway was started
+        self.claim_rounds += 1
+
     def _follow(self, deposits: DepositBooks) -> int:
         """Book what happened at the contract; returns how many alarms there are."""
         found = _tried(deposits.follow)
         _tried(deposits.answer_refunds)
-        if self.rounds % AUDIT_ROUNDS == 0:
-            _tried(lambda: deposits.claim(LEAST_CLAIM))
         if found is None:
             return 0
         self.metrics.ledger_difference.set(found.difference_wei)
@@ -128,6 +136,7 @@ def open_money(
     """
     if settings.insecure_single_key_file is not None:
         return Money(single_key_accounts(settings.insecure_single_key_file), metrics)
+    require_no_other_deposits(database, _address(settings.deposits, "deposits") if settings.deposits else "")
     if settings.operator_key_file is not None:
         ensure_operator_key(database, settings.operator_key_file, settings.operator_credit)
     payments = _payments(workspace, settings, database)
@@ -187,6 +196,7 @@ def _deposits(workspace: Workspace, settings: GatewaySettings, database: Databas
         raise SettingsError(
             f"the deposits in {contract.address} are another operator's", advice="Use the wallet that it names."
         )
-    confirmations = workspace.settings.confirmations
-    require_notice(contract.notice(), confirmations, block_seconds(workspace.chain.connection))
+    confirmations, seconds = workspace.settings.confirmations, block_seconds(workspace.chain.connection)
+    require_notice(contract.notice(), confirmations, seconds)
+    require_timeout(workspace.settings.transaction_timeout, confirmations, seconds)
     return DepositBooks(database, contract, settings.deposits_block, confirmations)

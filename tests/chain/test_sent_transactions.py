@@ -26,6 +26,7 @@ from nexus_chain.chain.errors import (
     UnfundedWalletError,
     WrongChainError,
 )
+from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.journal import FAILED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.provider import RpcProvider
@@ -320,6 +321,75 @@ def test_a_block_that_was_replaced_is_waited_for_again(
         ask("evm_mine")
         done.join(0.1)
     assert balance(local_chain, to) == 5
+
+
+def call_of_nothing(chain: LocalChain, to: str) -> Any:
+    """A call of an address without code, which any arguments do for."""
+    return chain.connection.web3.eth.contract(address=to, abi=abi("CreditDeposits")).functions.claim(to, 1)
+
+
+def test_what_is_handed_in_is_waited_for_by_nobody_and_looked_after_until_it_counts(
+    local_chain: LocalChain, sender: Callable[..., Sender], to: str
+) -> None:
+    ask, call = local_chain.connection.request, call_of_nothing(local_chain, to)
+    first = sender(confirmations=2)
+    ask("evm_setAutomine", False)
+    try:
+        assert [first.hand_in(call, wish) for wish in ("a", "b", "a")] == [True, True, False]
+        (one, two) = sender(confirmations=2).handed_in("claim")
+        assert [intent.attempts[-1].nonce for intent in (one, two)] == [0, 1]
+        ask("anvil_dropTransaction", one.hash)
+        later = sender(confirmations=2)  # another process goes on with it
+        assert [later.look_after(intent) for intent in (one, two)] == [True, True]
+        ask("evm_mine")
+    finally:
+        ask("evm_setAutomine", True)
+    assert local_chain.connection.receipt(one.hash) is not None, "it was sent again, byte by byte"
+    assert [later.look_after(intent) for intent in (one, two)] == [True, True]  # in a block that does not count yet
+    ask("evm_mine")
+    assert [later.look_after(intent) for intent in (one, two)] == [False, False]
+    assert (later.handed_in(), later.unfinished()) == ([], [])
+    assert first.hand_in(call, "a")
+
+
+def test_what_was_handed_in_and_is_not_wanted_any_more_is_displaced(
+    local_chain: LocalChain, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    ask, call = local_chain.connection.request, call_of_nothing(local_chain, to)
+    one = sender()
+    ask("evm_setAutomine", False)
+    try:
+        assert one.hand_in(call, "a")
+        (intent,) = one.handed_in()
+        assert one.look_after(intent, wanted=False)
+        assert one.look_after(intent, wanted=False)
+        ask("evm_mine")
+    finally:
+        ask("evm_setAutomine", True)
+    (intent,) = one.handed_in()
+    assert len(intent.attempts) == 2, "displaced once"
+    done = local_chain.connection.transaction(intent.hash)
+    assert done is not None
+    assert str(done["to"]).lower() == wallet.address.lower()
+    assert not one.look_after(intent, wanted=False)
+    assert local_chain.connection.receipt(intent.attempts[0].hash) is None
+
+
+def test_what_was_handed_in_and_lost_its_nonce_is_over(
+    local_chain: LocalChain, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    ask, call = local_chain.connection.request, call_of_nothing(local_chain, to)
+    one = sender()
+    ask("evm_setAutomine", False)
+    try:
+        assert one.hand_in(call, "lost")
+        ask("anvil_dropTransaction", one.handed_in()[0].hash)
+    finally:
+        ask("evm_setAutomine", True)
+    Sender(local_chain.connection, wallet).transfer(to, 1)  # another home's
+    (intent,) = one.handed_in()
+    assert not one.look_after(intent)
+    assert one.handed_in() == []
 
 
 def test_ranges_of_logs_are_halved_where_a_server_finds_them_too_long() -> None:

@@ -6,17 +6,19 @@ import asyncio
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from node.gateway.access.ledger_accounts import RESERVED_SECONDS, LedgerAccounts
 from node.gateway.accounts import ANSWER, Caller
+from node.gateway.errors import UnavailableError
 from node.gateway.ledger.books import OPERATOR, post, user
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.reservations import release_overdue
 from node.gateway.metrics import GatewayMetrics
-from node.gateway.money import Money
+from node.gateway.money import AUDIT_ROUNDS, Money
 from tests.support.access_app import START, Clock
 
 pytestmark = pytest.mark.fast
@@ -62,5 +64,65 @@ def test_reservations_are_extended_while_a_transaction_is_waited_for(
     asyncio.run(work())
     later = START + RESERVED_SECONDS + 1
     assert not database.write(partial(release_overdue, answer="answer", now=later))
+    accounts.close()
+    database.close()
+
+
+def test_refunds_are_answered_before_all_else_and_while_claims_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a refund waited for every claim of the hour, each with its confirmations."""
+    monkeypatch.setattr("node.gateway.money.BOOKS_ROUND_SECONDS", 0.01)
+    database, stuck = Database(sqlite_url(tmp_path / "g.sqlite")), threading.Event()
+    answered: list[bool] = []
+    calls: list[str] = []
+    accounts, again = LedgerAccounts(database, Clock()), threading.Event()
+
+    def answer_refunds() -> int:
+        answered.append(stuck.is_set())
+        calls.append("refunds")
+        if len(answered) > 2:
+            again.set()
+        return 0
+
+    deposits = SimpleNamespace(
+        follow=lambda: None, answer_refunds=answer_refunds, claim=lambda least: stuck.wait(60), has_more_to_claim=False
+    )
+    payments = SimpleNamespace(keep_up=lambda: calls.append("payments"))
+    money = Money(accounts, GatewayMetrics(), deposits=cast(Any, deposits), payments=cast(Any, payments))
+
+    async def work() -> None:
+        rounds = asyncio.create_task(money.keep_up())
+        assert await asyncio.to_thread(again.wait, 60)
+        stuck.set()
+        rounds.cancel()
+        await asyncio.gather(rounds, return_exceptions=True)
+
+    asyncio.run(work())
+    assert (answered[:3], calls[:2]) == ([False] * 3, ["refunds", "payments"])
+    accounts.close()
+    database.close()
+
+
+def test_claims_are_looked_for_now_and_then_and_as_long_as_some_are_left(tmp_path: Path) -> None:
+    database, claims = Database(sqlite_url(tmp_path / "g.sqlite")), 0
+    accounts = LedgerAccounts(database, Clock())
+
+    def claim(least: int) -> int:
+        nonlocal claims
+        claims += 1
+        if claims == 1:
+            raise UnavailableError("the database is away", advice="Wait.")
+        deposits.has_more_to_claim = claims < 4
+        return 1
+
+    deposits = SimpleNamespace(claim=claim, has_more_to_claim=False)
+    money = Money(accounts, GatewayMetrics(), deposits=cast(Any, deposits))
+    for expected in (1, 2, 3, 4, 4):
+        money.claim(cast(Any, deposits))
+        assert claims == expected
+    money.claim_rounds = AUDIT_ROUNDS
+    money.claim(cast(Any, deposits))
+    assert claims == 5
     accounts.close()
     database.close()

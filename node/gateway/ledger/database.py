@@ -2,7 +2,7 @@
 
 All work is a function of a connection that runs in one transaction, whole or not at all. On SQLite a writer begins
 with the write lock (BEGIN IMMEDIATE), so what it reads cannot change before it writes. On PostgreSQL it locks the rows
-that it will change, and is run again from the start where the server saw a conflict.
+that it will change, and is run again from the start where the server saw a conflict. What only reads sees one state.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Database:
         if self._file is not None:
             _make_private(self._file)
             self._inode = self._file.stat().st_ino
+        # PostgreSQL reads one state for each statement unless it is asked for one for all of them, as SQLite does.
+        self._one_state: dict[str, Any] = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._engine = _engine(self._url)
         try:
             self.write(_make_schema)
@@ -87,7 +89,7 @@ class Database:
     def read(self, work: Callable[[Connection], _Outcome]) -> _Outcome:
         """Run ``work``, which writes nothing, on one state of the database. Raises UnavailableError."""
         try:
-            return self._run(work, {})
+            return self._run(work, self._one_state)
         except SQLAlchemyError as error:
             raise _unavailable(error) from error
 

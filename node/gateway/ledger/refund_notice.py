@@ -1,4 +1,4 @@
-"""Whether a deposit contract's notice leaves a gateway time to claim what was spent.
+"""Whether a deposit contract's notice, and a gateway's patience, leave it time to claim what was spent.
 
 After the notice a caller takes out all that was not claimed. A gateway sees a request for a refund only once enough
 blocks are on top of it, in its next round over the books, and its answer has to reach a block, too. With a shorter
@@ -36,6 +36,7 @@ def least_notice(confirmations: int, seconds: float) -> int:
 
     A request is seen after its confirmations and a round. Its answer waits for answers under way until half of the
     notice is over, and takes a round and its own confirmations. So half a notice has to be long enough for either.
+    All answers of a round are sent before any is confirmed.
     """
     half = max(1, confirmations) * seconds + BOOKS_ROUND_SECONDS
     return int(MARGIN * 2 * half + 0.999)
@@ -50,4 +51,19 @@ def require_notice(notice: int, confirmations: int, seconds: float) -> None:
             f"the deposit contract's notice of {notice} s is too short: with {confirmations} confirmations and a block "
             f"each {seconds:g} s, this gateway may need {least} s to answer a refund",
             advice=f"Deploy another with `nexus deploy-deposits --notice {least}` or more, or lower --confirmations.",
+        )
+
+
+def require_timeout(timeout: float, confirmations: int, seconds: float) -> None:
+    """Raise SettingsError where transactions are given up before they can count. ``seconds``: between two blocks.
+
+    With one confirmation any time will do: chains that make blocks when there is something to put in rest in between.
+    """
+    least = int(confirmations * seconds + 0.999) if confirmations > 1 else 0
+    # INVARIANT: a gateway that holds callers' money does not take each of its transactions for one that got lost.
+    if timeout < least:
+        raise SettingsError(
+            f"a transaction is waited for {timeout:g} s, and its {confirmations} confirmations take {least} s with a "
+            f"block each {seconds:g} s",
+            advice=f"Give --transaction-timeout {2 * least} or more, or lower --confirmations.",
         )

@@ -6,9 +6,10 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
 
 from nexus_chain.errors import SettingsError
 from node.gateway.errors import UnavailableError
@@ -86,6 +87,23 @@ def test_nobody_else_reads_the_file(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
     assert "gateway.sqlite" in modes
     database.close()
+
+
+def test_what_only_reads_sees_one_state(database: Database) -> None:
+    """Regression: on PostgreSQL each statement saw another one."""
+    look = partial(booked_balance, account=user("A"))
+    move = partial(post, key="one", kind="test", moves={DEPOSITS: -5, user("A"): 5})
+
+    def twice(connection: Connection) -> tuple[int, int]:
+        before = look(connection)
+        thread = Thread(target=database.write, args=(move,))
+        thread.start()
+        thread.join()
+        return before, look(connection)
+
+    assert database.read(twice) == (0, 0)
+    assert database.read(look) == 5
+    assert database.write(lambda connection: connection.get_isolation_level()) in ("READ COMMITTED", "SERIALIZABLE")
 
 
 def test_an_error_in_the_work_writes_nothing(database: Database) -> None:

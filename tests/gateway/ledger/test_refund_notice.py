@@ -11,7 +11,7 @@ import pytest
 from nexus_chain.errors import SettingsError
 from node.gateway import money
 from node.gateway.ledger.database import Database, sqlite_url
-from node.gateway.ledger.refund_notice import block_seconds, least_notice, require_notice
+from node.gateway.ledger.refund_notice import block_seconds, least_notice, require_notice, require_timeout
 from node.gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.fast
@@ -38,9 +38,20 @@ def test_a_notice_covers_confirmations_and_rounds_twice() -> None:
         require_notice(815, 12, 12.0)
 
 
-@pytest.mark.parametrize(("notice", "starts"), [(815, False), (816, True)])
-def test_a_gateway_starts_only_where_the_notice_is_long_enough(
-    notice: int, starts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_transactions_are_waited_for_until_they_count() -> None:
+    """Regression: with the default, each one was given up shortly before, and so was whatever came after it."""
+    require_timeout(144, 12, 12.0)
+    with pytest.raises(SettingsError, match=r"waited for 120 s, and its 12 confirmations take 144 s") as caught:
+        require_timeout(120, 12, 12.0)
+    assert "--transaction-timeout 288" in str(caught.value.advice)
+    require_timeout(120, 1, 3_600.0)  # a development chain at rest
+
+
+@pytest.mark.parametrize(
+    ("notice", "timeout", "wrong"), [(815, 144, "too short"), (816, 143, "is waited for"), (816, 144, "")]
+)
+def test_a_gateway_starts_only_where_it_has_time_enough(
+    notice: int, timeout: float, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = SimpleNamespace(
         address=CONTRACT, require_code=lambda: None, operator=lambda: OPERATOR, notice=lambda: notice
@@ -50,13 +61,13 @@ def test_a_gateway_starts_only_where_the_notice_is_long_enough(
     workspace: Any = SimpleNamespace(
         chain=SimpleNamespace(connection=chain_of(*range(0, 1_200, 12))),
         wallet_chain=SimpleNamespace(sender=sender),
-        settings=SimpleNamespace(confirmations=12),
+        settings=SimpleNamespace(confirmations=12, transaction_timeout=timeout),
     )
     database = Database(sqlite_url(tmp_path / "gateway.sqlite"))
     settings = GatewaySettings(deposits=CONTRACT)
-    if starts:
+    if not wrong:
         assert money._deposits(workspace, settings, database) is not None
     else:
-        with pytest.raises(SettingsError, match="too short"):
+        with pytest.raises(SettingsError, match=wrong):
             money._deposits(workspace, settings, database)
     database.close()
