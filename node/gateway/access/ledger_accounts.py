@@ -50,6 +50,8 @@ KNOWN_SECONDS = 1.0
 """How long a key that was found is not looked up again. One that another gateway on the database revoked opens so long;
 one that this gateway revoked, no more."""
 KNOWN_CALLERS = 1_000
+LINGER_SECONDS = 0.01
+"""How long an answer's end waits before it is written down."""
 _THREADS = 4
 
 
@@ -239,10 +241,15 @@ class LedgerAccounts:
             return
         self._unwritten[answer] = end
         # Shielded: money is booked, also when whoever waits for it is cancelled.
-        writing = asyncio.ensure_future(self.ask(partial(self._write_end, answer)))
+        writing = asyncio.ensure_future(self._end_later(answer))
         self._ends[writing] = self._open[answer]
         writing.add_done_callback(self._ends.pop)
         await asyncio.shield(writing)
+
+    async def _end_later(self, answer: str) -> None:
+        """The caller has the answer, and may ask the next thing: that goes first, as nobody waits for this."""
+        await asyncio.sleep(LINGER_SECONDS)
+        await self.ask(partial(self._write_end, answer))
 
     def _write_end(self, answer: str) -> None:
         """Write an end down; it stays in ``_unwritten`` where that fails."""
