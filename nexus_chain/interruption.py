@@ -17,7 +17,16 @@ from typing import Any, NoReturn
 AGAIN_SECONDS = 0.001
 COLLECTION_OBJECTS = 100_000
 """New objects after which Python looks for what can be freed; its own number is 700."""
+_USUAL_THRESHOLDS = gc.get_threshold()
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def settle_memory() -> None:
+    """For a program that goes on from here: what it has made by now stays, and no collection looks through it; what it
+    makes from now on is collected as often as Python does. With the rhythm of imports, memory grows for minutes.
+    """
+    gc.freeze()
+    gc.set_threshold(*_USUAL_THRESHOLDS)
 
 
 def end_cleanly(program: str, run: Callable[[], int]) -> NoReturn:

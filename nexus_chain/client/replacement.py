@@ -7,6 +7,7 @@ wrong row is forgotten and computed again, unless the reader has seen it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -25,6 +26,8 @@ from nexus_chain.wire.peer import NodeContact, ShardPeer
 RECONNECTS = 2
 """How often a node is tried again when it cannot be reached or is busy, and nobody else serves its segment."""
 RECONNECT_SECONDS = 1.0
+HANGING_SECONDS = 60.0
+"""A node that has kept a caller waiting for so long, and gave nothing, has failed where the caller hangs up."""
 
 T = TypeVar("T")
 BeforeChunk = Callable[[NodeContact], PeerError | None]
@@ -47,6 +50,7 @@ class Replacement:
         self._state, self._connections, self._prepayment = state, connections, prepayment
         self._reserve, self._before_chunk, self._on_failover = reserve, before_chunk, on_failover
         self._arbitration = Arbitration(state.seen, referee)
+        self._in_vain: dict[str, tuple[int, bool]] = {}  # chunks that a node signed before it failed; was it busy?
 
     def insist(self, segment: Segment, work: Callable[[ShardPeer], T]) -> T:
         """Do ``work`` with the segment's node; when the node fails, replace it and do it again."""
@@ -69,8 +73,9 @@ class Replacement:
         """
         self._connections.drop(segment)
         self._state.catch_up()
-        if self._state.cancelled.is_set() and not self._state.abandoned.is_set():
-            self._count_failure(segment, error)  # asked for a receipt, before anybody hung up
+        if self._state.cancelled.is_set() and self._is_refusal(segment, error):
+            segment.failed.append(segment.contact.address)
+            self._count_failure(segment, error)
         self._state.require_wanted()
         self._state.draft = None  # it does not know what the failure wasted
         if isinstance(error, ReplayMismatchError) and not self._settle(segment, error):
@@ -106,19 +111,30 @@ class Replacement:
     def _count_failure(self, segment: Segment, error: PeerError) -> None:
         """Remember the failure, unless the node was busy before it gave anything of this answer."""
         node, state = segment.contact.address, self._state
-        if self._signed(node) or state.seen.gave(segment.number, segment.billed, node) or not error.is_busy:
+        signed = sum(receipt.node == node for receipt, _ in state.papers.receipts)
+        if signed or state.seen.gave(segment.number, segment.billed, node) or not error.is_busy:
+            # Of several answers that one outage ended, its chunks count once.
+            self._in_vain[node] = (min(signed, state.store.track(node).signed), error.is_busy)
             state.store.count_failure(node)
 
     def _count_end(self, segment: Segment) -> None:
-        """INVARIANT: nobody earns by ending answers. What the segment's nodes signed of an answer that ends with them
-        came to nothing: it counts against each as much as it counted for it.
+        """INVARIANT: nobody earns by ending answers one after the other. What a node signed of an answer that ends with
+        it came to nothing: it counts against it as much as it counted for it. So it does for one that was replaced
+        because it was busy, though it held the answer; not for one that broke off before.
         """
         for node in set(segment.failed):
-            if signed := self._signed(node):
+            signed, was_busy = self._in_vain.get(node, (0, False))
+            if signed and (was_busy or node == segment.contact.address):
                 self._state.store.count_failure(node, chunks=signed)
 
-    def _signed(self, node: str) -> int:
-        return sum(receipt.node == node for receipt, _ in self._state.papers.receipts)
+    def _is_refusal(self, segment: Segment, error: PeerError) -> bool:
+        """Whether a node is to blame for what it did while its caller was leaving: before anybody hung up, or after
+        more time than any rows take.
+        """
+        waited = time.monotonic() - segment.last_use
+        is_own = not self._state.abandoned.is_set() or waited > HANGING_SECONDS
+        # Whose rows were wrong is not known before it is settled.
+        return is_own and segment.contact.address not in segment.failed and not isinstance(error, ReplayMismatchError)
 
     def _put_aside(self, segment: Segment, otherwise: ClientError) -> None:
         """Put a spare into ``segment`` for a node that may be right; raise ``otherwise`` where there is none."""

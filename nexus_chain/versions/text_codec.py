@@ -110,8 +110,8 @@ class TextCodec:
         chat = ChatTemplate.of(self.chat_template).write(messages, self.control_texts, answering=answering)
         self.require_size(chat.text, most)
         found, tokens = self._encoded(chat.text), []
-        for at, token in enumerate(found.ids):
-            said = self._said(found, at, chat) if token in self._control else None
+        for token, place in zip(found.ids, found.offsets, strict=True):  # each is a copy: taken once
+            said = self._said(token, place, chat) if token in self._control else None
             tokens += [token] if said is None else self._letters(said)
         return tokens
 
@@ -124,10 +124,10 @@ class TextCodec:
         found.update(filter(None, (self.tokenizer.id_to_token(token) for token in self.end_tokens)))
         return tuple(sorted(found))
 
-    def _said(self, found: Encoding, at: int, chat: WrittenChat) -> str | None:
-        """The part of a message that became the token at ``at``; None for a token that the template wrote."""
-        start, end = found.offsets[at]
-        name = self._name(found.ids[at])
+    def _said(self, token: int, place: tuple[int, int], chat: WrittenChat) -> str | None:
+        """The part of a message that became the token at ``place``; None for a token that the template wrote."""
+        start, end = place
+        name = self._name(token)
         inside = chat.text.find(name, start, end)  # blanks around it, which it may swallow, do not count
         first, last = (start, end) if inside < 0 else (inside, inside + len(name))
         # Messages stand one after the other: of those that begin before its end, the last one reaches farthest.

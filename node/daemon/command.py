@@ -12,7 +12,6 @@ defaults, in this order.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
-from nexus_chain.interruption import end_cleanly
+from nexus_chain.interruption import end_cleanly, settle_memory
 from nexus_chain.log_output import LogSettings, start_log
 from nexus_chain.settings import Explained, nexus_home
 from node.daemon import archive
@@ -187,7 +186,7 @@ def start(
     sys.setswitchinterval(SWITCH_SECONDS)
     with RunningNode.serving(configuration, keys) as node:
         end_by_signal(ended)
-        gc.freeze()  # what was built by now stays: collections in the middle of an answer need not look at it
+        settle_memory()
         model = node.model
         host, _ = configuration.listen_address
         typer.echo(

@@ -9,15 +9,17 @@ So the caller pays for what reached them:
 
 - A whole answer, or one that its caller ended, by leaving or by a text to stop at: what its receipts and audits bill;
   and of what was written off, as much as the prompt and the tokens that came cost beyond the receipts. A node that
-  signs nothing at the end would otherwise make every such answer free.
+  signs nothing at the end would otherwise make every such answer free. Where the gateway itself ended it, because it
+  stops or because another part of the request failed, receipts and audits alone.
 - An answer that failed after text had reached its caller: the same, of what was delivered.
 - An answer that failed before any text had reached its caller: nothing. An answer that is not streamed is of this kind.
 
 What the session paid beyond that is the gateway's loss. Of an answer that is paid it is at most a chunk for each node
 that failed, and rows that were replayed at a spare. An answer that fails and is not streamed is lost as a whole: a node
-that nobody can replace ends it when it likes. All that the nodes of its segment signed of the answer counts against
-them, as many chunks as had counted for them and one more: one that ends half of what it is given gets no more orders
-here. A loss is booked, so that the books account for all that sessions paid.
+that nobody can replace ends it when it likes. What the node signed of the answer counts against it, as many chunks as
+had counted for it and one more: one that ends half of what it is given gets no more orders here. Of answers that it
+ends at once, those chunks count once, as in an outage; that bounds what it can gain at a time by the answers under way.
+A loss is booked, so that the books account for all that sessions paid.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nexus_chain.client.answer import Answer
+from nexus_chain.evidence.proof import InferenceProof
 from nexus_chain.market.settlement import split_settlement
 from node.gateway.accounts import Bill
 from node.gateway.running_answer import RunningAnswer
@@ -40,7 +43,7 @@ def bill_of(running: RunningAnswer, answer: Answer | None, wei_per_token: int, s
     """The bill of an answer that has ended; ``answer`` None: it failed. Never more than what was reserved for it."""
     sessions = spending_of([running])
     spent = sum(sessions.values())
-    costs = _delivered_costs(running, wei_per_token) if answer is None else _ended_costs(running, answer, wei_per_token)
+    costs = _delivered_costs(running, wei_per_token) if answer is None else _ended_costs(running, answer)
     due = sum(costs)
     if not due:
         return Bill(0, 0, lost_wei=spent, sessions=sessions)
@@ -56,7 +59,7 @@ def spending_of(answers: Iterable[RunningAnswer]) -> dict[bytes, int]:
     return found
 
 
-def _ended_costs(running: RunningAnswer, answer: Answer, wei_per_token: int) -> list[int]:
+def _ended_costs(running: RunningAnswer, answer: Answer) -> list[int]:
     """What the caller owes of an answer that did not fail: receipts and audits, by node, as the contract splits lines;
     then what it was given without a receipt.
     """
@@ -64,7 +67,10 @@ def _ended_costs(running: RunningAnswer, answer: Answer, wei_per_token: int) -> 
     audits = _by_node((audit.auditor, audit.price) for audit in answer.audits)
     given = running.prompt_tokens + max(0, len(answer.tokens) - 1)  # the last token was sampled and not computed on
     found = {node: receipts.get(node, 0) + audits.get(node, 0) for node in {**receipts, **audits}}
-    return [*found.values(), _unreceipted(running, given, sum(receipts.values()), wei_per_token)]
+    if not running.is_callers:  # the gateway ended it
+        return list(found.values())
+    price = _price_of(answer.proof)
+    return [*found.values(), _unreceipted(running, given, sum(receipts.values()), price)]
 
 
 def _delivered_costs(running: RunningAnswer, wei_per_token: int) -> list[int]:
@@ -72,13 +78,19 @@ def _delivered_costs(running: RunningAnswer, wei_per_token: int) -> list[int]:
     if not running.delivered_tokens:
         return []
     billed = [wei for one in running.spending for wei in one.billed.values()]
-    return [*billed, _unreceipted(running, running.delivered_tokens, sum(billed), wei_per_token)]
+    price = wei_per_token if running.failed_proof is None else _price_of(running.failed_proof)
+    return [*billed, _unreceipted(running, running.delivered_tokens, sum(billed), price)]
 
 
 def _unreceipted(running: RunningAnswer, given: int, billed: int, wei_per_token: int) -> int:
     """Wei of ``given`` tokens that no receipt bills. INVARIANT: never more than what nodes may collect for them."""
     lost = sum(wei for one in running.spending for wei in one.lost.values())
     return min(lost, max(0, given * wei_per_token - billed))
+
+
+def _price_of(proof: InferenceProof) -> int:
+    """Wei for a position, as the order offered it to its nodes."""
+    return sum(ask.wei_per_token for ask in proof.order.asks)
 
 
 def _by_node(costs: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -5,7 +5,6 @@ Exit code 0: ended as it was told to (SIGTERM, Ctrl-C), answers under way includ
 
 from __future__ import annotations
 
-import gc
 import getpass
 import signal
 import socket
@@ -19,7 +18,7 @@ import typer
 import uvicorn
 
 from nexus_chain.errors import NexusError, OperatingSystemError, SettingsError
-from nexus_chain.interruption import EXIT_CODES
+from nexus_chain.interruption import EXIT_CODES, settle_memory
 from nexus_chain.log_output import LogSettings, start_log
 from nexus_chain.settings import SHARED, Settings, load_settings
 from nexus_chain.workflows.workspace import Workspace
@@ -122,7 +121,7 @@ def serve(shared: Settings, own: GatewaySettings) -> None:
             http="httptools", timeout_graceful_shutdown=max(1, round(own.drain)), timeout_keep_alive=75,
         )  # fmt: skip
         sys.setswitchinterval(SWITCH_SECONDS)
-        gc.freeze()  # what was imported stays: no collection in the middle of an answer looks through it
+        settle_memory()
         typer.echo(f"serving {', '.join(model.name for model in gateway.models)} at {address}", err=True)
         _GatewayServer(config).run(sockets=[listening])
 

@@ -9,9 +9,6 @@ from nexus_chain.versions.errors import ChatFormatError
 from node.gateway.errors import ContextTooLongError, InvalidRequestError
 from node.gateway.generation import Message, OfferedModel
 
-SHORT = 2_000
-"""Characters whose tokens are found sooner than a thread is woken that finds them."""
-
 
 async def conversation_prompt(model: OfferedModel, messages: Sequence[Message]) -> tuple[int, ...]:
     """Token ids up to where the model goes on.
@@ -31,8 +28,6 @@ async def conversation_prompt(model: OfferedModel, messages: Sequence[Message]) 
             advice="Ask it through /v1/completions or /api/generate.",
             param="messages",
         )
-    if sum(len(message["content"]) for message in messages) <= SHORT:
-        return _prompt(model, messages)
     return await asyncio.to_thread(_prompt, model, messages)
 
 

@@ -28,6 +28,9 @@ class BegunAnswer(Protocol):
     def has_ended(self) -> bool:
         """Whether it is over and its cost is known."""
 
+    def note_leaving(self) -> None:
+        """Its caller has hung up."""
+
     async def aclose(self) -> None:
         """End it, and wait until it is paid and its evidence kept."""
 

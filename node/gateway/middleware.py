@@ -209,6 +209,8 @@ class _Serving:
             pass
         self._gone.set()
         if not self._complete:
+            for answer in self._exchange.answers:
+                answer.note_leaving()
             serving.cancel()
 
     async def _next(self) -> Message:

@@ -335,7 +335,7 @@ class _Ending:
 def _evidence_of(running: RunningAnswer, answer: Answer | None, bill: Bill) -> dict[str, Any] | None:
     """What to keep for an answer's caller: of one that failed, only what it paid for."""
     now = int(time.time())
-    if answer is not None and answer.cost_wei:
+    if answer is not None and (answer.cost_wei or bill.total_wei):
         return document_of(running.id, now, running.model, running.finish, answer, bill)
     if answer is None and bill.total_wei and (proof := running.failed_proof) is not None:
         return failed_document_of(running.id, now, running.model, proof, bill)

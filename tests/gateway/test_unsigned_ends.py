@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from nexus_chain.client import answer_stream
+from nexus_chain.client import answer_stream, replacement
+from nexus_chain.client.answer_threads import AnswerThreads
 from nexus_chain.routing.route import RoutePolicy
-from nexus_chain.wire.errors import NodeRefusedError
+from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError, PeerError
 from node.gateway.accounts import ANSWER, READ, Caller
 from node.gateway.app import build_app
 from node.gateway.delivery import begun_pieces, whole_text
@@ -22,8 +23,8 @@ from node.gateway.errors import UnavailableError
 from node.gateway.generation import GenerationRequest
 from node.gateway.settings import GatewaySettings
 from tests.support.gateway_server import served
-from tests.support.toy_market import ToyWorld
-from tests.support.toy_network import ToyPeer, expected_tokens
+from tests.support.toy_market import AnySessionPeer, ToyWorld
+from tests.support.toy_network import ToyOrder, ToyPeer, expected_tokens
 from tests.support.toy_service import KEY, MODEL, PRICE, ToyService, toy_service
 from tests.support.waiting import wait_until
 
@@ -88,10 +89,7 @@ def test_a_reader_who_leaves_pays_though_the_node_signs_nothing(toy: ToyService,
 
 def test_a_caller_who_leaves_during_the_prompt_pays_it(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Honest nodes that take longer than a leaving caller's answer waits for them: their work was asked for."""
-    monkeypatch.setattr(answer_stream, "PATIENCE_SECONDS", 0.05)
-    hung_up = threading.Event()
-    honest = answer_stream.AnswerStream._hang_up
-    monkeypatch.setattr(answer_stream.AnswerStream, "_hang_up", lambda stream: (honest(stream), hung_up.set()))
+    hung_up = hang_up_early(monkeypatch)
     messages: list[int] = []
     reached = threading.Event()
 
@@ -111,6 +109,7 @@ def test_a_caller_who_leaves_during_the_prompt_pays_it(toy: ToyService, monkeypa
 
         task = asyncio.create_task(read())
         await asyncio.to_thread(reached.wait, 20)
+        running.note_leaving()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -203,3 +202,136 @@ def test_tokens_that_give_no_text_yet_are_paid_too(toy: ToyService, monkeypatch:
     tokens = run(toy, work)
     assert tokens > 32
     assert paid(toy) >= PRICE * (3 + tokens - 1)
+
+
+def hang_up_early(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Callers who leave wait for no node; set once one has hung up on its nodes."""
+    monkeypatch.setattr(answer_stream, "PATIENCE_SECONDS", 0.05)
+    hung_up, honest = threading.Event(), answer_stream.AnswerStream._hang_up
+    monkeypatch.setattr(answer_stream.AnswerStream, "_hang_up", lambda stream: (honest(stream), hung_up.set()))
+    return hung_up
+
+
+def before_rows(monkeypatch: pytest.MonkeyPatch, what: Callable[[ToyPeer, ToyOrder, int], PeerError | None]) -> None:
+    """``what`` happens before a node gets rows from a position on, and may be the error that it answers."""
+    honest = AnySessionPeer.begin_forward
+
+    def begin_forward(peer: AnySessionPeer, digest: bytes, start: int, *rows: Any, **more: Any) -> Any:
+        error = what(peer._peer, peer._peer.node.orders[digest], start)
+        if error is None:
+            return honest(peer, digest, start, *rows, **more)
+
+        def fail() -> None:
+            raise error
+
+        return fail
+
+    monkeypatch.setattr(AnySessionPeer, "begin_forward", begin_forward)
+
+
+def gone() -> PeerError:
+    return NodeUnreachableError("gone", advice="Use another.")
+
+
+def test_one_outage_of_an_honest_node_does_not_exclude_it(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only node of its segment restarts while it serves eight answers."""
+    monkeypatch.setattr(replacement, "RECONNECT_SECONDS", 0.0)
+    del toy.world.facts.registered[3]
+    toy.network.aio.threads = threads = AnswerThreads(8)
+    down = threading.Event()
+
+    def restart(peer: ToyPeer, order: ToyOrder, start: int) -> PeerError | None:
+        if start >= 200:
+            down.set()
+        return gone() if down.is_set() and order.segment == 1 else None
+
+    before_rows(monkeypatch, restart)
+
+    async def one() -> None:
+        running = await toy.service.generate(CALLER, ask(2, 300))
+        with pytest.raises(UnavailableError):
+            await whole_text(running)
+
+    async def work() -> None:
+        await asyncio.gather(*(one() for _ in range(8)))
+
+    run(toy, work)
+    threads.close()
+    name = toy.network.pool.client.store.book().of(toy.world.facts.registered[2].address)
+    assert name >= RoutePolicy().minimum_reputation
+
+
+def test_a_whole_answer_costs_what_its_receipts_bill(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a node was replaced, and the price in another session is higher than the order's."""
+    toy.network.wei_per_token = lambda: 2 * PRICE
+    died: set[str] = set()
+
+    def die(peer: ToyPeer, order: ToyOrder, start: int) -> PeerError | None:
+        if order.segment == 0 and start >= 100 and not died:
+            died.add(peer.contact.address)
+        return gone() if peer.contact.address in died else None
+
+    before_rows(monkeypatch, die)
+
+    async def work() -> Any:
+        running = await toy.service.generate(CALLER, ask(40, 150))
+        await whole_text(running)
+        return running
+
+    running = run(toy, work)
+    assert running.answer.failovers
+    assert paid(toy) == sum(receipt.price for receipt, _ in running.answer.proof.receipts)
+
+
+def test_nothing_is_paid_without_evidence(toy: ToyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller leaves while nodes compute the prompt: no receipt, and all the same a bill."""
+    hung_up, reached = hang_up_early(monkeypatch), threading.Event()
+
+    def hang(peer: ToyPeer, order: ToyOrder, start: int) -> PeerError | None:
+        reached.set()
+        hung_up.wait(20)
+        return gone()
+
+    before_rows(monkeypatch, hang)
+
+    async def work() -> dict[str, Any]:
+        running = await toy.service.generate(CALLER, ask(100, 200))
+        task = asyncio.create_task(whole_text(running))
+        await asyncio.to_thread(reached.wait, 20)
+        running.note_leaving()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await running.aclose()
+        return await toy.evidence.receipts(CALLER, running.id)
+
+    kept = run(toy, work)
+    assert (kept["receipts"], kept["cost_wei"]) == ([], str(paid(toy)))
+    assert paid(toy) > 0
+
+
+def test_a_part_that_the_gateway_ends_costs_its_receipts_alone(
+    toy: ToyService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One prompt of a request is refused, so the other is ended while nodes compute its prompt."""
+    refused, ended = [1, 2, 3], list(range(4, 94))
+    hung_up, reached = hang_up_early(monkeypatch), threading.Event()
+
+    def refuse(peer: ToyPeer, order: ToyOrder, start: int) -> PeerError | None:
+        if order.prompt == ended:
+            reached.set()
+            hung_up.wait(20)
+            return gone()
+        if order.prompt == refused and order.segment == 1 and start >= len(refused):
+            reached.wait(20)
+            return NodeRefusedError("no", advice="Use another.", error_name="OrderError")
+        return None
+
+    before_rows(monkeypatch, refuse)
+    app = build_app(Deps(toy.service, toy.accounts, evidence=toy.evidence, metrics=toy.metrics), GatewaySettings())
+    with served(app) as url:
+        body = {"model": MODEL, "prompt": [refused, ended], "max_tokens": 100}
+        headers = {"authorization": f"Bearer {KEY}"}
+        assert httpx.post(f"{url}/v1/completions", json=body, headers=headers, timeout=60).status_code == 503
+        wait_until(lambda: all(one.is_over for one in toy.accounts.reservations.values()))
+    assert paid(toy) == 0

@@ -42,6 +42,7 @@ class ScriptedAnswer:
     network_seconds: float = 0.25
     closed: bool = False
     delivered: bool = False
+    left: bool = False
     ended: bool = False
 
     @property
@@ -76,6 +77,9 @@ class ScriptedAnswer:
 
     def note_delivery(self) -> None:
         self.delivered = True
+
+    def note_leaving(self) -> None:
+        self.left = True
 
     async def aclose(self) -> None:
         self.cost_wei, self.closed = 10 * (self.prompt_tokens + self.completion_tokens), True

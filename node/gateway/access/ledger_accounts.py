@@ -50,6 +50,8 @@ KNOWN_SECONDS = 1.0
 """How long a key that was found is not looked up again. One that another gateway on the database revoked opens so long;
 one that this gateway revoked, no more."""
 KNOWN_CALLERS = 1_000
+ENDS_WAITED_FOR = 8
+"""How often an account waits for its ended answers before it is refused: another request may take what came free."""
 LINGER_SECONDS = 0.01
 """How long an answer's end waits before it is written down."""
 _THREADS = 4
@@ -172,14 +174,16 @@ class LedgerAccounts:
             caller.require(PAY)
             if self.payments is None:
                 raise UnauthorizedError("this gateway takes no payments with requests", advice="Use an API key.")
+            await self.settled(caller.account)
             self._require_place(caller.account)  # first: nobody pays for what is refused
             await self.payments.take(caller.payment, wei)
         wanted = WantedCredit(caller.account, answer, wei, caller.key or "", caller.wei_per_day)
-        try:
-            return await self._kept(wanted)
-        except (LimitReachedError, PaymentRequiredError):
-            if not await self.settled(caller.account):
-                raise
+        for _ in range(ENDS_WAITED_FOR):
+            try:
+                return await self._kept(wanted)
+            except (LimitReachedError, PaymentRequiredError):
+                if not await self.settled(caller.account):
+                    raise
         return await self._kept(wanted)
 
     async def settled(self, account: str) -> bool:
@@ -270,7 +274,10 @@ class LedgerAccounts:
         Returns the answers whose reservations were released. Raises UnavailableError.
         """
         for answer in list(self._unwritten):
-            self._write_end(answer)
+            try:
+                self._write_end(answer)
+            except Exception:  # it keeps no other answer's credit from being extended
+                log.exception("the end of an answer cannot be written", extra={"answer": answer})
         now = self.clock()
         if living := list(self._open):
             self.database.write(lambda connection: extend(connection, living, now + RESERVED_SECONDS))
@@ -283,10 +290,14 @@ class LedgerAccounts:
 
     async def write(self, work: Callable[[Connection], Found]) -> Found:
         """A transaction of the database, on a thread. Raises UnavailableError and what ``work`` raises."""
+        return await self.ask(partial(self._written, work))
+
+    def _written(self, work: Callable[[Connection], Found]) -> Found:
+        """INVARIANT: a key that was revoked is known no more once that is written, whoever waits for it or does not."""
         try:
-            return await self.ask(partial(self.database.write, work))
+            return self.database.write(work)
         finally:
-            self._known_callers = {}  # a key may have been revoked
+            self._known_callers = {}
 
     async def read(self, work: Callable[[Connection], Found]) -> Found:
         """As ``write``, for what writes nothing."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from nexus_chain.versions.text_codec import TextCodec
 from node.gateway.access import ledger_accounts
@@ -20,6 +21,7 @@ from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.accounts import ANSWER, KEYS, PAY, READ, Caller, PaymentOffer
 from node.gateway.app import ROUTERS, build_app
 from node.gateway.deps import Deps
+from node.gateway.errors import UnauthorizedError
 from node.gateway.generation import GenerationRequest
 from node.gateway.ledger.books import OPERATOR, post, user
 from node.gateway.ledger.database import Database, sqlite_url
@@ -126,6 +128,33 @@ def test_a_revoked_key_opens_nothing(whole: Whole) -> None:
     asyncio.run(whole.accounts.write(partial(revoke_key, account="A", key=key, now=START)))
     for method, path in (pair for pair in EVERY if pair not in PUBLIC):
         assert whole.call(method, path, secret, json={}).status_code == 401, path
+
+
+def test_a_key_whose_revoker_hung_up_opens_nothing_once_it_is_revoked(whole: Whole) -> None:
+    """The request that revokes is cancelled while the database writes; another looks the key up meanwhile."""
+    key, secret = whole.key()
+    writing, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def revoke_slowly(connection: Connection) -> None:
+        writing.set()
+        go_on.wait(20)
+        revoke_key(connection, "A", key, START)
+        done.set()
+
+    async def work() -> None:
+        revoking = asyncio.ensure_future(whole.accounts.write(revoke_slowly))
+        await asyncio.to_thread(writing.wait, 20)
+        revoking.cancel()
+        await asyncio.sleep(0)
+        await whole.accounts.authenticate(secret)
+        go_on.set()
+        await asyncio.to_thread(done.wait, 20)
+        await whole.accounts.ask(lambda: whole.accounts.database.write(lambda _: None))  # the other has been written
+        await asyncio.sleep(0.05)
+        with pytest.raises(UnauthorizedError):
+            await whole.accounts.authenticate(secret)
+
+    asyncio.run(work())
 
 
 def test_a_key_that_another_gateway_revoked_opens_nothing_after_a_moment(
