@@ -55,10 +55,12 @@ static inline __m128i lane_sums(__m512i a, __m512i b, __m512i c, __m512i d) {
     return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
-/* Part [from, to) of the sums of ROWS rows and PANEL columns. They begin at start, or go on if it is null. */
+/* Part [from, to) of the sums of ROWS rows and PANEL columns. They begin at start, or go on if it is null. The columns
+ * `ahead` bytes further on begin their way into the second-level cache: the processor itself fetches ahead within a
+ * column, and waits at each new one. */
 #define DEFINE_TILE(ROWS)                                                                              \
     static void tile_##ROWS(const int8_t *const *x, const int8_t *const *w, int64_t from, int64_t to,  \
-                            const int32_t *start, int32_t *out, int64_t ldo) {                         \
+                            int64_t ahead, const int32_t *start, int32_t *out, int64_t ldo) {          \
         __m512i sum[ROWS][PANEL];                                                                      \
         _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++)                                         \
             _Pragma("GCC unroll 4") for (int n = 0; n < PANEL; n++) sum[r][n] = _mm512_setzero_si512(); \
@@ -66,6 +68,10 @@ static inline __m128i lane_sums(__m512i a, __m512i b, __m512i c, __m512i d) {
         _Pragma("GCC unroll 6") for (int r = 0; r < ROWS; r++) row[r] = x[r];                          \
         int64_t c = from;                                                                              \
         for (; c + 64 <= to; c += 64) {                                                                \
+            __builtin_prefetch(w0 + ahead + c, 0, 2);                                                  \
+            __builtin_prefetch(w1 + ahead + c, 0, 2);                                                  \
+            __builtin_prefetch(w2 + ahead + c, 0, 2);                                                  \
+            __builtin_prefetch(w3 + ahead + c, 0, 2);                                                  \
             __m512i u[PANEL] = {                                                                       \
                 offset128(_mm512_loadu_si512(w0 + c)), offset128(_mm512_loadu_si512(w1 + c)),          \
                 offset128(_mm512_loadu_si512(w2 + c)), offset128(_mm512_loadu_si512(w3 + c))};         \
@@ -127,14 +133,14 @@ FOR_TILE_ROWS(DEFINE_TILE)
 FOR_TILE_ROWS(DEFINE_TURNED_TILE)
 
 static inline void tile(int64_t rows, const int8_t *const *x, const int8_t *const *w, int64_t from, int64_t to,
-                        const int32_t *start, int32_t *out, int64_t ldo) {
+                        int64_t ahead, const int32_t *start, int32_t *out, int64_t ldo) {
     switch (rows) {
-        case 1: tile_1(x, w, from, to, start, out, ldo); break;
-        case 2: tile_2(x, w, from, to, start, out, ldo); break;
-        case 3: tile_3(x, w, from, to, start, out, ldo); break;
-        case 4: tile_4(x, w, from, to, start, out, ldo); break;
-        case 5: tile_5(x, w, from, to, start, out, ldo); break;
-        default: tile_6(x, w, from, to, start, out, ldo); break;
+        case 1: tile_1(x, w, from, to, ahead, start, out, ldo); break;
+        case 2: tile_2(x, w, from, to, ahead, start, out, ldo); break;
+        case 3: tile_3(x, w, from, to, ahead, start, out, ldo); break;
+        case 4: tile_4(x, w, from, to, ahead, start, out, ldo); break;
+        case 5: tile_5(x, w, from, to, ahead, start, out, ldo); break;
+        default: tile_6(x, w, from, to, ahead, start, out, ldo); break;
     }
 }
 
@@ -157,7 +163,8 @@ static void product_part(const int8_t *const *x, const int32_t *start, int64_t r
         for (int64_t n = 0; n < columns; n += PANEL) {
             const int8_t *panel[PANEL];
             for (int64_t i = 0; i < PANEL; i++) panel[i] = w + (n + i < columns ? n + i : columns - 1) * ldw;
-            tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r, panel, from, to, start ? start + r : 0,
+            const int64_t ahead = n + 2 * PANEL <= columns ? PANEL * ldw : 0;
+            tile(rows - r < TILE_ROWS ? rows - r : TILE_ROWS, x + r, panel, from, to, ahead, start ? start + r : 0,
                  out + r * ldo + n, ldo);
         }
 }
