@@ -204,7 +204,7 @@ class Sender:
         self.journal.set_state(mined.intent, TOLD, mined.block)
 
     def _done(self, wish: Wish) -> Mined:
-        self.look_from_latest()
+        self._look_from_latest()
         if (mined := self._found(wish)) is not None:
             return mined
         fields = self._priced(wish)
@@ -234,7 +234,17 @@ class Sender:
                 return self._told(mined)
         return None
 
-    def look_from_latest(self) -> None:
+    def look_from_sent(self) -> None:
+        """Read from now on no state older than what this wallet sent, also where its command was never told
+        the end: another one may have found it done. Raises RpcUnreachableError.
+        """
+        found = [self._receipt(intent) for intent in self.unfinished()]
+        self._look_from_latest()
+        for receipt in found:
+            if receipt is not None:
+                self._require_block(receipt.block)
+
+    def _look_from_latest(self) -> None:
         """INVARIANT: what a command reads is no older than what a command before it wrote."""
         if (block := self.journal.latest_block(self._chain_name(), self.wallet.address)) > 0:
             self._require_block(block)
@@ -274,7 +284,7 @@ class Sender:
         wanted = Wish(str(call.fn_name), str(call.address), 0, call._encode_transaction_data(), _HANDED_IN, wish)
         if any(intent.key == wanted.key for intent in self.handed_in(wanted.purpose)):
             return False
-        self.look_from_latest()
+        self._look_from_latest()
         fields = self._priced(wanted)
         number = self.journal.add(self._chain_name(), self.wallet.address, wanted.purpose, wanted.key, wanted.note)
         with self.journal.held(number):

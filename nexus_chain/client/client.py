@@ -256,6 +256,6 @@ class Client:
 
     def withdraw(self) -> tuple[int, Mined | None]:
         """Fetch what the market owes the wallet; (0, None) when there is nothing."""
-        self._sender.look_from_latest()  # a server that lags would say that nothing was settled
+        self._sender.look_from_sent()  # a server that lags would say that nothing was settled
         owed = self.contracts.market.balance_of(self._sender.wallet.address)
         return (owed, self.contracts.market.withdraw()) if owed else (0, None)

@@ -133,6 +133,23 @@ def test_a_repeated_command_goes_on_with_what_the_first_one_sent(
     assert balance(local_chain, to) == 10
 
 
+def test_a_look_is_no_older_than_what_was_sent_and_never_told(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """As `nexus withdraw` looks, after a settlement whose end its command was not told."""
+    rpc.lost_answers = {"eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    with pytest.raises(TransactionPendingError):
+        sender(0.2).transfer(to, 5)
+    rpc.lost_answers = set()
+    looking, floors = sender(), []
+    looking.connection.provider.require_block = floors.append  # type: ignore[method-assign]
+    looking.look_from_sent()
+    (intent,) = looking.unfinished()
+    receipt = local_chain.connection.receipt(intent.attempts[-1].hash)
+    assert receipt is not None
+    assert max(floors) >= receipt.block
+
+
 def test_a_dropped_transaction_is_sent_again_byte_by_byte(
     local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
 ) -> None:
