@@ -67,7 +67,7 @@ def _ended_costs(running: RunningAnswer, answer: Answer) -> list[int]:
     audits = _by_node((audit.auditor, audit.price) for audit in answer.audits)
     given = running.prompt_tokens + max(0, len(answer.tokens) - 1)  # the last token was sampled and not computed on
     found = {node: receipts.get(node, 0) + audits.get(node, 0) for node in {**receipts, **audits}}
-    if not running.is_callers:  # the gateway ended it
+    if not running.is_owed_without_receipts:
         return list(found.values())
     price = _price_of(answer.proof)
     return [*found.values(), _unreceipted(running, given, sum(receipts.values()), price)]

@@ -46,7 +46,7 @@ class RunningAnswer:
         self._stops = StopSearch(stops)
         self._pieces = 0
         self._left = True
-        self._is_delivered = self._is_left = False
+        self._is_delivered = self._has_hung_up = False
         self._end: asyncio.Task[None] | None = None
         self._billed = asyncio.Event()
         self.answer: Answer | None = None
@@ -129,12 +129,12 @@ class RunningAnswer:
 
     def note_leaving(self) -> None:
         """Its caller has hung up: what was computed until then was asked for."""
-        self._is_left = True
+        self._has_hung_up = True
 
     @property
-    def is_callers(self) -> bool:
-        """Whether its end is its caller's: who was given text, or its end by a text to stop at, or left."""
-        return self._is_delivered or self._is_left or self._stops.found is not None
+    def is_owed_without_receipts(self) -> bool:
+        """Whether its caller was given text, or left, or a text to stop at ended it: not where the gateway did."""
+        return self._is_delivered or self._has_hung_up or self._stops.found is not None
 
     async def aclose(self) -> None:
         """See ``Generation``. Where the waiting task is cancelled, the ending goes on."""

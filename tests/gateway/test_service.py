@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
 from eth_account import Account
@@ -46,11 +46,10 @@ from node.gateway.metrics import AUDIT_RESULTS, BOUGHT_RESULTS
 from node.gateway.open_accounts import OpenReservation
 from node.gateway.service import DRAFTING_ANSWERS
 from tests.support.toy_market import ToyWorld
-from tests.support.toy_service import MODEL, PRICE, ToyService, score_prompt, toy_service, toy_text
+from tests.support.toy_service import MODEL, PRICE, ToyService, run_service, score_prompt, toy_service, toy_text
 
 PROMPT = [3, 14, 15]
 CALLER = Caller("0xAlice", frozenset({ANSWER, READ}))
-Found = TypeVar("Found")
 
 
 @pytest.fixture
@@ -63,19 +62,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyWorld:
 def toy(world: ToyWorld, tmp_path: Path) -> Iterator[ToyService]:
     with toy_service(world, tmp_path) as made:
         yield made
-
-
-def run(toy: ToyService, work: Callable[[], Awaitable[Found]]) -> Found:
-    """``work`` in a loop, whose service is closed before the loop is."""
-
-    async def whole() -> Found:
-        try:
-            return await work()
-        finally:
-            await toy.service.close()
-            await toy.evidence.close()
-
-    return asyncio.run(whole())
 
 
 def ask(**words: Any) -> GenerationRequest:
@@ -99,7 +85,7 @@ def test_an_answer_is_reserved_paid_split_and_kept(toy: ToyService) -> None:
         text = "".join([piece async for piece in running])
         return running, text, await toy.evidence.receipts(CALLER, running.id)
 
-    running, text, kept = run(toy, work)
+    running, text, kept = run_service(toy, work)
     assert text == toy_text(PROMPT, 20)
     assert (running.finish, running.stop_text, running.completion_tokens, len(running.tokens)) == (
         "length",
@@ -137,7 +123,7 @@ def test_no_new_answer_drafts_while_many_are_under_way(toy: ToyService, monkeypa
             await running.aclose()
         await toy.service.generate(CALLER, ask())
 
-    run(toy, work)
+    run_service(toy, work)
     assert drafting == [True] * DRAFTING_ANSWERS + [False] * 2 + [True]
 
 
@@ -161,7 +147,7 @@ def test_who_asks_for_evidence_before_it_is_kept_waits(toy: ToyService, monkeypa
         held.set()
         return running, await asking
 
-    running, kept = run(toy, work)
+    running, kept = run_service(toy, work)
     assert kept["cost_wei"] == str(running.cost_wei) == str(only_bill(toy).total_wei)
 
 
@@ -175,7 +161,7 @@ def test_others_do_not_read_the_evidence(toy: ToyService) -> None:
         for named in (f"chatcmpl-{running.id}", f"msg_{running.id}"):
             assert (await toy.evidence.receipts(CALLER, named))["id"] == running.id
 
-    run(toy, work)
+    run_service(toy, work)
 
 
 def test_what_was_sent_is_signed_once_it_has_ended(toy: ToyService) -> None:
@@ -194,7 +180,7 @@ def test_what_was_sent_is_signed_once_it_has_ended(toy: ToyService) -> None:
         signer = Account.recover_message(encode_defunct(text=found["text"]), signature=found["signature"])
         assert (signer, found["signing_algo"]) == (found["signing_address"], "ecdsa")
 
-    run(toy, work)
+    run_service(toy, work)
 
 
 def test_the_signature_of_a_response_that_goes_on_is_not_there(
@@ -209,7 +195,7 @@ def test_the_signature_of_a_response_that_goes_on_is_not_there(
         with pytest.raises(NotFoundError, match="not at its end"):
             await toy.evidence.signature(CALLER, running.id)
 
-    run(toy, work)
+    run_service(toy, work)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5, 9])
@@ -222,7 +208,7 @@ def test_a_stop_text_ends_the_answer_at_the_nodes(toy: ToyService, cut: int) -> 
         running = await toy.service.generate(CALLER, ask(max_tokens=400, stop=(stop,)))
         return "".join([piece async for piece in running]), running
 
-    text, running = run(toy, work)
+    text, running = run_service(toy, work)
     assert (text, running.finish, running.stop_text) == (expected, "stop", stop)
     assert len(running.tokens) < 400
     assert only_bill(toy).total_wei == running.cost_wei < PRICE * 402
@@ -237,7 +223,7 @@ def test_a_reader_who_leaves_pays_what_was_computed(toy: ToyService) -> None:
         await running.aclose()
         return running, await toy.evidence.receipts(CALLER, running.id)
 
-    running, kept = run(toy, work)
+    running, kept = run_service(toy, work)
     assert running.finish == kept["finish"] == "cancelled"
     assert 0 < only_bill(toy).total_wei == running.cost_wei < PRICE * 402
     assert kept["cost_wei"] == str(running.cost_wei)
@@ -267,7 +253,7 @@ def test_a_task_that_is_cancelled_leaves_nothing_open(toy: ToyService) -> None:
             await task
         go_on.set()
 
-    run(toy, work)
+    run_service(toy, work)
     assert nothing_is_open(toy)
 
 
@@ -278,7 +264,7 @@ def test_an_answer_that_nobody_reads_costs_nothing(toy: ToyService) -> None:
         await running.aclose()
         return running
 
-    running = run(toy, work)
+    running = run_service(toy, work)
     assert (running.finish, running.cost_wei, running.has_ended) == ("cancelled", 0, True)
     assert toy.world.market.calls == []
     assert nothing_is_open(toy)
@@ -298,7 +284,7 @@ def test_without_credit_nothing_is_asked(toy: ToyService, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(toy.accounts, "reserve", refuse)
     with pytest.raises(PaymentRequiredError):
-        run(toy, read_all(toy))
+        run_service(toy, read_all(toy))
     assert toy.world.market.calls == []
 
 
@@ -306,7 +292,7 @@ def test_nobody_to_serve_a_segment(toy: ToyService) -> None:
     for node in toy.world.facts.registered[2:]:
         node.dies_after = -1
     with pytest.raises(UnavailableError, match="layers 1-2") as told:
-        run(toy, read_all(toy))
+        run_service(toy, read_all(toy))
     assert told.value.retry_after == 5.0
     assert nothing_is_open(toy)
     assert toy.counted("nexus_gateway_answers_total", model=MODEL, finish="failed") == 1
@@ -315,7 +301,7 @@ def test_nobody_to_serve_a_segment(toy: ToyService) -> None:
 def test_a_price_that_rose_is_not_paid(toy: ToyService) -> None:
     toy.network.wei_per_token = lambda: PRICE - 1
     with pytest.raises(UnavailableError, match="prices") as told:
-        run(toy, read_all(toy))
+        run_service(toy, read_all(toy))
     assert told.value.retry_after == 1.0
     assert nothing_is_open(toy)
 
@@ -325,7 +311,7 @@ def test_an_answer_of_liars_is_withheld_and_free(toy: ToyService) -> None:
     for node in toy.world.facts.registered[:2]:
         node.forges = "in_root"
     with pytest.raises(AnswerWithheldError, match="segment 0"):
-        run(toy, read_all(toy))
+        run_service(toy, read_all(toy))
     assert nothing_is_open(toy)
     bill = only_bill(toy)
     assert bill.total_wei == 0
@@ -371,7 +357,7 @@ def test_a_stream_that_fails_is_paid_as_far_as_it_was_read(toy: ToyService) -> N
         read = await read_until_it_fails(running)
         return running, read, await toy.evidence.receipts(CALLER, running.id)
 
-    running, pieces, kept = run(toy, work)
+    running, pieces, kept = run_service(toy, work)
     assert (kept["finish"], kept["cost_wei"]) == ("failed", str(running.cost_wei))
     assert 0 < sum(int(receipt["price_wei"]) for receipt in kept["receipts"]) <= running.cost_wei
     report = verify_proof(InferenceProof.from_dict(kept["proof"]), None, TRUST)
@@ -393,7 +379,7 @@ def test_text_of_the_chunk_that_has_no_receipt_is_paid(toy: ToyService) -> None:
         failing_later(toy, 20)
         return len(await read_until_it_fails(running))
 
-    read = run(toy, work)
+    read = run_service(toy, work)
     bill = only_bill(toy)
     assert 0 < read < 32
     assert PRICE * (len(PROMPT) + read - 1) <= bill.total_wei < PRICE * 202
@@ -407,7 +393,7 @@ def test_an_answer_that_fails_before_it_is_whole_costs_nothing_where_the_caller_
         with pytest.raises(UnavailableError):
             await whole_text(running)
 
-    run(toy, work)
+    run_service(toy, work)
     bill = only_bill(toy)
     assert (bill.total_wei, bill.lost_wei) == (0, spent_in_sessions(toy))
     assert bill.lost_wei > 0
@@ -415,7 +401,7 @@ def test_an_answer_that_fails_before_it_is_whole_costs_nothing_where_the_caller_
 
 def test_fees_are_reserved_and_billed(world: ToyWorld, tmp_path: Path) -> None:
     with toy_service(world, tmp_path, fee_basis_points=250, gas_wei=7) as toy:
-        run(toy, read_all(toy))
+        run_service(toy, read_all(toy))
         (reservation,) = toy.accounts.reservations.values()
         assert reservation.wei == 440 + 11 + 7
         assert only_bill(toy) == Bill(396, 44, gas_wei=7, fee_wei=11)
@@ -430,7 +416,7 @@ def test_the_same_seed_is_the_same_order_seed(toy: ToyService) -> None:
         _ = [piece async for piece in running]
         return running.answer
 
-    assert run(toy, work).proof.order.sampling_seed == seed_bytes(7)
+    assert run_service(toy, work).proof.order.sampling_seed == seed_bytes(7)
 
 
 def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> None:
@@ -439,7 +425,7 @@ def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> Non
         text = "".join([piece async for piece in running])
         return running.answer.proof, text
 
-    proof, text = run(toy, work)
+    proof, text = run_service(toy, work)
     sent, files = SentRequest((tuple(PROMPT),), 1.0, lambda _: 20, 7), cast(Any, toy.world.files)
     assert list(differences_from(proof, sent, files)) == []
     for change, said in [
@@ -459,7 +445,7 @@ def test_a_right_answer_to_another_question_is_found_out(toy: ToyService) -> Non
 
 
 def test_an_answer_to_one_prompt_of_several_is_none_to_the_others(toy: ToyService) -> None:
-    proof = run(toy, read_proof(toy, seed=7))
+    proof = run_service(toy, read_proof(toy, seed=7))
     files = cast(Any, toy.world.files)
     sent = SentRequest(((1,), tuple(PROMPT)), 0.0, lambda _: 20, 7)
     assert list(differences_from(proof, sent, files, 1)) == []
@@ -481,7 +467,7 @@ def test_an_answer_that_was_cut_short_is_found_out(toy: ToyService) -> None:
         await running.aclose()
         return running.answer
 
-    proof, files = run(toy, work).proof, cast(Any, toy.world.files)
+    proof, files = run_service(toy, work).proof, cast(Any, toy.world.files)
     count = len(proof.tokens) - len(PROMPT)
     assert verify_proof(proof, None, TRUST).passed
     sent = SentRequest((tuple(PROMPT),), 0.0, lambda _: 400)
@@ -497,7 +483,7 @@ def test_an_answer_that_was_cut_short_is_found_out(toy: ToyService) -> None:
 
 
 def test_a_number_of_tokens_that_nobody_asked_for_is_said(toy: ToyService) -> None:
-    proof, files = run(toy, read_proof(toy)), cast(Any, toy.world.files)
+    proof, files = run_service(toy, read_proof(toy)), cast(Any, toy.world.files)
     sent = SentRequest((tuple(PROMPT),), 0.0, lambda _: None)
     assert list(differences_from(proof, sent, files)) == []
     assert "ends at 20, a number of the gateway's" in limit_of_gateway(proof, sent, files)
@@ -526,7 +512,7 @@ def test_an_answer_is_recomputed_where_the_lot_falls_on_it(world: ToyWorld, tmp_
             await asyncio.gather(*toy.evidence._checks)
             return running, await toy.evidence.receipts(CALLER, running.id)
 
-        running, kept = run(toy, work)
+        running, kept = run_service(toy, work)
         assert toy.recomputed == [running.answer]
         assert kept["verification"] == {"level": "full", "passed": True, "wrong": []}
         assert toy.counted("nexus_gateway_audits_total", model=MODEL, result="passed") == 1
@@ -564,7 +550,7 @@ def test_what_came_of_every_audit_is_counted(
             await running.aclose()
             await asyncio.gather(*toy.evidence._checks)
 
-        run(toy, work)
+        run_service(toy, work)
         found = {one: toy.counted("nexus_gateway_audits_total", model=MODEL, result=one) for one in AUDIT_RESULTS}
         assert found == dict.fromkeys(AUDIT_RESULTS, 0) | {result: 1}
 
@@ -575,7 +561,7 @@ def test_audits_that_other_nodes_did_are_counted(toy: ToyService, monkeypatch: p
 
     monkeypatch.setattr(AnswerRun, "_audit", bought)
     assert 'nexus_gateway_bought_audits_total{model="toy",result="differed"} 0.0' in toy.metrics.text().decode()
-    run(toy, read_all(toy))
+    run_service(toy, read_all(toy))
     counted = {one: toy.counted("nexus_gateway_bought_audits_total", model=MODEL, result=one) for one in BOUGHT_RESULTS}
     assert counted == {"agreed": 2, "differed": 1}
 
@@ -595,23 +581,23 @@ def test_audits_that_other_nodes_did_are_counted(toy: ToyService, monkeypatch: p
 )
 def test_what_cannot_be_asked(toy: ToyService, words: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
-        run(toy, read_all(toy, **words))
+        run_service(toy, read_all(toy, **words))
     assert nothing_is_open(toy)
 
 
 def test_without_a_number_an_answer_is_as_long_as_the_operator_allows(world: ToyWorld, tmp_path: Path) -> None:
     with toy_service(world, tmp_path, max_tokens=30) as toy:
-        assert run(toy, read_all(toy, max_tokens=None)) == toy_text(PROMPT, 30)
+        assert run_service(toy, read_all(toy, max_tokens=None)) == toy_text(PROMPT, 30)
         long = (1,) * 500
-        assert run(toy, read_all(toy, prompt=long, max_tokens=None)) == toy_text(list(long), 12)
+        assert run_service(toy, read_all(toy, prompt=long, max_tokens=None)) == toy_text(list(long), 12)
 
 
 def test_scores_need_the_weights_and_the_right(toy: ToyService) -> None:
     with pytest.raises(UnsupportedParameterError) as told:
-        run(toy, lambda: score_prompt(toy, CALLER, PROMPT))
+        run_service(toy, lambda: score_prompt(toy, CALLER, PROMPT))
     assert told.value.param == "logprobs"
     with pytest.raises(ForbiddenError):
-        run(toy, lambda: score_prompt(toy, Caller("x", frozenset({READ})), PROMPT))
+        run_service(toy, lambda: score_prompt(toy, Caller("x", frozenset({READ})), PROMPT))
 
 
 def test_a_session_is_open_before_somebody_asks(toy: ToyService) -> None:
@@ -623,4 +609,4 @@ def test_a_session_is_open_before_somebody_asks(toy: ToyService) -> None:
             counts.append(len(toy.network.pool.sessions))
         return counts[0], counts[1]
 
-    assert run(toy, twice) == (1, 1)
+    assert run_service(toy, twice) == (1, 1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
@@ -25,11 +25,10 @@ from node.gateway.settings import GatewaySettings
 from tests.support.gateway_server import served
 from tests.support.toy_market import AnySessionPeer, ToyWorld
 from tests.support.toy_network import ToyOrder, ToyPeer, expected_tokens
-from tests.support.toy_service import KEY, MODEL, PRICE, ToyService, toy_service
+from tests.support.toy_service import KEY, MODEL, PRICE, ToyService, run_service, toy_service
 from tests.support.waiting import wait_until
 
 CALLER = Caller("0xAlice", frozenset({ANSWER, READ}))
-Found = TypeVar("Found")
 
 
 @pytest.fixture
@@ -37,17 +36,6 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyService]
     ToyWorld.stand_for_the_chain(monkeypatch)
     with toy_service(ToyWorld(tmp_path), tmp_path) as made:
         yield made
-
-
-def run(toy: ToyService, work: Callable[[], Awaitable[Found]]) -> Found:
-    async def whole() -> Found:
-        try:
-            return await work()
-        finally:
-            await toy.service.close()
-            await toy.evidence.close()
-
-    return asyncio.run(whole())
 
 
 def ask(prompt: int, tokens: int) -> GenerationRequest:
@@ -81,7 +69,7 @@ def test_a_reader_who_leaves_pays_though_the_node_signs_nothing(toy: ToyService,
             await anext(pieces)
         await running.aclose()
 
-    run(toy, work)
+    run_service(toy, work)
     assert PRICE * 40 <= paid(toy) <= spent(toy)
     tracks = toy.network.pool.client.store.tracks()
     assert sum(track.failed for track in tracks.values()) >= 1, "the refusal was forgotten"
@@ -114,7 +102,7 @@ def test_a_caller_who_leaves_during_the_prompt_pays_it(toy: ToyService, monkeypa
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    run(toy, work)
+    run_service(toy, work)
     assert 0 < paid(toy) <= spent(toy)
     assert not any(track.failed for track in toy.network.pool.client.store.tracks().values()), "it was at work"
 
@@ -154,7 +142,7 @@ def test_a_node_that_ends_answers_when_it_likes_gets_no_more_of_them(
             with pytest.raises(UnavailableError):
                 await whole_text(running)
 
-    run(toy, work)
+    run_service(toy, work)
     assert paid(toy) == 0
     store = toy.network.pool.client.store
     tracks = [store.track(node.address) for node in toy.world.facts.registered[2:]]
@@ -199,7 +187,7 @@ def test_tokens_that_give_no_text_yet_are_paid_too(toy: ToyService, monkeypatch:
             return len(read.split())
         raise AssertionError("it did not fail")
 
-    tokens = run(toy, work)
+    tokens = run_service(toy, work)
     assert tokens > 32
     assert paid(toy) >= PRICE * (3 + tokens - 1)
 
@@ -255,7 +243,7 @@ def test_one_outage_of_an_honest_node_does_not_exclude_it(toy: ToyService, monke
     async def work() -> None:
         await asyncio.gather(*(one() for _ in range(8)))
 
-    run(toy, work)
+    run_service(toy, work)
     threads.close()
     name = toy.network.pool.client.store.book().of(toy.world.facts.registered[2].address)
     assert name >= RoutePolicy().minimum_reputation
@@ -275,11 +263,12 @@ def test_a_whole_answer_costs_what_its_receipts_bill(toy: ToyService, monkeypatc
 
     async def work() -> Any:
         running = await toy.service.generate(CALLER, ask(40, 150))
-        await whole_text(running)
+        _ = [piece async for piece in await begun_pieces(running)]
         return running
 
-    running = run(toy, work)
+    running = run_service(toy, work)
     assert running.answer.failovers
+    assert spent(toy) > paid(toy), "nothing was written off, which a higher price would bill"
     assert paid(toy) == sum(receipt.price for receipt, _ in running.answer.proof.receipts)
 
 
@@ -305,7 +294,7 @@ def test_nothing_is_paid_without_evidence(toy: ToyService, monkeypatch: pytest.M
         await running.aclose()
         return await toy.evidence.receipts(CALLER, running.id)
 
-    kept = run(toy, work)
+    kept = run_service(toy, work)
     assert (kept["receipts"], kept["cost_wei"]) == ([], str(paid(toy)))
     assert paid(toy) > 0
 

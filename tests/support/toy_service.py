@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from eth_account import Account
 
@@ -25,6 +26,8 @@ from node.gateway.service import NetworkService
 from node.gateway.settings import GatewaySettings
 from tests.support.toy_market import ToyWorld
 from tests.support.toy_network import expected_tokens
+
+Found = TypeVar("Found")
 
 MODEL = "toy"
 PRICE = 20
@@ -80,6 +83,19 @@ async def score_prompt(toy: ToyService, caller: Caller, prompt: Sequence[int]) -
     """Log-probabilities of a prompt alone."""
     async with toy.service.scoring(caller, MODEL, prompt, 0) as score:
         return await score(prompt, 0)
+
+
+def run_service(toy: ToyService, work: Callable[[], Awaitable[Found]]) -> Found:
+    """``work`` in a loop, whose service is closed before the loop is."""
+
+    async def whole() -> Found:
+        try:
+            return await work()
+        finally:
+            await toy.service.close()
+            await toy.evidence.close()
+
+    return asyncio.run(whole())
 
 
 def toy_text(prompt: list[int], count: int) -> str:

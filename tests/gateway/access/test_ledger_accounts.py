@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from node.gateway.access.ledger_accounts import RESERVED_SECONDS, LedgerAccounts
-from node.gateway.accounts import ANSWER, READ, Bill, Caller
+from node.gateway.accounts import ANSWER, READ, Bill, Caller, PaidEvidence
 from node.gateway.error_shapes import error_response
 from node.gateway.errors import ForbiddenError, LimitReachedError, PaymentRequiredError, UnavailableError
+from node.gateway.evidence_store import EvidenceStore
 from node.gateway.ledger.books import audit_books, booked_balance, post, reserved, user
 from node.gateway.ledger.database import Database, sqlite_url
 from tests.support.access_app import Clock
@@ -64,6 +65,38 @@ def test_an_answer_that_fails_is_released(accounts: LedgerAccounts) -> None:
 
     run(answer())
     assert balances(accounts.database) == [1_000, 0]
+
+
+class LateEvidence:
+    """Evidence that cannot be written down before ``found`` is there."""
+
+    def __init__(self) -> None:
+        self.found: PaidEvidence | None = None
+
+    def add(self, connection: Any) -> None:
+        if self.found is None:
+            raise UnavailableError("no room", advice="Try again.", retry_after=1.0)
+        self.found.add(connection)
+
+    def keep(self) -> None:
+        raise AssertionError("it is kept with the bill")
+
+
+def test_a_bill_and_its_evidence_are_written_together_or_not_at_all(accounts: LedgerAccounts) -> None:
+    store, evidence = EvidenceStore(accounts.database), LateEvidence()
+
+    async def answer() -> None:
+        await (await accounts.reserve(CALLER, "a", 600)).settle(Bill(90, 10), evidence)
+
+    run(answer())
+    assert balances(accounts.database) == [400, 600]
+    assert store.find("a", "A") is None
+    evidence.found = store.evidence("a", "A", {"of": "a"})
+    accounts.keep_up()
+    assert balances(accounts.database) == [900, 0]
+    kept = store.find("a", "A")
+    assert kept is not None
+    assert kept.document == {"of": "a"}
 
 
 @pytest.mark.parametrize(("limit", "credit"), [(1, 10_000), (16, 600)])
