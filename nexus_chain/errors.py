@@ -21,6 +21,7 @@
     ├── nexus_chain.evidence.errors      answer files
     ├── nexus_chain.disputes.errors      moves of a game that cannot be made
     ├── nexus_chain.certificates.errors  certificates and audits
+    ├── nexus_chain.distillation.errors  teachers, the judge, memory, training
     ├── nexus_chain.quality.errors       measuring what an import loses
     │
     ├── nexus_chain.drafting.errors      tables of drafts

@@ -57,7 +57,7 @@ run_step() {
 # One resolver call with every pin: separate calls would let one package break another's pins.
 install_packages() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint constraints.txt --editable '.[chain,dev]' 2> >(grep -v '^WARNING: Location' >&2)
+    --constraint constraints.txt --editable '.[chain,curriculum,dev,distillation]' 2> >(grep -v '^WARNING: Location' >&2)
 }
 
 # Not `npm ci`: the lock holds the binaries of the platform it was made on, and ci refuses a lock without the

@@ -46,8 +46,12 @@ ROOMS = {
     "drafting": Room((*MACHINE, "market"), "It knows no session: a draft is a guess, and costs nobody anything."),
     "versions": Room((*MACHINE, "content", "drafting", "chain"), "It knows no node: files are found on this disk."),
     "training": Room(("program", "versions"), "It knows no certificate: a run says what it did, others sign it."),
+    "distillation": Room(
+        (*MACHINE, "content", "quality", "versions", "training"),
+        "It knows no chain and no client: a teacher is an address, and what was learned is files.",
+    ),
     "certificates": Room(
-        (*MACHINE, "content", "quality", "market", "versions", "training"),
+        (*MACHINE, "content", "quality", "market", "versions", "training", "distillation"),
         "It knows no chain: what is anchored is asked for through a protocol.",
     ),
     "evidence": Room(
@@ -56,14 +60,17 @@ ROOMS = {
     ),
     "client": Room((*MACHINE, *TRADE, *USER), "It knows no program's flags and no daemon."),
     "workflows": Room(
-        (*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates", "training"),
+        (
+            *(*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates", "training"),
+            "distillation",
+        ),
         "It knows no terminal and no HTTP: it tells an observer how far it is.",
     ),
     "node.flags": Room((), "It knows no program: flags that both have, spelled alike."),
     "node.cli": Room(
         (
             *(*MACHINE, *TRADE, *USER, "content", "planning", "quality", "disputes", "certificates"),
-            *("workflows", "node.flags"),
+            *("distillation", "workflows", "node.flags"),
         ),
         "It knows no daemon: the two programs meet on the wire and on the chain.",
     ),

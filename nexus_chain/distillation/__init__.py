@@ -1,0 +1,1 @@
+"""The network learns: teachers answer, the judge proves, memory keeps, LoRA trains."""
