@@ -1,0 +1,85 @@
+"""The process that the solvers run in: it reads obligations, one JSON line each, and answers in one line each.
+
+It is a process of its own because a solver may exhaust memory, overflow its stack or never return: its parent kills it.
+
+    python -m nexus_chain.distillation.judge.solver_worker MEMORY_BYTES
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import resource
+import signal
+import sys
+from fractions import Fraction
+from typing import Any
+
+import cvc5
+import z3
+
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    memory = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(_answer(request["text"], request["z3_rlimit"], request["cvc5_rlimit"])), flush=True)
+
+
+def _answer(text: str, z3_rlimit: int, cvc5_rlimit: int) -> dict[str, Any]:
+    try:
+        first, model = _ask_z3(text, z3_rlimit)
+        second, other_model = _ask_cvc5(text, cvc5_rlimit)
+    except (z3.Z3Exception, RuntimeError, MemoryError) as error:
+        return {"error": str(error)[:500] or type(error).__name__}
+    return {"z3": first, "cvc5": second, "model": model or other_model}
+
+
+def _ask_z3(text: str, rlimit: int) -> tuple[str, dict[str, str]]:
+    """A context of its own for every text: an answer must not depend on those before it."""
+    solver = z3.Solver(ctx=z3.Context())
+    solver.set("rlimit", rlimit)
+    solver.from_string(text)
+    answer = str(solver.check())
+    if answer != "sat":
+        return answer, {}
+    model = solver.model()
+    return answer, {str(name): _z3_value(model[name]) for name in model.decls() if name.arity() == 0}
+
+
+def _z3_value(value: Any) -> str:
+    return str(value.as_fraction()) if z3.is_rational_value(value) else str(value)
+
+
+def _ask_cvc5(text: str, rlimit: int) -> tuple[str, dict[str, str]]:
+    solver = cvc5.Solver(cvc5.TermManager())
+    solver.setOption("rlimit", str(rlimit))
+    solver.setOption("produce-models", "true")
+    parser = cvc5.InputParser(solver)
+    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "artefact")
+    symbols, said = parser.getSymbolManager(), ""
+    while not (command := parser.nextCommand()).isNull():
+        said = command.invoke(solver, symbols).strip() or said
+    answer = said.split()[0] if said else "unknown"
+    if answer not in ("sat", "unsat", "unknown"):
+        raise RuntimeError(said)
+    if answer != "sat":
+        return answer, {}
+    constants = [term for term in symbols.getDeclaredTerms() if not term.getSort().isFunction()]
+    return answer, {str(term): _cvc5_value(solver.getValue(term)) for term in constants}
+
+
+def _cvc5_value(value: Any) -> str:
+    if value.isIntegerValue():
+        return str(value.getIntegerValue())
+    return str(Fraction(value.getRealValue())) if value.isRealValue() else str(value)
+
+
+if __name__ == "__main__":
+    main()
