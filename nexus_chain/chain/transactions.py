@@ -235,14 +235,16 @@ class Sender:
         return None
 
     def look_from_sent(self) -> None:
-        """Read from now on no state older than what this wallet sent, also where its command was never told
-        the end: another one may have found it done. Raises RpcUnreachableError.
+        """Wait for what this wallet's earlier commands sent, and read from now on no state older than that.
+
+        Their end may have been told to nobody: another command may have found it done. A server that lags would deny
+        it, and its state would be older too. Raises TransactionPendingError, RpcUnreachableError.
         """
-        found = [self._receipt(intent) for intent in self.unfinished()]
+        found = [self.resume(intent) for intent in self.unfinished()]
         self._look_from_latest()
-        for receipt in found:
-            if receipt is not None:
-                self._require_block(receipt.block)
+        for mined in found:
+            if mined is not None:
+                self._require_block(mined.block)
 
     def _look_from_latest(self) -> None:
         """INVARIANT: what a command reads is no older than what a command before it wrote."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -55,6 +56,7 @@ class ChosenRpc(LossyRpc):
         self.lost_answers: set[str] = set()
         self.refused: dict[str, str] = {}
         self.unknown: set[str] = set()
+        self.denied = Counter[str]()  # how often a method's answer is still that there is nothing
         self.chain_id = ""
         self.raw: list[str] = []
 
@@ -66,7 +68,8 @@ class ChosenRpc(LossyRpc):
             raise Dropped
         if method in self.refused:
             return 200, json.dumps(self._error(document["id"], -32000, self.refused[method])).encode()
-        if method in self.unknown:
+        if method in self.unknown or self.denied[method] > 0:
+            self.denied[method] -= 1
             return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": None}).encode()
         if method == "eth_chainId" and self.chain_id:
             return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": self.chain_id}).encode()
@@ -141,6 +144,7 @@ def test_a_look_is_no_older_than_what_was_sent_and_never_told(
     with pytest.raises(TransactionPendingError):
         sender(0.2).transfer(to, 5)
     rpc.lost_answers = set()
+    rpc.denied["eth_getTransactionReceipt"] = 2  # it lags in this too
     looking, floors = sender(), []
     looking.connection.provider.require_block = floors.append  # type: ignore[method-assign]
     looking.look_from_sent()
