@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from nexus_chain.distillation.memory.errors import ExampleError
-from nexus_chain.distillation.memory.normal_form import normal_form, pair_hash
+from nexus_chain.distillation.memory.normal_form import NormalTexts
 
 CATEGORIES = ("code", "math", "logic", "text")
 TRAINING_CONFIDENCE = 0.8
@@ -54,7 +54,7 @@ class VerifiedExample:
         for name, text in (("prompt", prompt), ("response", response)):
             _require_text(name, text, LONGEST_TEXT)
         moment = time.time() if timestamp is None else timestamp
-        digest = pair_hash(normal_form(prompt, category), normal_form(response, category))
+        digest = NormalTexts.of(prompt, response, category).hash
         return cls(prompt, response, source, confidence, verification_proof, category, moment, digest)
 
     def __post_init__(self) -> None:
@@ -73,14 +73,9 @@ class VerifiedExample:
             raise ExampleError("the hash is no SHA-256", advice="Make the example with VerifiedExample.of.")
 
     @property
-    def normal_prompt(self) -> str:
-        """The prompt in normal form."""
-        return normal_form(self.prompt, self.category)
-
-    @property
-    def normal_response(self) -> str:
-        """The response in normal form."""
-        return normal_form(self.response, self.category)
+    def normal_texts(self) -> NormalTexts:
+        """Prompt and response in normal form."""
+        return NormalTexts.of(self.prompt, self.response, self.category)
 
 
 @dataclass(frozen=True)

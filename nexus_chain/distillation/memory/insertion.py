@@ -11,7 +11,6 @@ from sqlalchemy import ARRAY, BigInteger, Connection, func, insert, literal, sel
 from nexus_chain.distillation.memory.errors import ExampleError
 from nexus_chain.distillation.memory.example import VerifiedExample
 from nexus_chain.distillation.memory.near_duplicates import Sketch, sketches
-from nexus_chain.distillation.memory.normal_form import pair_hash
 from nexus_chain.distillation.memory.stored_examples import among, examples_by_id, fields_of
 from nexus_chain.distillation.memory.tables import BAND_KEYS, EXAMPLES
 from nexus_chain.distillation.memory.word_index import word_index, words_of
@@ -31,10 +30,10 @@ class Prepared:
 
 def prepare(examples: Sequence[VerifiedExample]) -> list[Prepared]:
     """What ``insert_new`` needs. Raises ExampleError for a hash that is not the texts'."""
-    for example in examples:
-        if example.hash != pair_hash(example.normal_prompt, example.normal_response):
-            raise ExampleError("the hash is not that of the texts", advice="Make the example with VerifiedExample.of.")
-    drawn = sketches(examples)
+    texts = [example.normal_texts for example in examples]
+    if any(example.hash != normal.hash for example, normal in zip(examples, texts, strict=True)):
+        raise ExampleError("the hash is not that of the texts", advice="Make the example with VerifiedExample.of.")
+    drawn = sketches(texts)
     return [
         Prepared(example, sketch, words_of(example.prompt, example.response))
         for example, sketch in zip(examples, drawn, strict=True)
@@ -108,7 +107,7 @@ def _stored_candidates(connection: Connection, batch: Sequence[Prepared], hashes
             shared.setdefault(at, Counter())[number] += 1
     near = {at: [number for number, _ in found.most_common(MOST_COMPARED)] for at, found in shared.items()}
     examples = examples_by_id(connection, sorted({number for found in near.values() for number in found}))
-    drawn = dict(zip(examples, sketches(list(examples.values())), strict=True))
+    drawn = dict(zip(examples, sketches([example.normal_texts for example in examples.values()]), strict=True))
     return {at: [drawn[number] for number in found] for at, found in near.items()}
 
 

@@ -58,7 +58,7 @@ def statistics_of(connection: Connection) -> MemoryStatistics:
 
 def _counts(connection: Connection, column: Column[str]) -> Mapping[str, int]:
     found = connection.execute(select(column, func.count()).group_by(column).order_by(column))
-    return MappingProxyType(dict(found.tuples().all()))
+    return MappingProxyType({str(row[0]): int(row[1]) for row in found})
 
 
 def _storage_bytes(connection: Connection) -> int:

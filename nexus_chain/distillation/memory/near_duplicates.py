@@ -1,10 +1,11 @@
 """Which examples say almost the same: MinHash signatures cut into bands, and the exact check behind them.
 
 The shingles of an example are the runs of SHINGLE_TOKENS tokens of its prompt and of its response, both in normal form.
+Punctuation of sentences is no token in the category ``text``; in code, mathematics and logic every sign counts.
 Two examples are near-duplicates when
 
-* their exact parts are equal: numbers and signs of arithmetic, logic and code, in order (17 + 25 and 17 + 26 are two
-  tasks, and so are a < b and a <= b, however long the text around them is), and
+* their exact parts are equal: all tokens but words of letters, in order (17 + 25 and 17 + 26 are two tasks, and so are
+  a < b and a <= b, however long the text around them is), and
 * the Jaccard similarity of their sets of shingles is NEAR_DUPLICATE or more.
 
 Bands find the pairs to look at: BANDS bands of ROWS rows each, so that a pair of similarity s shares a band with
@@ -21,23 +22,22 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nexus_chain.distillation.errors import MissingPackageError
-from nexus_chain.distillation.memory.example import VerifiedExample
+from nexus_chain.distillation.memory.normal_form import NormalTexts
 
 NEAR_DUPLICATE = 0.9
 SHINGLE_TOKENS = 3
 BANDS, ROWS = 8, 8
 _U32 = npt.NDArray[np.uint32]
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-#: Sentence punctuation carries no meaning that a near-duplicate may not change; all other signs do.
-_EXACT = re.compile(r"\d+(?:[.,]\d+)*|[^\w\s.,;:!?'\"`…]")
+_TOKEN = re.compile(r"\w+(?:[.,]\d+)*|[^\w\s]")
+_PUNCTUATION = frozenset(".,;:!?'\"`…“”‘’")
 _TOKEN_MIX = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77), np.uint32(0xC2B2AE3D))
 _NO_TOKEN = np.uint32(0)
 _BATCH_SHINGLES = 1 << 15  # bounds the memory of one step: 64 rows of 4 bytes for each
@@ -56,13 +56,13 @@ class Sketch:
         return self.exact == other.exact and similarity(self.shingles, other.shingles) >= NEAR_DUPLICATE
 
 
-def sketches(examples: Sequence[VerifiedExample]) -> list[Sketch]:
-    """The sketch of each example. Raises MissingPackageError without ``datasketch``."""
+def sketches(examples: Sequence[NormalTexts]) -> list[Sketch]:
+    """The sketch of each example's texts. Raises MissingPackageError without ``datasketch``."""
     found: list[Sketch] = []
     batch: list[tuple[bytes, _U32]] = []
     waiting = 0
-    for example in examples:
-        exact, shingles = _parts(example)
+    for texts in examples:
+        exact, shingles = _parts(texts)
         batch.append((exact, shingles))
         waiting += len(shingles)
         if waiting >= _BATCH_SHINGLES:
@@ -87,18 +87,34 @@ def signatures(shingles: Sequence[_U32]) -> _U32:
     return np.ascontiguousarray(np.stack(rows, axis=1))
 
 
-def _parts(example: VerifiedExample) -> tuple[bytes, _U32]:
+def _parts(texts: NormalTexts) -> tuple[bytes, _U32]:
     """The exact part, and the distinct shingles."""
-    prompt, response = example.normal_prompt, example.normal_response
-    exact = " ".join(_EXACT.findall(prompt)) + "\0" + " ".join(_EXACT.findall(response))
-    parts = [_shingles(_TOKEN.findall(text), seed) for seed, text in enumerate((prompt, response))]
-    return exact.encode(), np.unique(np.concatenate(parts))
+    asked, answered = (_tokens(text, texts.category) for text in texts[:2])
+    exact = f"{_exact(asked)}\0{_exact(answered)}".encode()
+    shingles = np.concatenate([_shingles(asked, 0), _shingles(answered, 1)])
+    shingles.sort()
+    first = np.ones(len(shingles), np.bool_)
+    np.not_equal(shingles[1:], shingles[:-1], out=first[1:])
+    return exact, shingles[first]
+
+
+def _tokens(text: str, category: str) -> list[str]:
+    found: list[str] = _TOKEN.findall(text)
+    return [token for token in found if token not in _PUNCTUATION] if category == "text" else found
+
+
+def _exact(tokens: Sequence[str]) -> str:
+    return " ".join([token for token in tokens if not token.isalpha()])
+
+
+@lru_cache(maxsize=1 << 16)
+def _token_hash(token: str) -> int:
+    return zlib.crc32(token.encode())
 
 
 def _shingles(tokens: Sequence[str], seed: int) -> _U32:
     """Shingles of one text; ``seed`` tells a prompt's from a response's. A short text is one shingle."""
-    crc = zlib.crc32
-    hashes = np.fromiter((crc(token.encode()) for token in tokens), np.uint32, len(tokens))
+    hashes = np.fromiter(map(_token_hash, tokens), np.uint32, len(tokens))
     if len(hashes) < SHINGLE_TOKENS:
         hashes = np.concatenate([hashes, np.full(SHINGLE_TOKENS - len(hashes), _NO_TOKEN)])
     count = len(hashes) - SHINGLE_TOKENS + 1

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from hashlib import sha256
+from typing import NamedTuple
 
 CODE = "code"
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -32,6 +33,19 @@ def normal_form(text: str, category: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def pair_hash(prompt: str, response: str) -> str:
-    """SHA-256, in hexadecimal, of two texts in normal form with a NUL between: no example holds a NUL."""
-    return sha256(f"{prompt}\0{response}".encode()).hexdigest()
+class NormalTexts(NamedTuple):
+    """An example's texts in normal form."""
+
+    prompt: str
+    response: str
+    category: str
+
+    @classmethod
+    def of(cls, prompt: str, response: str, category: str) -> NormalTexts:
+        """The normal form of both."""
+        return cls(normal_form(prompt, category), normal_form(response, category), category)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256, in hexadecimal, of both texts with a NUL between: no example holds a NUL."""
+        return sha256(f"{self.prompt}\0{self.response}".encode()).hexdigest()

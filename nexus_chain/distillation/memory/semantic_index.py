@@ -117,7 +117,8 @@ def _grown(old: _Rows, new: _Rows, start: int) -> _Rows:
     end = start + len(new)
     if end > len(old):
         larger = np.empty((max(end, 2 * len(old)), *new.shape[1:]), new.dtype)
-        larger[:start] = old[:start]
+        if start:  # before the first row nobody knows the width
+            larger[:start] = old[:start]
         old = larger  # type: ignore[assignment]
     old[start:end] = new
     return old

@@ -47,8 +47,9 @@ def example_of(row: Row[Any]) -> VerifiedExample:
 def every_example(connection: Connection, condition: ColumnElement[bool]) -> Iterator[VerifiedExample]:
     """Examples in the order of their hashes, few in memory at once. Raises DamagedStorageError."""
     asked = whole_examples().where(condition).order_by(EXAMPLES.c.hash)
-    for row in connection.execution_options(yield_per=_AT_ONCE).execute(asked):
-        yield example_of(row)
+    with connection.execute(asked, execution_options={"yield_per": _AT_ONCE}) as rows:
+        for row in rows:
+            yield example_of(row)
 
 
 def examples_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, VerifiedExample]:

@@ -18,7 +18,7 @@ from typing import Protocol
 from sqlalchemy import Connection, text
 
 COMMON = 1000
-_WORD = re.compile(r"[^\W_]{1,64}")
+_WORD = re.compile(r"\w{1,64}")
 _MOST_WORDS = 20_000  # of one example: PostgreSQL refuses a tsvector of 1 MiB
 _MOST_ASKED = 16
 
@@ -46,7 +46,7 @@ def words_of(*texts: str) -> list[str]:
     """The words of texts, in order, at most 20 000."""
     found: list[str] = []
     for one in texts:
-        found += _WORD.findall(unicodedata.normalize("NFKC", one).casefold())
+        found += _WORD.findall(unicodedata.normalize("NFKC", one).casefold().replace("_", " "))
     return found[:_MOST_WORDS]
 
 
