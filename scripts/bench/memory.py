@@ -8,7 +8,7 @@ saving), 384 numbers each as MiniLM has them. A check or a search runs alone, on
 Writes ``build/bench/memory.json``: ``examples``, ``inserts_per_second``, ``inserts_per_cpu_second`` (by the time that
 this process had a core: other work on the machine does not count), ``duplicate_ms.{median,p95}``,
 ``save_duplicate_ms``, ``words_ms``, ``meaning_ms``, ``search_ms`` (both, fused), each in wall time and, as
-``..._cpu``, in time on a core; ``recall_at_10``: of the nearest by comparing all rows.
+``..._cpu``, in time on a core.
 
     python -m scripts.bench.memory [--examples 100000] [--rounds 300] [--url URL]
 """
@@ -29,7 +29,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nexus_chain.distillation.memory import semantic_index
 from nexus_chain.distillation.memory.example import CATEGORIES, VerifiedExample
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
 from nexus_chain.errors import NexusError
@@ -132,18 +131,6 @@ def queries(examples: Sequence[VerifiedExample], rounds: int, draw: random.Rando
     return found
 
 
-def recall(memory: CognitivePersistence, asked: Sequence[str], count: int) -> float:
-    """How many of the ten nearest of all rows are found."""
-    found = [set(one.hash for one in memory.search(query, 10, by="meaning")) for query in asked]
-    candidates = semantic_index.CANDIDATES
-    semantic_index.CANDIDATES = count
-    try:
-        exact = [set(one.hash for one in memory.search(query, 10, by="meaning")) for query in asked]
-    finally:
-        semantic_index.CANDIDATES = candidates
-    return round(sum(len(one & other) for one, other in zip(found, exact, strict=True)) / sum(map(len, exact)), 4)
-
-
 def measure(url: str | Path, count: int, rounds: int) -> dict[str, object]:
     """All figures of a new memory at ``url``."""
     draw = random.Random(16)
@@ -163,7 +150,6 @@ def measure(url: str | Path, count: int, rounds: int) -> dict[str, object]:
         for name, by in (("words_ms", "words"), ("meaning_ms", "meaning"), ("search_ms", "both")):
             memory.search(texts[0], by=by)  # type: ignore[arg-type]
             figures[name] = timed([lambda text=text, by=by: memory.search(text, by=by) for text in texts])  # type: ignore[misc]
-        figures["recall_at_10"] = recall(memory, texts[:50], count)
         figures["storage_bytes"] = memory.get_statistics().storage_bytes
     return figures
 

@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, func, insert, literal, sel
 from nexus_chain.distillation.memory.errors import ExampleError
 from nexus_chain.distillation.memory.example import VerifiedExample
 from nexus_chain.distillation.memory.near_duplicates import Sketch, sketches
-from nexus_chain.distillation.memory.stored_examples import among, examples_by_id, fields_of
+from nexus_chain.distillation.memory.stored_examples import examples_by_id, fields_of, rows_among
 from nexus_chain.distillation.memory.tables import BAND_KEYS, EXAMPLES
 from nexus_chain.distillation.memory.word_index import word_index, words_of
 
@@ -89,8 +89,7 @@ def _new(connection: Connection, batch: Sequence[Prepared]) -> Iterator[int]:
 
 
 def _known_hashes(connection: Connection, hashes: Sequence[str]) -> set[str]:
-    asked = select(EXAMPLES.c.hash).where(among(connection, EXAMPLES.c.hash, hashes))
-    return set(connection.execute(asked).scalars())
+    return {row[0] for row in rows_among(connection, "SELECT hash FROM verified_examples", "hash", hashes)}
 
 
 def _stored_candidates(connection: Connection, batch: Sequence[Prepared], hashes: set[str]) -> dict[int, list[Sketch]]:
@@ -101,8 +100,7 @@ def _stored_candidates(connection: Connection, batch: Sequence[Prepared], hashes
             for key in set(prepared.sketch.bands):
                 places.setdefault(key, []).append(at)
     shared: dict[int, Counter[int]] = {}
-    asked = select(BAND_KEYS.c.key, BAND_KEYS.c.example_id).where(among(connection, BAND_KEYS.c.key, list(places)))
-    for key, number in connection.execute(asked) if places else ():
+    for key, number in rows_among(connection, "SELECT key, example_id FROM example_bands", "key", list(places)):
         for at in places[key]:
             shared.setdefault(at, Counter())[number] += 1
     near = {at: [number for number, _ in found.most_common(MOST_COMPARED)] for at, found in shared.items()}

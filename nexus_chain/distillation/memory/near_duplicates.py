@@ -40,6 +40,7 @@ _TOKEN = re.compile(r"\w+(?:[.,]\d+)*|[^\w\s]")
 _PUNCTUATION = frozenset(".,;:!?'\"`…“”‘’")
 _TOKEN_MIX = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77), np.uint32(0xC2B2AE3D))
 _NO_TOKEN = np.uint32(0)
+_FEW_SHINGLES = 512  # fewer than these are computed at once: 64 calls cost more
 _BATCH_SHINGLES = 1 << 15  # bounds the memory of one step: 64 rows of 4 bytes for each
 
 
@@ -82,6 +83,9 @@ def signatures(shingles: Sequence[_U32]) -> _U32:
     multipliers, offsets = _permutations()
     mixed = _finalised(np.concatenate(shingles))
     starts = np.cumsum([0, *(len(one) for one in shingles[:-1])])
+    if len(mixed) < _FEW_SHINGLES:
+        few: _U32 = np.minimum.reduceat(mixed[:, None] * multipliers + offsets, starts, axis=0)
+        return few
     # One permutation a row: its minima over neighbours are then sequential in memory.
     rows = [np.minimum.reduceat(mixed * a + b, starts) for a, b in zip(multipliers, offsets, strict=True)]
     return np.ascontiguousarray(np.stack(rows, axis=1))

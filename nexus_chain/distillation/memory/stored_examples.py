@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Select, any_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from nexus_chain.distillation.memory.errors import DamagedStorageError, ExampleError
 from nexus_chain.distillation.memory.example import VerifiedExample
@@ -17,17 +17,27 @@ _AT_ONCE = 2000  # rows fetched together
 _FIELDS = tuple(column for column in EXAMPLES.c if column.name != "id")
 
 
-def among(connection: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Whether ``column`` is one of ``values``: one parameter, however many they are."""
+def rows_among(connection: Connection, query: str, column: str, values: Sequence[int] | Sequence[str]) -> Iterable[Any]:
+    """Rows of ``query`` (SQL without a condition) whose ``column`` is one of ``values``.
+
+    One parameter, however many values there are, and SQL as the driver takes it: duplicates are looked up this way,
+    and building the statement would cost more than running it.
+    """
+    if not values:
+        return ()
     if connection.dialect.name == "sqlite":
-        return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
-    return column == any_(literal(list(values), ARRAY(column.type)))
+        statement = f"{query} WHERE {column} IN (SELECT value FROM json_each(?))"
+        return connection.exec_driver_sql(statement, (json.dumps(list(values)),))
+    return connection.exec_driver_sql(f"{query} WHERE {column} = ANY(%s)", (list(values),))
 
 
 def whole_examples() -> Select[Any]:
     """All columns of all examples, and what they are compressed to, if they are: for ``example_of``."""
     joined = EXAMPLES.outerjoin(PACKED_TEXTS, PACKED_TEXTS.c.example_id == EXAMPLES.c.id)
     return select(EXAMPLES.c.id, *_FIELDS, PACKED_TEXTS.c.texts).select_from(joined)
+
+
+_WHOLE_SQL = str(whole_examples())
 
 
 def example_of(row: Row[Any]) -> VerifiedExample:
@@ -54,9 +64,7 @@ def every_example(connection: Connection, condition: ColumnElement[bool]) -> Ite
 
 def examples_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, VerifiedExample]:
     """Those examples of ``ids`` that there are. Raises DamagedStorageError."""
-    if not ids:
-        return {}
-    rows = connection.execute(whole_examples().where(among(connection, EXAMPLES.c.id, ids)))
+    rows = rows_among(connection, _WHOLE_SQL, "verified_examples.id", ids)
     return {row[0]: example_of(row) for row in rows}
 
 

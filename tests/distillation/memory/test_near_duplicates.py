@@ -12,6 +12,7 @@ from datasketch import MinHash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_chain.distillation.memory import near_duplicates
 from nexus_chain.distillation.memory.near_duplicates import BANDS, ROWS, Sketch, signatures, similarity, sketches
 from nexus_chain.distillation.memory.normal_form import NormalTexts
 from tests.support.memory_examples import WORDS, example
@@ -23,8 +24,15 @@ def sketch(prompt: str, response: str = "It is so.", category: str = "text") -> 
     return sketches([example(prompt, response, category=category).normal_texts])[0]
 
 
-@given(st.lists(st.sets(st.integers(0, 2**32 - 1), min_size=1, max_size=50), min_size=1, max_size=5))
-def test_signatures_are_those_of_datasketch(sets: list[set[int]]) -> None:
+@pytest.mark.parametrize("few", [0, 512])
+@given(sets=st.lists(st.sets(st.integers(0, 2**32 - 1), min_size=1, max_size=50), min_size=1, max_size=5))
+def test_signatures_are_those_of_datasketch(few: int, sets: list[set[int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "_FEW_SHINGLES", few)
+        require_datasketch_signatures(sets)
+
+
+def require_datasketch_signatures(sets: list[set[int]]) -> None:
     found = signatures([np.array(sorted(one), np.uint32) for one in sets])
     for row, one in zip(found, sets, strict=True):
         expected = MinHash(num_perm=BANDS * ROWS, seed=1, hashfunc=int)
