@@ -26,7 +26,7 @@ from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableErro
 from nexus_chain.distillation.judge.sandbox.system_calls import seccomp_filter
 
 JAIL = Path(__file__).with_name("jail.py")
-Argument = int | bool | str | None | list["Argument"] | tuple["Argument", ...]
+Argument = int | bool | str | None | Sequence["Argument"]
 """What functions are called with. A list is given anew for every call."""
 
 
