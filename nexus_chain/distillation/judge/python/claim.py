@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nexus_chain.distillation.judge.python.domain import Domain, Input, parse_domain
+from nexus_chain.distillation.judge.python.domain import Input, PythonDomain, parse_domain
 from nexus_chain.distillation.judge.python.errors import PythonClaimError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
@@ -52,7 +52,7 @@ class PythonClaim:
 
     code: str
     function: str
-    domain: Mapping[str, Domain]
+    domain: Mapping[str, PythonDomain]
     reference: str | None = None
     contract: PythonContract | None = None
     examples: tuple[PythonExample, ...] = ()

@@ -17,8 +17,8 @@ from nexus_chain.distillation.judge.python.source import parse_expression
 from nexus_chain.distillation.judge.sandbox.sandbox import (
     Argument,
     CallOutcome,
-    Ending,
     Sandbox,
+    SandboxEnding,
     SandboxRequest,
 )
 
@@ -35,7 +35,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PointComparison:
     """``difference``: the first one found. ``problem``: why not every point was compared; empty if all were.
 
     ``compared``: points at which something is claimed. ``sha256``: of the table of inputs and results.
@@ -53,7 +53,7 @@ class Comparer:
     def __init__(self, claim: PythonClaim, code: str, sandbox: Sandbox) -> None:
         self._claim, self._code, self._sandbox = claim, code, sandbox
 
-    def compare(self, points: Sequence[Point]) -> Comparison:
+    def compare(self, points: Sequence[Point]) -> PointComparison:
         """Raises PythonClaimError where the reference or the contract cannot be run at all."""
         if self._claim.contract is not None:
             return self._with_contract(self._claim.contract, tuple(points))
@@ -76,9 +76,9 @@ class Comparer:
             return [], ""
         request = SandboxRequest(code, function or self._claim.function, tuple(points))
         result = self._sandbox.run(request)
-        return list(result.outcomes), "" if result.ending is Ending.FINISHED else result.reason
+        return list(result.outcomes), "" if result.ending is SandboxEnding.FINISHED else result.reason
 
-    def _with_reference(self, reference: str, points: tuple[Point, ...]) -> Comparison:
+    def _with_reference(self, reference: str, points: tuple[Point, ...]) -> PointComparison:
         expected, missing = self._run(reference, points)
         if missing and not expected:
             raise PythonClaimError(f"the reference cannot be run: {missing}", advice="Give a reference that returns.")
@@ -88,9 +88,9 @@ class Comparer:
                 problem = problem or f"The results for {values_text(point)} cannot be compared."
             elif one != other:
                 return _found(Difference(point, _shown(one, other), _shown(other, one)))
-        return Comparison(None, problem or missing, len(points), _table(points, actual))
+        return PointComparison(None, problem or missing, len(points), _table(points, actual))
 
-    def _with_contract(self, contract: PythonContract, points: tuple[Point, ...]) -> Comparison:
+    def _with_contract(self, contract: PythonContract, points: tuple[Point, ...]) -> PointComparison:
         required, missing = self._run(self._contract_code(contract), points, "requires")
         if missing and not required:
             raise PythonClaimError(f"the contract cannot be run: {missing}", advice="Correct its expressions.")
@@ -113,7 +113,7 @@ class Comparer:
                     Difference(point, repr(result[0]), f"the contract wants {' '.join(contract.ensures.split())}")
                 )
             problem = problem if outcome.is_exact else problem or "The contract cannot be evaluated everywhere."
-        return Comparison(None, problem or missing or failure, len(claimed), _table(claimed, actual))
+        return PointComparison(None, problem or missing or failure, len(claimed), _table(claimed, actual))
 
     def _contract_code(self, contract: PythonContract) -> str:
         names = ", ".join(self._claim.parameters)
@@ -128,8 +128,8 @@ class Comparer:
         )
 
 
-def _found(difference: Difference) -> Comparison:
-    return Comparison(difference, "", 0, "")
+def _found(difference: Difference) -> PointComparison:
+    return PointComparison(difference, "", 0, "")
 
 
 def _shown(outcome: CallOutcome, other: CallOutcome) -> str:

@@ -84,10 +84,10 @@ class ListDomain:
         return [self.item.sample(random) for _ in range(random.randint(self.shortest, self.longest))]
 
 
-Domain = ScalarDomain | ListDomain
+PythonDomain = ScalarDomain | ListDomain
 
 
-def parse_domain(text: str) -> Domain:
+def parse_domain(text: str) -> PythonDomain:
     """Raises PythonClaimError for a text that is no domain, or an empty one."""
     if match := _SCALAR_TEXT.fullmatch(text.strip()):
         return _scalar(*match.groups())
@@ -120,12 +120,12 @@ class SymbolicInputs:
     values: Mapping[str, Value]
     heap: Mapping[int, ListContent]
 
-    def read(self, domain: Mapping[str, Domain], model: Mapping[str, str]) -> tuple[Input, ...]:
+    def read(self, domain: Mapping[str, PythonDomain], model: Mapping[str, str]) -> tuple[Input, ...]:
         """The inputs that a solver's model means. A variable that it leaves out may have any value."""
         return tuple(_read(name, kind, model) for name, kind in domain.items())
 
 
-def symbolic_inputs(bank: TermBank, domain: Mapping[str, Domain]) -> SymbolicInputs:
+def symbolic_inputs(bank: TermBank, domain: Mapping[str, PythonDomain]) -> SymbolicInputs:
     """Variables for every parameter: ``in_x``; for a list ``in_x_length`` and ``in_x_0``, ``in_x_1`` …"""
     algebra = ValueAlgebra(bank)
     variables, values, heap = list[Term](), dict[str, Value](), dict[int, ListContent]()
@@ -150,7 +150,7 @@ def _value(algebra: ValueAlgebra, kind: ScalarDomain, term: Term) -> Value:
     return algebra.boolean(term) if kind.is_bool else algebra.integer(term)
 
 
-def _read(name: str, kind: Domain, model: Mapping[str, str]) -> Input:
+def _read(name: str, kind: PythonDomain, model: Mapping[str, str]) -> Input:
     if isinstance(kind, ScalarDomain):
         return _read_scalar(f"in_{name}", kind, model)
     length = int(model.get(f"in_{name}_length", kind.shortest))
@@ -166,7 +166,7 @@ def _read_scalar(variable: str, kind: ScalarDomain, model: Mapping[str, str]) ->
     return int(text)
 
 
-def count_points(domain: Mapping[str, Domain]) -> int | None:
+def count_points(domain: Mapping[str, PythonDomain]) -> int | None:
     """How many inputs the domain has; None for infinitely many."""
     total = 1
     for kind in domain.values():
@@ -177,12 +177,12 @@ def count_points(domain: Mapping[str, Domain]) -> int | None:
     return total
 
 
-def domain_points(domain: Mapping[str, Domain]) -> list[tuple[Input, ...]]:
+def domain_points(domain: Mapping[str, PythonDomain]) -> list[tuple[Input, ...]]:
     """Every input of a finite domain, in a fixed order."""
     return list(itertools.product(*(kind.values() for kind in domain.values())))
 
 
-def sample_points(domain: Mapping[str, Domain], count: int) -> list[tuple[Input, ...]]:
+def sample_points(domain: Mapping[str, PythonDomain], count: int) -> list[tuple[Input, ...]]:
     """``count`` inputs, always the same ones: a verdict must repeat."""
     random = Random(0)
     return [tuple(kind.sample(random) for kind in domain.values()) for _ in range(count)]

@@ -11,8 +11,8 @@ from nexus_chain.distillation.judge.python.terms import Term
 from nexus_chain.distillation.judge.python.values import BOOL, NONE, Alternative, ListContent, TypeTag, Value
 
 LARGEST_LITERAL = 10**30
-LARGEST_EXPONENT = 6
-MOST_STEPS = 30_000
+LARGEST_PYTHON_EXPONENT = 6
+MOST_EVALUATIONS = 30_000
 """Expressions that are evaluated, each as often as its loops are unrolled."""
 
 
@@ -25,8 +25,8 @@ class Expressions(Execution):
     def evaluate(self, node: ast.expr) -> Value:
         """The value of ``node``; conditions of exceptions are collected, and taken away from ``state.live``."""
         self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise OutsideSubsetError(f"the unrolled code takes more than {MOST_STEPS} steps", node.lineno)
+        if self.steps > MOST_EVALUATIONS:
+            raise OutsideSubsetError(f"the unrolled code takes more than {MOST_EVALUATIONS} steps", node.lineno)
         method: Callable[[ast.expr], Value] | None = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
             raise OutsideSubsetError(f"the expression {type(node).__name__}", node.lineno)
@@ -117,8 +117,10 @@ class Expressions(Execution):
         raise OutsideSubsetError(f"the operator {type(operator).__name__}", line)
 
     def _power(self, base: Term, exponent: Term, line: int) -> Value:
-        if exponent.value is None or not 0 <= exponent.value <= LARGEST_EXPONENT:
-            raise OutsideSubsetError(f"a power whose exponent is not a number from 0 to {LARGEST_EXPONENT}", line)
+        if exponent.value is None or not 0 <= exponent.value <= LARGEST_PYTHON_EXPONENT:
+            raise OutsideSubsetError(
+                f"a power whose exponent is not a number from 0 to {LARGEST_PYTHON_EXPONENT}", line
+            )
         power = self.bank.integer(1)
         for _ in range(exponent.value):
             power = self.bank.multiply(power, base)

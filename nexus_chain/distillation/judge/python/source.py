@@ -11,7 +11,7 @@ import warnings
 
 from nexus_chain.distillation.judge.python.errors import OutsideSubsetError
 
-LARGEST_SOURCE = 16_384
+LARGEST_PYTHON = 16_384
 """Characters of one source."""
 DEEPEST_SYNTAX = 80
 """Levels of a syntax tree: whoever walks it does so recursively."""
@@ -39,8 +39,8 @@ def extract_code(response: str) -> str:
 
 def parse_source(code: str) -> ast.Module:
     """The syntax tree. Raises OutsideSubsetError for what does not parse, is too large or deep, or hides letters."""
-    if len(code) > LARGEST_SOURCE:
-        raise OutsideSubsetError(f"the code has more than {LARGEST_SOURCE} characters")
+    if len(code) > LARGEST_PYTHON:
+        raise OutsideSubsetError(f"the code has more than {LARGEST_PYTHON} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -14,7 +14,7 @@ from nexus_chain.distillation.judge.python.errors import OutsideSubsetError
 
 MOST_TERMS = 40_000
 """Terms of one claim; beyond, the translation stops."""
-LARGEST_NUMBER = 4_096
+LARGEST_CONSTANT = 4_096
 """Bits of a constant; beyond, the translation stops."""
 _LARGEST_BOUND = 512  # bits; beyond, no bound is remembered
 Bound = int | None
@@ -62,8 +62,8 @@ class TermBank:
         self._terms[key] = term
 
     def integer(self, value: int) -> Term:
-        if value.bit_length() > LARGEST_NUMBER:
-            raise OutsideSubsetError(f"a number of more than {LARGEST_NUMBER} bits")
+        if value.bit_length() > LARGEST_CONSTANT:
+            raise OutsideSubsetError(f"a number of more than {LARGEST_CONSTANT} bits")
         key = ("integer", value)
         if key not in self._terms:
             self._keep(key, Term("constant", Sort.INT, value=value, low=value, high=value))

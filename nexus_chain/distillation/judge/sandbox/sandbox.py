@@ -37,7 +37,7 @@ class Confinement(StrEnum):
     NAMESPACES = "namespaces"
 
 
-class Ending(StrEnum):
+class SandboxEnding(StrEnum):
     """How the child ended: by itself, unable to load the code, at a limit of clock or output, or dead."""
 
     FINISHED = "finished"
@@ -87,7 +87,7 @@ class CallOutcome:
 class SandboxResult:
     """``outcomes``: of the first inputs, in order; of all of them only when FINISHED. ``reason``: one sentence."""
 
-    ending: Ending
+    ending: SandboxEnding
     outcomes: tuple[CallOutcome, ...]
     reason: str
 
@@ -130,7 +130,7 @@ class Sandbox:
             problems.append(f"{confinement}: {lines[0] if lines else 'the child ended before it was locked'}")
         raise _unavailable(problems)
 
-    def _converse(self, request: SandboxRequest, confinement: Confinement) -> tuple[list[str], Ending | None]:
+    def _converse(self, request: SandboxRequest, confinement: Confinement) -> tuple[list[str], SandboxEnding | None]:
         """The child's lines, and at which limit it was stopped."""
         if not sys.platform.startswith("linux"):
             raise _unavailable([f"{sys.platform} has no namespaces"])
@@ -167,7 +167,7 @@ class Sandbox:
             except OSError as error:
                 raise _unavailable([f"{confinement}: {error.strerror}"]) from error
 
-    def _read(self, results: IO[bytes]) -> tuple[bytes, Ending | None]:
+    def _read(self, results: IO[bytes]) -> tuple[bytes, SandboxEnding | None]:
         deadline, output = time.monotonic() + self.limits.seconds, bytearray()
         with selectors.DefaultSelector() as selector:
             selector.register(results, selectors.EVENT_READ)
@@ -177,8 +177,8 @@ class Sandbox:
                     return bytes(output), None
                 output += part
                 if len(output) > self.limits.output:
-                    return bytes(output), Ending.OVERFLOWED
-        return bytes(output), Ending.STOPPED
+                    return bytes(output), SandboxEnding.OVERFLOWED
+        return bytes(output), SandboxEnding.STOPPED
 
 
 def _command(confinement: Confinement) -> list[str]:
@@ -194,19 +194,21 @@ def _command(confinement: Confinement) -> list[str]:
     return [bwrap, *doors, *binds, *script, "--", *python, "/jail.py", confinement]
 
 
-def _result(request: SandboxRequest, lines: list[str], stopped: Ending | None) -> SandboxResult:
+def _result(request: SandboxRequest, lines: list[str], stopped: SandboxEnding | None) -> SandboxResult:
     """What the lines after ``locked`` say. A child that says more, or other things, than it should has died."""
     if lines and lines[0].startswith("failed "):
-        return SandboxResult(Ending.FAILED, (), f"The code does not load: {lines[0][7:90]}.")
+        return SandboxResult(SandboxEnding.FAILED, (), f"The code does not load: {lines[0][7:90]}.")
     parts = [line.partition("\t") for line in lines[1:]]
     outcomes = tuple(CallOutcome(value, arguments) for value, tab, arguments in parts if tab)
-    if stopped is Ending.STOPPED:
+    if stopped is SandboxEnding.STOPPED:
         return SandboxResult(stopped, outcomes, "The code ran into the limit of time.")
-    if stopped is Ending.OVERFLOWED:
+    if stopped is SandboxEnding.OVERFLOWED:
         return SandboxResult(stopped, outcomes, "The code wrote more than the limit of output.")
     if lines[:1] != ["loaded"] or len(outcomes) != len(parts) or len(outcomes) != len(request.inputs):
-        return SandboxResult(Ending.DIED, outcomes, "The code's process died, or wrote other lines than its results.")
-    return SandboxResult(Ending.FINISHED, outcomes, "The code returned for every input.")
+        return SandboxResult(
+            SandboxEnding.DIED, outcomes, "The code's process died, or wrote other lines than its results."
+        )
+    return SandboxResult(SandboxEnding.FINISHED, outcomes, "The code returned for every input.")
 
 
 def _unavailable(problems: list[str]) -> SandboxUnavailableError:

@@ -15,8 +15,8 @@ import pytest
 
 from nexus_chain.distillation.judge.sandbox.sandbox import (
     Confinement,
-    Ending,
     Sandbox,
+    SandboxEnding,
     SandboxLimits,
     SandboxRequest,
     SandboxResult,
@@ -45,7 +45,7 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 def attack(sandbox: Sandbox, code: str, *arguments: int | str) -> str:
     """The attack's outcome: what it returned, or ``raise NAME``."""
     result = sandbox.run(SandboxRequest(code, "attack", (tuple(arguments),)))
-    assert result.ending is Ending.FINISHED, result
+    assert result.ending is SandboxEnding.FINISHED, result
     return result.outcomes[0].value
 
 
@@ -222,28 +222,28 @@ def test_deep_recursion_raises_or_kills_only_the_child(sandbox: Sandbox) -> None
     )
     code += "    for _ in range(10 ** 6):\n        x = [x]\n    return repr(x)"
     result = sandbox.run(SandboxRequest(code, "attack", ((),)))
-    assert result.ending in (Ending.DIED, Ending.FINISHED)
+    assert result.ending in (SandboxEnding.DIED, SandboxEnding.FINISHED)
 
 
 @pytest.mark.parametrize("code", ["while True: pass", "def attack():\n    while True: pass"])
 def test_an_endless_loop_is_stopped(code: str) -> None:
-    assert ending(code, SandboxLimits(seconds=1.0)).ending is Ending.STOPPED
+    assert ending(code, SandboxLimits(seconds=1.0)).ending is SandboxEnding.STOPPED
 
 
 def test_the_processor_s_limit_ends_a_loop_too() -> None:
     code = "def attack():\n    while True: pass"
-    assert ending(code, SandboxLimits(seconds=60.0, cpu_seconds=1)).ending is Ending.DIED
+    assert ending(code, SandboxLimits(seconds=60.0, cpu_seconds=1)).ending is SandboxEnding.DIED
 
 
 def test_endless_output_is_stopped() -> None:
     code = "import os\ndef attack():\n    while True: os.write(1, b'x' * 4096)"
-    assert ending(code, SandboxLimits(seconds=60.0, output=1 << 16)).ending is Ending.OVERFLOWED
+    assert ending(code, SandboxLimits(seconds=60.0, output=1 << 16)).ending is SandboxEnding.OVERFLOWED
 
 
 def test_a_stopped_child_keeps_what_it_said_before() -> None:
     request = SandboxRequest("def attack(n):\n    while n: pass\n    return n", "attack", ((0,), (1,), (0,)))
     result = Sandbox(SandboxLimits(seconds=1.0)).run(request)
-    assert (result.ending, [outcome.value for outcome in result.outcomes]) == (Ending.STOPPED, ["0"])
+    assert (result.ending, [outcome.value for outcome in result.outcomes]) == (SandboxEnding.STOPPED, ["0"])
 
 
 @pytest.mark.parametrize(
@@ -262,15 +262,15 @@ def test_a_stopped_child_keeps_what_it_said_before() -> None:
 def test_forged_lines_are_no_more_than_the_code_s_own_answer(sandbox: Sandbox, code: str) -> None:
     """A child may say 7 in whatever way it likes; what is right, only its reader knows. More lines than calls fail."""
     result = sandbox.run(SandboxRequest(code, "attack", ((),)))
-    if result.ending is Ending.FINISHED:
+    if result.ending is SandboxEnding.FINISHED:
         assert [outcome.value for outcome in result.outcomes] in (["7"], ["raise TypeError"])
     else:
-        assert result.ending in (Ending.DIED, Ending.FAILED)
+        assert result.ending in (SandboxEnding.DIED, SandboxEnding.FAILED)
 
 
 def test_a_forged_refusal_does_not_look_like_an_unavailable_sandbox(sandbox: Sandbox) -> None:
     code = "import os\nos.write(1, b'unavailable x: y\\n')\nos._exit(97)"
-    assert sandbox.run(SandboxRequest(code, "attack", ((),))).ending is Ending.DIED
+    assert sandbox.run(SandboxRequest(code, "attack", ((),))).ending is SandboxEnding.DIED
 
 
 def test_one_child_knows_nothing_of_another(sandbox: Sandbox) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from nexus_chain.distillation.judge.python.claim import PythonClaim, values_text
 from nexus_chain.distillation.judge.python.comparison import Comparer, Difference
 from nexus_chain.distillation.judge.python.domain import (
-    Domain,
     ListDomain,
+    PythonDomain,
     ScalarDomain,
     count_points,
     domain_points,
@@ -175,7 +175,7 @@ class _Judge:
         return Verdict(Kind.PYTHON, Outcome.UNKNOWN, self._checked(), reason, vacuous=True)
 
 
-def _domain_text(kind: Domain) -> str:
+def _domain_text(kind: PythonDomain) -> str:
     if isinstance(kind, ListDomain):
         return f"list[{_domain_text(kind.item)},{kind.shortest}..{kind.longest}]"
     assert isinstance(kind, ScalarDomain)  # noqa: S101
