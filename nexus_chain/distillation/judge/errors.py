@@ -2,7 +2,8 @@
 
 JudgeError
 ├── ArtefactError    a text that is no obligation
-└── SolverError      a solver that cannot be started
+├── SolverError      a solver that cannot be started
+└── MathematicsSubsetError    mathematics that the judge does not read
 """
 
 from __future__ import annotations
@@ -20,3 +21,10 @@ class ArtefactError(JudgeError):
 
 class SolverError(JudgeError):
     """Raised when the solvers' process does not start."""
+
+
+class MathematicsSubsetError(JudgeError):
+    """Raised for mathematics outside of the subset that is read: its message says which part, and why."""
+
+    def __init__(self, message: str, *, advice: str = "Write it within the subset.") -> None:
+        super().__init__(message, advice=advice)
