@@ -4,6 +4,7 @@ JudgeError
 ├── AethelError      a source that is no Aethel
 ├── ArtefactError    a text that is no obligation
 ├── ClaimError       a claim that lacks a field, or of a kind that nobody judges
+├── MathematicsSubsetError    mathematics that the judge does not read
 └── SolverError      a solver that cannot be started
 """
 
@@ -30,3 +31,10 @@ class ClaimError(JudgeError):
 
 class SolverError(JudgeError):
     """Raised when the solvers' process does not start."""
+
+
+class MathematicsSubsetError(JudgeError):
+    """Raised for mathematics outside of the subset that is read: its message says which part, and why."""
+
+    def __init__(self, message: str, *, advice: str = "Write it within the subset.") -> None:
+        super().__init__(message, advice=advice)
