@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 
 from nexus_chain.distillation.distiller.distillation_journal import AskAgainPolicy, DistillationJournal
-from nexus_chain.distillation.distiller.errors import DistillationJournalError, SourceError
+from nexus_chain.distillation.distiller.errors import AskedBeforeError, DistillationJournalError, SourceError
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.result import SourceFailure
 from nexus_chain.distillation.distiller.source import AnswerSource, GivenAnswer, SourceAnswer, require_usable
@@ -65,7 +65,7 @@ class ParallelAsking:
             if isinstance(error, DistillationJournalError):
                 raise error
             if error is not None:
-                failures.append(SourceFailure(name, _reason(error)))
+                failures.append(SourceFailure(name, _reason(error), isinstance(error, AskedBeforeError)))
                 continue
             answer = future.result()
             answers.append(GivenAnswer(name, self._providers[name], answer.text, answer.cost_usd))

@@ -108,7 +108,7 @@ class AutonomousDistiller:
                 started.append(self._start(waiting.popleft()))
             current = started.popleft()
             result = self._finish(current)
-            silent = 0 if result.all_scores else silent + 1
+            silent = silent + 1 if _is_silent(result) else 0
             if silent == SILENT_REQUESTS:
                 raise _nobody(result)
             results.append(result)
@@ -189,6 +189,11 @@ class AutonomousDistiller:
             "problem": claim_text(request.problem.claim("")) if request.problem else None,
         }
         return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _is_silent(result: DistillationResult) -> bool:
+    """Whether somebody was asked and nobody answered; answers that a crash lost say nothing about the sources."""
+    return not result.all_scores and not all(failure.asked_before for failure in result.failures)
 
 
 def _nobody(result: DistillationResult) -> NoSourceAnsweredError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from nexus_chain.distillation.distiller.claims import Claim, claim_text
+from nexus_chain.distillation.distiller.claims import ClaimDocument, claim_text
 from nexus_chain.distillation.distiller.kept_verdicts import KeptVerdict, KeptVerdicts
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.source import GivenAnswer
@@ -16,7 +16,7 @@ from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 class ClaimJudge(Protocol):
     """Whoever decides claims."""
 
-    def judge(self, claim: Claim) -> Verdict:
+    def judge(self, claim: ClaimDocument) -> Verdict:
         """Raises JudgeError for a claim that cannot be judged, SolverError where nothing can be."""
 
 
@@ -41,7 +41,7 @@ class Judging:
         self._kept.keep(kept)
         return {one.source: one.verdict for one in kept}
 
-    def _judged(self, claim: Claim) -> Verdict:
+    def _judged(self, claim: ClaimDocument) -> Verdict:
         """A claim that cannot be judged is unknown; solvers that do not run are nobody's answer's fault."""
         try:
             return self._judge.judge(claim)

@@ -36,10 +36,14 @@ class ResponseScore:
 
 @dataclass(frozen=True)
 class SourceFailure:
-    """A source that gave no answer, and why in one sentence."""
+    """A source that gave no answer, and why in one sentence.
+
+    ``asked_before``: it was not asked now, as an earlier run may have paid it.
+    """
 
     source: str
     reason: str
+    asked_before: bool = False
 
 
 @dataclass(frozen=True)

@@ -340,6 +340,18 @@ def test_a_batch_ends_when_nobody_answers_any_more(tmp_path: Path) -> None:
     assert len(teachers.asked) <= SILENT_REQUESTS + DistillationOptions().ahead
 
 
+def test_lost_answers_end_no_batch(tmp_path: Path) -> None:
+    """Where a crash lost the answers to more requests than may be silent, the others are asked all the same."""
+    teachers, requests = Counting({"a": RIGHT}), [request(str(number)) for number in range(SILENT_REQUESTS + 3)]
+    with DistillationJournal(tmp_path / "journal") as journal:
+        for lost in requests[: SILENT_REQUESTS + 1]:
+            journal.begin(lost.question, teachers.sources[0], DistillationOptions().ask_again)
+    with distiller(tmp_path, teachers) as one:
+        results = one.distill_batch(requests)
+    assert [result.best_source for result in results] == [None] * (SILENT_REQUESTS + 1) + ["a", "a"]
+    assert results[0].failures[0].asked_before
+
+
 def test_a_result_is_read_back_as_it_was(tmp_path: Path) -> None:
     teachers = Counting({"a": RIGHT, "b": "5", "c": refuse(), "d": "?"})
     with distiller(tmp_path, teachers) as one:
