@@ -30,7 +30,7 @@ class Agreement(Protocol):
         """[n][n] in 0..1, symmetric, 1 on the diagonal."""
 
 
-class Embedder(Protocol):
+class _Embedder(Protocol):
     """Texts to vectors."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -55,7 +55,7 @@ class EmbeddingAgreement:
     are different numbers agree by 0. Use it for prose, where there is no final answer to compare.
     """
 
-    def __init__(self, embedder: Embedder, name: str = "embeddings") -> None:
+    def __init__(self, embedder: _Embedder, name: str = "embeddings") -> None:
         self._embedder = embedder
         self.name = name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
@@ -19,7 +20,7 @@ Asked = Mapping[str, "Future[SourceAnswer]"]
 
 
 class ParallelAsking:
-    """``at_once``: prompts that one source has at a time. ``patience``: seconds that a request waits for a source.
+    """``at_once``: prompts that one source has at a time. ``patience``: seconds that a request waits for its sources.
 
     A slow source holds no other one up: each has threads of its own. An answer that comes after its request's
     patience is still kept, as it is paid for.
@@ -56,9 +57,10 @@ class ParallelAsking:
     def collect(self, asked: Asked) -> tuple[list[GivenAnswer], tuple[SourceFailure, ...]]:
         """Wait for everybody: answers and failures, each by source name. Raises DistillationJournalError."""
         answers, failures = [], []
+        deadline = time.monotonic() + self._patience
         for name, future in sorted(asked.items()):
             try:
-                error = future.exception(self._patience)
+                error = future.exception(max(0.0, deadline - time.monotonic()))
             except TimeoutError:
                 failures.append(SourceFailure(name, f"It did not answer within {self._patience:g} s."))
                 continue

@@ -23,7 +23,7 @@ def final_answer(text: str) -> str:
     In lower case, in one form of Unicode, decimal digits of every script as 0 to 9, one space between words, and
     numbers without separators of thousands and without zeros that mean nothing.
     """
-    plain = _digits(unicodedata.normalize("NFKC", text)).casefold()
+    plain = _digits(unicodedata.normalize("NFC", text)).casefold()
     return _one_spelling(_last_marked(plain) or plain)
 
 

@@ -14,7 +14,7 @@ from nexus_chain.distillation.distiller.weights import ConfidenceWeights
 class DistillationOptions:
     """``ahead``: requests of a batch that are asked before the first of them is decided.
 
-    ``patience``: seconds that a request waits for each source.
+    ``patience``: seconds that a request waits for its sources.
     """
 
     weights: ConfidenceWeights = field(default_factory=ConfidenceWeights)
@@ -25,7 +25,10 @@ class DistillationOptions:
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """``resumed``: of the ``done`` ones, those that the journal had decided. ``cost_usd``: of all answers so far."""
+    """``resumed``: of the ``done`` ones, those that the journal had decided.
+
+    ``cost_usd``: of the answers behind the results so far, whenever they were paid; see the journal's ``costs``.
+    """
 
     done: int
     total: int

@@ -30,6 +30,7 @@ from nexus_chain.distillation.distiller.source import GivenAnswer
         ("-0", "0"),
         ("٤٢", "42"),
         ("４２", "42"),
+        ("10²", "10²"),
         ("−5", "-5"),
         ("1,23", "1,23"),
         ("  Paris,   FRANCE! ", "paris, france"),
