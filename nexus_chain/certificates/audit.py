@@ -19,30 +19,30 @@ from nexus_chain.certificates import audit_steps as shared
 from nexus_chain.certificates import corpus_steps as corpus
 from nexus_chain.certificates import distillation_judging as judging
 from nexus_chain.certificates import distillation_learning as learning
-from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, Evidence, Unchecked
+from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, AuditEvidence, Unchecked
 from nexus_chain.certificates.audit_policy import REJUDGING, RETRAINING
 from nexus_chain.certificates.chain_reader import ChainReader
 from nexus_chain.content.block_store import BlockSource
 from nexus_chain.errors import NexusError
 
-Check = Callable[[Evidence], str | Unchecked]
-Steps = tuple[tuple[str, Check], ...]
+AuditCheck = Callable[[AuditEvidence], str | Unchecked]
+AuditSteps = tuple[tuple[str, AuditCheck], ...]
 
-_BEGINNING: Steps = (
+_BEGINNING: AuditSteps = (
     ("bytes match the CID and are canonical", shared.check_bytes),
     ("certificate schema", shared.check_schema),
     ("publisher's signature", shared.check_signature),
     ("anchored on-chain", shared.check_anchor),
     ("model registry agrees", shared.check_registry),
 )
-_MODEL: Steps = (
+_MODEL: AuditSteps = (
     ("checkpoint and tokenizer", shared.check_files),
     ("integer program", shared.check_program),
     ("overflow proof", shared.check_overflow),
 )
 
 #: Of a model that was trained on a corpus.
-STEPS: Steps = (
+STEPS: AuditSteps = (
     *_BEGINNING,
     ("data listing", corpus.check_data),
     *_MODEL,
@@ -51,7 +51,7 @@ STEPS: Steps = (
 )
 
 #: Of a model that learned from others.
-DISTILLATION_STEPS: Steps = (
+DISTILLATION_STEPS: AuditSteps = (
     *_BEGINNING,
     ("parent version", learning.check_parent),
     *_MODEL,
@@ -100,7 +100,7 @@ def audit(
     progress: Callable[[AuditStep], None] | None = None,
     request: AuditRequest | None = None,
 ) -> AuditReport:
-    """Check the certificate at ``cid``; ``progress`` is told of every step as it ends.
+    """AuditCheck the certificate at ``cid``; ``progress`` is told of every step as it ends.
 
     Never raises for what it audits: a failed check, missing blocks and an unreachable chain are a
     failed step of the report.
@@ -108,7 +108,7 @@ def audit(
     request = request or AuditRequest()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nexus-audit-")))
-        evidence = Evidence(cid, source, chain, folder, request)
+        evidence = AuditEvidence(cid, source, chain, folder, request)
         for step in _run(evidence):
             evidence.steps.append(step)
             if progress is not None:
@@ -116,7 +116,7 @@ def audit(
     return AuditReport(cid, tuple(evidence.steps), request.seed)
 
 
-def _run(evidence: Evidence) -> Iterator[AuditStep]:
+def _run(evidence: AuditEvidence) -> Iterator[AuditStep]:
     (title, check), *_ = STEPS  # which steps follow is known when the first has read the document
     outcome = _outcome(check, evidence)
     steps = _steps_of(evidence)
@@ -130,14 +130,14 @@ def _run(evidence: Evidence) -> Iterator[AuditStep]:
             return
 
 
-def _steps_of(evidence: Evidence) -> Steps:
+def _steps_of(evidence: AuditEvidence) -> AuditSteps:
     known = hasattr(evidence, "document") and shared.is_distillation(evidence.document)
     steps = DISTILLATION_STEPS if known else STEPS
     policy = evidence.request.policy
     return steps if policy is None else (*steps, ("auditor's policy", policy.verify))
 
 
-def _outcome(check: Check, evidence: Evidence) -> tuple[bool, bool, str]:
+def _outcome(check: AuditCheck, evidence: AuditEvidence) -> tuple[bool, bool, str]:
     """(passed, checked, detail) of one step."""
     try:
         detail = check(evidence)

@@ -101,7 +101,7 @@ class AuditRequest:
 
 
 @dataclass
-class Evidence:
+class AuditEvidence:
     """What the steps have established so far. No step reads what a later one sets."""
 
     cid: str

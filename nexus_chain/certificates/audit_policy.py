@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from nexus_chain.certificates.audit_evidence import AuditStep, Evidence
+from nexus_chain.certificates.audit_evidence import AuditStep, AuditEvidence
 from nexus_chain.certificates.distillation_certificate import TIERS, DistillationCertificate
-from nexus_chain.certificates.errors import PolicyError
+from nexus_chain.certificates.errors import AuditPolicyError
 
 #: Titles of steps that policies name.
 RETRAINING = "re-training"
@@ -22,9 +22,9 @@ REJUDGING = "re-judged verdicts"
 
 
 class Policy(Protocol):
-    """A demand. ``verify`` returns a sentence about how it is met, or raises PolicyError."""
+    """A demand. ``verify`` returns a sentence about how it is met, or raises AuditPolicyError."""
 
-    def verify(self, evidence: Evidence) -> str:
+    def verify(self, evidence: AuditEvidence) -> str:
         """Whether what ``evidence`` has established is enough."""
 
 
@@ -34,8 +34,8 @@ class AllOf:
     def __init__(self, *policies: Policy) -> None:
         self._policies = policies
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError at the first that is not met."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError at the first that is not met."""
         return "; ".join(policy.verify(evidence) for policy in self._policies)
 
 
@@ -45,13 +45,13 @@ class AnyOf:
     def __init__(self, *policies: Policy) -> None:
         self._policies = policies
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError, with every reason, where none is met."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError, with every reason, where none is met."""
         reasons = []
         for policy in self._policies:
             try:
                 return policy.verify(evidence)
-            except PolicyError as error:
+            except AuditPolicyError as error:
                 reasons.append(error.message)
         raise _unmet(f"none of {len(self._policies)} policies is met ({'; '.join(reasons)})")
 
@@ -64,10 +64,10 @@ class RequireTier:
 
     def __post_init__(self) -> None:
         if self.least not in TIERS:
-            raise PolicyError(f"there is no tier {self.least!r}", advice=f"Name one of {', '.join(TIERS)}.")
+            raise AuditPolicyError(f"there is no tier {self.least!r}", advice=f"Name one of {', '.join(TIERS)}.")
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError below it."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError below it."""
         found = _distillation(evidence).dataset.tier
         _require(TIERS[found] >= TIERS[self.least], f"the tier is {found}, below {self.least}")
         return f"tier {found}"
@@ -79,8 +79,8 @@ class RequireJudged:
 
     share: Decimal
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError where fewer are proved, or where none was judged again."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError where fewer are proved, or where none was judged again."""
         dataset = _distillation(evidence).dataset
         found = Decimal(dataset.verified) / dataset.examples
         _require(found >= self.share, f"{found:.4f} of the examples are proved, fewer than {self.share}")
@@ -94,8 +94,8 @@ class RequireAccuracy:
 
     least: Decimal
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError below it."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError below it."""
         low = Decimal(_distillation(evidence).evaluation.after.accuracy_low)
         _require(low >= self.least, f"the accuracy may be as low as {low}, below {self.least}")
         return f"accuracy at least {low}"
@@ -105,8 +105,8 @@ class RequireAccuracy:
 class RequireRetrained:
     """That this audit trained the adapter again and it came out the same."""
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError where it did not."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError where it did not."""
         _distillation(evidence)
         _require_checked(evidence.steps, RETRAINING)
         return "trained again"
@@ -119,14 +119,14 @@ class MaxAge:
     seconds: float
     now: float
 
-    def verify(self, evidence: Evidence) -> str:
-        """Raise PolicyError for an older certificate."""
+    def verify(self, evidence: AuditEvidence) -> str:
+        """Raise AuditPolicyError for an older certificate."""
         age = self.now - evidence.anchored_at
         _require(age <= self.seconds, f"the certificate was anchored {age:.0f} s ago, more than {self.seconds:.0f} s")
         return f"anchored {age:.0f} s ago"
 
 
-def _distillation(evidence: Evidence) -> DistillationCertificate:
+def _distillation(evidence: AuditEvidence) -> DistillationCertificate:
     found = evidence.signed.certificate
     if not isinstance(found, DistillationCertificate):
         raise _unmet("it is no distillation certificate")
@@ -143,5 +143,5 @@ def _require(condition: bool, problem: str) -> None:
         raise _unmet(problem)
 
 
-def _unmet(problem: str) -> PolicyError:
-    return PolicyError(problem, advice="Choose another version, or demand less")
+def _unmet(problem: str) -> AuditPolicyError:
+    return AuditPolicyError(problem, advice="Choose another version, or demand less")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from nexus_chain.certificates.audit_evidence import Evidence, finding, require_found
+from nexus_chain.certificates.audit_evidence import AuditEvidence, finding, require_found
 from nexus_chain.certificates.certificate import NO_PARENT_ID, SignedCertificate
 from nexus_chain.certificates.distillation_certificate import DISTILLATION_FORMAT, SignedDistillation
 from nexus_chain.commitments.weights import ModelCommitment
@@ -19,8 +19,8 @@ from nexus_chain.program.overflow import prove_no_overflow
 from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES, Manifest
 
 
-def check_bytes(evidence: Evidence) -> str:
-    """The bytes match the CID and are canonical JSON."""
+def check_bytes(evidence: AuditEvidence) -> str:
+    """Step 1: the bytes match the CID and are canonical JSON."""
     evidence.document = fetch_file(evidence.source, evidence.cid, MAX_DOCUMENT_BYTES)
     try:
         canonical = canonical_bytes(parse_json(evidence.document))
@@ -30,23 +30,23 @@ def check_bytes(evidence: Evidence) -> str:
     return f"{len(evidence.document)} bytes hash to {evidence.cid}"
 
 
-def check_schema(evidence: Evidence) -> str:
-    """The document is a signed certificate, field by field."""
+def check_schema(evidence: AuditEvidence) -> str:
+    """Step 2: the document is a signed certificate, field by field."""
     kind = SignedDistillation if is_distillation(evidence.document) else SignedCertificate
     evidence.signed = kind.from_bytes(evidence.document)
     model = evidence.model
     return f"{model.name} {model.version}, {evidence.signed.certificate.format}"
 
 
-def check_signature(evidence: Evidence) -> str:
-    """The publisher that the certificate names signed it."""
+def check_signature(evidence: AuditEvidence) -> str:
+    """Step 3: the publisher that the certificate names signed it."""
     signer, publisher = evidence.signed.signer(), evidence.model.publisher
     require_found(signer == publisher, f"signed by {signer}, the publisher is {publisher}")
     return f"signed by {publisher}"
 
 
-def check_anchor(evidence: Evidence) -> str:
-    """This document is anchored for the model version it names."""
+def check_anchor(evidence: AuditEvidence) -> str:
+    """Step 4: this document is anchored for the model version it names."""
     anchor = evidence.chain.certificates.certificate(evidence.version_id)
     if anchor is None:
         raise finding(f"no certificate is anchored for version {evidence.model.model_version}")
@@ -59,8 +59,8 @@ def check_anchor(evidence: Evidence) -> str:
     return f"anchored for version {evidence.model.model_version}"
 
 
-def check_registry(evidence: Evidence) -> str:
-    """The model registry says the same as the certificate."""
+def check_registry(evidence: AuditEvidence) -> str:
+    """Step 5: the model registry says the same as the certificate."""
     model, versions = evidence.model, evidence.chain.models
     publisher = versions.publisher_of(evidence.version_id)
     require_found(publisher is not None, f"the registry has no version {model.model_version}")
@@ -82,8 +82,8 @@ def check_registry(evidence: Evidence) -> str:
     return "roots, tokenizer, parent, version, manifest and publisher agree"
 
 
-def check_files(evidence: Evidence) -> str:
-    """Checkpoint and tokenizer are the published files."""
+def check_files(evidence: AuditEvidence) -> str:
+    """Step 7: checkpoint and tokenizer are the published files."""
     model = evidence.model
     manifest = Manifest.fetch(evidence.source, model.manifest)
     require_found(
@@ -95,8 +95,8 @@ def check_files(evidence: Evidence) -> str:
     return f"{len(manifest.files)} files, {sum(file.size for file in manifest.files.values())} bytes"
 
 
-def check_program(evidence: Evidence) -> str:
-    """Importing the checkpoint again gives the certified program and weights."""
+def check_program(evidence: AuditEvidence) -> str:
+    """Step 8: importing the checkpoint again gives the certified program and weights."""
     model = evidence.model
     require_found(set(model.activation_bits) == set(asdict(ActivationBits())), "the activation bits are incomplete")
     imported = import_checkpoint(evidence.checkpoint, widths=ActivationBits(**model.activation_bits))
@@ -115,8 +115,8 @@ def check_program(evidence: Evidence) -> str:
     return f"{len(imported.program.ops)} ops, weights root {model.weights_root}"
 
 
-def check_overflow(evidence: Evidence) -> str:
-    """No intermediate of the program can overflow, for any input."""
+def check_overflow(evidence: AuditEvidence) -> str:
+    """Step 9: no intermediate of the program can overflow, for any input."""
     report = prove_no_overflow(evidence.integer_model.program)
     return f"proven for {len(report.proofs)} kinds of op"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from nexus_chain.certificates.audit_evidence import Evidence, require_found
+from nexus_chain.certificates.audit_evidence import AuditEvidence, require_found
 from nexus_chain.content.block_store import fetch_file
 from nexus_chain.content.listing import DataListing
 from nexus_chain.engine.engine import Engine
@@ -19,8 +19,8 @@ from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES
 from nexus_chain.versions.tokenizer_assembly import assemble
 
 
-def check_data(evidence: Evidence) -> str:
-    """The data listing has the certified roots and counts, and nothing held out was trained on."""
+def check_data(evidence: AuditEvidence) -> str:
+    """Step 6: the data listing has the certified roots and counts, and nothing held out was trained on."""
     data = evidence.certificate.data
     evidence.listing = listing = DataListing.from_bytes(fetch_file(evidence.source, data.listing, MAX_DOCUMENT_BYTES))
     for name, found, certified in (
@@ -35,8 +35,8 @@ def check_data(evidence: Evidence) -> str:
     return f"{len(listing.training)} training and {len(listing.held_out)} held-out files, none in both"
 
 
-def check_metrics(evidence: Evidence) -> str:
-    """The integer program scores exactly what is certified on the held-out sample."""
+def check_metrics(evidence: AuditEvidence) -> str:
+    """Step 10: the integer program scores exactly what is certified on the held-out sample."""
     metrics = evidence.certificate.metrics
     sample = HeldOutSample.from_bytes(fetch_file(evidence.source, metrics.sample, MAX_DOCUMENT_BYTES))
     sample.require_listed(evidence.listing)
@@ -57,8 +57,8 @@ def check_metrics(evidence: Evidence) -> str:
     return f"{metrics.hits_integer} hits in {metrics.tokens} tokens, perplexity {metrics.perplexity_integer}"
 
 
-def check_training_record(evidence: Evidence) -> str:
-    """Configuration, seeds and loss curve are complete and fit the checkpoint."""
+def check_training_record(evidence: AuditEvidence) -> str:
+    """Step 11: configuration, seeds and loss curve are complete and fit the checkpoint."""
     return check_training(evidence.certificate.training, evidence.certificate.toolchain, evidence.checkpoint)
 
 

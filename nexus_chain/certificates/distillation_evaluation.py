@@ -20,7 +20,7 @@ from nexus_chain.program.sampling import Sampling
 from nexus_chain.quality.held_out import LOGIT_UNIT
 from nexus_chain.versions.text_codec import TextCodec
 
-BATCH = 16  # problems that are answered together: it changes no answer
+_BATCH = 16  # problems that are answered together: it changes no answer
 RATE_GAIN = Decimal("0.05")
 """The rise of accuracy that a deployment needs at least; see component 5 of the design."""
 _Z = Decimal("1.959963984540054")  # 97.5 % of a standard normal distribution
@@ -50,8 +50,8 @@ class Evaluator:
 
     def results(self, problems: Sequence[ProblemRecord]) -> Iterator[ProblemResult]:
         """The results of ``problems``, in order. Raises EvaluationSetError and the engine's errors."""
-        for start in range(0, len(problems), BATCH):
-            group = problems[start : start + BATCH]
+        for start in range(0, len(problems), _BATCH):
+            group = problems[start : start + _BATCH]
             prompts = [self.prompt(problem) for problem in group]
             answers = self._answers(prompts)
             for problem, prompt, answer in zip(group, prompts, answers, strict=True):

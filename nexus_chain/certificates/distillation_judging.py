@@ -1,4 +1,4 @@
-"""Steps of a distillation's audit about what was learned: the examples, the verdicts behind them, the teachers.
+"""AuditSteps of a distillation's audit about what was learned: the examples, the verdicts behind them, the teachers.
 
 Figures are recomputed from the certified files in full. What takes solvers is done for a sample.
 """
@@ -11,7 +11,14 @@ from decimal import Decimal
 from importlib.util import find_spec
 from typing import TypeVar
 
-from nexus_chain.certificates.audit_evidence import Evidence, Judging, Unchecked, finding, require_equal, require_found
+from nexus_chain.certificates.audit_evidence import (
+    AuditEvidence,
+    Judging,
+    Unchecked,
+    finding,
+    require_equal,
+    require_found,
+)
 from nexus_chain.certificates.distillation_certificate import CertifiedJudge, tier_of
 from nexus_chain.certificates.distillation_records import (
     ArtefactRecord,
@@ -29,15 +36,15 @@ LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
 """The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
 
 
-def fetch_records(evidence: Evidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
+def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
     """A certified file of records. Raises BlockError and CanonicalFormatError."""
     path = evidence.folder / name
     file.fetch(evidence.source, path)
     return RecordLines.read(kind, path.read_bytes(), name)
 
 
-def check_dataset(evidence: Evidence) -> str:
-    """The dataset has the certified root and count, and no example twice."""
+def check_dataset(evidence: AuditEvidence) -> str:
+    """Step 10: the dataset has the certified root and count, and no example twice."""
     certified = evidence.distillation.dataset
     found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl")
     require_equal(found.root, certified.root, "the dataset's root")
@@ -48,8 +55,8 @@ def check_dataset(evidence: Evidence) -> str:
     return f"{len(found)} examples, root {certified.root}"
 
 
-def check_statistics(evidence: Evidence) -> str:
-    """The verdicts have the certified root and counts, and name the certified artefacts."""
+def check_statistics(evidence: AuditEvidence) -> str:
+    """Step 11: the verdicts have the certified root and counts, and name the certified artefacts."""
     judge = evidence.distillation.judge
     found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl")
     digests = {digest for verdict in found.records for digest in verdict.artefacts}
@@ -67,8 +74,8 @@ def check_statistics(evidence: Evidence) -> str:
     return f"{len(found)} verdicts, {len(digests)} artefacts"
 
 
-def check_examples(evidence: Evidence) -> str:
-    """Sampled examples are included in the certified dataset, and each has its own verdict, which is not against it."""
+def check_examples(evidence: AuditEvidence) -> str:
+    """Step 12: sampled examples are included in the certified dataset, and no verdict is against them."""
     certified, chosen = evidence.distillation.dataset, evidence.sampled("examples", len(evidence.dataset))
     for index in chosen:
         evidence.dataset.prove(index).verify(certified.root, certified.examples)
@@ -81,8 +88,8 @@ def check_examples(evidence: Evidence) -> str:
     return f"{len(chosen)} of {len(evidence.dataset)} examples are included and have their verdicts"
 
 
-def check_verdicts(evidence: Evidence) -> str | Unchecked:
-    """Both solvers prove the artefacts of sampled verdicts again; claims that are kept give the same verdicts again."""
+def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
+    """Step 13: both solvers prove sampled artefacts again; sampled claims give the same verdicts again."""
     proved = [verdict for verdict in evidence.verdicts.records if verdict.proved]
     claimed = [verdict for verdict in evidence.verdicts.records if verdict.claim is not None]
     chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
@@ -99,8 +106,8 @@ def check_verdicts(evidence: Evidence) -> str | Unchecked:
     return f"{decided} artefacts of {len(chosen)} proofs decided by both solvers, {derived}"
 
 
-def check_teachers(evidence: Evidence) -> str:
-    """Every teacher's answers, and the sum of the costs, are the certified ones."""
+def check_teachers(evidence: AuditEvidence) -> str:
+    """Step 14: every teacher's answers, and the sum of the costs, are the certified ones."""
     certificate = evidence.distillation
     answers = Counter(verdict.source for verdict in evidence.verdicts.records)
     refuted = Counter(verdict.source for verdict in evidence.verdicts.records if verdict.outcome == "refuted")
@@ -119,8 +126,8 @@ def check_teachers(evidence: Evidence) -> str:
     return f"{len(certificate.teachers)} teachers, {total} USD"
 
 
-def check_tier(evidence: Evidence) -> str:
-    """The number of verified examples, and the tier that so many reach."""
+def check_tier(evidence: AuditEvidence) -> str:
+    """Step 15: the number of verified examples, and the tier that so many reach."""
     certified = evidence.distillation.dataset
     verified = verified_count(evidence.dataset.records, evidence.verdict_of)
     require_equal(verified, certified.verified, "the number of verified examples")
@@ -147,7 +154,7 @@ def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[
     return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
 
 
-def _artefact_texts(evidence: Evidence) -> dict[str, str]:
+def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
     """Texts by hash: exactly those that the verdicts name, in the file's order."""
     records = fetch_records(evidence, evidence.distillation.judge.artefacts, ArtefactRecord, "artefacts.jsonl").records
     texts = {record.sha256: record.text for record in records}

@@ -1,11 +1,11 @@
-"""Steps of a distillation's audit about who learned and what it gained: parent, evaluation, adapter, training."""
+"""AuditSteps of a distillation's audit about who learned and what it gained: parent, evaluation, adapter, training."""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from nexus_chain.certificates.audit_evidence import Evidence, Unchecked, finding, require_equal, require_found
+from nexus_chain.certificates.audit_evidence import AuditEvidence, Unchecked, finding, require_equal, require_found
 from nexus_chain.certificates.certificate import NO_PARENT_ID
 from nexus_chain.certificates.distillation_adapter import require_merged
 from nexus_chain.certificates.distillation_certificate import CertifiedAdaptation, CertifiedScore
@@ -20,8 +20,8 @@ from nexus_chain.versions.manifest import Manifest
 from nexus_chain.versions.text_codec import TextCodec
 
 
-def check_parent(evidence: Evidence) -> str:
-    """The parent is the one that the registry names, with its roots and with the certificate anchored for it."""
+def check_parent(evidence: AuditEvidence) -> str:
+    """Step 6: the parent is the one that the registry names, with its roots and its anchored certificate."""
     certified, chain = evidence.distillation.parent, evidence.chain
     require_found(evidence.model.parent != "0x" + NO_PARENT_ID.hex(), "the version has no parent in the registry")
     require_equal(evidence.model.parent, certified.model_version, "the registered parent")
@@ -36,8 +36,8 @@ def check_parent(evidence: Evidence) -> str:
     return f"{certified.model_version}, certificate {certified.certificate or 'none'}"
 
 
-def check_figures(evidence: Evidence) -> str:
-    """The evaluation set has the certified root, none of it was trained on, and every figure follows from the hits."""
+def check_figures(evidence: AuditEvidence) -> str:
+    """Step 16: nobody trained on the certified evaluation set, and every figure follows from hits and losses."""
     certified = evidence.distillation.evaluation
     found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl")
     require_equal(found.root, certified.root, "the evaluation set's root")
@@ -54,8 +54,8 @@ def check_figures(evidence: Evidence) -> str:
     return f"{before.hits} of {certified.total} before, {after.hits} after, on problems that nobody trained on"
 
 
-def check_evaluation(evidence: Evidence) -> str:
-    """The integer programs of parent and child do on sampled problems exactly what is certified."""
+def check_evaluation(evidence: AuditEvidence) -> str:
+    """Step 17: the integer programs of parent and child do on sampled problems exactly what is certified."""
     certified = evidence.distillation.evaluation
     chosen = evidence.sampled("problems", certified.total)
     for name, score, folder, model in (
@@ -74,16 +74,16 @@ def check_evaluation(evidence: Evidence) -> str:
     return f"{len(chosen)} of {certified.total} problems, before and after"
 
 
-def check_deployment(evidence: Evidence) -> str:
-    """Accuracy rose by more than 5 points, and the new interval lies above the old accuracy."""
+def check_deployment(evidence: AuditEvidence) -> str:
+    """Step 18: accuracy rose by more than 5 points, and the new interval lies above the old accuracy."""
     before, after = evidence.distillation.evaluation.before, evidence.distillation.evaluation.after
     change = f"{before.accuracy} before, {after.accuracy} ({after.accuracy_low} to {after.accuracy_high}) after"
     require_found(is_deployable(before, after), f"the rise is too small to deploy: {change}")
     return change
 
 
-def check_adapter(evidence: Evidence) -> str:
-    """The child's checkpoint is the parent's with the certified adapter merged in, and nothing else."""
+def check_adapter(evidence: AuditEvidence) -> str:
+    """Step 19: the child's checkpoint is the parent's with the certified adapter merged in, and nothing else."""
     training = evidence.distillation.training
     adapter, config = evidence.folder / "adapter_model.safetensors", evidence.folder / "adapter_config.json"
     training.adapter.fetch(evidence.source, adapter)
@@ -92,8 +92,8 @@ def check_adapter(evidence: Evidence) -> str:
     return f"{changed} matrices are the parent's plus the adapter's, all other weights are the parent's"
 
 
-def check_retraining(evidence: Evidence) -> str | Unchecked:
-    """Training again, where it was asked for and this machine can, gives the certified adapter."""
+def check_retraining(evidence: AuditEvidence) -> str | Unchecked:
+    """Step 20: training again, where it was asked for and this machine can, gives the certified adapter."""
     retrainer, training = evidence.request.retrainer, evidence.distillation.training
     if retrainer is None:
         return Unchecked("not asked for")
@@ -133,7 +133,7 @@ def _require_consistent(score: CertifiedScore, total: int, name: str) -> None:
         require_equal(getattr(expected, field), getattr(score, field), f"{field} {name}")
 
 
-def _parent(evidence: Evidence) -> IntegerModel:
+def _parent(evidence: AuditEvidence) -> IntegerModel:
     """The parent's integer program, made again from its published files."""
     certified, folder = evidence.distillation.parent, evidence.parent_checkpoint
     Manifest.fetch(evidence.source, evidence.parent_manifest).fetch_files(evidence.source, Path(folder))

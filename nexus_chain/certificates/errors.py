@@ -3,7 +3,7 @@
 CertificateError
 ├── DistillationRecordError              what a distillation hands over does not fit together
 ├── EvaluationSetError                   problems that a model cannot be asked
-├── PolicyError                          a sound certificate that is not what the auditor demands
+├── AuditPolicyError                     a sound certificate that is not what the auditor demands
 ├── ModelSignatureError                  an OpenSSF signature that cannot be made, or does not hold
 ├── BillOfMaterialsError                 an ML-BOM that its own schema refuses
 └── audit_evidence.AuditStepError        a step of an audit that failed
@@ -26,7 +26,7 @@ class EvaluationSetError(CertificateError):
     """Raised for a problem that does not fit the model's context."""
 
 
-class PolicyError(CertificateError):
+class AuditPolicyError(CertificateError):
     """Raised where a certificate holds, but is not what the auditor demands."""
 
 
