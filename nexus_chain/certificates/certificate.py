@@ -1,45 +1,20 @@
 """The certificate of a model version: what it was made from, how, and how well it does.
 
-A signed certificate is canonical JSON ``{"certificate": ..., "signature": ...}``; its CID and the
-SHA-256 of its bytes are anchored on-chain. The publisher signs (EIP-191) the SHA-256 of the inner
-document's canonical JSON, so the signature is not part of what it signs.
+``signing.py`` says how it is signed and what is anchored. The certificate of a version that learned from others is
+in ``distillation_certificate.py``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Protocol
 
-from nexus_chain.content.canonical import (
-    canonical_bytes,
-    read_canonical,
-    require,
-    require_cid,
-    require_hex,
-    require_semver,
-)
-from nexus_chain.content.cid import Cid
-from nexus_chain.content.unixfs import cid_of
-from nexus_chain.keccak import keccak256
-from nexus_chain.market.eip712 import recover_digest
+from nexus_chain.certificates.signing import Signable, SignedDocument, Signer
+from nexus_chain.content.canonical import require, require_cid, require_hex, require_semver
 from nexus_chain.training.record import CertifiedTraining
 
-_FORMAT = "nexus.certificate.v1"
-_SIGNATURE_BYTES = 65
+CERTIFICATE_FORMAT = "nexus.certificate.v1"
 #: The parent of a version that came from none.
 NO_PARENT_ID = bytes(32)
-
-
-class Signer(Protocol):
-    """A key that signs digests; ``nexus_chain.chain.wallet.Wallet`` is one."""
-
-    @property
-    def address(self) -> str:
-        """0x and 40 hexadecimal digits."""
-
-    def sign_digest(self, digest: bytes) -> bytes:
-        """65 bytes r || s || v."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +91,7 @@ class CertifiedMetrics:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Signable):
     """Everything that a publisher vouches for."""
 
     model: CertifiedModel
@@ -124,56 +99,19 @@ class Certificate:
     training: CertifiedTraining
     metrics: CertifiedMetrics
     toolchain: dict[str, str]  # versions of what trained and measured it
-    format: str = _FORMAT
+    format: str = CERTIFICATE_FORMAT
 
     def __post_init__(self) -> None:
-        require(self.format == _FORMAT, "certificate.format", f"must be {_FORMAT}")
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the canonical JSON: what the publisher signs."""
-        return sha256(canonical_bytes(self)).digest()
+        require(self.format == CERTIFICATE_FORMAT, "certificate.format", f"must be {CERTIFICATE_FORMAT}")
 
     def sign(self, signer: Signer) -> SignedCertificate:
         """The certificate with its publisher's signature."""
-        return SignedCertificate(self, "0x" + signer.sign_digest(_eip191(self.digest)).hex())
+        return SignedCertificate(self, self.signature_by(signer))
 
 
 @dataclass(frozen=True)
-class SignedCertificate:
-    """A certificate and its publisher's signature; the document that is stored and anchored."""
+class SignedCertificate(SignedDocument):
+    """A certificate and its publisher's signature."""
 
     certificate: Certificate
     signature: str
-
-    def __post_init__(self) -> None:
-        require_hex(self.signature, _SIGNATURE_BYTES, "signature")
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> SignedCertificate:
-        """Read ``to_bytes``; CertificateFormatError, naming the field, for anything else."""
-        return read_canonical(cls, data, "document")
-
-    def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return canonical_bytes(self)
-
-    @property
-    def cid(self) -> Cid:
-        """Address of the document."""
-        return cid_of(self.to_bytes())
-
-    @property
-    def content_hash(self) -> bytes:
-        """SHA-256 of the document's bytes: what is anchored beside the CID."""
-        return sha256(self.to_bytes()).digest()
-
-    def signer(self) -> str:
-        """Address (lower case) that signed; BadSignatureError where nobody can have."""
-        signature = require_hex(self.signature, _SIGNATURE_BYTES, "signature")
-        return recover_digest(_eip191(self.certificate.digest), signature).lower()
-
-
-def _eip191(digest: bytes) -> bytes:
-    """What wallets sign for a 32-byte message: nobody can be tricked into signing a transaction."""
-    return keccak256(b"\x19Ethereum Signed Message:\n32" + digest)

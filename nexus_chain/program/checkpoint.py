@@ -28,7 +28,7 @@ from nexus_chain.program.tensor_names import stored_names
 #: Names of the files of a checkpoint's folder.
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-FLOATS = ("F32", "F16", "BF16")
+FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 BLOCK_ELEMENTS = 1 << 22  # of a matrix that is read some rows at a time: 32 MiB of float64
 NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
 DOWNLOAD_AGAIN = "Download or save the checkpoint again."
@@ -108,6 +108,19 @@ class Checkpoint:
                 rows = view[part] if chosen.plane is None else view[chosen.plane, *part]
                 yield start - begin, _finite(chosen.tensor, rows.to(torch.float64), start)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all tensors, sorted."""
+        return tuple(sorted(self._files))
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The type that a tensor is stored in. Raises :class:`TensorMismatchError` unless it is a float."""
+        with _opened(self._files[name]) as source:
+            found = source.get_slice(self._stored[name]).get_dtype()
+        if found not in FLOATS:
+            raise _no_float(name, found)
+        return FLOATS[found]
+
     def holds(self, name: str) -> bool:
         """Whether a tensor of this name is in the checkpoint."""
         return name in self._files
@@ -137,10 +150,14 @@ class Checkpoint:
                 advice="Use the config.json that belongs to these weights.",
             )
         if dtype not in FLOATS:
-            raise TensorMismatchError(
-                f"Tensor {name} has type {dtype}, not one of {', '.join(FLOATS)}",
-                advice="Save the model unquantised, in float32, float16 or bfloat16.",
-            )
+            raise _no_float(name, dtype)
+
+
+def _no_float(name: str, dtype: str) -> TensorMismatchError:
+    return TensorMismatchError(
+        f"Tensor {name} has type {dtype}, not one of {', '.join(FLOATS)}",
+        advice="Save the model unquantised, in float32, float16 or bfloat16.",
+    )
 
 
 def _finite(name: str, values: Tensor, start: int) -> Tensor:

@@ -1,0 +1,166 @@
+"""What an integer program makes of an evaluation set, and the figures that certificates state about it.
+
+The program answers greedily, so its answers are the same on every machine, and so are the hits. Losses are sums of
+float64 logarithms, rounded to thousandths of a nat for each problem; everything after that is exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+import torch
+
+from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_records import ProblemRecord
+from nexus_chain.certificates.errors import EvaluationSetError
+from nexus_chain.engine.engine import Engine
+from nexus_chain.program.sampling import Sampling
+from nexus_chain.quality.held_out import LOGIT_UNIT
+from nexus_chain.versions.text_codec import TextCodec
+
+_BATCH = 16  # problems that are answered together: it changes no answer
+RATE_GAIN = Decimal("0.05")
+"""The rise of accuracy that a deployment needs at least; see component 5 of the design."""
+_Z = Decimal("1.959963984540054")  # 97.5 % of a standard normal distribution
+_EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True)
+class ProblemResult:
+    """One problem: the answer that was given, whether it is right, and the loss of the expected one.
+
+    ``loss``: thousandths of a nat over ``tokens`` tokens.
+    """
+
+    answer: str
+    hit: bool
+    loss: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A model version's integer program with its text codec. ``max_tokens``: of an answer."""
+
+    engine: Engine
+    codec: TextCodec
+    max_tokens: int
+
+    def results(self, problems: Sequence[ProblemRecord]) -> Iterator[ProblemResult]:
+        """The results of ``problems``, in order. Raises EvaluationSetError and the engine's errors."""
+        for start in range(0, len(problems), _BATCH):
+            group = problems[start : start + _BATCH]
+            prompts = [self.prompt(problem) for problem in group]
+            answers = self._answers(prompts)
+            for problem, prompt, answer in zip(group, prompts, answers, strict=True):
+                tokens = self.expected(problem)
+                yield ProblemResult(answer, is_hit(answer, problem), self._loss(prompt, tokens), len(tokens))
+
+    def prompt(self, problem: ProblemRecord) -> list[int]:
+        """Token ids of a problem: a conversation for a model that has them. Raises EvaluationSetError if too long."""
+        if self.codec.chat_template is None:
+            tokens = self.codec.encode_plain(problem.prompt, special=True)
+        else:
+            tokens = self.codec.chat_prompt([{"role": "user", "content": problem.prompt}])
+        context = self.engine.program.shape.context
+        if len(tokens) + self.max_tokens - 1 > context or len(tokens) + len(self.expected(problem)) > context:
+            raise EvaluationSetError(
+                f"the problem {problem.prompt[:40]!r} and its answer exceed the model's context of {context} tokens",
+                advice="Leave such problems out of the evaluation set.",
+            )
+        return tokens
+
+    def expected(self, problem: ProblemRecord) -> list[int]:
+        """Token ids of the expected answer."""
+        return self.codec.encode_plain(problem.answer)
+
+    def _answers(self, prompts: Sequence[list[int]]) -> list[str]:
+        """Greedy answers up to a token that ends them."""
+        engine, given = self.engine, [list[int]() for _ in prompts]
+        states = [engine.open(len(prompt), Sampling(), len(prompt) + self.max_tokens - 1) for prompt in prompts]
+        rows = {index: torch.tensor(prompt, dtype=torch.int32) for index, prompt in enumerate(prompts)}
+        for _ in range(self.max_tokens):
+            outputs = engine.forward([(states[index], row) for index, row in rows.items()])
+            said = {index: output[-1:] for index, output in zip(rows, outputs, strict=True)}
+            rows = {index: token for index, token in said.items() if int(token) not in self.codec.end_tokens}
+            for index, token in rows.items():
+                given[index].append(int(token))
+            if not rows:
+                break
+        return [self.codec.decode(tokens) for tokens in given]
+
+    def _loss(self, prompt: Sequence[int], answer: Sequence[int]) -> int:
+        tokens = torch.tensor([*prompt, *answer], dtype=torch.int32)
+        scores = self.engine.logits(tokens[:-1])[len(prompt) - 1 :].to(torch.float64) * LOGIT_UNIT
+        chosen = scores.gather(1, tokens[len(prompt) :, None].long())[:, 0]
+        return round(1000 * max(0.0, float((scores.logsumexp(1) - chosen).sum())))
+
+
+def is_hit(answer: str, problem: ProblemRecord) -> bool:
+    """Whether ``answer`` is the expected one; blanks around either do not count."""
+    return answer.strip() == problem.answer.strip()
+
+
+def score_of(results: Sequence[ProblemResult]) -> CertifiedScore:
+    """What a certificate states about the results of a whole evaluation set."""
+    return score_from(
+        [result.hit for result in results],
+        [result.loss for result in results],
+        sum(result.tokens for result in results),
+    )
+
+
+def score_from(hits: Sequence[bool], losses: Sequence[int], answer_tokens: int) -> CertifiedScore:
+    """Every figure of a score, from what was found for each problem."""
+    low, high = accuracy_interval(sum(hits), len(hits))
+    loss = _EXACT.divide(Decimal(sum(losses)), Decimal(1000 * answer_tokens))
+    return CertifiedScore(
+        hits=sum(hits),
+        hit_bits=packed(hits),
+        accuracy=_written(_EXACT.divide(Decimal(sum(hits)), Decimal(len(hits)))),
+        accuracy_low=_written(low),
+        accuracy_high=_written(high),
+        losses=tuple(losses),
+        answer_tokens=answer_tokens,
+        loss=_written(loss),
+        perplexity=_written(_EXACT.exp(loss), "0.0001"),
+    )
+
+
+def packed(bits: Sequence[bool]) -> str:
+    """0x hex: bit i is bit i % 8, the lowest first, of byte i // 8."""
+    found = bytearray((len(bits) + 7) // 8)
+    for index, bit in enumerate(bits):
+        found[index // 8] |= bit << index % 8
+    return "0x" + found.hex()
+
+
+def unpacked(text: str, count: int) -> list[bool] | None:
+    """The ``count`` bits of ``packed``; None where ``text`` does not hold exactly as many."""
+    data = bytes.fromhex(text[2:])
+    bits = [bool(data[index // 8] >> index % 8 & 1) for index in range(8 * len(data))][:count]
+    return bits if packed(bits) == text and len(bits) == count else None
+
+
+def accuracy_interval(hits: int, total: int) -> tuple[Decimal, Decimal]:
+    """The 95 % interval of Wilson (1927) for a rate of ``hits`` in ``total`` independent trials."""
+    c, n = _EXACT, Decimal(total)
+    rate, z2 = c.divide(Decimal(hits), n), c.multiply(_Z, _Z)
+    middle = c.add(rate, c.divide(z2, 2 * n))
+    spread = c.add(c.divide(c.multiply(rate, 1 - rate), n), c.divide(z2, 4 * n * n))
+    width = c.multiply(_Z, c.sqrt(spread))
+    scale = c.add(1, c.divide(z2, n))
+    low, high = (c.divide(value, scale) for value in (c.subtract(middle, width), c.add(middle, width)))
+    return max(Decimal(0), low), min(Decimal(1), high)
+
+
+def is_deployable(before: CertifiedScore, after: CertifiedScore) -> bool:
+    """Whether accuracy rose by more than 5 points and the new interval lies above the old accuracy."""
+    old, new = Decimal(before.accuracy), Decimal(after.accuracy)
+    return new - old > RATE_GAIN and Decimal(after.accuracy_low) > old
+
+
+def _written(value: Decimal, unit: str = "0.000001") -> str:
+    return f"{value.quantize(Decimal(unit), context=_EXACT):f}"

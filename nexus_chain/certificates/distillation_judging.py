@@ -1,0 +1,192 @@
+"""AuditSteps of a distillation's audit about what was learned: the examples, the verdicts behind them, the teachers.
+
+Figures are recomputed from the certified files in full. What takes solvers is done for a sample.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from importlib.util import find_spec
+from typing import TypeVar
+
+from nexus_chain.certificates.audit_evidence import (
+    AuditEvidence,
+    Judging,
+    Unchecked,
+    finding,
+    require_equal,
+    require_found,
+)
+from nexus_chain.certificates.distillation_certificate import CertifiedJudge, tier_of
+from nexus_chain.certificates.distillation_records import (
+    ArtefactRecord,
+    ExampleRecord,
+    VerdictRecord,
+    artefacts_root,
+)
+from nexus_chain.content.record_lines import RecordLines
+from nexus_chain.distillation.errors import MissingPackageError
+from nexus_chain.distillation.judge.solvers import Answer, SolverLimits, Solvers
+from nexus_chain.versions.manifest import FileReference
+
+_R = TypeVar("_R")
+LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
+"""The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
+
+
+def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
+    """A certified file of records. Raises BlockError and CanonicalFormatError."""
+    path = evidence.folder / name
+    file.fetch(evidence.source, path)
+    return RecordLines.read(kind, path.read_bytes(), name)
+
+
+def check_dataset(evidence: AuditEvidence) -> str:
+    """Step 10: the dataset has the certified root and count, and no example twice."""
+    certified = evidence.distillation.dataset
+    found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl")
+    require_equal(found.root, certified.root, "the dataset's root")
+    require_equal(len(found), certified.examples, "the number of examples")
+    twice = [answer for answer, count in Counter(example.answer for example in found.records).items() if count > 1]
+    require_found(not twice, f"an example is there twice: {twice[:1]}")
+    evidence.dataset = found
+    return f"{len(found)} examples, root {certified.root}"
+
+
+def check_statistics(evidence: AuditEvidence) -> str:
+    """Step 11: the verdicts have the certified root and counts, and name the certified artefacts."""
+    judge = evidence.distillation.judge
+    found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl")
+    digests = {digest for verdict in found.records for digest in verdict.artefacts}
+    for what, value, certified in (
+        ("the verdicts' root", found.root, judge.verdicts_root),
+        ("the count of verdicts by kind and outcome", outcome_counts(found.records), judge.outcomes),
+        ("the number of vacuous verdicts", sum(verdict.vacuous for verdict in found.records), judge.vacuous),
+        ("the artefacts' root", artefacts_root(digests), judge.artefacts_root),
+        ("the number of artefacts", len(digests), judge.artefact_count),
+    ):
+        require_equal(value, certified, what)
+    evidence.verdicts = found
+    evidence.verdict_of = by_answer(found.records)
+    require_found(len(evidence.verdict_of) == len(found), "an answer of a teacher was judged twice")
+    return f"{len(found)} verdicts, {len(digests)} artefacts"
+
+
+def check_examples(evidence: AuditEvidence) -> str:
+    """Step 12: sampled examples are included in the certified dataset, and no verdict is against them."""
+    certified, chosen = evidence.distillation.dataset, evidence.sampled("examples", len(evidence.dataset))
+    for index in chosen:
+        evidence.dataset.prove(index).verify(certified.root, certified.examples)
+        example = evidence.dataset.records[index]
+        verdict = evidence.verdict_of.get((example.source, example.answer))
+        if verdict is None:
+            raise finding(f"no verdict is about example {index} ({example.answer}) of {example.source}")
+        refuted = verdict.outcome == "refuted" or verdict.vacuous
+        require_found(not refuted, f"example {index} was {'vacuous' if verdict.vacuous else 'refuted'}")
+    return f"{len(chosen)} of {len(evidence.dataset)} examples are included and have their verdicts"
+
+
+def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
+    """Step 13: both solvers prove sampled artefacts again; sampled claims give the same verdicts again."""
+    proved = [verdict for verdict in evidence.verdicts.records if verdict.proved]
+    claimed = [verdict for verdict in evidence.verdicts.records if verdict.claim is not None]
+    chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
+    texts = _artefact_texts(evidence)
+    decided = _solve_again(chosen, texts, evidence.distillation.judge)
+    judging, judged = evidence.request.judging, 0
+    if judging is not None:
+        for index in evidence.sampled("claims", len(claimed)):
+            _judge_again(claimed[index], judging)
+            judged += 1
+    if not decided and not judged:
+        return Unchecked("no verdict is proved, and no claim can be judged again here")
+    derived = f"{judged} claims judged again" if judging is not None else "no claim was judged again"
+    return f"{decided} artefacts of {len(chosen)} proofs decided by both solvers, {derived}"
+
+
+def check_teachers(evidence: AuditEvidence) -> str:
+    """Step 14: every teacher's answers, and the sum of the costs, are the certified ones."""
+    certificate = evidence.distillation
+    answers = Counter(verdict.source for verdict in evidence.verdicts.records)
+    refuted = Counter(verdict.source for verdict in evidence.verdicts.records if verdict.outcome == "refuted")
+    accepted = Counter(example.source for example in evidence.dataset.records)
+    unnamed = sorted((set(answers) | set(accepted)).difference(teacher.name for teacher in certificate.teachers))
+    require_found(not unnamed, f"answers came from a teacher that is not certified: {unnamed[:1]}")
+    for teacher in certificate.teachers:
+        require_equal(answers[teacher.name], teacher.answers, f"the number of answers of {teacher.name}")
+        require_equal(accepted[teacher.name], teacher.accepted, f"the number of accepted answers of {teacher.name}")
+        require_equal(refuted[teacher.name], teacher.refuted, f"the number of refuted answers of {teacher.name}")
+    total = sum((Decimal(teacher.cost_usd) for teacher in certificate.teachers), Decimal(0))
+    require_found(
+        total == Decimal(certificate.cost_usd),
+        f"the teachers' costs add up to {total} USD, {certificate.cost_usd} USD are certified",
+    )
+    return f"{len(certificate.teachers)} teachers, {total} USD"
+
+
+def check_tier(evidence: AuditEvidence) -> str:
+    """Step 15: the number of verified examples, and the tier that so many reach."""
+    certified = evidence.distillation.dataset
+    verified = verified_count(evidence.dataset.records, evidence.verdict_of)
+    require_equal(verified, certified.verified, "the number of verified examples")
+    require_equal(tier_of(verified), certified.tier, "the tier")
+    return f"{certified.tier}: {verified} verified examples"
+
+
+def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
+    """Verdicts by kind, then by outcome; what never occurs is not listed."""
+    found: dict[str, dict[str, int]] = {}
+    for (kind, outcome), count in sorted(Counter((one.kind, one.outcome) for one in verdicts).items()):
+        found.setdefault(kind, {})[outcome] = count
+    return found
+
+
+def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], VerdictRecord]:
+    """Verdicts by source and answer."""
+    return {(verdict.source, verdict.answer): verdict for verdict in verdicts}
+
+
+def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
+    """Examples whose own verdict is *proved* and says something."""
+    verdicts = (verdict_of.get((example.source, example.answer)) for example in examples)
+    return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
+
+
+def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
+    """Texts by hash: exactly those that the verdicts name, in the file's order."""
+    records = fetch_records(evidence, evidence.distillation.judge.artefacts, ArtefactRecord, "artefacts.jsonl").records
+    texts = {record.sha256: record.text for record in records}
+    named = sorted({digest for verdict in evidence.verdicts.records for digest in verdict.artefacts})
+    require_found([record.sha256 for record in records] == named, "the artefacts are not those that verdicts name")
+    return texts
+
+
+def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], judge: CertifiedJudge) -> int:
+    """How many artefacts both solvers decided, within the certified numbers of steps."""
+    for package in ("z3", "cvc5"):
+        if find_spec(package) is None:
+            raise MissingPackageError.of(package)
+    for name in ("z3_rlimit", "cvc5_rlimit"):
+        most = getattr(LARGEST_EFFORT, name)
+        require_found(getattr(judge, name) <= most, f"{name} is {getattr(judge, name)}, more than an audit's {most}")
+    digests = sorted({digest for verdict in verdicts for digest in verdict.artefacts})
+    with Solvers(SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)) as solvers:
+        for digest in digests:
+            said = solvers.solve(texts[digest])
+            proved = said.answer is Answer.UNSAT
+            require_found(proved, f"artefact {digest} is not proved: Z3 says {said.z3}, cvc5 says {said.cvc5}")
+    return len(digests)
+
+
+def _judge_again(recorded: VerdictRecord, judging: Judging) -> None:
+    verdict = judging(recorded.claim or "")
+    what = f"verdict about {recorded.answer} of {recorded.source}"
+    for name, found, stated in (
+        ("kind", verdict.kind.value, recorded.kind),
+        ("outcome", verdict.outcome.value, recorded.outcome),
+        ("vacuous", verdict.vacuous, recorded.vacuous),
+        ("artefacts", [f"0x{artefact.sha256}" for artefact in verdict.artefacts], list(recorded.artefacts)),
+    ):
+        require_found(found == stated, f"the {what}: its {name} is {found} when judged again, {stated} is recorded")

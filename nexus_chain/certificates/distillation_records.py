@@ -1,0 +1,128 @@
+"""The lines of a distillation's files: examples, verdicts, artefacts, and the problems of its evaluation set.
+
+A distillation writes them with ``RecordLines``; auditors read them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
+from nexus_chain.content.canonical import canonical_bytes, require
+from nexus_chain.content.field_forms import Hex32, NonEmpty, require_forms
+from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
+
+_KINDS = tuple(kind.value for kind in Kind)
+_OUTCOMES = tuple(outcome.value for outcome in Outcome)
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """One example to train on. ``source``: the teacher that answered. ``confidence``: 0 to 1."""
+
+    prompt: str
+    response: str
+    source: NonEmpty
+    category: str
+    confidence: float
+
+    def __post_init__(self) -> None:
+        require_forms(self, "example")
+        require(0 <= self.confidence <= 1, "example.confidence", "must lie between 0 and 1")
+
+    @property
+    def answer(self) -> str:
+        """What its verdict names it by."""
+        return answer_hash(self.prompt, self.response)
+
+
+@dataclass(frozen=True)
+class VerdictRecord:
+    """What the judge said of one teacher's answer.
+
+    ``answer``: ``answer_hash`` of prompt and response. ``artefacts``: SHA-256 of the texts that prove it, empty unless
+    it is proved. ``claim``: the JSON text that the judge was given, None where it is not kept: such a verdict can be
+    re-judged from its artefacts only.
+    """
+
+    answer: Hex32
+    source: NonEmpty
+    kind: str
+    outcome: str
+    checked: str
+    reason: str
+    counterexample: dict[str, str]
+    artefacts: tuple[Hex32, ...]
+    vacuous: bool
+    claim: str | None
+
+    def __post_init__(self) -> None:
+        require_forms(self, "verdict")
+        require(self.kind in _KINDS, "verdict.kind", f"must be one of {', '.join(_KINDS)}")
+        require(self.outcome in _OUTCOMES, "verdict.outcome", f"must be one of {', '.join(_OUTCOMES)}")
+        require(self.proved == bool(self.artefacts), "verdict.artefacts", "must be there for a proved verdict alone")
+        require(not self.proved or self.kind != Kind.TEXT, "verdict.outcome", "of a text is never proved")
+
+    @classmethod
+    def of(cls, verdict: Verdict, prompt: str, response: str, source: str, claim: str | None = None) -> VerdictRecord:
+        """The record of ``verdict`` about what ``source`` answered."""
+        return cls(
+            answer=answer_hash(prompt, response),
+            source=source,
+            kind=verdict.kind.value,
+            outcome=verdict.outcome.value,
+            checked=verdict.checked,
+            reason=verdict.reason,
+            counterexample=dict(verdict.counterexample),
+            artefacts=tuple("0x" + artefact.sha256 for artefact in verdict.artefacts),
+            vacuous=verdict.vacuous,
+            claim=claim,
+        )
+
+    @property
+    def proved(self) -> bool:
+        """Whether both solvers proved it."""
+        return self.outcome == Outcome.PROVED
+
+
+@dataclass(frozen=True)
+class ArtefactRecord:
+    """The text of one obligation (SMT-LIB 2.6)."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the text, 0x hex: what verdicts name it by."""
+        return "0x" + sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ProblemRecord:
+    """One problem of the evaluation set and the answer that is expected."""
+
+    prompt: NonEmpty
+    answer: NonEmpty
+
+    def __post_init__(self) -> None:
+        require_forms(self, "problem")
+        require(self.answer.strip() != "", "problem.answer", "must not be blank")
+
+
+def answer_hash(prompt: str, response: str) -> str:
+    """SHA-256 (0x hex) of the canonical JSON of ``[prompt, response]``."""
+    return "0x" + sha256(canonical_bytes([prompt, response])).hexdigest()
+
+
+def artefact_records(artefacts: Iterable[Artefact]) -> list[ArtefactRecord]:
+    """Each text once, in ascending order of its hash: the order of the artefacts' file and root."""
+    by_hash = {record.sha256: record for record in (ArtefactRecord(one.name, one.text) for one in artefacts)}
+    return [by_hash[digest] for digest in sorted(by_hash)]
+
+
+def artefacts_root(digests: Iterable[str]) -> str:
+    """Root over SHA-256 (0x hex) of artefacts, each once, in ascending order."""
+    return "0x" + MerkleTree(leaf_hash(bytes.fromhex(digest[2:])) for digest in sorted(set(digests))).root().hex()
