@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nexus_chain.certificates.certificate import SignedCertificate
+from nexus_chain.certificates.distillation_certificate import CertifiedParent, SignedDistillation
+from nexus_chain.certificates.distillation_publication import DistillationPublication
 from nexus_chain.certificates.publication import Publication, Release
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
@@ -34,7 +37,7 @@ class VersionRequest:
     ``name``: in the certificate, by default the folder's. ``parent``: the beginning of the id of the version that
     this one came from. ``certified``: with a certificate, which needs the records of training and measuring.
     ``shards``: TensorBlocks that the model is cut into for nodes; 0: it is not. ``entry``: of the catalogue, whose
-    weights it has to come to.
+    weights it has to come to. ``distillation``: the folder that a distillation kept; its certificate is anchored then.
     """
 
     checkpoint: Path
@@ -46,6 +49,7 @@ class VersionRequest:
     certified: bool = True
     shards: int = 0
     entry: CatalogueEntry | None = None
+    distillation: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -106,15 +110,17 @@ def _publish(
         require_weights_root(wanted.entry, release.commitment.weights_root)
     if wanted.shards:
         shard_model(release.model.program, wanted.shards)  # so many are possible
+    learned = DistillationPublication.prepare(wanted.distillation, release, store) if wanted.distillation else None
     bits = _prove(release, observer)
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
     with observer.stage("Registering"):
         entry = registry_entry(release, wanted.version, wanted.price, before)
         registered = _register(contracts, workspace.wallet.address, entry)
-        anchored = _anchor(workspace, release, store, registered.version, before)
+        anchored = _anchor(workspace, learned or release, store, registered.version, before)
     kept = workspace.home.models / registered.version.hex()[:16]
     keep_model(release.model, release.recipe, wanted.checkpoint, kept)
-    files = [anchored.cid, *release.cids] if anchored.cid else release.cids
+    certified = (learned or release).cids
+    files = [anchored.cid, *certified] if anchored.cid else certified
     pinned = pinner.pin_all(files) if pinner else None
     shards = tuple(write_shards(kept, wanted.shards, observer=observer)) if wanted.shards else ()
     return PublishedVersion(registered, anchored, release.manifest_cid, bits, pinned, kept, shards)
@@ -193,11 +199,25 @@ def _register(contracts: Contracts, publisher: str, version: ModelVersion) -> Re
     return Registered(version_id, mined.gas)
 
 
-def _anchor(workspace: Workspace, release: Release, store: BlockStore, version: bytes, parent: bytes) -> Anchored:
+def _anchor(
+    workspace: Workspace, certified: Release | DistillationPublication, store: BlockStore, version: bytes, parent: bytes
+) -> Anchored:
     """Sign, keep and anchor the certificate of what can be certified."""
-    if not isinstance(release, Publication):
+    wallet, chain = workspace.wallet, workspace.wallet_chain
+    signed: SignedCertificate | SignedDistillation
+    if isinstance(certified, DistillationPublication):
+        signed = certified.certificate(wallet.address, version, _certified_parent(chain, parent)).sign(wallet)
+    elif isinstance(certified, Publication):
+        signed = certified.certificate(wallet.address, version, parent).sign(wallet)
+    else:
         return Anchored()
-    signed = release.certificate(workspace.wallet.address, version, parent).sign(workspace.wallet)
     cid = store.add_bytes(signed.to_bytes())
-    mined = workspace.wallet_chain.certificates.anchor(version, str(cid), signed.content_hash)
+    mined = chain.certificates.anchor(version, str(cid), signed.content_hash)
     return Anchored(cid, mined.gas)
+
+
+def _certified_parent(contracts: Contracts, parent: bytes) -> CertifiedParent:
+    """What the chain says of the version that learned."""
+    registered, anchor = contracts.models.version(parent), contracts.certificates.certificate(parent)
+    roots = ("0x" + registered.weights_root.hex(), "0x" + registered.program_root.hex())
+    return CertifiedParent("0x" + parent.hex(), *roots, anchor.cid if anchor else None)

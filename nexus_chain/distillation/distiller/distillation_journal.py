@@ -150,10 +150,12 @@ class DistillationJournal:
             ).fetchone()
         return None if found is None else str(found[0])
 
-    def costs(self) -> AskingCosts:
-        """What everything in the journal cost."""
+    def costs(self, source: str | None = None) -> AskingCosts:
+        """What everything in the journal cost; or what one source did."""
         with self._database.transaction() as database:
-            rows = database.execute("SELECT cost_usd, state, lost FROM ask").fetchall()
+            rows = database.execute(
+                "SELECT cost_usd, state, lost FROM ask WHERE ? IS NULL OR source = ?", (source, source)
+            ).fetchall()
         states = [state for _, state, _ in rows]
         return AskingCosts(
             cost_usd=sum((Decimal(cost) for cost, _, _ in rows), Decimal(0)),

@@ -1,0 +1,83 @@
+"""Fourth stage: everything that the certificate states, written into one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from importlib.metadata import version
+
+from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_publication import (
+    DistillationRecords,
+    DistillationSummary,
+    JudgeSetup,
+    TeacherBill,
+)
+from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
+from nexus_chain.distillation.judge.solvers import SolverLimits
+from nexus_chain.distillation.lora.config import TrainingConfig
+from nexus_chain.distillation.memory.example import VerifiedExample
+from nexus_chain.workflows.distilling.adapting import Adaptation
+from nexus_chain.workflows.distilling.collecting import CollectedAnswers, JudgedAnswer
+
+TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
+SOLVER_PACKAGES = ("cvc5", "z3-solver")
+_PLACES = ("model_name", "dataset_path", "checkpoint_steps")
+"""Settings that say where things lie, and change no adapter."""
+
+
+def records_of(collected: CollectedAnswers, problems: Sequence[ProblemRecord]) -> DistillationRecords:
+    """What was judged, learned and evaluated, as certificates keep it."""
+    return DistillationRecords(
+        examples=tuple(_example(one) for one in collected.dataset.examples),
+        verdicts=tuple(_verdict(one) for one in collected.judged),
+        artefacts=tuple(artefact for one in collected.judged for artefact in one.kept.verdict.artefacts),
+        problems=tuple(problems),
+    )
+
+
+def summary_of(
+    bills: Sequence[TeacherBill],
+    adaptation: Adaptation,
+    limits: SolverLimits,
+    max_tokens: int,
+    scores: tuple[CertifiedScore, CertifiedScore],
+) -> DistillationSummary:
+    """What no file of records says. ``scores``: of the parent and of the child."""
+    return DistillationSummary(
+        judge=JudgeSetup(
+            _versions(SOLVER_PACKAGES), limits.z3_rlimit, limits.cvc5_rlimit, limits.memory, f"{limits.seconds:f}"
+        ),
+        teachers=tuple(sorted(bills, key=lambda bill: bill.name)),
+        configuration=configuration_of(adaptation.config),
+        seeds={"training": adaptation.config.seed},
+        libraries=_versions(TRAINING_LIBRARIES),
+        cpu_class=adaptation.version.cpu_class,
+        max_tokens=max_tokens,
+        before=scores[0],
+        after=scores[1],
+    )
+
+
+def configuration_of(config: TrainingConfig) -> dict[str, str]:
+    """Every setting that the adapter depends on, as text."""
+    settings = {name: value for name, value in config.to_json().items() if name not in _PLACES}
+    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in settings.items()}
+
+
+def bills_of(costs: Mapping[str, Decimal], described: Mapping[str, tuple[str, str]]) -> list[TeacherBill]:
+    """``described``: provider and model by the source's name."""
+    return [TeacherBill(name, *described[name], f"{cost:f}") for name, cost in sorted(costs.items())]
+
+
+def _example(example: VerifiedExample) -> ExampleRecord:
+    return ExampleRecord(example.prompt, example.response, example.source, example.category, example.confidence)
+
+
+def _verdict(judged: JudgedAnswer) -> VerdictRecord:
+    kept = judged.kept
+    return VerdictRecord.of(kept.verdict, judged.prompt, judged.response, kept.source, kept.claim)
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    return {name: version(name) for name in packages}

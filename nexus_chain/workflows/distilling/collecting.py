@@ -1,0 +1,119 @@
+"""First stage: sources answer the problems, the judge decides, and the memory keeps what is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from nexus_chain.distillation.curriculum.problems import Problem
+from nexus_chain.distillation.distiller.claims import MathematicsProblem
+from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal
+from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
+from nexus_chain.distillation.distiller.judging import ClaimJudge
+from nexus_chain.distillation.distiller.kept_verdicts import KeptVerdict
+from nexus_chain.distillation.distiller.options import DistillationOptions
+from nexus_chain.distillation.distiller.request import DistillationRequest
+from nexus_chain.distillation.distiller.result import DistillationResult
+from nexus_chain.distillation.distiller.source import AnswerSource
+from nexus_chain.distillation.distiller.source_record import SourceRecord
+from nexus_chain.distillation.memory.example import TrainingDataset, VerifiedExample
+from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.workflows.distilling.plan import DistillationPlan, RunFolder
+from nexus_chain.workflows.observer import SILENT, TaskObserver
+
+ASKED_AHEAD = 32
+"""Problems that are under way at once: a network of nodes answers many together faster than one after the other."""
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """A source's answer to a prompt, with what the judge said of it."""
+
+    prompt: str
+    response: str
+    kept: KeptVerdict
+
+
+@dataclass(frozen=True)
+class CollectedAnswers:
+    """``dataset``: what the memory holds for training. ``costs``: USD by source.
+
+    ``decided``: requests with an answer that may be trained on.
+    """
+
+    dataset: TrainingDataset
+    judged: tuple[JudgedAnswer, ...]
+    costs: dict[str, Decimal]
+    decided: int
+
+
+def request_of(problem: Problem, plan: DistillationPlan) -> DistillationRequest:
+    """A problem as the distiller is asked it: a right answer equals the expression, or else the known answer."""
+    expected = problem.expected_expression or problem.answer
+    return DistillationRequest(
+        problem.prompt,
+        verification_mode=plan.mode,
+        category=problem.category,
+        problem=MathematicsProblem(expected),
+    )
+
+
+def collect_answers(
+    plan: DistillationPlan,
+    problems: Sequence[Problem],
+    sources: Sequence[AnswerSource],
+    judge: ClaimJudge | None,
+    folder: RunFolder,
+    observer: TaskObserver = SILENT,
+) -> CollectedAnswers:
+    """Ask, judge, choose and remember; goes on where an earlier run of this folder was. Raises DistillationError."""
+    requests = [request_of(problem, plan) for problem in problems]
+    options = DistillationOptions(ahead=ASKED_AHEAD)
+    record = SourceRecord(folder.record)
+    try:
+        with (
+            DistillationJournal(folder.journal) as journal,
+            AutonomousDistiller(sources, judge, record, journal, options=options) as distiller,
+            observer.stage("Teachers answer, the judge decides") as advance,
+        ):
+            results = distiller.distill_batch(requests, lambda told: advance(told.done, told.total))
+            kept = list(journal.verdicts.of_requests(request.id for request in requests))
+            costs = {source.name: journal.costs(source.name).cost_usd for source in sources}
+    finally:
+        record.close()
+    with CognitivePersistence(folder.memory) as memory, observer.stage("Remembering"):
+        memory.save_examples(_examples(requests, results))
+        dataset = memory.get_dataset(min_confidence=plan.confidence)
+        memory.export_lora_format(folder.dataset, min_confidence=plan.confidence)
+    decided = sum(result.best_response is not None for result in results)
+    return CollectedAnswers(dataset, tuple(_judged(requests, results, kept)), costs, decided)
+
+
+def _examples(
+    requests: Sequence[DistillationRequest], results: Sequence[DistillationResult]
+) -> Iterable[VerifiedExample]:
+    for request, result in zip(requests, results, strict=True):
+        if result.best_response is not None and result.best_source is not None:
+            yield VerifiedExample.of(
+                request.prompt,
+                result.best_response,
+                source=result.best_source,
+                confidence=result.confidence,
+                category=request.category,
+                verification_proof=result.verification_proof,
+                timestamp=result.timestamp,
+            )
+
+
+def _judged(
+    requests: Sequence[DistillationRequest], results: Sequence[DistillationResult], kept: Sequence[KeptVerdict]
+) -> Iterable[JudgedAnswer]:
+    texts = {
+        (request.id, score.source): (request.prompt, score.response)
+        for request, result in zip(requests, results, strict=True)
+        for score in result.all_scores
+    }
+    for one in kept:
+        prompt, response = texts[one.request, one.source]
+        yield JudgedAnswer(prompt, response, one)
