@@ -346,7 +346,7 @@ def test_the_key_is_sent_and_not_shown(make: Make, server: OllamaServer) -> None
     assert engine.generate(ASKED).text == "forty two"
     for before in (0, 190):  # where an error's words are cut
         server.faults.append(failing(401, f"{'x' * before} wrong key {KEY}"))
-        with pytest.raises(LocalServerError, match="status 401: .*") as caught:
+        with pytest.raises(LocalServerError, match="status 401") as caught:
             engine.generate(ASKED)
         assert KEY[:12] not in str(caught.value) + caught.value.message + repr(caught.value)
         assert caught.value.__cause__ is caught.value.__context__ is None
