@@ -10,7 +10,7 @@ from typing import Any
 from nexus_chain.distillation.errors import DistillationError
 from nexus_chain.log_output import HIDDEN
 
-SHORTEST_KEY = 8
+SHORTEST_SECRET = 8
 """Characters. A shorter one would be found by chance in texts that hold no key."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -27,10 +27,10 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         """Raises SecretError for what no HTTP header can carry. The error does not hold the value."""
-        if len(value) < SHORTEST_KEY or not all("!" <= sign <= "~" for sign in value):
+        if len(value) < SHORTEST_SECRET or not all("!" <= sign <= "~" for sign in value):
             raise SecretError(
                 "the key is no API key",
-                advice=f"Give at least {SHORTEST_KEY} printable ASCII characters without spaces or line ends.",
+                advice=f"Give at least {SHORTEST_SECRET} printable ASCII characters without spaces or line ends.",
             )
         self._value = value
 

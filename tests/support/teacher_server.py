@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -167,11 +168,13 @@ def oracle(right: Oracle, wrong: Oracle, error_rate: float, seed: int = 0) -> Or
 
 
 @contextmanager
-def teacher_server(answer: Oracle, **more: Any) -> Iterator[TeacherServer]:
+def teacher_server(answer: Oracle, tls: ssl.SSLContext | None = None, **more: Any) -> Iterator[TeacherServer]:
     """A teacher on a free loopback port, for the block. ``more``: fields of TeacherServer."""
     teacher = TeacherServer(answer, **more)
     server = _Listener(("127.0.0.1", 0), _handler(teacher))
-    teacher.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    teacher.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

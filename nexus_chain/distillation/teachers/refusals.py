@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from nexus_chain.distillation.server_words import shown_words
 from nexus_chain.distillation.teachers.config import TeacherConfig
 from nexus_chain.distillation.teachers.errors import (
     TeacherBusyError,
@@ -17,9 +18,7 @@ from nexus_chain.distillation.teachers.errors import (
 )
 from nexus_chain.json_text import parse_json
 
-MOST_SHOWN = 200
-"""Characters of a server's own words."""
-ADVICE = {
+_ADVICE = {
     401: "Check the key.",
     402: "Pay the provider's bill, or ask another teacher.",
     403: "Check what the key may do.",
@@ -33,7 +32,7 @@ def refusal_of(config: TeacherConfig, status: int, headers: Mapping[str, str], b
     said = _words(body)
     if config.api_key is not None:
         said = config.api_key.hide_in(said)
-    said = "".join(sign if sign.isprintable() else " " for sign in said)[:MOST_SHOWN].strip()
+    said = shown_words(said)
     message = f"{config.name} answered with status {status}" + (f": {said}" if said else "")
     if status == 429:
         return TeacherBusyError(
@@ -43,7 +42,7 @@ def refusal_of(config: TeacherConfig, status: int, headers: Mapping[str, str], b
         return TeacherOutageError(
             message, advice="Wait, or ask another teacher.", seconds_to_wait=seconds_asked(headers, time.time())
         )
-    return TeacherRejectionError(message, advice=ADVICE.get(status, "Check the request's settings."), status=status)
+    return TeacherRejectionError(message, advice=_ADVICE.get(status, "Check the request's settings."), status=status)
 
 
 def seconds_asked(headers: Mapping[str, str], now: float) -> float | None:

@@ -25,7 +25,7 @@ from nexus_chain.distillation.teachers.prices import to_pico, to_usd
 log = logging.getLogger(__name__)
 
 RECORD_VERSION = 1
-WAIT_SECONDS = 30.0
+LOCK_SECONDS = 30.0
 """For another program that writes."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (
@@ -70,7 +70,7 @@ class SpendingRecord:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 ":memory:" if path is None else path,
-                timeout=WAIT_SECONDS,
+                timeout=LOCK_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
