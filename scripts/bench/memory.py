@@ -24,13 +24,14 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from nexus_chain.distillation.memory.example import CATEGORIES, VerifiedExample
-from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.distillation.memory.persistence import CognitivePersistence, SearchBy
 from nexus_chain.errors import NexusError
 from scripts.bench.record import ROOT, write_record
 
@@ -140,16 +141,17 @@ def measure(url: str | Path, count: int, rounds: int) -> dict[str, object]:
         figures |= fill(memory, examples)
         asked = asked_again(examples, rounds, draw)
         memory.is_known(asked[0])
-        figures["duplicate_ms"] = timed([lambda one=one: memory.is_known(one) for one in asked])  # type: ignore[misc]
+        figures["duplicate_ms"] = timed([partial(memory.is_known, one) for one in asked])
         again = draw.sample(examples, rounds)
-        figures["save_duplicate_ms"] = timed([lambda one=one: memory.save_example(one) for one in again])  # type: ignore[misc]
+        figures["save_duplicate_ms"] = timed([partial(memory.save_example, one) for one in again])
         began = time.perf_counter()
         memory.embed_new()
         print(f"embedded in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         texts = queries(examples, rounds, draw)
-        for name, by in (("words_ms", "words"), ("meaning_ms", "meaning"), ("search_ms", "both")):
-            memory.search(texts[0], by=by)  # type: ignore[arg-type]
-            figures[name] = timed([lambda text=text, by=by: memory.search(text, by=by) for text in texts])  # type: ignore[misc]
+        kinds: dict[str, SearchBy] = {"words_ms": "words", "meaning_ms": "meaning", "search_ms": "both"}
+        for name, by in kinds.items():
+            memory.search(texts[0], by=by)
+            figures[name] = timed([partial(memory.search, text, by=by) for text in texts])
         figures["storage_bytes"] = memory.get_statistics().storage_bytes
     return figures
 

@@ -32,7 +32,7 @@ _ATTEMPTS = 4
 _BUSY_SECONDS = 30
 _MODE = "nexus_memory_mode"
 _READ, _WRITE, _ALONE = "read", "write", "alone"
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "wal_autocheckpoint=4096")
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "wal_autocheckpoint=16384")
 _ADVICE = "Give a file, sqlite:///FILE or postgresql://HOST/NAME."
 
 

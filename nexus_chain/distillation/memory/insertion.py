@@ -15,7 +15,7 @@ from nexus_chain.distillation.memory.stored_examples import examples_by_id, fiel
 from nexus_chain.distillation.memory.tables import BAND_KEYS, EXAMPLES
 from nexus_chain.distillation.memory.word_index import word_index, words_of
 
-MOST_COMPARED = 32
+CANDIDATES_COMPARED = 32
 """Examples that one is compared with, those with the most bands in common first."""
 
 
@@ -29,7 +29,7 @@ class Prepared:
 
 
 def prepare(examples: Sequence[VerifiedExample]) -> list[Prepared]:
-    """What ``insert_new`` needs. Raises ExampleError for a hash that is not the texts'."""
+    """What ``insert_unknown`` needs. Raises ExampleError for a hash that is not the texts'."""
     texts = [example.normal_texts for example in examples]
     if any(example.hash != normal.hash for example, normal in zip(examples, texts, strict=True)):
         raise ExampleError("the hash is not that of the texts", advice="Make the example with VerifiedExample.of.")
@@ -40,7 +40,7 @@ def prepare(examples: Sequence[VerifiedExample]) -> list[Prepared]:
     ]
 
 
-def insert_new(connection: Connection, batch: Sequence[Prepared]) -> list[bool]:
+def insert_unknown(connection: Connection, batch: Sequence[Prepared]) -> list[bool]:
     """Insert those that are duplicates of nothing before them, in the database or the batch; says which were."""
     chosen = list(_new(connection, batch))
     numbers = _insert_rows(connection, [batch[at].example for at in chosen])
@@ -103,14 +103,14 @@ def _stored_candidates(connection: Connection, batch: Sequence[Prepared], hashes
     for key, number in rows_among(connection, "SELECT key, example_id FROM example_bands", "key", list(places)):
         for at in places[key]:
             shared.setdefault(at, Counter())[number] += 1
-    near = {at: [number for number, _ in found.most_common(MOST_COMPARED)] for at, found in shared.items()}
+    near = {at: [number for number, _ in found.most_common(CANDIDATES_COMPARED)] for at, found in shared.items()}
     examples = examples_by_id(connection, sorted({number for found in near.values() for number in found}))
     drawn = dict(zip(examples, sketches([example.normal_texts for example in examples.values()]), strict=True))
     return {at: [drawn[number] for number in found] for at, found in near.items()}
 
 
 def _most_common(places: Iterable[int]) -> list[int]:
-    return [place for place, _ in Counter(places).most_common(MOST_COMPARED)]
+    return [place for place, _ in Counter(places).most_common(CANDIDATES_COMPARED)]
 
 
 def _insert_rows(connection: Connection, examples: Sequence[VerifiedExample]) -> list[int]:

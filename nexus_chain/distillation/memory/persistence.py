@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from nexus_chain.distillation.memory.dataset_tree import DatasetTree, ExportedDa
 from nexus_chain.distillation.memory.embedder import Embedder
 from nexus_chain.distillation.memory.errors import PersistenceError
 from nexus_chain.distillation.memory.example import TRAINING_CONFIDENCE, TrainingDataset, VerifiedExample
-from nexus_chain.distillation.memory.insertion import insert_new, known, prepare
+from nexus_chain.distillation.memory.insertion import insert_unknown, known, prepare
 from nexus_chain.distillation.memory.memory_statistics import MemoryStatistics, statistics_of
 from nexus_chain.distillation.memory.schema import bring_up_to_date
 from nexus_chain.distillation.memory.semantic_index import SemanticIndex, add_rows, quantised, unembedded
@@ -25,8 +26,9 @@ from nexus_chain.distillation.memory.stored_examples import every_example, examp
 from nexus_chain.distillation.memory.tables import EXAMPLES
 from nexus_chain.distillation.memory.word_index import find_words
 
-SAVED_AT_ONCE = 1000
-"""Examples of one transaction of ``save_examples``."""
+SAVED_AT_ONCE = 10_000
+"""Examples of one transaction of ``save_examples``. Hashes and bands fall on pages everywhere, and each transaction
+writes its pages once: small ones write most of the index again and again."""
 EMBEDDED_AT_ONCE = 256
 SearchBy = Literal["both", "words", "meaning"]
 _MOST_FOUND = 1000
@@ -87,14 +89,12 @@ class CognitivePersistence:
         saved: list[bool] = []
         rest = iter(examples)
         while batch := list(islice(rest, SAVED_AT_ONCE)):
-            prepared = prepare(batch)
-            saved += self._database.write(lambda connection, ready=prepared: insert_new(connection, ready))  # type: ignore[misc]
+            saved += self._database.write(partial(insert_unknown, batch=prepare(batch)))
         return saved
 
     def is_known(self, example: VerifiedExample) -> bool:
         """Whether ``save_example`` would find it a duplicate now. Raises as ``save_example``."""
-        prepared = prepare([example])
-        return self._database.read(lambda connection: known(connection, prepared))[0]
+        return self._database.read(partial(known, batch=prepare([example])))[0]
 
     def get_dataset(self, min_confidence: float = TRAINING_CONFIDENCE) -> TrainingDataset:
         """All examples of ``min_confidence`` or more."""
@@ -153,14 +153,12 @@ class CognitivePersistence:
         embedder, done = self._meaning.embedder, 0
         while most is None or done < most:
             size = EMBEDDED_AT_ONCE if most is None else min(EMBEDDED_AT_ONCE, most - done)
-            waiting = self._database.read(lambda connection, size=size: unembedded(connection, embedder.name, size))  # type: ignore[misc]
+            waiting = self._database.read(partial(unembedded, model=embedder.name, most=size))
             if not waiting:
                 break
             rows = quantised(embedder.embed([text for _, text in waiting]))
             numbers = [number for number, _ in waiting]
-            self._database.write(
-                lambda connection, numbers=numbers, rows=rows: add_rows(connection, embedder.name, numbers, rows)  # type: ignore[misc]
-            )
+            self._database.write(partial(add_rows, model=embedder.name, numbers=numbers, rows=rows))
             done += len(waiting)
         return done
 
@@ -172,9 +170,7 @@ class CognitivePersistence:
         total: Counter[str] = Counter()
         last: int | None = 0
         while last is not None:
-            last, report = self._database.write(
-                lambda connection, after=last: compress_after(connection, after, older_than)  # type: ignore[misc]
-            )
+            last, report = self._database.write(partial(compress_after, last=last, older_than=older_than))
             total.update(vars(report))
         if total["compressed"]:
             self._database.shrink()
@@ -182,7 +178,8 @@ class CognitivePersistence:
 
     def _examples(self, min_confidence: float) -> list[VerifiedExample]:
         condition = EXAMPLES.c.confidence >= min_confidence
-        return self._database.read(lambda connection: list(every_example(connection, condition)))
+        found = self._database.read(lambda connection: list(every_example(connection, condition)))
+        return sorted(found, key=lambda example: example.hash)  # here: databases sort text in ways of their own
 
 
 def fused(rankings: Iterable[Iterable[int]]) -> list[int]:

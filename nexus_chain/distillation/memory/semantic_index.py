@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nexus_chain.distillation.memory.embedder import Embedder
+from nexus_chain.distillation.memory.errors import DamagedStorageError
 from nexus_chain.distillation.memory.stored_examples import example_of, whole_examples
 from nexus_chain.distillation.memory.tables import EMBEDDING_ROWS, EXAMPLES
 
@@ -66,6 +67,12 @@ class SemanticIndex:
         found = connection.execute(asked.where(table.example_id > self._last).order_by(table.example_id)).all()
         if not found:
             return
+        widths = {len(row) for _, row in found} | ({self._rows.shape[1]} if self._count else set())
+        if len(widths) > 1:
+            raise DamagedStorageError(
+                f"the rows of the embedder {self.embedder.name} have several widths",
+                advice="Give each embedder a name of its own, and delete this one's rows.",
+            )
         rows = np.frombuffer(b"".join(row for _, row in found), np.int8).reshape(len(found), -1)
         norms = np.linalg.norm(rows.astype(np.float32), axis=1)
         norms[norms == 0] = 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nexus_chain.distillation.memory import word_index
-from nexus_chain.distillation.memory.errors import PersistenceError
+from nexus_chain.distillation.memory.errors import DamagedStorageError, PersistenceError
 from nexus_chain.distillation.memory.persistence import CognitivePersistence, fused
 from nexus_chain.distillation.memory.semantic_index import quantised
 from tests.support.memory_examples import WordHashEmbedder, example, random_examples
@@ -111,6 +111,17 @@ def test_rows_of_another_model_are_never_compared(memory_url: str) -> None:
         assert second.search("river", by="meaning") == []
         assert second.embed_new() == 1
         assert second.search("river", by="meaning") == [RIVER]
+
+
+def test_two_embedders_of_one_name_are_noticed(memory_url: str) -> None:
+    with CognitivePersistence(memory_url, WordHashEmbedder(width=32)) as first:
+        first.save_example(RIVER)
+        first.embed_new()
+    with CognitivePersistence(memory_url, WordHashEmbedder(width=48)) as second:
+        second.save_example(BREAD)
+        assert second.embed_new() == 1
+        with pytest.raises(DamagedStorageError, match="word-hash have several widths"):
+            second.search("river")
 
 
 def test_the_nearest_of_many_are_those_with_the_largest_cosine(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from nexus_chain.distillation.memory.database import storage_url
 from nexus_chain.distillation.memory.errors import (
@@ -24,7 +25,34 @@ from nexus_chain.distillation.memory.errors import (
     StorageOfflineError,
 )
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.distillation.memory.storage_faults import storage_fault
 from tests.support.memory_examples import example, random_examples
+
+pytestmark = pytest.mark.slow
+
+
+class ServerError(Exception):
+    """What psycopg raises, with the state that PostgreSQL gave."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("hunter2")
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("53100", FullStorageError),
+        ("25006", ReadOnlyStorageError),
+        ("55P03", BusyStorageError),
+        ("40001", BusyStorageError),
+        ("57P01", StorageOfflineError),
+    ],
+)
+def test_states_of_a_server_are_named(state: str, kind: type[PersistenceError]) -> None:
+    fault = storage_fault(DBAPIError("SELECT 'hunter2'", None, ServerError(state)), "here")
+    assert type(fault) is kind
+    assert "hunter2" not in f"{fault} {fault.advice}"
 
 
 def test_where_a_memory_is_when_nobody_says(tmp_path: Path) -> None:
@@ -87,6 +115,7 @@ FILL = """
 import resource, sys
 from nexus_chain.distillation.memory.errors import FullStorageError
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.distillation.memory.storage_faults import storage_fault
 from tests.support.memory_examples import random_examples
 with CognitivePersistence(sys.argv[1]) as memory:
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
@@ -130,6 +159,7 @@ READ = """
 import os, sys
 from nexus_chain.distillation.memory.errors import PersistenceError
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.distillation.memory.storage_faults import storage_fault
 import alembic.command, datasketch, sqlalchemy.dialects.sqlite.pysqlite
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from nexus_chain.distillation.memory.persistence import CognitivePersistence
 from tests.support.memory_examples import example, random_examples
 
 COUNT = 40
+
+pytestmark = pytest.mark.slow
 
 
 def writer(url: str, seed: int, count: int) -> subprocess.Popen[str]:
@@ -90,9 +94,6 @@ def test_a_killed_writer_leaves_all_that_it_promised(memory_url: str, promised: 
 
 
 def test_a_file_of_a_killed_writer_is_whole(tmp_path: Path) -> None:
-    import sqlite3
-    from contextlib import closing
-
     path = tmp_path / "memory.db"
     running = writer(str(path), 4, 5000)
     assert running.stdout is not None
