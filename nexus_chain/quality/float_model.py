@@ -38,26 +38,7 @@ class FloatModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForCausalLM  # takes seconds to import
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        try:
-            names = {f"^{re.escape(stored)}$": name for stored, name in Checkpoint(folder).renamed.items()}
-            loading: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, key_mapping=names or None, output_loading_info=True
-            )
-        except (ProgramError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
-            raise FloatModelError(
-                f"transformers cannot load {folder} ({cause})",
-                advice="Update or repair the checkpoint, or import it --unmeasured.",
-            ) from cause
-        self._model: Any = loading[0]
-        if absent := sorted(loading[1]["missing_keys"]):
-            raise FloatModelError(
-                f"transformers finds no {absent[0]} in {folder} ({len(absent)} in all) and would make it up",
-                advice="Save the model again with save_pretrained, or import it --unmeasured.",
-            )
+        self._model: Any = load_float_model(folder)
 
     @torch.no_grad()
     def logits(self, tokens: Tensor) -> Tensor:
@@ -101,6 +82,33 @@ class FloatModel:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def load_float_model(folder: Path) -> Any:
+    """The causal language model of a checkpoint in float32, as ``transformers`` runs it, ready to be evaluated.
+
+    Raises :class:`FloatModelError` where it cannot be loaded, or where ``transformers`` would make up a tensor.
+    """
+    from transformers import AutoModelForCausalLM  # takes seconds to import
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        names = {f"^{re.escape(stored)}$": name for stored, name in Checkpoint(folder).renamed.items()}
+        loading: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, key_mapping=names or None, output_loading_info=True
+        )
+    except (ProgramError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
+        raise FloatModelError(
+            f"transformers cannot load {folder} ({cause})",
+            advice="Update or repair the checkpoint, or import it --unmeasured.",
+        ) from cause
+    if absent := sorted(loading[1]["missing_keys"]):
+        raise FloatModelError(
+            f"transformers finds no {absent[0]} in {folder} ({len(absent)} in all) and would make it up",
+            advice="Save the model again with save_pretrained, or import it --unmeasured.",
+        )
+    return loading[0]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Problems with exact answers, from the generators of ``reasoning-gym``: some to learn from, others to measure by."""
