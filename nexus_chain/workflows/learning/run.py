@@ -21,11 +21,11 @@ from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.errors import NotBetterError
 from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.quality import GATE
-from nexus_chain.workflows.distilling.adapting import Adaptation, adapt
-from nexus_chain.workflows.distilling.certifying import bills_of, records_of, summary_of
-from nexus_chain.workflows.distilling.collecting import CollectedAnswers, collect_answers
-from nexus_chain.workflows.distilling.evaluating import ProgramUnderTest, evaluate, problem_records
-from nexus_chain.workflows.distilling.plan import DistillationPlan, RunFolder
+from nexus_chain.workflows.learning.adapting import Adaptation, adapt
+from nexus_chain.workflows.learning.certifying import bills_of, records_of, summary_of
+from nexus_chain.workflows.learning.collecting import CollectedAnswers, collect_answers
+from nexus_chain.workflows.learning.evaluating import ProgramUnderTest, evaluate, problem_records
+from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
 from nexus_chain.workflows.importing import Measuring, convert_measured
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 from nexus_chain.workflows.publishing import PublishedVersion, VersionRequest, publish
@@ -89,9 +89,7 @@ def learn(
     if judged:
         bills = bills_of(collected.costs, {one.source.name: (one.source.provider, one.model) for one in sources})
         summary = summary_of(bills, adaptation, SolverLimits(), plan.answer_tokens, (before, after))
-        keep_distillation(
-            folder.records, records_of(collected, problems), summary, Path(adaptation.version.model_path)
-        )
+        keep_distillation(folder.records, records_of(collected, problems), summary, Path(adaptation.version.model_path))
     return learned
 
 

@@ -16,7 +16,7 @@ from nexus_chain.distillation.lora.trainer import HeldOutProblem, LoRATrainer
 from nexus_chain.distillation.lora.version import ModelVersion
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
 from nexus_chain.program.recipe import RECIPE_FILE
-from nexus_chain.workflows.distilling.plan import DistillationPlan, RunFolder
+from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
 from nexus_chain.workflows.observer import SILENT, Advance, TaskObserver
 
 

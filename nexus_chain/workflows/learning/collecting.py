@@ -19,7 +19,7 @@ from nexus_chain.distillation.distiller.source import AnswerSource
 from nexus_chain.distillation.distiller.source_record import SourceRecord
 from nexus_chain.distillation.memory.example import TrainingDataset, VerifiedExample
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
-from nexus_chain.workflows.distilling.plan import DistillationPlan, RunFolder
+from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
 ASKED_AHEAD = 32

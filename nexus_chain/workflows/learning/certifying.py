@@ -17,8 +17,8 @@ from nexus_chain.certificates.distillation_records import ExampleRecord, Problem
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.memory.example import VerifiedExample
-from nexus_chain.workflows.distilling.adapting import Adaptation
-from nexus_chain.workflows.distilling.collecting import CollectedAnswers, JudgedAnswer
+from nexus_chain.workflows.learning.adapting import Adaptation
+from nexus_chain.workflows.learning.collecting import CollectedAnswers, JudgedAnswer
 
 TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 SOLVER_PACKAGES = ("cvc5", "z3-solver")
