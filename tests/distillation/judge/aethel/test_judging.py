@@ -125,6 +125,30 @@ def test_what_solvers_do_not_decide_is_unknown_and_names_the_obligation(solvers:
     assert "within their limits" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("blocks", "outcome"),
+    [
+        ("verify { y == 0 or x / y * y <= x; }", Outcome.PROVED),
+        ("verify { y != 0 or x / y * y <= x; }", Outcome.REFUTED),
+        ("verify { y == 0 or y < 0 or x % y < y; }", Outcome.PROVED),
+        ("verify { y > 0 implies x % y < y; }", Outcome.PROVED),
+        ("verify { y > 0 and x % y < y or y <= 0; }", Outcome.PROVED),
+        ("solve { if y == 0 { z = 0; } else { z = x % y; } } verify { z >= 0; }", Outcome.PROVED),
+        ("solve { if y == 0 { z = x % y; } else { z = 0; } } verify { z >= 0; }", Outcome.REFUTED),
+        ("guard { y != 0; x / y > 1; } verify { x != 0; }", Outcome.PROVED),
+        ("guard { x / y > 1; y != 0; } verify { x != 0; }", Outcome.REFUTED),
+    ],
+)
+def test_a_divisor_is_protected_by_the_way_to_it(solvers: Solvers, blocks: str, outcome: Outcome) -> None:
+    assert judge_aethel(f"intent f(x, y) {{ {blocks} }}", solvers).outcome is outcome
+
+
+def test_old_is_the_value_where_its_own_intent_begins(solvers: Solvers) -> None:
+    first = "intent a(x) { solve { x = x + 1; } verify { x == old(x) + 1; } }"
+    second = "intent b(x) { solve { x = 2 * x + old(x); } verify { x == 3 * old(x); } }"
+    assert judge_aethel(f"atomic_batch both {{ {first} {second} }}", solvers).outcome is Outcome.PROVED
+
+
 def test_words_of_smt_lib_are_names_like_others(solvers: Solvers) -> None:
     source = "intent let(assert, Real: Bool, div) { guard { Real; } solve { par = assert + div; } verify { par > 0; } }"
     assert judge_aethel(source, solvers).counterexample == {"assert": "0", "div": "0", "Real": "true"}
