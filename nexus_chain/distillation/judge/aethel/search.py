@@ -19,7 +19,7 @@ from nexus_chain.distillation.judge.aethel.syntax import (
 
 FIRST_TRIES, MOST_TRIES = 256, 4_000
 """Runs before any solver is asked, and where the solvers do not decide."""
-MOST_STEPS = 1_000_000
+MOST_NODE_VISITS = 1_000_000
 """Nodes of the syntax tree that a survey evaluates: of a long program it makes fewer runs."""
 _FARTHEST = 12
 
@@ -37,7 +37,7 @@ class Survey:
 def survey(sequence: IntentSequence, tries: int) -> Survey:
     """Run the sequence from at most ``tries`` small values, up to the first violation."""
     holds = False
-    possible = max(1, MOST_STEPS // _size(sequence))
+    possible = max(1, MOST_NODE_VISITS // _size(sequence))
     for values in islice(_boxes(sequence.parameters), min(tries, possible)):
         run = run_sequence(sequence, values)
         if run.ending is RunEnding.VIOLATED:
