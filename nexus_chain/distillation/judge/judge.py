@@ -23,7 +23,7 @@ from nexus_chain.distillation.judge.solvers import Solvers
 from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from nexus_chain.distillation.judge.text import Embedder
+    from nexus_chain.distillation.judge.text import AnswerEmbedder
 
 _PACKAGES = {"lark": "lark", "z3": "z3-solver", "cvc5": "cvc5"}
 """Module and the name that pip knows, of what every judge needs."""
@@ -32,7 +32,7 @@ _PACKAGES = {"lark": "lark", "z3": "z3-solver", "cvc5": "cvc5"}
 class Judge:
     """Owns its solvers unless they are given; ``embedder`` is for claims of the kind text. Use it as a context."""
 
-    def __init__(self, solvers: Solvers | None = None, embedder: Embedder | None = None) -> None:
+    def __init__(self, solvers: Solvers | None = None, embedder: AnswerEmbedder | None = None) -> None:
         """Raises MissingPackageError."""
         for module, package in _PACKAGES.items():
             if find_spec(module) is None:
@@ -114,6 +114,6 @@ def _module(kind: Kind, name: str) -> Any:
     try:
         return import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith(package):
+        if (error.name or "").startswith("nexus_chain"):
             raise ClaimError(f"no judge decides claims of the kind {kind}", advice="Update the package.") from error
         raise MissingPackageError.of(error.name or str(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,14 @@ MOST_ANSWERS = 256
 """Answers that are compared with each other."""
 
 
-class Embedder(Protocol):
+class AnswerEmbedder(Protocol):
     """Whatever makes a vector of a text."""
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [texts, width]; vectors need not have length 1."""
+    def embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Numbers [texts, width]; rows need not have length 1."""
 
 
-def agreement(answers: Sequence[str], embedder: Embedder) -> list[float]:
+def agreement(answers: Sequence[str], embedder: AnswerEmbedder) -> list[float]:
     """Each answer's mean cosine similarity with the others, in [0, 1]: below 0 counts as 0, and one alone has 0.
 
     Raises ClaimError for more than ``MOST_ANSWERS`` answers, and for vectors that are no numbers.
@@ -41,7 +41,7 @@ def agreement(answers: Sequence[str], embedder: Embedder) -> list[float]:
     return [float(total) for total in (others.sum(axis=1) / (len(answers) - 1)).clip(0.0, 1.0)]
 
 
-def judge_text(answers: Sequence[str], embedder: Embedder) -> Verdict:
+def judge_text(answers: Sequence[str], embedder: AnswerEmbedder) -> Verdict:
     """Always *unknown*; ``checked`` has each answer's agreement, in their order. Raises ClaimError."""
     shown = ", ".join(f"{one:.3f}" for one in agreement(answers, embedder)) or "none"
     checked = f"The agreement by embeddings of each of {len(answers)} answers with the others: {shown}."

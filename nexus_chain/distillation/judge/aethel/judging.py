@@ -23,6 +23,8 @@ from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 
 _NOTHING = "Nothing was checked."
+_SELF_SPECIFIED = "the guards and solve of {} imply verify"
+_SPECIFIED = "the specification's guards and the answer's solve of {} imply the specification's verify"
 _ENOUGH_UNPROVED = 3
 """Obligations that solvers did not decide before a claim is given up: each takes them all their steps."""
 
@@ -45,7 +47,7 @@ def judge_aethel(source: str, solvers: Solvers, specification: str | None = None
         count = sum(len(one.obligations) for one in translations)
         if count > MOST_OBLIGATIONS:
             raise AethelError(f"the source has {count} obligations, more than {MOST_OBLIGATIONS}", advice="Split it.")
-        return _judge(translations, solvers)
+        return _judge(translations, solvers, _SPECIFIED if specification is not None else _SELF_SPECIFIED)
     except (AethelError, ArtefactError) as error:
         return Verdict(Kind.AETHEL, Outcome.UNKNOWN, _NOTHING, f"{error.message}. {error.advice}")
 
@@ -66,9 +68,9 @@ class _Finding:
     vacuous: bool = False
 
 
-def _judge(translations: Sequence[AethelTranslation], solvers: Solvers) -> Verdict:
+def _judge(translations: Sequence[AethelTranslation], solvers: Solvers, claimed: str) -> Verdict:
     findings = [_find(one, solvers) for one in translations]
-    checked = _checked(translations)
+    checked = _checked(translations, claimed)
     for wanted in (Outcome.REFUTED, Outcome.UNKNOWN):
         # Of what is unknown, contradictory guards say most.
         for finding in sorted(findings, key=lambda one: not one.vacuous):
@@ -155,11 +157,11 @@ def _number(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _checked(translations: Sequence[AethelTranslation]) -> str:
+def _checked(translations: Sequence[AethelTranslation], claimed: str) -> str:
     intents = [intent.name for one in translations for intent in one.sequence.intents]
     divisors = sum(len(one.obligations) for one in translations) - len(intents)
     shown = ", ".join(intents[:4]) + (" …" if len(intents) > 4 else "")
-    checked = f"For all integers and truth values, the guards and solve of {shown} imply verify"
+    checked = f"For all integers and truth values, {claimed.format(shown)}"
     return checked + (
         f", and {_number(divisors, 'divisor')} {'is' if divisors == 1 else 'are'} never 0." if divisors else "."
     )

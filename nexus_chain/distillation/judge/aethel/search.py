@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from nexus_chain.distillation.judge.aethel.interpreter import AethelRun, RunEnding, run_sequence
-from nexus_chain.distillation.judge.aethel.syntax import BOOL_TYPE, IntentSequence
+from nexus_chain.distillation.judge.aethel.syntax import (
+    BOOL_TYPE,
+    AethelExpression,
+    AppliedOperator,
+    IntentSequence,
+    SolveAssignment,
+    SolveBranch,
+    SolveStatement,
+)
 
 FIRST_TRIES, MOST_TRIES = 256, 4_000
 """Runs before any solver is asked, and where the solvers do not decide."""
+MOST_NODE_VISITS = 1_000_000
+"""Nodes of the syntax tree that a survey evaluates: of a long program it makes fewer runs."""
 _FARTHEST = 12
 
 
@@ -25,9 +35,10 @@ class Survey:
 
 
 def survey(sequence: IntentSequence, tries: int) -> Survey:
-    """Run the sequence from ``tries`` small values, up to the first violation."""
+    """Run the sequence from at most ``tries`` small values, up to the first violation."""
     holds = False
-    for values in islice(_boxes(sequence.parameters), tries):
+    possible = max(1, MOST_NODE_VISITS // _size(sequence))
+    for values in islice(_boxes(sequence.parameters), min(tries, possible)):
         run = run_sequence(sequence, values)
         if run.ending is RunEnding.VIOLATED:
             return Survey((values, run), holds)
@@ -45,3 +56,21 @@ def _boxes(types: dict[str, str]) -> Iterator[dict[str, int]]:
             if max(map(abs, numbers), default=0) == radius:
                 for truths in product((False, True), repeat=len(flags)):
                     yield dict(zip([*integers, *flags], [*numbers, *truths], strict=True))
+
+
+def _size(sequence: IntentSequence) -> int:
+    """Nodes of the tree, at least 1."""
+    nodes = list[AethelExpression | SolveStatement]()
+    for intent in sequence.intents:
+        nodes += [*intent.guard, *intent.solve, *intent.verify]
+    count = 1
+    while nodes:
+        node = nodes.pop()
+        count += 1
+        if isinstance(node, AppliedOperator):
+            nodes += node.operands
+        elif isinstance(node, SolveAssignment):
+            nodes.append(node.value)
+        elif isinstance(node, SolveBranch):
+            nodes += [node.condition, *node.then, *node.otherwise]
+    return count

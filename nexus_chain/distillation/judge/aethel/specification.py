@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nexus_chain.distillation.judge.aethel.syntax import IntentSequence
+from nexus_chain.distillation.judge.aethel.syntax import IntentSequence, SolveStatement
 from nexus_chain.distillation.judge.errors import AethelError
 
 
@@ -15,7 +15,11 @@ def solved_by(
 
     Raises AethelError unless both have the same intents.
     """
-    solves = {intent.name: intent.solve for sequence in answer for intent in sequence.intents}
+    solves = dict[str, tuple[SolveStatement, ...]]()
+    for intent in (intent for sequence in answer for intent in sequence.intents):
+        if intent.name in solves:
+            raise AethelError(f"{intent.place}: {intent.name} is answered twice", advice="Answer each intent once.")
+        solves[intent.name] = intent.solve
     asked = {intent.name for sequence in specification for intent in sequence.intents}
     if different := sorted(asked ^ solves.keys()):
         raise AethelError(

@@ -125,6 +125,43 @@ def test_what_solvers_do_not_decide_is_unknown_and_names_the_obligation(solvers:
     assert "within their limits" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("blocks", "outcome"),
+    [
+        ("verify { y == 0 or x / y * y <= x; }", Outcome.PROVED),
+        ("verify { y != 0 or x / y * y <= x; }", Outcome.REFUTED),
+        ("verify { y == 0 or y < 0 or x % y < y; }", Outcome.PROVED),
+        ("verify { y > 0 implies x % y < y; }", Outcome.PROVED),
+        ("verify { y > 0 and x % y < y or y <= 0; }", Outcome.PROVED),
+        ("solve { if y == 0 { z = 0; } else { z = x % y; } } verify { z >= 0; }", Outcome.PROVED),
+        ("solve { if y == 0 { z = x % y; } else { z = 0; } } verify { z >= 0; }", Outcome.REFUTED),
+        ("guard { y != 0; x / y > 1; } verify { x != 0; }", Outcome.PROVED),
+        ("guard { x / y > 1; y != 0; } verify { x != 0; }", Outcome.REFUTED),
+    ],
+)
+def test_a_divisor_is_protected_by_the_way_to_it(solvers: Solvers, blocks: str, outcome: Outcome) -> None:
+    assert judge_aethel(f"intent f(x, y) {{ {blocks} }}", solvers).outcome is outcome
+
+
+def test_old_is_the_value_where_its_own_intent_begins(solvers: Solvers) -> None:
+    first = "intent a(x) { solve { x = x + 1; } verify { x == old(x) + 1; } }"
+    second = "intent b(x) { solve { x = 2 * x + old(x); } verify { x == 3 * old(x); } }"
+    assert judge_aethel(f"atomic_batch both {{ {first} {second} }}", solvers).outcome is Outcome.PROVED
+
+
+def test_words_of_smt_lib_are_names_like_others(solvers: Solvers) -> None:
+    source = "intent let(assert, Real: Bool, div) { guard { Real; } solve { par = assert + div; } verify { par > 0; } }"
+    assert judge_aethel(source, solvers).counterexample == {"assert": "0", "div": "0", "Real": "true"}
+    proved = judge_aethel(source.replace("par > 0", "par == assert + div"), solvers)
+    assert proved.outcome is Outcome.PROVED
+
+
+@pytest.mark.parametrize("statement", ["x = x + y - 3 * y + 1; ", "if x > y { x = x - 1; } else { y = y - 1; } "])
+def test_a_long_source_is_judged(solvers: Solvers, statement: str) -> None:
+    source = f"intent f(x, y) {{ solve {{ {statement * (30_000 // len(statement))} }} verify {{ x != y or x == y; }} }}"
+    assert judge_aethel(source, solvers).outcome is Outcome.PROVED
+
+
 class TestSpecification:
     SPECIFICATION = "intent double(x, y) { guard { x > 0; } verify { y == 2 * x; x == old(x); } }"
 
@@ -134,12 +171,18 @@ class TestSpecification:
     def test_only_solve_counts(self, solvers: Solvers) -> None:
         right = "intent double(x, y) { guard { false; } solve { y = x + x; } verify { false; } }"
         wrong = "intent double(x, y) { guard { x == 0; } solve { y = x * x; } verify { true; } }"
-        assert self.judged(right, solvers).outcome is Outcome.PROVED
+        proved = self.judged(right, solvers)
+        assert proved.outcome is Outcome.PROVED
+        assert "the answer's solve of double imply the specification's verify" in proved.checked
         assert self.judged(wrong, solvers).outcome is Outcome.REFUTED
 
     def test_inputs_cannot_be_chosen_by_the_answer(self, solvers: Solvers) -> None:
         source = "intent double(x, y) { solve { x = 1; y = 2; } verify { true; } }"
         assert self.judged(source, solvers).outcome is Outcome.REFUTED
+
+    def test_an_intent_cannot_be_answered_twice(self, solvers: Solvers) -> None:
+        source = "intent double(x, y) { solve { y = x + x; } verify { true; } } "
+        assert "answered twice" in self.judged(source * 2, solvers).reason
 
     def test_the_intents_have_to_be_those_asked_for(self, solvers: Solvers) -> None:
         verdict = self.judged("intent other(x, y) { verify { true; } }", solvers)

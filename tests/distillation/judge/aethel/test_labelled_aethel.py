@@ -14,7 +14,7 @@ from nexus_chain.distillation.judge.solvers import SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Outcome, Verdict
 from scripts import make_judge_claims
 
-VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "judge"
+VECTORS = Path(__file__).resolve().parents[3] / "vectors" / "judge"
 RIGHT = {"true": Outcome.PROVED, "false": Outcome.REFUTED}
 LEAST_RECALL = 0.95
 
