@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from nexus_chain.distillation.judge.errors import ArtefactError, MathematicsSubsetError
-from nexus_chain.distillation.judge.mathematics.domain import Domain
+from nexus_chain.distillation.judge.mathematics.domain import NumberDomain
 from nexus_chain.distillation.judge.mathematics.exact import holds
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.other_statements import other_statements
@@ -34,7 +34,7 @@ class MathematicsDecision:
 class ObligationJudge:
     """Decides obligations over one domain."""
 
-    def __init__(self, domain: Domain, solvers: Solvers, second_opinion: SecondOpinion | None) -> None:
+    def __init__(self, domain: NumberDomain, solvers: Solvers, second_opinion: SecondOpinion | None) -> None:
         self._domain, self._solvers, self._second_opinion = domain, solvers, second_opinion
 
     def decide(self, obligation: MathematicsObligation) -> MathematicsDecision:

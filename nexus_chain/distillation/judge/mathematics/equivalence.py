@@ -19,9 +19,9 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Defined,
     Equivalent,
     Formula,
+    MathTerm,
     Name,
     Some,
-    Term,
     names_in,
 )
 
@@ -37,7 +37,7 @@ def answer_obligation(expected: Statement, answer: Statement) -> MathematicsObli
     return MathematicsObligation(NAME, (), _same_solutions(expected, answer))
 
 
-def answer_term(expected: Term, answer: Statement) -> Term:
+def answer_term(expected: MathTerm, answer: Statement) -> MathTerm:
     """The expression that an answer names: itself, or what stands at the end of ``x = … = 14``."""
     if isinstance(answer, Values) and len(answer.items) == 1:
         return answer.items[0]
@@ -46,7 +46,7 @@ def answer_term(expected: Term, answer: Statement) -> Term:
     return answer.terms[-1]
 
 
-def _same_term(expected: Term, answer: Statement) -> MathematicsObligation:
+def _same_term(expected: MathTerm, answer: Statement) -> MathematicsObligation:
     term = answer_term(expected, answer)
     strangers = names_in(term) - names_in(expected)
     if strangers:
@@ -97,7 +97,6 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
         values, name = _as_values(answer), Name(min(names))
         if any(names_in(item) for item in values.items):
             raise MathematicsSubsetError("a solution has variables of its own")
-        # A value that is not defined is no solution: it would vanish from the alternatives unseen.
         defined = tuple(Defined(item) for item in values.items)
         found = Some(tuple(Compare("=", name, item) for item in values.items))
         return All((*defined, Equivalent(wanted, found)))
@@ -107,7 +106,10 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
         raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
     if not is_solved(expected) and not is_solved(answer):
         raise MathematicsSubsetError("the answer is still an equation, and not solved")
-    return Equivalent(wanted, given)
+    # A value that is not defined is no solution: it would vanish from the alternatives unseen.
+    chains = answer.chains if isinstance(answer, Alternatives) else (answer,)
+    ground = [Defined(term) for chain in chains for term in chain.terms if not names_in(term)]
+    return All((*ground, Equivalent(wanted, given)))
 
 
 def statement_formula(statement: Statement) -> Formula:

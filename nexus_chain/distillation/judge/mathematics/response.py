@@ -14,10 +14,10 @@ from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.terms import FUNCTIONS
 
-MOST_STEPS = 100
+MOST_DERIVATION_STEPS = 100
 _ANSWER = re.compile(
     r"(?:^|(?<=[.;:!?\n]))[ \t]*(?:(?:so|thus|hence|therefore|and|finally),?[ ]+)?(?:(?:the|my|our)[ ]+)?"
-    r"(?:(?:final|correct)[ ]+)?answer[ ]*(?:is|:|=)[ ]*:?(?P<text>[^\n]*)",
+    r"(?:(?:final|correct)[ ]+)?answer[ ]*(?:is\b|:|=)[ ]*:?(?P<text>[^\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _ANY_ANSWER = re.compile(r"answer\s*(?:is|was|:|=)", re.IGNORECASE)
@@ -65,8 +65,8 @@ def read_response(text: str, words: frozenset[str] = frozenset()) -> Response:
     if not answers[0]:
         raise MathematicsSubsetError("the final answer is empty")
     steps, unread = _steps(rest, words)
-    if len(steps) > MOST_STEPS:
-        raise MathematicsSubsetError(f"the response has more than {MOST_STEPS} steps")
+    if len(steps) > MOST_DERIVATION_STEPS:
+        raise MathematicsSubsetError(f"the response has more than {MOST_DERIVATION_STEPS} steps")
     return Response(answers[0], tuple(steps), tuple(unread))
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.domain import Numbers
-from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, evaluate
+from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, exact_value
 from nexus_chain.distillation.judge.mathematics.terms import (
     All,
     Apply,
@@ -21,10 +21,10 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Defined,
     Equivalent,
     Formula,
+    Literal,
+    MathTerm,
     Name,
-    Number,
     Some,
-    Term,
     names_in,
 )
 
@@ -124,14 +124,14 @@ class _Writer:
         conditions = [condition for side in sides for condition in self._conditions(side)]
         return _and([*dict.fromkeys(conditions), f"({relation} {left} {right})"])
 
-    def _compared(self, term: Term) -> str:
+    def _compared(self, term: MathTerm) -> str:
         """The sort that it is compared in: Real beside variables that are all Real."""
         sort = self._sort(term)
         return "Real" if self._all_real else sort
 
-    def _sort(self, term: Term) -> str:
+    def _sort(self, term: MathTerm) -> str:
         """Int where every part of it is an integer."""
-        if isinstance(term, Number):
+        if isinstance(term, Literal):
             return "Int" if term.value.denominator == 1 else "Real"
         if isinstance(term, Name):
             return "Int" if self._numbers[term.name].kind == "integers" else "Real"
@@ -146,7 +146,7 @@ class _Writer:
             return "Int" if _constant(term).denominator == 1 else "Real"
         return "Int" if all(self._sort(one) == "Int" for one in term.arguments) else "Real"
 
-    def _conditions(self, term: Term) -> Iterator[str]:
+    def _conditions(self, term: MathTerm) -> Iterator[str]:
         """What must hold so that the term is defined."""
         if not isinstance(term, Apply):
             return
@@ -157,15 +157,15 @@ class _Writer:
             divisor = term.arguments[1]
         elif term.operator == "^" and self._exponent(term) <= 0:
             divisor = term.arguments[0]
-        if divisor is not None and not (isinstance(divisor, Number) and divisor.value):
+        if divisor is not None and not (isinstance(divisor, Literal) and divisor.value):
             sort = self._compared(divisor)
             yield f"(distinct {self._term(divisor, sort)} {_literal(Fraction(0), sort)})"
         if term.operator == "sqrt":
             root = _literal(_constant(term), "Real")
             yield f"(= (* {root} {root}) {self._term(term.arguments[0], 'Real')})"
 
-    def _term(self, term: Term, sort: str) -> str:
-        if isinstance(term, Number):
+    def _term(self, term: MathTerm, sort: str) -> str:
+        if isinstance(term, Literal):
             return _literal(term.value, sort)
         if isinstance(term, Name):
             name = PREFIX + term.name
@@ -235,7 +235,7 @@ class _Writer:
                 raise MathematicsSubsetError(f"a variable to a power above {LARGEST_DEGREE} is not in the subset")
         else:
             try:
-                evaluate(term, {})
+                exact_value(term, {})
             except UndefinedValueError:
                 exponent = min(exponent, 0)
         one = _literal(Fraction(1), sort)
@@ -273,12 +273,12 @@ def _repeated(text: str, times: int) -> str:
     return f"(let ((p {text})) (let ((h {half})) {product}))"
 
 
-def _constant(term: Term) -> Fraction:
+def _constant(term: MathTerm) -> Fraction:
     """The value of a part that must have no variables, and be defined."""
     if names_in(term):
         raise MathematicsSubsetError("an exponent, factorial, root, gcd or lcm of a variable is not in the subset")
     try:
-        return evaluate(term, {})
+        return exact_value(term, {})
     except UndefinedValueError as error:
         raise MathematicsSubsetError(str(error)) from error
 

@@ -12,10 +12,10 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Apply,
     Compare,
     Formula,
+    Literal,
+    MathTerm,
     Name,
-    Number,
     Some,
-    Term,
     names_in,
 )
 
@@ -29,7 +29,7 @@ _PAIRS = {"[": "]", "{": "}", "(": ")"}
 class Chain:
     """``a = b < c``: terms, and the relations between them. One term and no relation is an expression."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[MathTerm, ...]
     relations: tuple[str, ...]
 
     @property
@@ -45,7 +45,7 @@ class Chain:
 class Values:
     """Several values. ``order``: whether it is a list, a set, or (None) nothing says which."""
 
-    items: tuple[Term, ...]
+    items: tuple[MathTerm, ...]
     order: bool | None
 
 
@@ -187,14 +187,14 @@ def _is_solved_chain(chain: Chain) -> bool:
     return len(bare) == 1 and all(is_value(term) for term in chain.terms if term != bare[0])
 
 
-def is_value(term: Term) -> bool:
+def is_value(term: MathTerm) -> bool:
     """A number as one writes a result: 5, -5, 2/3, 0.5, 50%."""
     if isinstance(term, Apply) and term.operator == "neg":
         return is_value(term.arguments[0])
     if isinstance(term, Apply) and term.operator == "/":
-        return all(isinstance(one, Number) or _negative_number(one) for one in term.arguments)
-    return isinstance(term, Number)
+        return all(isinstance(one, Literal) or _negative_number(one) for one in term.arguments)
+    return isinstance(term, Literal)
 
 
-def _negative_number(term: Term) -> bool:
-    return isinstance(term, Apply) and term.operator == "neg" and isinstance(term.arguments[0], Number)
+def _negative_number(term: MathTerm) -> bool:
+    return isinstance(term, Apply) and term.operator == "neg" and isinstance(term.arguments[0], Literal)
