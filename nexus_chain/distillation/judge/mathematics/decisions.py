@@ -13,7 +13,8 @@ from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObl
 from nexus_chain.distillation.judge.mathematics.other_statements import other_statements
 from nexus_chain.distillation.judge.mathematics.points import points
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
-from nexus_chain.distillation.judge.mathematics.smtlib import PREFIX, obligation_text, witness_text
+from nexus_chain.distillation.judge.mathematics.smtlib import obligation_text, witness_text
+from nexus_chain.distillation.judge.mathematics.term_writer import PREFIX
 from nexus_chain.distillation.judge.mathematics.terms import literals_in, names_in
 from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Outcome

@@ -43,6 +43,9 @@ def answer_term(expected: MathTerm, answer: Statement) -> MathTerm:
         return answer.items[0]
     if not isinstance(answer, Chain):
         raise MathematicsSubsetError("one expression is expected, and the answer is another thing")
+    first = answer.terms[0]
+    if answer.relations and isinstance(first, Name) and first.name in names_in(expected):
+        raise MathematicsSubsetError("one expression is expected, and the answer is an equation")
     return answer.terms[-1]
 
 
@@ -104,6 +107,9 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
     strangers = names_in(given) - names_in(wanted)
     if strangers:
         raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
+    missing = names_in(wanted) - names_in(given)
+    if missing and is_solved(answer):
+        raise MathematicsSubsetError(f"the answer says nothing of {min(missing)}")
     if not is_solved(expected) and not is_solved(answer):
         raise MathematicsSubsetError("the answer is still an equation, and not solved")
     # A value that is not defined is no solution: it would vanish from the alternatives unseen.

@@ -49,12 +49,14 @@ FUNCTION.3: /(?:abs|sqrt|factorial|min|max|gcd|lcm)(?=\s*\()/
 TWO_DIGITS.4: /[0-9][0-9](?![0-9.,])/
 NUMBER: /\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])/ | /\d+(?:\.\d+)?/ | /\.\d+/
 NAME: /[A-Za-z]+[0-9]*(?:_[A-Za-z0-9]+)?/
-%ignore /[ \t\n]+/
+%ignore /[ \t]+/
 """
 _GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])")
 _DIGITS_AND_COMMAS = re.compile(r"\d+(?:,\d+)+")
 _BARS = re.compile(r"\|([^|]*)\|")
 _WORD = re.compile(r"[A-Za-z]{2,}[0-9]*(?:_[A-Za-z0-9]+)?")
+_RESERVED = frozenset({*FUNCTIONS, "mod", "frac"})
+_SPACE_BETWEEN_OPERANDS = re.compile(r"[\w)\]}] +(?!mod\b)[A-Za-z(√]")
 _NAMES_OF_FUNCTIONS = frozenset("fghFGHP")
 
 
@@ -130,6 +132,8 @@ class _Terms(Transformer[Any, Any]):
         return _number(parts[0])
 
     def name(self, parts: list[Any]) -> MathTerm:
+        if parts[0] in _RESERVED:
+            raise MathematicsSubsetError(f"{str(parts[0])!r} lacks its arguments")
         return Name(str(parts[0]))
 
     def group(self, parts: list[Any]) -> MathTerm:
@@ -188,6 +192,8 @@ def parse_chain(text: str, words: frozenset[str] = frozenset()) -> tuple[tuple[M
         raise MathematicsSubsetError(f"it cannot be read at {place!r}" if place else "it ends too early") from None
     terms: tuple[MathTerm, ...] = parsed[0]
     relations: tuple[str, ...] = parsed[1]
+    if len(relations) > 1 and _SPACE_BETWEEN_OPERANDS.search(text):
+        raise MathematicsSubsetError("a space may multiply, or stand between two statements")
     if max(map(depth, terms)) > DEEPEST_TERM:
         raise MathematicsSubsetError(f"operators are nested deeper than {DEEPEST_TERM}")
     return terms, relations
@@ -210,7 +216,7 @@ def _require_clear(text: str, words: frozenset[str]) -> None:
     if re.search(r"\d[eE][+-]?\d", text):
         raise MathematicsSubsetError("'e' after a number may be a power of ten or a variable")
     for word in _WORD.findall(text):
-        if word in words or word in FUNCTIONS or word in ("mod", "frac"):
+        if word in words or word in _RESERVED:
             continue
         raise MathematicsSubsetError(f"{word!r} is not in the subset")
     for name in ("e", "i"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
@@ -192,6 +193,28 @@ def latex(term: MathTerm) -> str:
 @given(TERMS)
 def test_latex_and_plain_text_say_the_same(term: MathTerm) -> None:
     assert parse_term(readable(f"${latex(term)}$")) == parse_term(plain(term))
+
+
+class _Exact(ast.NodeTransformer):
+    """Literals become fractions, so that Python calculates exactly."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.parse(f"Fraction('{node.value}')", mode="eval").body
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from(["1", "2", "3", "12", "0.5", "+", "-", "*", "/", "**", "//", "%", "(", ")"]), max_size=9)
+)
+def test_what_python_reads_too_has_the_same_value(tokens: list[str]) -> None:
+    text = "".join(tokens)
+    try:
+        ours = value(text)
+        tree = ast.fix_missing_locations(_Exact().visit(ast.parse(text, mode="eval")))
+    except (MathematicsSubsetError, UndefinedValueError, SyntaxError):
+        return
+    if not any(isinstance(node, ast.Call) and not isinstance(node.func, ast.Name) for node in ast.walk(tree)):
+        assert ours == eval(compile(tree, "text", "eval"), {"Fraction": Fraction})
 
 
 @given(st.text(alphabet="0123456789xyzab+-*/^%!().,={}[]|\\ <>√frac", max_size=60))
