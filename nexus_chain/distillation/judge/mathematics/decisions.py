@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from nexus_chain.distillation.judge.errors import ArtefactError, MathematicsSubsetError
-from nexus_chain.distillation.judge.mathematics.domain import Domain
+from nexus_chain.distillation.judge.mathematics.domain import NumberDomain
 from nexus_chain.distillation.judge.mathematics.exact import holds
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.other_statements import other_statements
 from nexus_chain.distillation.judge.mathematics.points import points
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
-from nexus_chain.distillation.judge.mathematics.smtlib import PREFIX, obligation_text, witness_text
+from nexus_chain.distillation.judge.mathematics.smtlib import obligation_text, witness_text
+from nexus_chain.distillation.judge.mathematics.term_writer import PREFIX
 from nexus_chain.distillation.judge.mathematics.terms import literals_in, names_in
 from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Outcome
@@ -34,7 +35,7 @@ class MathematicsDecision:
 class ObligationJudge:
     """Decides obligations over one domain."""
 
-    def __init__(self, domain: Domain, solvers: Solvers, second_opinion: SecondOpinion | None) -> None:
+    def __init__(self, domain: NumberDomain, solvers: Solvers, second_opinion: SecondOpinion | None) -> None:
         self._domain, self._solvers, self._second_opinion = domain, solvers, second_opinion
 
     def decide(self, obligation: MathematicsObligation) -> MathematicsDecision:

@@ -37,7 +37,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Domain:
+class NumberDomain:
     """``default`` holds for names that ``by_name`` does not have; None: there are no others."""
 
     default: Numbers | None
@@ -62,17 +62,17 @@ class Domain:
         return ", ".join(f"{name} in the {self.numbers(name)}" for name in sorted(names)) or "the numbers as written"
 
 
-def parse_domain(domain: Mapping[str, str] | str) -> Domain:
+def parse_domain(domain: Mapping[str, str] | str) -> NumberDomain:
     """From a set's name, a range, "x in 0..100, y in reals", or a mapping. Raises MathematicsSubsetError."""
     if isinstance(domain, str) and " in " in domain:
         parts = [part.partition(" in ") for part in domain.split(",")]
         domain = {name.strip(): numbers.strip() for name, _, numbers in parts}
     if isinstance(domain, str):
-        return Domain(_numbers(domain.strip()), {})
+        return NumberDomain(_numbers(domain.strip()), {})
     for name in domain:
         if not _NAME.fullmatch(name):
             raise MathematicsSubsetError(f"{name[:40]!r} is no name of a variable", advice=_ADVICE)
-    return Domain(None, {name: _numbers(numbers.strip()) for name, numbers in domain.items()})
+    return NumberDomain(None, {name: _numbers(numbers.strip()) for name, numbers in domain.items()})
 
 
 def _numbers(text: str) -> Numbers:

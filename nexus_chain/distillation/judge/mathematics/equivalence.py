@@ -19,9 +19,9 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Defined,
     Equivalent,
     Formula,
+    MathTerm,
     Name,
     Some,
-    Term,
     names_in,
 )
 
@@ -37,16 +37,19 @@ def answer_obligation(expected: Statement, answer: Statement) -> MathematicsObli
     return MathematicsObligation(NAME, (), _same_solutions(expected, answer))
 
 
-def answer_term(expected: Term, answer: Statement) -> Term:
+def answer_term(expected: MathTerm, answer: Statement) -> MathTerm:
     """The expression that an answer names: itself, or what stands at the end of ``x = … = 14``."""
     if isinstance(answer, Values) and len(answer.items) == 1:
         return answer.items[0]
     if not isinstance(answer, Chain):
         raise MathematicsSubsetError("one expression is expected, and the answer is another thing")
+    first = answer.terms[0]
+    if answer.relations and isinstance(first, Name) and first.name in names_in(expected):
+        raise MathematicsSubsetError("one expression is expected, and the answer is an equation")
     return answer.terms[-1]
 
 
-def _same_term(expected: Term, answer: Statement) -> MathematicsObligation:
+def _same_term(expected: MathTerm, answer: Statement) -> MathematicsObligation:
     term = answer_term(expected, answer)
     strangers = names_in(term) - names_in(expected)
     if strangers:
@@ -97,7 +100,6 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
         values, name = _as_values(answer), Name(min(names))
         if any(names_in(item) for item in values.items):
             raise MathematicsSubsetError("a solution has variables of its own")
-        # A value that is not defined is no solution: it would vanish from the alternatives unseen.
         defined = tuple(Defined(item) for item in values.items)
         found = Some(tuple(Compare("=", name, item) for item in values.items))
         return All((*defined, Equivalent(wanted, found)))
@@ -105,9 +107,15 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
     strangers = names_in(given) - names_in(wanted)
     if strangers:
         raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
+    missing = names_in(wanted) - names_in(given)
+    if missing and is_solved(answer):
+        raise MathematicsSubsetError(f"the answer says nothing of {min(missing)}")
     if not is_solved(expected) and not is_solved(answer):
         raise MathematicsSubsetError("the answer is still an equation, and not solved")
-    return Equivalent(wanted, given)
+    # A value that is not defined is no solution: it would vanish from the alternatives unseen.
+    chains = answer.chains if isinstance(answer, Alternatives) else (answer,)
+    ground = [Defined(term) for chain in chains for term in chain.terms if not names_in(term)]
+    return All((*ground, Equivalent(wanted, given)))
 
 
 def statement_formula(statement: Statement) -> Formula:

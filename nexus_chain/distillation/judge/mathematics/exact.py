@@ -13,44 +13,44 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Defined,
     Equivalent,
     Formula,
+    Literal,
+    MathTerm,
     Name,
-    Number,
     Some,
-    Term,
 )
 
 LARGEST_NUMBER = 4_096
 """Bits of a numerator or denominator: 10**10**10 is not computed."""
 LARGEST_FACTORIAL = 300
-Point = Mapping[str, Fraction]
+NumberPoint = Mapping[str, Fraction]
 
 
 class UndefinedValueError(ArithmeticError):
     """Raised where a divisor is zero, or zero is raised to a power that is not positive."""
 
 
-def evaluate(term: Term, point: Point) -> Fraction:
+def exact_value(term: MathTerm, point: NumberPoint) -> Fraction:
     """Raises UndefinedValueError, and MathematicsSubsetError for what is too large or not in the subset."""
-    if isinstance(term, Number):
+    if isinstance(term, Literal):
         return term.value
     if isinstance(term, Name):
         return point[term.name]
-    values = [evaluate(one, point) for one in term.arguments]
+    values = [exact_value(one, point) for one in term.arguments]
     return _bounded(_apply(term.operator, values))
 
 
-def holds(formula: Formula, point: Point) -> bool:
-    """Whether ``formula`` is true at ``point``. Raises MathematicsSubsetError as ``evaluate`` does."""
+def holds(formula: Formula, point: NumberPoint) -> bool:
+    """Whether ``formula`` is true at ``point``. Raises MathematicsSubsetError as ``exact_value`` does."""
     match formula:
         case Compare():
             try:
-                left, right = evaluate(formula.left, point), evaluate(formula.right, point)
+                left, right = exact_value(formula.left, point), exact_value(formula.right, point)
             except UndefinedValueError:
                 return False
             return _compare(formula.relation, left, right)
         case Defined():
             try:
-                evaluate(formula.term, point)
+                exact_value(formula.term, point)
             except UndefinedValueError:
                 return False
             return True

@@ -15,15 +15,15 @@ from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.claim import MathematicsClaim, MathematicsScope
 from nexus_chain.distillation.judge.mathematics.decisions import MathematicsDecision, ObligationJudge
-from nexus_chain.distillation.judge.mathematics.domain import Domain, parse_domain
+from nexus_chain.distillation.judge.mathematics.domain import NumberDomain, parse_domain
 from nexus_chain.distillation.judge.mathematics.equivalence import answer_obligation
-from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, evaluate
+from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, exact_value
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.response import Response, read_response
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
 from nexus_chain.distillation.judge.mathematics.statements import Chain, Statement, is_solved, parse_statement
-from nexus_chain.distillation.judge.mathematics.steps import Step, steps_of
-from nexus_chain.distillation.judge.mathematics.terms import Apply, Compare, Formula, Term, names_in, plain
+from nexus_chain.distillation.judge.mathematics.steps import DerivationStep, steps_of
+from nexus_chain.distillation.judge.mathematics.terms import Apply, Compare, Formula, MathTerm, names_in, plain
 from nexus_chain.distillation.judge.mathematics.verdicts import MathematicsVerdict, StepVerdict
 from nexus_chain.distillation.judge.solvers import Solvers
 from nexus_chain.distillation.judge.verdict import Kind, Outcome
@@ -53,7 +53,7 @@ def judge_mathematics(
 
 @dataclass(frozen=True)
 class _Reading:
-    domain: Domain
+    domain: NumberDomain
     expected: Statement
     answer: Statement
     response: Response
@@ -71,15 +71,15 @@ def _read(claim: MathematicsClaim) -> _Reading:
     return _Reading(domain, expected, parse_statement(response.answer, domain.words), response)
 
 
-def _steps(read: _Reading) -> Iterator[Step]:
+def _steps(read: _Reading) -> Iterator[DerivationStep]:
     # "x = 2" at the end is the answer, and no step towards it.
     texts = [text for text in read.response.steps if text != read.response.answer or not is_solved(read.answer)]
     yield from steps_of(tuple(texts), read.expected, read.answer, read.domain.words)
     for text in read.response.unread:
-        yield Step(text, None, "it is not read as mathematics alone")
+        yield DerivationStep(text, None, "it is not read as mathematics alone")
 
 
-def _decide_step(step: Step, judge: ObligationJudge) -> tuple[Step, MathematicsDecision]:
+def _decide_step(step: DerivationStep, judge: ObligationJudge) -> tuple[DerivationStep, MathematicsDecision]:
     if step.obligation is None:
         return step, MathematicsDecision(Outcome.UNKNOWN, _sentence(step.problem))
     try:
@@ -93,7 +93,7 @@ def _verdict(
     read: _Reading,
     obligation: MathematicsObligation,
     answer: MathematicsDecision,
-    steps: list[tuple[Step, MathematicsDecision]],
+    steps: list[tuple[DerivationStep, MathematicsDecision]],
 ) -> MathematicsVerdict:
     decided = tuple(StepVerdict(step.text, one.outcome, one.reason, step.defines) for step, one in steps)
     outcome = answer.outcome if scope is MathematicsScope.ANSWER else _of_reasoning(answer.outcome, decided)
@@ -131,7 +131,7 @@ def _counterexample(goal: Formula, point: Mapping[str, Fraction]) -> dict[str, s
     if isinstance(goal, Compare):
         for side, term in (("left side", goal.left), ("right side", goal.right)):
             try:
-                values[side] = str(evaluate(term, point))
+                values[side] = str(exact_value(term, point))
             except UndefinedValueError:
                 values[side] = "undefined"
     return values or {"claim": _quote(plain(goal)), "value": "false"}
@@ -155,7 +155,7 @@ def _checked(read: _Reading, steps: tuple[StepVerdict, ...]) -> str:
     return f"{text}, over {read.domain.said_of(names)}{where}."
 
 
-def _divisors(term: Term) -> Iterator[Term]:
+def _divisors(term: MathTerm) -> Iterator[MathTerm]:
     """Divisors that have variables: where one is zero, the term is not defined."""
     if not isinstance(term, Apply):
         return
@@ -163,7 +163,7 @@ def _divisors(term: Term) -> Iterator[Term]:
         yield term.arguments[1]
     if term.operator == "^" and names_in(term.arguments[0]):
         try:
-            if evaluate(term.arguments[1], {}) <= 0:
+            if exact_value(term.arguments[1], {}) <= 0:
                 yield term.arguments[0]
         except (KeyError, UndefinedValueError):
             pass

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from nexus_chain.distillation.judge.mathematics.domain import Domain, Numbers
+from nexus_chain.distillation.judge.mathematics.domain import NumberDomain, Numbers
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.smtlib import obligation_text
 from nexus_chain.distillation.judge.mathematics.terms import (
     Apply,
     Compare,
     Formula,
+    Literal,
+    MathTerm,
     Name,
-    Number,
     Some,
-    Term,
     names_in,
     operators_in,
 )
@@ -30,7 +30,7 @@ LARGEST_MODULUS = 16
 _OF_INTEGERS = frozenset({"//", "%", "gcd", "lcm", "!"})
 
 
-def other_statements(obligation: MathematicsObligation, domain: Domain) -> Iterator[tuple[Artefact, ...]]:
+def other_statements(obligation: MathematicsObligation, domain: NumberDomain) -> Iterator[tuple[Artefact, ...]]:
     """Artefacts that prove ``obligation`` together, for each other way to state it."""
     parts = (*obligation.supposed, obligation.goal)
     names = frozenset[str]().union(*map(names_in, parts))
@@ -43,7 +43,7 @@ def other_statements(obligation: MathematicsObligation, domain: Domain) -> Itera
     moduli = {one.arguments[1] for one in of_integers if one.operator in ("//", "%")}
     if len(integers) == 1 and len(moduli) == 1:
         (modulus,) = moduli
-        if isinstance(modulus, Number) and 2 <= modulus.value <= LARGEST_MODULUS and modulus.value.denominator == 1:
+        if isinstance(modulus, Literal) and 2 <= modulus.value <= LARGEST_MODULUS and modulus.value.denominator == 1:
             yield _by_remainders(obligation, numbers, integers[0], int(modulus.value))
 
 
@@ -56,7 +56,7 @@ def _over_the_reals(obligation: MathematicsObligation, numbers: dict[str, Number
 def _by_remainders(
     obligation: MathematicsObligation, numbers: dict[str, Numbers], name: str, modulus: int
 ) -> tuple[Artefact, ...]:
-    x, m = Name(name), Number(Fraction(modulus))
+    x, m = Name(name), Literal(Fraction(modulus))
     quotient = f"{name}_quotient"
     while quotient in numbers:
         quotient += "_"
@@ -70,5 +70,5 @@ def _by_remainders(
     return (whole, *cases)
 
 
-def _is_remainder(x: Name, quotient: Term, modulus: Number, rest: int) -> Formula:
-    return Compare("=", x, Apply("+", (Apply("*", (modulus, quotient)), Number(Fraction(rest)))))
+def _is_remainder(x: Name, quotient: MathTerm, modulus: Literal, rest: int) -> Formula:
+    return Compare("=", x, Apply("+", (Apply("*", (modulus, quotient)), Literal(Fraction(rest)))))

@@ -14,20 +14,26 @@ from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.terms import FUNCTIONS
 
-MOST_STEPS = 100
+MOST_DERIVATION_STEPS = 100
 _ANSWER = re.compile(
     r"(?:^|(?<=[.;:!?\n]))[ \t]*(?:(?:so|thus|hence|therefore|and|finally),?[ ]+)?(?:(?:the|my|our)[ ]+)?"
-    r"(?:(?:final|correct)[ ]+)?answer[ ]*(?:is|:|=)[ ]*:?(?P<text>[^\n]*)",
+    r"(?:(?:final|correct)[ ]+)?answer[ ]*(?:is\b|:|=)[ ]*:?(?P<text>[^\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _ANY_ANSWER = re.compile(r"answer\s*(?:is|was|:|=)", re.IGNORECASE)
 _HASHES = re.compile(r"^[ \t]*#{4}(?!#)(?P<text>[^\n]*)", re.MULTILINE)
-_DENIAL = re.compile(r"\b(?:not|never|wrong|incorrect|false|untrue|ignore|isn't|cannot)\b|n't\b", re.IGNORECASE)
-_CONDITION = re.compile(
-    r"\b(?:if|suppose|supposing|assume|assuming|unless|when|would|were|not|never|wrong|incorrect|false)\b|n't\b",
-    re.IGNORECASE,
+_DOUBT = (
+    r"not|never|cannot|wrong|incorrect|false|untrue|ignore|about|approximately|roughly|around|nearly|almost|"
+    r"at least|at most|possibly|maybe|perhaps|might|could"
 )
-_BOLD = re.compile(r"(?:(?<=\s)|^)\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?=[\s.,;:!?]|$)", re.MULTILINE)
+_DENIAL = re.compile(rf"\b(?:{_DOUBT})\b|n't\b", re.IGNORECASE)
+_CONDITION = re.compile(rf"\b(?:{_DOUBT}|if|suppos\w+|assum\w+|unless|when|would|were)\b|n't\b", re.IGNORECASE)
+_RETRACTION = re.compile(
+    rf"\b(?:{_DOUBT}|no|actually|wait|correction|instead|rather|oops|sorry|mistake|should)\b|n't\b", re.IGNORECASE
+)
+_BOLD = re.compile(
+    r"(?:(?<=[^\w)\]}]\s)|(?<=[A-Za-z]{2}\s)|^)\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?=[\s.,;:!?]|$)", re.MULTILINE
+)
 _BULLET = re.compile(
     r"^[ \t]*(?:[*•][ ]+|\d{1,2}[.)][ ]+(?=\S)|(?:step|line)[ ]*\d{1,3}[ ]*[:.)])", re.I | re.MULTILINE
 )
@@ -65,8 +71,8 @@ def read_response(text: str, words: frozenset[str] = frozenset()) -> Response:
     if not answers[0]:
         raise MathematicsSubsetError("the final answer is empty")
     steps, unread = _steps(rest, words)
-    if len(steps) > MOST_STEPS:
-        raise MathematicsSubsetError(f"the response has more than {MOST_STEPS} steps")
+    if len(steps) > MOST_DERIVATION_STEPS:
+        raise MathematicsSubsetError(f"the response has more than {MOST_DERIVATION_STEPS} steps")
     return Response(answers[0], tuple(steps), tuple(unread))
 
 
@@ -76,7 +82,7 @@ def _tidy(text: str) -> str:
     text = _unwrapped(text.removesuffix(".").strip())
     if "\\" in re.sub(r"\\frac ", "", text):
         raise MathematicsSubsetError("the final answer has text inside of mathematics")
-    return re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"[ \t]+", " ", text).strip()
 
 
 def _unwrapped(text: str) -> str:
@@ -103,6 +109,7 @@ def _marked(text: str) -> tuple[list[str], str]:
     for pattern in (_ANSWER, _HASHES):
         for match in pattern.finditer(text):
             _require_plain_line(text, match.start("text"))
+            _require_last_word(text[match.start("text") :])
             candidates.append(_sentence(match["text"]))
         rest = pattern.sub("\n", rest)
     if _ANY_ANSWER.search(_ANSWER.sub("\n", text)):
@@ -112,6 +119,7 @@ def _marked(text: str) -> tuple[list[str], str]:
             raise MathematicsSubsetError("a box is not written as \\boxed{…}")
         _require_plain_line(rest, place)
         end = _closing(rest, place + 7)
+        _require_last_word(rest[end + 1 :])
         candidates.append(rest[place + 7 : end])
         rest = rest[:place] + " ; " + rest[end + 1 :]
     return candidates, rest
@@ -125,6 +133,12 @@ def _require_plain_line(text: str, place: int) -> None:
         raise MathematicsSubsetError("the line of the final answer denies something")
     if "%" in text[start:place]:
         raise MathematicsSubsetError("a percent sign before the final answer may begin a comment")
+
+
+def _require_last_word(after: str) -> None:
+    """What follows must not take the answer back: "The answer is 14. Wait, 15." names none."""
+    if _RETRACTION.search(after):
+        raise MathematicsSubsetError("what follows the final answer may take it back")
 
 
 def _sentence(text: str) -> str:

@@ -25,10 +25,10 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Defined,
     Equivalent,
     Formula,
+    Literal,
+    MathTerm,
     Name,
-    Number,
     Some,
-    Term,
 )
 
 
@@ -137,10 +137,10 @@ def _equations(formulas: tuple[Formula, ...]) -> Iterator[Compare]:
                 pass
 
 
-def _json(term: Term) -> Any:
+def _json(term: MathTerm) -> Any:
     """The term as lists, so that SymPy never reads (and so never evaluates) a text of somebody else."""
     match term:
-        case Number():
+        case Literal():
             return str(term.value)
         case Name():
             return ["name", term.name]

@@ -13,27 +13,18 @@ from fractions import Fraction
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.domain import Numbers
-from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, evaluate
+from nexus_chain.distillation.judge.mathematics.term_writer import PREFIX, TermWriter, smt_number
 from nexus_chain.distillation.judge.mathematics.terms import (
     All,
-    Apply,
     Compare,
     Defined,
     Equivalent,
     Formula,
-    Name,
-    Number,
     Some,
-    Term,
-    names_in,
 )
 
-LARGEST_DEGREE = 40
-"""The exponent of a part that has variables."""
 LONGEST_OBLIGATION = 200_000
 """Characters of an obligation's text."""
-PREFIX = "v_"
-"""Before each variable: no name of a claim is a word of SMT-LIB."""
 
 
 def obligation_text(supposed: tuple[Formula, ...], goal: Formula, numbers: Mapping[str, Numbers]) -> str:
@@ -47,13 +38,13 @@ def witness_text(supposed: tuple[Formula, ...], numbers: Mapping[str, Numbers]) 
 
 
 def _text(supposed: tuple[Formula, ...], goal: Formula | None, numbers: Mapping[str, Numbers]) -> str:
-    writer = _Writer(numbers)
+    writer = TermWriter(numbers)
     lines = list[str]()
     for name in sorted(numbers):
         lines += _declaration(name, numbers[name])
-    body = [f"(assert {writer.formula(one)})" for one in supposed]
+    body = [f"(assert {_formula(one, writer)})" for one in supposed]
     if goal is not None:
-        body.append(f"(assert (not {writer.formula(goal)}))")
+        body.append(f"(assert (not {_formula(goal, writer)}))")
     only_reals = bool(numbers) and not writer.has_integers
     # Named so, Z3 and cvc5 use the decision procedures that are complete for real numbers; else they may not end.
     logic = "QF_NRA" if only_reals else "ALL"
@@ -72,219 +63,34 @@ def _declaration(name: str, numbers: Numbers) -> Iterator[str]:
         low = None if low is None else Fraction(math.ceil(low))
         high = None if high is None else Fraction(math.floor(high))
     if low is not None:
-        yield f"(assert (<= {_literal(low, sort)} {PREFIX}{name}))"
+        yield f"(assert (<= {smt_number(low, sort)} {PREFIX}{name}))"
     if high is not None:
-        yield f"(assert (<= {PREFIX}{name} {_literal(high, sort)}))"
+        yield f"(assert (<= {PREFIX}{name} {smt_number(high, sort)}))"
 
 
-def _literal(value: Fraction, sort: str) -> str:
-    if value < 0:
-        return f"(- {_literal(-value, sort)})"
-    if sort == "Int":
-        return str(value.numerator)
-    return f"{value.numerator}.0" if value.denominator == 1 else f"(/ {value.numerator}.0 {value.denominator}.0)"
+def _formula(formula: Formula, writer: TermWriter) -> str:
+    match formula:
+        case Compare():
+            return _compare(formula, writer)
+        case Defined():
+            return _and(list(writer.conditions(formula.term)))
+        case All():
+            return _and([_formula(part, writer) for part in formula.parts])
+        case Some():
+            parts = [_formula(part, writer) for part in formula.parts]
+            return parts[0] if len(parts) == 1 else f"(or {' '.join(parts)})" if parts else "false"
+        case Equivalent():
+            return f"(= {_formula(formula.left, writer)} {_formula(formula.right, writer)})"
 
 
-class _Writer:
-    """``has_integers``: whether anything of sort Int was written."""
-
-    def __init__(self, numbers: Mapping[str, Numbers]) -> None:
-        self.has_integers = any(one.kind == "integers" for one in numbers.values())
-        self._numbers = numbers
-        self._all_real = bool(numbers) and not self.has_integers
-        self._longest_gcd = -1  # how many divisions Euclid's algorithm takes at most, over all that is written
-
-    def definitions(self) -> Iterator[str]:
-        """Euclid's algorithm, unrolled as far as the written numbers need it."""
-        if self._longest_gcd >= 0:
-            yield "(define-fun gcd0 ((a Int) (b Int)) Int (abs a))"
-        for step in range(1, self._longest_gcd + 1):
-            rest = f"(gcd{step - 1} b (mod a b))"
-            yield f"(define-fun gcd{step} ((a Int) (b Int)) Int (ite (= b 0) (abs a) {rest}))"
-
-    def formula(self, formula: Formula) -> str:
-        match formula:
-            case Compare():
-                return self._compare(formula)
-            case Defined():
-                return _and(list(self._conditions(formula.term)))
-            case All():
-                return _and([self.formula(part) for part in formula.parts])
-            case Some():
-                parts = [self.formula(part) for part in formula.parts]
-                return parts[0] if len(parts) == 1 else f"(or {' '.join(parts)})" if parts else "false"
-            case Equivalent():
-                return f"(= {self.formula(formula.left)} {self.formula(formula.right)})"
-
-    def _compare(self, formula: Compare) -> str:
-        sides = (formula.left, formula.right)
-        sort = "Int" if all(self._compared(side) == "Int" for side in sides) else "Real"
-        left, right = (self._term(side, sort) for side in sides)
-        relation = {"=": "=", "≠": "distinct", "<": "<", ">": ">", "≤": "<=", "≥": ">="}[formula.relation]
-        conditions = [condition for side in sides for condition in self._conditions(side)]
-        return _and([*dict.fromkeys(conditions), f"({relation} {left} {right})"])
-
-    def _compared(self, term: Term) -> str:
-        """The sort that it is compared in: Real beside variables that are all Real."""
-        sort = self._sort(term)
-        return "Real" if self._all_real else sort
-
-    def _sort(self, term: Term) -> str:
-        """Int where every part of it is an integer."""
-        if isinstance(term, Number):
-            return "Int" if term.value.denominator == 1 else "Real"
-        if isinstance(term, Name):
-            return "Int" if self._numbers[term.name].kind == "integers" else "Real"
-        if term.operator in ("//", "%", "gcd", "lcm", "!"):
-            for one in term.arguments:
-                if self._sort(one) != "Int":
-                    raise MathematicsSubsetError(f"{term.operator} of what may be no integer is not in the subset")
-            return "Int"
-        if term.operator == "/" or (term.operator == "^" and self._exponent(term) < 0):
-            return "Real"
-        if term.operator == "sqrt":
-            return "Int" if _constant(term).denominator == 1 else "Real"
-        return "Int" if all(self._sort(one) == "Int" for one in term.arguments) else "Real"
-
-    def _conditions(self, term: Term) -> Iterator[str]:
-        """What must hold so that the term is defined."""
-        if not isinstance(term, Apply):
-            return
-        for one in term.arguments:
-            yield from self._conditions(one)
-        divisor = None
-        if term.operator in ("/", "//", "%"):
-            divisor = term.arguments[1]
-        elif term.operator == "^" and self._exponent(term) <= 0:
-            divisor = term.arguments[0]
-        if divisor is not None and not (isinstance(divisor, Number) and divisor.value):
-            sort = self._compared(divisor)
-            yield f"(distinct {self._term(divisor, sort)} {_literal(Fraction(0), sort)})"
-        if term.operator == "sqrt":
-            root = _literal(_constant(term), "Real")
-            yield f"(= (* {root} {root}) {self._term(term.arguments[0], 'Real')})"
-
-    def _term(self, term: Term, sort: str) -> str:
-        if isinstance(term, Number):
-            return _literal(term.value, sort)
-        if isinstance(term, Name):
-            name = PREFIX + term.name
-            return f"(to_real {name})" if sort == "Real" and self._sort(term) == "Int" else name
-        operator, arguments = term.operator, term.arguments
-        if operator in ("//", "%", "gcd", "lcm", "!"):
-            self._sort(term)
-            self.has_integers = True
-            text = self._of_integers(term)
-            return f"(to_real {text})" if sort == "Real" else text
-        if operator == "sqrt":
-            return _literal(_constant(term), sort)
-        if operator == "^":
-            return self._power(term, sort)
-        inner = [self._term(one, sort) for one in arguments]
-        match operator:
-            case "neg":
-                return f"(- {inner[0]})"
-            case "abs":
-                zero = _literal(Fraction(0), sort)
-                return f"(let ((a {inner[0]})) (ite (< a {zero}) (- a) a))"
-            case "min" | "max":
-                return _extreme("<=" if operator == "min" else ">=", inner)
-            case _:
-                return f"({operator} {' '.join(inner)})"
-
-    def _of_integers(self, term: Apply) -> str:
-        inner = [self._term(one, "Int") for one in term.arguments]
-        match term.operator:
-            case "//":
-                return _floored(*inner)
-            case "%":
-                return f"(let ((a {inner[0]}) (b {inner[1]})) (- a (* b {_floored('a', 'b')})))"
-            case "!":
-                _constant(term)
-                value = int(_constant(term.arguments[0]))
-                return f"(* {' '.join(map(str, range(1, value + 1)))})" if value > 1 else "1"
-            case _:
-                return self._common(term, inner)
-
-    def _common(self, term: Apply, inner: list[str]) -> str:
-        """gcd or lcm, two by two."""
-        values = [int(_constant(one)) for one in term.arguments]
-        text, value = inner[0], values[0]
-        for other_text, other in zip(inner[1:], values[1:], strict=True):
-            steps = _euclid_steps(value, other)
-            self._longest_gcd = max(self._longest_gcd, steps)
-            common = f"(gcd{steps} {text} {other_text})"
-            if term.operator == "gcd":
-                text, value = common, math.gcd(value, other)
-            elif value == 0 or other == 0:
-                raise MathematicsSubsetError("lcm of zero is not in the subset")
-            else:
-                text, value = f"(div (abs (* {text} {other_text})) {common})", math.lcm(value, other)
-        return text
-
-    def _exponent(self, term: Apply) -> int:
-        exponent = _constant(term.arguments[1])
-        if exponent.denominator != 1:
-            raise MathematicsSubsetError("a power whose exponent is no integer is not in the subset")
-        return exponent.numerator
-
-    def _power(self, term: Apply, sort: str) -> str:
-        base, exponent = term.arguments[0], self._exponent(term)
-        if names_in(base):
-            if abs(exponent) > LARGEST_DEGREE:
-                raise MathematicsSubsetError(f"a variable to a power above {LARGEST_DEGREE} is not in the subset")
-        else:
-            try:
-                evaluate(term, {})
-            except UndefinedValueError:
-                exponent = min(exponent, 0)
-        one = _literal(Fraction(1), sort)
-        if exponent == 0:
-            return one
-        text = _repeated(self._term(base, sort), abs(exponent))
-        return text if exponent > 0 else f"(/ {one} {text})"
+def _compare(formula: Compare, writer: TermWriter) -> str:
+    sides = (formula.left, formula.right)
+    sort = "Int" if all(writer.compared(side) == "Int" for side in sides) else "Real"
+    left, right = (writer.term(side, sort) for side in sides)
+    relation = {"=": "=", "≠": "distinct", "<": "<", ">": ">", "≤": "<=", "≥": ">="}[formula.relation]
+    conditions = [condition for side in sides for condition in writer.conditions(side)]
+    return _and([*dict.fromkeys(conditions), f"({relation} {left} {right})"])
 
 
 def _and(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"(and {' '.join(parts)})" if parts else "true"
-
-
-def _extreme(relation: str, inner: list[str]) -> str:
-    text = inner[0]
-    for other in inner[1:]:
-        text = f"(let ((a {text}) (b {other})) (ite ({relation} a b) a b))"
-    return text
-
-
-def _floored(dividend: str, divisor: str) -> str:
-    """Euclid's division, which SMT-LIB has, rounds down where the divisor is positive."""
-    if divisor.isdigit() and divisor != "0":
-        return f"(div {dividend} {divisor})"
-    return f"(let ((p {dividend}) (q {divisor})) (ite (> q 0) (div p q) (div (- p) (- q))))"
-
-
-def _repeated(text: str, times: int) -> str:
-    if times == 1:
-        return text
-    if times <= 16:
-        return f"(let ((p {text})) (* {' '.join(['p'] * times)}))"
-    half = _repeated("p", times // 2)
-    product = "(* h h p)" if times % 2 else "(* h h)"
-    return f"(let ((p {text})) (let ((h {half})) {product}))"
-
-
-def _constant(term: Term) -> Fraction:
-    """The value of a part that must have no variables, and be defined."""
-    if names_in(term):
-        raise MathematicsSubsetError("an exponent, factorial, root, gcd or lcm of a variable is not in the subset")
-    try:
-        return evaluate(term, {})
-    except UndefinedValueError as error:
-        raise MathematicsSubsetError(str(error)) from error
-
-
-def _euclid_steps(first: int, second: int) -> int:
-    first, second, steps = abs(first), abs(second), 0
-    while second:
-        first, second, steps = second, first % second, steps + 1
-    return steps

@@ -12,10 +12,10 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Apply,
     Compare,
     Formula,
+    Literal,
+    MathTerm,
     Name,
-    Number,
     Some,
-    Term,
     names_in,
 )
 
@@ -29,7 +29,7 @@ _PAIRS = {"[": "]", "{": "}", "(": ")"}
 class Chain:
     """``a = b < c``: terms, and the relations between them. One term and no relation is an expression."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[MathTerm, ...]
     relations: tuple[str, ...]
 
     @property
@@ -45,7 +45,7 @@ class Chain:
 class Values:
     """Several values. ``order``: whether it is a list, a set, or (None) nothing says which."""
 
-    items: tuple[Term, ...]
+    items: tuple[MathTerm, ...]
     order: bool | None
 
 
@@ -88,7 +88,7 @@ def parse_statement(text: str, words: frozenset[str] = frozenset()) -> Statement
         return _alternatives([part for piece in by_or for part in split_outside(piece, ",")], words, every=False)
     pieces = [part for piece in by_and for part in split_outside(piece, ",")]
     if len(pieces) > 1:
-        return _alternatives(pieces, words, every=True)
+        return _alternatives(pieces, words, every=True, listed=len(by_and) == 1)
     terms, relations = parse_chain(text, words)
     chain = Chain(terms, relations)
     return Alternatives((chain,), True) if relations and set(relations) != {"="} else chain
@@ -145,8 +145,8 @@ def _numbers_apart(text: str) -> list[str]:
     return [text]
 
 
-def _alternatives(texts: list[str], words: frozenset[str], *, every: bool) -> Statement:
-    """Comparisons, or values; a value after ``x = 1`` is one of x too."""
+def _alternatives(texts: list[str], words: frozenset[str], *, every: bool, listed: bool = True) -> Statement:
+    """Comparisons, or values; a value after ``x = 1`` is one of x too. ``listed``: only commas stand between them."""
     if len(texts) > MOST_ITEMS:
         raise MathematicsSubsetError(f"there are more than {MOST_ITEMS} values")
     chains = [Chain(*parse_chain(text, words)) for text in texts]
@@ -159,7 +159,7 @@ def _alternatives(texts: list[str], words: frozenset[str], *, every: bool) -> St
     solved = [name for chain in chains if (name := solved_name(chain))]
     if every and len(solved) != len(set(solved)):
         # "x = 1, x = 2" lists solutions, though nothing can be both: with "and" it may mean either.
-        if len(solved) != len(chains) or len(set(solved)) > 1:
+        if not listed or len(solved) != len(chains) or len(set(solved)) > 1:
             raise MathematicsSubsetError("a name has two values at once")
         every = False
     return Alternatives(tuple(chains), every)
@@ -187,14 +187,14 @@ def _is_solved_chain(chain: Chain) -> bool:
     return len(bare) == 1 and all(is_value(term) for term in chain.terms if term != bare[0])
 
 
-def is_value(term: Term) -> bool:
+def is_value(term: MathTerm) -> bool:
     """A number as one writes a result: 5, -5, 2/3, 0.5, 50%."""
     if isinstance(term, Apply) and term.operator == "neg":
         return is_value(term.arguments[0])
     if isinstance(term, Apply) and term.operator == "/":
-        return all(isinstance(one, Number) or _negative_number(one) for one in term.arguments)
-    return isinstance(term, Number)
+        return all(isinstance(one, Literal) or _negative_number(one) for one in term.arguments)
+    return isinstance(term, Literal)
 
 
-def _negative_number(term: Term) -> bool:
-    return isinstance(term, Apply) and term.operator == "neg" and isinstance(term.arguments[0], Number)
+def _negative_number(term: MathTerm) -> bool:
+    return isinstance(term, Apply) and term.operator == "neg" and isinstance(term.arguments[0], Literal)

@@ -28,9 +28,9 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Defined,
     Equivalent,
     Formula,
+    MathTerm,
     Name,
     Some,
-    Term,
     depth,
     names_in,
     plain,
@@ -41,7 +41,7 @@ LARGEST_TERM = 2_000
 
 
 @dataclass(frozen=True)
-class Step:
+class DerivationStep:
     """``text`` as read. ``obligation`` is None where the step is not read, and ``problem`` says why.
 
     ``defines``: it gives a name its meaning; all there is to prove is that the meaning has a value.
@@ -53,7 +53,9 @@ class Step:
     defines: bool = False
 
 
-def steps_of(texts: tuple[str, ...], expected: Statement, answer: Statement, words: frozenset[str]) -> Iterator[Step]:
+def steps_of(
+    texts: tuple[str, ...], expected: Statement, answer: Statement, words: frozenset[str]
+) -> Iterator[DerivationStep]:
     """One step for each link, in the order of the text."""
     supposed, known, meanings = _context(expected, answer)
     number = 0
@@ -62,19 +64,19 @@ def steps_of(texts: tuple[str, ...], expected: Statement, answer: Statement, wor
             links = list(_links(parse_statement(text, words), known, meanings))
         except MathematicsSubsetError as error:
             number += 1
-            yield Step(text, None, error.message)
+            yield DerivationStep(text, None, error.message)
             continue
         for link, goal in links:
             number += 1
             strangers = names_in(goal) - known
             if strangers:
-                yield Step(link, None, f"nothing says what {min(strangers)} is")
+                yield DerivationStep(link, None, f"nothing says what {min(strangers)} is")
             else:
                 obligation = MathematicsObligation(f"step {number}", supposed, goal)
-                yield Step(link, obligation, defines=isinstance(goal, Defined))
+                yield DerivationStep(link, obligation, defines=isinstance(goal, Defined))
 
 
-def _context(expected: Statement, answer: Statement) -> tuple[tuple[Formula, ...], frozenset[str], dict[str, Term]]:
+def _context(expected: Statement, answer: Statement) -> tuple[tuple[Formula, ...], frozenset[str], dict[str, MathTerm]]:
     """What steps may suppose, the names they may use, and what names stand for."""
     if isinstance(expected, Values):
         return _context_of_values(expected, answer)
@@ -91,7 +93,7 @@ def _context(expected: Statement, answer: Statement) -> tuple[tuple[Formula, ...
 
 def _context_of_values(
     expected: Values, answer: Statement
-) -> tuple[tuple[Formula, ...], frozenset[str], dict[str, Term]]:
+) -> tuple[tuple[Formula, ...], frozenset[str], dict[str, MathTerm]]:
     """ "x = 1 or x = 2" answers a set: x is one of what is expected."""
     known = frozenset[str]().union(*map(names_in, expected.items))
     chains = (answer,) if isinstance(answer, Chain) else () if isinstance(answer, Values) else answer.chains
@@ -103,7 +105,7 @@ def _context_of_values(
     return (one_of,), known | {name}, {}
 
 
-def _links(statement: Statement, known: frozenset[str], meanings: dict[str, Term]) -> Iterator[tuple[str, Formula]]:
+def _links(statement: Statement, known: frozenset[str], meanings: dict[str, MathTerm]) -> Iterator[tuple[str, Formula]]:
     """Each link's text and meaning; a definition is noted in ``meanings``."""
     if isinstance(statement, Values):
         raise MathematicsSubsetError("it compares nothing")
@@ -123,14 +125,14 @@ def _links(statement: Statement, known: frozenset[str], meanings: dict[str, Term
             yield plain(link), _replaced(link, meanings)
 
 
-def _defines(chain: Chain, known: frozenset[str], meanings: dict[str, Term]) -> bool:
+def _defines(chain: Chain, known: frozenset[str], meanings: dict[str, MathTerm]) -> bool:
     first = chain.terms[0]
     if not isinstance(first, Name) or chain.relations[:1] != ("=",):
         return False
     return first.name not in known | meanings.keys() and first.name not in names_in(chain.terms[1])
 
 
-def _replaced(formula: Formula, meanings: dict[str, Term]) -> Formula:
+def _replaced(formula: Formula, meanings: dict[str, MathTerm]) -> Formula:
     match formula:
         case Compare():
             left, right = (_replaced_term(side, meanings) for side in (formula.left, formula.right))
@@ -143,7 +145,7 @@ def _replaced(formula: Formula, meanings: dict[str, Term]) -> Formula:
             return Equivalent(_replaced(formula.left, meanings), _replaced(formula.right, meanings))
 
 
-def _replaced_term(term: Term, meanings: dict[str, Term]) -> Term:
+def _replaced_term(term: MathTerm, meanings: dict[str, MathTerm]) -> MathTerm:
     replaced = _substituted(term, meanings)
     # Names that stand for names grow without end: each is measured before anybody walks through it.
     if not _is_small(replaced) or depth(replaced) > DEEPEST_TERM:
@@ -151,7 +153,7 @@ def _replaced_term(term: Term, meanings: dict[str, Term]) -> Term:
     return replaced
 
 
-def _substituted(term: Term, meanings: dict[str, Term]) -> Term:
+def _substituted(term: MathTerm, meanings: dict[str, MathTerm]) -> MathTerm:
     if isinstance(term, Name):
         return meanings.get(term.name, term)
     if isinstance(term, Apply):
@@ -159,7 +161,7 @@ def _substituted(term: Term, meanings: dict[str, Term]) -> Term:
     return term
 
 
-def _is_small(term: Term) -> bool:
+def _is_small(term: MathTerm) -> bool:
     left, waiting = LARGEST_TERM, [term]
     while waiting and left:
         one = waiting.pop()

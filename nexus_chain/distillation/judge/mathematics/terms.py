@@ -12,7 +12,7 @@ from fractions import Fraction
 
 
 @dataclass(frozen=True)
-class Number:
+class Literal:
     """A literal, not negative."""
 
     value: Fraction
@@ -33,10 +33,10 @@ class Apply:
     """
 
     operator: str
-    arguments: tuple[Term, ...]
+    arguments: tuple[MathTerm, ...]
 
 
-Term = Number | Name | Apply
+MathTerm = Literal | Name | Apply
 
 FUNCTIONS = {"abs": 1, "sqrt": 1, "factorial": 1, "min": 2, "max": 2, "gcd": 2, "lcm": 2}
 """The least number of arguments by name; from two on there may be more."""
@@ -47,15 +47,15 @@ class Compare:
     """``relation`` is one of = ≠ < > ≤ ≥."""
 
     relation: str
-    left: Term
-    right: Term
+    left: MathTerm
+    right: MathTerm
 
 
 @dataclass(frozen=True)
 class Defined:
     """No divisor in ``term`` is zero."""
 
-    term: Term
+    term: MathTerm
 
 
 @dataclass(frozen=True)
@@ -84,27 +84,27 @@ Formula = Compare | Defined | All | Some | Equivalent
 RELATIONS = {"=": "=", "==": "=", "≠": "≠", "!=": "≠", "<": "<", ">": ">", "≤": "≤", "<=": "≤", "≥": "≥", ">=": "≥"}
 
 
-def names_in(part: Term | Formula) -> frozenset[str]:
+def names_in(part: MathTerm | Formula) -> frozenset[str]:
     """The variables of a term or formula."""
     if isinstance(part, Name):
         return frozenset({part.name})
     return frozenset().union(*(names_in(inner) for inner in _inside(part)))
 
 
-def literals_in(part: Term | Formula) -> frozenset[Fraction]:
+def literals_in(part: MathTerm | Formula) -> frozenset[Fraction]:
     """The numbers that are written in it."""
-    if isinstance(part, Number):
+    if isinstance(part, Literal):
         return frozenset({part.value})
     return frozenset().union(*(literals_in(inner) for inner in _inside(part)))
 
 
-def operators_in(part: Term | Formula) -> frozenset[Apply]:
+def operators_in(part: MathTerm | Formula) -> frozenset[Apply]:
     """Every application of an operator in it."""
     own = {part} if isinstance(part, Apply) else set()
     return frozenset(own).union(*(operators_in(inner) for inner in _inside(part)))
 
 
-def _inside(part: Term | Formula) -> Iterator[Term | Formula]:
+def _inside(part: MathTerm | Formula) -> Iterator[MathTerm | Formula]:
     match part:
         case Apply():
             yield from part.arguments
@@ -117,16 +117,21 @@ def _inside(part: Term | Formula) -> Iterator[Term | Formula]:
             yield from part.parts
 
 
-def depth(term: Term) -> int:
-    """How deep operators are nested."""
-    return 1 + max(map(depth, term.arguments)) if isinstance(term, Apply) else 0
+def depth(term: MathTerm) -> int:
+    """How deep operators are nested. It does not recurse: others do, and must know first."""
+    deepest, level = 0, [term]
+    while True:
+        level = [inner for one in level if isinstance(one, Apply) for inner in one.arguments]
+        if not level:
+            return deepest
+        deepest += 1
 
 
 _STRENGTH = {"+": 1, "neg": 4, "*": 3, "/": 3, "//": 3, "%": 3, "^": 5, "!": 6}
 _ATOM = 7
 
 
-def plain(part: Term | Formula) -> str:
+def plain(part: MathTerm | Formula) -> str:
     """As a person writes it, with the parentheses that it needs; the parser reads a term back as it was."""
     match part:
         case Compare():
@@ -143,9 +148,9 @@ def plain(part: Term | Formula) -> str:
             return _plain_term(part)[0]
 
 
-def _plain_term(term: Term) -> tuple[str, int]:
+def _plain_term(term: MathTerm) -> tuple[str, int]:
     """The text, and how strongly it holds together."""
-    if isinstance(term, Number):
+    if isinstance(term, Literal):
         return _decimal(term.value), _ATOM
     if isinstance(term, Name):
         return term.name, _ATOM
@@ -161,14 +166,15 @@ def _plain_term(term: Term) -> tuple[str, int]:
         return _plain_sum(arguments), strength
     if operator == "^":
         return f"{_held(arguments[0], _ATOM)}^{_held(arguments[1], _ATOM)}", strength
-    rest = [_held(one, strength + 1) for one in arguments[1:]]
+    # "7 % -2" could be a percentage from which two is taken.
+    rest = [_held(one, strength + (2 if operator == "%" else 1)) for one in arguments[1:]]
     # A product's first factor that is a product itself keeps its parentheses: else both would be read as one.
     first = _held(arguments[0], strength + (operator == "*"))
     sign = f" {operator} " if operator in ("//", "%") else operator
     return sign.join([first, *rest]), strength
 
 
-def _plain_sum(terms: tuple[Term, ...]) -> str:
+def _plain_sum(terms: tuple[MathTerm, ...]) -> str:
     text = _held(terms[0], _STRENGTH["*"])
     for term in terms[1:]:
         if isinstance(term, Apply) and term.operator == "neg":
@@ -178,7 +184,7 @@ def _plain_sum(terms: tuple[Term, ...]) -> str:
     return text
 
 
-def _held(term: Term, strength: int) -> str:
+def _held(term: MathTerm, strength: int) -> str:
     text, own = _plain_term(term)
     return text if own >= strength else f"({text})"
 
