@@ -10,7 +10,7 @@ this process had a core: other work on the machine does not count), ``duplicate_
 ``save_duplicate_ms``, ``words_ms``, ``meaning_ms``, ``search_ms`` (both, fused), each in wall time and, as
 ``..._cpu``, in time on a core.
 
-    python -m scripts.bench.memory [--examples 100000] [--rounds 300] [--url URL]
+    python -m scripts.bench.memory [--examples 100000] [--rounds 300] [--threads 1] [--url URL]
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from nexus_chain.distillation.memory.example import CATEGORIES, VerifiedExample
 from nexus_chain.distillation.memory.persistence import CognitivePersistence, SearchBy
@@ -161,8 +162,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=300, help="checks and searches of each kind")
+    parser.add_argument("--threads", type=int, default=1, help="of the product of bytes; two wait for each other")
     parser.add_argument("--url", help="an empty PostgreSQL database instead of a SQLite file; nothing is recorded then")
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     try:
         with tempfile.TemporaryDirectory() as folder:
             figures = measure(given.url or Path(folder) / "memory.sqlite", given.examples, given.rounds)

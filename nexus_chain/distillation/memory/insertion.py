@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import ARRAY, BigInteger, Connection, func, insert, literal, select
 
@@ -74,17 +75,19 @@ def _new(connection: Connection, batch: Sequence[Prepared]) -> Iterator[int]:
         return
     hashes = _known_hashes(connection, [prepared.example.hash for prepared in batch])
     stored = _stored_candidates(connection, batch, hashes)
-    taken: dict[int, list[int]] = {}  # the same bands, of the batch's own
+    counts = Counter(chain.from_iterable(prepared.sketch.bands for prepared in batch))
+    taken: dict[int, list[int]] = {key: [] for key, count in counts.items() if count > 1}  # by the batch's own
     for at, prepared in enumerate(batch):
         if prepared.example.hash in hashes:
             continue
-        earlier = _most_common(place for key in prepared.sketch.bands for place in taken.get(key, ()))
+        shared = [key for key in prepared.sketch.bands if key in taken]
+        earlier = _most_common(place for key in shared for place in taken[key])
         others = [*stored.get(at, ()), *(batch[place].sketch for place in earlier)]
         if any(prepared.sketch.is_near(other) for other in others):
             continue
         hashes.add(prepared.example.hash)
-        for key in set(prepared.sketch.bands):
-            taken.setdefault(key, []).append(at)
+        for key in shared:
+            taken[key].append(at)
         yield at
 
 
@@ -94,15 +97,15 @@ def _known_hashes(connection: Connection, hashes: Sequence[str]) -> set[str]:
 
 def _stored_candidates(connection: Connection, batch: Sequence[Prepared], hashes: set[str]) -> dict[int, list[Sketch]]:
     """By place in the batch: sketches of the stored examples that share a band with it."""
-    places: dict[int, list[int]] = {}
-    for at, prepared in enumerate(batch):
-        if prepared.example.hash not in hashes:
-            for key in set(prepared.sketch.bands):
-                places.setdefault(key, []).append(at)
+    new = {at: prepared.sketch.bands for at, prepared in enumerate(batch) if prepared.example.hash not in hashes}
+    keys = list(chain.from_iterable(new.values()))
+    stored: dict[int, list[int]] = {}
+    for key, number in rows_among(connection, "SELECT key, example_id FROM example_bands", "key", keys):
+        stored.setdefault(key, []).append(number)
     shared: dict[int, Counter[int]] = {}
-    for key, number in rows_among(connection, "SELECT key, example_id FROM example_bands", "key", list(places)):
-        for at in places[key]:
-            shared.setdefault(at, Counter())[number] += 1
+    for at, bands in new.items() if stored else ():
+        if numbers := [number for key in bands for number in stored.get(key, ())]:
+            shared[at] = Counter(numbers)
     near = {at: [number for number, _ in found.most_common(CANDIDATES_COMPARED)] for at, found in shared.items()}
     examples = examples_by_id(connection, sorted({number for found in near.values() for number in found}))
     drawn = dict(zip(examples, sketches([example.normal_texts for example in examples.values()]), strict=True))
