@@ -271,7 +271,7 @@ def test_what_is_not_asked_again(
 @pytest.mark.parametrize(
     ("fault", "pieces"),
     [
-        (lines(*PIECES), ["forty", " ", "two"]),  # the last line is missing
+        (lines(*({**one, "eval_count": 1} for one in PIECES)), ["forty", " ", "two"]),  # the last line is missing
         (lines(*PIECES, end=b'{"model": "tiny:1b", "respon'), ["forty", " ", "two"]),
         (lines(*PIECES[:1], {"error": "the model ended"}), ["forty"]),
         (lines(*PIECES[:1], [1]), ["forty"]),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from rich.console import Console
 from rich.traceback import Traceback
@@ -20,6 +21,7 @@ from nexus_chain.distillation.secret import Secret, SecretError
 from nexus_chain.distillation.teachers.errors import TeacherError
 from nexus_chain.distillation.teachers.presets import TeacherProtocol
 from nexus_chain.distillation.teachers.teacher_apis import TeacherAPIs
+from nexus_chain.distillation.teachers.transport import TeacherTransport
 from tests.support.teacher_server import (
     TEACHER_KEY,
     Exchange,
@@ -176,3 +178,20 @@ def test_keys_from_files_and_variables(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SecretError) as caught:
         Secret.from_environment(TEACHER_KEY)  # somebody wrote the key where its variable's name belongs
     assert TEACHER_KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("protocol", list(TeacherProtocol))
+def test_the_official_client_never_has_the_key(protocol: TeacherProtocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it hands to the transport is all that its errors, its logs and whatever traces it could show."""
+    handed: list[str] = []
+    send = TeacherTransport.handle_request
+
+    def watched(transport: TeacherTransport, request: httpx2.Request) -> httpx2.Response:
+        handed.append(f"{request.url} {request.headers.raw!r} {request.read()!r} {request.extensions}")
+        return send(transport, request)
+
+    monkeypatch.setattr(TeacherTransport, "handle_request", watched)
+    with teacher_server(lambda prompt: "yes") as server, TeacherAPIs([server.config("it", protocol)]) as teachers:
+        assert teachers.query_single("it", "Hi").text == "yes"
+    assert "Hi" in handed[0]
+    assert TEACHER_KEY not in handed[0]
