@@ -19,7 +19,7 @@ from nexus_chain.certificates import audit_steps as shared
 from nexus_chain.certificates import corpus_steps as corpus
 from nexus_chain.certificates import distillation_judging as judging
 from nexus_chain.certificates import distillation_learning as learning
-from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, AuditEvidence, Unchecked
+from nexus_chain.certificates.audit_evidence import AuditEvidence, AuditRequest, AuditStep, Unchecked
 from nexus_chain.certificates.audit_policy import REJUDGING, RETRAINING
 from nexus_chain.certificates.chain_reader import ChainReader
 from nexus_chain.content.block_store import BlockSource

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from nexus_chain.certificates.audit_evidence import AuditStep, AuditEvidence
+from nexus_chain.certificates.audit_evidence import AuditEvidence, AuditStep
 from nexus_chain.certificates.distillation_certificate import TIERS, DistillationCertificate
 from nexus_chain.certificates.errors import AuditPolicyError
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nexus_chain.certificates.signing import Signable, SignedDocument, Signer
 from nexus_chain.content.canonical import require, require_cid, require_hex, require_semver
+from nexus_chain.content.field_forms import Address, CidText, Hex32, Positive, SemVerText
 from nexus_chain.training.record import CertifiedTraining
 
 CERTIFICATE_FORMAT = "nexus.certificate.v1"
@@ -22,15 +23,15 @@ class CertifiedModel:
     """What the model registry must say about the version, and the files behind it."""
 
     name: str
-    version: str  # SemVer
-    model_version: str  # id in the registry
-    parent: str  # id of the version this one came from, zero for a first one
-    publisher: str
-    layers: int
-    weights_root: str
-    program_root: str
-    tokenizer_sha256: str
-    manifest: str  # CID
+    version: SemVerText
+    model_version: Hex32  # id in the registry
+    parent: Hex32  # id of the version this one came from, zero for a first one
+    publisher: Address
+    layers: Positive
+    weights_root: Hex32
+    program_root: Hex32
+    tokenizer_sha256: Hex32
+    manifest: CidText
     activation_bits: dict[str, int]  # of the integer program, by family of linear inputs
 
     def __post_init__(self) -> None:

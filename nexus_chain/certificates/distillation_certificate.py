@@ -34,6 +34,19 @@ EXACT_MATCH = "exact-match"
 #: Names of the tiers, with the verified examples that each needs.
 TIERS = {"unranked": 0, "bronze": 1_000, "silver": 10_000, "gold": 100_000, "platinum": 1_000_000}
 
+#: Fields that no audit can recompute, with what an auditor can know of each all the same. docs/auditor.md lists them.
+VOUCHED_FIELDS = {
+    "teachers.provider": "who answered is not written into an answer",
+    "teachers.model": "who answered is not written into an answer",
+    "judge.solvers": "proofs have to come out with the auditor's own versions; the operator's show nowhere",
+    "judge.z3_rlimit": "too small a limit fails step 13; a larger one than was used shows nowhere",
+    "judge.cvc5_rlimit": "too small a limit fails step 13; a larger one than was used shows nowhere",
+    "judge.memory_bytes": "an audit uses limits of its own",
+    "judge.seconds": "an audit uses limits of its own",
+    "training.libraries": "others than the auditor's make the version not re-trainable here",
+    "training.cpu_class": "another than the auditor's makes the version not re-trainable here",
+}
+
 
 def tier_of(verified: int) -> str:
     """The highest tier that ``verified`` examples reach."""

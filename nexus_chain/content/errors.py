@@ -4,6 +4,7 @@ ContentError
 ├── CanonicalFormatError        a document is not canonical JSON of its schema
 └── BlockError
     ├── CidFormatError          not an address this project can verify
+    ├── CarFormatError          a file is no CAR archive of version 1
     ├── BlockMissingError       nobody asked has the block
     ├── BlockTamperedError      bytes that do not hash to their address
     ├── BlockStoreError         the embedded store's folder cannot be used
@@ -30,6 +31,10 @@ class BlockError(ContentError):
 
 class CidFormatError(BlockError):
     """A string is not a CIDv1 (base32, SHA-256, raw or dag-pb), or a block not a UnixFS file."""
+
+
+class CarFormatError(BlockError):
+    """A file is no CAR archive of version 1, or holds addresses that cannot be verified."""
 
 
 class BlockMissingError(BlockError):

@@ -123,7 +123,8 @@ def _leaves(get: Callable[[Cid], bytes], cid: Cid, depth: int) -> Iterator[bytes
                 raise CidFormatError(f"{cid} states {size} bytes for {child}", advice="Ask for another file")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """An unsigned LEB128 integer, as protobuf and multiformats write it."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -133,15 +134,15 @@ def _varint(value: int) -> bytes:
 
 
 def _field(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+    return bytes([number << 3 | 2]) + varint(len(value)) + value
 
 
 def _encode_node(links: list[_Link]) -> bytes:
     """dag-pb: links first, then the UnixFS record; names are present and empty, as Go writes them."""
-    record = bytes([1 << 3, _FILE]) + bytes([3 << 3]) + _varint(sum(link.file_bytes for link in links))
-    record += b"".join(bytes([4 << 3]) + _varint(link.file_bytes) for link in links)
+    record = bytes([1 << 3, _FILE]) + bytes([3 << 3]) + varint(sum(link.file_bytes for link in links))
+    record += b"".join(bytes([4 << 3]) + varint(link.file_bytes) for link in links)
     encoded = (
-        _field(2, _field(1, link.cid.to_bytes()) + _field(2, b"") + bytes([3 << 3]) + _varint(link.total_bytes))
+        _field(2, _field(1, link.cid.to_bytes()) + _field(2, b"") + bytes([3 << 3]) + varint(link.total_bytes))
         for link in links
     )
     return b"".join(encoded) + _field(1, record)

@@ -23,6 +23,7 @@ from nexus_chain.content.canonical import (
     require_semver,
 )
 from nexus_chain.content.errors import BlockTamperedError
+from nexus_chain.content.field_forms import CidText, Count, Hex32
 from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE, weight_files
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.file_names import CONFIG_FILE, DRAFTS_FILE, TOKENIZER_FILE
@@ -39,9 +40,9 @@ MAX_DOCUMENT_BYTES = 64 << 20
 class FileReference:
     """Where a file is and what it must be."""
 
-    cid: str
-    sha256: str
-    size: int
+    cid: CidText
+    sha256: Hex32
+    size: Count
 
     def __post_init__(self) -> None:
         require_cid(self.cid, "file.cid")
