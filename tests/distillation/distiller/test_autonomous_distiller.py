@@ -199,6 +199,21 @@ def test_what_was_not_paid_is_asked_again_and_what_may_have_been_is_not(tmp_path
     assert teachers.asked == {("a", "2+2"): 2, ("b", "2+2"): 1, ("c", "2+2"): 1, ("d", "2+2"): 1}
 
 
+def test_a_request_without_an_answer_stays_open_while_a_source_failed(tmp_path: Path) -> None:
+    ready = threading.Event()
+
+    def late(prompt: str) -> str:
+        return RIGHT if ready.is_set() else refuse("it is busy")(prompt)
+
+    teachers = Counting({"a": late, "b": "5"})
+    with distiller(tmp_path, teachers) as one:
+        assert one.distill(request()).best_source is None
+    ready.set()
+    with distiller(tmp_path, teachers) as one:
+        assert [one.distill(request()).best_source for _ in range(2)] == ["a", "a"]
+    assert teachers.asked == {("a", "2+2"): 2, ("b", "2+2"): 1}
+
+
 def test_a_request_chooses_who_is_asked(tmp_path: Path) -> None:
     teachers = Counting({"a": RIGHT, "b": RIGHT})
     teachers.sources[0] = replace(teachers.sources[0], is_local=True)
