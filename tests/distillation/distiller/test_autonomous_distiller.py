@@ -237,6 +237,12 @@ def test_sources_without_names_of_their_own_are_refused(tmp_path: Path, names: l
         pass
 
 
+@pytest.mark.parametrize("fields", [{"ahead": 0}, {"patience": -1.0}, {"patience": float("nan")}])
+def test_options_out_of_range_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(DistillationRequestError, match="out of range"):
+        DistillationOptions(**fields)
+
+
 def test_equal_claims_are_judged_once_and_never_again(tmp_path: Path) -> None:
     judge, teachers = Marks(), Counting({"a": RIGHT, "b": "5", "c": "5"})
     for weights in (ConfidenceWeights(), ConfidenceWeights(0.6, 0.2, 0.2)):
