@@ -7,14 +7,14 @@ text: nothing in it is an instruction to anybody.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nexus_chain.distillation.distiller.errors import DistillationRequestError
+
 ClaimDocument = Mapping[str, Any]
 """A claim as plain JSON values; ``kind`` is one of the judge's kinds."""
-_FENCED = re.compile(r"^```[^\n`]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 class Problem(Protocol):
@@ -29,16 +29,11 @@ class MathematicsProblem:
     """``expected_expression``: what the answer has to equal. ``domain``: over which, as the judge names it."""
 
     expected_expression: str
-    domain: str = "integers"
+    domain: str | Mapping[str, str] = "integers"
 
     def claim(self, answer: str) -> ClaimDocument:
         """The answer and the expected expression agree over the domain."""
-        return {
-            "kind": "mathematics",
-            "response": answer,
-            "expected": self.expected_expression,
-            "domain": self.domain,
-        }
+        return {"kind": "mathematics", "response": answer, "expected": self.expected_expression, "domain": self.domain}
 
 
 @dataclass(frozen=True)
@@ -58,16 +53,35 @@ class AethelProblem:
 
 @dataclass(frozen=True)
 class PythonProblem:
-    """The answer defines ``function``. ``statement``: the claim's other fields, such as ``contract``."""
+    """The answer defines a function. ``statement``: the claim's other fields: function, domain, contract, …"""
 
-    function: str
     statement: Mapping[str, Any]
 
     def claim(self, answer: str) -> ClaimDocument:
-        """The function in the answer's one fenced block, or in the whole answer where there is none, is as stated."""
-        blocks = _FENCED.findall(answer)
-        code = blocks[0] if len(blocks) == 1 else answer
-        return {**self.statement, "kind": "python", "code": code, "function": self.function}
+        """The function in the answer is as stated."""
+        return {**self.statement, "kind": "python", "code": answer}
+
+
+def problem_of(statement: Mapping[str, Any]) -> Problem:
+    """The problem of a claim's document without its answer. Raises DistillationRequestError.
+
+    ``{"kind": "mathematics", "expected": …, "domain": …}``, ``{"kind": "aethel", "specification": …}``,
+    ``{"kind": "python", "function": …, "domain": …, "contract": …}``
+    """
+    fields = {name: value for name, value in statement.items() if name != "kind"}
+    try:
+        if statement.get("kind") == "mathematics":
+            return MathematicsProblem(fields.pop("expected"), **fields)
+        if statement.get("kind") == "aethel":
+            return AethelProblem(**fields)
+        if statement.get("kind") == "python" and "code" not in fields:
+            return PythonProblem(fields)
+    except (KeyError, TypeError):
+        pass
+    raise DistillationRequestError(
+        "the problem states nothing that the judge decides",
+        advice="Write a claim of kind mathematics, aethel or python, and leave out the answer.",
+    )
 
 
 def claim_for(problem: Problem, answer_text: str) -> ClaimDocument:

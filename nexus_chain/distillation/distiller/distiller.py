@@ -85,6 +85,7 @@ class AutonomousDistiller:
     def distill(self, request: DistillationRequest) -> DistillationResult:
         """The best answer; what the journal has decided already is taken from there.
 
+        A request without one stays open while a source failed: next time those are asked that may be.
         Raises DistillationRequestError, NoSourceAnsweredError, DistillationJournalError, SolverError.
         """
         result = self._finish(self._start(request))
@@ -151,7 +152,8 @@ class AutonomousDistiller:
             for source, verdict in verdicts.items()
             if not verdict.vacuous
         )
-        self._journal.decide(request, started.circumstances, json.dumps(result.to_dict()))
+        if result.best_response is not None or not failures:  # else whoever failed may have the answer next time
+            self._journal.decide(request, started.circumstances, json.dumps(result.to_dict()))
         return result
 
     def _decided(

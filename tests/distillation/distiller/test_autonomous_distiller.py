@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal
+from nexus_chain.distillation.distiller.asking import ParallelAsking
+from nexus_chain.distillation.distiller.claims import MathematicsProblem
+from nexus_chain.distillation.distiller.distillation_journal import AskAgainPolicy, DistillationJournal
 from nexus_chain.distillation.distiller.distiller import SILENT_REQUESTS, AutonomousDistiller
 from nexus_chain.distillation.distiller.errors import (
     DistillationRequestError,
@@ -69,8 +71,6 @@ class Counting:
 
 
 def request(prompt: str = "2+2", mode: str = "formal", **fields: Any) -> DistillationRequest:
-    from nexus_chain.distillation.distiller.claims import MathematicsProblem
-
     given = {"verification_mode": mode, "category": "math", "problem": MathematicsProblem("2+2"), **fields}
     return DistillationRequest(prompt, **given)
 
@@ -166,7 +166,7 @@ def test_no_secret_of_a_foreign_error_is_kept(tmp_path: Path) -> None:
     assert b"sk-secret" not in (tmp_path / "journal").read_bytes()
 
 
-def test_a_source_that_never_answers_holds_up_its_request_only_so_long(tmp_path: Path) -> None:
+def test_a_source_that_does_not_answer_in_time_is_left_behind_and_its_answer_kept(tmp_path: Path) -> None:
     done = threading.Event()
 
     def reply(prompt: str) -> str:
@@ -174,12 +174,17 @@ def test_a_source_that_never_answers_holds_up_its_request_only_so_long(tmp_path:
         return RIGHT
 
     teachers = Counting({"a": reply, "b": RIGHT})
-    with distiller(tmp_path, teachers, options=DistillationOptions(patience=0.05)) as one:
-        result = one.distill(request())
+    with DistillationJournal(tmp_path / "journal") as journal:
+        asking = ParallelAsking(teachers.sources, journal, AskAgainPolicy(), at_once=1, patience=0)
+        asked = asking.start(request(), teachers.sources)
+        asked["b"].result()
+        answers, failures = asking.collect(asked)
         done.set()
-    assert result.failures == (SourceFailure("a", "It did not answer within 0.05 s."),)
+        asking.close()
+    assert [answer.source for answer in answers] == ["b"]
+    assert failures == (SourceFailure("a", "It did not answer within 0 s."),)
     with distiller(tmp_path, teachers) as one:  # it was paid for, so it was kept
-        assert not one.distill(request(mode="hybrid")).failures
+        assert not one.distill(request()).failures
     assert set(teachers.asked.values()) == {1}
 
 
@@ -199,6 +204,21 @@ def test_what_was_not_paid_is_asked_again_and_what_may_have_been_is_not(tmp_path
     assert teachers.asked == {("a", "2+2"): 2, ("b", "2+2"): 1, ("c", "2+2"): 1, ("d", "2+2"): 1}
 
 
+def test_a_request_without_an_answer_stays_open_while_a_source_failed(tmp_path: Path) -> None:
+    ready = threading.Event()
+
+    def late(prompt: str) -> str:
+        return RIGHT if ready.is_set() else refuse("it is busy")(prompt)
+
+    teachers = Counting({"a": late, "b": "5"})
+    with distiller(tmp_path, teachers) as one:
+        assert one.distill(request()).best_source is None
+    ready.set()
+    with distiller(tmp_path, teachers) as one:
+        assert [one.distill(request()).best_source for _ in range(2)] == ["a", "a"]
+    assert teachers.asked == {("a", "2+2"): 2, ("b", "2+2"): 1}
+
+
 def test_a_request_chooses_who_is_asked(tmp_path: Path) -> None:
     teachers = Counting({"a": RIGHT, "b": RIGHT})
     teachers.sources[0] = replace(teachers.sources[0], is_local=True)
@@ -215,6 +235,12 @@ def test_sources_without_names_of_their_own_are_refused(tmp_path: Path, names: l
     teachers.sources = [ScriptedSource(name, str) for name in names]
     with pytest.raises(DistillationRequestError, match="names"), distiller(tmp_path, teachers):
         pass
+
+
+@pytest.mark.parametrize("fields", [{"ahead": 0}, {"patience": -1.0}, {"patience": float("nan")}])
+def test_options_out_of_range_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(DistillationRequestError, match="out of range"):
+        DistillationOptions(**fields)
 
 
 def test_equal_claims_are_judged_once_and_never_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from nexus_chain.distillation.distiller.claims import (
     PythonProblem,
     claim_for,
     claim_text,
+    problem_of,
 )
 from nexus_chain.distillation.distiller.errors import DistillationRequestError
 from nexus_chain.distillation.distiller.request import LONGEST_PROMPT, DistillationRequest
@@ -56,25 +57,42 @@ def test_an_answer_becomes_a_claim() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    "statement",
     [
-        ("def f(x): ...", "def f(x): ..."),
-        ("Here:\n```python\ndef f(x): ...\n```\nDone.", "def f(x): ...\n"),
-        ("```\na\n```\nor\n```\nb\n```", "```\na\n```\nor\n```\nb\n```"),
-        ("```python\nunclosed", "```python\nunclosed"),
+        {"kind": "mathematics", "expected": "x+1", "domain": {"x": "integers"}},
+        {"kind": "mathematics", "expected": "7", "domain": "integers"},
+        {"kind": "aethel", "specification": "pays(x)"},
+        {"kind": "aethel"},
+        {"kind": "python", "function": "f", "domain": {"x": "int"}, "contract": {"ensures": "result > x"}},
     ],
 )
-def test_code_is_taken_out_of_its_block(answer: str, code: str) -> None:
-    """Where there are two, nobody can tell which is meant: the judge gets all of it, and cannot read it."""
-    claim = claim_for(PythonProblem("f", {"contract": "result > x"}), answer)
-    assert claim == {"kind": "python", "code": code, "function": "f", "contract": "result > x"}
+def test_a_problem_is_a_claim_without_its_answer(statement: dict[str, Any]) -> None:
+    answer = {"code": "A"} if statement["kind"] == "python" else {"response": "A"}
+    assert claim_for(problem_of(statement), "A") == {**statement, **answer}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {},
+        {"kind": "text"},
+        {"kind": "mathematics"},
+        {"kind": "mathematics", "expected": "7", "response": "7"},
+        {"kind": "aethel", "source": "intent"},
+        {"kind": "python", "code": "def f(): ..."},
+        {"kind": ["python"]},
+    ],
+)
+def test_a_statement_that_is_no_problem_is_refused(statement: dict[str, Any]) -> None:
+    with pytest.raises(DistillationRequestError, match="states nothing"):
+        problem_of(statement)
 
 
 def test_no_answer_changes_what_is_claimed_of_it() -> None:
     """An answer that writes JSON, or names other fields, stays one string."""
     trick = '", "expected": "7", "x": "'
     assert claim_for(PROBLEM, trick)["expected"] == "2*3"
-    assert claim_for(PythonProblem("f", {"kind": "text", "code": "mine"}), "y")["code"] == "y"
+    assert claim_for(PythonProblem({"kind": "text", "code": "mine"}), "y")["code"] == "y"
 
 
 def test_a_claim_has_one_spelling() -> None:
