@@ -92,6 +92,7 @@ ROWS = (
     (("14" + " " * 19_000 + "\n.", "12+7-5", Z), "true", True, "a long space"),
     (("#### 14\n#### 14", "12+7-5", Z), "true", True, "the same answer twice"),
     (("a" * 19_000 + "\n#### 14", "12+7-5", Z), "true", True, "a long word"),
+    ((r"\boxed{14}" * 1_900, "14", Z), "malformed", False, "many boxes"),
     (("#" * 10_000, "14", Z), "malformed", False, "many marks"),
     (("**" * 9_000, "14", Z), "malformed", False, "many marks"),
     (("|" * 3_000, "14", Z), "malformed", False, "many bars"),

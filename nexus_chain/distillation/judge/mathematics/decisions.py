@@ -13,7 +13,7 @@ from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObl
 from nexus_chain.distillation.judge.mathematics.other_statements import other_statements
 from nexus_chain.distillation.judge.mathematics.points import points
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
-from nexus_chain.distillation.judge.mathematics.smtlib import obligation_text, witness_text
+from nexus_chain.distillation.judge.mathematics.smtlib import negation_text, witness_text
 from nexus_chain.distillation.judge.mathematics.term_writer import PREFIX
 from nexus_chain.distillation.judge.mathematics.terms import literals_in, names_in
 from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
@@ -43,7 +43,7 @@ class ObligationJudge:
         parts = (*obligation.supposed, obligation.goal)
         names = frozenset[str]().union(*map(names_in, parts))
         numbers = {name: self._domain.numbers(name) for name in sorted(names)}
-        text = obligation_text(obligation.supposed, obligation.goal, numbers)  # first: it refuses what is too large
+        text = negation_text(obligation.supposed, obligation.goal, numbers)  # first: it refuses what is too large
         literals = frozenset[Fraction]().union(*map(literals_in, parts))
         witnessed = False
         for point in points(numbers, literals):

@@ -62,7 +62,7 @@ class NumberDomain:
         return ", ".join(f"{name} in the {self.numbers(name)}" for name in sorted(names)) or "the numbers as written"
 
 
-def parse_domain(domain: Mapping[str, str] | str) -> NumberDomain:
+def parse_number_domain(domain: Mapping[str, str] | str) -> NumberDomain:
     """From a set's name, a range, "x in 0..100, y in reals", or a mapping. Raises MathematicsSubsetError."""
     if isinstance(domain, str) and " in " in domain:
         parts = [part.partition(" in ") for part in domain.split(",")]

@@ -15,7 +15,7 @@ from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.claim import MathematicsClaim, MathematicsScope
 from nexus_chain.distillation.judge.mathematics.decisions import MathematicsDecision, ObligationJudge
-from nexus_chain.distillation.judge.mathematics.domain import NumberDomain, parse_domain
+from nexus_chain.distillation.judge.mathematics.domain import NumberDomain, parse_number_domain
 from nexus_chain.distillation.judge.mathematics.equivalence import answer_obligation
 from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, exact_value
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
@@ -53,6 +53,7 @@ def judge_mathematics(
 
 @dataclass(frozen=True)
 class _Reading:
+    question: str
     domain: NumberDomain
     expected: Statement
     answer: Statement
@@ -60,7 +61,7 @@ class _Reading:
 
 
 def _read(claim: MathematicsClaim) -> _Reading:
-    domain = parse_domain(claim.domain)
+    domain = parse_number_domain(claim.domain)
     if len(claim.expected) > LONGEST_EXPECTED:
         raise MathematicsSubsetError(f"what is expected is longer than {LONGEST_EXPECTED} characters")
     try:
@@ -68,7 +69,7 @@ def _read(claim: MathematicsClaim) -> _Reading:
     except MathematicsSubsetError as error:
         raise MathematicsSubsetError(f"in what is expected, {error.message}") from error
     response = read_response(claim.response, domain.words)
-    return _Reading(domain, expected, parse_statement(response.answer, domain.words), response)
+    return _Reading(claim.expected.strip(), domain, expected, parse_statement(response.answer, domain.words), response)
 
 
 def _steps(read: _Reading) -> Iterator[DerivationStep]:
@@ -152,7 +153,7 @@ def _checked(read: _Reading, steps: tuple[StepVerdict, ...]) -> str:
     text += f" and {proved} steps of {len(stated)}" if stated else ""
     if len(stated) != len(steps):
         text += ", with names as the response defines them"
-    return f"{text}, over {read.domain.said_of(names)}{where}."
+    return f"{text}, against {_quote(read.question)}, over {read.domain.said_of(names)}{where}."
 
 
 def _divisors(term: MathTerm) -> Iterator[MathTerm]:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from nexus_chain.distillation.judge.mathematics.domain import NumberDomain, Numbers
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
-from nexus_chain.distillation.judge.mathematics.smtlib import obligation_text
+from nexus_chain.distillation.judge.mathematics.smtlib import negation_text
 from nexus_chain.distillation.judge.mathematics.terms import (
     Apply,
     Compare,
@@ -49,7 +49,7 @@ def other_statements(obligation: MathematicsObligation, domain: NumberDomain) ->
 
 def _over_the_reals(obligation: MathematicsObligation, numbers: dict[str, Numbers]) -> Artefact:
     reals = {name: replace(one, kind="reals") for name, one in numbers.items()}
-    text = obligation_text(obligation.supposed, obligation.goal, reals)
+    text = negation_text(obligation.supposed, obligation.goal, reals)
     return Artefact(f"{obligation.name} over the reals", text)
 
 
@@ -61,11 +61,11 @@ def _by_remainders(
     while quotient in numbers:
         quotient += "_"
     each = Some(tuple(_is_remainder(x, Apply("//", (x, m)), m, rest) for rest in range(modulus)))
-    whole = Artefact(f"{obligation.name}: every remainder", obligation_text((), each, {name: Numbers("integers")}))
+    whole = Artefact(f"{obligation.name}: every remainder", negation_text((), each, {name: Numbers("integers")}))
     cases = []
     for rest in range(modulus):
         supposed = (*obligation.supposed, _is_remainder(x, Name(quotient), m, rest))
-        text = obligation_text(supposed, obligation.goal, {**numbers, quotient: Numbers("integers")})
+        text = negation_text(supposed, obligation.goal, {**numbers, quotient: Numbers("integers")})
         cases.append(Artefact(f"{obligation.name}: remainder {rest} of {modulus}", text))
     return (whole, *cases)
 

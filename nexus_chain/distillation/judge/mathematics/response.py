@@ -15,6 +15,8 @@ from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.terms import FUNCTIONS
 
 MOST_DERIVATION_STEPS = 100
+MOST_MARKED_ANSWERS = 20
+"""Places that name a final answer, even the same one."""
 _ANSWER = re.compile(
     r"(?:^|(?<=[.;:!?\n]))[ \t]*(?:(?:so|thus|hence|therefore|and|finally),?[ ]+)?(?:(?:the|my|our)[ ]+)?"
     r"(?:(?:final|correct)[ ]+)?answer[ ]*(?:is\b|:|=)[ ]*:?(?P<text>[^\n]*)",
@@ -105,7 +107,10 @@ def _closing(text: str, place: int) -> int:
 
 def _marked(text: str) -> tuple[list[str], str]:
     """What boxes, hashes and words name as the answer, and the text without it."""
-    candidates, rest = [], text
+    candidates, rest = list[str](), text
+    marks = len(_ANSWER.findall(text)) + len(_HASHES.findall(text)) + text.count("\\boxed")
+    if marks > MOST_MARKED_ANSWERS:
+        raise MathematicsSubsetError(f"the response names a final answer more than {MOST_MARKED_ANSWERS} times")
     for pattern in (_ANSWER, _HASHES):
         for match in pattern.finditer(text):
             _require_plain_line(text, match.start("text"))

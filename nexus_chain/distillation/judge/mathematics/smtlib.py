@@ -27,7 +27,7 @@ LONGEST_OBLIGATION = 200_000
 """Characters of an obligation's text."""
 
 
-def obligation_text(supposed: tuple[Formula, ...], goal: Formula, numbers: Mapping[str, Numbers]) -> str:
+def negation_text(supposed: tuple[Formula, ...], goal: Formula, numbers: Mapping[str, Numbers]) -> str:
     """Unsatisfiable exactly where ``goal`` holds wherever ``supposed`` does. Raises MathematicsSubsetError."""
     return _text(supposed, goal, numbers)
 

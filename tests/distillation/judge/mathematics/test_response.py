@@ -48,6 +48,9 @@ def test_final_answer(text: str, answer: str) -> None:
         (r"\boxed{14", "not closed"),
         ("The answer is 14!", "factorial"),
         ("- 14", "two things"),
+        ("The answer is 14. Wait, it is 15.", "take it back"),
+        ("The answer is about 14.", "denies"),
+        ("#### 14\n" * 21, "more than 20 times"),
         ("x" * 20_001, "longer than"),
     ],
 )
