@@ -144,6 +144,7 @@ class Calls(Expressions):
         for inside, item in self.rounds(generator.iter):
             if inside is self.bank.false:
                 break
+            self.comprehensions += 1
             with self.only_if(self.bank.all_of(inside, goes_on)):
                 self.state.names[name] = item()
                 taken = self.bank.true
@@ -153,6 +154,7 @@ class Calls(Expressions):
                     taken = self.bank.all_of(taken, truth)
                 with self.only_if(taken):
                     stays = visit(node.elt)
+            self.comprehensions -= 1
             goes_on = self.bank.all_of(goes_on, self.bank.any_of(stays, self.bank.negate(taken)))
             if before is None:
                 del self.state.names[name]

@@ -17,9 +17,13 @@ MOST_EVALUATIONS = 30_000
 
 
 class Expressions(Execution):
-    """Evaluates in ``state``. ``own_name``: the function that is read, whose call would be recursion."""
+    """Evaluates in ``state``.
+
+    ``own_name``: the function that is read, whose call would be recursion. ``comprehensions``: how many are around.
+    """
 
     own_name = ""
+    comprehensions = 0
     steps = 0
 
     def evaluate(self, node: ast.expr) -> Value:
@@ -70,6 +74,8 @@ class Expressions(Execution):
             raise OutsideSubsetError(f"the global name {node.id!a}", node.lineno)
         for tag, alternative in value.items():
             if tag.name == "unbound":
+                if self.comprehensions:  # a NameError or an UnboundLocalError, as the version of Python has it
+                    raise OutsideSubsetError("a name that may have no value, in a comprehension", node.lineno)
                 self.raise_if("UnboundLocalError", alternative.guard)
         return without(value, "unbound") or self.algebra.integer(0)
 

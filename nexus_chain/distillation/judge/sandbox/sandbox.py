@@ -206,7 +206,7 @@ def _result(request: SandboxRequest, lines: list[str], stopped: SandboxEnding | 
         return SandboxResult(stopped, outcomes, "The code wrote more than the limit of output.")
     if lines[:1] != ["loaded"] or len(outcomes) != len(parts) or len(outcomes) != len(request.inputs):
         return SandboxResult(
-            SandboxEnding.DIED, outcomes, "The code's process died, or wrote other lines than its results."
+            SandboxEnding.DIED, outcomes, "The child died, or wrote other lines than results."
         )
     return SandboxResult(SandboxEnding.FINISHED, outcomes, "The code returned for every input.")
 
