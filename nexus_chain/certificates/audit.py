@@ -71,7 +71,8 @@ DISTILLATION_STEPS: AuditSteps = (
 
 @dataclass(frozen=True)
 class AuditReport:
-    """The steps up to and including the first that failed. ``seed``: of the sample, to repeat the audit with."""
+    """The steps up to and including the first that failed. ``seed``: of the sample, to
+    repeat the audit with; empty where nothing was sampled."""
 
     cid: str
     steps: tuple[AuditStep, ...]
@@ -113,7 +114,8 @@ def audit(
             evidence.steps.append(step)
             if progress is not None:
                 progress(step)
-    return AuditReport(cid, tuple(evidence.steps), request.seed)
+    drawn = request.seed if _is_distillation(evidence) else ""
+    return AuditReport(cid, tuple(evidence.steps), drawn)
 
 
 def _run(evidence: AuditEvidence) -> Iterator[AuditStep]:
@@ -131,10 +133,14 @@ def _run(evidence: AuditEvidence) -> Iterator[AuditStep]:
 
 
 def _steps_of(evidence: AuditEvidence) -> AuditSteps:
-    known = hasattr(evidence, "document") and shared.is_distillation(evidence.document)
-    steps = DISTILLATION_STEPS if known else STEPS
+    steps = DISTILLATION_STEPS if _is_distillation(evidence) else STEPS
     policy = evidence.request.policy
     return steps if policy is None else (*steps, ("auditor's policy", policy.verify))
+
+
+def _is_distillation(evidence: AuditEvidence) -> bool:
+    """Whether the first step brought a document that says so."""
+    return hasattr(evidence, "document") and shared.is_distillation(evidence.document)
 
 
 def _outcome(check: AuditCheck, evidence: AuditEvidence) -> tuple[bool, bool, str]:

@@ -90,13 +90,15 @@ class AuditRequest:
 
     ``sample``: how many examples, verdicts and problems are looked at one by one; None: all. ``seed``: the auditor's
     own randomness, which no operator could know beforehand; it is reported, so that an audit can be repeated.
-    ``judging``: derives verdicts from claims again. ``policy``: what the auditor demands of a sound certificate.
+    ``judging``: derives verdicts from claims again. ``retrainer``: trains again where there is one; ``retrain``: it was
+    asked for, whether there is one or not. ``policy``: what the auditor demands of a sound certificate.
     """
 
     sample: int | None = DEFAULT_SAMPLE
     seed: str = field(default_factory=lambda: secrets.token_hex(16))
     judging: Judging | None = None
     retrainer: Retrainer | None = None
+    retrain: bool = False
     policy: Policy | None = None
 
 

@@ -29,6 +29,8 @@ from nexus_chain.certificates.distillation_records import (
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.errors import MissingPackageError
 from nexus_chain.distillation.judge.solvers import Answer, SolverLimits, Solvers
+from nexus_chain.distillation.judge.verdict import Kind
+from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
 
 _R = TypeVar("_R")
@@ -83,6 +85,9 @@ def check_examples(evidence: AuditEvidence) -> str:
         verdict = evidence.verdict_of.get((example.source, example.answer))
         if verdict is None:
             raise finding(f"no verdict is about example {index} ({example.answer}) of {example.source}")
+        judged = judged_text(verdict.claim)
+        same = judged is None or judged in example.response or example.response in judged
+        require_found(same, f"the verdict about example {index} judges another text")
         refuted = verdict.outcome == "refuted" or verdict.vacuous
         require_found(not refuted, f"example {index} was {'vacuous' if verdict.vacuous else 'refuted'}")
     return f"{len(chosen)} of {len(evidence.dataset)} examples are included and have their verdicts"
@@ -91,7 +96,7 @@ def check_examples(evidence: AuditEvidence) -> str:
 def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
     """Step 13: both solvers prove sampled artefacts again; sampled claims give the same verdicts again."""
     proved = [verdict for verdict in evidence.verdicts.records if verdict.proved]
-    claimed = [verdict for verdict in evidence.verdicts.records if verdict.claim is not None]
+    claimed = [one for one in evidence.verdicts.records if one.claim is not None and one.kind != Kind.TEXT]
     chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
     texts = _artefact_texts(evidence)
     decided = _solve_again(chosen, texts, evidence.distillation.judge)
@@ -133,6 +138,22 @@ def check_tier(evidence: AuditEvidence) -> str:
     require_equal(verified, certified.verified, "the number of verified examples")
     require_equal(tier_of(verified), certified.tier, "the tier")
     return f"{certified.tier}: {verified} verified examples"
+
+
+def judged_text(claim: str | None) -> str | None:
+    """The answer that a claim's document holds; None where there is no claim, or one that names no answer.
+
+    Documents are those of ``nexus_chain.distillation.judge``: an answer is a ``response``, a ``source`` or ``code``.
+    """
+    if claim is None:
+        return None
+    try:
+        document = parse_json(claim)
+    except ValueError as error:
+        raise finding(f"a claim is no JSON ({error})") from error
+    fields = document if isinstance(document, dict) else {}
+    answers = [fields[name] for name in ("response", "source", "code") if isinstance(fields.get(name), str)]
+    return answers[0] if answers and answers[0].strip() else None
 
 
 def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:

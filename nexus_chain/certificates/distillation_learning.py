@@ -96,7 +96,8 @@ def check_retraining(evidence: AuditEvidence) -> str | Unchecked:
     """Step 20: training again, where it was asked for and this machine can, gives the certified adapter."""
     retrainer, training = evidence.request.retrainer, evidence.distillation.training
     if retrainer is None:
-        return Unchecked("not asked for")
+        missing = "not re-trainable here: this installation has no trainer"
+        return Unchecked(missing if evidence.request.retrain else "not asked for")
     reason = _not_retrainable(training, retrainer.cpu_class)
     if reason is not None:
         return Unchecked(f"not re-trainable here: {reason}")

@@ -56,8 +56,8 @@ VERDICTS_FILE = "verdicts.jsonl"
 ARTEFACTS_FILE = "artefacts.jsonl"
 EVALUATION_FILE = "evaluation.jsonl"
 SUMMARY_FILE = "distillation.json"
-ADAPTER_FILE = "adapter_model.safetensors"
-ADAPTER_CONFIG_FILE = "adapter_config.json"
+KEPT_ADAPTER = "adapter_model.safetensors"
+KEPT_ADAPTER_CONFIG = "adapter_config.json"
 
 _R = TypeVar("_R")
 
@@ -168,8 +168,8 @@ class DistillationPublication:
                 summary.seeds,
                 summary.libraries,
                 summary.cpu_class,
-                _stored(folder, ADAPTER_FILE, store),
-                _stored(folder, ADAPTER_CONFIG_FILE, store),
+                _stored(folder, KEPT_ADAPTER, store),
+                _stored(folder, KEPT_ADAPTER_CONFIG, store),
             ),
             evaluation=CertifiedEvaluation(
                 _stored(folder, EVALUATION_FILE, store),

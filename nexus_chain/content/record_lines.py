@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from nexus_chain.commitments.errors import ProofError
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash, verify_inclusion
 from nexus_chain.content.canonical import canonical_bytes, read_canonical, require, require_hex
 
@@ -46,6 +47,11 @@ class InclusionProof:
 
     def verify(self, root: str, size: int) -> None:
         """Raise ProofError unless the record is at its place in the file of ``size`` records with this ``root``."""
+        if (self.root, self.size) != (root, size):
+            raise ProofError(
+                f"the proof is of a file of {self.size} records with root {self.root}",
+                advice="Ask for a proof of the certified file.",
+            )
         siblings = [bytes.fromhex(sibling[2:]) for sibling in self.siblings]
         leaf = leaf_hash(self.record.encode())
         verify_inclusion(leaf, self.index, size, siblings, require_hex(root, 32, "root"))

@@ -3,21 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from nexus_chain.certificates.audit import AuditReport, AuditStep, audit
+from nexus_chain.certificates.archive import export_certificate
+from nexus_chain.certificates.audit import AuditReport, audit
+from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep
 from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf
+from nexus_chain.content.car import CarFile
 from nexus_chain.content.kubo import KuboDaemon
 from nexus_chain.workflows.workspace import Workspace
 
+if TYPE_CHECKING:
+    from nexus_chain.distillation.judge.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class AuditSources:
+    """Where blocks come from beside the home: ``car``, an archive, then ``ipfs``, a Kubo daemon (the settings').
+
+    ``export``: an archive of all that the audit reads is written there.
+    """
+
+    ipfs: str | None = None
+    car: Path | None = None
+    export: Path | None = None
+
 
 def audit_certificate(
-    workspace: Workspace, cid: str, ipfs: str | None = None, told: Callable[[AuditStep], None] | None = None
+    workspace: Workspace,
+    cid: str,
+    sources: AuditSources | None = None,
+    told: Callable[[AuditStep], None] | None = None,
+    request: AuditRequest | None = None,
 ) -> AuditReport:
     """Check the certificate at ``cid`` step by step; ``told`` of every step as it ends.
 
-    ``ipfs``: a Kubo daemon for blocks that are not in the home, by default the settings'. Raises IpfsDaemonError.
+    Verdicts are judged again by this installation's judge unless ``request`` has another. Raises IpfsDaemonError,
+    CarFormatError, OSError; with ``export`` as ``export_certificate`` does.
     """
-    sources: list[BlockSource] = [BlockStore(workspace.home.blocks)]
-    if address := ipfs or workspace.settings.ipfs:
-        sources.append(KuboDaemon(address))
-    return audit(cid, FirstOf(sources), workspace.chain, told)
+    places, request = sources or AuditSources(), request or AuditRequest()
+    blocks: list[BlockSource] = [BlockStore(workspace.home.blocks)]
+    if places.car is not None:
+        blocks.append(CarFile(places.car))
+    if address := places.ipfs or workspace.settings.ipfs:
+        blocks.append(KuboDaemon(address))
+    with ExitStack() as stack:
+        if request.judging is None:
+            request = replace(request, judging=installed_judging(stack))
+        report = audit(cid, FirstOf(blocks), workspace.chain, told, request)
+    if places.export is not None and report.passed:
+        export_certificate(cid, FirstOf(blocks), workspace.chain, places.export)
+    return report
+
+
+def installed_judging(stack: ExitStack) -> Callable[[str], Verdict] | None:
+    """What judges a claim's JSON text again, opened at the first claim; None where no judge is installed."""
+    try:
+        judges = import_module("nexus_chain.distillation.judge.judge")
+        claims = import_module("nexus_chain.distillation.judge.claim")
+    except ModuleNotFoundError:
+        return None
+    opened: list[Any] = []
+
+    def judging(claim: str) -> Verdict:
+        if not opened:
+            opened.append(stack.enter_context(judges.Judge()))
+        verdict: Verdict = opened[0].judge(claims.read_claim(claim))
+        return verdict
+
+    return judging

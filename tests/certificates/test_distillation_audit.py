@@ -26,11 +26,11 @@ from nexus_chain.certificates.audit_evidence import AuditRequest
 from nexus_chain.certificates.distillation_certificate import VOUCHED_FIELDS, CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import score_from, score_of, unpacked
 from nexus_chain.certificates.distillation_publication import (
-    ADAPTER_CONFIG_FILE,
-    ADAPTER_FILE,
     ARTEFACTS_FILE,
     DATASET_FILE,
     EVALUATION_FILE,
+    KEPT_ADAPTER,
+    KEPT_ADAPTER_CONFIG,
     SUMMARY_FILE,
     VERDICTS_FILE,
     DistillationSummary,
@@ -60,6 +60,7 @@ from tests.support.tiny_distillation import (
     certify,
     evaluator,
     obligation,
+    sides,
 )
 from tests.support.tiny_publication import Published, Registries
 
@@ -320,10 +321,21 @@ def test_example_with_another_response(forge: Forge) -> None:
 
 def test_example_that_was_refuted(forge: Forge) -> None:
     refuted = next(one for one in forge.records(VERDICTS_FILE, VerdictRecord) if one.outcome == "refuted")
-    left, right = json.loads(refuted.claim)
+    left, right = sides(refuted.claim)
     poisoned = ExampleRecord(f"What is {left}?", right, "liar", "math", 1.0)
     forge.write(DATASET_FILE, [*forge.records(DATASET_FILE, ExampleRecord), poisoned])
     assert_fails_at(forge.certified().audit(EVERYTHING), 12, "was refuted")
+
+
+def test_example_whose_verdict_judges_another_text(forge: Forge) -> None:
+    """The proof of a right answer is passed off as that of another one."""
+    examples, verdicts = forge.records(DATASET_FILE, ExampleRecord), forge.records(VERDICTS_FILE, VerdictRecord)
+    poisoned = replace(examples[1], response="(* 666 x)")
+    borrowed = next(one for one in verdicts if one.answer == examples[1].answer and one.source == "oracle")
+    moved = replace(borrowed, answer=poisoned.answer)
+    forge.write(DATASET_FILE, [poisoned if one == examples[1] else one for one in examples])
+    forge.write(VERDICTS_FILE, [moved if one == borrowed else one for one in verdicts])
+    assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
 
 
 def test_example_that_is_there_twice(forge: Forge) -> None:
@@ -343,7 +355,7 @@ def test_verdict_that_was_never_proved(forge: Forge) -> None:
     """A refuted verdict is written down as proved, with an obligation that is false."""
     verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
     at = next(index for index, verdict in enumerate(verdicts) if verdict.outcome == "refuted")
-    false = Artefact("equal", obligation(*json.loads(verdicts[at].claim)))
+    false = Artefact("equal", obligation(*sides(verdicts[at].claim)))
     verdicts[at] = replace(verdicts[at], outcome="proved", counterexample={}, artefacts=("0x" + false.sha256,))
     forge.write(VERDICTS_FILE, verdicts)
     others = [Artefact(one.name, one.text) for one in forge.records(ARTEFACTS_FILE, ArtefactRecord)]
@@ -429,8 +441,8 @@ def test_weights_other_than_the_registered(distilled: Distilled) -> None:
 
 
 def test_adapter_of_another_training(forge: Forge) -> None:
-    lora = load_file(forge.folder / ADAPTER_FILE)
-    save_file({name: torch.zeros_like(tensor) for name, tensor in lora.items()}, forge.folder / ADAPTER_FILE)
+    lora = load_file(forge.folder / KEPT_ADAPTER)
+    save_file({name: torch.zeros_like(tensor) for name, tensor in lora.items()}, forge.folder / KEPT_ADAPTER)
     assert_fails_at(forge.certified().audit(), 19, "is not the parent's plus the adapter's")
 
 
@@ -445,13 +457,13 @@ def test_adapter_of_another_training(forge: Forge) -> None:
     ],
 )
 def test_adapter_that_is_merged_in_another_way(forge: Forge, field: str, value: object, reason: str) -> None:
-    config = json.loads((forge.folder / ADAPTER_CONFIG_FILE).read_text())
-    (forge.folder / ADAPTER_CONFIG_FILE).write_text(json.dumps({**config, field: value}))
+    config = json.loads((forge.folder / KEPT_ADAPTER_CONFIG).read_text())
+    (forge.folder / KEPT_ADAPTER_CONFIG).write_text(json.dumps({**config, field: value}))
     assert_fails_at(forge.certified().audit(AuditRequest(sample=1)), 19, reason)
 
 
 def test_files_that_are_no_adapter(forge: Forge) -> None:
-    (forge.folder / ADAPTER_FILE).write_bytes(b"junk")
+    (forge.folder / KEPT_ADAPTER).write_bytes(b"junk")
     assert_fails_at(forge.certified().audit(AuditRequest(sample=1)), 19, "cannot be read")
 
 

@@ -27,9 +27,9 @@ from nexus_chain.certificates.distillation_certificate import (
 )
 from nexus_chain.certificates.distillation_evaluation import Evaluator, score_of
 from nexus_chain.certificates.distillation_publication import (
-    ADAPTER_CONFIG_FILE,
-    ADAPTER_FILE,
     DATASET_FILE,
+    KEPT_ADAPTER,
+    KEPT_ADAPTER_CONFIG,
     DistillationPublication,
     DistillationRecords,
     DistillationSummary,
@@ -67,14 +67,20 @@ def obligation(left: str, right: str) -> str:
     return f"(set-logic ALL)\n(declare-const x Int)\n(assert (not (= {left} {right})))\n(check-sat)\n"
 
 
+def sides(claim: str) -> tuple[str, str]:
+    """The two expressions of a claim."""
+    document = json.loads(claim)
+    return document["expected"], document["response"]
+
+
 class ToyJudge:
-    """Claims are JSON [left, right]; proved where both solvers say so. ``Judging`` of tests."""
+    """Claims say that a response equals what is expected; proved where both solvers say so. ``Judging`` of tests."""
 
     def __init__(self, solvers: Solvers) -> None:
         self._solvers = solvers
 
     def __call__(self, claim: str) -> Verdict:
-        left, right = json.loads(claim)
+        left, right = sides(claim)
         text = obligation(left, right)
         checked = f"{left} = {right} for every integer x"
         solution = self._solvers.solve(text)
@@ -143,7 +149,10 @@ def judged(judge: ToyJudge) -> tuple[list[ExampleRecord], list[VerdictRecord], l
         expression = f"(+ x {number})"
         for teacher, right in (("liar", number % 3 == 0), ("oracle", True)):
             answer = f"(- x {-number if right else number + 1})".replace("(- x -", "(+ x ").replace("(- x 0)", "x")
-            prompt, claim = f"What is {expression}?", json.dumps([expression, answer])
+            prompt, claim = (
+                f"What is {expression}?",
+                json.dumps({"kind": "mathematics", "response": answer, "expected": expression}),
+            )
             verdict = judge(claim)
             verdicts.append(VerdictRecord.of(verdict, prompt, answer, teacher, claim))
             artefacts += verdict.artefacts
@@ -210,9 +219,9 @@ def distil(parent: Published, folder: Path, store: BlockStore) -> Distilled:
         examples, verdicts, artefacts = judged(ToyJudge(solvers))
     data = RecordLines.of(examples).to_bytes()
     kept.mkdir(parents=True)
-    (kept / ADAPTER_FILE).write_bytes(train_adapter(CONFIGURATION, SEEDS, data, checkpoint))
-    (kept / ADAPTER_CONFIG_FILE).write_text(json.dumps(adapter_config()))
-    merge(checkpoint, kept / ADAPTER_FILE, child)
+    (kept / KEPT_ADAPTER).write_bytes(train_adapter(CONFIGURATION, SEEDS, data, checkpoint))
+    (kept / KEPT_ADAPTER_CONFIG).write_text(json.dumps(adapter_config()))
+    merge(checkpoint, kept / KEPT_ADAPTER, child)
     before, after = evaluator(checkpoint), evaluator(child)
     problems = evaluation_set(before, after)
     summary = DistillationSummary(
