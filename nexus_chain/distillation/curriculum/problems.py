@@ -60,7 +60,7 @@ def problem(generator: GeneratorSettings, seed: int) -> Problem:
     )
 
 
-def verify(asked: Problem, text: str) -> bool:
+def verify_answer(asked: Problem, text: str) -> bool:
     """Whether ``text`` answers the problem: the generator's own scorer gives its full score.
 
     It is shown the text, and the answer found in it.

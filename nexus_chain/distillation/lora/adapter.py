@@ -54,7 +54,7 @@ def adapter_tensors(peft_model: Any) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in found.items()}
 
 
-def canonical_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+def adapter_content(tensors: Mapping[str, Tensor]) -> bytes:
     """A safetensors file of float32 without metadata; names ascend, so the same tensors give the same bytes."""
     return bytes(save({name: tensors[name].to(torch.float32).contiguous() for name in sorted(tensors)}))
 
@@ -64,7 +64,7 @@ def write_adapter(peft_model: Any, base: str, folder: Path) -> str:
 
     ``base``: the SHA-256 of the base model.
     """
-    content = canonical_bytes(adapter_tensors(peft_model))
+    content = adapter_content(adapter_tensors(peft_model))
     found = hashlib.sha256(content).hexdigest()
     settings = peft_model.peft_config["default"]
     settings.base_model_name_or_path = None  # a path of this machine says nothing; BASE_FILE says which it is
@@ -91,7 +91,7 @@ def require_adapter(folder: Path, base: str) -> None:
     try:
         stated = parse_json((folder / BASE_FILE).read_bytes())
         named, stored = stated["base_sha256"], stated["adapter_sha256"]
-        found = hashlib.sha256(canonical_bytes(load_file(folder / ADAPTER_FILE))).hexdigest()
+        found = hashlib.sha256(adapter_content(load_file(folder / ADAPTER_FILE))).hexdigest()
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as cause:
         raise _damaged(folder, str(cause)) from cause
     if found != stored:

@@ -49,7 +49,7 @@ def read_examples(path: Path) -> tuple[tuple[ChatExample, ...], str]:
     return tuple(_example(path, number, line) for number, line in lines), hashlib.sha256(content).hexdigest()
 
 
-def encode(examples: Sequence[ChatExample], tokenizer: Any, max_length: int) -> tuple[EncodedExample, ...]:
+def encode_examples(examples: Sequence[ChatExample], tokenizer: Any, max_length: int) -> tuple[EncodedExample, ...]:
     """Every example in tokens. Raises TrainingDataError for one longer than ``max_length`` tokens."""
     found = []
     for number, example in enumerate(examples, 1):

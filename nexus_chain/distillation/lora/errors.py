@@ -10,7 +10,7 @@ LoraError
 │   └── OtherBaseError         an adapter of another base model
 ├── TrainingInterruptedError   the process ended before the training did; it can go on
 ├── TrainingStorageError       a disk that is full or refuses
-└── VersionError               a version that is unknown, damaged, or not better than the one it would replace
+└── LearnedVersionError               a version that is unknown, damaged, or not better than the one it would replace
     └── NotBetterError
 """
 
@@ -59,9 +59,9 @@ class TrainingStorageError(LoraError):
     """Raised when the disk is full, or refuses."""
 
 
-class VersionError(LoraError):
+class LearnedVersionError(LoraError):
     """Raised for a version that is unknown or whose record is damaged."""
 
 
-class NotBetterError(VersionError):
+class NotBetterError(LearnedVersionError):
     """Raised when a version is not shown to be better than the one that it would replace."""

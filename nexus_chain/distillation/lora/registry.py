@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus_chain.distillation.lora.errors import VersionError
-from nexus_chain.distillation.lora.version import BASE_VERSION, ModelVersion
+from nexus_chain.distillation.lora.errors import LearnedVersionError
+from nexus_chain.distillation.lora.version import BASE_VERSION, LearnedVersion
 from nexus_chain.errors import DataFolderBusyError
 from nexus_chain.folder_lock import exclusive
 from nexus_chain.json_text import parse_json
@@ -22,7 +22,7 @@ REGISTRY_FILE = "versions.json"
 class RegistryState:
     """``deployed``: numbers of versions in the order they were deployed; the last one is in use."""
 
-    versions: tuple[ModelVersion, ...] = ()
+    versions: tuple[LearnedVersion, ...] = ()
     deployed: tuple[int, ...] = (BASE_VERSION,)
 
     @property
@@ -35,7 +35,7 @@ class RegistryState:
 class VersionRegistry:
     """The versions kept in ``folder``. Methods that change it read it again first, and hold its lock.
 
-    All raise VersionError; those that write raise OSError besides.
+    All raise LearnedVersionError; those that write raise OSError besides.
     """
 
     folder: Path
@@ -47,33 +47,33 @@ class VersionRegistry:
             return RegistryState()
         try:
             document = parse_json(path.read_bytes())
-            versions = tuple(ModelVersion.from_json(one) for one in document["versions"])
+            versions = tuple(LearnedVersion.from_json(one) for one in document["versions"])
             return RegistryState(versions, tuple(int(one) for one in document["deployed"]) or (BASE_VERSION,))
         except (OSError, ValueError, KeyError, TypeError) as cause:
-            raise VersionError(
+            raise LearnedVersionError(
                 f"the registry {path} cannot be read ({cause})", advice="Restore it from a backup."
             ) from cause
 
-    def get(self, number: int) -> ModelVersion:
+    def get(self, number: int) -> LearnedVersion:
         """The version of that number."""
         for one in self.state().versions:
             if one.version == number:
                 return one
         known = ", ".join(str(one.version) for one in self.state().versions) or "none"
-        raise VersionError(f"there is no version {number}", advice=f"Known are: {known}.")
+        raise LearnedVersionError(f"there is no version {number}", advice=f"Known are: {known}.")
 
-    def add(self, version: ModelVersion) -> ModelVersion:
+    def add(self, version: LearnedVersion) -> LearnedVersion:
         """Keep a new version; returns it with its number, the next that is free (0 stays the base model's)."""
         with self._changing() as state:
             if version.version != BASE_VERSION:
                 numbers = [one.version for one in state.versions]
                 version = replace(version, version=max([BASE_VERSION, *numbers]) + 1)
             elif any(one.version == BASE_VERSION for one in state.versions):
-                raise VersionError("the base model is a version already", advice="Update it instead.")
+                raise LearnedVersionError("the base model is a version already", advice="Update it instead.")
             self._write(replace(state, versions=(*state.versions, version)))
         return version
 
-    def update(self, version: ModelVersion) -> None:
+    def update(self, version: LearnedVersion) -> None:
         """Replace the record of the version of that number."""
         self.get(version.version)
         with self._changing() as state:
@@ -94,7 +94,9 @@ class VersionRegistry:
             with exclusive(self.folder):
                 yield self.state()
         except DataFolderBusyError as cause:
-            raise VersionError(f"another program changes {self.folder}", advice="Try again in a moment.") from cause
+            raise LearnedVersionError(
+                f"another program changes {self.folder}", advice="Try again in a moment."
+            ) from cause
 
     def _write(self, state: RegistryState) -> None:
         document = {"deployed": list(state.deployed), "versions": [one.to_json() for one in state.versions]}

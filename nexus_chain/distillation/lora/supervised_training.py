@@ -17,7 +17,7 @@ from nexus_chain.distillation.lora.cpu_class import training_environment
 from nexus_chain.distillation.lora.errors import LoraError, TrainingInterruptedError
 from nexus_chain.distillation.lora.metrics import TrainingMetrics
 from nexus_chain.distillation.lora.training_job import RESULT_FOLDER, TrainingJob
-from nexus_chain.distillation.lora.training_loop import Step
+from nexus_chain.distillation.lora.training_loop import TrainingStep
 
 _MODULE = "nexus_chain.distillation.lora.training_process"
 _PATIENCE = 10.0  # seconds for a process to end by itself
@@ -29,7 +29,7 @@ class TrainingProgress:
     """What a running training has just done: a step, or an epoch. ``process``: the id of its first process."""
 
     process: int
-    step: Step | None = None
+    step: TrainingStep | None = None
     epoch: TrainingMetrics | None = None
 
 
@@ -49,11 +49,11 @@ def run_supervised(
     environment = training_environment(job.config.threads, changes)
     with tempfile.TemporaryFile() as words, _process(_command(job, path), environment, words) as process:
         error: LoraError | None = None
-        last: Step | None = None
+        last: TrainingStep | None = None
         for line in process.stdout or ():
             said = _parsed(line)
             if "step" in said:
-                last = Step(**said["step"])
+                last = TrainingStep(**said["step"])
                 on_progress(TrainingProgress(process.pid, step=last))
             elif "epoch" in said:
                 on_progress(TrainingProgress(process.pid, epoch=TrainingMetrics(**said["epoch"])))
@@ -108,7 +108,7 @@ def _stated_error(said: Mapping[str, str]) -> LoraError:
     return kind(said["message"], advice=said["advice"])
 
 
-def _interrupted(code: int, last: Step | None, words: IO[bytes]) -> TrainingInterruptedError:
+def _interrupted(code: int, last: TrainingStep | None, words: IO[bytes]) -> TrainingInterruptedError:
     words.seek(0)
     tail = words.read().decode(errors="replace").strip()[-_LAST_WORDS:].splitlines()
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -16,11 +16,11 @@ from nexus_chain.distillation.lora.chat_examples import ChatExample, read_exampl
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.lora.cpu_class import cpu_class
 from nexus_chain.distillation.lora.errors import (
+    LearnedVersionError,
     NotBetterError,
     NotEnoughExamplesError,
     OtherBaseError,
     TrainingStorageError,
-    VersionError,
 )
 from nexus_chain.distillation.lora.greedy_answers import measure_greedy
 from nexus_chain.distillation.lora.merging import merge_adapter
@@ -30,13 +30,13 @@ from nexus_chain.distillation.lora.registry import VersionRegistry
 from nexus_chain.distillation.lora.supervised_training import TrainingProgress, run_supervised
 from nexus_chain.distillation.lora.training_job import TrainingJob
 from nexus_chain.distillation.lora.training_process import METRICS_JSON
-from nexus_chain.distillation.lora.version import BASE_VERSION, ModelVersion
+from nexus_chain.distillation.lora.version import BASE_VERSION, LearnedVersion
 from nexus_chain.json_text import parse_json
 from nexus_chain.staging import write_whole
 
 NEEDED_EXAMPLES = 1000
 NEEDED_CONFIDENCE = 0.8
-ANSWER_TOKENS = 24
+MEASURED_TOKENS = 24
 _HELD_OUT_FILE = "held_out.jsonl"
 
 
@@ -85,7 +85,7 @@ class LoRATrainer:
         self.on_progress = on_progress
 
     @property
-    def model_versions(self) -> tuple[ModelVersion, ...]:
+    def model_versions(self) -> tuple[LearnedVersion, ...]:
         """Every version so far, the base model among them once it is measured."""
         return self.registry.state().versions
 
@@ -100,7 +100,7 @@ class LoRATrainer:
 
     def train(
         self, config: TrainingConfig, *, fewest: int = NEEDED_EXAMPLES, changes: Mapping[str, str] | None = None
-    ) -> ModelVersion:
+    ) -> LearnedVersion:
         """A new version, not measured yet. The same call after an interruption goes on from the last checkpoint.
 
         ``fewest``: examples below which it refuses; ``changes``: of the process's environment. Raises LoraError.
@@ -131,7 +131,7 @@ class LoRATrainer:
         known = {one.version: one for one in self.model_versions}
         version = known.get(BASE_VERSION)
         if version is None:
-            fresh = ModelVersion(BASE_VERSION, str(base), time.time(), 0, 0.0, "", sha256)
+            fresh = LearnedVersion(BASE_VERSION, str(base), time.time(), 0, 0.0, "", sha256)
             version = self.registry.add(fresh)
         elif version.base_sha256 != sha256:
             raise OtherBaseError(
@@ -140,24 +140,25 @@ class LoRATrainer:
             )
         return self._measure(version)
 
-    def validate(self, model_version: ModelVersion) -> MeasuredAccuracy:
+    def validate(self, model_version: LearnedVersion) -> MeasuredAccuracy:
         """Accuracy of a version's greedy answers to the held-out problems, with its 95 % interval; it is kept."""
         return self._measure(self.registry.get(model_version.version))
 
-    def deploy(self, model_version: ModelVersion) -> ModelVersion:
+    def deploy(self, model_version: LearnedVersion) -> LearnedVersion:
         """Put a version to use if it is better than the one in use; returns it as it is kept.
 
         Better: its accuracy is higher by more than 5 points, and the lower end of its 95 % interval is above the
         accuracy of the version in use (the base model's, where none is). Raises NotBetterError, which says by how
-        much it fails, and VersionError where one of both is not measured on the same problems.
+        much it fails, and LearnedVersionError where one of both is not measured on the same problems.
         """
         state = self.registry.state()
-        new, old = self.registry.get(model_version.version), self.registry.get(state.in_use)
-        if new.version == old.version:
+        new = self.registry.get(model_version.version)
+        if new.version == state.in_use:
             return new
-        if new.measured is None or old.measured is None or new.held_out_sha256 != old.held_out_sha256:
-            raise VersionError(
-                f"versions {new.version} and {old.version} are not measured on the same problems",
+        old = next((one for one in state.versions if one.version == state.in_use), None)
+        if not new.measured or not old or not old.measured or new.held_out_sha256 != old.held_out_sha256:
+            raise LearnedVersionError(
+                f"versions {new.version} and {state.in_use} are not measured on the same problems",
                 advice="Validate both first, the base model with measure_base.",
             )
         if not is_better(new.measured, old.measured):
@@ -169,42 +170,42 @@ class LoRATrainer:
         self.registry.set_deployed(new.version)
         return new
 
-    def rollback(self, version: int) -> ModelVersion:
+    def rollback(self, version: int) -> LearnedVersion:
         """Put an earlier version to use again, 0 being the base model; no measure is asked of it."""
         found = self.registry.get(version)
         self.registry.set_deployed(version)
         return found
 
-    def get_best_version(self) -> ModelVersion:
+    def get_best_version(self) -> LearnedVersion:
         """The measured version of the highest accuracy; of equals the earliest."""
         measured = [one for one in self.model_versions if one.measured is not None]
         if not measured:
-            raise VersionError("no version is measured yet", advice="Validate one first.")
+            raise LearnedVersionError("no version is measured yet", advice="Validate one first.")
         return max(measured, key=lambda one: (one.validation_accuracy or 0.0, -one.version))
 
     def merge(self, version: int, folder: Path) -> Path:
         """Write the version's merged weights into ``folder``, a checkpoint that the importer reads."""
         found = self.registry.get(version)
         if not found.model_path:
-            raise VersionError("version 0 is the base model itself", advice=f"Import {found.base_model}.")
+            raise LearnedVersionError("version 0 is the base model itself", advice=f"Import {found.base_model}.")
         return merge_adapter(Path(found.base_model), Path(found.model_path), folder)
 
-    def _measure(self, version: ModelVersion) -> MeasuredAccuracy:
+    def _measure(self, version: LearnedVersion) -> MeasuredAccuracy:
         model, tokenizer = load_base(Path(version.base_model))
         if version.model_path:
             model = apply_adapter(model, base_sha256(Path(version.base_model)), Path(version.model_path))
         prompts = [one.prompt for one in self.held_out]
         found = measure_greedy(
-            model, tokenizer, prompts, lambda at, text: self.held_out[at].is_right(text), ANSWER_TOKENS
+            model, tokenizer, prompts, lambda at, text: self.held_out[at].is_right(text), MEASURED_TOKENS
         )
         _, sha256 = self._write_held_out()
         self.registry.update(replace(version, measured=found, held_out_sha256=sha256))
         return found
 
-    def _version(self, job: TrainingJob, result: Path, examples: Sequence[ChatExample]) -> ModelVersion:
+    def _version(self, job: TrainingJob, result: Path, examples: Sequence[ChatExample]) -> LearnedVersion:
         confidences = [1.0 if one.confidence is None else one.confidence for one in examples]
         metrics = parse_json((result / METRICS_JSON).read_bytes())
-        return ModelVersion(
+        return LearnedVersion(
             version=-1,  # the registry numbers it
             base_model=job.base,
             training_date=time.time(),

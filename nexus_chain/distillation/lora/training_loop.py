@@ -27,7 +27,7 @@ _MEASURED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """After a step of the optimiser: how many are done of ``steps``, and the loss of its batch in nats per token."""
 
     done: int
@@ -56,7 +56,7 @@ class TrainingLoop:
     held_out: Sequence[EncodedExample]
     state_file: Path
     peers: Peers
-    on_step: Callable[[Step], None] = lambda _: None
+    on_step: Callable[[TrainingStep], None] = lambda _: None
     on_epoch: Callable[[TrainingMetrics], None] = lambda _: None
     metrics: list[TrainingMetrics] = field(default_factory=list)
 
@@ -89,7 +89,7 @@ class TrainingLoop:
             loss = self._step([self.examples[number] for number in batches[step]], step)
             if (step + 1) % self.config.checkpoint_steps == 0:
                 self._save(self._epoch, step + 1)
-            self.on_step(Step(self._epoch * self.steps_per_epoch + step + 1, self.steps, loss))
+            self.on_step(TrainingStep(self._epoch * self.steps_per_epoch + step + 1, self.steps, loss))
         self._measure()
         self._loss_sum, self._loss_tokens = 0.0, 0
         self._save(self._epoch + 1, 0)

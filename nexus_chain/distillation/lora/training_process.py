@@ -15,12 +15,12 @@ import torch
 
 from nexus_chain.distillation.lora.adapter import with_adapter, write_adapter
 from nexus_chain.distillation.lora.base_model import base_sha256, load_base
-from nexus_chain.distillation.lora.chat_examples import encode, read_examples
+from nexus_chain.distillation.lora.chat_examples import encode_examples, read_examples
 from nexus_chain.distillation.lora.errors import TrainingDataError, TrainingStorageError
 from nexus_chain.distillation.lora.metrics import TrainingMetrics, draw_metrics
 from nexus_chain.distillation.lora.peers import Peers, joined_peers
 from nexus_chain.distillation.lora.training_job import RESULT_FOLDER, STATE_FILE, TrainingJob
-from nexus_chain.distillation.lora.training_loop import Step, TrainingLoop, fix_arithmetic
+from nexus_chain.distillation.lora.training_loop import TrainingLoop, TrainingStep, fix_arithmetic
 from nexus_chain.errors import NexusError
 from nexus_chain.staging import staged
 
@@ -57,8 +57,8 @@ def run_job(job: TrainingJob, folder: Path, peers: Peers) -> None:
         trained,
         config,
         job.identity,
-        encode(_read(config.dataset_path, job.dataset_sha256), tokenizer, config.max_length),
-        encode(_read(job.held_out, job.held_out_sha256), tokenizer, config.max_length),
+        encode_examples(_read(config.dataset_path, job.dataset_sha256), tokenizer, config.max_length),
+        encode_examples(_read(job.held_out, job.held_out_sha256), tokenizer, config.max_length),
         folder / STATE_FILE,
         peers,
         on_step=(lambda step: _report(step=step)) if peers.leads else (lambda _: None),
@@ -95,7 +95,7 @@ def _storage_error(cause: OSError) -> TrainingStorageError:
 
 def _report(
     *,
-    step: Step | None = None,
+    step: TrainingStep | None = None,
     epoch: TrainingMetrics | None = None,
     done: str | None = None,
     error: NexusError | None = None,

@@ -8,14 +8,14 @@ from typing import Any
 
 from nexus_chain.distillation.lora.accuracy import MeasuredAccuracy
 from nexus_chain.distillation.lora.config import TrainingConfig
-from nexus_chain.distillation.lora.errors import VersionError
+from nexus_chain.distillation.lora.errors import LearnedVersionError
 from nexus_chain.distillation.lora.metrics import TrainingMetrics
 
 BASE_VERSION = 0
 
 
 @dataclass(frozen=True)
-class ModelVersion:
+class LearnedVersion:
     """Version 0 is the base model itself: it has no adapter, no parent and no config.
 
     ``base_model``: its folder; ``training_date``: seconds since 1970; ``avg_confidence``: of the examples, 0 to 1.
@@ -49,8 +49,8 @@ class ModelVersion:
         return {**asdict(self), "config": self.config.to_json() if self.config else None}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> ModelVersion:
-        """The version that ``to_json`` wrote. Raises VersionError."""
+    def from_json(cls, document: Mapping[str, Any]) -> LearnedVersion:
+        """The version that ``to_json`` wrote. Raises LearnedVersionError."""
         try:
             measured, config = document["measured"], document["config"]
             return cls(
@@ -62,4 +62,6 @@ class ModelVersion:
                 }
             )
         except (KeyError, TypeError) as cause:
-            raise VersionError(f"a version cannot be read ({cause})", advice="Restore the registry's file.") from cause
+            raise LearnedVersionError(
+                f"a version cannot be read ({cause})", advice="Restore the registry's file."
+            ) from cause

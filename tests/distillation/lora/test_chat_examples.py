@@ -14,7 +14,7 @@ from nexus_chain.distillation.lora.chat_examples import (
     ChatExample,
     EncodedExample,
     batches_of_epoch,
-    encode,
+    encode_examples,
     read_examples,
 )
 from nexus_chain.distillation.lora.errors import TrainingDataError
@@ -68,7 +68,7 @@ def test_no_file_and_no_example_are_refused(tmp_path: Path) -> None:
 def test_a_long_example_is_refused(base: Path) -> None:
     _, tokenizer = load_base(base)
     with pytest.raises(TrainingDataError, match=r"example 2 has .* tokens, 40 are allowed"):
-        encode([ChatExample("a", "b"), ChatExample("a" * 50, "b")], tokenizer, 40)
+        encode_examples([ChatExample("a", "b"), ChatExample("a" * 50, "b")], tokenizer, 40)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=70), st.integers(1, 8), st.integers(0, 5))
@@ -94,7 +94,7 @@ def test_prefix_leaves_a_token_of_each() -> None:
 def test_sharing_a_prefix_is_the_whole_pass(base: Path, other: tuple[tuple[int, ...], ...]) -> None:
     """Logits of the answers' tokens, and gradients, are those of one pass over each whole example."""
     model, tokenizer = load_base(base)
-    batch = list(encode([ChatExample(*row) for row in sums([1, 23, 99])], tokenizer, 99))
+    batch = list(encode_examples([ChatExample(*row) for row in sums([1, 23, 99])], tokenizer, 99))
     batch += [EncodedExample(*other)] if other else []
     logits, labels, example = answer_logits(model, batch)
     assert labels.tolist() == [token for one in batch for token in one.answer]
