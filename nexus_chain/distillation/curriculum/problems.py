@@ -60,8 +60,8 @@ def problem(generator: GeneratorSettings, seed: int) -> Problem:
     )
 
 
-def verify_answer(asked: Problem, text: str) -> bool:
-    """Whether ``text`` answers the problem: the generator's own scorer gives its full score.
+def solves(asked: Problem, text: str) -> bool:
+    """Whether ``text`` answers the problem exactly: the generator's own scorer gives its full score.
 
     It is shown the text, and the answer found in it.
     """

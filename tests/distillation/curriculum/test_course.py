@@ -14,7 +14,7 @@ from nexus_chain.distillation.curriculum.problems import (
     GeneratorSettings,
     answer_in,
     problem,
-    verify_answer,
+    solves,
     wrong_answer,
 )
 
@@ -60,13 +60,13 @@ def test_right_answers_count_however_they_are_said_and_wrong_ones_never(seed: in
     right, wrong = asked.answer, wrong_answer(asked)
     assert wrong == wrong_answer(asked)
     for said in ("{}", "The answer is {}.", "**{}**", f"{asked.expected_expression} = {{}}", " {}\n"):
-        assert verify_answer(asked, said.format(right))
-        assert not verify_answer(asked, said.format(wrong))
+        assert solves(asked, said.format(right))
+        assert not solves(asked, said.format(wrong))
 
 
 @pytest.mark.parametrize("said", ["", "  ", "no idea", "nan", "inf", "1e", "٤٢", "9" * 5000, "10**10**10"])
 def test_no_answer_is_wrong(said: str) -> None:
-    assert not verify_answer(problem(TWO_DIGIT_SUMS, 1), said)
+    assert not solves(problem(TWO_DIGIT_SUMS, 1), said)
 
 
 def test_the_expression_is_what_python_says() -> None:
@@ -80,8 +80,8 @@ def test_words_are_answered_by_the_last_line() -> None:
     asked = problem(WORDS, 4)
     assert asked.expected_expression is None
     assert answer_in(asked, f"Here it is:\n{asked.answer} \n") == asked.answer
-    assert verify_answer(asked, asked.answer)
-    assert not verify_answer(asked, asked.answer + "x")
+    assert solves(asked, asked.answer)
+    assert not solves(asked, asked.answer + "x")
     with pytest.raises(CurriculumError, match="no integers"):
         wrong_answer(asked)
 
