@@ -66,12 +66,16 @@ def encode_examples(examples: Sequence[ChatExample], tokenizer: Any, max_length:
 
 
 def prompt_tokens(prompt: str, tokenizer: Any) -> tuple[int, ...]:
-    """A user's message as the chat template writes it, up to where the answer begins. Raises TrainingDataError."""
-    if not tokenizer.chat_template or tokenizer.eos_token_id is None:
+    """A user's message as the chat template writes it, up to where the answer begins; the bare text without one.
+
+    Raises TrainingDataError.
+    """
+    if tokenizer.eos_token_id is None:
         raise TrainingDataError(
-            "the base model's tokenizer has no chat template or no end token",
-            advice="Take a chat model as the base.",
+            "the base model's tokenizer has no end token", advice="Take a base model that can end an answer."
         )
+    if not tokenizer.chat_template:
+        return tuple(tokenizer(prompt)["input_ids"])
     turn = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus_chain.distillation.curriculum.problems import Problem, verify
+from nexus_chain.distillation.curriculum.problems import Problem, solves
 from nexus_chain.distillation.lora.base_model import float_checkpoint
 from nexus_chain.distillation.lora.chat_examples import read_examples
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.lora.supervised_training import TrainingProgress
 from nexus_chain.distillation.lora.trainer import HeldOutProblem, LoRATrainer
-from nexus_chain.distillation.lora.version import ModelVersion
+from nexus_chain.distillation.lora.version import LearnedVersion
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
@@ -24,7 +24,7 @@ from nexus_chain.workflows.observer import SILENT, Advance, TaskObserver
 class Adaptation:
     """``base``: the parent's float checkpoint. ``merged``: the child's. ``config``: as it was trained."""
 
-    version: ModelVersion
+    version: LearnedVersion
     config: TrainingConfig
     base: Path
     merged: Path
@@ -79,7 +79,7 @@ def training_config(plan: DistillationPlan, base: Path, dataset: Path) -> Traini
     )
 
 
-def _trained(trainer: LoRATrainer, config: TrainingConfig, fewest: int) -> ModelVersion:
+def _trained(trainer: LoRATrainer, config: TrainingConfig, fewest: int) -> LearnedVersion:
     """The version of exactly this training, made now or before."""
     _, dataset = read_examples(Path(config.dataset_path))
     for version in trainer.model_versions:
@@ -89,7 +89,7 @@ def _trained(trainer: LoRATrainer, config: TrainingConfig, fewest: int) -> Model
 
 
 def _held_out(problem: Problem) -> HeldOutProblem:
-    return HeldOutProblem(problem.prompt, problem.answer, lambda text: verify(problem, text))
+    return HeldOutProblem(problem.prompt, problem.answer, lambda text: solves(problem, text))
 
 
 def _tell(told: TrainingProgress, advance: Advance) -> None:

@@ -16,9 +16,11 @@ from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.curriculum.problems import Problem
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel
+from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.staging import write_whole
 from nexus_chain.versions.text_codec import TextCodec
 from nexus_chain.workflows.observer import SILENT, TaskObserver
+from nexus_chain.workflows.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class ProgramUnderTest:
     model: IntegerModel
     tokenizer: Path
     title: str
+
+    @classmethod
+    def published(cls, workspace: Workspace, version: bytes) -> ProgramUnderTest:
+        """A registered version whose files are on this machine. Raises ModelFilesError."""
+        files = workspace.library.files_of(version)
+        model = files.model(workspace.library.record_of(version))
+        return cls(model, files.folder / TOKENIZER_FILE, "the parent")
 
 
 def problem_records(problems: Sequence[Problem]) -> tuple[ProblemRecord, ...]:

@@ -5,6 +5,7 @@ Each stage leaves its result in the run's folder. The same call after an interru
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,20 +14,22 @@ from pathlib import Path
 
 from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import is_deployable
-from nexus_chain.certificates.distillation_publication import keep_distillation
+from nexus_chain.certificates.distillation_publication import KEPT_ADAPTER, KEPT_ADAPTER_CONFIG, keep_distillation
 from nexus_chain.distillation.curriculum.course import curriculum
 from nexus_chain.distillation.distiller.source import AnswerSource
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.distillation.lora.errors import NotBetterError
 from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.quality import GATE
+from nexus_chain.staging import staged
+from nexus_chain.workflows.importing import Measuring, convert_measured
 from nexus_chain.workflows.learning.adapting import Adaptation, adapt
 from nexus_chain.workflows.learning.certifying import bills_of, records_of, summary_of
 from nexus_chain.workflows.learning.collecting import CollectedAnswers, collect_answers
 from nexus_chain.workflows.learning.evaluating import ProgramUnderTest, evaluate, problem_records
 from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
-from nexus_chain.workflows.importing import Measuring, convert_measured
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 from nexus_chain.workflows.publishing import PublishedVersion, VersionRequest, publish
 from nexus_chain.workflows.workspace import Workspace
@@ -89,7 +92,8 @@ def learn(
     if judged:
         bills = bills_of(collected.costs, {one.source.name: (one.source.provider, one.model) for one in sources})
         summary = summary_of(bills, adaptation, SolverLimits(), plan.answer_tokens, (before, after))
-        keep_distillation(folder.records, records_of(collected, problems), summary, Path(adaptation.version.model_path))
+        _keep_adapter(Path(adaptation.version.model_path), folder.records)
+        keep_distillation(folder.records, records_of(collected, problems), summary)
     return learned
 
 
@@ -125,6 +129,12 @@ def import_child(adaptation: Adaptation, observer: TaskObserver = SILENT) -> Pro
     with observer.stage("Importing the child"):
         model = convert_measured(adaptation.merged, Measuring(GATE), observer).model
     return ProgramUnderTest(model, adaptation.merged / TOKENIZER_FILE, "the child")
+
+
+def _keep_adapter(trained: Path, folder: Path) -> None:
+    with staged(folder) as part:
+        shutil.copyfile(trained / ADAPTER_FILE, part / KEPT_ADAPTER)
+        shutil.copyfile(trained / ADAPTER_CONFIG_FILE, part / KEPT_ADAPTER_CONFIG)
 
 
 class _StageClock:
