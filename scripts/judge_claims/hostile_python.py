@@ -87,6 +87,8 @@ MALFORMED = (
     {**_GOOD, "reference": None, "contract": {"ensures": "result == x", "requires": "import os"}},
     {**_GOOD, "reference": None, "contract": {"requires": "x > 0"}},
     {**_GOOD, "reference": None, "contract": {"ensures": ")\nimport os\n("}},
+    {**_GOOD, "reference": None, "contract": {"ensures": "result == y"}},
+    {**_GOOD, "reference": None, "contract": {"ensures": "__import__('os') and True"}},
     {**_GOOD, "examples": [{"arguments": [1, 2], "result": 1}]},
     {**_GOOD, "examples": [{"arguments": ["a"], "result": 1}]},
     {**_GOOD, "surprise": True},
