@@ -9,7 +9,11 @@ X, XY = {"x": "int"}, {"x": "int", "y": "int"}
 UNDECIDABLE = (
     (X, "c = 0\nwhile x > 0:\n    x -= 1\n    c += 1\nreturn c", "return max(0, x)"),
     (X, "c = 0\nwhile x > 1:\n    x = x // 2 if x % 2 == 0 else 3 * x + 1\nreturn 1", "return 1"),
-    (X, "return bool(x * x * x == 7 * x * x + 3 and x > 9)", "return False if x != 10 ** 9 else False or x * 0 == 1 ** x"),
+    (
+        X,
+        "return bool(x * x * x == 7 * x * x + 3 and x > 9)",
+        "return False if x != 10 ** 9 else False or x * 0 == 1 ** x",
+    ),
     ({"x": "int", "y": "int", "z": "int"}, "return x * x * x + y * y * y + z * z * z == 114", "return False"),
     ({"x": "int[1..999999]", "y": "int[1..999999]"}, "return x ** 7 == y ** 5 + 1 and x > 1", "return False"),
     (X, "return hash(x) if -9 < x < -1 else x", "return x"),
@@ -58,7 +62,12 @@ HOSTILE = (
     _claim("\ud800def f(x):\n    return x"),
 )
 
-_GOOD = {"code": "def f(x):\n    return x", "function": "f", "domain": {"x": "int"}, "reference": "def f(x):\n    return x"}
+_GOOD = {
+    "code": "def f(x):\n    return x",
+    "function": "f",
+    "domain": {"x": "int"},
+    "reference": "def f(x):\n    return x",
+}
 
 MALFORMED = (
     {**_GOOD, "domain": {"x": "integer"}},
@@ -78,6 +87,8 @@ MALFORMED = (
     {**_GOOD, "reference": None, "contract": {"ensures": "result == x", "requires": "import os"}},
     {**_GOOD, "reference": None, "contract": {"requires": "x > 0"}},
     {**_GOOD, "reference": None, "contract": {"ensures": ")\nimport os\n("}},
+    {**_GOOD, "reference": None, "contract": {"ensures": "result == y"}},
+    {**_GOOD, "reference": None, "contract": {"ensures": "__import__('os') and True"}},
     {**_GOOD, "examples": [{"arguments": [1, 2], "result": 1}]},
     {**_GOOD, "examples": [{"arguments": ["a"], "result": 1}]},
     {**_GOOD, "surprise": True},

@@ -88,7 +88,12 @@ def _false_family() -> Iterator[Row]:
 
 
 def _false_examples() -> Iterator[Row]:
-    cases = [("return x + 1", [[2], 4]), ("return x > 1", [[2], 1]), ("return None", [[0], 0]), ("return 1 // x", [[0], 0])]
+    cases = [
+        ("return x + 1", [[2], 4]),
+        ("return x > 1", [[2], 1]),
+        ("return None", [[0], 0]),
+        ("return 1 // x", [[0], 0]),
+    ]
     for body, (arguments, result) in cases:
         document = {"code": _function({"x": ""}, body), "function": "f", "domain": {"x": "int"}}
         yield {**document, "examples": [{"arguments": arguments, "result": result}]}

@@ -23,6 +23,8 @@ from nexus_chain.distillation.judge.sandbox.sandbox import (
 )
 
 Point = tuple[Input, ...]
+_LONGEST_RESULT = 100_000  # characters of a result that a contract is asked about
+_LONGEST_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Comparer:
         outcomes, _ = self._run(self._code, [example.arguments for example in examples])
         for example, outcome in zip(examples, outcomes, strict=False):
             if outcome.is_exact and outcome.value != repr(example.result):
-                return Difference(example.arguments, outcome.value, f"the example says {example.result!r}")
+                return Difference(example.arguments, _short(outcome.value), f"the example says {example.result!r}")
         return None
 
     def _run(
@@ -100,7 +102,7 @@ class Comparer:
         actual, problem = self._run(self._code, claimed)
         for point, outcome in zip(claimed, actual, strict=False):
             if outcome.is_exact and outcome.value.startswith("raise "):
-                return _found(Difference(point, outcome.value, "the contract wants a result"))
+                return _found(Difference(point, _short(outcome.value), "the contract wants a result"))
         results = [_literal(outcome) for outcome in actual]
         checked = [(point, result) for point, result in zip(claimed, results, strict=False) if result is not None]
         if len(checked) < len(actual):
@@ -110,7 +112,9 @@ class Comparer:
         for (point, result), outcome in zip(checked, ensured, strict=False):
             if outcome.is_exact and outcome.value != "True":
                 return _found(
-                    Difference(point, repr(result[0]), f"the contract wants {' '.join(contract.ensures.split())}")
+                    Difference(
+                        point, _short(repr(result[0])), f"the contract wants {' '.join(contract.ensures.split())}"
+                    )
                 )
             problem = problem if outcome.is_exact else problem or "The contract cannot be evaluated everywhere."
         return PointComparison(None, problem or missing or failure, len(claimed), _table(claimed, actual))
@@ -123,8 +127,8 @@ class Comparer:
             raise PythonClaimError(f"the contract cannot be read: {error}", advice="Write expressions.") from error
         separator = ", " if names else ""
         return (
-            f"def requires({names}):\n    return bool({requires})\n"
-            f"def ensures({names}{separator}result):\n    return bool({ensures})\n"
+            f"def requires({names}):\n    return not not ({requires})\n"
+            f"def ensures({names}{separator}result):\n    return not not ({ensures})\n"
         )
 
 
@@ -135,13 +139,18 @@ def _found(difference: Difference) -> PointComparison:
 def _shown(outcome: CallOutcome, other: CallOutcome) -> str:
     """The value; where that is no difference, with the lists that the call left behind."""
     if outcome.value != other.value:
-        return outcome.value
-    return f"{outcome.value}, leaving its arguments {outcome.arguments}"
+        return _short(outcome.value)
+    return _short(f"{outcome.value}, leaving its arguments {outcome.arguments}")
+
+
+def _short(text: str) -> str:
+    """It is the code's own text, and may be long."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _literal(outcome: CallOutcome) -> tuple[Argument] | None:
     """The value that a text means, in a tuple; None for a text that means none."""
-    if not outcome.is_exact:
+    if not outcome.is_exact or len(outcome.value) > _LONGEST_RESULT:
         return None
     try:
         value: Argument = ast.literal_eval(outcome.value)

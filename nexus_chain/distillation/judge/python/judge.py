@@ -63,14 +63,14 @@ class _Judge:
         return answer if isinstance(answer, Verdict) else self._by_running(code, comparer, answer)
 
     def _require_readable(self) -> None:
-        """The claim's own parts must parse; only the code may be anything."""
+        """The claim's own parts must be readable, and a contract pure; only the code may be anything."""
         claim = self._claim
-        texts = [] if claim.contract is None else [claim.contract.requires, claim.contract.ensures]
         try:
             if claim.reference is not None:
                 parse_source(claim.reference)
-            for text in texts:
-                parse_expression(text)
+            if claim.contract is not None:
+                require_pure_expression(parse_expression(claim.contract.requires), claim.parameters)
+                require_pure_expression(parse_expression(claim.contract.ensures), (*claim.parameters, "result"))
         except OutsideSubsetError as error:
             raise PythonClaimError(
                 f"the reference or the contract cannot be read: {error}", advice="Correct the claim."
@@ -133,10 +133,6 @@ class _Judge:
         require_pure(parse_source(code))
         if self._claim.reference is not None:
             require_pure(parse_source(self._claim.reference))
-        if self._claim.contract is not None:
-            require_pure_expression(parse_expression(self._claim.contract.requires), self._claim.parameters)
-            names = (*self._claim.parameters, "result")
-            require_pure_expression(parse_expression(self._claim.contract.ensures), names)
 
     # --- verdicts ---
 

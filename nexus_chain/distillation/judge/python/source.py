@@ -27,6 +27,7 @@ def extract_code(response: str) -> str:
 
     Raises OutsideSubsetError where it is not clear which block is meant.
     """
+    response = response.replace("\r\n", "\n")
     if "```" not in response:
         return response
     blocks = _FENCE.findall(response)

@@ -25,6 +25,7 @@ from typing import IO, cast
 from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
 from nexus_chain.distillation.judge.sandbox.system_calls import seccomp_filter
 
+_DIED = "The child exhausted its processor time or memory, died, or wrote other lines than its results."
 JAIL = Path(__file__).with_name("jail.py")
 Argument = int | bool | str | None | Sequence["Argument"]
 """What functions are called with. A list is given anew for every call."""
@@ -49,9 +50,12 @@ class SandboxEnding(StrEnum):
 
 @dataclass(frozen=True)
 class SandboxLimits:
-    """``seconds``: wall clock. ``cpu_seconds``: of the processor. ``memory``, ``output``: bytes."""
+    """``seconds``: wall clock. ``cpu_seconds``: of the processor. ``memory``, ``output``: bytes.
 
-    seconds: float = 2.0
+    Confined code cannot sleep, so it meets the limit of the processor first, and a busy machine decides nothing.
+    """
+
+    seconds: float = 10.0
     cpu_seconds: int = 2
     memory: int = 256 << 20
     output: int = 4 << 20
@@ -205,9 +209,7 @@ def _result(request: SandboxRequest, lines: list[str], stopped: SandboxEnding | 
     if stopped is SandboxEnding.OVERFLOWED:
         return SandboxResult(stopped, outcomes, "The code wrote more than the limit of output.")
     if lines[:1] != ["loaded"] or len(outcomes) != len(parts) or len(outcomes) != len(request.inputs):
-        return SandboxResult(
-            SandboxEnding.DIED, outcomes, "The child died, or wrote other lines than results."
-        )
+        return SandboxResult(SandboxEnding.DIED, outcomes, _DIED)
     return SandboxResult(SandboxEnding.FINISHED, outcomes, "The code returned for every input.")
 
 
