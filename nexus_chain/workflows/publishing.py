@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nexus_chain.certificates.certificate import SignedCertificate
+from nexus_chain.certificates.distillation_certificate import CertifiedParent, SignedDistillation
+from nexus_chain.certificates.distillation_publication import DistillationPublication
+from nexus_chain.certificates.errors import DistillationRecordError
 from nexus_chain.certificates.publication import Publication, Release
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
@@ -34,7 +38,8 @@ class VersionRequest:
     ``name``: in the certificate, by default the folder's. ``parent``: the beginning of the id of the version that
     this one came from. ``certified``: with a certificate, which needs the records of training and measuring.
     ``shards``: TensorBlocks that the model is cut into for nodes; 0: it is not. ``entry``: of the catalogue, whose
-    weights it has to come to.
+    weights it has to come to. ``distillation``: the folder that a distillation kept; the version then gets the
+    certificate of what it learned from ``parent``, and ``certified`` does not count.
     """
 
     checkpoint: Path
@@ -46,6 +51,7 @@ class VersionRequest:
     certified: bool = True
     shards: int = 0
     entry: CatalogueEntry | None = None
+    distillation: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,12 @@ def publish(workspace: Workspace, wanted: VersionRequest, ipfs: str | None = Non
     """Prove, register and certify a model; its files go into the block store, and to the Kubo daemon ``ipfs``.
 
     What can be refused is refused before anything is paid for. Raises TrainedFolderError, QualityError,
-    CalibrationError, ShardCountError, IpfsDaemonError, ChainError and the errors of the importer and of the proofs.
+    CalibrationError, ShardCountError, IpfsDaemonError, DistillationRecordError, ChainError and the errors of the
+    importer and of the proofs.
     """
     require_semver(wanted.version, "version")  # before minutes of measuring
+    if wanted.distillation is not None and wanted.parent is None:
+        raise DistillationRecordError("a model that learned has a parent", advice="Name the version with --parent.")
     observer = workspace.observer
     contracts = workspace.wallet_chain  # so is a wrong password
     store = BlockStore(workspace.home.prepare().blocks)
@@ -107,14 +116,16 @@ def _publish(
     if wanted.shards:
         shard_model(release.model.program, wanted.shards)  # so many are possible
     bits = _prove(release, observer)
+    learned = DistillationPublication.prepare(wanted.distillation, release, store) if wanted.distillation else None
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
     with observer.stage("Registering"):
         entry = registry_entry(release, wanted.version, wanted.price, before)
         registered = _register(contracts, workspace.wallet.address, entry)
-        anchored = _anchor(workspace, release, store, registered.version, before)
+        anchored = _anchor(workspace, learned or release, store, registered.version, before)
     kept = workspace.home.models / registered.version.hex()[:16]
     keep_model(release.model, release.recipe, wanted.checkpoint, kept)
-    files = [anchored.cid, *release.cids] if anchored.cid else release.cids
+    cids = (learned or release).cids
+    files = [anchored.cid, *cids] if anchored.cid else cids
     pinned = pinner.pin_all(files) if pinner else None
     shards = tuple(write_shards(kept, wanted.shards, observer=observer)) if wanted.shards else ()
     return PublishedVersion(registered, anchored, release.manifest_cid, bits, pinned, kept, shards)
@@ -153,7 +164,8 @@ def registry_entry(release: Release, version: str, price: int, parent: bytes) ->
 def _prepare(wanted: VersionRequest, store: BlockStore, observer: TaskObserver) -> Release:
     """The release, imported and hashed."""
     with observer.stage("Importing and hashing"):
-        return _certifiable(wanted, store) if wanted.certified else _uncertified(wanted, store, observer)
+        on_a_corpus = wanted.certified and wanted.distillation is None
+        return _certifiable(wanted, store) if on_a_corpus else _uncertified(wanted, store, observer)
 
 
 def _certifiable(wanted: VersionRequest, store: BlockStore) -> Publication:
@@ -193,11 +205,30 @@ def _register(contracts: Contracts, publisher: str, version: ModelVersion) -> Re
     return Registered(version_id, mined.gas)
 
 
-def _anchor(workspace: Workspace, release: Release, store: BlockStore, version: bytes, parent: bytes) -> Anchored:
+def _anchor(
+    workspace: Workspace, made: Release | DistillationPublication, store: BlockStore, version: bytes, parent: bytes
+) -> Anchored:
     """Sign, keep and anchor the certificate of what can be certified."""
-    if not isinstance(release, Publication):
+    publisher = workspace.wallet.address
+    signed: SignedCertificate | SignedDistillation
+    if isinstance(made, DistillationPublication):
+        before = _certified_parent(workspace.wallet_chain, parent)
+        signed = made.certificate(publisher, version, before).sign(workspace.wallet)
+    elif isinstance(made, Publication):
+        signed = made.certificate(publisher, version, parent).sign(workspace.wallet)
+    else:
         return Anchored()
-    signed = release.certificate(workspace.wallet.address, version, parent).sign(workspace.wallet)
     cid = store.add_bytes(signed.to_bytes())
     mined = workspace.wallet_chain.certificates.anchor(version, str(cid), signed.content_hash)
     return Anchored(cid, mined.gas)
+
+
+def _certified_parent(contracts: Contracts, parent: bytes) -> CertifiedParent:
+    """What the chain says of the version that learned."""
+    version, anchor = contracts.models.version(parent), contracts.certificates.certificate(parent)
+    return CertifiedParent(
+        model_version="0x" + parent.hex(),
+        weights_root="0x" + version.weights_root.hex(),
+        program_root="0x" + version.program_root.hex(),
+        certificate=anchor.cid if anchor else None,
+    )
