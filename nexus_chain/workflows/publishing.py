@@ -8,6 +8,7 @@ from pathlib import Path
 from nexus_chain.certificates.certificate import SignedCertificate
 from nexus_chain.certificates.distillation_certificate import CertifiedParent, SignedDistillation
 from nexus_chain.certificates.distillation_publication import DistillationPublication
+from nexus_chain.certificates.errors import DistillationRecordError
 from nexus_chain.certificates.publication import Publication, Release
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
@@ -37,7 +38,8 @@ class VersionRequest:
     ``name``: in the certificate, by default the folder's. ``parent``: the beginning of the id of the version that
     this one came from. ``certified``: with a certificate, which needs the records of training and measuring.
     ``shards``: TensorBlocks that the model is cut into for nodes; 0: it is not. ``entry``: of the catalogue, whose
-    weights it has to come to. ``distillation``: the folder that a distillation kept; its certificate is anchored then.
+    weights it has to come to. ``distillation``: the folder that a distillation kept; the version then gets the
+    certificate of what it learned from ``parent``, and ``certified`` does not count.
     """
 
     checkpoint: Path
@@ -88,9 +90,12 @@ def publish(workspace: Workspace, wanted: VersionRequest, ipfs: str | None = Non
     """Prove, register and certify a model; its files go into the block store, and to the Kubo daemon ``ipfs``.
 
     What can be refused is refused before anything is paid for. Raises TrainedFolderError, QualityError,
-    CalibrationError, ShardCountError, IpfsDaemonError, ChainError and the errors of the importer and of the proofs.
+    CalibrationError, ShardCountError, IpfsDaemonError, DistillationRecordError, ChainError and the errors of the
+    importer and of the proofs.
     """
     require_semver(wanted.version, "version")  # before minutes of measuring
+    if wanted.distillation is not None and wanted.parent is None:
+        raise DistillationRecordError("a model that learned has a parent", advice="Name the version with --parent.")
     observer = workspace.observer
     contracts = workspace.wallet_chain  # so is a wrong password
     store = BlockStore(workspace.home.prepare().blocks)
@@ -110,8 +115,8 @@ def _publish(
         require_weights_root(wanted.entry, release.commitment.weights_root)
     if wanted.shards:
         shard_model(release.model.program, wanted.shards)  # so many are possible
-    learned = DistillationPublication.prepare(wanted.distillation, release, store) if wanted.distillation else None
     bits = _prove(release, observer)
+    learned = DistillationPublication.prepare(wanted.distillation, release, store) if wanted.distillation else None
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
     with observer.stage("Registering"):
         entry = registry_entry(release, wanted.version, wanted.price, before)
@@ -119,8 +124,8 @@ def _publish(
         anchored = _anchor(workspace, learned or release, store, registered.version, before)
     kept = workspace.home.models / registered.version.hex()[:16]
     keep_model(release.model, release.recipe, wanted.checkpoint, kept)
-    certified = (learned or release).cids
-    files = [anchored.cid, *certified] if anchored.cid else certified
+    cids = (learned or release).cids
+    files = [anchored.cid, *cids] if anchored.cid else cids
     pinned = pinner.pin_all(files) if pinner else None
     shards = tuple(write_shards(kept, wanted.shards, observer=observer)) if wanted.shards else ()
     return PublishedVersion(registered, anchored, release.manifest_cid, bits, pinned, kept, shards)
@@ -159,7 +164,8 @@ def registry_entry(release: Release, version: str, price: int, parent: bytes) ->
 def _prepare(wanted: VersionRequest, store: BlockStore, observer: TaskObserver) -> Release:
     """The release, imported and hashed."""
     with observer.stage("Importing and hashing"):
-        return _certifiable(wanted, store) if wanted.certified else _uncertified(wanted, store, observer)
+        on_a_corpus = wanted.certified and wanted.distillation is None
+        return _certifiable(wanted, store) if on_a_corpus else _uncertified(wanted, store, observer)
 
 
 def _certifiable(wanted: VersionRequest, store: BlockStore) -> Publication:
@@ -200,24 +206,29 @@ def _register(contracts: Contracts, publisher: str, version: ModelVersion) -> Re
 
 
 def _anchor(
-    workspace: Workspace, certified: Release | DistillationPublication, store: BlockStore, version: bytes, parent: bytes
+    workspace: Workspace, made: Release | DistillationPublication, store: BlockStore, version: bytes, parent: bytes
 ) -> Anchored:
     """Sign, keep and anchor the certificate of what can be certified."""
-    wallet, chain = workspace.wallet, workspace.wallet_chain
+    publisher = workspace.wallet.address
     signed: SignedCertificate | SignedDistillation
-    if isinstance(certified, DistillationPublication):
-        signed = certified.certificate(wallet.address, version, _certified_parent(chain, parent)).sign(wallet)
-    elif isinstance(certified, Publication):
-        signed = certified.certificate(wallet.address, version, parent).sign(wallet)
+    if isinstance(made, DistillationPublication):
+        before = _certified_parent(workspace.wallet_chain, parent)
+        signed = made.certificate(publisher, version, before).sign(workspace.wallet)
+    elif isinstance(made, Publication):
+        signed = made.certificate(publisher, version, parent).sign(workspace.wallet)
     else:
         return Anchored()
     cid = store.add_bytes(signed.to_bytes())
-    mined = chain.certificates.anchor(version, str(cid), signed.content_hash)
+    mined = workspace.wallet_chain.certificates.anchor(version, str(cid), signed.content_hash)
     return Anchored(cid, mined.gas)
 
 
 def _certified_parent(contracts: Contracts, parent: bytes) -> CertifiedParent:
     """What the chain says of the version that learned."""
-    registered, anchor = contracts.models.version(parent), contracts.certificates.certificate(parent)
-    roots = ("0x" + registered.weights_root.hex(), "0x" + registered.program_root.hex())
-    return CertifiedParent("0x" + parent.hex(), *roots, anchor.cid if anchor else None)
+    version, anchor = contracts.models.version(parent), contracts.certificates.certificate(parent)
+    return CertifiedParent(
+        model_version="0x" + parent.hex(),
+        weights_root="0x" + version.weights_root.hex(),
+        program_root="0x" + version.program_root.hex(),
+        certificate=anchor.cid if anchor else None,
+    )

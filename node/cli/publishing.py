@@ -42,6 +42,10 @@ def publish(
     uncertified: Annotated[
         bool, typer.Option("--uncertified", help="Without a certificate: of a model that somebody else trained.")
     ] = False,
+    distillation: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder that a distillation kept: certify what it learned."),
+    ] = None,
     shards: Annotated[
         int | None, typer.Option("--shards", min=1, help="Also cut it into so many files for nodes [default: none].")
     ] = None,
@@ -49,7 +53,8 @@ def publish(
 ) -> None:
     """Prove, register and certify a model; its files go into the block store.
 
-    A certificate needs the records that scripts/runs/train_model.py and scripts/runs/certify_model.py write.
+    A certificate needs the records that scripts/runs/train_model.py and scripts/runs/certify_model.py write. With
+    --distillation and --parent the version gets the certificate of what it learned.
     With --shards it shows the `nexus-node` line that serves each shard from this machine.
     """
     from nexus_chain.workflows import publishing
@@ -57,7 +62,15 @@ def publish(
 
     measuring = Measuring(gate / 100, beyond_gate=beyond_gate)
     wanted = publishing.VersionRequest(
-        checkpoint, version, measuring, price, name, parent, certified=not uncertified, shards=shards or 0
+        checkpoint,
+        version,
+        measuring,
+        price,
+        name,
+        parent,
+        certified=not uncertified,
+        shards=shards or 0,
+        distillation=distillation,
     )
     workspace = workspace_of(context, quiet=json)
     done = publishing.publish(workspace, wanted, ipfs)

@@ -1,0 +1,83 @@
+"""A model that learned, published and audited on a real chain by command line: from the home, then from an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nexus_chain.certificates.measurement import measure_folder
+from nexus_chain.chain.deployer import ArtefactCreator, deploy
+from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil
+from nexus_chain.chain.wallet import Wallet
+from nexus_chain.content.block_store import BlockStore
+from nexus_chain.program import Recipe
+from nexus_chain.program.recipe import RECIPE_FILE
+from tests.support.invocation import Nexus, Printed
+from tests.support.tiny_distillation import distil
+from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, publish, train
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder with parent, child and what the distillation kept, a wallet and a deployment; the chain's address."""
+    folder = tmp_path_factory.mktemp("operator")
+    (folder / "tiny").mkdir()
+    train(folder / "tiny")
+    measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
+    distilled = distil(publish(folder / "tiny", BlockStore(folder / "scratch")), folder, BlockStore(folder / "scratch"))
+    (distilled.child / RECIPE_FILE).write_text(Recipe().to_json())
+    (folder / "password").write_text("open sesame")
+    with anvil() as chain:
+        operator = Wallet.from_hex(DEVELOPMENT_KEYS[2])
+        operator.save(folder / "wallet.json", "open sesame", work=2**10)
+        creator = ArtefactCreator(chain.connection, operator)
+        deploy(creator, operator.address, preset="local", path=folder / "deployments" / f"{chain.chain_id}.json")
+        yield folder, chain.rpc_url
+
+
+@pytest.fixture
+def operator(nexus: Nexus, place: tuple[Path, str]) -> Nexus:
+    folder, rpc = place
+
+    def call(*arguments: object) -> Printed:
+        return nexus("--home", folder, "--rpc", rpc, "--password-file", folder / "password", *arguments)
+
+    return call
+
+
+def test_publish_audit_and_carry_away(operator: Nexus, nexus: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
+    folder, rpc = place
+    parent = operator("model", "publish", folder / "tiny", "--json")
+    assert parent.code == 0, parent.err
+    child = ("model", "publish", folder / "child", "--version", "1.1.0", "--beyond-gate", "--distillation")
+    orphan = operator(*child, folder / "distillation", "--json")
+    assert orphan.json["error"]["type"] == "DistillationRecordError"
+    published = operator(*child, folder / "distillation", "--parent", parent.json["model_version"], "--json")
+    assert published.code == 0, published.err
+    cid, archive = published.json["certificate_cid"], tmp_path / "version.car"
+
+    audited = operator("audit", cid, "--sample", 0, "--seed", "mine", "--export-car", archive, "--json")
+    assert audited.code == 0, audited.json
+    assert (audited.json["passed"], audited.json["seed"], len(audited.json["steps"])) == (True, "mine", 20)
+    assert audited.json["steps"][19] == {
+        "number": 20,
+        "title": "re-training",
+        "passed": True,
+        "checked": False,
+        "detail": "not asked for",
+    }
+
+    deployments = ("--deployment", next((folder / "deployments").iterdir()))
+    stranger = ("--home", tmp_path / "stranger", "--rpc", rpc, *deployments)
+    assert "no source has" in nexus(*stranger, "audit", cid).out
+    demands = ("--require-tier", "unranked", "--require-accuracy", 0.5, "--max-age-days", 1, "--require-judged", 0.8)
+    told = nexus(*stranger, "audit", cid, "--car", archive, "--sample", 2, "--retrain", *demands)
+    assert told.code == 0, told.out
+    assert "20 of 21 skipped  re-training: not re-trainable here: this installation has no trainer" in told.out
+    assert "21 of 21 passed  auditor's policy: tier unranked" in told.out
+    assert "--seed " in told.err
+    strict = nexus(*stranger, "audit", cid, "--car", archive, "--sample", 1, "--require-tier", "gold")
+    assert strict.code == 1
+    assert "21 of 21 FAILED  auditor's policy: the tier is unranked, below gold" in strict.out
