@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from nexus_chain.distillation.lora.adapter import adapter_tensors
+from nexus_chain.distillation.lora.adamw import RepeatableAdamW
 from nexus_chain.distillation.lora.chat_examples import EncodedExample, batches_of_epoch
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.lora.errors import TrainingDataError
@@ -64,7 +64,7 @@ class TrainingLoop:
         self._inner = self.model.get_base_model()
         self._named = sorted((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
         self._weights = [weight for _, weight in self._named]
-        self._optimiser = torch.optim.AdamW(self._weights, weight_decay=0.0, foreach=False)
+        self._optimiser = RepeatableAdamW(self._weights)
         self._per_step = self.config.batch_size * self.config.gradient_accumulation
         self.steps_per_epoch = math.ceil(len(self.examples) / self._per_step)
         self.steps = self.steps_per_epoch * self.config.num_epochs
@@ -113,11 +113,9 @@ class TrainingLoop:
             raise TrainingDataError(
                 "the loss is no number any more", advice="Lower learning_rate, and look at the examples."
             )
-        torch.nn.utils.clip_grad_norm_(self._weights, _LARGEST_NORM, foreach=False)
-        rate = self.config.learning_rate_at(self._epoch * self.steps_per_epoch + step, self.steps)
-        self._optimiser.param_groups[0]["lr"] = rate
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.clip(_LARGEST_NORM)
+        self._optimiser.step(self.config.learning_rate_at(self._epoch * self.steps_per_epoch + step, self.steps))
+        self._optimiser.forget_gradients()
         self._loss_sum += total.item()
         self._loss_tokens += tokens
         return total.item() / tokens
@@ -138,7 +136,7 @@ class TrainingLoop:
                 self._loss_sum,
                 self._loss_tokens,
                 {name: weight.detach() for name, weight in self._named},
-                self._optimiser.state_dict(),
+                self._optimiser.state(),
                 random,
                 tuple(self.metrics),
             ).save(self.state_file)
@@ -147,13 +145,9 @@ class TrainingLoop:
     def _restore(self, state: TrainingState) -> None:
         for name, weight in self._named:
             weight.copy_(state.adapter[name])
-        self._optimiser.load_state_dict(state.optimiser)
+        self._optimiser.restore(state.optimiser)
         torch.set_rng_state(state.random[self.peers.rank])
         self.metrics[:] = state.metrics
-
-    def adapter(self) -> dict[str, Tensor]:
-        """The adapter as it is now."""
-        return adapter_tensors(self.model)
 
 
 @torch.no_grad()
