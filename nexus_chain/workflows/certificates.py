@@ -54,6 +54,10 @@ def audit_certificate(
     with ExitStack() as stack:
         if request.judging is None:
             request = replace(request, judging=installed_judging(stack))
+        if request.retrain and request.retrainer is None:
+            from nexus_chain.workflows.learning.retraining import LocalRetrainer  # with torch and PEFT
+
+            request = replace(request, retrainer=LocalRetrainer())
         report = audit(cid, FirstOf(blocks), workspace.chain, told, request)
     if places.export is not None and report.passed:
         export_certificate(cid, FirstOf(blocks), workspace.chain, places.export)

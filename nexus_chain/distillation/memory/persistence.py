@@ -12,9 +12,9 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from nexus_chain.distillation.memory.chat_lines import ExportedDataset, write_dataset
 from nexus_chain.distillation.memory.compression import CompressionReport, compress_after
 from nexus_chain.distillation.memory.database import ExampleDatabase, storage_url
-from nexus_chain.distillation.memory.dataset_tree import DatasetTree, ExportedDataset, InclusionProof, write_dataset
 from nexus_chain.distillation.memory.embedder import Embedder
 from nexus_chain.distillation.memory.errors import PersistenceError
 from nexus_chain.distillation.memory.example import TRAINING_CONFIDENCE, TrainingDataset, VerifiedExample
@@ -103,16 +103,8 @@ class CognitivePersistence:
     def export_lora_format(
         self, output_path: str | Path, min_confidence: float = TRAINING_CONFIDENCE
     ) -> ExportedDataset:
-        """Write the examples of ``min_confidence`` or more as chat lines (see ``dataset_tree``): all, or no file."""
+        """Write the examples of ``min_confidence`` or more as chat lines (see ``chat_lines``): all, or no file."""
         return write_dataset(Path(output_path), self._examples(min_confidence))
-
-    def dataset_tree(self, min_confidence: float = TRAINING_CONFIDENCE) -> DatasetTree:
-        """The tree over the lines that ``export_lora_format`` writes now."""
-        return DatasetTree.of(self._examples(min_confidence))
-
-    def inclusion_proof(self, example: VerifiedExample, min_confidence: float = TRAINING_CONFIDENCE) -> InclusionProof:
-        """That ``example`` is in the dataset. For many: ``dataset_tree`` once. Raises ExampleError where it is not."""
-        return self.dataset_tree(min_confidence).proof(example)
 
     def get_statistics(self) -> MemoryStatistics:
         """What the memory holds, in numbers."""

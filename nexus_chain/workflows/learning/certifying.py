@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from nexus_chain.workflows.learning.collecting import CollectedAnswers, JudgedAn
 
 TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 SOLVER_PACKAGES = ("cvc5", "z3-solver")
-_PLACES = ("model_name", "dataset_path", "checkpoint_steps")
+PLACES = ("model_name", "dataset_path", "checkpoint_steps")
 """Settings that say where things lie, and change no adapter."""
 
 
@@ -49,7 +50,7 @@ def summary_of(
             _versions(SOLVER_PACKAGES), limits.z3_rlimit, limits.cvc5_rlimit, limits.memory, f"{limits.seconds:f}"
         ),
         teachers=tuple(sorted(bills, key=lambda bill: bill.name)),
-        configuration=configuration_of(adaptation.config),
+        configuration=training_settings(adaptation.config),
         seeds={"training": adaptation.config.seed},
         libraries=_versions(TRAINING_LIBRARIES),
         cpu_class=adaptation.version.cpu_class,
@@ -59,10 +60,9 @@ def summary_of(
     )
 
 
-def configuration_of(config: TrainingConfig) -> dict[str, str]:
-    """Every setting that the adapter depends on, as text."""
-    settings = {name: value for name, value in config.to_json().items() if name not in _PLACES}
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in settings.items()}
+def training_settings(config: TrainingConfig) -> dict[str, str]:
+    """Every setting that the adapter depends on, as JSON text by name."""
+    return {name: json.dumps(value) for name, value in config.to_json().items() if name not in PLACES}
 
 
 def bills_of(costs: Mapping[str, Decimal], described: Mapping[str, tuple[str, str]]) -> list[TeacherBill]:
