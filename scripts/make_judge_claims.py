@@ -47,7 +47,7 @@ def claims_of(kind: str) -> list[str]:
             raise ValueError(f"not a labelled claim: {one}")
     if len({one["id"] for one in made}) != len(made):
         raise ValueError(f"two claims of {kind} have the same id")
-    return [json.dumps(one, sort_keys=True) for one in made]
+    return [json.dumps(one, sort_keys=True, separators=(",", ":")) for one in made]
 
 
 if __name__ == "__main__":
