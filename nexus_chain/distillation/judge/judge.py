@@ -41,6 +41,7 @@ class Judge:
         self._solvers = solvers or self._owned.enter_context(Solvers())
         self._embedder = embedder
         self._second_opinion: Any = None
+        self._sandbox: Any = None  # one for all claims: it finds out once what confines on this machine
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +99,9 @@ class Judge:
 
     def _judge_python(self, document: Mapping[str, Any]) -> Verdict:
         claim = _module(Kind.PYTHON, "claim").parse_python_claim(document)
-        return cast(Verdict, _module(Kind.PYTHON, "judge").judge_python(claim, self._solvers))
+        if self._sandbox is None:
+            self._sandbox = import_module("nexus_chain.distillation.judge.sandbox.sandbox").Sandbox()
+        return cast(Verdict, _module(Kind.PYTHON, "judge").judge_python(claim, self._solvers, self._sandbox))
 
     def _judge_text(self, claim: TextClaim) -> Verdict:
         from nexus_chain.distillation.judge.text import judge_text

@@ -85,11 +85,25 @@ def parse_python_claim(document: Mapping[str, Any]) -> PythonClaim:
     return PythonClaim(
         code=_text(document, "code"),
         function=_text(document, "function"),
-        domain={name: parse_domain(_text(domain, name)) for name in domain},
+        domain={name: parse_domain(_text(domain, name)) for name in _in_order(domain, document)},
         reference=None if reference is None else _text(document, "reference"),
         contract=_contract(document),
         examples=_examples(document, len(domain)),
     )
+
+
+def _in_order(domain: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parameters as the reference declares them, else as the code does.
+
+    A claim is kept and hashed as JSON with sorted keys, so the domain's own order says nothing.
+    """
+    source, function = document.get("reference") or document.get("code"), document.get("function")
+    if isinstance(source, str) and isinstance(function, str):
+        declared = re.search(rf"\bdef\s+{re.escape(function)}\s*\(([^()]*)\)", source)
+        names = [part.partition(":")[0].strip() for part in declared.group(1).split(",")] if declared else []
+        if sorted(names) == sorted(domain):
+            return tuple(names)
+    return tuple(domain)
 
 
 def _contract(document: Mapping[str, Any]) -> PythonContract | None:

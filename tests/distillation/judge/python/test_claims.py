@@ -32,7 +32,7 @@ def test_the_claims_are_many_and_of_all_kinds() -> None:
 def test_no_claim_is_proved_that_does_not_hold_and_few_are_left_open() -> None:
     sandbox, said = Sandbox(), dict[str, str]()
     with Solvers() as solvers:
-        for row in claims():
+        for row in map(json.loads, VECTORS.read_text().splitlines()):  # as claims are kept: with sorted keys
             said[row["id"]] = judged(row, solvers, sandbox)
     rows = {row["id"]: row for row in claims()}
     false_proved = [name for name, label in said.items() if label == "true" and rows[name]["label"] != "true"]

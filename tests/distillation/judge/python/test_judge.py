@@ -231,3 +231,13 @@ def test_no_verdict_contradicts_execution(
         assert differing == [], (code, other)
     if verdict.outcome is Outcome.REFUTED:
         assert differing, (code, other)
+
+
+def test_the_order_of_a_domain_says_nothing(solvers: Solvers, sandbox: Sandbox) -> None:
+    """A claim is kept as JSON with sorted keys: its parameters are in the order that the reference declares."""
+    reference = "def f(b, a):\n    return b - a"
+    for domain in ({"b": "int", "a": "int"}, {"a": "int", "b": "int"}):
+        swapped = claim("def f(b, a):\n    return -(a - b)", domain=domain, reference=reference)
+        assert judge_python(swapped, solvers, sandbox).outcome is Outcome.PROVED
+        wrong = claim("def f(a, b):\n    return b - a", domain=domain, reference=reference)
+        assert judge_python(wrong, solvers, sandbox).outcome is Outcome.REFUTED
