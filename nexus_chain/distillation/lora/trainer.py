@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nexus_chain.distillation.lora.accuracy import NEEDED_RISE, MeasuredAccuracy, is_better
-from nexus_chain.distillation.lora.adapter import BASE_FILE, apply_adapter
+from nexus_chain.distillation.lora.adapter import BASE_FILE, apply_adapter, require_adapter
 from nexus_chain.distillation.lora.base_model import base_sha256, load_base
 from nexus_chain.distillation.lora.chat_examples import ChatExample, read_examples
 from nexus_chain.distillation.lora.config import TrainingConfig
@@ -28,7 +28,7 @@ from nexus_chain.distillation.lora.metrics import TrainingMetrics
 from nexus_chain.distillation.lora.overlap import require_disjoint
 from nexus_chain.distillation.lora.registry import VersionRegistry
 from nexus_chain.distillation.lora.supervised_training import TrainingProgress, run_supervised
-from nexus_chain.distillation.lora.training_job import TrainingJob
+from nexus_chain.distillation.lora.training_job import RESULT_FOLDER, TrainingJob
 from nexus_chain.distillation.lora.training_process import METRICS_JSON
 from nexus_chain.distillation.lora.version import BASE_VERSION, LearnedVersion
 from nexus_chain.json_text import parse_json
@@ -101,7 +101,7 @@ class LoRATrainer:
     def train(
         self, config: TrainingConfig, *, fewest: int = NEEDED_EXAMPLES, changes: Mapping[str, str] | None = None
     ) -> LearnedVersion:
-        """A new version, not measured yet. The same call after an interruption goes on from the last checkpoint.
+        """A new version, not measured yet; the same call again returns it, and goes on where one was interrupted.
 
         ``fewest``: examples below which it refuses; ``changes``: of the process's environment. Raises LoraError.
         """
@@ -115,9 +115,12 @@ class LoRATrainer:
         try:
             held_out, held_out_sha256 = self._write_held_out()
             job = TrainingJob(config, str(base), base_sha256(base), sha256, str(held_out), held_out_sha256)
-            result = run_supervised(
-                job, self.folder / "trainings" / job.identity[:16], self.on_progress, changes=changes
-            )
+            folder = self.folder / "trainings" / job.identity[:16]
+            for known in self.model_versions:
+                if known.model_path == str(folder / RESULT_FOLDER):
+                    require_adapter(Path(known.model_path), known.base_sha256)
+                    return known
+            result = run_supervised(job, folder, self.on_progress, changes=changes)
             return self.registry.add(self._version(job, result, examples))
         except OSError as cause:
             raise TrainingStorageError(

@@ -190,6 +190,7 @@ def test_from_examples_to_a_measured_version(trainer: LoRATrainer, base: Path, t
     assert made.avg_confidence == pytest.approx(0.9)
     assert len(made.metrics) == 1
     require_adapter(Path(made.model_path), made.base_sha256)
+    assert trainer.train(made.config or tiny_config(base, learned), fewest=1) == made
     before, after = trainer.measure_base(base), trainer.validate(made)
     assert (before.total, after.total) == (3, 3)
     assert [one.measured for one in trainer.model_versions] == [after, before]
