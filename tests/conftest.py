@@ -59,6 +59,8 @@ SLOW = (
     "disputes/test_incentives.py",
     "disputes/test_lying_node.py",
     "disputes/test_step_verifier.py",
+    "distillation/judge/aethel/test_judging.py",
+    "distillation/judge/aethel/test_labelled_aethel.py",
     "e2e",
     "engine/test_encoder.py",
     "engine/test_equality.py",

@@ -1,6 +1,7 @@
 """The ``nexus`` command: its global options, its commands, and how it fails.
 
 Exit code 0: done; 1: something the user can act on, said with advice; 2: used wrongly; 130: Ctrl-C.
+Commands with more to tell apart use codes from 3 on (``nexus judge``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, backup, deploy, doctor, embed, model, money, network, session, up, verify
+from node.cli import ask, audit, backup, deploy, doctor, embed, judge, model, money, network, session, up, verify
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
 from node.flags import (
@@ -48,6 +49,7 @@ app.command("withdraw")(money.withdraw)
 app.command("nodes")(network.nodes)
 app.command("models")(network.models)
 app.command("audit")(audit.audit)
+app.command("judge")(judge.judge)
 app.command("deploy")(deploy.deploy)
 app.command("deploy-deposits")(deploy.deploy_deposits)
 app.command("backup")(backup.backup)

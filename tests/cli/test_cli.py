@@ -31,6 +31,7 @@ COMMANDS = [
     "nodes",
     "models",
     "audit",
+    "judge",
     "wallet",
     "session",
     "model",

@@ -1,7 +1,9 @@
 """What can go wrong while a claim is judged. A claim that is merely wrong is no error: it is refuted.
 
 JudgeError
+├── AethelError      a source that is no Aethel
 ├── ArtefactError    a text that is no obligation
+├── ClaimError       a claim that lacks a field, or of a kind that nobody judges
 └── SolverError      a solver that cannot be started
 """
 
@@ -14,8 +16,16 @@ class JudgeError(DistillationError):
     """Root of this folder's errors."""
 
 
+class AethelError(JudgeError):
+    """Raised for a source that is no Aethel; the message begins with line and column where there are any."""
+
+
 class ArtefactError(JudgeError):
     """Raised for a text that is not an obligation in the subset of SMT-LIB that artefacts use."""
+
+
+class ClaimError(JudgeError):
+    """Raised for a claim that cannot be read, or that no judge here decides."""
 
 
 class SolverError(JudgeError):

@@ -1,0 +1,1 @@
+"""Aethel: small programs that say what they assume, what they do, and what holds then. See docs/aethel.md."""
