@@ -5,6 +5,8 @@ JudgeError
 ├── ArtefactError    a text that is no obligation
 ├── ClaimError       a claim that lacks a field, or of a kind that nobody judges
 └── SolverError      a solver that cannot be started
+├── SolverError      a solver that cannot be started
+└── MathematicsSubsetError    mathematics that the judge does not read
 """
 
 from __future__ import annotations
@@ -30,3 +32,10 @@ class ClaimError(JudgeError):
 
 class SolverError(JudgeError):
     """Raised when the solvers' process does not start."""
+
+
+class MathematicsSubsetError(JudgeError):
+    """Raised for mathematics outside of the subset that is read: its message says which part, and why."""
+
+    def __init__(self, message: str, *, advice: str = "Write it within the subset.") -> None:
+        super().__init__(message, advice=advice)

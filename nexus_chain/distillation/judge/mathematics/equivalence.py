@@ -1,0 +1,127 @@
+"""What an answer has to satisfy so that it is the one that is expected, as one obligation."""
+
+from __future__ import annotations
+
+from nexus_chain.distillation.judge.errors import MathematicsSubsetError
+from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
+from nexus_chain.distillation.judge.mathematics.statements import (
+    Alternatives,
+    Chain,
+    Statement,
+    Values,
+    is_solved,
+    is_value,
+    solved_name,
+)
+from nexus_chain.distillation.judge.mathematics.terms import (
+    All,
+    Compare,
+    Defined,
+    Equivalent,
+    Formula,
+    MathTerm,
+    Name,
+    Some,
+    names_in,
+)
+
+NAME = "answer"
+
+
+def answer_obligation(expected: Statement, answer: Statement) -> MathematicsObligation:
+    """Raises MathematicsSubsetError where the two cannot be compared, or the answer repeats the question."""
+    if isinstance(expected, Values):
+        return MathematicsObligation(NAME, (), _same_values(expected, answer))
+    if isinstance(expected, Chain) and not expected.relations:
+        return _same_term(expected.terms[0], answer)
+    return MathematicsObligation(NAME, (), _same_solutions(expected, answer))
+
+
+def answer_term(expected: MathTerm, answer: Statement) -> MathTerm:
+    """The expression that an answer names: itself, or what stands at the end of ``x = … = 14``."""
+    if isinstance(answer, Values) and len(answer.items) == 1:
+        return answer.items[0]
+    if not isinstance(answer, Chain):
+        raise MathematicsSubsetError("one expression is expected, and the answer is another thing")
+    first = answer.terms[0]
+    if answer.relations and isinstance(first, Name) and first.name in names_in(expected):
+        raise MathematicsSubsetError("one expression is expected, and the answer is an equation")
+    return answer.terms[-1]
+
+
+def _same_term(expected: MathTerm, answer: Statement) -> MathematicsObligation:
+    term = answer_term(expected, answer)
+    strangers = names_in(term) - names_in(expected)
+    if strangers:
+        raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
+    if not names_in(expected) and not is_value(expected) and not is_value(term):
+        raise MathematicsSubsetError("the answer is not worked out to a number")
+    return MathematicsObligation(NAME, (Defined(expected),), Compare("=", term, expected))
+
+
+def _same_values(expected: Values, answer: Statement) -> Formula:
+    given = _as_values(answer)
+    if expected.order is not False and given.order is not False:
+        if len(expected.items) != len(given.items):
+            return Some(())
+        pairs = zip(given.items, expected.items, strict=True)
+        return All(tuple(Compare("=", left, right) for left, right in pairs))
+    if expected.order is True or given.order is True:
+        raise MathematicsSubsetError("one is a list and the other a set")
+    return All((*_each_is_among(given, expected), *_each_is_among(expected, given)))
+
+
+def _each_is_among(some: Values, others: Values) -> list[Formula]:
+    return [Some(tuple(Compare("=", one, other) for other in others.items)) for one in some.items]
+
+
+def _as_values(answer: Statement) -> Values:
+    """Solutions ``x = 1 or x = 2`` are the set of what x may be."""
+    if isinstance(answer, Values):
+        return answer
+    chains = (answer,) if isinstance(answer, Chain) else answer.chains
+    if len(chains) == 1 and not chains[0].relations:
+        return Values(chains[0].terms, None)
+    names = {solved_name(chain) for chain in chains}
+    alone = isinstance(answer, Chain) or not answer.every or len(chains) == 1
+    if None in names or len(names) != 1 or not alone:
+        raise MathematicsSubsetError("values are expected, and the answer names none")
+    return Values(tuple(chain.terms[1] for chain in chains), False)
+
+
+def _same_solutions(expected: Statement, answer: Statement) -> Formula:
+    wanted = statement_formula(expected)
+    if isinstance(answer, Values) or (isinstance(answer, Chain) and not answer.relations):
+        names = names_in(wanted)
+        if isinstance(answer, Values) and not answer.items:
+            return Equivalent(wanted, Some(()))
+        if len(names) != 1:
+            raise MathematicsSubsetError("the answer does not say which name has which value")
+        values, name = _as_values(answer), Name(min(names))
+        if any(names_in(item) for item in values.items):
+            raise MathematicsSubsetError("a solution has variables of its own")
+        defined = tuple(Defined(item) for item in values.items)
+        found = Some(tuple(Compare("=", name, item) for item in values.items))
+        return All((*defined, Equivalent(wanted, found)))
+    given = statement_formula(answer)
+    strangers = names_in(given) - names_in(wanted)
+    if strangers:
+        raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
+    missing = names_in(wanted) - names_in(given)
+    if missing and is_solved(answer):
+        raise MathematicsSubsetError(f"the answer says nothing of {min(missing)}")
+    if not is_solved(expected) and not is_solved(answer):
+        raise MathematicsSubsetError("the answer is still an equation, and not solved")
+    # A value that is not defined is no solution: it would vanish from the alternatives unseen.
+    chains = answer.chains if isinstance(answer, Alternatives) else (answer,)
+    ground = [Defined(term) for chain in chains for term in chain.terms if not names_in(term)]
+    return All((*ground, Equivalent(wanted, given)))
+
+
+def statement_formula(statement: Statement) -> Formula:
+    """The formula of comparisons. Raises MathematicsSubsetError for what compares nothing."""
+    if isinstance(statement, Alternatives):
+        return statement.formula
+    if isinstance(statement, Chain) and statement.relations:
+        return statement.links[0] if len(statement.links) == 1 else All(statement.links)
+    raise MathematicsSubsetError("it compares nothing")
