@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The gateway's tests on a PostgreSQL server: the one that NEXUS_TEST_POSTGRES names (a URL whose user may create
+# Tests of the gateway and of the memory of distillation on a PostgreSQL server: the one that NEXUS_TEST_POSTGRES names (a URL whose user may create
 # databases), or Debian's, started here in a temporary folder and stopped in the end.
 set -euo pipefail
 
 if [[ -n "${NEXUS_TEST_POSTGRES:-}" ]]; then
-    exec python -m pytest tests/gateway/ledger tests/gateway/access "$@"
+    exec python -m pytest tests/gateway/ledger tests/gateway/access tests/distillation/memory "$@"
 fi
 
 programs=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1)
@@ -31,4 +31,4 @@ trap stop EXIT
 port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "${as[@]}" "$programs/pg_ctl" --pgdata "$folder/data" --log "$folder/log" --wait --silent \
     --options "-h 127.0.0.1 -p $port -k $folder" start
-NEXUS_TEST_POSTGRES="postgresql://nexus@127.0.0.1:$port/postgres" python -m pytest tests/gateway/ledger tests/gateway/access "$@"
+NEXUS_TEST_POSTGRES="postgresql://nexus@127.0.0.1:$port/postgres" python -m pytest tests/gateway/ledger tests/gateway/access tests/distillation/memory "$@"
