@@ -22,6 +22,8 @@
     ├── nexus_chain.disputes.errors      moves of a game that cannot be made
     ├── nexus_chain.certificates.errors  certificates and audits
     ├── nexus_chain.distillation.errors  teachers, the judge, memory, training
+    │   ├── nexus_chain.distillation.local.errors     a local server of models
+    │   └── nexus_chain.distillation.teachers.errors  teachers, their money and their quotas
     ├── nexus_chain.quality.errors       measuring what an import loses
     │
     ├── nexus_chain.drafting.errors      tables of drafts

@@ -1,0 +1,1 @@
+"""Models on this machine, or on any server that speaks as Ollama does: this project's gateway is one."""
