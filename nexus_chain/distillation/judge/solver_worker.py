@@ -50,7 +50,13 @@ def _ask_z3(text: str, rlimit: int) -> tuple[str, dict[str, str]]:
     if answer != "sat":
         return answer, {}
     model = solver.model()
-    return answer, {str(name): _z3_value(model[name]) for name in model.decls() if name.arity() == 0}
+    return answer, {str(name): _z3_value(model[name]) for name in model.decls() if _is_constant(name, model[name])}
+
+
+def _is_constant(name: Any, value: Any) -> bool:
+    """A model repeats what the text defines, as terms: written out they can be exponentially long."""
+    is_scalar = name.arity() == 0 and value.sort().kind() in (z3.Z3_INT_SORT, z3.Z3_REAL_SORT, z3.Z3_BOOL_SORT)
+    return name.arity() == 0 and not (is_scalar and value.num_args() > 0)
 
 
 def _z3_value(value: Any) -> str:

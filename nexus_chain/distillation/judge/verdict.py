@@ -43,11 +43,26 @@ class Artefact:
 
 
 @dataclass(frozen=True)
+class Enumeration:
+    """A finite domain of which every point was run in the sandbox, by code that depends on its input alone.
+
+    ``domain``: as the claim states it. ``points``: how many were compared. ``sha256``: of the table, one line for each
+    point in the domain's order: inputs, a tab, the result, a line feed.
+    """
+
+    name: str
+    domain: str
+    points: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """``checked``: what was checked and over which domain. ``reason``: why the outcome. Each is one sentence.
 
     ``counterexample``: values by name, for a refuted claim. ``artefacts``: what both solvers proved, for a proved
-    one. ``vacuous``: the claim's guards contradict each other, so it says nothing.
+    one; ``enumerations``: the finite domains that were run through, without an artefact. ``vacuous``: the claim's
+    guards contradict each other, so it says nothing.
     """
 
     kind: Kind
@@ -57,9 +72,11 @@ class Verdict:
     counterexample: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     artefacts: tuple[Artefact, ...] = ()
     vacuous: bool = False
+    enumerations: tuple[Enumeration, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.outcome is Outcome.PROVED and not self.artefacts:
+        evidence = self.artefacts or self.enumerations
+        if self.outcome is Outcome.PROVED and not evidence:
             raise ValueError("a proved verdict names the artefacts that prove it")
-        if self.outcome is not Outcome.PROVED and self.artefacts:
+        if self.outcome is not Outcome.PROVED and evidence:
             raise ValueError("artefacts prove: a verdict that is not proved has none")

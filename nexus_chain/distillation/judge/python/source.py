@@ -1,0 +1,137 @@
+"""Untrusted source text as a syntax tree that is small enough to walk, or the reason why not."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import unicodedata
+import warnings
+
+from nexus_chain.distillation.judge.python.errors import OutsideSubsetError
+
+LARGEST_PYTHON = 16_384
+"""Characters of one source."""
+DEEPEST_SYNTAX = 80
+"""Levels of a syntax tree: whoever walks it does so recursively."""
+
+_FENCE = re.compile(r"^```[ \t]*([\w+-]*)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_PYTHON = ("python", "python3", "py")
+_ANNOTATIONS = frozenset(["int", "bool", "list", "None", "List", "Optional"])
+_HARMLESS_IMPORTS = {"typing": {"List", "Optional"}, "__future__": {"annotations"}}
+
+
+def extract_code(response: str) -> str:
+    """The one Python block of a teacher's response; the response itself where it has no fence.
+
+    Raises OutsideSubsetError where it is not clear which block is meant.
+    """
+    response = response.replace("\r\n", "\n")
+    if "```" not in response:
+        return response
+    blocks = _FENCE.findall(response)
+    tagged = [text for tag, text in blocks if tag.lower() in _PYTHON]
+    chosen = tagged or [text for tag, text in blocks if not tag]
+    if len(chosen) != 1:
+        raise OutsideSubsetError(f"the response has {len(chosen)} blocks of Python instead of one")
+    return str(chosen[0])
+
+
+def parse_source(code: str) -> ast.Module:
+    """The syntax tree. Raises OutsideSubsetError for what does not parse, is too large or deep, or hides letters."""
+    if len(code) > LARGEST_PYTHON:
+        raise OutsideSubsetError(f"the code has more than {LARGEST_PYTHON} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(code)
+    except SyntaxError as error:
+        raise OutsideSubsetError(f"the code does not parse: {ascii(error.msg)[1:-1]}", error.lineno) from error
+    except (ValueError, MemoryError, RecursionError) as error:
+        raise OutsideSubsetError("the code does not parse: it is too deep, or no text") from error
+    _require_shallow(tree)
+    if not code.isascii():
+        _require_plain_letters(code)
+    return tree
+
+
+def _require_shallow(tree: ast.AST) -> None:
+    waiting = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > DEEPEST_SYNTAX:
+            raise OutsideSubsetError(f"code that nests deeper than {DEEPEST_SYNTAX} levels")
+        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+
+
+def _require_plain_letters(code: str) -> None:
+    """Other alphabets are fine in comments and texts. Names are ASCII: ``x`` may look like another letter."""
+    if any(unicodedata.category(letter) == "Cf" for letter in code):
+        raise OutsideSubsetError("an invisible character")
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type in (tokenize.NAME, tokenize.NUMBER, tokenize.OP) and not token.string.isascii():
+                raise OutsideSubsetError(f"the name {token.string!a} with letters that are not ASCII", token.start[0])
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise OutsideSubsetError("the code does not parse") from error
+
+
+def find_function(module: ast.Module, name: str, parameters: tuple[str, ...]) -> ast.FunctionDef:
+    """The one function of ``module``: plain, with ``parameters``. Raises OutsideSubsetError for anything beside it."""
+    functions = []
+    for statement in module.body:
+        match statement:
+            case ast.FunctionDef():
+                functions.append(statement)
+            case ast.Expr(value=ast.Constant()):
+                pass
+            case ast.ImportFrom(module=source, level=0) if _is_harmless(source, statement):
+                pass
+            case _:
+                raise OutsideSubsetError(f"{type(statement).__name__} beside the function", statement.lineno)
+    if len(functions) != 1:
+        raise OutsideSubsetError(f"{len(functions)} functions instead of one")
+    require_plain_function(functions[0])
+    if functions[0].name != name or tuple(argument.arg for argument in functions[0].args.args) != parameters:
+        raise OutsideSubsetError(f"no function {name}({', '.join(parameters)})", functions[0].lineno)
+    return functions[0]
+
+
+def _is_harmless(source: str | None, statement: ast.ImportFrom) -> bool:
+    return all(alias.name in _HARMLESS_IMPORTS.get(source or "", ()) and not alias.asname for alias in statement.names)
+
+
+def require_plain_function(function: ast.FunctionDef) -> None:
+    """Refuses what runs other code when the function is defined or called."""
+    arguments, line = function.args, function.lineno
+    if function.decorator_list:
+        raise OutsideSubsetError("a decorator", line)
+    if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs:
+        raise OutsideSubsetError("parameters that are not plain", line)
+    for default in arguments.defaults:
+        if not isinstance(default, ast.Constant):
+            raise OutsideSubsetError("a default value that is no constant", default.lineno)
+    for annotation in [function.returns, *(argument.annotation for argument in arguments.args)]:
+        _require_plain_annotation(annotation)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name | ast.arg) and "__" in (node.id if isinstance(node, ast.Name) else node.arg):
+            raise OutsideSubsetError("a name with two underscores", node.lineno)
+
+
+def _require_plain_annotation(annotation: ast.expr | None) -> None:
+    """Annotations run when the function is defined."""
+    for node in ast.walk(annotation) if annotation is not None else ():
+        is_name = isinstance(node, ast.Name) and node.id in _ANNOTATIONS
+        is_none = isinstance(node, ast.Constant) and node.value is None
+        if not (is_name or is_none or isinstance(node, ast.Subscript | ast.expr_context)):
+            raise OutsideSubsetError("an annotation that is not int, bool or list", getattr(node, "lineno", None))
+
+
+def parse_expression(text: str) -> ast.expr:
+    """One expression of a contract. Raises OutsideSubsetError."""
+    module = parse_source(text.strip())
+    match module.body:
+        case [ast.Expr(value=expression)]:
+            return expression
+    raise OutsideSubsetError("it is not one expression")

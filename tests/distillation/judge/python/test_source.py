@@ -1,0 +1,130 @@
+"""What is read of untrusted text: one block, plain letters, a tree of bounded depth; and malformed documents."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_chain.distillation.judge.python.claim import parse_python_claim
+from nexus_chain.distillation.judge.python.errors import OutsideSubsetError, PythonClaimError
+from nexus_chain.distillation.judge.python.purity import require_pure
+from nexus_chain.distillation.judge.python.source import extract_code, find_function, parse_source
+
+CODE = "def f(x):\n    return x\n"
+CLAIM = {"kind": "python", "code": CODE, "function": "f", "domain": {"x": "int"}, "reference": CODE}
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (CODE, CODE),
+        (f"Sure:\n```python\n{CODE}```\nand it prints\n```text\n3\n```", CODE),
+        (f"```\n{CODE}```", CODE),
+        (f"```Python\n{CODE}```", CODE),
+        (f"```python\n{CODE}```\n".replace("\n", "\r\n"), CODE),
+    ],
+)
+def test_the_one_block_is_taken(response: str, code: str) -> None:
+    assert extract_code(response) == code
+
+
+@pytest.mark.parametrize(
+    "response", [f"```python\n{CODE}```\n```py\n{CODE}```", f"```python\n{CODE}", "```\n1\n```\n```\n2\n```", "``` ```"]
+)
+def test_an_unclear_response_is_refused(response: str) -> None:
+    with pytest.raises(OutsideSubsetError, match="instead of one"):
+        extract_code(response)
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("(" * 5_000, "does not parse"),
+        ("-" * 15_000 + "1", "does not parse"),
+        ("[" * 90 + "]" * 90, "nests deeper"),
+        ("x" + ".x" * 5_000, "does not parse|nests deeper"),
+        ("x = " + "9" * 5_000, "does not parse"),
+        ("x\0", "does not parse"),
+        ("#" * 20_000, "more than 16384"),
+        ("\u0430 = 1", "not ASCII"),
+        ("x = 1 # \u202e", "invisible"),
+        ("\ud800", "does not parse"),
+        ("def f(x:\n", "does not parse"),
+        ("x = '\\q'\nif", "does not parse"),
+    ],
+)
+def test_bombs_and_disguises_are_refused(code: str, problem: str) -> None:
+    with pytest.raises(OutsideSubsetError, match=problem):
+        parse_source(code)
+
+
+def test_other_alphabets_are_fine_in_comments() -> None:
+    parse_source("x = 1  # größer, 大きい\n'привет'")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(OutsideSubsetError):
+        require_pure(parse_source(extract_code(text)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        CODE + CODE,
+        CODE + "print(f(1))",
+        "import os\n" + CODE,
+        "from typing import Any as int\n" + CODE,
+        "@staticmethod\n" + CODE,
+        "async " + CODE,
+        "def f(y):\n    return y",
+        "def f(x, *y):\n    return x",
+        "def f(*, x):\n    return x",
+        "def f(x=print()):\n    return x",
+        "def f(x: print()):\n    return x",
+        "def f(x) -> exit():\n    return x",
+        "def f(x):\n    return __builtins__",
+        "g = 1\n" + CODE,
+    ],
+)
+def test_only_one_plain_function_is_translated(code: str) -> None:
+    with pytest.raises(OutsideSubsetError):
+        find_function(parse_source(code), "f", ("x",))
+
+
+def test_a_claim_s_document_is_read() -> None:
+    domain = {"x": "int[-8..8]", "flag": "bool", "xs": "list[int[-3..3],0..4]"}
+    contract = {"requires": "x > 0", "ensures": "result >= x"}
+    examples = [{"arguments": [2, True, [1]], "result": 4}]
+    claim = parse_python_claim(
+        {**CLAIM, "domain": domain, "reference": None, "contract": contract, "examples": examples}
+    )
+    assert claim.parameters == ("x", "flag", "xs")
+    assert (claim.contract and claim.contract.requires, claim.examples[0].result) == ("x > 0", 4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "text"},
+        {"domain": {"x": "int[1..0]"}},
+        {"domain": {"x": "list[int,0..9]"}},
+        {"domain": {"result": "int"}},
+        {"domain": {"class": "int"}},
+        {"domain": {f"x{index}": "int" for index in range(7)}},
+        {"contract": {"ensures": "True"}},
+        {"examples": [{"arguments": [1.5], "result": 1}]},
+        {"examples": [{"arguments": [1], "result": "1"}]},
+        {"examples": [{"arguments": [1 << 9_000], "result": 1}]},
+        {"code": None},
+        {"function": "g\n"},
+    ],
+)
+def test_a_malformed_document_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(PythonClaimError) as raised:
+        parse_python_claim({**CLAIM, **fields})
+    assert raised.value.advice
