@@ -4,9 +4,8 @@ JudgeError
 ├── AethelError      a source that is no Aethel
 ├── ArtefactError    a text that is no obligation
 ├── ClaimError       a claim that lacks a field, or of a kind that nobody judges
+├── MathematicsSubsetError    mathematics that the judge does not read
 └── SolverError      a solver that cannot be started
-├── SolverError      a solver that cannot be started
-└── MathematicsSubsetError    mathematics that the judge does not read
 """
 
 from __future__ import annotations
