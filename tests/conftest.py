@@ -62,6 +62,7 @@ SLOW = (
     "disputes/test_step_verifier.py",
     "distillation/distiller/test_adversaries.py",
     "distillation/distiller/test_killed_batches.py",
+    "distillation/distiller/test_problems_of_every_kind.py",
     "distillation/judge/aethel/test_judging.py",
     "distillation/judge/aethel/test_labelled_aethel.py",
     "e2e",
