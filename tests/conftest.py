@@ -34,6 +34,7 @@ SLOW = (
     "chain/test_lossy_rpc.py",
     "chain/test_rpc_servers.py",
     "chain/test_sent_transactions.py",
+    "cli/test_cli_distill.py",
     "cli/test_cli_experts.py",
     "cli/test_cli_import.py",
     "cli/test_deploy.py",
@@ -59,6 +60,9 @@ SLOW = (
     "disputes/test_incentives.py",
     "disputes/test_lying_node.py",
     "disputes/test_step_verifier.py",
+    "distillation/distiller/test_adversaries.py",
+    "distillation/distiller/test_killed_batches.py",
+    "distillation/distiller/test_problems_of_every_kind.py",
     "distillation/judge/aethel/test_judging.py",
     "distillation/judge/aethel/test_labelled_aethel.py",
     "e2e",
@@ -86,6 +90,7 @@ SLOW = (
     "versions/test_chat.py",
     "versions/test_text_codec.py",
     "workflows/test_checkpoints.py",
+    "workflows/test_distilling.py",
     "workflows/test_wallet_import.py",
 )
 

@@ -15,7 +15,22 @@ import typer
 
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.settings import load_settings
-from node.cli import ask, audit, backup, deploy, doctor, embed, judge, model, money, network, session, up, verify
+from node.cli import (
+    ask,
+    audit,
+    backup,
+    deploy,
+    distill,
+    doctor,
+    embed,
+    judge,
+    model,
+    money,
+    network,
+    session,
+    up,
+    verify,
+)
 from node.cli import wallet as wallets
 from node.cli.output import emit_json, note
 from node.flags import (
@@ -39,6 +54,7 @@ app = typer.Typer(
 app.add_typer(wallets.app, name="wallet")
 app.add_typer(session.app, name="session")
 app.add_typer(model.app, name="model")
+app.add_typer(distill.app, name="distill")
 app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("status")(up.status)

@@ -26,10 +26,9 @@ from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
 from nexus_chain.distillation.distiller.judging import ClaimJudge
 from nexus_chain.distillation.distiller.result import DistillationResult
 from nexus_chain.distillation.distiller.source_record import SourceRecord
-from nexus_chain.distillation.judge.solvers import Solvers
+from nexus_chain.distillation.judge.judge import Judge
 from scripts.bench.record import FOLDER, write_record
 from tests.support.arithmetic_tasks import (
-    ArithmeticJudge,
     ArithmeticTask,
     arithmetic_tasks,
     majority_vote,
@@ -79,8 +78,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=FOLDER / "distiller.json")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {"tasks": arguments.tasks, "sources": 4, "adversarial": 2, "bar": BAR}
-    with Solvers() as solvers:
-        judge = ArithmeticJudge(solvers)
+    with Judge() as judge:
         for name, colluding in (("colluding", True), ("independent", False)):
             figures[name] = compared(arguments.tasks, arguments.seed, judge, colluding=colluding)
     print(json.dumps(write_record(arguments.out, figures), indent=1))

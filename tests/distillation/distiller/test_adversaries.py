@@ -52,7 +52,6 @@ def test_liars_are_outdone(tmp_path: Path, judge: ArithmeticJudge, mode: str, co
     assert distilled == len(tasks)
 
 
-@pytest.mark.slow
 def test_the_bar(tmp_path: Path, judge: ArithmeticJudge) -> None:
     tasks = arithmetic_tasks(300, 1)
     distilled, voted = rights(tmp_path, tasks, judge, "formal")
