@@ -85,7 +85,7 @@ def check_examples(evidence: AuditEvidence) -> str:
         verdict = evidence.verdict_of.get((example.source, example.answer))
         if verdict is None:
             raise finding(f"no verdict is about example {index} ({example.answer}) of {example.source}")
-        judged = judged_text(verdict.claim)
+        judged = claimed_answer(verdict.claim)
         same = judged is None or judged in example.response or example.response in judged
         require_found(same, f"the verdict about example {index} judges another text")
         refuted = verdict.outcome == "refuted" or verdict.vacuous
@@ -140,7 +140,7 @@ def check_tier(evidence: AuditEvidence) -> str:
     return f"{certified.tier}: {verified} verified examples"
 
 
-def judged_text(claim: str | None) -> str | None:
+def claimed_answer(claim: str | None) -> str | None:
     """The answer that a claim's document holds; None where there is no claim, or one that names no answer.
 
     Documents are those of ``nexus_chain.distillation.judge``: an answer is a ``response``, a ``source`` or ``code``.

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_chain.certificates import distillation_evaluation
+from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import (
     accuracy_interval,
     is_deployable,
@@ -53,7 +54,7 @@ def test_the_interval_is_wilsons(counted: tuple[int, int]) -> None:
         assert abs((rate - end) ** 2 - z2 * end * (1 - end) / total) < nothing
 
 
-def score(hits: int, total: int) -> distillation_evaluation.CertifiedScore:
+def score(hits: int, total: int) -> CertifiedScore:
     return score_from([index < hits for index in range(total)], [1] * total, total)
 
 

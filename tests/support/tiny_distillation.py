@@ -144,7 +144,9 @@ def evaluator(folder: Path) -> Evaluator:
 
 def judged(judge: ToyJudge) -> tuple[list[ExampleRecord], list[VerdictRecord], list[Artefact]]:
     """Two teachers answer what an expression is equal to: one knows, one lies at times."""
-    examples, verdicts, artefacts = [], [], []
+    examples: list[ExampleRecord] = []
+    verdicts: list[VerdictRecord] = []
+    artefacts: list[Artefact] = []
     for number in range(6):
         expression = f"(+ x {number})"
         for teacher, right in (("liar", number % 3 == 0), ("oracle", True)):
