@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from nexus_chain.certificates.audit_evidence import (
     AuditEvidence,
-    Judging,
+    ClaimJudging,
     Unchecked,
     finding,
     require_equal,
@@ -34,12 +34,15 @@ from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
 
 _R = TypeVar("_R")
+LARGEST_RECORDS = 4 << 30
+"""Bytes of a file of records: a million examples and their verdicts fit."""
 LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
 """The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
 
 
 def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
     """A certified file of records. Raises BlockError and CanonicalFormatError."""
+    require_found(file.size <= LARGEST_RECORDS, f"{name} is larger than the {LARGEST_RECORDS} bytes of an audit")
     path = evidence.folder / name
     file.fetch(evidence.source, path)
     return RecordLines.read(kind, path.read_bytes(), name)
@@ -99,11 +102,12 @@ def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
     claimed = [one for one in evidence.verdicts.records if one.claim is not None and one.kind != Kind.TEXT]
     chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
     texts = _artefact_texts(evidence)
-    decided = _solve_again(chosen, texts, evidence.distillation.judge)
+    limits = _certified_limits(evidence.distillation.judge)
+    decided = _solve_again(chosen, texts, limits)
     judging, judged = evidence.request.judging, 0
     if judging is not None:
         for index in evidence.sampled("claims", len(claimed)):
-            _judge_again(claimed[index], judging)
+            _judge_again(claimed[index], judging, limits)
             judged += 1
     if not decided and not judged:
         return Unchecked("no verdict is proved, and no claim can be judged again here")
@@ -184,16 +188,21 @@ def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
     return texts
 
 
-def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], judge: CertifiedJudge) -> int:
+def _certified_limits(judge: CertifiedJudge) -> SolverLimits:
+    """The certified numbers of steps, with memory and time as an audit gives them."""
+    for name in ("z3_rlimit", "cvc5_rlimit"):
+        most = getattr(LARGEST_EFFORT, name)
+        require_found(getattr(judge, name) <= most, f"{name} is {getattr(judge, name)}, more than an audit's {most}")
+    return SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)
+
+
+def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], limits: SolverLimits) -> int:
     """How many artefacts both solvers decided, within the certified numbers of steps."""
     for package in ("z3", "cvc5"):
         if find_spec(package) is None:
             raise MissingPackageError.of(package)
-    for name in ("z3_rlimit", "cvc5_rlimit"):
-        most = getattr(LARGEST_EFFORT, name)
-        require_found(getattr(judge, name) <= most, f"{name} is {getattr(judge, name)}, more than an audit's {most}")
     digests = sorted({digest for verdict in verdicts for digest in verdict.artefacts})
-    with Solvers(SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)) as solvers:
+    with Solvers(limits) as solvers:
         for digest in digests:
             said = solvers.solve(texts[digest])
             proved = said.answer is Answer.UNSAT
@@ -201,8 +210,8 @@ def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], ju
     return len(digests)
 
 
-def _judge_again(recorded: VerdictRecord, judging: Judging) -> None:
-    verdict = judging(recorded.claim or "")
+def _judge_again(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> None:
+    verdict = judging(recorded.claim or "", limits)
     what = f"verdict about {recorded.answer} of {recorded.source}"
     for name, found, stated in (
         ("kind", verdict.kind.value, recorded.kind),

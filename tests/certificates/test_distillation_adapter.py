@@ -55,6 +55,7 @@ def test_an_adapter_for_another_model_is_refused(distilled: Distilled, adapter: 
     config, child = distilled.folder / KEPT_ADAPTER_CONFIG, distilled.child
     for word, other, reason in (
         ("layers.1", "layers.7", "changes what the parent does not have"),
+        ("self_attn.q_proj", "input_layernorm", "do not fit its shape"),
         ("lora_B", "lora_C", "no pairs of LoRA matrices"),
         ("base_model.", "", "no pairs of LoRA matrices"),
     ):
@@ -64,5 +65,5 @@ def test_an_adapter_for_another_model_is_refused(distilled: Distilled, adapter: 
             require_merged(child, path, config, child)
     wrong = {name: tensor[:, :1] if "lora_A" in name else tensor for name, tensor in lora.items()}
     save_file({name: tensor.contiguous() for name, tensor in wrong.items()}, tmp_path / "wide.safetensors")
-    with pytest.raises(AuditStepError, match="does not fit"):
+    with pytest.raises(AuditStepError, match="do not fit its shape"):
         require_merged(child, tmp_path / "wide.safetensors", config, child)
