@@ -26,6 +26,7 @@ LIVE_MODULES = {
 LIVE_FIXTURES = {"local_chain"}
 #: Folders and files whose tests take three seconds or more in all, or compile, or start programs one after another.
 SLOW = (
+    "certificates/test_archive.py",
     "certificates/test_audit.py",
     "certificates/test_audit_policy.py",
     "certificates/test_distillation_adapter.py",
