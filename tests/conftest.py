@@ -32,6 +32,7 @@ SLOW = (
     "certificates/test_distillation_adapter.py",
     "certificates/test_distillation_audit.py",
     "certificates/test_distillation_evaluation.py",
+    "certificates/test_distillation_publication.py",
     "certificates/test_distillation_schema.py",
     "certificates/test_ml_bom.py",
     "certificates/test_model_signature.py",

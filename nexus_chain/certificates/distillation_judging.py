@@ -20,6 +20,7 @@ from nexus_chain.certificates.audit_evidence import (
     require_found,
 )
 from nexus_chain.certificates.distillation_certificate import CertifiedJudge, tier_of
+from nexus_chain.certificates.distillation_counting import by_answer, named_artefacts, outcome_counts, verified_count
 from nexus_chain.certificates.distillation_records import (
     ArtefactRecord,
     ExampleRecord,
@@ -64,7 +65,7 @@ def check_statistics(evidence: AuditEvidence) -> str:
     """Step 11: the verdicts have the certified root and counts, and name the certified artefacts."""
     judge = evidence.distillation.judge
     found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl")
-    digests = {digest for verdict in found.records for digest in verdict.artefacts}
+    digests = named_artefacts(found.records)
     for what, value, certified in (
         ("the verdicts' root", found.root, judge.verdicts_root),
         ("the count of verdicts by kind and outcome", outcome_counts(found.records), judge.outcomes),
@@ -160,30 +161,11 @@ def claimed_answer(claim: str | None) -> str | None:
     return answers[0] if answers and answers[0].strip() else None
 
 
-def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
-    """Verdicts by kind, then by outcome; what never occurs is not listed."""
-    found: dict[str, dict[str, int]] = {}
-    for (kind, outcome), count in sorted(Counter((one.kind, one.outcome) for one in verdicts).items()):
-        found.setdefault(kind, {})[outcome] = count
-    return found
-
-
-def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], VerdictRecord]:
-    """Verdicts by source and answer."""
-    return {(verdict.source, verdict.answer): verdict for verdict in verdicts}
-
-
-def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
-    """Examples whose own verdict is *proved* and says something."""
-    verdicts = (verdict_of.get((example.source, example.answer)) for example in examples)
-    return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
-
-
 def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
     """Texts by hash: exactly those that the verdicts name, in the file's order."""
     records = fetch_records(evidence, evidence.distillation.judge.artefacts, ArtefactRecord, "artefacts.jsonl").records
     texts = {record.sha256: record.text for record in records}
-    named = sorted({digest for verdict in evidence.verdicts.records for digest in verdict.artefacts})
+    named = sorted(named_artefacts(evidence.verdicts.records))
     require_found([record.sha256 for record in records] == named, "the artefacts are not those that verdicts name")
     return texts
 
@@ -201,7 +183,7 @@ def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], li
     for package in ("z3", "cvc5"):
         if find_spec(package) is None:
             raise MissingPackageError.of(package)
-    digests = sorted({digest for verdict in verdicts for digest in verdict.artefacts})
+    digests = sorted(named_artefacts(verdicts))
     with Solvers(limits) as solvers:
         for digest in digests:
             said = solvers.solve(texts[digest])
