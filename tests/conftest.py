@@ -26,7 +26,16 @@ LIVE_MODULES = {
 LIVE_FIXTURES = {"local_chain"}
 #: Folders and files whose tests take three seconds or more in all, or compile, or start programs one after another.
 SLOW = (
+    "certificates/test_archive.py",
     "certificates/test_audit.py",
+    "certificates/test_audit_policy.py",
+    "certificates/test_distillation_adapter.py",
+    "certificates/test_distillation_audit.py",
+    "certificates/test_distillation_evaluation.py",
+    "certificates/test_distillation_publication.py",
+    "certificates/test_distillation_schema.py",
+    "certificates/test_ml_bom.py",
+    "certificates/test_model_signature.py",
     "certificates/test_publication.py",
     "chain/test_artefacts.py",
     "chain/test_deploy_script.py",
@@ -35,6 +44,7 @@ SLOW = (
     "chain/test_rpc_servers.py",
     "chain/test_sent_transactions.py",
     "cli/test_cli_distill.py",
+    "cli/test_cli_distillation.py",
     "cli/test_cli_experts.py",
     "cli/test_cli_import.py",
     "cli/test_deploy.py",

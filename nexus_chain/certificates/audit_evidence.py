@@ -25,6 +25,7 @@ from nexus_chain.content.record_lines import RecordLines
 if TYPE_CHECKING:
     from nexus_chain.certificates.audit_policy import Policy
     from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
+    from nexus_chain.distillation.judge.solvers import SolverLimits
     from nexus_chain.distillation.judge.verdict import Verdict
     from nexus_chain.program import IntegerModel
 
@@ -80,8 +81,8 @@ class Retrainer(Protocol):
         """
 
 
-Judging = Callable[[str], "Verdict"]
-"""What the judge says of a claim, which is given as the JSON text that a verdict keeps."""
+ClaimJudging = Callable[[str, "SolverLimits"], "Verdict"]
+"""What the judge says of a claim, which is given as the JSON text that a verdict keeps, within the certified limits."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class AuditRequest:
 
     sample: int | None = DEFAULT_SAMPLE
     seed: str = field(default_factory=lambda: secrets.token_hex(16))
-    judging: Judging | None = None
+    judging: ClaimJudging | None = None
     retrainer: Retrainer | None = None
     retrain: bool = False
     policy: Policy | None = None

@@ -87,7 +87,8 @@ def _untied(checkpoint: Checkpoint) -> list[str]:
 
 def _require_sum(name: str, old: Tensor, new: Tensor, lora: LoraMatrices, scale: float, eps: float) -> None:
     """|new - (old + scale B A)| is within the rounding of a sum of rank + 2 terms."""
-    require_found(lora.second.shape[0] == old.shape[0] and lora.first.shape[1] == old.shape[1], f"{name} does not fit")
+    shape = (lora.second.shape[0], lora.first.shape[1])
+    require_found(tuple(old.shape) == shape, f"the adapter's matrices for {name} do not fit its shape")
     rank = lora.first.shape[0]
     expected = old + scale * (lora.second @ lora.first)
     size = abs(scale) * (lora.second.abs() @ lora.first.abs())
@@ -105,7 +106,7 @@ def _read_config(path: Path) -> Any:
             require_found(config.get(field) in values, f"the adapter's {field} is not one that an audit can merge")
         divisor = math.sqrt(rank) if rooted else rank
         scale = float(alpha) / divisor
-    except (ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise finding(f"the adapter's configuration cannot be read ({error!r})") from error
 
     def scale_of(lora: LoraMatrices) -> float:

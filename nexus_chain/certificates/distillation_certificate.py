@@ -152,7 +152,7 @@ class CertifiedScore:
     ``hit_bits``: problem i is bit i % 8 (the lowest first) of byte i // 8. ``losses``: of the expected answer's
     tokens, in thousandths of a nat, by problem; ``answer_tokens``: how many these tokens are, over all problems.
     ``accuracy`` is hits of total, with its 95 % interval (Wilson); ``loss`` is in nats per token; ``perplexity`` is
-    exp(loss). A problem can so be re-checked alone.
+    exp(loss), at most exp(100). A problem can so be re-checked alone.
     """
 
     hits: Count

@@ -24,6 +24,8 @@ _BATCH = 16  # problems that are answered together: it changes no answer
 RATE_GAIN = Decimal("0.05")
 """The rise of accuracy that a deployment needs at least; see component 5 of the design."""
 _Z = Decimal("1.959963984540054")  # 97.5 % of a standard normal distribution
+_LARGEST_EXPONENT = Decimal(100)
+"""Nats: beyond it a perplexity says no more, and has more digits than the arithmetic here."""
 _EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
 
 
@@ -118,18 +120,18 @@ def score_from(hits: Sequence[bool], losses: Sequence[int], answer_tokens: int) 
     loss = _EXACT.divide(Decimal(sum(losses)), Decimal(1000 * answer_tokens))
     return CertifiedScore(
         hits=sum(hits),
-        hit_bits=packed(hits),
+        hit_bits=packed_bits(hits),
         accuracy=_written(_EXACT.divide(Decimal(sum(hits)), Decimal(len(hits)))),
         accuracy_low=_written(low),
         accuracy_high=_written(high),
         losses=tuple(losses),
         answer_tokens=answer_tokens,
         loss=_written(loss),
-        perplexity=_written(_EXACT.exp(loss), "0.0001"),
+        perplexity=_written(_EXACT.exp(min(loss, _LARGEST_EXPONENT)), "0.0001"),
     )
 
 
-def packed(bits: Sequence[bool]) -> str:
+def packed_bits(bits: Sequence[bool]) -> str:
     """0x hex: bit i is bit i % 8, the lowest first, of byte i // 8."""
     found = bytearray((len(bits) + 7) // 8)
     for index, bit in enumerate(bits):
@@ -137,11 +139,11 @@ def packed(bits: Sequence[bool]) -> str:
     return "0x" + found.hex()
 
 
-def unpacked(text: str, count: int) -> list[bool] | None:
-    """The ``count`` bits of ``packed``; None where ``text`` does not hold exactly as many."""
+def unpacked_bits(text: str, count: int) -> list[bool] | None:
+    """The ``count`` bits of ``packed_bits``; None where ``text`` does not hold exactly as many."""
     data = bytes.fromhex(text[2:])
     bits = [bool(data[index // 8] >> index % 8 & 1) for index in range(8 * len(data))][:count]
-    return bits if packed(bits) == text and len(bits) == count else None
+    return bits if packed_bits(bits) == text and len(bits) == count else None
 
 
 def accuracy_interval(hits: int, total: int) -> tuple[Decimal, Decimal]:

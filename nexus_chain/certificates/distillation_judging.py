@@ -13,13 +13,14 @@ from typing import TypeVar
 
 from nexus_chain.certificates.audit_evidence import (
     AuditEvidence,
-    Judging,
+    ClaimJudging,
     Unchecked,
     finding,
     require_equal,
     require_found,
 )
 from nexus_chain.certificates.distillation_certificate import CertifiedJudge, tier_of
+from nexus_chain.certificates.distillation_counting import by_answer, named_artefacts, outcome_counts, verified_count
 from nexus_chain.certificates.distillation_records import (
     ArtefactRecord,
     ExampleRecord,
@@ -34,12 +35,15 @@ from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
 
 _R = TypeVar("_R")
+LARGEST_RECORDS = 4 << 30
+"""Bytes of a file of records: a million examples and their verdicts fit."""
 LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
 """The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
 
 
 def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
     """A certified file of records. Raises BlockError and CanonicalFormatError."""
+    require_found(file.size <= LARGEST_RECORDS, f"{name} is larger than the {LARGEST_RECORDS} bytes of an audit")
     path = evidence.folder / name
     file.fetch(evidence.source, path)
     return RecordLines.read(kind, path.read_bytes(), name)
@@ -61,7 +65,7 @@ def check_statistics(evidence: AuditEvidence) -> str:
     """Step 11: the verdicts have the certified root and counts, and name the certified artefacts."""
     judge = evidence.distillation.judge
     found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl")
-    digests = {digest for verdict in found.records for digest in verdict.artefacts}
+    digests = named_artefacts(found.records)
     for what, value, certified in (
         ("the verdicts' root", found.root, judge.verdicts_root),
         ("the count of verdicts by kind and outcome", outcome_counts(found.records), judge.outcomes),
@@ -85,7 +89,7 @@ def check_examples(evidence: AuditEvidence) -> str:
         verdict = evidence.verdict_of.get((example.source, example.answer))
         if verdict is None:
             raise finding(f"no verdict is about example {index} ({example.answer}) of {example.source}")
-        judged = judged_text(verdict.claim)
+        judged = claimed_answer(verdict.claim)
         same = judged is None or judged in example.response or example.response in judged
         require_found(same, f"the verdict about example {index} judges another text")
         refuted = verdict.outcome == "refuted" or verdict.vacuous
@@ -99,11 +103,12 @@ def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
     claimed = [one for one in evidence.verdicts.records if one.claim is not None and one.kind != Kind.TEXT]
     chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
     texts = _artefact_texts(evidence)
-    decided = _solve_again(chosen, texts, evidence.distillation.judge)
+    limits = _certified_limits(evidence.distillation.judge)
+    decided = _solve_again(chosen, texts, limits)
     judging, judged = evidence.request.judging, 0
     if judging is not None:
         for index in evidence.sampled("claims", len(claimed)):
-            _judge_again(claimed[index], judging)
+            _judge_again(claimed[index], judging, limits)
             judged += 1
     if not decided and not judged:
         return Unchecked("no verdict is proved, and no claim can be judged again here")
@@ -140,7 +145,7 @@ def check_tier(evidence: AuditEvidence) -> str:
     return f"{certified.tier}: {verified} verified examples"
 
 
-def judged_text(claim: str | None) -> str | None:
+def claimed_answer(claim: str | None) -> str | None:
     """The answer that a claim's document holds; None where there is no claim, or one that names no answer.
 
     Documents are those of ``nexus_chain.distillation.judge``: an answer is a ``response``, a ``source`` or ``code``.
@@ -156,44 +161,30 @@ def judged_text(claim: str | None) -> str | None:
     return answers[0] if answers and answers[0].strip() else None
 
 
-def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
-    """Verdicts by kind, then by outcome; what never occurs is not listed."""
-    found: dict[str, dict[str, int]] = {}
-    for (kind, outcome), count in sorted(Counter((one.kind, one.outcome) for one in verdicts).items()):
-        found.setdefault(kind, {})[outcome] = count
-    return found
-
-
-def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], VerdictRecord]:
-    """Verdicts by source and answer."""
-    return {(verdict.source, verdict.answer): verdict for verdict in verdicts}
-
-
-def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
-    """Examples whose own verdict is *proved* and says something."""
-    verdicts = (verdict_of.get((example.source, example.answer)) for example in examples)
-    return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
-
-
 def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
     """Texts by hash: exactly those that the verdicts name, in the file's order."""
     records = fetch_records(evidence, evidence.distillation.judge.artefacts, ArtefactRecord, "artefacts.jsonl").records
     texts = {record.sha256: record.text for record in records}
-    named = sorted({digest for verdict in evidence.verdicts.records for digest in verdict.artefacts})
+    named = sorted(named_artefacts(evidence.verdicts.records))
     require_found([record.sha256 for record in records] == named, "the artefacts are not those that verdicts name")
     return texts
 
 
-def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], judge: CertifiedJudge) -> int:
+def _certified_limits(judge: CertifiedJudge) -> SolverLimits:
+    """The certified numbers of steps, with memory and time as an audit gives them."""
+    for name in ("z3_rlimit", "cvc5_rlimit"):
+        most = getattr(LARGEST_EFFORT, name)
+        require_found(getattr(judge, name) <= most, f"{name} is {getattr(judge, name)}, more than an audit's {most}")
+    return SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)
+
+
+def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], limits: SolverLimits) -> int:
     """How many artefacts both solvers decided, within the certified numbers of steps."""
     for package in ("z3", "cvc5"):
         if find_spec(package) is None:
             raise MissingPackageError.of(package)
-    for name in ("z3_rlimit", "cvc5_rlimit"):
-        most = getattr(LARGEST_EFFORT, name)
-        require_found(getattr(judge, name) <= most, f"{name} is {getattr(judge, name)}, more than an audit's {most}")
-    digests = sorted({digest for verdict in verdicts for digest in verdict.artefacts})
-    with Solvers(SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)) as solvers:
+    digests = sorted(named_artefacts(verdicts))
+    with Solvers(limits) as solvers:
         for digest in digests:
             said = solvers.solve(texts[digest])
             proved = said.answer is Answer.UNSAT
@@ -201,8 +192,8 @@ def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], ju
     return len(digests)
 
 
-def _judge_again(recorded: VerdictRecord, judging: Judging) -> None:
-    verdict = judging(recorded.claim or "")
+def _judge_again(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> None:
+    verdict = judging(recorded.claim or "", limits)
     what = f"verdict about {recorded.answer} of {recorded.source}"
     for name, found, stated in (
         ("kind", verdict.kind.value, recorded.kind),

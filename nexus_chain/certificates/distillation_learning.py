@@ -9,7 +9,7 @@ from nexus_chain.certificates.audit_evidence import AuditEvidence, Unchecked, fi
 from nexus_chain.certificates.certificate import NO_PARENT_ID
 from nexus_chain.certificates.distillation_adapter import require_merged
 from nexus_chain.certificates.distillation_certificate import CertifiedAdaptation, CertifiedScore
-from nexus_chain.certificates.distillation_evaluation import Evaluator, is_deployable, score_from, unpacked
+from nexus_chain.certificates.distillation_evaluation import Evaluator, is_deployable, score_from, unpacked_bits
 from nexus_chain.certificates.distillation_judging import fetch_records
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.commitments.weights import ModelCommitment
@@ -66,7 +66,7 @@ def check_evaluation(evidence: AuditEvidence) -> str:
         evaluator = Evaluator(Engine(model.program, model.weights), codec, certified.max_tokens)
         tokens = sum(len(evaluator.expected(problem)) for problem in evidence.problems.records)
         require_equal(tokens, score.answer_tokens, f"the number of expected tokens {name}")
-        hits = unpacked(score.hit_bits, certified.total) or []
+        hits = unpacked_bits(score.hit_bits, certified.total) or []
         results = evaluator.results([evidence.problems.records[index] for index in chosen])
         for index, result in zip(chosen, results, strict=True):
             require_equal(result.hit, hits[index], f"whether problem {index} is solved {name}")
@@ -125,7 +125,7 @@ def _installed(package: str) -> str | None:
 
 def _require_consistent(score: CertifiedScore, total: int, name: str) -> None:
     """Every figure of a score follows from its hits and losses."""
-    hits = unpacked(score.hit_bits, total)
+    hits = unpacked_bits(score.hit_bits, total)
     if hits is None:
         raise finding(f"the hits {name} are not one bit for each of {total} problems")
     require_equal(len(score.losses), total, f"the number of losses {name}")

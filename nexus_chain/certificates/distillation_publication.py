@@ -31,7 +31,12 @@ from nexus_chain.certificates.distillation_certificate import (
     DistillationCertificate,
     tier_of,
 )
-from nexus_chain.certificates.distillation_judging import by_answer, outcome_counts, verified_count
+from nexus_chain.certificates.distillation_counting import (
+    by_answer,
+    named_artefacts,
+    outcome_counts,
+    verified_count,
+)
 from nexus_chain.certificates.distillation_records import (
     ArtefactRecord,
     ExampleRecord,
@@ -225,7 +230,7 @@ class DistillationPublication:
 
 
 def _judge(setup: JudgeSetup, folder: Path, store: BlockStore, verdicts: RecordLines[VerdictRecord]) -> CertifiedJudge:
-    digests = {digest for verdict in verdicts.records for digest in verdict.artefacts}
+    digests = named_artefacts(verdicts.records)
     return CertifiedJudge(
         verdicts=_stored(folder, VERDICTS_FILE, store),
         verdicts_root=verdicts.root,
@@ -245,27 +250,23 @@ def _judge(setup: JudgeSetup, folder: Path, store: BlockStore, verdicts: RecordL
 def _teachers(
     bills: tuple[TeacherBill, ...], examples: tuple[ExampleRecord, ...], verdicts: tuple[VerdictRecord, ...]
 ) -> tuple[CertifiedTeacher, ...]:
+    """What each teacher did and cost, by name. Raises DistillationRecordError unless each has one bill."""
     answers, accepted = (Counter(record.source for record in records) for records in (verdicts, examples))
     refuted = Counter(verdict.source for verdict in verdicts if verdict.outcome == "refuted")
-    unbilled = sorted((set(answers) | set(accepted)).difference(bill.name for bill in bills))
+    priced = {bill.name: bill for bill in bills}
+    if len(priced) < len(bills):
+        raise DistillationRecordError("a teacher has two bills", advice="Add them up: a certificate has one for each.")
+    unbilled = sorted((set(answers) | set(accepted)).difference(priced))
     if unbilled:
         raise DistillationRecordError(f"{unbilled[0]!r} answered and has no bill", advice="State what it cost, or 0.")
     return tuple(
-        CertifiedTeacher(
-            bill.name,
-            bill.provider,
-            bill.model,
-            answers[bill.name],
-            accepted[bill.name],
-            refuted[bill.name],
-            bill.cost_usd,
-        )
-        for bill in sorted(bills, key=lambda bill: bill.name)
+        CertifiedTeacher(name, bill.provider, bill.model, answers[name], accepted[name], refuted[name], bill.cost_usd)
+        for name, bill in sorted(priced.items())
     )
 
 
 def _require_artefacts(verdicts: RecordLines[VerdictRecord], artefacts: RecordLines[ArtefactRecord]) -> None:
-    named = sorted({digest for verdict in verdicts.records for digest in verdict.artefacts})
+    named = sorted(named_artefacts(verdicts.records))
     if [record.sha256 for record in artefacts.records] != named:
         raise DistillationRecordError(
             f"{ARTEFACTS_FILE} does not hold exactly the artefacts that {VERDICTS_FILE} names",

@@ -13,6 +13,7 @@ import dataclasses
 import math
 import re
 import types
+from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import rfc8785
@@ -108,11 +109,19 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 
 def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
     require(isinstance(value, dict), where, "must be an object")
-    hints, names = get_type_hints(kind), {field.name for field in dataclasses.fields(kind)}
+    hints = _field_types(kind)
+    names = set(hints)
     unknown, missing = sorted(set(value) - names), sorted(names - set(value))
     require(not unknown, where, f"has an unknown field {unknown[:1]}")
     require(not missing, where, f"lacks the field {missing[:1]}")
     return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in names})
+
+
+@cache
+def _field_types(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields: files of records have many lines of one kind."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _read_scalar(kind: Any, value: Any, where: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from nexus_chain.content.canonical import require
@@ -42,9 +43,21 @@ Positive = Annotated[int, AtLeast(1)]
 
 def require_forms(document: Any, where: str) -> None:
     """Raise CanonicalFormatError, naming the field, unless every field of a dataclass has its form."""
-    hints = get_type_hints(type(document), include_extras=True)
-    for field in dataclasses.fields(document):
-        _require_form(hints[field.name], getattr(document, field.name), f"{where}.{field.name}")
+    own_kind: Any = type(document)
+    for name, kind in _formed_fields(own_kind):
+        _require_form(kind, getattr(document, name), f"{where}.{name}")
+
+
+@cache
+def _formed_fields(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Names and types of the fields that state a form somewhere."""
+    hints = get_type_hints(kind, include_extras=True)
+    fields = ((field.name, hints[field.name]) for field in dataclasses.fields(kind))
+    return tuple((name, hint) for name, hint in fields if _states_form(hint))
+
+
+def _states_form(kind: Any) -> bool:
+    return get_origin(kind) is Annotated or any(map(_states_form, get_args(kind)))
 
 
 def _require_form(kind: Any, value: Any, where: str) -> None:

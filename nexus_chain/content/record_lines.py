@@ -1,7 +1,7 @@
 """A file of records: one line of canonical JSON each, and a Merkle root over the lines.
 
-A record can be shown to be in the file without the other records: ``prove`` gives an ``InclusionProof``, which
-``InclusionProof.verify`` checks against a root that somebody certified.
+A record can be shown to be in the file without the other records: ``prove`` gives an ``RecordProof``, which
+``RecordProof.verify`` checks against a root that somebody certified.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PROOF_FORMAT = "nexus.inclusion.v1"
 
 
 @dataclass(frozen=True)
-class InclusionProof:
+class RecordProof:
     """One record of a file, and the siblings (0x hex, from the leaf up) that lead to the file's root (RFC 9162)."""
 
     root: str
@@ -37,7 +37,7 @@ class InclusionProof:
             require_hex(sibling, 32, "proof.siblings")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> InclusionProof:
+    def from_bytes(cls, data: bytes) -> RecordProof:
         """Read ``to_bytes``; CanonicalFormatError for anything else."""
         return read_canonical(cls, data, "proof")
 
@@ -90,11 +90,11 @@ class RecordLines(Generic[_R]):
         """RFC 9162 root over the lines without their line feeds, as 0x hex."""
         return "0x" + self._tree.root().hex()
 
-    def prove(self, index: int) -> InclusionProof:
+    def prove(self, index: int) -> RecordProof:
         """That the record at ``index`` is in the file. Raises ProofError where there is none."""
         siblings = self._tree.inclusion(index)
         line = self.lines[index].decode()
-        return InclusionProof(self.root, len(self), index, line, tuple("0x" + node.hex() for node in siblings))
+        return RecordProof(self.root, len(self), index, line, tuple("0x" + node.hex() for node in siblings))
 
     @cached_property
     def _tree(self) -> MerkleTree:

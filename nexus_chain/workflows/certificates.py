@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from nexus_chain.certificates.archive import export_certificate
 from nexus_chain.certificates.audit import AuditReport, audit
-from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep
+from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, ClaimJudging
 from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf
 from nexus_chain.content.car import CarFile
 from nexus_chain.content.kubo import KuboDaemon
 from nexus_chain.workflows.workspace import Workspace
 
 if TYPE_CHECKING:
+    from nexus_chain.distillation.judge.solvers import SolverLimits
     from nexus_chain.distillation.judge.verdict import Verdict
 
 
@@ -64,18 +65,20 @@ def audit_certificate(
     return report
 
 
-def installed_judging(stack: ExitStack) -> Callable[[str], Verdict] | None:
+def installed_judging(stack: ExitStack) -> ClaimJudging | None:
     """What judges a claim's JSON text again, opened at the first claim; None where no judge is installed."""
     try:
         judges = import_module("nexus_chain.distillation.judge.judge")
         claims = import_module("nexus_chain.distillation.judge.claim")
     except ModuleNotFoundError:
         return None
+    from nexus_chain.distillation.judge.solvers import Solvers
+
     opened: list[Any] = []
 
-    def judging(claim: str) -> Verdict:
+    def judging(claim: str, limits: SolverLimits) -> Verdict:
         if not opened:
-            opened.append(stack.enter_context(judges.Judge()))
+            opened.append(stack.enter_context(judges.Judge(stack.enter_context(Solvers(limits)))))
         verdict: Verdict = opened[0].judge(claims.read_claim(claim))
         return verdict
 

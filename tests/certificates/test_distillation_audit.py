@@ -24,7 +24,7 @@ from nexus_chain.certificates import distillation_judging
 from nexus_chain.certificates.audit import DISTILLATION_STEPS, AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
 from nexus_chain.certificates.distillation_certificate import VOUCHED_FIELDS, CertifiedScore
-from nexus_chain.certificates.distillation_evaluation import score_from, score_of, unpacked
+from nexus_chain.certificates.distillation_evaluation import score_from, score_of, unpacked_bits
 from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
     DATASET_FILE,
@@ -280,6 +280,45 @@ def test_too_small_limits_and_too_large_ones(distilled: Distilled) -> None:
     assert_fails_at(distilled.certified(endless).audit(EVERYTHING), 13, "more than an audit's")
 
 
+LARGEST = 2**53 - 1
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "step"),
+    [
+        ("dataset", {"examples": LARGEST, "verified": LARGEST, "tier": "platinum"}, 10),
+        ("judge", {"artefact_count": LARGEST, "vacuous": LARGEST}, 11),
+        ("evaluation", {"total": LARGEST}, 16),
+        ("evaluation", {"max_tokens": LARGEST}, 17),
+    ],
+)
+def test_extreme_figures_fail_and_do_not_crash(
+    distilled: Distilled, section: str, changes: dict[str, Any], step: int
+) -> None:
+    certificate = distilled.certificate
+    changed = replace(certificate, **{section: replace(getattr(certificate, section), **changes)})
+    assert_fails_at(distilled.certified(changed).audit(LITTLE), step)
+
+
+def test_extreme_losses_fail_and_do_not_crash(distilled: Distilled) -> None:
+    evaluation = distilled.certificate.evaluation
+    for score in (
+        replace(evaluation.after, losses=(LARGEST,) * evaluation.total),
+        replace(evaluation.after, hit_bits="0x" + "ff" * 10_000),
+        replace(evaluation.after, answer_tokens=LARGEST),
+        replace(evaluation.after, losses=()),
+    ):
+        changed = replace(distilled.certificate, evaluation=replace(evaluation, after=score))
+        assert_fails_at(distilled.certified(changed).audit(LITTLE), 16)
+
+
+def test_files_that_claim_to_be_large(distilled: Distilled) -> None:
+    dataset = distilled.certificate.dataset
+    changed = replace(dataset, file=replace(dataset.file, size=LARGEST))
+    report = distilled.certified(replace(distilled.certificate, dataset=changed)).audit(LITTLE)
+    assert_fails_at(report, 10, "larger than")
+
+
 # Whole documents, certified in due form from changed files
 
 
@@ -472,7 +511,7 @@ def test_files_that_are_no_adapter(forge: Forge) -> None:
 
 def flattered(score: CertifiedScore, total: int) -> CertifiedScore:
     """One more hit, with every figure that follows from it."""
-    hits = unpacked(score.hit_bits, total)
+    hits = unpacked_bits(score.hit_bits, total)
     assert hits is not None
     hits[hits.index(False)] = True
     return score_from(hits, score.losses, score.answer_tokens)
@@ -494,7 +533,7 @@ def test_metrics_before_that_are_one_hit_too_good(distilled: Distilled) -> None:
 
 def test_losses_are_exact_for_each_problem(distilled: Distilled) -> None:
     evaluation = distilled.certificate.evaluation
-    after, hits = evaluation.after, unpacked(evaluation.after.hit_bits, evaluation.total)
+    after, hits = evaluation.after, unpacked_bits(evaluation.after.hit_bits, evaluation.total)
     assert hits is not None
     lower = score_from(hits, (after.losses[0] - 1, *after.losses[1:]), after.answer_tokens)
     report = distilled.certified(replace(distilled.certificate, evaluation=replace(evaluation, after=lower))).audit(

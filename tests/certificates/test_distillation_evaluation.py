@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_chain.certificates import distillation_evaluation
+from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import (
     accuracy_interval,
     is_deployable,
     is_hit,
-    packed,
+    packed_bits,
     score_from,
-    unpacked,
+    unpacked_bits,
 )
 from nexus_chain.certificates.distillation_publication import EVALUATION_FILE
 from nexus_chain.certificates.distillation_records import ProblemRecord
@@ -28,16 +29,16 @@ from tests.support.tiny_distillation import Distilled, evaluator
 
 @given(st.lists(st.booleans(), min_size=1, max_size=70))
 def test_bits_are_packed_and_unpacked(bits: list[bool]) -> None:
-    text = packed(bits)
-    assert unpacked(text, len(bits)) == bits
-    assert unpacked(text, len(bits) + 8) is None
-    assert unpacked(text + "00", len(bits)) is None
-    assert unpacked("0x", len(bits)) is None
+    text = packed_bits(bits)
+    assert unpacked_bits(text, len(bits)) == bits
+    assert unpacked_bits(text, len(bits) + 8) is None
+    assert unpacked_bits(text + "00", len(bits)) is None
+    assert unpacked_bits("0x", len(bits)) is None
 
 
 def test_a_bit_beyond_the_last_problem_is_no_bit() -> None:
-    assert packed([True, False, True]) == "0x05"
-    assert unpacked("0x0d", 3) is None
+    assert packed_bits([True, False, True]) == "0x05"
+    assert unpacked_bits("0x0d", 3) is None
 
 
 @given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
@@ -53,7 +54,7 @@ def test_the_interval_is_wilsons(counted: tuple[int, int]) -> None:
         assert abs((rate - end) ** 2 - z2 * end * (1 - end) / total) < nothing
 
 
-def score(hits: int, total: int) -> distillation_evaluation.CertifiedScore:
+def score(hits: int, total: int) -> CertifiedScore:
     return score_from([index < hits for index in range(total)], [1] * total, total)
 
 
@@ -77,6 +78,13 @@ def test_figures_of_a_score() -> None:
     assert (found.hits, found.accuracy, found.answer_tokens) == (3, "0.750000", 7)
     assert found.loss == f"{(Decimal(2001) / 7000).quantize(Decimal('0.000001'))}"
     assert found.perplexity == "1.3309"
+
+
+@given(st.lists(st.integers(0, 2**53), min_size=1, max_size=5), st.integers(1, 2**40))
+def test_no_losses_are_too_large_to_be_written(losses: list[int], tokens: int) -> None:
+    found = score_from([True] * len(losses), losses, tokens)
+    assert Decimal(found.perplexity) >= 1
+    assert Decimal(found.loss) >= 0
 
 
 @pytest.mark.parametrize(("answer", "hit"), [("42", True), (" 42\n", True), ("42.", False), ("", False)])

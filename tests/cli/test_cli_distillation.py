@@ -15,6 +15,7 @@ from nexus_chain.content.block_store import BlockStore
 from nexus_chain.program import Recipe
 from nexus_chain.program.recipe import RECIPE_FILE
 from tests.support.invocation import Nexus, Printed
+from tests.support.kubo_rpc_server import start
 from tests.support.tiny_distillation import distil
 from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, publish, train
 
@@ -47,15 +48,27 @@ def operator(nexus: Nexus, place: tuple[Path, str]) -> Nexus:
     return call
 
 
-def test_publish_audit_and_carry_away(operator: Nexus, nexus: Nexus, place: tuple[Path, str], tmp_path: Path) -> None:
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[str]:
+    """The address of a daemon that others can ask for blocks."""
+    server, address = start(tmp_path / "port")
+    yield address
+    server.terminate()
+    server.wait()
+
+
+def test_publish_audit_and_carry_away(
+    operator: Nexus, nexus: Nexus, place: tuple[Path, str], daemon: str, tmp_path: Path
+) -> None:
     folder, rpc = place
-    parent = operator("model", "publish", folder / "tiny", "--json")
+    parent = operator("model", "publish", folder / "tiny", "--ipfs", daemon, "--json")
     assert parent.code == 0, parent.err
     child = ("model", "publish", folder / "child", "--version", "1.1.0", "--beyond-gate", "--distillation")
     orphan = operator(*child, folder / "distillation", "--json")
     assert orphan.json["error"]["type"] == "DistillationRecordError"
-    published = operator(*child, folder / "distillation", "--parent", parent.json["model_version"], "--json")
-    assert published.code == 0, published.err
+    named = ("--parent", parent.json["model_version"], "--ipfs", daemon)
+    published = operator(*child, folder / "distillation", *named, "--json")
+    assert (published.code, published.json["pinned"]) == (0, True), published.err
     cid, archive = published.json["certificate_cid"], tmp_path / "version.car"
 
     audited = operator("audit", cid, "--sample", 0, "--seed", "mine", "--export-car", archive, "--json")
@@ -72,6 +85,7 @@ def test_publish_audit_and_carry_away(operator: Nexus, nexus: Nexus, place: tupl
     deployments = ("--deployment", next((folder / "deployments").iterdir()))
     stranger = ("--home", tmp_path / "stranger", "--rpc", rpc, *deployments)
     assert "no source has" in nexus(*stranger, "audit", cid).out
+    assert nexus(*stranger, "audit", cid, "--ipfs", daemon, "--sample", 1, "--json").json["passed"], "all is pinned"
     demands = ("--require-tier", "unranked", "--require-accuracy", 0.5, "--max-age-days", 1, "--require-judged", 0.8)
     told = nexus(*stranger, "audit", cid, "--car", archive, "--sample", 2, "--retrain", *demands)
     assert told.code == 0, told.out

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nexus_chain.commitments.errors import ProofError
 from nexus_chain.content.errors import CanonicalFormatError
-from nexus_chain.content.record_lines import InclusionProof, RecordLines
+from nexus_chain.content.record_lines import RecordLines, RecordProof
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_back(pairs: list[Pair]) -> None:
 def test_a_record_is_proven_alone(pairs: list[Pair], data: st.DataObject) -> None:
     lines = RecordLines.of(pairs)
     index = data.draw(st.integers(0, len(pairs) - 1))
-    proof = InclusionProof.from_bytes(lines.prove(index).to_bytes())
+    proof = RecordProof.from_bytes(lines.prove(index).to_bytes())
     proof.verify(lines.root, len(lines))
     for changed in (
         replace(proof, record=proof.record + " "),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from hypothesis import strategies as st
@@ -95,13 +98,44 @@ def functions(draw: st.DrawFn) -> str:
 INPUTS = st.tuples(st.integers(-4, 4), st.integers(-4, 4), st.booleans(), st.lists(st.integers(-2, 2), max_size=3))
 
 
+MOST_LINES = 5_000
+
+
+class EndlessError(Exception):
+    """Raised when a function runs more lines than MOST_LINES: nobody waits for its end."""
+
+
 def really(code: str, arguments: Sequence[Any]) -> str:
-    """What Python itself does: ``VALUE; ARGUMENTS`` afterwards, or the exception's name. For our own sources only."""
+    """What Python itself does: ``VALUE; ARGUMENTS`` afterwards, or the exception's name. For our own sources only.
+
+    Raises EndlessError.
+    """
     module: dict[str, Any] = {}
     exec(compile(code, "random", "exec", dont_inherit=True), module)
     values = [list(value) if isinstance(value, list) else value for value in arguments]
     try:
-        result = module["f"](*values)
+        with _counted_lines():
+            result = module["f"](*values)
+    except EndlessError:
+        raise
     except Exception as error:  # noqa: BLE001
         return type(error).__name__
     return f"{result!r}; {values[-1]!r}"
+
+
+@contextmanager
+def _counted_lines() -> Iterator[None]:
+    left, before = MOST_LINES, sys.gettrace()
+
+    def count(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        left -= event == "line"
+        if left < 0:
+            raise EndlessError
+        return count
+
+    sys.settrace(count)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

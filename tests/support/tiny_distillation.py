@@ -74,12 +74,13 @@ def sides(claim: str) -> tuple[str, str]:
 
 
 class ToyJudge:
-    """Claims say that a response equals what is expected; proved where both solvers say so. ``Judging`` of tests."""
+    """Claims say that a response is what is expected; proved where both solvers say so. ``ClaimJudging`` of tests."""
 
     def __init__(self, solvers: Solvers) -> None:
         self._solvers = solvers
 
-    def __call__(self, claim: str) -> Verdict:
+    def __call__(self, claim: str, limits: SolverLimits = LIMITS) -> Verdict:
+        assert limits == LIMITS, "the certified ones"
         left, right = sides(claim)
         text = obligation(left, right)
         checked = f"{left} = {right} for every integer x"
@@ -144,7 +145,9 @@ def evaluator(folder: Path) -> Evaluator:
 
 def judged(judge: ToyJudge) -> tuple[list[ExampleRecord], list[VerdictRecord], list[Artefact]]:
     """Two teachers answer what an expression is equal to: one knows, one lies at times."""
-    examples, verdicts, artefacts = [], [], []
+    examples: list[ExampleRecord] = []
+    verdicts: list[VerdictRecord] = []
+    artefacts: list[Artefact] = []
     for number in range(6):
         expression = f"(+ x {number})"
         for teacher, right in (("liar", number % 3 == 0), ("oracle", True)):

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from nexus_chain.distillation.judge.python.claim import parse_python_claim
@@ -17,7 +17,7 @@ from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableErro
 from nexus_chain.distillation.judge.sandbox.sandbox import Sandbox, SandboxLimits
 from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
 from nexus_chain.distillation.judge.verdict import Enumeration, Kind, Outcome, Verdict
-from tests.support.random_python import functions, really
+from tests.support.random_python import EndlessError, functions, really
 
 IDENTITY = "def f(x):\n    return x"
 
@@ -226,7 +226,10 @@ def test_no_verdict_contradicts_execution(
     other = f"{head}:{body.replace(*change, 1)}"
     verdict = judge_python(claim(code, reference=other, domain=TINY), solvers, sandbox)
     points = domain_points({name: parse_domain(text) for name, text in TINY.items()})
-    differing = [point for point in points if really(code, point) != really(other, point)]
+    try:
+        differing = [point for point in points if really(code, point) != really(other, point)]
+    except EndlessError:
+        reject()  # a changed loop may never end; the sandbox ends it, and what it judged is tested elsewhere
     if verdict.outcome is Outcome.PROVED:
         assert differing == [], (code, other)
     if verdict.outcome is Outcome.REFUTED:

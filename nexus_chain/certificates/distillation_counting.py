@@ -1,0 +1,32 @@
+"""Counts over a distillation's records: made once for its certificate, and again by every auditor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from nexus_chain.certificates.distillation_records import ExampleRecord, VerdictRecord
+
+
+def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
+    """Verdicts by kind, then by outcome; what never occurs is not listed."""
+    found: dict[str, dict[str, int]] = {}
+    for (kind, outcome), count in sorted(Counter((one.kind, one.outcome) for one in verdicts).items()):
+        found.setdefault(kind, {})[outcome] = count
+    return found
+
+
+def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], VerdictRecord]:
+    """Verdicts by source and answer."""
+    return {(verdict.source, verdict.answer): verdict for verdict in verdicts}
+
+
+def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
+    """Examples whose own verdict is *proved* and says something."""
+    verdicts = (verdict_of.get((example.source, example.answer)) for example in examples)
+    return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
+
+
+def named_artefacts(verdicts: Iterable[VerdictRecord]) -> set[str]:
+    """SHA-256 (0x hex) of every artefact that some verdict names."""
+    return {digest for verdict in verdicts for digest in verdict.artefacts}

@@ -1,0 +1,69 @@
+"""The merge that an audit checks is the one that PEFT makes, in every type that checkpoints are stored in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from nexus_chain.certificates.audit_evidence import AuditStepError
+from nexus_chain.certificates.distillation_adapter import require_merged
+from nexus_chain.certificates.distillation_publication import KEPT_ADAPTER, KEPT_ADAPTER_CONFIG
+from tests.support.tiny_distillation import TARGETS, Distilled, adapter_config
+
+
+@pytest.fixture
+def adapter(distilled: Distilled, tmp_path: Path) -> Path:
+    """The adapter's folder as PEFT reads it."""
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    shutil.copyfile(distilled.folder / KEPT_ADAPTER, folder / "adapter_model.safetensors")
+    targets = [target.split(".")[1] for target in TARGETS]
+    settings = {**adapter_config(), "target_modules": targets, "task_type": "CAUSAL_LM"}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_peft_merges_holds(distilled: Distilled, adapter: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    model = LlamaForCausalLM.from_pretrained(distilled.child, dtype=dtype)
+    stored = tmp_path / "parent"
+    model.save_pretrained(stored)
+    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    merged.save_pretrained(tmp_path / "merged")
+    config = adapter / "adapter_config.json"
+    files = (adapter / "adapter_model.safetensors", config, tmp_path / "merged")
+    assert require_merged(stored, *files) == 6
+
+    weights = load_file(tmp_path / "merged" / "model.safetensors")
+    for name, step in (("model.layers.1.mlp.down_proj.weight", 0.05), ("model.norm.weight", 0.01)):
+        changed = {key: tensor.clone() for key, tensor in weights.items()}
+        changed[name].view(-1)[7] += step
+        save_file(changed, tmp_path / "merged" / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(AuditStepError, match=name):
+            require_merged(stored, *files)
+
+
+def test_an_adapter_for_another_model_is_refused(distilled: Distilled, adapter: Path, tmp_path: Path) -> None:
+    lora = load_file(adapter / "adapter_model.safetensors")
+    config, child = distilled.folder / KEPT_ADAPTER_CONFIG, distilled.child
+    for word, other, reason in (
+        ("layers.1", "layers.7", "changes what the parent does not have"),
+        ("self_attn.q_proj", "input_layernorm", "do not fit its shape"),
+        ("lora_B", "lora_C", "no pairs of LoRA matrices"),
+        ("base_model.", "", "no pairs of LoRA matrices"),
+    ):
+        path = tmp_path / "other.safetensors"
+        save_file({name.replace(word, other): tensor for name, tensor in lora.items()}, path)
+        with pytest.raises(AuditStepError, match=reason):
+            require_merged(child, path, config, child)
+    wrong = {name: tensor[:, :1] if "lora_A" in name else tensor for name, tensor in lora.items()}
+    save_file({name: tensor.contiguous() for name, tensor in wrong.items()}, tmp_path / "wide.safetensors")
+    with pytest.raises(AuditStepError, match="do not fit its shape"):
+        require_merged(child, tmp_path / "wide.safetensors", config, child)
