@@ -22,11 +22,13 @@
     ├── nexus_chain.disputes.errors      moves of a game that cannot be made
     ├── nexus_chain.certificates.errors  certificates and audits
     ├── nexus_chain.distillation.errors  teachers, the judge, memory, training
+    │   ├── nexus_chain.distillation.curriculum.errors   problems that cannot be made
     │   ├── nexus_chain.distillation.distiller.errors    answers that are asked for, weighed and kept
     │   ├── nexus_chain.distillation.judge.errors        claims that cannot be judged
     │   ├── nexus_chain.distillation.judge.python.errors    claims about Python
     │   ├── nexus_chain.distillation.judge.sandbox.errors   code that cannot be run safely
     │   ├── nexus_chain.distillation.local.errors     a local server of models
+    │   ├── nexus_chain.distillation.lora.errors      training, adapters and their versions
     │   ├── nexus_chain.distillation.memory.errors    examples and where they are kept
     │   └── nexus_chain.distillation.teachers.errors  teachers, their money and their quotas
     ├── nexus_chain.quality.errors       measuring what an import loses

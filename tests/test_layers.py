@@ -104,6 +104,9 @@ REPEATED_NAMES = {
     "IGNORED": "each family of checkpoints says the same things about itself",
     "expected_tensors": "each family of checkpoints says the same things about itself",
     "needed": "each op kind says what its step needs, under one name, and is collected by it",
+    "revision": "each migration says the same things about itself, as Alembic reads them",
+    "down_revision": "each migration says the same things about itself, as Alembic reads them",
+    "upgrade": "each migration says the same things about itself, as Alembic reads them",
     "GAS_PER_ENTRY": "each op kind says what an entry of its witness costs, under one name",
 }
 

@@ -29,14 +29,31 @@ def imported(path: Path) -> set[str]:
     return found - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
+def declared(entries: list[str]) -> set[str]:
+    return {normalised(re.split(r"[=<>]", entry)[0]) for entry in entries}
+
+
+#: Packages of extras are imported where their work is done, and nowhere else: whoever asks a model needs none of them.
+EXTRAS = {
+    "curriculum": ("nexus_chain/distillation/curriculum",),
+    "distillation": ("nexus_chain/distillation", "nexus_chain/certificates"),
+}
+#: Imported by name though another package of the extra brings them: what a client sends through, and what it reads.
+BROUGHT = {"httpx": "ollama", "httpx2": "openai", "httpcore2": "openai"}
+
+
 def test_every_import_is_a_declared_dependency() -> None:
-    declared = {normalised(re.split(r"[=<>]", entry)[0]) for entry in PROJECT["project"]["dependencies"]}
-    owners = packages_distributions()
-    modules = set().union(*(imported(path) for package in PACKAGES for path in (ROOT / package).rglob("*.py")))
-    assert len(modules) > 10
-    for module in sorted(modules):
-        owner = {"protobuf"} if module.startswith("google.protobuf") else set(owners[module])
-        assert declared & {normalised(name) for name in owner}, module
+    owners, needed = packages_distributions(), declared(PROJECT["project"]["dependencies"])
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    assert len(set().union(*map(imported, files))) > 10
+    for path in files:
+        place = path.relative_to(ROOT).as_posix()
+        extras = PROJECT["project"]["optional-dependencies"]
+        own = needed.union(*(declared(extras[name]) for name, rooms in EXTRAS.items() if place.startswith(rooms)))
+        for module in sorted(imported(path)):
+            owner = {"protobuf"} if module.startswith("google.protobuf") else set(owners[module])
+            names = {normalised(name) for name in owner} | {BROUGHT.get(module, "")}
+            assert own & names, f"{place} imports {module}"
 
 
 def test_files_that_are_no_python_are_packaged() -> None:

@@ -29,7 +29,7 @@ from nexus_chain.certificates.distillation_records import (
 )
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.errors import MissingPackageError
-from nexus_chain.distillation.judge.solvers import Answer, SolverLimits, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Kind
 from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
@@ -187,7 +187,7 @@ def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], li
     with Solvers(limits) as solvers:
         for digest in digests:
             said = solvers.solve(texts[digest])
-            proved = said.answer is Answer.UNSAT
+            proved = said.answer is SolverAnswer.UNSAT
             require_found(proved, f"artefact {digest} is not proved: Z3 says {said.z3}, cvc5 says {said.cvc5}")
     return len(digests)
 

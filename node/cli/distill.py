@@ -12,7 +12,7 @@ from node.cli.settings import JsonFlag, settings_of
 from node.cli.typed_text import require_text
 
 if TYPE_CHECKING:
-    from nexus_chain.distillation.distiller.claims import Problem
+    from nexus_chain.distillation.distiller.claims import ProvableProblem
     from nexus_chain.distillation.distiller.request import DistillationRequest
     from nexus_chain.distillation.distiller.result import DistillationResult, ResponseScore
 
@@ -120,7 +120,7 @@ def export(
     note(f"SHA-256 {found.sha256}; Merkle root of the lines {found.merkle_root}.")
 
 
-def _stated(expected: str | None, file: Path | None) -> tuple[Problem | None, str]:
+def _stated(expected: str | None, file: Path | None) -> tuple[ProvableProblem | None, str]:
     """The problem and its kind. Raises DistillationRequestError."""
     from nexus_chain.distillation.distiller.claims import MathematicsProblem, problem_of
     from nexus_chain.distillation.distiller.errors import DistillationRequestError

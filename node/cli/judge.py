@@ -72,12 +72,12 @@ def _claim(text: str, ending: str) -> dict[str, Any]:
 
 def _rerun(text: str, json: bool) -> str:
     """One artefact, alone; the outcome."""
-    from nexus_chain.distillation.judge.solvers import Answer, Solvers
+    from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
     from nexus_chain.distillation.judge.verdict import Artefact
 
     with Solvers() as solvers:
         solution = solvers.solve(text)
-    outcome = {Answer.UNSAT: "proved", Answer.SAT: "refuted", Answer.UNKNOWN: "unknown"}[solution.answer]
+    outcome = {SolverAnswer.UNSAT: "proved", SolverAnswer.SAT: "refuted", SolverAnswer.UNKNOWN: "unknown"}[solution.answer]
     digest = Artefact("", text).sha256
     if json:
         emit_json(_rerun_document(solution, digest, outcome))

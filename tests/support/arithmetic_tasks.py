@@ -15,7 +15,7 @@ from nexus_chain.distillation.distiller.claims import MathematicsProblem
 from nexus_chain.distillation.distiller.final_answer import final_answer
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.source import SourceAnswer
-from nexus_chain.distillation.judge.solvers import Answer, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 
 CENT = Decimal("0.01")
@@ -67,10 +67,10 @@ class ArithmeticJudge:
         expected = _smt(ast.parse(claim["expected"], mode="eval").body)
         text = f"(set-logic ALL)(assert (not (= {_literal(int(found))} {expected})))(check-sat)"
         said = self._solvers.solve(text).answer
-        if said is Answer.UNSAT:
+        if said is SolverAnswer.UNSAT:
             artefact = Artefact("equal", text)
             return Verdict(Kind.MATHEMATICS, Outcome.PROVED, checked, "Both agree", artefacts=(artefact,))
-        if said is Answer.SAT:
+        if said is SolverAnswer.SAT:
             return Verdict(Kind.MATHEMATICS, Outcome.REFUTED, checked, "They differ", {"response": found})
         return Verdict(Kind.MATHEMATICS, Outcome.UNKNOWN, checked, "The solvers cannot tell.")
 

@@ -44,7 +44,7 @@ from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes
 from nexus_chain.content.record_lines import RecordLines
-from nexus_chain.distillation.judge.solvers import Answer, SolverLimits, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import Recipe, import_checkpoint
@@ -85,9 +85,9 @@ class ToyJudge:
         text = obligation(left, right)
         checked = f"{left} = {right} for every integer x"
         solution = self._solvers.solve(text)
-        if solution.answer is Answer.UNSAT:
+        if solution.answer is SolverAnswer.UNSAT:
             return Verdict(Kind.MATHEMATICS, Outcome.PROVED, checked, "Both solvers.", {}, (Artefact("equal", text),))
-        if solution.answer is Answer.SAT:
+        if solution.answer is SolverAnswer.SAT:
             return Verdict(Kind.MATHEMATICS, Outcome.REFUTED, checked, "There is an x.", solution.model)
         return Verdict(Kind.MATHEMATICS, Outcome.UNKNOWN, checked, solution.reason)
 

@@ -17,7 +17,7 @@ ClaimDocument = Mapping[str, Any]
 """A claim as plain JSON values; ``kind`` is one of the judge's kinds."""
 
 
-class Problem(Protocol):
+class ProvableProblem(Protocol):
     """What makes an answer right."""
 
     def claim(self, answer: str) -> ClaimDocument:
@@ -62,7 +62,7 @@ class PythonProblem:
         return {**self.statement, "kind": "python", "code": answer}
 
 
-def problem_of(statement: Mapping[str, Any]) -> Problem:
+def problem_of(statement: Mapping[str, Any]) -> ProvableProblem:
     """The problem of a claim's document without its answer. Raises DistillationRequestError.
 
     ``{"kind": "mathematics", "expected": …, "domain": …}``, ``{"kind": "aethel", "specification": …}``,
@@ -84,7 +84,7 @@ def problem_of(statement: Mapping[str, Any]) -> Problem:
     )
 
 
-def claim_for(problem: Problem, answer_text: str) -> ClaimDocument:
+def claim_for(problem: ProvableProblem, answer_text: str) -> ClaimDocument:
     """The claim that ``answer_text`` solves ``problem``."""
     return problem.claim(answer_text)
 

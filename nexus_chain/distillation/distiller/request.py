@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from nexus_chain.distillation.distiller.claims import Problem
+from nexus_chain.distillation.distiller.claims import ProvableProblem
 from nexus_chain.distillation.distiller.errors import DistillationRequestError
 
 LONGEST_PROMPT = 1_000_000
@@ -42,7 +42,7 @@ class DistillationRequest:
     use_teachers: bool = True
     verification_mode: str = VerificationMode.FORMAL
     category: str = "text"
-    problem: Problem | None = None
+    problem: ProvableProblem | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():

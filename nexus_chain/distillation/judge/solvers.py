@@ -26,7 +26,7 @@ from nexus_chain.distillation.judge.smt_text import require_artefact
 _NO_MODEL: Mapping[str, str] = MappingProxyType({})
 
 
-class Answer(StrEnum):
+class SolverAnswer(StrEnum):
     """What a solver says of a text."""
 
     SAT = "sat"
@@ -54,18 +54,18 @@ class Solution:
     ``reason``: one sentence about an answer that is unknown.
     """
 
-    z3: Answer
-    cvc5: Answer
+    z3: SolverAnswer
+    cvc5: SolverAnswer
     model: Mapping[str, str] = field(default_factory=lambda: _NO_MODEL)
     reason: str = ""
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> SolverAnswer:
         """UNSAT if both say so, SAT if one found a model and the other does not object, else UNKNOWN."""
         both = {self.z3, self.cvc5}
-        if both == {Answer.UNSAT}:
-            return Answer.UNSAT
-        return Answer.SAT if Answer.SAT in both and Answer.UNSAT not in both else Answer.UNKNOWN
+        if both == {SolverAnswer.UNSAT}:
+            return SolverAnswer.UNSAT
+        return SolverAnswer.SAT if SolverAnswer.SAT in both and SolverAnswer.UNSAT not in both else SolverAnswer.UNKNOWN
 
 
 class Solvers:
@@ -97,10 +97,10 @@ class Solvers:
         with self._lock:
             reply = self._ask(json.dumps(request).encode() + b"\n")
         if isinstance(reply, str):
-            return Solution(Answer.UNKNOWN, Answer.UNKNOWN, reason=reply)
+            return Solution(SolverAnswer.UNKNOWN, SolverAnswer.UNKNOWN, reason=reply)
         if "error" in reply:
             raise ArtefactError(f"a solver cannot read the text: {reply['error']}", advice="Report it with the claim.")
-        first, second = Answer(reply["z3"]), Answer(reply["cvc5"])
+        first, second = SolverAnswer(reply["z3"]), SolverAnswer(reply["cvc5"])
         return Solution(first, second, reply["model"], _reason(first, second))
 
     def _ask(self, line: bytes) -> dict[str, Any] | str:
@@ -160,9 +160,9 @@ class Solvers:
                 pipe.close()
 
 
-def _reason(first: Answer, second: Answer) -> str:
-    if {first, second} == {Answer.SAT, Answer.UNSAT}:
+def _reason(first: SolverAnswer, second: SolverAnswer) -> str:
+    if {first, second} == {SolverAnswer.SAT, SolverAnswer.UNSAT}:
         return f"The solvers disagree: Z3 says {first}, cvc5 says {second}."
-    if Answer.UNKNOWN in (first, second) and Answer.SAT not in (first, second):
+    if SolverAnswer.UNKNOWN in (first, second) and SolverAnswer.SAT not in (first, second):
         return f"Z3 says {first} and cvc5 says {second} within their limits."
     return ""

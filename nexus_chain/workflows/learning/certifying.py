@@ -23,7 +23,7 @@ from nexus_chain.workflows.learning.collecting import CollectedAnswers, JudgedAn
 
 TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 SOLVER_PACKAGES = ("cvc5", "z3-solver")
-PLACES = ("model_name", "dataset_path", "checkpoint_steps")
+PLACE_SETTINGS = ("model_name", "dataset_path", "checkpoint_steps")
 """Settings that say where things lie, and change no adapter."""
 
 
@@ -62,7 +62,7 @@ def summary_of(
 
 def training_settings(config: TrainingConfig) -> dict[str, str]:
     """Every setting that the adapter depends on, as JSON text by name."""
-    return {name: json.dumps(value) for name, value in config.to_json().items() if name not in PLACES}
+    return {name: json.dumps(value) for name, value in config.to_json().items() if name not in PLACE_SETTINGS}
 
 
 def bills_of(costs: Mapping[str, Decimal], described: Mapping[str, tuple[str, str]]) -> list[TeacherBill]:

@@ -31,10 +31,10 @@ from node.daemon.ledger.events import (
 from node.daemon.ledger.state import IssuedReceipt, NodeState, OrderState, SessionState
 
 Changed = TypeVar("Changed", SessionState, OrderState)
-Outcome = tuple[NodeState, tuple[Effect, ...]]
+TransitionOutcome = tuple[NodeState, tuple[Effect, ...]]
 
 
-def transition(state: NodeState, event: Event) -> Outcome:
+def transition(state: NodeState, event: Event) -> TransitionOutcome:
     """The state after ``event`` and what has to be done; raises ServingError and changes nothing."""
     match event:
         case SessionObserved():
@@ -209,7 +209,7 @@ def _rows_recovered(state: NodeState, event: RowsRecovered) -> NodeState:
     return _with_both(state, replace(session, computed=session.computed + more), replace(order, length=event.length))
 
 
-def _receipt_signed(state: NodeState, event: ReceiptSigned) -> Outcome:
+def _receipt_signed(state: NodeState, event: ReceiptSigned) -> TransitionOutcome:
     order = state.order(event.order)
     # Rows are logged beside this log, so a replay learns a chunk's length from its receipt.
     if order.length < event.to_position:

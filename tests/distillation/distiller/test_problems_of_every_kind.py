@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.distillation.distiller.claims import AethelProblem, MathematicsProblem, Problem, PythonProblem
+from nexus_chain.distillation.distiller.claims import AethelProblem, MathematicsProblem, ProvableProblem, PythonProblem
 from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal
 from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
 from nexus_chain.distillation.distiller.proof import proof_root
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.source_record import SourceRecord
 from nexus_chain.distillation.judge.judge import Judge
-from nexus_chain.distillation.judge.solvers import Answer, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
 from tests.support.arithmetic_tasks import ScriptedSource
 
 DOUBLE = AethelProblem("intent double(x, y) { verify { y == 2 * x; x == old(x); } }")
@@ -55,7 +55,7 @@ def judge() -> Iterator[Judge]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_proved_answer_is_taken_and_its_proof_re_runs(tmp_path: Path, judge: Judge, kind: str) -> None:
-    problem: Problem
+    problem: ProvableProblem
     problem, right, lies = KINDS[kind]
     sources = [ScriptedSource("right", lambda _: right)]
     sources += [ScriptedSource(f"liar {n}", lambda _, lie=lie: lie) for n, lie in enumerate(lies)]
@@ -72,4 +72,4 @@ def test_the_proved_answer_is_taken_and_its_proof_re_runs(tmp_path: Path, judge:
         assert [score.source for score in result.all_scores if score.formal_verification_passed] == ["right"]
         assert result.verification_proof == proof_root(kept["right"].artefacts)
         for artefact in kept["right"].artefacts:
-            assert solvers.solve(artefact.text).answer is Answer.UNSAT
+            assert solvers.solve(artefact.text).answer is SolverAnswer.UNSAT

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nexus_chain.distillation.judge.errors import ArtefactError
-from nexus_chain.distillation.judge.solvers import Answer, SolverLimits, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 
 HEAD = "(set-logic ALL)(declare-const x Int)(declare-const y Real)"
@@ -23,18 +23,18 @@ def solvers() -> Iterator[Solvers]:
 
 def test_both_prove(solvers: Solvers) -> None:
     solution = solvers.solve(f"{HEAD}(assert (and (> x 2) (< (* x x) 4)))(check-sat)")
-    assert (solution.z3, solution.cvc5, solution.answer) == (Answer.UNSAT, Answer.UNSAT, Answer.UNSAT)
+    assert (solution.z3, solution.cvc5, solution.answer) == (SolverAnswer.UNSAT, SolverAnswer.UNSAT, SolverAnswer.UNSAT)
 
 
 def test_a_model_has_values_that_python_reads(solvers: Solvers) -> None:
     solution = solvers.solve(f"{HEAD}(assert (= x (- 7)))(assert (= (* 3 y) (- 1)))(check-sat)")
-    assert solution.answer is Answer.SAT
+    assert solution.answer is SolverAnswer.SAT
     assert solution.model == {"x": "-7", "y": "-1/3"}
 
 
 def test_an_unknown_repeats_and_says_why(solvers: Solvers) -> None:
     first, second = solvers.solve(HARD), solvers.solve(HARD)
-    assert first.answer is Answer.UNKNOWN
+    assert first.answer is SolverAnswer.UNKNOWN
     assert first == second
     assert "within their limits" in first.reason
 
@@ -48,9 +48,9 @@ def test_an_answer_does_not_depend_on_those_before(solvers: Solvers) -> None:
 def test_solvers_that_exhaust_their_memory_are_ended_and_start_again() -> None:
     with Solvers(SolverLimits(memory=1 << 20)) as starved:
         solution = starved.solve(f"{HEAD}(assert (> x 2))(check-sat)")
-        assert (solution.answer, solution.reason) == (Answer.UNKNOWN, "The solvers ran out of memory or stack.")
+        assert (solution.answer, solution.reason) == (SolverAnswer.UNKNOWN, "The solvers ran out of memory or stack.")
         starved.limits = SolverLimits()
-        assert starved.solve(f"{HEAD}(assert (> x 2))(check-sat)").answer is Answer.SAT
+        assert starved.solve(f"{HEAD}(assert (> x 2))(check-sat)").answer is SolverAnswer.SAT
 
 
 def test_solvers_that_do_not_count_are_ended_by_the_clock() -> None:

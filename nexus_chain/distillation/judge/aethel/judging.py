@@ -19,7 +19,7 @@ from nexus_chain.distillation.judge.aethel.search import FIRST_TRIES, MOST_TRIES
 from nexus_chain.distillation.judge.aethel.specification import solved_by
 from nexus_chain.distillation.judge.aethel.syntax import MOST_OBLIGATIONS, IntentSequence
 from nexus_chain.distillation.judge.errors import AethelError, ArtefactError
-from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
+from nexus_chain.distillation.judge.solvers import Solution, SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 
 _NOTHING = "Nothing was checked."
@@ -96,7 +96,7 @@ def _find(translation: AethelTranslation, solvers: Solvers) -> _Finding:
     unproved = list[tuple[AethelObligation, Solution]]()
     for obligation in translation.obligations:
         solution = solvers.solve(obligation.text)
-        if solution.answer is Answer.UNSAT:
+        if solution.answer is SolverAnswer.UNSAT:
             continue
         values = _values(sequence, solution.model)
         if values is not None and (run := run_sequence(sequence, values)).ending is RunEnding.VIOLATED:
@@ -114,7 +114,7 @@ def _without_runs(translation: AethelTranslation, solvers: Solvers) -> _Finding 
     """A finding unless a solver knows values that pass all guards; none of the first small ones does."""
     sequence = translation.sequence
     solution = solvers.solve(translation.guards)
-    if solution.answer is Answer.UNSAT:
+    if solution.answer is SolverAnswer.UNSAT:
         return _Finding(Outcome.UNKNOWN, f"The guards of {_name(sequence)} contradict each other.", {}, vacuous=True)
     values = _values(sequence, solution.model)
     run = AethelRun(RunEnding.BLOCKED) if values is None else run_sequence(sequence, values)
@@ -132,7 +132,7 @@ def _violation(values: Mapping[str, int], run: AethelRun) -> _Finding:
 
 
 def _unproved(obligation: AethelObligation, solution: Solution) -> _Finding:
-    if solution.answer is Answer.SAT:
+    if solution.answer is SolverAnswer.SAT:
         why = "a solver's counterexample does not violate it when it is run"
     else:
         why = solution.reason.rstrip(".") or "the solvers do not decide it"
@@ -173,7 +173,7 @@ def _with_tautologies(checked: str, translations: Sequence[AethelTranslation], s
         name
         for one in translations
         for name, text in one.tautologies.items()
-        if solvers.solve(text).answer is Answer.UNSAT
+        if solvers.solve(text).answer is SolverAnswer.UNSAT
     ]
     if not empty:
         return checked

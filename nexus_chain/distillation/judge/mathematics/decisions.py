@@ -16,7 +16,7 @@ from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpin
 from nexus_chain.distillation.judge.mathematics.smtlib import negation_text, witness_text
 from nexus_chain.distillation.judge.mathematics.term_writer import PREFIX
 from nexus_chain.distillation.judge.mathematics.terms import literals_in, names_in
-from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
+from nexus_chain.distillation.judge.solvers import Solution, SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Outcome
 
 
@@ -60,7 +60,7 @@ class ObligationJudge:
     def _witness(self, obligation: MathematicsObligation, text: str) -> MathematicsDecision | None:
         """None where some point satisfies what is supposed."""
         solution = self._solve(text)
-        if solution.answer is Answer.UNSAT:
+        if solution.answer is SolverAnswer.UNSAT:
             reason = "What it supposes holds nowhere, so it says nothing."
             return MathematicsDecision(Outcome.UNKNOWN, reason, vacuous=True)
         point = _point(solution.model)
@@ -73,15 +73,15 @@ class ObligationJudge:
 
     def _ask(self, obligation: MathematicsObligation, text: str) -> MathematicsDecision:
         solution = self._solve(text)
-        if solution.answer is Answer.UNSAT:
+        if solution.answer is SolverAnswer.UNSAT:
             return _proved(Artefact(obligation.name, text))
         point = _point(solution.model)
         if point is not None and _state(obligation, point) is False:
             return _refuted(point)
-        if solution.answer is Answer.SAT:
+        if solution.answer is SolverAnswer.SAT:
             return MathematicsDecision(Outcome.UNKNOWN, "A solver's counterexample has no rational values.")
         for others in other_statements(obligation, self._domain):
-            if all(self._solve(other.text).answer is Answer.UNSAT for other in others):
+            if all(self._solve(other.text).answer is SolverAnswer.UNSAT for other in others):
                 return _proved(*others)
         return self._second(obligation, solution.reason)
 
@@ -90,7 +90,7 @@ class ObligationJudge:
         try:
             return self._solvers.solve(text)
         except ArtefactError as error:
-            return Solution(Answer.UNKNOWN, Answer.UNKNOWN, reason=error.message.rstrip(".") + ".")
+            return Solution(SolverAnswer.UNKNOWN, SolverAnswer.UNKNOWN, reason=error.message.rstrip(".") + ".")
 
     def _second(self, obligation: MathematicsObligation, reason: str) -> MathematicsDecision:
         """SymPy may find a counterexample; whatever else it says is no proof."""

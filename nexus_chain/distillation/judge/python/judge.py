@@ -22,7 +22,7 @@ from nexus_chain.distillation.judge.python.obligations import Obligations, write
 from nexus_chain.distillation.judge.python.purity import require_pure, require_pure_expression
 from nexus_chain.distillation.judge.python.source import extract_code, parse_expression, parse_source
 from nexus_chain.distillation.judge.sandbox.sandbox import Sandbox
-from nexus_chain.distillation.judge.solvers import Answer, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Enumeration, Kind, Outcome, Verdict
 
 LARGEST_TABLE = 20_000
@@ -80,24 +80,24 @@ class _Judge:
         """A verdict, or why the solvers lead to none."""
         if obligations.requirement is not None:
             requirement = self._solvers.solve(obligations.requirement.text)
-            if requirement.answer is Answer.UNSAT:
+            if requirement.answer is SolverAnswer.UNSAT:
                 return self._vacuous()
-            if requirement.answer is not Answer.SAT:
+            if requirement.answer is not SolverAnswer.SAT:
                 return f"It is not known whether any input is required to work. {requirement.reason}".strip()
         for artefact in obligations.supporting:
-            if artefact.name != "unwinding" and self._solvers.solve(artefact.text).answer is not Answer.UNSAT:
+            if artefact.name != "unwinding" and self._solvers.solve(artefact.text).answer is not SolverAnswer.UNSAT:
                 return f"The obligation '{artefact.name}' is not proved."
         claimed = self._solvers.solve(obligations.claimed.text)
-        if Answer.SAT in (claimed.z3, claimed.cvc5):
+        if SolverAnswer.SAT in (claimed.z3, claimed.cvc5):
             point = obligations.inputs.read(self._claim.domain, claimed.model)
             difference = comparer.compare([point]).difference
             if difference is not None:
                 return self._refuted(difference)
             return f"The solvers' counterexample {values_text(point)} is none when it is run."
-        if claimed.answer is not Answer.UNSAT:
+        if claimed.answer is not SolverAnswer.UNSAT:
             return claimed.reason
         for artefact in obligations.supporting:
-            if artefact.name == "unwinding" and self._solvers.solve(artefact.text).answer is not Answer.UNSAT:
+            if artefact.name == "unwinding" and self._solvers.solve(artefact.text).answer is not SolverAnswer.UNSAT:
                 return "A loop may have more rounds than are unrolled."
         return self._proved((obligations.claimed, *obligations.supporting))
 

@@ -13,7 +13,7 @@ from nexus_chain.distillation.judge.aethel.interpreter import RunEnding, euclide
 from nexus_chain.distillation.judge.aethel.judging import judge_aethel
 from nexus_chain.distillation.judge.aethel.obligations import translate_sequence
 from nexus_chain.distillation.judge.aethel.parser import parse_aethel
-from nexus_chain.distillation.judge.solvers import Answer, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Outcome, Verdict
 from tests.support.random_aethel import sources
 
@@ -34,7 +34,7 @@ def test_an_artefact_for_each_divisor_and_each_intent(solvers: Solvers) -> None:
     verdict = judge_aethel(source, solvers)
     assert verdict.outcome is Outcome.PROVED
     assert [one.name for one in verdict.artefacts] == ["f.divisor.1", "f.divisor.2", "f.verify", "g.verify"]
-    assert all(solvers.solve(one.text).answer is Answer.UNSAT for one in verdict.artefacts)
+    assert all(solvers.solve(one.text).answer is SolverAnswer.UNSAT for one in verdict.artefacts)
     assert verdict.artefacts == judge_aethel(source.replace("; ", " ;\n"), solvers).artefacts  # of the meaning alone
 
 
@@ -215,7 +215,7 @@ def test_the_translation_means_what_the_interpreter_does(solvers: Solvers, sourc
     (sequence,) = parse_aethel(source)
     point = f"(assert (= x.0 {_smt(x)}))\n(assert (= y.0 {_smt(y)}))\n(assert "
     holds = all(
-        solvers.solve(one.text.replace("(assert ", point, 1)).answer is Answer.UNSAT
+        solvers.solve(one.text.replace("(assert ", point, 1)).answer is SolverAnswer.UNSAT
         for one in translate_sequence(sequence).obligations
     )
     assert holds == (run_sequence(sequence, {"x": x, "y": y}).ending is not RunEnding.VIOLATED)

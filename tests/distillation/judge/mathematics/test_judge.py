@@ -15,7 +15,7 @@ from nexus_chain.distillation.judge.mathematics.judge import judge_mathematics
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
 from nexus_chain.distillation.judge.mathematics.terms import Apply, Literal, MathTerm, Name, names_in, plain
 from nexus_chain.distillation.judge.mathematics.verdicts import MathematicsVerdict
-from nexus_chain.distillation.judge.solvers import Answer, SolverLimits, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Outcome
 
 RIGHT_NUMBER_AFTER_A_WRONG_STEP = "12 + 7 = 18\n18 - 4 = 14\n#### 14"
@@ -134,7 +134,7 @@ def test_other_statements_prove_what_the_first_does_not(solvers: Solvers) -> Non
             "answer: remainder 0 of 2",
             "answer: remainder 1 of 2",
         ]
-        assert all(short.solve(artefact.text).answer is Answer.UNSAT for artefact in verdict.artefacts)
+        assert all(short.solve(artefact.text).answer is SolverAnswer.UNSAT for artefact in verdict.artefacts)
 
 
 def test_sympy_finds_a_counterexample_that_is_checked() -> None:

@@ -15,7 +15,7 @@ from nexus_chain.distillation.judge.python.domain import domain_points, parse_do
 from nexus_chain.distillation.judge.python.judge import judge_python
 from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
 from nexus_chain.distillation.judge.sandbox.sandbox import Sandbox, SandboxLimits
-from nexus_chain.distillation.judge.solvers import Answer, Solution, Solvers
+from nexus_chain.distillation.judge.solvers import Solution, SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Enumeration, Kind, Outcome, Verdict
 from tests.support.random_python import EndlessError, functions, really
 
@@ -57,7 +57,7 @@ def test_a_proof_names_what_both_solvers_proved(solvers: Solvers, sandbox: Sandb
     assert "n in int[-3..9]" in verdict.checked
     assert [artefact.name for artefact in verdict.artefacts] == ["equivalence"]
     for artefact in verdict.artefacts:
-        assert solvers.solve(artefact.text).answer is Answer.UNSAT
+        assert solvers.solve(artefact.text).answer is SolverAnswer.UNSAT
         assert sha256(code.encode()).hexdigest() in artefact.text
 
 
@@ -99,15 +99,15 @@ def test_what_a_caller_sees_counts(solvers: Solvers, sandbox: Sandbox, code: str
 
 
 def test_a_model_that_is_no_counterexample_is_not_believed(sandbox: Sandbox) -> None:
-    lie = Scripted(Solution(Answer.SAT, Answer.SAT, {"in_x": "5"}))
+    lie = Scripted(Solution(SolverAnswer.SAT, SolverAnswer.SAT, {"in_x": "5"}))
     verdict = judge_python(claim(IDENTITY, reference=IDENTITY), lie, sandbox)
     assert verdict.outcome is Outcome.UNKNOWN
     assert "counterexample 5 is none when it is run" in verdict.reason
 
 
-@pytest.mark.parametrize("second", [Answer.UNKNOWN, Answer.SAT])
-def test_one_solver_proves_nothing(sandbox: Sandbox, second: Answer) -> None:
-    verdict = judge_python(claim(IDENTITY, reference=IDENTITY), Scripted(Solution(Answer.UNSAT, second)), sandbox)
+@pytest.mark.parametrize("second", [SolverAnswer.UNKNOWN, SolverAnswer.SAT])
+def test_one_solver_proves_nothing(sandbox: Sandbox, second: SolverAnswer) -> None:
+    verdict = judge_python(claim(IDENTITY, reference=IDENTITY), Scripted(Solution(SolverAnswer.UNSAT, second)), sandbox)
     assert (verdict.outcome, verdict.artefacts) == (Outcome.UNKNOWN, ())
 
 

@@ -23,7 +23,7 @@ from nexus_chain.distillation.judge.python.smt_printing import obligation_text
 from nexus_chain.distillation.judge.python.state import State
 from nexus_chain.distillation.judge.python.terms import Sort, Term, TermBank, evaluate_term
 from nexus_chain.distillation.judge.python.values import Heap, Value
-from nexus_chain.distillation.judge.solvers import Answer, Solvers
+from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
 from tests.support.random_python import DOMAIN, INPUTS, functions, really
 
 SMALL = {name: parse_domain(text) for name, text in DOMAIN.items()}
@@ -131,7 +131,7 @@ def test_the_solvers_read_the_terms_as_we_do(
         ]
     differing = [differs(bank, term, evaluate_term(term, known)) for term in terms]
     text = obligation_text("fixed", inputs.variables, [*fixed, bank.any_of(*differing)])
-    assert solvers.solve(text).answer is Answer.UNSAT, text
+    assert solvers.solve(text).answer is SolverAnswer.UNSAT, text
 
 
 def differs(bank: TermBank, term: Term, value: int | bool) -> Term:
@@ -160,7 +160,7 @@ def test_both_solvers_know_python_s_division(solvers: Solvers) -> None:
                 bank.negate(bank.equal(bank.floor_remainder(a, b), bank.integer(left % right))),
             )
             fixed = [bank.equal(a, bank.integer(left)), bank.equal(b, bank.integer(right))]
-            assert solvers.solve(obligation_text("division", [a, b], [*fixed, wrong])).answer is Answer.UNSAT
+            assert solvers.solve(obligation_text("division", [a, b], [*fixed, wrong])).answer is SolverAnswer.UNSAT
 
 
 @given(functions(), INPUTS)
