@@ -28,8 +28,11 @@ from nexus_chain.content.field_forms import (
 from nexus_chain.versions.manifest import FileReference
 
 DISTILLATION_FORMAT = "nexus.distillation.v1"
-EXACT_MATCH = "exact-match"
-"""The metric: the model's greedy answer is the expected one, blanks around it aside."""
+EXACT_MATCH, LAST_NUMBER = "exact-match", "last-number"
+METRICS = (EXACT_MATCH, LAST_NUMBER)
+"""When a greedy answer is right: it is the expected one, blanks around it aside; or its last number is. The second
+measures what a model knows, the first also whether it says nothing else.
+"""
 
 #: Names of the tiers, with the verified examples that each needs.
 TIERS = {"unranked": 0, "bronze": 1_000, "silver": 10_000, "gold": 100_000, "platinum": 1_000_000}
@@ -186,7 +189,7 @@ class CertifiedEvaluation:
 
     def __post_init__(self) -> None:
         require_forms(self, "evaluation")
-        require(self.metric == EXACT_MATCH, "evaluation.metric", f"must be {EXACT_MATCH}")
+        require(self.metric in METRICS, "evaluation.metric", f"must be one of {', '.join(METRICS)}")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ float64 logarithms, rounded to thousandths of a nat for each problem; everything
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import torch
 
-from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_certificate import EXACT_MATCH, LAST_NUMBER, CertifiedScore
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.certificates.errors import EvaluationSetError
 from nexus_chain.engine.engine import Engine
@@ -21,6 +22,7 @@ from nexus_chain.quality.held_out import LOGIT_UNIT
 from nexus_chain.versions.text_codec import TextCodec
 
 _BATCH = 16  # problems that are answered together: it changes no answer
+_NUMBER = re.compile(r"(?<![\d.])-?\d+(?:\.\d+)?")
 RATE_GAIN = Decimal("0.05")
 """The rise of accuracy that a deployment needs at least; see component 5 of the design."""
 _Z = Decimal("1.959963984540054")  # 97.5 % of a standard normal distribution
@@ -44,11 +46,12 @@ class ProblemResult:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A model version's integer program with its text codec. ``max_tokens``: of an answer."""
+    """A model version's integer program with its text codec. ``max_tokens``: of an answer. ``metric``: see METRICS."""
 
     engine: Engine
     codec: TextCodec
     max_tokens: int
+    metric: str = EXACT_MATCH
 
     def results(self, problems: Sequence[ProblemRecord]) -> Iterator[ProblemResult]:
         """The results of ``problems``, in order. Raises EvaluationSetError and the engine's errors."""
@@ -58,7 +61,9 @@ class Evaluator:
             answers = self._answers(prompts)
             for problem, prompt, answer in zip(group, prompts, answers, strict=True):
                 tokens = self.expected(problem)
-                yield ProblemResult(answer, is_hit(answer, problem), self._loss(prompt, tokens), len(tokens))
+                yield ProblemResult(
+                    answer, is_hit(answer, problem, self.metric), self._loss(prompt, tokens), len(tokens)
+                )
 
     def prompt(self, problem: ProblemRecord) -> list[int]:
         """Token ids of a problem: a conversation for a model that has them. Raises EvaluationSetError if too long."""
@@ -100,9 +105,13 @@ class Evaluator:
         return round(1000 * max(0.0, float((scores.logsumexp(1) - chosen).sum())))
 
 
-def is_hit(answer: str, problem: ProblemRecord) -> bool:
-    """Whether ``answer`` is the expected one; blanks around either do not count."""
-    return answer.strip() == problem.answer.strip()
+def is_hit(answer: str, problem: ProblemRecord, metric: str = EXACT_MATCH) -> bool:
+    """Whether ``answer`` is right; blanks around either do not count. ``metric``: one of METRICS."""
+    given, expected = answer.strip(), problem.answer.strip()
+    if metric == LAST_NUMBER:
+        numbers = _NUMBER.findall(given.replace(",", ""))
+        given = numbers[-1] if numbers else ""
+    return given == expected
 
 
 def score_of(results: Sequence[ProblemResult]) -> CertifiedScore:

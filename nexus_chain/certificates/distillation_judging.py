@@ -200,5 +200,6 @@ def _judge_again(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverL
         ("outcome", verdict.outcome.value, recorded.outcome),
         ("vacuous", verdict.vacuous, recorded.vacuous),
         ("artefacts", [f"0x{artefact.sha256}" for artefact in verdict.artefacts], list(recorded.artefacts)),
+        ("enumerations", [f"0x{table.sha256}" for table in verdict.enumerations], list(recorded.enumerations)),
     ):
         require_found(found == stated, f"the {what}: its {name} is {found} when judged again, {stated} is recorded")

@@ -63,7 +63,7 @@ def check_evaluation(evidence: AuditEvidence) -> str:
         ("after", certified.after, evidence.checkpoint, evidence.integer_model),
     ):
         codec = TextCodec(folder / TOKENIZER_FILE)
-        evaluator = Evaluator(Engine(model.program, model.weights), codec, certified.max_tokens)
+        evaluator = Evaluator(Engine(model.program, model.weights), codec, certified.max_tokens, certified.metric)
         tokens = sum(len(evaluator.expected(problem)) for problem in evidence.problems.records)
         require_equal(tokens, score.answer_tokens, f"the number of expected tokens {name}")
         hits = unpacked_bits(score.hit_bits, certified.total) or []

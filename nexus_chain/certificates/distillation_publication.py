@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from nexus_chain.certificates.certificate import CertifiedModel
 from nexus_chain.certificates.distillation_certificate import (
+    EXACT_MATCH,
     CertifiedAdaptation,
     CertifiedDataset,
     CertifiedEvaluation,
@@ -110,6 +111,7 @@ class DistillationSummary:
     max_tokens: Positive
     before: CertifiedScore
     after: CertifiedScore
+    metric: str = EXACT_MATCH
 
     def __post_init__(self) -> None:
         require_forms(self, "distillation")
@@ -183,6 +185,7 @@ class DistillationPublication:
                 summary.max_tokens,
                 summary.before,
                 summary.after,
+                summary.metric,
             ),
         )
 

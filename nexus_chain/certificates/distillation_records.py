@@ -43,8 +43,9 @@ class VerdictRecord:
     """What the judge said of one teacher's answer.
 
     ``answer``: ``answer_hash`` of prompt and response. ``artefacts``: SHA-256 of the texts that prove it, empty unless
-    it is proved. ``claim``: the JSON text that the judge was given, None where it is not kept: such a verdict can be
-    re-judged from its artefacts only.
+    it is proved. ``enumerations``: SHA-256 of the tables of finite domains that were run through, likewise. ``claim``:
+    the JSON text that the judge was given, None where it is not kept: such a verdict can be re-judged from its
+    artefacts only, so one that rests on enumerations has its claim.
     """
 
     answer: Hex32
@@ -57,12 +58,15 @@ class VerdictRecord:
     artefacts: tuple[Hex32, ...]
     vacuous: bool
     claim: str | None
+    enumerations: tuple[Hex32, ...] = ()
 
     def __post_init__(self) -> None:
         require_forms(self, "verdict")
         require(self.kind in _KINDS, "verdict.kind", f"must be one of {', '.join(_KINDS)}")
         require(self.outcome in _OUTCOMES, "verdict.outcome", f"must be one of {', '.join(_OUTCOMES)}")
-        require(self.proved == bool(self.artefacts), "verdict.artefacts", "must be there for a proved verdict alone")
+        evidence = self.artefacts or self.enumerations
+        require(self.proved == bool(evidence), "verdict.artefacts", "must be there for a proved verdict alone")
+        require(not self.enumerations or self.claim is not None, "verdict.claim", "must be there beside enumerations")
         require(not self.proved or self.kind != Kind.TEXT, "verdict.outcome", "of a text is never proved")
 
     @classmethod
@@ -79,11 +83,12 @@ class VerdictRecord:
             artefacts=tuple("0x" + artefact.sha256 for artefact in verdict.artefacts),
             vacuous=verdict.vacuous,
             claim=claim,
+            enumerations=tuple("0x" + table.sha256 for table in verdict.enumerations),
         )
 
     @property
     def proved(self) -> bool:
-        """Whether both solvers proved it."""
+        """Whether both solvers proved it, or every point of a finite domain was run."""
         return self.outcome == Outcome.PROVED
 
 

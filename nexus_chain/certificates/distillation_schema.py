@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from nexus_chain.certificates.distillation_certificate import (
     DISTILLATION_FORMAT,
-    EXACT_MATCH,
+    METRICS,
     TIERS,
     SignedDistillation,
 )
@@ -28,7 +28,7 @@ _SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 #: Fields that take one of some values, by class and field.
 _CHOICES: dict[tuple[str, str], list[str]] = {
     ("DistillationCertificate", "format"): [DISTILLATION_FORMAT],
-    ("CertifiedEvaluation", "metric"): [EXACT_MATCH],
+    ("CertifiedEvaluation", "metric"): list(METRICS),
     ("CertifiedDataset", "tier"): list(TIERS),
 }
 

@@ -26,6 +26,7 @@ from nexus_chain.distillation.distiller.source_record import SourceRecord
 from nexus_chain.distillation.memory.database import STORAGE_VARIABLE
 from nexus_chain.distillation.memory.example import VerifiedExample
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.distillation.secret import Secret
 from nexus_chain.settings import Settings
 from nexus_chain.workflows.errors import WorkflowError
 from nexus_chain.workflows.observer import SILENT, TaskObserver
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from nexus_chain.distillation.local.models import LocalInferenceResponse
 
 _FOLDER = "distillation"
+KEY_VARIABLE = "OLLAMA_API_KEY"
+"""Where the key for an Ollama server stands that wants one, such as a gateway of this project."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,14 @@ class SourceChoice:
     max_tokens: int = 1024
 
 
+@dataclass(frozen=True)
+class DescribedSource:
+    """A source, and the ``model`` that answers there, as its provider calls it."""
+
+    source: AnswerSource
+    model: str
+
+
 def distillation_folder(settings: Settings) -> Path:
     """Where teachers are described, and where journal, record and memory are kept."""
     return settings.home / _FOLDER
@@ -66,17 +77,26 @@ def open_distiller(
 
     folder = distillation_folder(settings)
     with ExitStack() as opened:
+        sources = [one.source for one in opened.enter_context(open_sources(settings, choice))]
+        record = SourceRecord(folder / "sources.sqlite")
+        opened.callback(record.close)
+        journal = opened.enter_context(DistillationJournal(folder / "journal.sqlite"))
+        judge = opened.enter_context(Judge())
+        yield opened.enter_context(AutonomousDistiller(sources, judge, record, journal, options=options)), journal
+
+
+@contextmanager
+def open_sources(settings: Settings, choice: SourceChoice) -> Iterator[list[DescribedSource]]:
+    """The chosen teachers and local models. Raises WorkflowError where nobody can be asked, TeacherConfigError."""
+    folder = distillation_folder(settings)
+    with ExitStack() as opened:
         sources = [*_teachers(folder, choice, opened), *_local_models(choice, opened)]
         if not sources:
             raise WorkflowError(
                 "nobody can be asked",
                 advice=f"Name a local model, or describe teachers in {folder / 'teachers.toml'}.",
             )
-        record = SourceRecord(folder / "sources.sqlite")
-        opened.callback(record.close)
-        journal = opened.enter_context(DistillationJournal(folder / "journal.sqlite"))
-        judge = opened.enter_context(Judge())
-        yield opened.enter_context(AutonomousDistiller(sources, judge, record, journal, options=options)), journal
+        yield sources
 
 
 def open_memory(settings: Settings) -> CognitivePersistence:
@@ -125,7 +145,7 @@ def proved_example(request: DistillationRequest, result: DistillationResult) -> 
     )
 
 
-def _teachers(folder: Path, choice: SourceChoice, opened: ExitStack) -> list[AnswerSource]:
+def _teachers(folder: Path, choice: SourceChoice, opened: ExitStack) -> list[DescribedSource]:
     """Raises TeacherConfigError, SecretError."""
     from nexus_chain.distillation.teachers.config_file import read_teachers_file
     from nexus_chain.distillation.teachers.teacher_apis import TeacherAPIs
@@ -138,7 +158,10 @@ def _teachers(folder: Path, choice: SourceChoice, opened: ExitStack) -> list[Ans
         return []
     desk = opened.enter_context(TeacherAPIs(found.configs, budget_usd=found.budget_usd, state_file=found.state_file))
     return [
-        TeacherSource(desk, config.name, _server_of(config.endpoint), is_free=config.free) for config in found.configs
+        DescribedSource(
+            TeacherSource(desk, config.name, _server_of(config.endpoint), is_free=config.free), config.model
+        )
+        for config in found.configs
     ]
 
 
@@ -148,16 +171,17 @@ def _server_of(endpoint: str) -> str:
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
-def _local_models(choice: SourceChoice, opened: ExitStack) -> list[AnswerSource]:
+def _local_models(choice: SourceChoice, opened: ExitStack) -> list[DescribedSource]:
     """Each model has a voice of its own: they are the user's, and nobody's names for one liar."""
     if not choice.local_models:
         return []
     from nexus_chain.distillation.local.engine import LocalEngine
 
-    engine = LocalEngine(choice.ollama_host)
+    key = Secret.from_environment(KEY_VARIABLE) if os.environ.get(KEY_VARIABLE) else None
+    engine = LocalEngine(choice.ollama_host, api_key=key)
     opened.callback(engine.close)
     return [
-        LocalSource(model, partial(_generate, engine, choice, model), provider=f"local {model}")
+        DescribedSource(LocalSource(model, partial(_generate, engine, choice, model), provider=f"local {model}"), model)
         for model in choice.local_models
     ]
 

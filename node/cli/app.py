@@ -21,6 +21,7 @@ from node.cli import (
     backup,
     deploy,
     distill,
+    distill_run,
     doctor,
     embed,
     judge,
@@ -54,6 +55,7 @@ app = typer.Typer(
 app.add_typer(wallets.app, name="wallet")
 app.add_typer(session.app, name="session")
 app.add_typer(model.app, name="model")
+distill.app.command("run")(distill_run.run)
 app.add_typer(distill.app, name="distill")
 app.command("up")(up.up)
 app.command("down")(up.down)

@@ -117,7 +117,7 @@ def export(
         emit_json({**vars(found), "path": str(found.path)})
         return
     result(f"{found.count} examples in {found.path}")
-    note(f"SHA-256 {found.sha256}; Merkle root of the lines {found.merkle_root}.")
+    note(f"SHA-256 {found.sha256}.")
 
 
 def _stated(expected: str | None, file: Path | None) -> tuple[ProvableProblem | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,8 @@ def _rerun(text: str, json: bool) -> str:
 
     with Solvers() as solvers:
         solution = solvers.solve(text)
-    outcome = {SolverAnswer.UNSAT: "proved", SolverAnswer.SAT: "refuted", SolverAnswer.UNKNOWN: "unknown"}[solution.answer]
+    outcomes = {SolverAnswer.UNSAT: "proved", SolverAnswer.SAT: "refuted", SolverAnswer.UNKNOWN: "unknown"}
+    outcome = outcomes[solution.answer]
     digest = Artefact("", text).sha256
     if json:
         emit_json(_rerun_document(solution, digest, outcome))
@@ -114,6 +116,8 @@ def _judge(claim: dict[str, Any], folder: Path | None, json: bool) -> str:
         result(f"  {name} = {value}")
     for one in verdict.artefacts:
         result(f"  {one.sha256}  {one.name}")
+    for table in verdict.enumerations:
+        result(f"  {table.sha256}  {table.points} points of {table.domain}")
     for path in paths:
         note(f"Wrote {path}")
     return verdict.outcome
@@ -126,6 +130,7 @@ def _verdict_document(verdict: Verdict, paths: list[Path]) -> dict[str, Any]:
     return {
         "kind": verdict.kind, "outcome": verdict.outcome, "checked": verdict.checked, "reason": verdict.reason,
         "counterexample": dict(verdict.counterexample), "vacuous": verdict.vacuous, "artefacts": proofs,
+        "enumerations": [asdict(table) for table in verdict.enumerations],
     }  # fmt: skip
 
 

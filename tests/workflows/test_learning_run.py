@@ -25,9 +25,10 @@ from nexus_chain.distillation.lora.errors import NotBetterError
 from nexus_chain.distillation.teachers.teacher_apis import TeacherAPIs
 from nexus_chain.settings import Settings
 from nexus_chain.workflows.certificates import audit_certificate
+from nexus_chain.workflows.distilling import DescribedSource
 from nexus_chain.workflows.learning.evaluating import ProgramUnderTest
 from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder, TrainingChoices
-from nexus_chain.workflows.learning.run import DescribedSource, LearnedModel, learn, publish_child
+from nexus_chain.workflows.learning.run import LearnedModel, learn, publish_child
 from nexus_chain.workflows.publishing import VersionRequest, publish
 from nexus_chain.workflows.workspace import Workspace
 from tests.support.teacher_server import TeacherServer, oracle, teacher_server

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 
-from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_certificate import LAST_NUMBER, CertifiedScore
 from nexus_chain.certificates.distillation_publication import (
     DistillationRecords,
     DistillationSummary,
@@ -57,6 +57,7 @@ def summary_of(
         max_tokens=max_tokens,
         before=scores[0],
         after=scores[1],
+        metric=LAST_NUMBER,
     )
 
 

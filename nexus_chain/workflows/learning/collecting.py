@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from nexus_chain.distillation.curriculum.problems import Problem
 from nexus_chain.distillation.distiller.claims import MathematicsProblem
@@ -17,8 +19,10 @@ from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.result import DistillationResult
 from nexus_chain.distillation.distiller.source import AnswerSource
 from nexus_chain.distillation.distiller.source_record import SourceRecord
+from nexus_chain.distillation.judge.verdict import Outcome
 from nexus_chain.distillation.memory.example import TrainingDataset, VerifiedExample
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
+from nexus_chain.workflows.distilling import proved_example
 from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
@@ -46,6 +50,20 @@ class CollectedAnswers:
     judged: tuple[JudgedAnswer, ...]
     costs: dict[str, Decimal]
     decided: int
+
+    def teachers(self) -> list[dict[str, Any]]:
+        """What each source did, as plain values: ``name``, ``answers``, ``proved``, ``refuted``, ``cost_usd``."""
+        said = Counter((one.kept.source, one.kept.verdict.outcome) for one in self.judged)
+        return [
+            {
+                "name": name,
+                "answers": sum(said[name, outcome] for outcome in Outcome),
+                "proved": said[name, Outcome.PROVED],
+                "refuted": said[name, Outcome.REFUTED],
+                "cost_usd": f"{cost:f}",
+            }
+            for name, cost in sorted(self.costs.items())
+        ]
 
 
 def request_of(problem: Problem, plan: DistillationPlan) -> DistillationRequest:
@@ -83,7 +101,7 @@ def collect_answers(
     finally:
         record.close()
     with CognitivePersistence(folder.memory) as memory, observer.stage("Remembering"):
-        memory.save_examples(_examples(requests, results))
+        memory.save_examples(_examples(requests, results, judge is not None))
         dataset = memory.get_dataset(min_confidence=plan.confidence)
         memory.export_lora_format(folder.dataset, min_confidence=plan.confidence)
     decided = sum(result.best_response is not None for result in results)
@@ -91,19 +109,26 @@ def collect_answers(
 
 
 def _examples(
-    requests: Sequence[DistillationRequest], results: Sequence[DistillationResult]
+    requests: Sequence[DistillationRequest], results: Sequence[DistillationResult], judged: bool
 ) -> Iterable[VerifiedExample]:
+    """What was proved; without a judge whatever was chosen, to see what that is worth."""
     for request, result in zip(requests, results, strict=True):
-        if result.best_response is not None and result.best_source is not None:
-            yield VerifiedExample.of(
-                request.prompt,
-                result.best_response,
-                source=result.best_source,
-                confidence=result.confidence,
-                category=request.category,
-                verification_proof=result.verification_proof,
-                timestamp=result.timestamp,
-            )
+        example = proved_example(request, result) if judged else _chosen_example(request, result)
+        if example is not None:
+            yield example
+
+
+def _chosen_example(request: DistillationRequest, result: DistillationResult) -> VerifiedExample | None:
+    if result.best_response is None or result.best_source is None:
+        return None
+    return VerifiedExample.of(
+        request.prompt,
+        result.best_response,
+        source=result.best_source,
+        confidence=1.0,
+        category=request.category,
+        timestamp=result.timestamp,
+    )
 
 
 def _judged(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_certificate import LAST_NUMBER, CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import Evaluator, score_of
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.commitments.weights import ModelCommitment
@@ -59,7 +59,7 @@ def evaluate(
     if path.is_file():
         return read_canonical(CertifiedScore, path.read_bytes(), path.name)
     codec = TextCodec(program.tokenizer)
-    evaluator = Evaluator(Engine(program.model.program, program.model.weights), codec, max_tokens)
+    evaluator = Evaluator(Engine(program.model.program, program.model.weights), codec, max_tokens, LAST_NUMBER)
     results = []
     with observer.stage(f"Evaluating {program.title}") as advance:
         for result in evaluator.results(problems):

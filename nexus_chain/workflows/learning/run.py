@@ -16,7 +16,6 @@ from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import is_deployable
 from nexus_chain.certificates.distillation_publication import KEPT_ADAPTER, KEPT_ADAPTER_CONFIG, keep_distillation
 from nexus_chain.distillation.curriculum.course import curriculum
-from nexus_chain.distillation.distiller.source import AnswerSource
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -24,6 +23,7 @@ from nexus_chain.distillation.lora.errors import NotBetterError
 from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.quality import GATE
 from nexus_chain.staging import staged
+from nexus_chain.workflows.distilling import DescribedSource
 from nexus_chain.workflows.importing import Measuring, convert_measured
 from nexus_chain.workflows.learning.adapting import Adaptation, adapt
 from nexus_chain.workflows.learning.certifying import bills_of, records_of, summary_of
@@ -33,14 +33,6 @@ from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 from nexus_chain.workflows.publishing import PublishedVersion, VersionRequest, publish
 from nexus_chain.workflows.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class DescribedSource:
-    """A source, and what a certificate says of it."""
-
-    source: AnswerSource
-    model: str
 
 
 @dataclass(frozen=True)
