@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 
 import torch
 
 from nexus_chain.certificates.distillation_certificate import EXACT_MATCH, LAST_NUMBER, CertifiedScore
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.certificates.errors import EvaluationSetError
+from nexus_chain.distillation.lora.accuracy import EXACT, MeasuredAccuracy, rises_enough
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program.sampling import Sampling
 from nexus_chain.quality.held_out import LOGIT_UNIT
@@ -23,12 +24,8 @@ from nexus_chain.versions.text_codec import TextCodec
 
 _BATCH = 16  # problems that are answered together: it changes no answer
 _NUMBER = re.compile(r"(?<![\d.])-?\d+(?:\.\d+)?")
-RATE_GAIN = Decimal("0.05")
-"""The rise of accuracy that a deployment needs at least; see component 5 of the design."""
-_Z = Decimal("1.959963984540054")  # 97.5 % of a standard normal distribution
 _LARGEST_EXPONENT = Decimal(100)
 """Nats: beyond it a perplexity says no more, and has more digits than the arithmetic here."""
-_EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True)
@@ -125,18 +122,19 @@ def score_of(results: Sequence[ProblemResult]) -> CertifiedScore:
 
 def score_from(hits: Sequence[bool], losses: Sequence[int], answer_tokens: int) -> CertifiedScore:
     """Every figure of a score, from what was found for each problem."""
-    low, high = accuracy_interval(sum(hits), len(hits))
-    loss = _EXACT.divide(Decimal(sum(losses)), Decimal(1000 * answer_tokens))
+    measured = MeasuredAccuracy(sum(hits), len(hits))
+    low, high = measured.interval
+    loss = EXACT.divide(Decimal(sum(losses)), Decimal(1000 * answer_tokens))
     return CertifiedScore(
         hits=sum(hits),
         hit_bits=packed_bits(hits),
-        accuracy=_written(_EXACT.divide(Decimal(sum(hits)), Decimal(len(hits)))),
+        accuracy=_written(measured.value),
         accuracy_low=_written(low),
         accuracy_high=_written(high),
         losses=tuple(losses),
         answer_tokens=answer_tokens,
         loss=_written(loss),
-        perplexity=_written(_EXACT.exp(min(loss, _LARGEST_EXPONENT)), "0.0001"),
+        perplexity=_written(EXACT.exp(min(loss, _LARGEST_EXPONENT)), "0.0001"),
     )
 
 
@@ -155,23 +153,10 @@ def unpacked_bits(text: str, count: int) -> list[bool] | None:
     return bits if packed_bits(bits) == text and len(bits) == count else None
 
 
-def accuracy_interval(hits: int, total: int) -> tuple[Decimal, Decimal]:
-    """The 95 % interval of Wilson (1927) for a rate of ``hits`` in ``total`` independent trials."""
-    c, n = _EXACT, Decimal(total)
-    rate, z2 = c.divide(Decimal(hits), n), c.multiply(_Z, _Z)
-    middle = c.add(rate, c.divide(z2, 2 * n))
-    spread = c.add(c.divide(c.multiply(rate, 1 - rate), n), c.divide(z2, 4 * n * n))
-    width = c.multiply(_Z, c.sqrt(spread))
-    scale = c.add(1, c.divide(z2, n))
-    low, high = (c.divide(value, scale) for value in (c.subtract(middle, width), c.add(middle, width)))
-    return max(Decimal(0), low), min(Decimal(1), high)
-
-
 def is_deployable(before: CertifiedScore, after: CertifiedScore) -> bool:
     """Whether accuracy rose by more than 5 points and the new interval lies above the old accuracy."""
-    old, new = Decimal(before.accuracy), Decimal(after.accuracy)
-    return new - old > RATE_GAIN and Decimal(after.accuracy_low) > old
+    return rises_enough(Decimal(before.accuracy), Decimal(after.accuracy), Decimal(after.accuracy_low))
 
 
 def _written(value: Decimal, unit: str = "0.000001") -> str:
-    return f"{value.quantize(Decimal(unit), context=_EXACT):f}"
+    return f"{value.quantize(Decimal(unit), context=EXACT):f}"

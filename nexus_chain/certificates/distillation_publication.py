@@ -54,6 +54,7 @@ from nexus_chain.content.cid import Cid
 from nexus_chain.content.field_forms import DecimalText, NonEmpty, Positive, require_forms
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.judge.verdict import Artefact
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.staging import staged
 from nexus_chain.versions.manifest import FileReference
 
@@ -62,8 +63,6 @@ VERDICTS_FILE = "verdicts.jsonl"
 ARTEFACTS_FILE = "artefacts.jsonl"
 EVALUATION_FILE = "evaluation.jsonl"
 SUMMARY_FILE = "distillation.json"
-KEPT_ADAPTER = "adapter_model.safetensors"
-KEPT_ADAPTER_CONFIG = "adapter_config.json"
 
 _R = TypeVar("_R")
 
@@ -175,8 +174,8 @@ class DistillationPublication:
                 summary.seeds,
                 summary.libraries,
                 summary.cpu_class,
-                _stored(folder, KEPT_ADAPTER, store),
-                _stored(folder, KEPT_ADAPTER_CONFIG, store),
+                _stored(folder, ADAPTER_FILE, store),
+                _stored(folder, ADAPTER_CONFIG_FILE, store),
             ),
             evaluation=CertifiedEvaluation(
                 _stored(folder, EVALUATION_FILE, store),

@@ -12,9 +12,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates.audit_evidence import AuditStepError
 from nexus_chain.certificates.distillation_adapter import require_merged
-from nexus_chain.certificates.distillation_publication import KEPT_ADAPTER, KEPT_ADAPTER_CONFIG
 from tests.support.tiny_distillation import TARGETS, Distilled, adapter_config
 
 
@@ -23,7 +23,7 @@ def adapter(distilled: Distilled, tmp_path: Path) -> Path:
     """The adapter's folder as PEFT reads it."""
     folder = tmp_path / "adapter"
     folder.mkdir()
-    shutil.copyfile(distilled.folder / KEPT_ADAPTER, folder / "adapter_model.safetensors")
+    shutil.copyfile(distilled.folder / ADAPTER_FILE, folder / "adapter_model.safetensors")
     targets = [target.split(".")[1] for target in TARGETS]
     settings = {**adapter_config(), "target_modules": targets, "task_type": "CAUSAL_LM"}
     (folder / "adapter_config.json").write_text(json.dumps(settings))
@@ -52,7 +52,7 @@ def test_what_peft_merges_holds(distilled: Distilled, adapter: Path, tmp_path: P
 
 def test_an_adapter_for_another_model_is_refused(distilled: Distilled, adapter: Path, tmp_path: Path) -> None:
     lora = load_file(adapter / "adapter_model.safetensors")
-    config, child = distilled.folder / KEPT_ADAPTER_CONFIG, distilled.child
+    config, child = distilled.folder / ADAPTER_CONFIG_FILE, distilled.child
     for word, other, reason in (
         ("layers.1", "layers.7", "changes what the parent does not have"),
         ("self_attn.q_proj", "input_layernorm", "do not fit its shape"),

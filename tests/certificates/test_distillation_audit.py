@@ -20,6 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates import distillation_judging
 from nexus_chain.certificates.audit import DISTILLATION_STEPS, AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
@@ -29,8 +30,6 @@ from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
     DATASET_FILE,
     EVALUATION_FILE,
-    KEPT_ADAPTER,
-    KEPT_ADAPTER_CONFIG,
     SUMMARY_FILE,
     VERDICTS_FILE,
     DistillationSummary,
@@ -480,8 +479,8 @@ def test_weights_other_than_the_registered(distilled: Distilled) -> None:
 
 
 def test_adapter_of_another_training(forge: Forge) -> None:
-    lora = load_file(forge.folder / KEPT_ADAPTER)
-    save_file({name: torch.zeros_like(tensor) for name, tensor in lora.items()}, forge.folder / KEPT_ADAPTER)
+    lora = load_file(forge.folder / ADAPTER_FILE)
+    save_file({name: torch.zeros_like(tensor) for name, tensor in lora.items()}, forge.folder / ADAPTER_FILE)
     assert_fails_at(forge.certified().audit(), 19, "is not the parent's plus the adapter's")
 
 
@@ -496,13 +495,13 @@ def test_adapter_of_another_training(forge: Forge) -> None:
     ],
 )
 def test_adapter_that_is_merged_in_another_way(forge: Forge, field: str, value: object, reason: str) -> None:
-    config = json.loads((forge.folder / KEPT_ADAPTER_CONFIG).read_text())
-    (forge.folder / KEPT_ADAPTER_CONFIG).write_text(json.dumps({**config, field: value}))
+    config = json.loads((forge.folder / ADAPTER_CONFIG_FILE).read_text())
+    (forge.folder / ADAPTER_CONFIG_FILE).write_text(json.dumps({**config, field: value}))
     assert_fails_at(forge.certified().audit(AuditRequest(sample=1)), 19, reason)
 
 
 def test_files_that_are_no_adapter(forge: Forge) -> None:
-    (forge.folder / KEPT_ADAPTER).write_bytes(b"junk")
+    (forge.folder / ADAPTER_FILE).write_bytes(b"junk")
     assert_fails_at(forge.certified().audit(AuditRequest(sample=1)), 19, "cannot be read")
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_chain.distillation.lora.accuracy import MeasuredAccuracy
 from nexus_chain.certificates import distillation_evaluation
 from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import (
-    accuracy_interval,
     is_deployable,
     is_hit,
     packed_bits,
@@ -46,7 +46,7 @@ def test_the_interval_is_wilsons(counted: tuple[int, int]) -> None:
     """Its ends are the rates p with (hits/total - p)^2 = z^2 p (1 - p) / total, for z = 1.95996..."""
     hits, total = counted
     rate, z2 = Decimal(hits) / total, Decimal("1.959963984540054") ** 2
-    low, high = accuracy_interval(hits, total)
+    low, high = MeasuredAccuracy(hits, total).interval
     nothing = Decimal("1e-20")
     assert -nothing < low < rate + nothing
     assert rate - nothing < high < 1 + nothing

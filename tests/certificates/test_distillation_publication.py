@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates.certificate import NO_PARENT_ID
 from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
     DATASET_FILE,
     EVALUATION_FILE,
-    KEPT_ADAPTER,
-    KEPT_ADAPTER_CONFIG,
     SUMMARY_FILE,
     VERDICTS_FILE,
     DistillationPublication,
@@ -34,7 +33,7 @@ from nexus_chain.content.record_lines import RecordLines
 from tests.support.tiny_distillation import Distilled
 
 FILES = (
-    DATASET_FILE, VERDICTS_FILE, ARTEFACTS_FILE, EVALUATION_FILE, SUMMARY_FILE, KEPT_ADAPTER, KEPT_ADAPTER_CONFIG
+    DATASET_FILE, VERDICTS_FILE, ARTEFACTS_FILE, EVALUATION_FILE, SUMMARY_FILE, ADAPTER_FILE, ADAPTER_CONFIG_FILE
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import torch
 from eth_utils.crypto import keccak
 from safetensors.torch import load_file, save_file
 
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates.audit import AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
 from nexus_chain.certificates.distillation_certificate import (
@@ -28,8 +29,6 @@ from nexus_chain.certificates.distillation_certificate import (
 from nexus_chain.certificates.distillation_evaluation import Evaluator, score_of
 from nexus_chain.certificates.distillation_publication import (
     DATASET_FILE,
-    KEPT_ADAPTER,
-    KEPT_ADAPTER_CONFIG,
     DistillationPublication,
     DistillationRecords,
     DistillationSummary,
@@ -222,9 +221,9 @@ def distil(parent: Published, folder: Path, store: BlockStore) -> Distilled:
         examples, verdicts, artefacts = judged(ToyJudge(solvers))
     data = RecordLines.of(examples).to_bytes()
     kept.mkdir(parents=True)
-    (kept / KEPT_ADAPTER).write_bytes(train_adapter(CONFIGURATION, SEEDS, data, checkpoint))
-    (kept / KEPT_ADAPTER_CONFIG).write_text(json.dumps(adapter_config()))
-    merge(checkpoint, kept / KEPT_ADAPTER, child)
+    (kept / ADAPTER_FILE).write_bytes(train_adapter(CONFIGURATION, SEEDS, data, checkpoint))
+    (kept / ADAPTER_CONFIG_FILE).write_text(json.dumps(adapter_config()))
+    merge(checkpoint, kept / ADAPTER_FILE, child)
     before, after = evaluator(checkpoint), evaluator(child)
     problems = evaluation_set(before, after)
     summary = DistillationSummary(

@@ -1,15 +1,19 @@
-"""How often a model is right, with the interval that its true accuracy lies in, and when one is better than another."""
+"""How often a model is right, with the interval that its true accuracy lies in, and when one is better than another.
+
+Figures are decimal and exact to fifty digits: a certificate states them, and every machine has to come to the same.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from nexus_chain.distillation.lora.errors import TrainingDataError
 
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
-NEEDED_RISE = 0.05
-"""A version replaces another only if its accuracy is higher by more than this."""
+NEEDED_RISE = Decimal("0.05")
+"""A version replaces another only if its accuracy is higher by more than this; see component 5 of the design."""
+EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
+_Z = Decimal("1.959963984540054")  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -26,18 +30,19 @@ class MeasuredAccuracy:
             )
 
     @property
-    def value(self) -> float:
+    def value(self) -> Decimal:
         """Share of right answers, 0 to 1."""
-        return self.right / self.total
+        return EXACT.divide(Decimal(self.right), Decimal(self.total))
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """Both ends of Wilson's 95 % interval, 0 to 1."""
-        share, n, z = self.value, self.total, _Z95
-        middle = share + z * z / (2 * n)
-        width = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-        scale = 1 + z * z / n
-        return max(0.0, (middle - width) / scale), min(1.0, (middle + width) / scale)
+    def interval(self) -> tuple[Decimal, Decimal]:
+        """Both ends of the 95 % interval of Wilson (1927), 0 to 1."""
+        c, n, rate, z2 = EXACT, Decimal(self.total), self.value, EXACT.multiply(_Z, _Z)
+        middle = c.add(rate, c.divide(z2, 2 * n))
+        spread = c.add(c.divide(c.multiply(rate, 1 - rate), n), c.divide(z2, 4 * n * n))
+        width, scale = c.multiply(_Z, c.sqrt(spread)), c.add(1, c.divide(z2, n))
+        low, high = (c.divide(end, scale) for end in (c.subtract(middle, width), c.add(middle, width)))
+        return max(Decimal(0), low), min(Decimal(1), high)
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -45,7 +50,10 @@ class MeasuredAccuracy:
 
 
 def is_better(new: MeasuredAccuracy, old: MeasuredAccuracy) -> bool:
-    """Whether ``new`` rises by more than 5 points, and its interval lies above ``old``'s accuracy."""
-    # in whole numbers: 0.05 is no binary fraction
-    risen = 100 * (new.right * old.total - old.right * new.total) > 5 * new.total * old.total
-    return risen and new.interval[0] > old.value
+    """Whether ``new`` may take the place of ``old``; see ``rises_enough``."""
+    return rises_enough(old.value, new.value, new.interval[0])
+
+
+def rises_enough(old: Decimal, new: Decimal, new_low: Decimal) -> bool:
+    """Whether accuracy rises by more than NEEDED_RISE, and ``new_low``, its interval's lower end, is above ``old``."""
+    return new - old > NEEDED_RISE and new_low > old

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import is_deployable
-from nexus_chain.certificates.distillation_publication import KEPT_ADAPTER, KEPT_ADAPTER_CONFIG, keep_distillation
+from nexus_chain.certificates.distillation_publication import keep_distillation
 from nexus_chain.distillation.curriculum.course import curriculum
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
@@ -125,8 +125,8 @@ def import_child(adaptation: Adaptation, observer: TaskObserver = SILENT) -> Pro
 
 def _keep_adapter(trained: Path, folder: Path) -> None:
     with staged(folder) as part:
-        shutil.copyfile(trained / ADAPTER_FILE, part / KEPT_ADAPTER)
-        shutil.copyfile(trained / ADAPTER_CONFIG_FILE, part / KEPT_ADAPTER_CONFIG)
+        for name in (ADAPTER_FILE, ADAPTER_CONFIG_FILE):
+            shutil.copyfile(trained / name, part / name)
 
 
 class _StageClock:
