@@ -12,5 +12,7 @@ def proof_root(verdict: Verdict) -> str:
     Its leaves are the SHA-256 of the artefacts' texts and of the tables of enumerated domains, each once, in
     ascending order: whoever has these hashes alone can check it.
     """
-    digests = sorted({one.sha256 for one in (*verdict.artefacts, *verdict.enumerations)})
+    texts = [one.sha256 for one in verdict.artefacts]
+    tables = [one.sha256 for one in verdict.enumerations]
+    digests = sorted({*texts, *tables})
     return MerkleTree(leaf_hash(bytes.fromhex(digest)) for digest in digests).root().hex()
