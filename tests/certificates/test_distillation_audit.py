@@ -20,7 +20,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates import distillation_judging
 from nexus_chain.certificates.audit import DISTILLATION_STEPS, AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
@@ -49,6 +48,7 @@ from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.judge.solvers import SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.versions.manifest import FileReference
 from tests.support.tiny_distillation import (
     LIMITS,

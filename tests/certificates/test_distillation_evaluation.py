@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_chain.distillation.lora.accuracy import MeasuredAccuracy
 from nexus_chain.certificates import distillation_evaluation
 from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import (
@@ -23,6 +22,7 @@ from nexus_chain.certificates.distillation_publication import EVALUATION_FILE
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.certificates.errors import EvaluationSetError
 from nexus_chain.content.record_lines import RecordLines
+from nexus_chain.distillation.lora.accuracy import MeasuredAccuracy
 from nexus_chain.engine.generation import generate
 from tests.support.tiny_distillation import Distilled, evaluator
 

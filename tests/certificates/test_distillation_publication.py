@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates.certificate import NO_PARENT_ID
 from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
@@ -30,6 +29,7 @@ from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes, read_canonical
 from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.record_lines import RecordLines
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from tests.support.tiny_distillation import Distilled
 
 FILES = (

@@ -17,7 +17,6 @@ import torch
 from eth_utils.crypto import keccak
 from safetensors.torch import load_file, save_file
 
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.certificates.audit import AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
 from nexus_chain.certificates.distillation_certificate import (
@@ -45,6 +44,7 @@ from nexus_chain.content.canonical import canonical_bytes
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
+from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import Recipe, import_checkpoint
 from nexus_chain.versions.text_codec import TextCodec

@@ -7,7 +7,7 @@ nobody can know whether the source answered, or what it cost: the row stays "ask
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +20,7 @@ from nexus_chain.distillation.distiller.journal_database import JournalDatabase
 from nexus_chain.distillation.distiller.kept_verdicts import VERDICT_SCHEMA, KeptVerdicts
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.source import AnswerSource, SourceAnswer
+from nexus_chain.distillation.judge.verdict import Verdict
 
 _VERSION = 1
 _SCHEMA = f"""
@@ -63,6 +64,26 @@ class AskingCosts:
     answered: int
     failed: int
     lost: int
+
+
+@dataclass(frozen=True)
+class SourceBill:
+    """What one source cost. ``provider``: who ran it when it was first asked."""
+
+    source: str
+    provider: str
+    costs: AskingCosts
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """What a source answered, the claim that was made of it (JSON), and the verdict with its obligations."""
+
+    prompt: str
+    response: str
+    source: str
+    claim: str
+    verdict: Verdict
 
 
 class DistillationJournal:
@@ -150,19 +171,41 @@ class DistillationJournal:
             ).fetchone()
         return None if found is None else str(found[0])
 
-    def costs(self, source: str | None = None) -> AskingCosts:
-        """What everything in the journal cost; or what one source did."""
+    def judged_answers(self, requests: Iterable[DistillationRequest]) -> Iterator[JudgedAnswer]:
+        """Every answer to the requests that the judge had, in their order, and by source within each."""
+        for request in requests:
+            for kept in self.verdicts.of_requests([request.id]):
+                with self._database.transaction() as database:
+                    (text,) = database.execute(
+                        "SELECT text FROM ask WHERE question = ? AND source = ?", (request.question, kept.source)
+                    ).fetchone()
+                yield JudgedAnswer(request.prompt, text, kept.source, kept.claim, kept.verdict)
+
+    def bills(self) -> tuple[SourceBill, ...]:
+        """What each source cost, by name."""
         with self._database.transaction() as database:
-            rows = database.execute(
-                "SELECT cost_usd, state, lost FROM ask WHERE ? IS NULL OR source = ?", (source, source)
-            ).fetchall()
-        states = [state for _, state, _ in rows]
-        return AskingCosts(
-            cost_usd=sum((Decimal(cost) for cost, _, _ in rows), Decimal(0)),
-            answered=states.count(AskState.ANSWERED),
-            failed=states.count(AskState.FAILED),
-            lost=sum(lost for _, _, lost in rows) + states.count(AskState.ASKED),
+            rows = database.execute("SELECT source, provider, cost_usd, state, lost FROM ask").fetchall()
+        providers = {source: provider for source, provider, *_ in rows}
+        return tuple(
+            SourceBill(source, providers[source], _costs([row[2:] for row in rows if row[0] == source]))
+            for source in sorted(providers)
         )
+
+    def costs(self) -> AskingCosts:
+        """What everything in the journal cost."""
+        with self._database.transaction() as database:
+            return _costs(database.execute("SELECT cost_usd, state, lost FROM ask").fetchall())
+
+
+def _costs(rows: Sequence[tuple[str, str, int]]) -> AskingCosts:
+    """Of rows (cost, state, times lost)."""
+    states = [state for _, state, _ in rows]
+    return AskingCosts(
+        cost_usd=sum((Decimal(cost) for cost, _, _ in rows), Decimal(0)),
+        answered=states.count(AskState.ANSWERED),
+        failed=states.count(AskState.FAILED),
+        lost=sum(lost for _, _, lost in rows) + states.count(AskState.ASKED),
+    )
 
 
 def _asked_before(source: str, crashed: bool, reason: str | None) -> AskedBeforeError:

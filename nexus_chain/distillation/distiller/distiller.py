@@ -86,7 +86,8 @@ class AutonomousDistiller:
         """The best answer; what the journal has decided already is taken from there.
 
         A request without one stays open while a source failed: next time those are asked that may be.
-        Raises DistillationRequestError, NoSourceAnsweredError, DistillationJournalError, SolverError.
+        Raises DistillationRequestError, NoSourceAnsweredError, DistillationJournalError; SolverError and
+        SandboxUnavailableError where nothing can be judged.
         """
         result = self._finish(self._start(request))
         if not result.all_scores:
@@ -175,7 +176,7 @@ class AutonomousDistiller:
             best_source=best.source if best else None,
             confidence=best.confidence if best else 0.0,
             all_scores=scores,
-            verification_proof=proof_root(verdicts[best.source].artefacts) if best and proved else None,
+            verification_proof=proof_root(verdicts[best.source]) if best and proved else None,
             timestamp=self._clock(),
             explanation=choice_words(best, scores, request.mode),
             failures=failures,

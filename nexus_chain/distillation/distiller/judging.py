@@ -10,6 +10,7 @@ from nexus_chain.distillation.distiller.kept_verdicts import KeptVerdict, KeptVe
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.source import GivenAnswer
 from nexus_chain.distillation.judge.errors import JudgeError, SolverError
+from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
 from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 
 
@@ -17,7 +18,10 @@ class ClaimJudge(Protocol):
     """Whoever decides claims."""
 
     def judge(self, claim: ClaimDocument) -> Verdict:
-        """Raises JudgeError for a claim that cannot be judged, SolverError where nothing can be."""
+        """Raises JudgeError for a claim that cannot be judged.
+
+        SolverError and SandboxUnavailableError: nothing can be, on this machine.
+        """
 
 
 class Judging:
@@ -27,7 +31,7 @@ class Judging:
         self._judge, self._kept = judge, kept
 
     def verdicts(self, request: DistillationRequest, answers: Sequence[GivenAnswer]) -> dict[str, Verdict]:
-        """By source; none where the request wants no judge. Raises SolverError, DistillationJournalError."""
+        """By source; none where the request wants no judge. Raises as ``judge`` where nothing can be."""
         if request.problem is None or not request.mode.is_judged:
             return {}
         judged: dict[str, Verdict] = {}
@@ -42,10 +46,10 @@ class Judging:
         return {one.source: one.verdict for one in kept}
 
     def _judged(self, claim: ClaimDocument) -> Verdict:
-        """A claim that cannot be judged is unknown; solvers that do not run are nobody's answer's fault."""
+        """A claim that cannot be judged is unknown; solvers or a sandbox that do not run are no answer's fault."""
         try:
             return self._judge.judge(claim)
-        except SolverError:
+        except (SolverError, SandboxUnavailableError):
             raise
         except JudgeError as error:
             return Verdict(Kind(claim["kind"]), Outcome.UNKNOWN, "Nothing was checked.", f"{error.message}.")

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from nexus_chain.distillation.distiller.journal_database import JournalDatabase
-from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
+from nexus_chain.distillation.judge.verdict import Artefact, Enumeration, Kind, Outcome, Verdict
 
 VERDICT_SCHEMA = """
 CREATE TABLE verdict (
     request TEXT NOT NULL, source TEXT NOT NULL, claim TEXT NOT NULL, kind TEXT NOT NULL, outcome TEXT NOT NULL,
     checked TEXT NOT NULL, reason TEXT NOT NULL, counterexample TEXT NOT NULL, vacuous INTEGER NOT NULL,
+    enumerations TEXT NOT NULL,
     PRIMARY KEY (request, source)) WITHOUT ROWID;
 CREATE TABLE obligation (
     request TEXT NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL,
     PRIMARY KEY (request, source, position)) WITHOUT ROWID;
 CREATE TABLE artefact (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
 """
-_COLUMNS = "request, source, claim, kind, outcome, checked, reason, counterexample, vacuous"
+_COLUMNS = "request, source, claim, kind, outcome, checked, reason, counterexample, vacuous, enumerations"
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,12 @@ class KeptVerdicts:
 def _write(database: sqlite3.Connection, kept: KeptVerdict) -> None:
     verdict, place = kept.verdict, (kept.request, kept.source)
     counterexample = json.dumps(dict(verdict.counterexample), sort_keys=True)
+    enumerations = json.dumps([asdict(one) for one in verdict.enumerations])
     database.execute(
-        "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(*place, kept.claim, str(verdict.kind), str(verdict.outcome), verdict.checked, verdict.reason),
-            *(counterexample, int(verdict.vacuous)),
+            *(counterexample, int(verdict.vacuous), enumerations),
         ),
     )
     database.execute("DELETE FROM obligation WHERE request = ? AND source = ?", place)
@@ -83,7 +85,7 @@ def _write(database: sqlite3.Connection, kept: KeptVerdict) -> None:
 
 
 def _read(database: sqlite3.Connection, row: tuple[str, ...]) -> KeptVerdict:
-    request, source, claim, kind, outcome, checked, reason, counterexample, vacuous = row
+    request, source, claim, kind, outcome, checked, reason, counterexample, vacuous, enumerations = row
     artefacts = database.execute(
         "SELECT name, text FROM obligation JOIN artefact USING (sha256) WHERE request = ? AND source = ? "
         "ORDER BY position",
@@ -97,5 +99,6 @@ def _read(database: sqlite3.Connection, row: tuple[str, ...]) -> KeptVerdict:
         counterexample=json.loads(counterexample),
         artefacts=tuple(Artefact(name, text) for name, text in artefacts),
         vacuous=bool(vacuous),
+        enumerations=tuple(Enumeration(**one) for one in json.loads(enumerations)),
     )
     return KeptVerdict(request, source, claim, verdict)

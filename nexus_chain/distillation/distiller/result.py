@@ -51,8 +51,8 @@ class DistillationResult:
     """See component 3 of the design for the first six fields.
 
     ``best_response`` and ``best_source`` are None where no answer may be taken; ``confidence`` is 0 then.
-    ``all_scores``: by source name. ``verification_proof``: the root of the obligations that both solvers proved of
-    the best answer (see ``proof_root``); None where it is not proved. ``timestamp``: seconds since 1970.
+    ``all_scores``: by source name. ``verification_proof``: the root of the evidence that proves the best answer (see
+    ``proof_root``); None where it is not proved. ``timestamp``: seconds since 1970.
     ``explanation``: one sentence on the choice. ``failures``: by source name. ``cost_usd``: of these answers.
     """
 

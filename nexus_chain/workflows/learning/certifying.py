@@ -15,11 +15,12 @@ from nexus_chain.certificates.distillation_publication import (
     TeacherBill,
 )
 from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
+from nexus_chain.distillation.distiller.distillation_journal import JudgedAnswer
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.memory.example import VerifiedExample
 from nexus_chain.workflows.learning.adapting import Adaptation
-from nexus_chain.workflows.learning.collecting import CollectedAnswers, JudgedAnswer
+from nexus_chain.workflows.learning.collecting import CollectedAnswers
 
 TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 SOLVER_PACKAGES = ("cvc5", "z3-solver")
@@ -32,7 +33,7 @@ def records_of(collected: CollectedAnswers, problems: Sequence[ProblemRecord]) -
     return DistillationRecords(
         examples=tuple(_example(one) for one in collected.dataset.examples),
         verdicts=tuple(_verdict(one) for one in collected.judged),
-        artefacts=tuple(artefact for one in collected.judged for artefact in one.kept.verdict.artefacts),
+        artefacts=tuple(artefact for one in collected.judged for artefact in one.verdict.artefacts),
         problems=tuple(problems),
     )
 
@@ -76,8 +77,7 @@ def _example(example: VerifiedExample) -> ExampleRecord:
 
 
 def _verdict(judged: JudgedAnswer) -> VerdictRecord:
-    kept = judged.kept
-    return VerdictRecord.of(kept.verdict, judged.prompt, judged.response, kept.source, kept.claim)
+    return VerdictRecord.of(judged.verdict, judged.prompt, judged.response, judged.source, judged.claim)
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

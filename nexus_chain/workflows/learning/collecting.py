@@ -10,10 +10,9 @@ from typing import Any
 
 from nexus_chain.distillation.curriculum.problems import Problem
 from nexus_chain.distillation.distiller.claims import MathematicsProblem
-from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal
+from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal, JudgedAnswer
 from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
 from nexus_chain.distillation.distiller.judging import ClaimJudge
-from nexus_chain.distillation.distiller.kept_verdicts import KeptVerdict
 from nexus_chain.distillation.distiller.options import DistillationOptions
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.result import DistillationResult
@@ -31,15 +30,6 @@ ASKED_AHEAD = 32
 
 
 @dataclass(frozen=True)
-class JudgedAnswer:
-    """A source's answer to a prompt, with what the judge said of it."""
-
-    prompt: str
-    response: str
-    kept: KeptVerdict
-
-
-@dataclass(frozen=True)
 class CollectedAnswers:
     """``dataset``: what the memory holds for training. ``costs``: USD by source.
 
@@ -53,7 +43,7 @@ class CollectedAnswers:
 
     def teachers(self) -> list[dict[str, Any]]:
         """What each source did, as plain values: ``name``, ``answers``, ``proved``, ``refuted``, ``cost_usd``."""
-        said = Counter((one.kept.source, one.kept.verdict.outcome) for one in self.judged)
+        said = Counter((one.source, one.verdict.outcome) for one in self.judged)
         return [
             {
                 "name": name,
@@ -96,8 +86,8 @@ def collect_answers(
             observer.stage("Teachers answer, the judge decides") as advance,
         ):
             results = distiller.distill_batch(requests, lambda told: advance(told.done, told.total))
-            kept = list(journal.verdicts.of_requests(request.id for request in requests))
-            costs = {source.name: journal.costs(source.name).cost_usd for source in sources}
+            judged = tuple(journal.judged_answers(requests)) if judge is not None else ()
+            costs = {bill.source: bill.costs.cost_usd for bill in journal.bills()}
     finally:
         record.close()
     with CognitivePersistence(folder.memory) as memory, observer.stage("Remembering"):
@@ -105,7 +95,7 @@ def collect_answers(
         dataset = memory.get_dataset(min_confidence=plan.confidence)
         memory.export_lora_format(folder.dataset, min_confidence=plan.confidence)
     decided = sum(result.best_response is not None for result in results)
-    return CollectedAnswers(dataset, tuple(_judged(requests, results, kept)), costs, decided)
+    return CollectedAnswers(dataset, judged, costs, decided)
 
 
 def _examples(
@@ -129,16 +119,3 @@ def _chosen_example(request: DistillationRequest, result: DistillationResult) ->
         category=request.category,
         timestamp=result.timestamp,
     )
-
-
-def _judged(
-    requests: Sequence[DistillationRequest], results: Sequence[DistillationResult], kept: Sequence[KeptVerdict]
-) -> Iterable[JudgedAnswer]:
-    texts = {
-        (request.id, score.source): (request.prompt, score.response)
-        for request, result in zip(requests, results, strict=True)
-        for score in result.all_scores
-    }
-    for one in kept:
-        prompt, response = texts[one.request, one.source]
-        yield JudgedAnswer(prompt, response, one)

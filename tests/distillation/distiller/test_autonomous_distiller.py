@@ -28,7 +28,8 @@ from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.result import DistillationResult, SourceFailure
 from nexus_chain.distillation.distiller.source_record import SourceHistory, SourceRecord
 from nexus_chain.distillation.distiller.weights import ConfidenceWeights
-from nexus_chain.distillation.judge.errors import ArtefactError, SolverError
+from nexus_chain.distillation.judge.errors import ArtefactError, JudgeError, SolverError
+from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 from tests.support.arithmetic_tasks import ScriptedSource
 
@@ -50,8 +51,8 @@ class Marks:
             return Verdict(Kind.MATHEMATICS, Outcome.REFUTED, "It.", "They differ.", {"x": "1"})
         if claim["response"] == "broken":
             raise ArtefactError("the claim is no claim", advice="x")
-        if claim["response"] == "fatal":
-            raise SolverError("no solvers", advice="x")
+        if claim["response"] in ("solvers", "sandbox"):
+            raise (SolverError if claim["response"] == "solvers" else SandboxUnavailableError)("none", advice="x")
         return Verdict(Kind.MATHEMATICS, Outcome.UNKNOWN, "It.", "Nobody knows.")
 
 
@@ -106,7 +107,7 @@ def test_the_proved_answer_is_taken_with_its_proof(tmp_path: Path) -> None:
     with distiller(tmp_path, teachers) as one:
         result = one.distill(request())
     assert (result.best_response, result.best_source) == (RIGHT, "b")
-    assert result.verification_proof == proof_root([Artefact("equal", "(assert false)(check-sat)")])
+    assert result.verification_proof == proof_root(Marks().judge({"response": RIGHT}))
     assert [score.outcome for score in result.all_scores] == ["refuted", "proved", "refuted", "unknown"]
     assert (result.timestamp, result.cost_usd) == (9.0, Decimal("0.04"))
     assert result.confidence == pytest.approx(0.5 + 0.2 * SourceHistory().score)
@@ -259,10 +260,11 @@ def test_a_claim_that_cannot_be_judged_is_unknown(tmp_path: Path) -> None:
     assert "the claim is no claim" in first.explanation
 
 
-def test_solvers_that_do_not_run_end_the_request(tmp_path: Path) -> None:
-    teachers = Counting({"a": "fatal", "b": RIGHT})
+@pytest.mark.parametrize(("missing", "error"), [("solvers", SolverError), ("sandbox", SandboxUnavailableError)])
+def test_where_nothing_can_be_judged_nothing_is_decided(tmp_path: Path, missing: str, error: type[JudgeError]) -> None:
+    teachers = Counting({"a": missing, "b": RIGHT})
     for _ in range(2):
-        with distiller(tmp_path, teachers) as one, pytest.raises(SolverError):
+        with distiller(tmp_path, teachers) as one, pytest.raises(error):
             one.distill(request())
     assert set(teachers.asked.values()) == {1}, "the answers are kept"
 

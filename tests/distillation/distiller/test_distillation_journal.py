@@ -14,7 +14,7 @@ from nexus_chain.distillation.distiller.errors import AskedBeforeError, Distilla
 from nexus_chain.distillation.distiller.kept_verdicts import KeptVerdict
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.source import SourceAnswer
-from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
+from nexus_chain.distillation.judge.verdict import Artefact, Enumeration, Kind, Outcome, Verdict
 from tests.support.arithmetic_tasks import ScriptedSource
 
 PAID = ScriptedSource("paid", str)
@@ -78,6 +78,18 @@ def test_costs_are_exact(journal: DistillationJournal) -> None:
     assert journal.costs().cost_usd == 1
 
 
+def test_each_source_has_its_bill(journal: DistillationJournal) -> None:
+    for source, number in ((PAID, 3), (FREE, 1)):
+        for question in range(number):
+            journal.begin(str(question), source, NEVER)
+            journal.answered(str(question), source.name, ANSWER)
+    journal.begin("lost", PAID, NEVER)
+    free, paid = journal.bills()
+    assert (free.source, free.provider, free.costs.answered) == ("free", "free", 1)
+    assert paid.costs == AskingCosts(Decimal("0.0369"), answered=3, failed=0, lost=1)
+    assert journal.costs().cost_usd == free.costs.cost_usd + paid.costs.cost_usd
+
+
 def kept(source: str, request: str = "r", claim: str = '{"kind":"mathematics"}', *texts: str) -> KeptVerdict:
     artefacts = tuple(Artefact(f"part {number}", text) for number, text in enumerate(texts))
     outcome = Outcome.PROVED if texts else Outcome.REFUTED
@@ -95,6 +107,13 @@ def test_verdicts_come_back_with_their_obligations(journal: DistillationJournal)
     journal.verdicts.keep([*one, kept("a", "other")])
     assert list(journal.verdicts.of_requests(["r"])) == sorted(one, key=lambda verdict: verdict.source)
     assert [found.request for found in journal.verdicts.of_requests(["other", "absent", "r"])] == ["other", *"rrr"]
+
+
+def test_a_domain_that_was_run_through_is_evidence_and_kept(journal: DistillationJournal) -> None:
+    table = Enumeration("exhaustion", "x: int[0..3]", 4, "ab" * 32)
+    verdict = Verdict(Kind.PYTHON, Outcome.PROVED, "All of it.", "So.", enumerations=(table,))
+    journal.verdicts.keep([KeptVerdict("r", "a", "{}", verdict)])
+    assert journal.verdicts.find("r", "a", "{}") == verdict
 
 
 def test_a_verdict_is_found_for_the_very_claim(journal: DistillationJournal) -> None:
