@@ -14,7 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build up demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
-        bench-incentives bench-gateway show-audits demo-chat conformance conformance-live fuzz-gateway \
+        bench-incentives bench-gateway bench-judge bench-distill bench-memory show-audits demo-chat demo-distill conformance conformance-live fuzz-gateway \
         bench-real-model bench-real-speed fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -38,6 +38,9 @@ demo: artefacts ## The whole product on this machine: stake, serve, pay, prove, 
 
 demo-chat: artefacts ## A chat model behind OpenAI's, Anthropic's and Ollama's own libraries; an answer checked, a node lost
 	@python -m scripts.runs.demo_chat
+
+demo-distill: artefacts ## A chat model learns sums from teachers, one of whom lies: proved, trained, published, audited
+	@python -m scripts.runs.demo_distill
 
 demo-embeddings: artefacts ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
 	@python -m scripts.runs.demo_embeddings
@@ -145,6 +148,16 @@ fuzz-rpc: build ## 2 000 random scripts of commands over an RPC server that drop
 
 fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
 	python -m scripts.runs.fuzz_programs
+
+bench-judge: setup ## The judge over 903 labelled claims: false proofs, recall, time (JSON in build/bench)
+	python -m scripts.bench.judge
+
+bench-distill: setup ## Choices with two liars of four; what a chat model learns judged, poisoned and unjudged (an hour)
+	python -m scripts.bench.distiller
+	python -m scripts.bench.distill
+
+bench-memory: setup ## The memory at 100 000 examples: inserts, duplicates, search (JSON in build/bench)
+	python -m scripts.bench.memory
 
 symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each in an environment of its own
 	scripts/symbolic.sh

@@ -42,7 +42,7 @@ class LearnedVersion:
     @property
     def validation_accuracy(self) -> float | None:
         """Share of held-out problems that it answers right; None: not measured yet."""
-        return self.measured.value if self.measured else None
+        return float(self.measured.value) if self.measured else None
 
     def to_json(self) -> dict[str, Any]:
         """Every field, as JSON's own types."""
