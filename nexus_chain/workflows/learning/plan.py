@@ -93,6 +93,10 @@ class RunFolder:
         """The child's checkpoint, by its adapter's SHA-256."""
         return self.root / "merged" / adapter[:16]
 
+    def child(self, adapter: str) -> Path:
+        """The child's integer program, by its adapter's SHA-256."""
+        return self.root / "child" / adapter[:16]
+
     @property
     def records(self) -> Path:
         """What is published with the certificate."""

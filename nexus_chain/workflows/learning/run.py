@@ -20,11 +20,13 @@ from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.distillation.lora.errors import NotBetterError
+from nexus_chain.program import IntegerModel
 from nexus_chain.program.file_names import TOKENIZER_FILE
+from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality import GATE
-from nexus_chain.staging import staged
+from nexus_chain.staging import staged, write_whole
 from nexus_chain.workflows.distilling import DescribedSource
-from nexus_chain.workflows.importing import Measuring, convert_measured
+from nexus_chain.workflows.importing import Measuring, convert_measured, keep_model
 from nexus_chain.workflows.learning.adapting import Adaptation, adapt
 from nexus_chain.workflows.learning.certifying import bills_of, records_of, summary_of
 from nexus_chain.workflows.learning.collecting import CollectedAnswers, collect_answers
@@ -77,7 +79,7 @@ def learn(
     with clock.stage("training"):
         adaptation = adapt(plan, course.held_out, folder, observer)
     with clock.stage("import"):
-        child = import_child(adaptation, observer)
+        child = import_child(adaptation, folder, observer)
     with clock.stage("after"):
         after = evaluate(child, problems, plan.answer_tokens, folder.scores, observer)
     learned = LearnedModel(collected, adaptation, before, after, clock.seconds)
@@ -116,11 +118,18 @@ def publish_child(
     return publish(workspace, wanted, ipfs)
 
 
-def import_child(adaptation: Adaptation, observer: TaskObserver = SILENT) -> ProgramUnderTest:
-    """The integer program of the merged weights, by the parent's recipe. Raises QualityError past the gate."""
-    with observer.stage("Importing the child"):
-        model = convert_measured(adaptation.merged, Measuring(GATE), observer).model
-    return ProgramUnderTest(model, adaptation.merged / TOKENIZER_FILE, "the child")
+def import_child(adaptation: Adaptation, folder: RunFolder, observer: TaskObserver = SILENT) -> ProgramUnderTest:
+    """The integer program of the merged weights, made and judged by the gate once. Raises QualityError past the gate.
+
+    INVARIANT: what is published later is what is measured now: the recipe is written beside the merged weights.
+    """
+    kept = folder.child(adaptation.version.adapter_sha256)
+    if not kept.is_dir():
+        with observer.stage("Importing the child"):
+            imported = convert_measured(adaptation.merged, Measuring(GATE), observer)
+            write_whole(adaptation.merged / RECIPE_FILE, imported.recipe.to_json())
+            keep_model(imported.model, imported.recipe, adaptation.merged, kept)
+    return ProgramUnderTest(IntegerModel.load(kept), kept / TOKENIZER_FILE, "the child")
 
 
 def _keep_adapter(trained: Path, folder: Path) -> None:
