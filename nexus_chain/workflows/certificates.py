@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nexus_chain.certificates.archive import export_certificate
 from nexus_chain.certificates.audit import AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, ClaimJudging
-from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf
+from nexus_chain.certificates.distillation_certificate import SignedDistillation
+from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf, fetch_file
 from nexus_chain.content.car import CarFile
 from nexus_chain.content.kubo import KuboDaemon
+from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES, Manifest
 from nexus_chain.workflows.workspace import Workspace
 
 if TYPE_CHECKING:
+    from nexus_chain.certificates.ml_bom import BillFacts
     from nexus_chain.distillation.judge.solvers import SolverLimits
     from nexus_chain.distillation.judge.verdict import Verdict
 
@@ -47,11 +50,7 @@ def audit_certificate(
     CarFormatError, OSError; with ``export`` as ``export_certificate`` does.
     """
     places, request = sources or AuditSources(), request or AuditRequest()
-    blocks: list[BlockSource] = [BlockStore(workspace.home.blocks)]
-    if places.car is not None:
-        blocks.append(CarFile(places.car))
-    if address := places.ipfs or workspace.settings.ipfs:
-        blocks.append(KuboDaemon(address))
+    blocks = _blocks(workspace, places)
     with ExitStack() as stack:
         if request.judging is None:
             request = replace(request, judging=installed_judging(stack))
@@ -59,27 +58,49 @@ def audit_certificate(
             from nexus_chain.workflows.learning.retraining import LocalRetrainer  # with torch and PEFT
 
             request = replace(request, retrainer=LocalRetrainer())
-        report = audit(cid, FirstOf(blocks), workspace.chain, told, request)
+        report = audit(cid, blocks, workspace.chain, told, request)
     if places.export is not None and report.passed:
-        export_certificate(cid, FirstOf(blocks), workspace.chain, places.export)
+        export_certificate(cid, blocks, workspace.chain, places.export)
     return report
 
 
+def bill_of_certificate(
+    workspace: Workspace, cid: str, facts: BillFacts, schema: str, sources: AuditSources | None = None
+) -> str:
+    """The CycloneDX ML-BOM of the distillation certificate at ``cid``; see ``bill_of_materials``.
+
+    Raises BlockError, CanonicalFormatError for another document, BillOfMaterialsError, MissingPackageError.
+    """
+    from nexus_chain.certificates.ml_bom import bill_of_materials
+
+    blocks = _blocks(workspace, sources or AuditSources())
+    signed = SignedDistillation.from_bytes(fetch_file(blocks, cid, MAX_DOCUMENT_BYTES))
+    return bill_of_materials(signed, Manifest.fetch(blocks, signed.certificate.model.manifest), facts, schema)
+
+
+def _blocks(workspace: Workspace, places: AuditSources) -> BlockSource:
+    """Where blocks are looked for, one place after the other."""
+    blocks: list[BlockSource] = [BlockStore(workspace.home.blocks)]
+    if places.car is not None:
+        blocks.append(CarFile(places.car))
+    if address := places.ipfs or workspace.settings.ipfs:
+        blocks.append(KuboDaemon(address))
+    return FirstOf(blocks)
+
+
 def installed_judging(stack: ExitStack) -> ClaimJudging | None:
-    """What judges a claim's JSON text again, opened at the first claim; None where no judge is installed."""
-    try:
-        judges = import_module("nexus_chain.distillation.judge.judge")
-        claims = import_module("nexus_chain.distillation.judge.claim")
-    except ModuleNotFoundError:
+    """What judges a claim's JSON text again, opened at the first claim; None where the judge's packages are missing."""
+    if any(find_spec(package) is None for package in ("cvc5", "lark", "z3")):
         return None
+    from nexus_chain.distillation.judge.claim import read_claim
+    from nexus_chain.distillation.judge.judge import Judge
     from nexus_chain.distillation.judge.solvers import Solvers
 
-    opened: list[Any] = []
+    opened: list[Judge] = []
 
     def judging(claim: str, limits: SolverLimits) -> Verdict:
         if not opened:
-            opened.append(stack.enter_context(judges.Judge(stack.enter_context(Solvers(limits)))))
-        verdict: Verdict = opened[0].judge(claims.read_claim(claim))
-        return verdict
+            opened.append(stack.enter_context(Judge(stack.enter_context(Solvers(limits)))))
+        return opened[0].judge(read_claim(claim))
 
     return judging

@@ -13,8 +13,6 @@ import pytest
 from nexus_chain.certificates.errors import ModelSignatureError
 from nexus_chain.certificates.model_signature import SIGNATURE_FILE, new_signing_key, sign_folder, verify_folder
 
-pytest.importorskip("OpenSSL", reason="model-signing 1.1.1 imports pyOpenSSL, which it does not require")
-
 
 @pytest.fixture
 def signed(tmp_path: Path) -> Path:

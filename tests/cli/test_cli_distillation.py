@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nexus_chain.certificates.measurement import measure_folder
+from nexus_chain.certificates.ml_bom import require_bill
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, anvil
 from nexus_chain.chain.wallet import Wallet
@@ -27,7 +28,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     (folder / "tiny").mkdir()
     train(folder / "tiny")
     measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
-    distilled = distil(publish(folder / "tiny", BlockStore(folder / "scratch")), folder, BlockStore(folder / "scratch"))
+    scratch = BlockStore(folder / "scratch")
+    distilled = distil(publish(folder / "tiny", scratch), folder, scratch, with_claims=False)
     (distilled.child / RECIPE_FILE).write_text(Recipe().to_json())
     (folder / "password").write_text("open sesame")
     with anvil() as chain:
@@ -89,9 +91,29 @@ def test_publish_audit_and_carry_away(
     demands = ("--require-tier", "unranked", "--require-accuracy", 0.5, "--max-age-days", 1, "--require-judged", 0.8)
     told = nexus(*stranger, "audit", cid, "--car", archive, "--sample", 2, "--retrain", *demands)
     assert told.code == 0, told.out
-    assert "20 of 21 skipped  re-training: not re-trainable here: this installation has no trainer" in told.out
+    assert "20 of 21 skipped  re-training: not re-trainable here: it was trained on" in told.out
     assert "21 of 21 passed  auditor's policy: tier unranked" in told.out
     assert "--seed " in told.err
     strict = nexus(*stranger, "audit", cid, "--car", archive, "--sample", 1, "--require-tier", "gold")
     assert strict.code == 1
     assert "21 of 21 FAILED  auditor's policy: the tier is unranked, below gold" in strict.out
+
+    bill = nexus(*stranger, "model", "bom", cid, "--ipfs", daemon, "--parent-name", "tiny", "--model-licence", "MIT",
+                 "--data-licence", "CC0-1.0", "--out", tmp_path / "bom.json")  # fmt: skip
+    assert bill.code == 0, bill.err
+    require_bill((tmp_path / "bom.json").read_text())
+
+
+def test_a_folder_is_signed_and_checked(nexus: Nexus, tmp_path: Path) -> None:
+    folder, key = tmp_path / "model", tmp_path / "key.pem"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    signed = nexus("model", "sign", folder, "--key", key, "--new-key")
+    assert (signed.code, signed.out.strip()) == (0, str(folder / "model.sig")), signed.err
+    assert "PRIVATE" not in signed.out + signed.err
+    public = f"{key}.pub"
+    assert nexus("model", "check-signature", folder, "--key", public).code == 0
+    assert nexus("model", "sign", folder, "--key", key, "--new-key").code == 1, "a key is never written over"
+    (folder / "model.safetensors").write_bytes(b"others")
+    refused = nexus("model", "check-signature", folder, "--key", public)
+    assert (refused.code, "Do not use the model" in refused.err) == (1, True)

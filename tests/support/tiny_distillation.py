@@ -142,8 +142,11 @@ def evaluator(folder: Path) -> Evaluator:
     return Evaluator(Engine(model.program, model.weights), codec, MAX_TOKENS)
 
 
-def judged(judge: ToyJudge) -> tuple[list[ExampleRecord], list[VerdictRecord], list[Artefact]]:
-    """Two teachers answer what an expression is equal to: one knows, one lies at times."""
+def judged(judge: ToyJudge, with_claims: bool) -> tuple[list[ExampleRecord], list[VerdictRecord], list[Artefact]]:
+    """Two teachers answer what an expression is equal to: one knows, one lies at times.
+
+    ``with_claims`` False: claims are not kept, as only this file's judge reads them.
+    """
     examples: list[ExampleRecord] = []
     verdicts: list[VerdictRecord] = []
     artefacts: list[Artefact] = []
@@ -156,7 +159,7 @@ def judged(judge: ToyJudge) -> tuple[list[ExampleRecord], list[VerdictRecord], l
                 json.dumps({"kind": "mathematics", "response": answer, "expected": expression}),
             )
             verdict = judge(claim)
-            verdicts.append(VerdictRecord.of(verdict, prompt, answer, teacher, claim))
+            verdicts.append(VerdictRecord.of(verdict, prompt, answer, teacher, claim if with_claims else None))
             artefacts += verdict.artefacts
             if teacher == "oracle" and verdict.outcome is Outcome.PROVED:
                 examples.append(ExampleRecord(prompt, answer, teacher, "math", 0.9))
@@ -214,11 +217,11 @@ class Distilled:
         return audit(self.cid, self.store, self.chain, request=request or AuditRequest(sample=None, seed="s"))
 
 
-def distil(parent: Published, folder: Path, store: BlockStore) -> Distilled:
-    """Judge, "train", merge, evaluate, publish and certify in ``folder``."""
+def distil(parent: Published, folder: Path, store: BlockStore, *, with_claims: bool = True) -> Distilled:
+    """Judge, "train", merge, evaluate, publish and certify in ``folder``; see ``judged``."""
     checkpoint, kept, child = parent.publication.folder, folder / "distillation", folder / "child"
     with Solvers(LIMITS) as solvers:
-        examples, verdicts, artefacts = judged(ToyJudge(solvers))
+        examples, verdicts, artefacts = judged(ToyJudge(solvers), with_claims)
     data = RecordLines.of(examples).to_bytes()
     kept.mkdir(parents=True)
     (kept / ADAPTER_FILE).write_bytes(train_adapter(CONFIGURATION, SEEDS, data, checkpoint))
