@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 from nexus_chain.distillation.judge.python.errors import OutsideSubsetError
-from nexus_chain.distillation.judge.python.source import require_plain_function
+from nexus_chain.distillation.judge.python.source import is_harmless_import, require_plain_function
 
 _BUILTINS = frozenset(
     [
@@ -54,8 +54,8 @@ def require_pure(module: ast.Module) -> None:
     names = frozenset(function.name for function in functions)
     for statement in module.body:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        is_future = isinstance(statement, ast.ImportFrom) and statement.module in ("typing", "__future__")
-        if not (isinstance(statement, ast.FunctionDef) or is_text or is_future):
+        is_import = isinstance(statement, ast.ImportFrom) and is_harmless_import(statement)
+        if not (isinstance(statement, ast.FunctionDef) or is_text or is_import):
             raise OutsideSubsetError(f"{type(statement).__name__} beside the functions", statement.lineno)
     if len(names) != len(functions) or names & _BUILTINS:
         raise OutsideSubsetError("a function that replaces another")

@@ -89,11 +89,66 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         "def f(x) -> exit():\n    return x",
         "def f(x):\n    return __builtins__",
         "g = 1\n" + CODE,
+        "from typing import List as x\n" + CODE,
+        "def f(x: int[int]):\n    return x",
+        "def f(x: list[int][int]):\n    return x",
+        "def f(x: List[int]):\n    return x\nfrom typing import List",
     ],
 )
 def test_only_one_plain_function_is_translated(code: str) -> None:
     with pytest.raises(OutsideSubsetError):
         find_function(parse_source(code), "f", ("x",))
+
+
+UNREACHED = (
+    "yield", "del abs", "import math as abs", "def abs(y):\n        return y", "class abs:\n        pass",
+    "try:\n        pass\n    except ValueError as abs:\n        pass", "match x:\n        case abs:\n            pass",
+    "nonlocal y", "global x", "break", "continue", "await x", "async def abs(): pass", "with x as abs:\n        pass",
+    "(abs := x)", "global abs", "lambda: (yield)", "from math import *",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", UNREACHED)
+def test_code_that_is_never_reached_changes_the_function_too(code: str) -> None:
+    with pytest.raises(OutsideSubsetError):
+        find_function(parse_source(f"def f(x):\n    return abs(x)\n    {code}\n"), "f", ("x",))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    return abs(x) if True else (yield)",
+        "def f(x):\n    return len([(yield) for i in range(0)])",
+        "def f(x):\n    return abs(x)\nfrom __future__ import annotations",
+        "def f(x):\n    break",
+        "def f(x, x):\n    return x",
+        "def f[abs](x):\n    return abs(x)",
+        "return 1",
+    ],
+)
+def test_what_does_not_compile_or_is_a_generator_is_no_function(code: str) -> None:
+    with pytest.raises(OutsideSubsetError):
+        find_function(parse_source(code), "f", ("x",))
+
+
+@pytest.mark.parametrize(
+    "code", [f"from typing import List, Optional\n{CODE}", f"from __future__ import annotations\n{CODE}"]
+)
+def test_names_for_annotations_may_be_imported(code: str) -> None:
+    assert find_function(parse_source(code), "f", ("x",)).name == "f"
+    require_pure(parse_source(code))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from typing import _overload_registry as sum", "from typing import *", "from typing import cast as len",
+        "from .typing import List", "from __future__ import division as len",
+    ],
+)  # fmt: skip
+def test_an_import_that_brings_anything_else_is_not_pure(line: str) -> None:
+    with pytest.raises(OutsideSubsetError, match="beside"):
+        require_pure(parse_source(f"{line}\n{CODE}"))
 
 
 def test_a_claim_s_document_is_read() -> None:
