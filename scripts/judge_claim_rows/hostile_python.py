@@ -25,7 +25,15 @@ UNDECIDABLE = (
 DEAD = ("yield", "yield from ()", "nonlocal y", "global x", "break", "await x", "async with x as abs: pass")
 
 
-def _claim(code: str, reference: str = "def f(x):\n    return x", **fields: Any) -> dict[str, Any]:
+SECOND_ANSWERS = (
+    "Better:\n```\ndef f(x):\n    return 0\n```",
+    "~~~python\ndef f(x):\n    return 0\n~~~",
+    "1. So:\n    ```python\n    def f(x):\n        return 0\n    ```",
+    "def f(x):\n    return 0",
+)
+
+
+def _claim(code: str, reference: str | None = "def f(x):\n    return x", **fields: Any) -> dict[str, Any]:
     return {"code": code, "function": "f", "domain": {"x": "int[-2..2]"}, "reference": reference, **fields}
 
 
@@ -61,6 +69,17 @@ HOSTILE = (
     _claim("```python\ndef f(x):\n    return x\n```\nor\n```python\ndef f(x):\n    return 0\n```"),
     _claim("```python\ndef f(x):\n    return x"),
     _claim("", ""),
+    # Two texts that could be meant, of which the first is right.
+    *(_claim(f"```python\ndef f(x):\n    return x\n```\n{other}") for other in SECOND_ANSWERS),
+    _claim("<!--\n```python\ndef f(x):\n    return x\n```\n-->\nIt returns 0."),
+    _claim("```x\n" * 12_000),
+    # Whoever answers does not choose the order of the parameters.
+    _claim(
+        "# def f(b, a)\ndef f(a, b):\n    return b - a",
+        None,
+        domain={"a": "int[0..3]", "b": "int[0..3]"},
+        contract={"ensures": "result == a - b"},
+    ),
     # Code that is never reached makes a generator, or does not compile.
     *(_claim(f"def f(x):\n    return abs(x)\n    {dead}\n", "def f(x):\n    return abs(x)", domain=X) for dead in DEAD),
     _claim("def f(x):\n    return abs(x) if True else (yield)", "def f(x):\n    return abs(x)", domain=X),

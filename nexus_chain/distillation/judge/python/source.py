@@ -9,6 +9,7 @@ import tokenize
 import unicodedata
 import warnings
 
+from nexus_chain.distillation.judge.fences import UnclearResponseError, read_fences
 from nexus_chain.distillation.judge.python.errors import OutsideSubsetError
 
 LARGEST_PYTHON = 16_384
@@ -16,7 +17,9 @@ LARGEST_PYTHON = 16_384
 DEEPEST_SYNTAX = 80
 """Levels of a syntax tree: whoever walks it does so recursively."""
 
-_FENCE = re.compile(r"^```[ \t]*([\w+-]*)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_DEFINITION = re.compile(
+    r"\bdef(?:\s|\\\n)+\w+(?:\s|\\\n)*[(\[]|^[ \t]*class\s+\w+\s*[(:]|=[ \t]*lambda\b", re.MULTILINE
+)
 _PYTHON = ("python", "python3", "py")
 _ANNOTATIONS = frozenset(["int", "bool", "list", "None", "List", "Optional"])
 _GENERIC = frozenset(["list", "List", "Optional"])
@@ -35,17 +38,26 @@ generator, and what binds a name makes that name a local everywhere."""
 def extract_code(response: str) -> str:
     """The one Python block of a teacher's response; the response itself where it has no fence.
 
-    Raises OutsideSubsetError where it is not clear which block is meant.
+    Raises OutsideSubsetError where it is not clear which text is meant: a definition stands in two places, or the one
+    that is judged is not the one that a reader sees.
     """
-    response = response.replace("\r\n", "\n")
-    if "```" not in response:
+    try:
+        fenced = read_fences(response)
+    except UnclearResponseError as error:
+        raise OutsideSubsetError(str(error)) from error
+    if not fenced.blocks and "```" not in response:
         return response
-    blocks = _FENCE.findall(response)
-    tagged = [text for tag, text in blocks if tag.lower() in _PYTHON]
-    chosen = tagged or [text for tag, text in blocks if not tag]
+    code = [block for block in fenced.blocks if _is_python(block.tag) or _DEFINITION.search(block.text)]
+    chosen = code or [block for block in fenced.blocks if not block.tag]
     if len(chosen) != 1:
         raise OutsideSubsetError(f"the response has {len(chosen)} blocks of Python instead of one")
-    return str(chosen[0])
+    if _DEFINITION.search(fenced.outside):
+        raise OutsideSubsetError("the response has a definition outside of its block")
+    return chosen[0].text
+
+
+def _is_python(tag: str) -> bool:
+    return re.split(r"[^\w+-]", tag.lstrip("{. "), maxsplit=1)[0] in _PYTHON
 
 
 def parse_source(code: str) -> ast.Module:
