@@ -128,6 +128,7 @@ MALFORMED = (
     {**_GOOD, "reference": None, "contract": {"ensures": "__import__('os') and True"}},
     {**_GOOD, "examples": [{"arguments": [1, 2], "result": 1}]},
     {**_GOOD, "examples": [{"arguments": ["a"], "result": 1}]},
+    {**_GOOD, "examples": [{"arguments": [1], "result": [1 << 9_000]}]},
     {**_GOOD, "surprise": True},
     {"function": "f", "domain": {"x": "int"}},
 )
