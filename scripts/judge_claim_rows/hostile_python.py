@@ -22,7 +22,18 @@ UNDECIDABLE = (
 )
 
 
-def _claim(code: str, reference: str = "def f(x):\n    return x", **fields: Any) -> dict[str, Any]:
+DEAD = ("yield", "yield from ()", "nonlocal y", "global x", "break", "await x", "async with x as abs: pass")
+
+
+SECOND_ANSWERS = (
+    "Better:\n```\ndef f(x):\n    return 0\n```",
+    "~~~python\ndef f(x):\n    return 0\n~~~",
+    "1. So:\n    ```python\n    def f(x):\n        return 0\n    ```",
+    "def f(x):\n    return 0",
+)
+
+
+def _claim(code: str, reference: str | None = "def f(x):\n    return x", **fields: Any) -> dict[str, Any]:
     return {"code": code, "function": "f", "domain": {"x": "int[-2..2]"}, "reference": reference, **fields}
 
 
@@ -58,6 +69,32 @@ HOSTILE = (
     _claim("```python\ndef f(x):\n    return x\n```\nor\n```python\ndef f(x):\n    return 0\n```"),
     _claim("```python\ndef f(x):\n    return x"),
     _claim("", ""),
+    # Two texts that could be meant, of which the first is right.
+    *(_claim(f"```python\ndef f(x):\n    return x\n```\n{other}") for other in SECOND_ANSWERS),
+    _claim("<!--\n```python\ndef f(x):\n    return x\n```\n-->\nIt returns 0."),
+    _claim("```x\n" * 12_000),
+    # Whoever answers does not choose the order of the parameters.
+    _claim(
+        "# def f(b, a)\ndef f(a, b):\n    return b - a",
+        None,
+        domain={"a": "int[0..3]", "b": "int[0..3]"},
+        contract={"ensures": "result == a - b"},
+    ),
+    # Code that is never reached makes a generator, or does not compile.
+    *(_claim(f"def f(x):\n    return abs(x)\n    {dead}\n", "def f(x):\n    return abs(x)", domain=X) for dead in DEAD),
+    _claim("def f(x):\n    return abs(x) if True else (yield)", "def f(x):\n    return abs(x)", domain=X),
+    _claim("def f(x):\n    return len([(yield) for i in range(0)])", "def f(x):\n    return 0", domain=X),
+    _claim("def f(x):\n    return x\nfrom __future__ import annotations", domain=X),
+    _claim("def f(x):\n    break", domain=X),
+    _claim("def f(x: int[int]):\n    return x", domain=X),
+    _claim("def f(xs: List[int]):\n    return 0", "def f(xs):\n    return 0", domain={"xs": "list[int,0..2]"}),
+    # State that outlives a call, under the name of a builtin.
+    _claim(
+        "from typing import _overload_registry as sum\ndef f(x):\n    if len(sum) == 0:\n        sum.setdefault(1, 1)\n"
+        "        return 0\n    return x if x != 0 else 999",
+        domain={"x": "int[0..3]"},
+    ),
+    _claim("from typing import *\ndef f(x):\n    return x if x ** 2 > 3 or 2 ** x or len([Any]) else 0"),
     _claim("def f(x):\n    return x", domain={"x": "int"}, reference=None, examples=[{"arguments": [1], "result": 1}]),
     _claim("\ud800def f(x):\n    return x"),
 )
@@ -91,6 +128,7 @@ MALFORMED = (
     {**_GOOD, "reference": None, "contract": {"ensures": "__import__('os') and True"}},
     {**_GOOD, "examples": [{"arguments": [1, 2], "result": 1}]},
     {**_GOOD, "examples": [{"arguments": ["a"], "result": 1}]},
+    {**_GOOD, "examples": [{"arguments": [1], "result": [1 << 9_000]}]},
     {**_GOOD, "surprise": True},
     {"function": "f", "domain": {"x": "int"}},
 )

@@ -137,6 +137,17 @@ TRUE_CONTRACTS = (
 )  # fmt: skip
 
 FALSE_PAIRS = (
+    # What binds a name makes it a local, wherever it stands; a generator is no list; an exception's name may be taken.
+    (X, "return abs(x)\ndel abs", "return abs(x)"),
+    (X, "return abs(x)\nimport math as abs", "return abs(x)"),
+    (X, "def f(x):\n    return abs(x)\n    def abs(y): return y", "return abs(x)"),
+    (X, "return abs(x)\nclass abs: pass", "return abs(x)"),
+    (X, "return abs(x)\ntry:\n    pass\nexcept ValueError as abs:\n    pass", "return abs(x)"),
+    (X, "return abs(x)\nmatch x:\n    case abs: pass", "return abs(x)"),
+    (X, "return len(v for v in [x] if v > 0)", "return 1 if x > 0 else 0"),
+    (X, "return bool(v for v in [x] if v > 0)", "return x > 0"),
+    (X, "ValueError = 3\nraise ValueError", "raise ValueError"),
+    (X, "for KeyError in range(2):\n    raise KeyError", "raise KeyError"),
     (X, "return x + 1", "return x + 2"),
     (X, "return x * x", "return x * abs(x)"),
     (X, "return int(x / 2)", "return x // 2"),

@@ -320,6 +320,10 @@ RESPONSES = {
         f"```aethel\n{TRANSFER}",
         f"The program is {TRANSFER}",
         "",
+        "/**/" * 26 + "x",
+        "```\n" * 12_001,
+        f"<!--\n```aethel\n{TRANSFER}\n```\n-->",
+        f"```aethel\n{TRANSFER}\n```\n    ```aethel\n    intent f(x) {{ verify {{ x > 0; }} }}\n    ```",
     ),
 }
 

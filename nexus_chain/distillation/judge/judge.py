@@ -73,10 +73,12 @@ class Judge:
     def _judge_aethel(self, claim: AethelClaim) -> Verdict:
         from nexus_chain.distillation.judge.aethel.extraction import extract_aethel
         from nexus_chain.distillation.judge.aethel.judging import judge_aethel
+        from nexus_chain.distillation.judge.fences import LARGEST_RESPONSE
 
         source = claim.source if claim.response is None else extract_aethel(claim.response)
         if source is None:
-            reason = "The response does not hold exactly one piece of Aethel, bare or in one fenced block."
+            reason = "The response does not hold exactly one piece of Aethel, bare or in one fenced block"
+            reason += f", within {LARGEST_RESPONSE} characters and without HTML that hides text."
             return Verdict(Kind.AETHEL, Outcome.UNKNOWN, "Nothing was checked.", reason)
         return judge_aethel(source, self._solvers, claim.specification)
 

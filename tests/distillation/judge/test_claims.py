@@ -48,6 +48,15 @@ def test_a_response_without_one_source_is_unknown(judge: Judge) -> None:
     assert (verdict.outcome, verdict.checked) == (Outcome.UNKNOWN, "Nothing was checked.")
 
 
+@pytest.mark.parametrize("kind", ["aethel", "python"])
+def test_a_response_that_is_too_long_is_unknown_and_says_so(judge: Judge, kind: str) -> None:
+    long, code = "```x\n" * 100_000, "def f(x):\n    return x"
+    fields: dict[str, object] = {"function": "f", "domain": {"x": "int"}, "reference": code, "code": long}
+    verdict = judge.judge(claim(kind=kind, **({"response": long} if kind == "aethel" else fields)))
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "65536 characters" in verdict.reason
+
+
 def test_a_specification_says_what_is_proved(judge: Judge) -> None:
     specification = "intent f(x) { verify { x == old(x) + 1; } }"
     wrong = judge.judge(claim(kind="aethel", source=SOURCE, specification=specification))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_chain.distillation.judge.aethel.growth import require_small_growth
 from nexus_chain.distillation.judge.aethel.interpreter import AethelRun, RunEnding, run_sequence
@@ -26,7 +26,7 @@ _NOTHING = "Nothing was checked."
 _SELF_SPECIFIED = "the guards and solve of {} imply verify"
 _SPECIFIED = "the specification's guards and the answer's solve of {} imply the specification's verify"
 _ENOUGH_UNPROVED = 3
-"""Obligations that solvers did not decide before a claim is given up: each takes them all their steps."""
+"""Obligations of a source that solvers did not decide before they are asked no more: each takes all their steps."""
 
 
 def judge_aethel(source: str, solvers: Solvers, specification: str | None = None) -> Verdict:
@@ -60,16 +60,19 @@ def _require_verify(sequence: IntentSequence) -> None:
 
 @dataclass(frozen=True)
 class _Finding:
-    """What was found of one sequence."""
+    """What was found of one sequence. ``undecided``: questions that the solvers did not decide."""
 
     outcome: Outcome
     reason: str
     counterexample: Mapping[str, str]
     vacuous: bool = False
+    undecided: int = 0
 
 
 def _judge(translations: Sequence[AethelTranslation], solvers: Solvers, claimed: str) -> Verdict:
-    findings = [_find(one, solvers) for one in translations]
+    findings = list[_Finding]()
+    for one in translations:
+        findings.append(_find(one, solvers, _ENOUGH_UNPROVED - sum(finding.undecided for finding in findings)))
     checked = _checked(translations, claimed)
     for wanted in (Outcome.REFUTED, Outcome.UNKNOWN):
         # Of what is unknown, contradictory guards say most.
@@ -86,11 +89,14 @@ def _judge(translations: Sequence[AethelTranslation], solvers: Solvers, claimed:
     )
 
 
-def _find(translation: AethelTranslation, solvers: Solvers) -> _Finding:
+def _find(translation: AethelTranslation, solvers: Solvers, patience: int) -> _Finding:
+    """``patience``: how many questions the solvers may leave undecided; with none, only small values are tried."""
     sequence = translation.sequence
     first = survey(sequence, FIRST_TRIES)
     if first.violation:
         return _violation(*first.violation)
+    if patience <= 0:
+        return _Finding(Outcome.UNKNOWN, f"The solvers are not asked about {_name(sequence)}.", {})
     if not first.holds and (finding := _without_runs(translation, solvers)):
         return finding
     unproved = list[tuple[AethelObligation, Solution]]()
@@ -102,12 +108,12 @@ def _find(translation: AethelTranslation, solvers: Solvers) -> _Finding:
         if values is not None and (run := run_sequence(sequence, values)).ending is RunEnding.VIOLATED:
             return _violation(values, run)
         unproved.append((obligation, solution))
-        if len(unproved) == _ENOUGH_UNPROVED:
+        if len(unproved) == patience:
             break
     if not unproved:
         return _Finding(Outcome.PROVED, "", {})
     found = survey(sequence, MOST_TRIES).violation
-    return _violation(*found) if found else _unproved(*unproved[0])
+    return _violation(*found) if found else replace(_unproved(*unproved[0]), undecided=len(unproved))
 
 
 def _without_runs(translation: AethelTranslation, solvers: Solvers) -> _Finding | None:
@@ -123,7 +129,7 @@ def _without_runs(translation: AethelTranslation, solvers: Solvers) -> _Finding 
     if run.ending is RunEnding.HOLDS:
         return None
     reason = f"No values are found that pass the guards of {_name(sequence)}, so they may contradict each other."
-    return _Finding(Outcome.UNKNOWN, reason, {})
+    return _Finding(Outcome.UNKNOWN, reason, {}, undecided=1)
 
 
 def _violation(values: Mapping[str, int], run: AethelRun) -> _Finding:

@@ -162,6 +162,8 @@ class Calls(Expressions):
                 self.state.names[name] = before
 
     def _call_over_generator(self, name: str, node: ast.GeneratorExp) -> Value:
+        if name not in ("any", "all", "sum", "list", "min", "max"):
+            raise OutsideSubsetError(f"{name} of a generator", node.lineno)
         if name not in ("any", "all", "sum"):
             return self._call_of_one(name, self._listcomp(node), node.lineno)
         bank, found, total = self.bank, list[Term](), [self.bank.integer(0)]

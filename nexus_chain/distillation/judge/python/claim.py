@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.distillation.judge.python.domain import Input, PythonDomain, parse_domain
-from nexus_chain.distillation.judge.python.errors import PythonClaimError
+from nexus_chain.distillation.judge.python.errors import OutsideSubsetError, PythonClaimError
+from nexus_chain.distillation.judge.python.source import extract_code, parameters_of, parse_source
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
 _FIELDS = frozenset({"kind", "code", "function", "reference", "contract", "domain", "examples"})
 MOST_PARAMETERS = 6
 MOST_EXAMPLES = 100
-_LARGEST_EXAMPLE = 4_000  # characters of an example's values
+_LARGEST_EXAMPLE = 4_000  # items of an example's list, and bits of its integers: Python writes no longer ones
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,20 @@ def parse_python_claim(document: Mapping[str, Any]) -> PythonClaim:
 
 
 def _in_order(domain: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The parameters as the reference declares them, else as the code does.
+    """The parameters as the reference declares them, else as the code does; as the domain has them if none is read.
 
     A claim is kept and hashed as JSON with sorted keys, so the domain's own order says nothing.
     """
-    source, function = document.get("reference") or document.get("code"), document.get("function")
-    if isinstance(source, str) and isinstance(function, str):
-        declared = re.search(rf"\bdef\s+{re.escape(function)}\s*\(([^()]*)\)", source)
-        names = [part.partition(":")[0].strip() for part in declared.group(1).split(",")] if declared else []
-        if sorted(names) == sorted(domain):
-            return tuple(names)
+    reference, code = document.get("reference"), document.get("code")
+    try:
+        source = reference if isinstance(reference, str) else extract_code(code if isinstance(code, str) else "")
+        module = parse_source(source)
+    except OutsideSubsetError:
+        return tuple(domain)
+    functions = [statement for statement in module.body if isinstance(statement, ast.FunctionDef)]
+    declared = [parameters_of(function) for function in functions if function.name == document.get("function")]
+    if len(declared) == 1 and sorted(declared[0]) == sorted(domain):
+        return declared[0]
     return tuple(domain)
 
 
@@ -136,7 +142,11 @@ def _example(example: object, parameters: int) -> PythonExample:
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, list):
-        return len(value) <= _LARGEST_EXAMPLE and all(isinstance(item, int) for item in value)
+        return len(value) <= _LARGEST_EXAMPLE and all(map(_is_plain_number, value))
+    return _is_plain_number(value)
+
+
+def _is_plain_number(value: object) -> bool:
     return isinstance(value, int) and value.bit_length() <= _LARGEST_EXAMPLE
 
 

@@ -101,7 +101,7 @@ class FunctionReader(Calls):
                     raise OutsideSubsetError("an assertion whose message is computed", node.lineno)
                 self.raise_if("AssertionError", self.bank.negate(self.truth(self.evaluate(node.test))))
             case ast.Raise():
-                self.raise_if(_exception(node), self.bank.true)
+                self.raise_if(self._exception(node), self.bank.true)
             case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"))):
                 self._append(node.value)
             case ast.Expr(value=ast.Constant()) | ast.Pass():
@@ -178,6 +178,19 @@ class FunctionReader(Calls):
         value = self.evaluate(node.args[0])
         self.state.heap[holder.reference] = self.appended(self.content(holder), value, node.lineno)
 
+    def _exception(self, node: ast.Raise) -> str:
+        """The name of the exception, which nobody took; its arguments are constants, so they raise nothing."""
+        raised = node.exc
+        if isinstance(raised, ast.Call) and not raised.keywords:
+            if not all(isinstance(argument, ast.Constant) for argument in raised.args):
+                raise OutsideSubsetError("an exception whose arguments are computed", node.lineno)
+            raised = raised.func
+        if not isinstance(raised, ast.Name) or raised.id not in RAISED or node.cause is not None:
+            raise OutsideSubsetError("an exception that is not a plain builtin one", node.lineno)
+        if raised.id in self.state.names or raised.id == self.own_name:
+            raise OutsideSubsetError(f"the name {raised.id}, which hides an exception", node.lineno)
+        return raised.id
+
     # --- branches and loops ---
 
     def _if(self, node: ast.If) -> None:
@@ -220,18 +233,6 @@ class FunctionReader(Calls):
         for _ in range(MOST_ROUNDS):
             yield self.truth(self.evaluate(node.test))
         self.give_up_if(self.truth(self.evaluate(node.test)))
-
-
-def _exception(node: ast.Raise) -> str:
-    """The name of the exception; its arguments are constants, so they raise nothing themselves."""
-    raised = node.exc
-    if isinstance(raised, ast.Call) and not raised.keywords:
-        if not all(isinstance(argument, ast.Constant) for argument in raised.args):
-            raise OutsideSubsetError("an exception whose arguments are computed", node.lineno)
-        raised = raised.func
-    if not isinstance(raised, ast.Name) or raised.id not in RAISED or node.cause is not None:
-        raise OutsideSubsetError("an exception that is not a plain builtin one", node.lineno)
-    return raised.id
 
 
 def _assigned(function: ast.FunctionDef) -> list[str]:

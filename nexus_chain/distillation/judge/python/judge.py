@@ -19,7 +19,7 @@ from nexus_chain.distillation.judge.python.domain import (
 )
 from nexus_chain.distillation.judge.python.errors import OutsideSubsetError, PythonClaimError
 from nexus_chain.distillation.judge.python.obligations import Obligations, write_obligations
-from nexus_chain.distillation.judge.python.purity import require_pure, require_pure_expression
+from nexus_chain.distillation.judge.python.purity import require_parameters, require_pure, require_pure_expression
 from nexus_chain.distillation.judge.python.source import extract_code, parse_expression, parse_source
 from nexus_chain.distillation.judge.sandbox.sandbox import Sandbox
 from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
@@ -130,7 +130,9 @@ class _Judge:
         )
 
     def _require_pure(self, code: str) -> None:
-        require_pure(parse_source(code))
+        module = parse_source(code)
+        require_pure(module)
+        require_parameters(module, self._claim.function, self._claim.parameters)
         if self._claim.reference is not None:
             require_pure(parse_source(self._claim.reference))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 from nexus_chain.distillation.judge.python.errors import OutsideSubsetError
-from nexus_chain.distillation.judge.python.source import require_plain_function
+from nexus_chain.distillation.judge.python.source import is_harmless_import, parameters_of, require_plain_function
 
 _BUILTINS = frozenset(
     [
@@ -54,8 +54,8 @@ def require_pure(module: ast.Module) -> None:
     names = frozenset(function.name for function in functions)
     for statement in module.body:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        is_future = isinstance(statement, ast.ImportFrom) and statement.module in ("typing", "__future__")
-        if not (isinstance(statement, ast.FunctionDef) or is_text or is_future):
+        is_import = isinstance(statement, ast.ImportFrom) and is_harmless_import(statement)
+        if not (isinstance(statement, ast.FunctionDef) or is_text or is_import):
             raise OutsideSubsetError(f"{type(statement).__name__} beside the functions", statement.lineno)
     if len(names) != len(functions) or names & _BUILTINS:
         raise OutsideSubsetError("a function that replaces another")
@@ -63,6 +63,16 @@ def require_pure(module: ast.Module) -> None:
         require_plain_function(function)
         for statement in function.body:
             _require_pure_nodes(statement, names | _local_names(function), names)
+
+
+def require_parameters(module: ast.Module, name: str, parameters: tuple[str, ...]) -> None:
+    """Raises OutsideSubsetError unless the last function ``name`` takes exactly ``parameters``, with no defaults.
+
+    Other parameters would be called by their place, and what is proved names them.
+    """
+    functions = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    if not functions or functions[-1].args.defaults or parameters_of(functions[-1]) != parameters:
+        raise OutsideSubsetError(f"no function {name}({', '.join(parameters)})")
 
 
 def require_pure_expression(expression: ast.expr, names: tuple[str, ...]) -> None:

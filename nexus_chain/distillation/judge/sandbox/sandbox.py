@@ -128,14 +128,14 @@ class Sandbox:
             if confinement is Confinement.BUBBLEWRAP and shutil.which("bwrap") is None:
                 problems.append("bubblewrap: it is not installed")
                 continue
-            lines, _ = self._converse(SandboxRequest("def probe():\n    return 7", "probe", ((),)), confinement)
-            if lines == ["locked", "loaded", "7\t[]"]:
+            lines, stopped = self._converse(SandboxRequest("def probe():\n    return 7", "probe", ((),)), confinement)
+            if lines == ["locked", "loaded", "7\t[]"] and stopped is None:
                 return confinement
             problems.append(f"{confinement}: {lines[0] if lines else 'the child ended before it was locked'}")
         raise _unavailable(problems)
 
     def _converse(self, request: SandboxRequest, confinement: Confinement) -> tuple[list[str], SandboxEnding | None]:
-        """The child's lines, and at which limit it was stopped."""
+        """The child's whole lines, and at which limit it was stopped; DIED if it ended inside of a line."""
         if not sys.platform.startswith("linux"):
             raise _unavailable([f"{sys.platform} has no namespaces"])
         process = self._start(request, confinement)
@@ -146,7 +146,10 @@ class Sandbox:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             cast(IO[bytes], process.stdout).close()
-        return output.decode("ascii", "replace").splitlines(), stopped
+        # What a limit or the child's end cut off is no line: it could be read as another result.
+        whole, newline, rest = output.rpartition(b"\n")
+        lines = whole.decode("ascii", "replace").splitlines() if newline else []
+        return lines, SandboxEnding.DIED if rest and stopped is None else stopped
 
     def _start(self, request: SandboxRequest, confinement: Confinement) -> subprocess.Popen[bytes]:
         """The environment is empty: an operator's holds keys. The request is a file in memory, so nobody waits."""
@@ -208,7 +211,7 @@ def _result(request: SandboxRequest, lines: list[str], stopped: SandboxEnding | 
         return SandboxResult(stopped, outcomes, "The code ran into the limit of time.")
     if stopped is SandboxEnding.OVERFLOWED:
         return SandboxResult(stopped, outcomes, "The code wrote more than the limit of output.")
-    if lines[:1] != ["loaded"] or len(outcomes) != len(parts) or len(outcomes) != len(request.inputs):
+    if stopped or lines[:1] != ["loaded"] or len(outcomes) != len(parts) or len(outcomes) != len(request.inputs):
         return SandboxResult(SandboxEnding.DIED, outcomes, _DIED)
     return SandboxResult(SandboxEnding.FINISHED, outcomes, "The code returned for every input.")
 

@@ -43,6 +43,10 @@ def test_a_bare_source_may_begin_with_comments() -> None:
         f"{CODE}\n```aethel\n{CODE}\n```",
         f"```aethel\n{CODE}\n```\n{CODE}",
         f"```python\n{CODE}\n```\n```aethel\n{CODE}\n```",
+        f"```aethel\n{CODE}\n```\n    ```aethel\n{CODE}\n    ```",
+        f"<!--\n```aethel\n{CODE}\n```\n-->",
+        f"// <!--\n{CODE}\n// -->",
+        f"{CODE}{' ' * 66_000}",
     ],
 )
 def test_none_or_several_are_no_answer(response: str) -> None:
@@ -51,8 +55,32 @@ def test_none_or_several_are_no_answer(response: str) -> None:
 
 @pytest.mark.parametrize(
     "response",
-    ["`" * 100_000, "```\n" * 20_001, "// \n" * 50_000, "~~~ \n" * 20_001],
-    ids=["one line", "fences", "comments", "waves"],
+    [
+        "/**/" * 26 + "x",
+        "/**/" * 15_000,
+        "/*" * 30_000,
+        " " * 60_000,
+        "`" * 60_000,
+        "// \n" * 16_000,
+        "~~~ \n" * 12_001,
+        "`" * 100_000,
+        "```\n" * 20_001,
+        "// \n" * 50_000,
+        "~~~ \n" * 20_001,
+    ],
+    ids=[
+        "short comments",
+        "many comments",
+        "open comments",
+        "blanks",
+        "ticks",
+        "lines",
+        "short waves",
+        "one line",
+        "fences",
+        "comments",
+        "waves",
+    ],
 )
 def test_hostile_responses_end(response: str) -> None:
     assert extract_aethel(response) is None

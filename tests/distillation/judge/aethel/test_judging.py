@@ -13,7 +13,7 @@ from nexus_chain.distillation.judge.aethel.interpreter import RunEnding, euclide
 from nexus_chain.distillation.judge.aethel.judging import judge_aethel
 from nexus_chain.distillation.judge.aethel.obligations import translate_sequence
 from nexus_chain.distillation.judge.aethel.parser import parse_aethel
-from nexus_chain.distillation.judge.solvers import SolverAnswer, Solvers
+from nexus_chain.distillation.judge.solvers import Solution, SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Outcome, Verdict
 from tests.support.random_aethel import sources
 
@@ -123,6 +123,26 @@ def test_what_solvers_do_not_decide_is_unknown_and_names_the_obligation(solvers:
     assert verdict.outcome is Outcome.UNKNOWN
     assert "f.verify" in verdict.reason
     assert "within their limits" in verdict.reason
+
+
+class Undecided(Solvers):
+    """Decides nothing, and counts what it is asked."""
+
+    asked = 0
+
+    def solve(self, text: str) -> Solution:
+        self.asked += 1
+        return Solution(SolverAnswer.UNKNOWN, SolverAnswer.UNKNOWN, reason="Not today.")
+
+
+@pytest.mark.parametrize("guard", ["", "guard { x > 99; } "])
+def test_a_source_of_many_intents_has_no_more_patience_than_one(guard: str) -> None:
+    solvers = Undecided()
+    source = "".join(f"intent f{index}(x) {{ {guard}verify {{ x == x; }} }} " for index in range(9))
+    verdict = judge_aethel(source, solvers)
+    assert (verdict.outcome, solvers.asked) == (Outcome.UNKNOWN, 3)
+    assert "f0" in verdict.reason
+    assert judge_aethel(f"{source} intent g(x) {{ verify {{ x > 0; }} }}", solvers).outcome is Outcome.REFUTED
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,17 @@ def test_what_is_not_translated_is_named(solvers: Solvers, sandbox: Sandbox, bod
         assert verdict.outcome is Outcome.REFUTED or reason in verdict.reason
 
 
+@pytest.mark.parametrize("parameters", ["b, a", "a, b=0", "a, b, c=0", "c, d"])
+def test_a_table_proves_nothing_of_other_parameters(solvers: Solvers, sandbox: Sandbox, parameters: str) -> None:
+    """They are called by their place, and what is proved names them."""
+    code = f"def f({parameters}):\n    return [0, 0][{parameters[0]} and 0:][0]"
+    reference = "def f(a, b):\n    return 0"
+    made = claim(code, reference=reference, domain={"a": "int[0..2]", "b": "int[0..2]"})
+    verdict = judge_python(made, solvers, sandbox)
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "no function f(a, b)" in verdict.reason
+
+
 def test_examples_only_refute(solvers: Solvers, sandbox: Sandbox) -> None:
     examples = [{"arguments": [2], "result": 2}, {"arguments": [3], "result": 4}]
     kept = judge_python(claim(IDENTITY, examples=examples[:1]), solvers, sandbox)

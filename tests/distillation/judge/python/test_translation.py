@@ -188,3 +188,24 @@ def test_points_and_samples_lie_in_the_domain_and_repeat() -> None:
     assert samples == sample_points({**domain, "n": parse_domain("int")}, 50)
     assert all((flag, xs) in points for flag, xs, _ in samples)
     assert len({n for _, _, n in samples if isinstance(n, int)}) > 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return len(v for v in xs)",
+        "return bool(v for v in xs)",
+        "return abs(v for v in xs)",
+        "ValueError = 3\n    raise ValueError",
+        "for KeyError in range(2):\n        raise KeyError",
+        "if flag:\n        raise IndexError\n    IndexError = x\n    return 0",
+    ],
+)
+def test_generators_are_no_lists_and_names_may_hide_exceptions(body: str) -> None:
+    with pytest.raises(OutsideSubsetError, match=r"of a generator|hides an exception"):
+        translate(f"def f(x, y, flag, xs):\n    {body}\n")
+
+
+def test_a_function_s_own_name_hides_an_exception() -> None:
+    with pytest.raises(OutsideSubsetError, match="hides an exception"):
+        translate("def KeyError(x, y, flag, xs):\n    raise KeyError\n")

@@ -9,7 +9,13 @@ import pytest
 
 from nexus_chain.distillation.judge.sandbox import sandbox as sandbox_module
 from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
-from nexus_chain.distillation.judge.sandbox.sandbox import Confinement, Sandbox, SandboxRequest
+from nexus_chain.distillation.judge.sandbox.sandbox import (
+    Confinement,
+    Sandbox,
+    SandboxEnding,
+    SandboxLimits,
+    SandboxRequest,
+)
 from nexus_chain.distillation.judge.sandbox.system_calls import seccomp_filter
 
 REQUEST = SandboxRequest("def f():\n    return 1", "f", ((),))
@@ -113,3 +119,20 @@ def decide(program: bytes, architecture: int, number: int, *arguments: int) -> s
             at += if_true if accumulator & operand else if_false
         else:
             return {0x7FFF0000: "allow", 0x80000000: "kill", 0x00050001: "refuse"}[operand]
+
+
+def test_a_line_that_the_limit_of_output_cuts_is_no_result() -> None:
+    """Cut, it would be another result: 1 instead of 1000."""
+    lines = b"loaded\n" + b"0\t[1000]\n" * 9 + b"0\t[1"
+    code = f"import os\nos.write(1, {lines!r})\nwhile True:\n    pass"
+    result = Sandbox(SandboxLimits(output=50)).run(SandboxRequest(code, "f", tuple(() for _ in range(20))))
+    assert result.ending is SandboxEnding.OVERFLOWED
+    assert [outcome.arguments for outcome in result.outcomes] == ["[1000]"] * 9
+
+
+def test_a_child_that_ends_inside_of_a_line_has_died() -> None:
+    """It gave all of its results, and more."""
+    code = "import os\nos.write(1, b'loaded\\n1\\t[]\\n1')\nos._exit(0)"
+    result = Sandbox().run(SandboxRequest(code, "f", ((),)))
+    assert result.ending is SandboxEnding.DIED
+    assert [outcome.value for outcome in result.outcomes] == ["1"]
