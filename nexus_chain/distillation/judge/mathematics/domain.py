@@ -48,6 +48,12 @@ class NumberDomain:
         """The names that it speaks of."""
         return frozenset(self.by_name)
 
+    @property
+    def is_all_reals(self) -> bool:
+        """Whether each name stands for any real number."""
+        sets = [*self.by_name.values(), *([self.default] if self.default else [])]
+        return all(one == Numbers("reals") for one in sets)
+
     def numbers(self, name: str) -> Numbers:
         """Raises MathematicsSubsetError for a name that the domain does not have."""
         numbers = self.by_name.get(name, self.default)
