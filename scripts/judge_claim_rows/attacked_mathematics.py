@@ -59,6 +59,17 @@ UNKNOWN = (
         "15\n14",
     ),
     *_of_the_sum(
+        "a unit or a condition beside the answer",
+        "\\boxed{14}\nthousand",
+        "The answer is 14. It is in thousands",
+        "Were I drunk, I would say\n#### 14",
+        "Is the total 14",
+    ),
+    (("The answer is x.\nThe real one: y", "x", {"x": Z, "y": Z}), "answer", "an answer taken back"),
+    (("x ≤ 1/2 and x ≥ 1/2", "2x=1", Z), "answer", "a solution outside of the domain"),
+    (("1/2 ≤ x ≤ 1/2", "2x=1", Z), "answer", "a solution outside of the domain"),
+    (("0^0", "1", Z), "answer", "zero to the power of zero"),
+    *_of_the_sum(
         "an arrow after the answer",
         "The answer is 14 → 15",
         "The answer is $14 \\Rightarrow 15$",
@@ -103,6 +114,8 @@ UNKNOWN = (
 )
 
 DECIDED = (
+    (("It is the same as \\boxed{2(x + 1)}", "2x + 2", Z), "answer", "true", "plain words before a box"),
+    (("Thus 12 + 7 - 5 = \\boxed{14}.", _SUM, Z), "reasoning", "true", "a box at the end of a chain"),
     (("\\boxed{2³²}", "4294967296", Z), "answer", "true", "superscripts side by side"),
     (("2³²", "64", Z), "answer", "false", "superscripts side by side"),
     (("x²³", "x^6", Z), "answer", "false", "superscripts side by side"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.domain import NumberDomain
 from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, exact_value
@@ -17,6 +19,7 @@ from nexus_chain.distillation.judge.mathematics.statements import (
 )
 from nexus_chain.distillation.judge.mathematics.terms import (
     All,
+    Apply,
     Compare,
     Defined,
     Equivalent,
@@ -25,6 +28,7 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Name,
     Some,
     names_in,
+    operators_in,
 )
 
 NAME = "answer"
@@ -66,11 +70,21 @@ def _same_terms(expected: MathTerm, answer: Statement) -> MathematicsObligation:
     strangers = frozenset[str]().union(*map(names_in, terms)) - names_in(expected)
     if strangers:
         raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
+    _require_no_zero_power(terms)
     if not names_in(expected) and not is_value(expected) and not is_value(terms[-1]):
         raise MathematicsSubsetError("the answer is not worked out to a number")
     # Each term of a chain is compared: the last one alone could be the end of an equation about something else.
     links = tuple(Compare("=", term, expected) for term in terms)
     return MathematicsObligation(NAME, (Defined(expected),), links[0] if len(links) == 1 else All(links))
+
+
+def _require_no_zero_power(terms: tuple[MathTerm, ...]) -> None:
+    for power in frozenset[Apply]().union(*map(operators_in, terms)):
+        if power.operator != "^" or names_in(power):
+            continue
+        with suppress(UndefinedValueError):
+            if exact_value(power.arguments[0], {}) == 0 == exact_value(power.arguments[1], {}):
+                raise MathematicsSubsetError("zero to the power of zero is 1 for some and nothing for others")
 
 
 def _same_values(expected: Values, answer: Statement) -> Formula:
@@ -136,11 +150,12 @@ def _same_solutions(expected: Statement, answer: Statement, domain: NumberDomain
     # A value that is not defined is no solution: it would vanish from the alternatives unseen.
     chains = answer.chains if isinstance(answer, Alternatives) else (answer,)
     for chain in chains:
-        if "=" in chain.relations:
+        if {"=", "≤", "≥"}.intersection(chain.relations):
             for bare in (term for term in chain.terms if isinstance(term, Name)):
-                _require_inside(bare, tuple(term for term in chain.terms if not names_in(term)), domain)
-    ground = [Defined(term) for chain in chains for term in chain.terms if not names_in(term)]
-    return All((*ground, Equivalent(wanted, given)))
+                ground = tuple(term for term in chain.terms if not names_in(term))
+                _require_inside(bare, ground, domain if "=" in chain.relations else domain.without_bounds)
+    defined = tuple(Defined(term) for chain in chains for term in chain.terms if not names_in(term))
+    return All((*defined, Equivalent(wanted, given)))
 
 
 def _require_inside(name: Name, solutions: tuple[MathTerm, ...], domain: NumberDomain) -> None:

@@ -116,8 +116,10 @@ def _marked(text: str, words: frozenset[str]) -> tuple[list[str], str]:
         if re.match(r"[ \t]*[^\s.,;:)]", rest[end + 1 :]):
             raise MathematicsSubsetError("what follows the box may belong to the answer")
         _require_last_word(rest[end + 1 :], content)
-        candidates.append(chain_before_box(rest[_sentence_start(rest, place) : place], words) + content)
-        rest = rest[:place] + " ; " + rest[end + 1 :]
+        chain = chain_before_box(rest[_sentence_start(rest, place) : place], words)
+        candidates.append(chain + content)
+        # The end of a chain is a part of a step too.
+        rest = rest[:place] + (content if chain else " ; ") + rest[end + 1 :]
     return candidates, rest
 
 
@@ -144,7 +146,7 @@ def _require_last_word(after: str, answer: str) -> None:
         raise MathematicsSubsetError("what follows the final answer may take it back")
     for same in {_tidy(answer), _end(_tidy(answer))} - {""}:
         after = re.sub(rf"(?<![\w.,]){re.escape(same)}(?!\w|[.,]\d)", "", after)
-    if re.search(r"[\d=<>≤≥≠+*/^√%％|]", after):
+    if re.search(r"[\d=<>≤≥≠+*/^√%％|]|(?<![\w'’])[B-HJ-Zb-z](?![\w'’])", after):
         raise MathematicsSubsetError("what follows the final answer may be another one")
 
 

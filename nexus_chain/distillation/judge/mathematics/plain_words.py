@@ -17,7 +17,7 @@ BULLET = re.compile(
 _NUMBER_WORDS = "zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|thirty|half|dozen"
 RETRACTION = re.compile(
     rf"\b(?:{DOUBT}|no|actually|wait|correction|instead|rather|oops|sorry|mistake|should|hmm+|scratch|strike|second|"
-    rf"but|however|otherwise|unless|jok(?:e|ing)|kidding|lie[ds]?|liar|claim(?:s|ed)?|{_NUMBER_WORDS})\b|n't\b",
+    rf"but|however|otherwise|unless|jok(?:e|ing)|kidding|lie[ds]?|liar|claim(?:s|ed)?|hundreds?|thousands?|[mb]illions?|percent|plus|minus|times|negative|squared|cubed|twice|doubled|{_NUMBER_WORDS})\b|n't\b",
     re.IGNORECASE,
 )
 _SUPPOSITION = re.compile(r"\b(?:if|suppos\w+|assum\w+|unless|when|would|were|claim\w*|said|says)\b", re.IGNORECASE)
@@ -31,7 +31,7 @@ _PLAIN_WORDS = _LINKS | frozenset(
     re.findall(
         r"\w+",
         "the our my this it we us which final correct total result sum answer value difference product quotient "
-        "remainder solution solutions",
+        "remainder solution solutions same as to simplifies simplified expression form",
     )
 )
 """Words that change nothing about the mathematics behind them."""
@@ -69,7 +69,7 @@ def require_own_words(line: str, before: str) -> None:
     above = before.rstrip().rpartition("\n")[2]
     if above.endswith(":"):
         require_plain_words(above)
-    if above.endswith(",") and _SUPPOSITION.search(above):
+    if not above.endswith((".", "!", "?")) and _SUPPOSITION.search(above):
         raise MathematicsSubsetError("the line above the final answer supposes something")
 
 
@@ -77,6 +77,8 @@ def after_plain_words(line: str, words: frozenset[str]) -> str:
     """What plain words lead to: "So the total is 12 + 2 = 14", "Total = 14". The parser refuses all other words."""
     place, linked = 0, True
     while match := _LEADING_WORD.match(line, place):
+        if place == 0 and match[1].lower() in ("is", "are"):
+            raise MathematicsSubsetError("the line may be a question")
         if match[1] in words or match[1].lower() not in _PLAIN_WORDS:
             break
         place, linked = match.end(), match[1].lower() in _LINKS or bool(match[2])
