@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.judge_claim_rows import hostile_mathematics
+from scripts.judge_claim_rows import attacked_mathematics, hostile_mathematics
 from scripts.judge_claim_rows.mathematics import FALSE, HARD, OUTSIDE, REASONING, TRUE, UNREADABLE, VACUOUS
 
 ORIGIN = "written for this project"
@@ -19,7 +19,7 @@ Row = tuple[str, str, Mapping[str, str] | str]
 
 def claims() -> list[dict[str, Any]]:
     """Every claim, in the same order each time, as ``{id, kind, claim, label, decidable, origin}``."""
-    found = [*_written(), *_sums(), *_products(), *_powers(), *_reasoning(), *_hostile()]
+    found = [*_written(), *_sums(), *_products(), *_powers(), *_reasoning(), *_hostile(), *_attacks()]
     numbered = []
     for number, (claim, label, decidable, origin) in enumerate(found, 1):
         body = {"kind": "mathematics", **claim}
@@ -96,3 +96,11 @@ def _reasoning() -> Iterator[Labelled]:
 def _hostile() -> Iterator[Labelled]:
     for row, label, decidable, what in hostile_mathematics.ROWS:
         yield _claim(row), label, decidable, f"{ORIGIN}; hostile: {what}"
+
+
+def _attacks() -> Iterator[Labelled]:
+    """Claims that an earlier judge got wrong."""
+    for row, scope, what in attacked_mathematics.UNKNOWN:
+        yield _claim(row, scope), "undecidable", False, f"{ORIGIN}; attack: {what}"
+    for row, scope, label, what in attacked_mathematics.DECIDED:
+        yield _claim(row, scope), label, True, f"{ORIGIN}; attack: {what}"

@@ -16,8 +16,14 @@ LONGEST_RESPONSE = 20_000
 
 _SIGNS = str.maketrans(
     {"×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "−": "-", "≤": " ≤ ", "≥": " ≥ ", "≠": " ≠ ", "∅": " ∅ "}
-    | {"√": " √ ", "²": "^2", "³": "^3", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " ", "\r": " "}
+    | {"√": " √ ", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\t": " ", "\r": " "}
     | {"∨": " or ", "∧": " and ", "⇒": " ; ", "⟹": " ; ", "→": " ; ", "⇔": " ; "}
+)
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_RAISED = re.compile(f"[{_SUPERSCRIPTS}]+")
+_HIDDEN = re.compile(
+    r"<!|</[A-Za-z]|<(?:del|strike|span|div|details|style|script|template)\b|```|~~"
+    r"|<[A-Za-z]{1,20}\d?(?:\s+[\w-]{1,40}\s*=\s*[\"'][^<>\n]*)?\s*/?>"
 )
 _COMMANDS = {
     **dict.fromkeys(["cdot", "times", "ast"], "*"),
@@ -54,12 +60,15 @@ def readable(text: str) -> str:
         raise MathematicsSubsetError(f"the text is longer than {LONGEST_RESPONSE} characters")
     for character in text:
         _require_honest(character)
-    if "<!--" in text or "```" in text:
-        raise MathematicsSubsetError("a comment or a block of code may hide what the answer is")
+    if _HIDDEN.search(text):
+        raise MathematicsSubsetError("a comment, a tag, a stroke or a block of code may hide what the answer is")
+    if re.search(r"\\sqrt\s*\d[\d.,]*\d", text):
+        raise MathematicsSubsetError("the root of digits without braces is that of the first one only")
     text = text.replace("{,}", ",").replace("$", " ")
     if "\\begin" in text:
         text = _ENVIRONMENT.sub("\n", text).replace("&", " ")
     text = _COMMAND.sub(_replaced, text)
+    text = _RAISED.sub(lambda run: f"^{{{''.join(str(_SUPERSCRIPTS.index(one)) for one in run.group())}}}", text)
     return text.translate(_SIGNS)
 
 
@@ -86,6 +95,8 @@ def require_latin(text: str) -> None:
 
 def _replaced(match: re.Match[str]) -> str:
     command = match.group(1)
+    if command == "%" and re.match(r"\s*[0-9A-Za-z({\[]", match.string[match.end() : match.end() + 80]):
+        return "％"  # a percentage, and never a remainder: it is no sign of the subset
     if command in _ESCAPED:
         return _ESCAPED[command]
     if command in _DELIMITERS:

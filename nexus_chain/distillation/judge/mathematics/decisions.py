@@ -36,13 +36,13 @@ class ObligationJudge:
     """Decides obligations over one domain."""
 
     def __init__(self, domain: NumberDomain, solvers: Solvers, second_opinion: SecondOpinion | None) -> None:
-        self._domain, self._solvers, self._second_opinion = domain, solvers, second_opinion
+        self.domain, self._solvers, self._second_opinion = domain, solvers, second_opinion
 
     def decide(self, obligation: MathematicsObligation) -> MathematicsDecision:
         """Raises MathematicsSubsetError for what cannot be stated."""
         parts = (*obligation.supposed, obligation.goal)
         names = frozenset[str]().union(*map(names_in, parts))
-        numbers = {name: self._domain.numbers(name) for name in sorted(names)}
+        numbers = {name: self.domain.numbers(name) for name in sorted(names)}
         text = negation_text(obligation.supposed, obligation.goal, numbers)  # first: it refuses what is too large
         literals = frozenset[Fraction]().union(*map(literals_in, parts))
         witnessed = False
@@ -80,7 +80,7 @@ class ObligationJudge:
             return _refuted(point)
         if solution.answer is SolverAnswer.SAT:
             return MathematicsDecision(Outcome.UNKNOWN, "A solver's counterexample has no rational values.")
-        for others in other_statements(obligation, self._domain):
+        for others in other_statements(obligation, self.domain):
             if all(self._solve(other.text).answer is SolverAnswer.UNSAT for other in others):
                 return _proved(*others)
         return self._second(obligation, solution.reason)
@@ -98,7 +98,7 @@ class ObligationJudge:
             return MathematicsDecision(Outcome.UNKNOWN, reason)
         opinion = self._second_opinion.ask(obligation.supposed, obligation.goal)
         for point in opinion.points:
-            inside = all(self._domain.numbers(name).has(value) for name, value in point.items())
+            inside = all(self.domain.numbers(name).has(value) for name, value in point.items())
             if inside and _state(obligation, point) is False:
                 return _refuted(point, ", which SymPy found")
         return MathematicsDecision(Outcome.UNKNOWN, f"{reason} {opinion.said}".strip())

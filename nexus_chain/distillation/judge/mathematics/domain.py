@@ -48,6 +48,18 @@ class NumberDomain:
         """The names that it speaks of."""
         return frozenset(self.by_name)
 
+    @property
+    def is_all_reals(self) -> bool:
+        """Whether each name stands for any real number."""
+        sets = [*self.by_name.values(), *([self.default] if self.default else [])]
+        return all(one == Numbers("reals") for one in sets)
+
+    @property
+    def without_bounds(self) -> NumberDomain:
+        """The same kinds of numbers, as large and as small as they may be."""
+        by_name = {name: Numbers(one.kind) for name, one in self.by_name.items()}
+        return NumberDomain(None if self.default is None else Numbers(self.default.kind), by_name)
+
     def numbers(self, name: str) -> Numbers:
         """Raises MathematicsSubsetError for a name that the domain does not have."""
         numbers = self.by_name.get(name, self.default)

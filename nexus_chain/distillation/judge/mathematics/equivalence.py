@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
+from nexus_chain.distillation.judge.mathematics.domain import NumberDomain
+from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, exact_value
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.statements import (
     Alternatives,
@@ -15,6 +19,7 @@ from nexus_chain.distillation.judge.mathematics.statements import (
 )
 from nexus_chain.distillation.judge.mathematics.terms import (
     All,
+    Apply,
     Compare,
     Defined,
     Equivalent,
@@ -23,51 +28,78 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Name,
     Some,
     names_in,
+    operators_in,
 )
 
 NAME = "answer"
 
 
-def answer_obligation(expected: Statement, answer: Statement) -> MathematicsObligation:
+def answer_obligation(expected: Statement, answer: Statement, domain: NumberDomain) -> MathematicsObligation:
     """Raises MathematicsSubsetError where the two cannot be compared, or the answer repeats the question."""
     if isinstance(expected, Values):
         return MathematicsObligation(NAME, (), _same_values(expected, answer))
     if isinstance(expected, Chain) and not expected.relations:
-        return _same_term(expected.terms[0], answer)
-    return MathematicsObligation(NAME, (), _same_solutions(expected, answer))
+        return _same_terms(expected.terms[0], answer)
+    return MathematicsObligation(NAME, (), _same_solutions(expected, answer, domain))
 
 
-def answer_term(expected: MathTerm, answer: Statement) -> MathTerm:
-    """The expression that an answer names: itself, or what stands at the end of ``x = … = 14``."""
+def other_reading(expected: Statement, answer: Statement, obligation: MathematicsObligation) -> Formula | None:
+    """What has to be false too before a refuted answer is a false one; None: nothing has."""
+    if isinstance(expected, Values) and expected.order is None and isinstance(obligation.goal, All | Some):
+        given = as_values(answer)
+        return None if given.order is True else _same_set(expected, given)
+    return None
+
+
+def answer_terms(expected: MathTerm, answer: Statement) -> tuple[MathTerm, ...]:
+    """The expressions that an answer names: itself, or all of ``12 + 2 = 14``; a new name before them is none."""
     if isinstance(answer, Values) and len(answer.items) == 1:
-        return answer.items[0]
+        return answer.items
     if not isinstance(answer, Chain):
         raise MathematicsSubsetError("one expression is expected, and the answer is another thing")
     first = answer.terms[0]
-    if answer.relations and isinstance(first, Name) and first.name in names_in(expected):
+    if not answer.relations or not isinstance(first, Name):
+        return answer.terms
+    if first.name in names_in(expected):
         raise MathematicsSubsetError("one expression is expected, and the answer is an equation")
-    return answer.terms[-1]
+    return answer.terms[1:]
 
 
-def _same_term(expected: MathTerm, answer: Statement) -> MathematicsObligation:
-    term = answer_term(expected, answer)
-    strangers = names_in(term) - names_in(expected)
+def _same_terms(expected: MathTerm, answer: Statement) -> MathematicsObligation:
+    terms = answer_terms(expected, answer)
+    strangers = frozenset[str]().union(*map(names_in, terms)) - names_in(expected)
     if strangers:
         raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
-    if not names_in(expected) and not is_value(expected) and not is_value(term):
+    _require_no_zero_power(terms)
+    if not names_in(expected) and not is_value(expected) and not is_value(terms[-1]):
         raise MathematicsSubsetError("the answer is not worked out to a number")
-    return MathematicsObligation(NAME, (Defined(expected),), Compare("=", term, expected))
+    # Each term of a chain is compared: the last one alone could be the end of an equation about something else.
+    links = tuple(Compare("=", term, expected) for term in terms)
+    return MathematicsObligation(NAME, (Defined(expected),), links[0] if len(links) == 1 else All(links))
+
+
+def _require_no_zero_power(terms: tuple[MathTerm, ...]) -> None:
+    for power in frozenset[Apply]().union(*map(operators_in, terms)):
+        if power.operator != "^" or names_in(power):
+            continue
+        with suppress(UndefinedValueError):
+            if exact_value(power.arguments[0], {}) == 0 == exact_value(power.arguments[1], {}):
+                raise MathematicsSubsetError("zero to the power of zero is 1 for some and nothing for others")
 
 
 def _same_values(expected: Values, answer: Statement) -> Formula:
-    given = _as_values(answer)
-    if expected.order is not False and given.order is not False:
+    given = as_values(answer)
+    if expected.order is not False and (given.order is not False or expected.order is None):
         if len(expected.items) != len(given.items):
             return Some(())
         pairs = zip(given.items, expected.items, strict=True)
         return All(tuple(Compare("=", left, right) for left, right in pairs))
     if expected.order is True or given.order is True:
         raise MathematicsSubsetError("one is a list and the other a set")
+    return _same_set(expected, given)
+
+
+def _same_set(expected: Values, given: Values) -> Formula:
     return All((*_each_is_among(given, expected), *_each_is_among(expected, given)))
 
 
@@ -75,8 +107,8 @@ def _each_is_among(some: Values, others: Values) -> list[Formula]:
     return [Some(tuple(Compare("=", one, other) for other in others.items)) for one in some.items]
 
 
-def _as_values(answer: Statement) -> Values:
-    """Solutions ``x = 1 or x = 2`` are the set of what x may be."""
+def as_values(answer: Statement) -> Values:
+    """Solutions ``x = 1 or x = 2`` are the set of what x may be. Raises MathematicsSubsetError."""
     if isinstance(answer, Values):
         return answer
     chains = (answer,) if isinstance(answer, Chain) else answer.chains
@@ -89,7 +121,7 @@ def _as_values(answer: Statement) -> Values:
     return Values(tuple(chain.terms[1] for chain in chains), False)
 
 
-def _same_solutions(expected: Statement, answer: Statement) -> Formula:
+def _same_solutions(expected: Statement, answer: Statement, domain: NumberDomain) -> Formula:
     wanted = statement_formula(expected)
     if isinstance(answer, Values) or (isinstance(answer, Chain) and not answer.relations):
         names = names_in(wanted)
@@ -97,9 +129,12 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
             return Equivalent(wanted, Some(()))
         if len(names) != 1:
             raise MathematicsSubsetError("the answer does not say which name has which value")
-        values, name = _as_values(answer), Name(min(names))
+        values, name = as_values(answer), Name(min(names))
         if any(names_in(item) for item in values.items):
             raise MathematicsSubsetError("a solution has variables of its own")
+        if values.order is True:
+            raise MathematicsSubsetError("the brackets may be an interval, a point or a list")
+        _require_inside(name, values.items, domain)
         defined = tuple(Defined(item) for item in values.items)
         found = Some(tuple(Compare("=", name, item) for item in values.items))
         return All((*defined, Equivalent(wanted, found)))
@@ -114,8 +149,24 @@ def _same_solutions(expected: Statement, answer: Statement) -> Formula:
         raise MathematicsSubsetError("the answer is still an equation, and not solved")
     # A value that is not defined is no solution: it would vanish from the alternatives unseen.
     chains = answer.chains if isinstance(answer, Alternatives) else (answer,)
-    ground = [Defined(term) for chain in chains for term in chain.terms if not names_in(term)]
-    return All((*ground, Equivalent(wanted, given)))
+    for chain in chains:
+        if {"=", "≤", "≥"}.intersection(chain.relations):
+            for bare in (term for term in chain.terms if isinstance(term, Name)):
+                ground = tuple(term for term in chain.terms if not names_in(term))
+                _require_inside(bare, ground, domain if "=" in chain.relations else domain.without_bounds)
+    defined = tuple(Defined(term) for chain in chains for term in chain.terms if not names_in(term))
+    return All((*defined, Equivalent(wanted, given)))
+
+
+def _require_inside(name: Name, solutions: tuple[MathTerm, ...], domain: NumberDomain) -> None:
+    """A false solution outside of the domain would vanish from the alternatives unseen."""
+    for solution in solutions:
+        try:
+            value = exact_value(solution, {})
+        except UndefinedValueError:
+            continue  # whoever compares asks that it is defined
+        if not domain.numbers(name.name).has(value):
+            raise MathematicsSubsetError(f"the answer's solution {str(value)[:40]} is not in the domain")
 
 
 def statement_formula(statement: Statement) -> Formula:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
+from nexus_chain.distillation.judge.mathematics.answer import decide_answer
 from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.claim import MathematicsClaim, MathematicsScope
 from nexus_chain.distillation.judge.mathematics.decisions import MathematicsDecision, ObligationJudge
 from nexus_chain.distillation.judge.mathematics.domain import NumberDomain, parse_number_domain
-from nexus_chain.distillation.judge.mathematics.equivalence import answer_obligation
 from nexus_chain.distillation.judge.mathematics.exact import UndefinedValueError, exact_value
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.response import Response, read_response
@@ -30,6 +30,8 @@ from nexus_chain.distillation.judge.verdict import Kind, Outcome
 
 LONGEST_EXPECTED = 4_000
 """Characters of what is expected."""
+MOST_UNDECIDED_STEPS = 3
+"""Steps that the solvers were asked about and did not decide."""
 _LONGEST_QUOTE = 120
 
 
@@ -43,11 +45,10 @@ def judge_mathematics(
     try:
         read = _read(claim)
         judge = ObligationJudge(read.domain, solvers, second_opinion)
-        obligation = answer_obligation(read.expected, read.answer)
-        answer = judge.decide(obligation)
+        obligation, answer = decide_answer(read.question, read.expected, read.response, read.answer, judge)
     except MathematicsSubsetError as error:
         return _unread(error.message)
-    steps = [_decide_step(step, judge) for step in _steps(read)]
+    steps = list(_decide_steps(_steps(read), judge))
     return _verdict(claim.scope, read, obligation, answer, steps)
 
 
@@ -78,6 +79,21 @@ def _steps(read: _Reading) -> Iterator[DerivationStep]:
     yield from steps_of(tuple(texts), read.expected, read.answer, read.domain.words)
     for text in read.response.unread:
         yield DerivationStep(text, None, "it is not read as mathematics alone")
+
+
+def _decide_steps(
+    steps: Iterator[DerivationStep], judge: ObligationJudge
+) -> Iterator[tuple[DerivationStep, MathematicsDecision]]:
+    """Each step; none any more once the solvers could not decide several, for each of those takes long."""
+    undecided = 0
+    for step in steps:
+        if undecided >= MOST_UNDECIDED_STEPS:
+            reason = f"{MOST_UNDECIDED_STEPS} steps before it were not decided, and nobody asked about it."
+            yield step, MathematicsDecision(Outcome.UNKNOWN, reason)
+            continue
+        step, decision = _decide_step(step, judge)
+        undecided += step.obligation is not None and decision.outcome is Outcome.UNKNOWN
+        yield step, decision
 
 
 def _decide_step(step: DerivationStep, judge: ObligationJudge) -> tuple[DerivationStep, MathematicsDecision]:
@@ -135,6 +151,8 @@ def _counterexample(goal: Formula, point: Mapping[str, Fraction]) -> dict[str, s
                 values[side] = str(exact_value(term, point))
             except UndefinedValueError:
                 values[side] = "undefined"
+            except MathematicsSubsetError:
+                values[side] = "not computed"
     return values or {"claim": _quote(plain(goal)), "value": "false"}
 
 
@@ -166,7 +184,7 @@ def _divisors(term: MathTerm) -> Iterator[MathTerm]:
         try:
             if exact_value(term.arguments[1], {}) <= 0:
                 yield term.arguments[0]
-        except (KeyError, UndefinedValueError):
+        except (KeyError, UndefinedValueError, MathematicsSubsetError):
             pass
     for one in term.arguments:
         yield from _divisors(one)

@@ -178,6 +178,7 @@ def parse_chain(text: str, words: frozenset[str] = frozenset()) -> tuple[tuple[M
     if len(text) > LONGEST_EXPRESSION:
         raise MathematicsSubsetError(f"an expression is longer than {LONGEST_EXPRESSION} characters")
     require_latin(text)
+    _require_clear_bars(text)
     text = _BARS.sub(r" abs(\1) ", text)
     _require_clear(text, words)
     try:
@@ -222,6 +223,13 @@ def _require_clear(text: str, words: frozenset[str]) -> None:
     for name in ("e", "i"):
         if name not in words and re.search(rf"(?<![A-Za-z\\_]){name}(?![A-Za-z0-9_])", text):
             raise MathematicsSubsetError(f"{name!r} may be a constant or a variable")
+
+
+def _require_clear_bars(text: str) -> None:
+    """ "|x|y|z|" has two readings; between "|x| + |y|" a sign says that the inner bars are no pair."""
+    for between in text.split("|")[2:-1:2]:
+        if not re.search(r"[-+*/^=<>≤≥≠(,]\s*$", between):
+            raise MathematicsSubsetError("a bar | may have two partners")
 
 
 def _require_clear_commas(text: str) -> None:

@@ -13,6 +13,8 @@ from nexus_chain.distillation.judge.mathematics.terms import Apply, Literal, Mat
 
 LARGEST_DEGREE = 40
 """The exponent of a part that has variables."""
+LARGEST_POWER_OF_NUMBER = 10_000
+"""The exponent of a number, which may be 0 or 1."""
 PREFIX = "v_"
 """Before each variable: no name of a claim is a word of SMT-LIB."""
 
@@ -158,8 +160,12 @@ class TermWriter:
                 exact_value(term, {})
             except UndefinedValueError:
                 exponent = min(exponent, 0)
+        if abs(exponent) > LARGEST_POWER_OF_NUMBER:
+            raise MathematicsSubsetError(f"an exponent above {LARGEST_POWER_OF_NUMBER} is not in the subset")
         one = smt_number(Fraction(1), sort)
         if exponent == 0:
+            if names_in(base):
+                raise MathematicsSubsetError("zero to the power of zero is 1 for some and nothing for others")
             return one
         text = _repeated(self.term(base, sort), abs(exponent))
         return text if exponent > 0 else f"(/ {one} {text})"

@@ -125,6 +125,50 @@ def test_a_domain_that_is_not_known_is_refused(solvers: Solvers, domain: str) ->
     assert (verdict.outcome, verdict.checked) == (Outcome.UNKNOWN, "Nothing was checked.")
 
 
+@pytest.mark.parametrize("response", ["1^" + "9" * 300, "(-1)^(2^4000)", "0^(2^4000)"])
+def test_an_enormous_exponent_is_refused(solvers: Solvers, response: str) -> None:
+    assert "exponent above" in judged(solvers, response, "1").reason
+
+
+def test_a_counterexample_too_large_to_compute_is_said(solvers: Solvers) -> None:
+    verdict = reasoned(solvers, "1/0 = 2^4000*2^4000\nThe answer is 14", "12+7-5")
+    assert verdict.counterexample == {"left side": "undefined", "right side": "not computed"}
+
+
+def test_no_more_steps_are_asked_about_after_three_undecided(solvers: Solvers) -> None:
+    hard = "\n".join(f"(x^2 + x)*(x + {number})^9 % 2 = 0" for number in range(8))
+    claim = MathematicsClaim(f"{hard}\n#### x", "x", scope=MathematicsScope.REASONING)
+    with Solvers(SolverLimits(z3_rlimit=1_000, cvc5_rlimit=100)) as short:
+        verdict = judge_mathematics(claim, short)
+    asked = [step for step in verdict.steps if "nobody asked" not in step.reason]
+    assert (verdict.outcome, len(verdict.steps)) == (Outcome.UNKNOWN, 8)
+    assert len(asked) == 3
+
+
+def test_every_term_of_a_chain_is_what_is_expected(solvers: Solvers) -> None:
+    assert judged(solvers, "12 + 7 - 5 = 19 - 5 = 14", "12+7-5").outcome is Outcome.PROVED
+    assert judged(solvers, "12 + 7 - 5 = 15", "12+7-5").counterexample == {"left side": "15", "right side": "14"}
+    for response in ("2x = 14", "x + 1 = 14", "-x = 14", "3 = 14", "12+7-5 = 19 - 5 = 15 = 14", "14 + 5 = 19"):
+        assert judged(solvers, f"The answer is {response}", "12+7-5").outcome is Outcome.UNKNOWN
+
+
+def test_solutions_lie_in_the_domain(solvers: Solvers) -> None:
+    assert "1/2 is not in the domain" in judged(solvers, "x = 2 or x = -2 or x = 1/2", "x^2 = 4").reason
+    assert judged(solvers, "x = 2 or x = -2", "x^2 = 4", "reals").outcome is Outcome.PROVED
+    assert "real solutions" in judged(solvers, "no real solutions", "x^2 = 2").reason
+
+
+def test_brackets_are_no_set_of_solutions(solvers: Solvers) -> None:
+    assert "interval" in judged(solvers, "[1, 3]", "x = 1 or x = 3").reason
+    assert judged(solvers, "{1, 3}", "x = 1 or x = 3").outcome is Outcome.PROVED
+
+
+def test_an_order_that_nobody_names_is_not_judged(solvers: Solvers) -> None:
+    assert judged(solvers, "1, 2", "1, 2").outcome is Outcome.PROVED
+    assert "order" in judged(solvers, "2, 1", "1, 2").reason
+    assert judged(solvers, "2, 1", "[1, 2]").outcome is Outcome.REFUTED
+
+
 def test_other_statements_prove_what_the_first_does_not(solvers: Solvers) -> None:
     """Remainders one by one: the artefacts say that there are no others, and are proved again alone."""
     with Solvers(SolverLimits(z3_rlimit=200_000, cvc5_rlimit=20_000)) as short:

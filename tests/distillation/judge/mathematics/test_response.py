@@ -26,6 +26,13 @@ from nexus_chain.distillation.judge.mathematics.response import read_response
         ("Total = 14", "14"),
         ("Because 12 + 2 is the sum,\nx = 14", "x = 14"),
         ("#### 14\nThe answer is 14", "14"),
+        ("So the total is 14.", "14"),
+        ("12 + 7 - 5 = \\boxed{14}\n#### 14", "12 + 7 - 5 = 14"),
+        ("We have 2x = 4, so $x = \\boxed{2}$.", "x = 2"),
+        ("The total = \\boxed{14}", "14"),
+        ("Step 1.5", "Step 1.5"),
+        ("Twice the total = 14", "Twice the total = 14"),
+        ("total - 1 = 14", "total - 1 = 14"),
     ],
 )
 def test_final_answer(text: str, answer: str) -> None:
@@ -36,8 +43,32 @@ def test_final_answer(text: str, answer: str) -> None:
     ("text", "why"),
     [
         ("", "empty"),
-        (r"\boxed{14} or \boxed{15}", "more than one"),
-        ("The answer is 14.\n#### 15", "more than one"),
+        (r"\boxed{14} or \boxed{15}", "may belong to the answer"),
+        ("The answer is 14.\n#### 15", "may be another one"),
+        ("#### 14\nThe answer is y = 14", "may be another one"),
+        ("#### total\nThe answer is count", "more than one"),
+        ("A liar would say: the answer is 14.", "words before"),
+        ("My pupil wrote:\n#### 14", "words before"),
+        ("If all were well,\n#### 14", "supposes"),
+        ("> \\boxed{14}", "quoted"),
+        ("The answer is 14.\n15", "may be another one"),
+        ("The answer is 14. Scratch that.", "take it back"),
+        (r"\boxed{14} thousand", "may belong to the answer"),
+        (r"\boxed{14}!", "may belong to the answer"),
+        (r"Twice \boxed{14}", "words before"),
+        (r"The total - 1 = \boxed{14}", "may belong to the answer"),
+        (r"2 \times \boxed{14}", "may belong to the answer"),
+        (r"~~\boxed{14}~~", "stroke"),
+        ("<del>14</del>", "tag"),
+        ('<p hidden="true">14', "tag"),
+        (r"The answer is $14 \to 15$", "not in the subset"),
+        (r"The answer is $14 \Rightarrow 15$", "arrow"),
+        ("13 → 14", "arrow"),
+        ("15\n14", "two values"),
+        ("x = 15\nx = 14", "two values"),
+        ("12\n+ 2", "may go on"),
+        ("12 -\n2", "may go on"),
+        (r"\sqrt16", "the first one only"),
         ("The answer is not 14.", "denies"),
         ("The answer isn't 14. The answer was 15.", "not read"),
         (r"It is wrong that \boxed{14}", "denies"),
@@ -65,8 +96,10 @@ def test_no_single_answer(text: str, why: str) -> None:
         ("Step 1: 12 + 7 = 19\n2. 19 - 5 = 14\n#### 14", ["12 + 7 = 19", "19 - 5 = 14"], []),
         ("We have 12 + 7 = 19, so 19 - 5 = 14.\n#### 14", ["12 + 7 = 19", "19 - 5 = 14"], []),
         (r"$12 \times 2 = 24$ \\ $24 = 24$" + "\n#### 14", ["12 * 2 = 24", "24 = 24"], []),
-        ("12 apples + 7 = 19\n#### 14", [], ["+ 7 = 19"]),
-        ("If x = 3 then x > 2\n#### 14", [], ["If x = 3 then x > 2"]),
+        ("12 apples + 7 = 19\n#### 14", [], ["12", "+ 7 = 19"]),
+        ("12 + 7 gives 20 and 20 - 5 gives 14.\n#### 14", [], ["12 + 7", "20 and 20 - 5", "14"]),
+        ("1 = 1" + " " * 19_900 + "2x\n#### 14", ["1 = 1 2x"], []),
+        ("If x = 3 then x > 2.\n#### 14", [], ["If x = 3 then x > 2."]),
         ("- 12 + 7 = 19\n#### 14", [], ["- 12 + 7 = 19"]),
         ("x = 1 or x = 2\n#### 14", ["x = 1 or x = 2"], []),
         ("a train: 3 = 3 a day\n#### 14", ["3 = 3"], []),
@@ -75,3 +108,11 @@ def test_no_single_answer(text: str, why: str) -> None:
 def test_steps(text: str, steps: list[str], unread: list[str]) -> None:
     response = read_response(text)
     assert (list(response.steps), list(response.unread)) == (steps, unread)
+
+
+@pytest.mark.parametrize(
+    ("text", "certain"),
+    [("14", True), ("Here we go.\n14", True), ("2x = 28\nx = 14", False), ("2 = 2 → 14 = 14", False)],
+)
+def test_a_last_line_among_others_is_no_certain_answer(text: str, certain: bool) -> None:
+    assert read_response(text).is_certain is certain
