@@ -17,12 +17,12 @@ from nexus_chain.certificates.distillation_records import ExampleRecord, Problem
 from nexus_chain.distillation.distiller.distillation_journal import JudgedAnswer, SourceBill
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.config import TrainingConfig
+from nexus_chain.distillation.lora.training_job import library_versions
 from nexus_chain.distillation.memory.example import VerifiedExample
 from nexus_chain.workflows.learning.adapting import Adaptation
 from nexus_chain.workflows.learning.collecting import CollectedAnswers
 from nexus_chain.workflows.learning.kept_choices import UNKNOWN_MODEL
 
-TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 SOLVER_PACKAGES = ("cvc5", "z3-solver")
 PLACE_SETTINGS = ("model_name", "dataset_path", "checkpoint_steps")
 """Settings that say where things lie, and change no adapter."""
@@ -53,7 +53,7 @@ def summary_of(
         teachers=tuple(sorted(bills, key=lambda bill: bill.name)),
         configuration=training_settings(adaptation.config),
         seeds={"training": adaptation.config.seed},
-        libraries=_versions(TRAINING_LIBRARIES),
+        libraries=library_versions(),
         cpu_class=adaptation.version.cpu_class,
         max_tokens=max_tokens,
         before=scores[0],
