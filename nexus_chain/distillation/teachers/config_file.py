@@ -38,7 +38,7 @@ from nexus_chain.distillation.teachers.presets import (
 
 LARGEST_FILE = 1 << 20
 """Bytes."""
-STATE_FILE = "teachers.sqlite"
+SPENDING_FILE = "teachers.sqlite"
 _KINDS: Mapping[str, type] = {
     **{entry.name: int for entry in fields(QuotaLimits)},
     "name": str,
@@ -86,7 +86,7 @@ def read_teachers_file(path: Path) -> TeachersFile:
     budget = content.get("budget_usd")
     configs = tuple(_config(path, entry) for entry in entries)
     limited = budget is not None or any(config.quota != QuotaLimits() for config in configs)
-    state = content.get("state_file", STATE_FILE if limited else None)
+    state = content.get("state_file", SPENDING_FILE if limited else None)
     return TeachersFile(
         configs=configs,
         budget_usd=None if budget is None else _typed(path, "budget_usd", Decimal, budget),
