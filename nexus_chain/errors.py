@@ -37,6 +37,7 @@
     ├── nexus_chain.versions.errors      a version's files and its text codec
     ├── nexus_chain.client.errors        asking, paying and verifying
     ├── nexus_chain.workflows.errors     the catalogue, downloads, local networks
+    │   └── nexus_chain.workflows.learning.errors   a run of distillation and its folder
     │
     ├── node.daemon.errors               `nexus-node start`
     ├── node.gateway.errors              `nexus-gateway`, as callers are told

@@ -14,6 +14,7 @@ and ``evaluation.jsonl``; ``adapter_model.safetensors`` and ``adapter_config.jso
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -160,7 +161,9 @@ class DistillationPublication:
         artefacts = _lines(folder, ARTEFACTS_FILE, ArtefactRecord)
         problems = _lines(folder, EVALUATION_FILE, ProblemRecord)
         _require_artefacts(verdicts, artefacts)
-        verified = verified_count(dataset.records, by_answer(verdicts.records))
+        verdict_of = by_answer(verdicts.records)
+        _require_verdicts(dataset.records, verdict_of)
+        verified = verified_count(dataset.records, verdict_of)
         return cls(
             release=release,
             summary=summary,
@@ -265,6 +268,16 @@ def _teachers(
         CertifiedTeacher(name, bill.provider, bill.model, answers[name], accepted[name], refuted[name], bill.cost_usd)
         for name, bill in sorted(priced.items())
     )
+
+
+def _require_verdicts(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> None:
+    """An audit refuses a certificate with an example that nobody judged; so it is never made."""
+    for number, example in enumerate(examples):
+        if (example.source, example.answer) not in verdict_of:
+            raise DistillationRecordError(
+                f"no verdict is about example {number} of {example.source!r}",
+                advice="Take it out of the dataset, or have it judged.",
+            )
 
 
 def _require_artefacts(verdicts: RecordLines[VerdictRecord], artefacts: RecordLines[ArtefactRecord]) -> None:

@@ -166,9 +166,11 @@ def _teachers(folder: Path, choice: SourceChoice, opened: ExitStack) -> list[Des
 
 
 def _server_of(endpoint: str) -> str:
-    """Who runs it, as far as an address tells: two teachers of one server have one voice."""
+    """Who runs it, as far as an address tells: two teachers of one server have one voice, however it is spelt."""
     parts = urlsplit(endpoint)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    host = str(parts.hostname).lower().rstrip(".")
+    usual = {"http": 80, "https": 443}.get(parts.scheme.lower())
+    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
 
 
 def _local_models(choice: SourceChoice, opened: ExitStack) -> list[DescribedSource]:

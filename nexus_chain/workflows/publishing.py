@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus_chain.certificates.certificate import SignedCertificate
-from nexus_chain.certificates.distillation_certificate import CertifiedParent, SignedDistillation
+from nexus_chain.certificates.distillation_certificate import CertifiedParent
 from nexus_chain.certificates.distillation_publication import DistillationPublication
 from nexus_chain.certificates.errors import DistillationRecordError
 from nexus_chain.certificates.publication import Publication, Release
+from nexus_chain.certificates.signing import SignedDocument
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.content.block_store import BlockStore
@@ -120,8 +120,10 @@ def _publish(
     before = workspace.library.choose(wanted.parent) if wanted.parent else bytes(32)
     with observer.stage("Registering"):
         entry = registry_entry(release, wanted.version, wanted.price, before)
-        registered = _register(contracts, workspace.wallet.address, entry)
-        anchored = _anchor(workspace, learned or release, store, registered.version, before)
+        version_id = contracts.models.id_of(workspace.wallet.address, entry)
+        signed = _signed(workspace, learned or release, version_id, before)
+        registered = _register(contracts, version_id, entry, signed)
+        anchored = _anchor(contracts, version_id, signed, store)
     kept = workspace.home.models / registered.version.hex()[:16]
     keep_model(release.model, release.recipe, wanted.checkpoint, kept)
     cids = (learned or release).cids
@@ -196,30 +198,40 @@ def _prove(release: Release, observer: TaskObserver) -> int:
     return proof.bits
 
 
-def _register(contracts: Contracts, publisher: str, version: ModelVersion) -> Registered:
-    """Register, or go on after a crash between registering and anchoring."""
-    version_id = contracts.models.id_of(publisher, version)
-    if contracts.models.publisher_of(version_id) and contracts.certificates.certificate(version_id) is None:
-        return Registered(version_id, 0)
-    version_id, mined = contracts.models.publish(version)
+def _signed(
+    workspace: Workspace, made: Release | DistillationPublication, version: bytes, parent: bytes
+) -> SignedDocument | None:
+    """The certificate of what can be certified. The same version gives the same bytes: nothing in it is of a moment."""
+    publisher = workspace.wallet.address
+    if isinstance(made, DistillationPublication):
+        before = _certified_parent(workspace.wallet_chain, parent)
+        return made.certificate(publisher, version, before).sign(workspace.wallet)
+    if isinstance(made, Publication):
+        return made.certificate(publisher, version, parent).sign(workspace.wallet)
+    return None
+
+
+def _register(
+    contracts: Contracts, version_id: bytes, entry: ModelVersion, signed: SignedDocument | None
+) -> Registered:
+    """Register, or go on after a crash at any time afterwards. A version with another certificate is refused."""
+    if contracts.models.publisher_of(version_id):
+        anchor = contracts.certificates.certificate(version_id)
+        if anchor is None or (signed is not None and anchor.content_hash == signed.content_hash):
+            return Registered(version_id, 0)
+    version_id, mined = contracts.models.publish(entry)
     return Registered(version_id, mined.gas)
 
 
-def _anchor(
-    workspace: Workspace, made: Release | DistillationPublication, store: BlockStore, version: bytes, parent: bytes
-) -> Anchored:
-    """Sign, keep and anchor the certificate of what can be certified."""
-    publisher = workspace.wallet.address
-    signed: SignedCertificate | SignedDistillation
-    if isinstance(made, DistillationPublication):
-        before = _certified_parent(workspace.wallet_chain, parent)
-        signed = made.certificate(publisher, version, before).sign(workspace.wallet)
-    elif isinstance(made, Publication):
-        signed = made.certificate(publisher, version, parent).sign(workspace.wallet)
-    else:
+def _anchor(contracts: Contracts, version_id: bytes, signed: SignedDocument | None, store: BlockStore) -> Anchored:
+    """Keep and anchor the certificate, unless exactly this one is anchored already."""
+    if signed is None:
         return Anchored()
     cid = store.add_bytes(signed.to_bytes())
-    mined = workspace.wallet_chain.certificates.anchor(version, str(cid), signed.content_hash)
+    anchor = contracts.certificates.certificate(version_id)
+    if anchor is not None and anchor.content_hash == signed.content_hash:
+        return Anchored(cid, 0)
+    mined = contracts.certificates.anchor(version_id, str(cid), signed.content_hash)
     return Anchored(cid, mined.gas)
 
 

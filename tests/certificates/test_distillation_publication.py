@@ -72,6 +72,13 @@ def test_all_that_is_pinned_is_in_the_store(distilled: Distilled) -> None:
         assert distilled.store.get(cid)
 
 
+def test_an_example_that_nobody_judged_is_named(distilled: Distilled, kept: Path) -> None:
+    records = RecordLines.read(ExampleRecord, (kept / DATASET_FILE).read_bytes(), DATASET_FILE).records
+    (kept / DATASET_FILE).write_bytes(RecordLines.of((*records, replace(records[0], response="17"))).to_bytes())
+    with pytest.raises(DistillationRecordError, match=f"no verdict is about example {len(records)} of"):
+        prepare(distilled, kept)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(distilled: Distilled, kept: Path, name: str) -> None:
     (kept / name).unlink()

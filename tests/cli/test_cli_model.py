@@ -87,9 +87,21 @@ def test_import_publish_audit(publisher: Nexus, place: tuple[Path, str]) -> None
     assert (resumed.code, resumed.json["gas"]["publish"]) == (0, 0)
     assert publisher("audit", resumed.json["certificate_cid"], "--json").json["passed"]
 
+    # A crash between anchoring and keeping the files: the second run pays nothing and keeps them.
+    shutil.rmtree(kept.folder)
     twice = publisher("model", "publish", folder / "tiny", "--version", "1.2.0", "--price", 7, "--json")
-    assert twice.code == 1
-    assert "AlreadyPublished" in twice.json["error"]["message"]
+    assert twice.code == 0, twice.err
+    assert twice.json["gas"] == {"publish": 0, "anchor": 0}
+    assert twice.json["certificate_cid"] == published.json["certificate_cid"]
+    assert ModelFiles(kept.folder).program.shape.layers == 2
+
+    # The same version with another certificate.
+    publication = Publication.prepare(folder / "tiny", BlockStore(folder / "blocks"), "1.4.0")
+    version_id, _ = contracts.models.publish(registry_entry(publication, "1.4.0", 7, bytes(32)))
+    contracts.certificates.anchor(version_id, published.json["certificate_cid"], bytes(31) + b"\x01")
+    other = publisher("model", "publish", folder / "tiny", "--version", "1.4.0", "--price", 7, "--json")
+    assert other.code == 1
+    assert "AlreadyPublished" in other.json["error"]["message"]
 
 
 def test_publishing_cuts_shards_and_says_how_to_serve_them(publisher: Nexus, place: tuple[Path, str]) -> None:

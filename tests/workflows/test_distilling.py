@@ -10,13 +10,16 @@ import pytest
 
 from nexus_chain.distillation.distiller.claims import MathematicsProblem
 from nexus_chain.distillation.distiller.request import DistillationRequest
+from nexus_chain.distillation.teachers.config_file import read_teachers_file
+from nexus_chain.distillation.teachers.teacher_apis import TeacherAPIs
 from nexus_chain.settings import Settings
 from nexus_chain.workflows import distilling
 from nexus_chain.workflows.distilling import SourceChoice, distill_into, open_distiller, open_memory
 from nexus_chain.workflows.errors import WorkflowError
 from tests.support.ollama_server import MODEL, ollama_server
-from tests.support.teacher_server import TEACHER_KEY, TeacherServer, status, teacher_server
+from tests.support.teacher_server import TEACHER_KEY, TeacherServer, cut_off, says, status, teacher_server
 
+CHOICE = {"message": {"content": "4"}, "finish_reason": "stop"}
 Answers = Callable[[str], str]
 
 
@@ -115,3 +118,33 @@ def test_only_what_is_proved_becomes_an_example(tmp_path: Path) -> None:
         result = distiller.distill(request)
     assert result.best_response is not None
     assert distilling.proved_example(request, result) is None
+
+
+def test_a_failed_call_that_may_be_billed_is_in_the_journals_costs(tmp_path: Path) -> None:
+    """With what the record of spent money counts: the certificate states the journal's."""
+    settings = Settings(home=tmp_path)
+    usage = {"prompt_tokens": 1, "completion_tokens": 10**6}
+    for number, fault in enumerate((says({"choices": []}), says({"choices": [CHOICE], "usage": usage}), cut_off)):
+        with teachers(tmp_path, good=right, bad=right) as servers:
+            servers["bad"].always = fault
+            with open_distiller(settings, SourceChoice()) as (distiller, journal):
+                distiller.distill(sums(number + 1)[-1])
+                bills = {bill.source: bill.costs for bill in journal.bills()}
+        file = read_teachers_file(tmp_path / "distillation" / "teachers.toml")
+        with TeacherAPIs(file.configs, state_file=file.state_file) as desk:
+            assert bills["bad"].cost_usd == desk.usage("bad").cost_usd > 0
+        assert (bills["bad"].failed, bills["good"].failed) == (number + 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "server"),
+    [
+        ("https://api.example.com/v1", "api.example.com"),
+        ("https://API.Example.com.:443/v1", "api.example.com"),
+        ("http://api.example.com:80", "api.example.com"),
+        ("http://api.example.com:443", "api.example.com:443"),
+        ("http://127.0.0.1:8000/v1", "127.0.0.1:8000"),
+    ],
+)
+def test_one_server_has_one_name(endpoint: str, server: str) -> None:
+    assert distilling._server_of(endpoint) == server

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 
 from nexus_chain.distillation.distiller.distillation_journal import AskAgainPolicy, DistillationJournal
-from nexus_chain.distillation.distiller.errors import AskedBeforeError, DistillationJournalError, SourceError
+from nexus_chain.distillation.distiller.errors import AskedBeforeError, DistillationJournalError
 from nexus_chain.distillation.distiller.request import DistillationRequest
 from nexus_chain.distillation.distiller.result import SourceFailure
 from nexus_chain.distillation.distiller.source import AnswerSource, GivenAnswer, SourceAnswer, require_usable
@@ -95,8 +95,8 @@ class ParallelAsking:
             answer = source.ask(prompt)
             require_usable(source.name, answer)
         except BaseException as error:
-            cost = error.cost_usd if isinstance(error, SourceError) else Decimal(0)
-            self._journal.failed(question, source.name, _reason(error), maybe_paid=_is_maybe_paid(error), cost_usd=cost)
+            paid = _is_maybe_paid(error)
+            self._journal.failed(question, source.name, _reason(error), maybe_paid=paid, cost_usd=_cost_of(error))
             raise
         self._journal.answered(question, source.name, answer)
         return answer
@@ -107,6 +107,12 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, NexusError):
         return f"{error.message[:1].upper()}{error.message[1:].rstrip('.')}."
     return f"It failed with {type(error).__name__}."
+
+
+def _cost_of(error: BaseException) -> Decimal:
+    """USD that a failed call counts with, where its error says so; a teacher's error states the worst case."""
+    cost = getattr(error, "cost_usd", None)
+    return cost if isinstance(error, NexusError) and isinstance(cost, Decimal) and cost.is_finite() else Decimal(0)
 
 
 def _is_maybe_paid(error: BaseException) -> bool:

@@ -58,7 +58,10 @@ class AskAgainPolicy:
 
 @dataclass(frozen=True)
 class AskingCosts:
-    """``cost_usd``: of every answer, exact. ``lost``: asked and never ended, at a cost that nobody knows."""
+    """``cost_usd``: of every answer, exact, and of every failed call what it counts with, a teacher's worst case.
+
+    ``lost``: asked and never ended, at a cost that nobody knows.
+    """
 
     cost_usd: Decimal
     answered: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -42,13 +41,26 @@ class TrainingConfig:
     processes: int = 1
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            _require(_is_positive(getattr(self, name)), f"{name} is {getattr(self, name)!r}, and has to be above 0")
+        for name, (least, most) in _WHOLE_NUMBERS.items():
+            value = getattr(self, name)
+            fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+            _require(fits, f"{name} is {_short(value)}, and has to be a whole number from {least} to {most}")
         for name in ("lora_dropout", "warmup"):
-            _require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}, and has to be from 0 to below 1")
-        _require(math.isfinite(self.learning_rate), "learning_rate is not finite")
-        _require(0 <= self.seed < 2**32, f"seed is {self.seed}, and has to be from 0 to below 2**32")
-        _require(bool(self.target_modules), "target_modules names no layer")
+            value = getattr(self, name)
+            _require(
+                _is_number(value) and 0 <= value < 1, f"{name} is {_short(value)}, and has to be from 0 to below 1"
+            )
+        rate = self.learning_rate
+        _require(
+            _is_number(rate) and 0 < rate <= HIGHEST_LEARNING_RATE,
+            f"learning_rate is {_short(rate)}, and has to be above 0 and at most {HIGHEST_LEARNING_RATE:g}",
+        )
+        _require(
+            isinstance(self.target_modules, tuple)
+            and 0 < len(self.target_modules) <= MOST_MODULES
+            and all(isinstance(name, str) and 0 < len(name) <= LONGEST_MODULE for name in self.target_modules),
+            f"target_modules is {_short(self.target_modules)}, and has to be names of layers",
+        )
         _require(self.batch_size >= self.processes, "batch_size is below processes: some would have nothing to do")
 
     def to_json(self) -> dict[str, Any]:
@@ -61,8 +73,9 @@ class TrainingConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(document) - known):
             raise _error(f"{unknown[0]} is no setting of a training")
+        modules = document.get("target_modules", LINEAR_LAYERS)
         try:
-            return cls(**{**document, "target_modules": tuple(document.get("target_modules", LINEAR_LAYERS))})
+            return cls(**{**document, "target_modules": tuple(modules) if isinstance(modules, list) else modules})
         except TypeError as cause:
             raise _error(f"the settings cannot be read ({cause})") from cause
 
@@ -74,14 +87,32 @@ class TrainingConfig:
         return self.learning_rate * (steps - step) / max(1, steps - rising + 1)
 
 
-_POSITIVE = (
-    *("lora_rank", "lora_alpha", "learning_rate", "batch_size", "num_epochs", "gradient_accumulation"),
-    *("max_length", "checkpoint_steps", "threads", "processes"),
-)
+_WHOLE_NUMBERS = {
+    "lora_rank": (1, 1024),
+    "lora_alpha": (1, 1 << 16),
+    "batch_size": (1, 4096),
+    "num_epochs": (1, 1000),
+    "seed": (0, 2**32 - 1),
+    "gradient_accumulation": (1, 4096),
+    "max_length": (1, 1 << 20),
+    "checkpoint_steps": (1, 10**9),
+    "threads": (1, 1024),
+    "processes": (1, 256),
+}
+"""The least and the most of each: a certificate's settings are a stranger's, and an auditor trains with them."""
+HIGHEST_LEARNING_RATE = 100.0
+MOST_MODULES = 64
+LONGEST_MODULE = 200
+"""Characters."""
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= HIGHEST_LEARNING_RATE
+
+
+def _short(value: object) -> str:
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**20 else "a number of more than 20 digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -2,7 +2,8 @@
 
 Equal prompts are found by hash after normalisation, near-duplicates by MinHash (``datasketch``) and then exactly, by
 the Jaccard index of the words' trigrams. Prompts of one template differ in their numbers alone, and ask for different
-things: whose numbers differ, in value or order, is no near-duplicate.
+things: whose numbers differ, in value, sign or order, is no near-duplicate. How a number or a sign is written makes no
+difference.
 """
 
 from __future__ import annotations
@@ -21,8 +22,16 @@ NEARLY_ALIKE = 0.8
 """The Jaccard index from which on two prompts with the same numbers count as one."""
 _CANDIDATES = 0.6  # of the MinHash index: lower, so that an estimate loses none
 _PERMUTATIONS = 128
-_WORD = re.compile(r"[-+]?\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]")
-_NUMERIC = re.compile(r"[-+]?\d")
+_NUMBER = r"[0-9]{1,3}(?:[,_'][0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?"
+_WORD = re.compile(rf"{_NUMBER}|[^\W\d_]+|[^\w\s]")
+_SIGNS = frozenset("+-*/")
+_OTHER_SIGNS = {ord(sign): usual for usual, signs in {
+    "-": "\N{MINUS SIGN}\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}\N{FULLWIDTH HYPHEN-MINUS}",
+    "*": "\N{MULTIPLICATION SIGN}\N{DOT OPERATOR}\N{MIDDLE DOT}\N{ASTERISK OPERATOR}",
+    "/": "\N{DIVISION SIGN}\N{DIVISION SLASH}",
+    "'": "\N{RIGHT SINGLE QUOTATION MARK}",
+}.items() for sign in signs}  # fmt: skip
+_TIMES = re.compile(r"(?<=[0-9])\s*x\s*(?=[0-9])")
 
 
 @dataclass(frozen=True)
@@ -86,14 +95,37 @@ def _near(training: Sequence[str], held_out: Sequence[str], numbers: Sequence[in
 
 
 def _shingles(prompt: str) -> frozenset[tuple[str, str]]:
-    """(the prompt's numbers, three words) for each three words in a row; at least one."""
+    """(the prompt's numbers with their signs, three words) for each three words in a row; at least one."""
     words = _words(prompt)
-    numbers = " ".join(word for word in words if _NUMERIC.match(word))
+    following = [*words[1:], ""][: len(words)]
+    numbers = " ".join(
+        word
+        for word, after in zip(words, following, strict=True)
+        if word[0].isdecimal() or (word in _SIGNS and after[:1].isdecimal())
+    )
     return frozenset((numbers, " ".join(words[at : at + 3])) for at in range(max(1, len(words) - 2)))
 
 
 def _words(prompt: str) -> list[str]:
-    return _WORD.findall(unicodedata.normalize("NFKC", prompt).casefold())
+    """Words, numbers, and each sign as a word of its own; what nobody sees is dropped."""
+    seen = "".join(_seen(character) for character in prompt.translate(_OTHER_SIGNS))
+    usual = _TIMES.sub("*", unicodedata.normalize("NFKC", seen).casefold())
+    return [_canonical(word) if word[0].isdecimal() else word for word in _WORD.findall(usual)]
+
+
+def _seen(character: str) -> str:
+    """Format characters, such as a zero-width space, are nothing; digits of any script are those of ASCII."""
+    if unicodedata.category(character) == "Cf":
+        return ""
+    digit = unicodedata.decimal(character, None)
+    return character if digit is None else str(digit)
+
+
+def _canonical(number: str) -> str:
+    """The shortest form: 1,000 is 1000, 03 is 3, 3.50 is 3.5."""
+    whole, _, part = re.sub("[,_']", "", number).partition(".")
+    whole, part = whole.lstrip("0") or "0", part.rstrip("0")
+    return f"{whole}.{part}" if part else whole
 
 
 def _jaccard(one: frozenset[Any], other: frozenset[Any]) -> float:

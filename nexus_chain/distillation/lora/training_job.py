@@ -6,24 +6,33 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from nexus_chain.distillation.lora.config import TrainingConfig
+from nexus_chain.distillation.lora.cpu_class import cpu_class
 from nexus_chain.distillation.lora.errors import TrainingConfigError
 from nexus_chain.json_text import parse_json
 from nexus_chain.staging import write_whole
 
 JOB_FILE = "job.json"
 STATE_FILE = "state.pt"
+TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 RESULT_FOLDER = "result"
+
+
+def library_versions() -> dict[str, str]:
+    """Of the libraries that an adapter's bits may depend on, as they are installed here."""
+    return {name: version(name) for name in TRAINING_LIBRARIES}
 
 
 @dataclass(frozen=True)
 class TrainingJob:
     """``base`` is the base model's folder, ``held_out`` chat JSONL that is measured after each epoch.
 
-    The SHA-256 fix what the paths hold: ``identity`` depends on them and on the choices, not on the paths.
+    The SHA-256 fix what the paths hold: ``identity`` depends on them and on the choices, not on the paths. It depends
+    on this machine's class of processor and its libraries too: where they changed, a checkpoint is not gone on from.
     """
 
     config: TrainingConfig
@@ -39,7 +48,14 @@ class TrainingJob:
         choices = self.config.to_json()
         for name in ("model_name", "dataset_path", "checkpoint_steps"):
             del choices[name]
-        content = [choices, self.base_sha256, self.dataset_sha256, self.held_out_sha256]
+        content = [
+            choices,
+            self.base_sha256,
+            self.dataset_sha256,
+            self.held_out_sha256,
+            cpu_class(),
+            library_versions(),
+        ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def write(self, folder: Path) -> Path:

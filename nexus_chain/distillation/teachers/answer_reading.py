@@ -48,13 +48,21 @@ def _openai_answer(body: dict[str, Any]) -> ReadAnswer:
     text = message.get("content")
     if text is None and isinstance(message.get("refusal"), str):
         raise _Malformed("is a refusal")
-    usage = body.get("usage")
+    read, written = _openai_counts(body.get("usage"))
     return ReadAnswer(
         text="" if text is None else _text(text),
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
+        prompt_tokens=read,
+        completion_tokens=written,
         complete=choice.get("finish_reason") == "stop",
     )
+
+
+def _openai_counts(usage: Any) -> tuple[int | None, int | None]:
+    """Tokens read and written. What the total has beside them was written too, such as hidden thoughts."""
+    read, written, total = (_count(usage, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
+    if read is not None and total is not None and (total > read or written is not None):
+        written = max(written or 0, total - read)
+    return read, written
 
 
 def _anthropic_answer(body: dict[str, Any]) -> ReadAnswer:

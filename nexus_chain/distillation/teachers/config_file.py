@@ -13,6 +13,8 @@
     requests_per_day = 1000
 
 Every field of ``TeacherConfig`` and ``QuotaLimits`` is a setting of a teacher. Relative paths start at the file.
+Without ``state_file`` the record is ``teachers.sqlite`` beside the file, as soon as there is a budget or a quota: they
+hold for all starts together.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from nexus_chain.distillation.teachers.presets import (
 
 LARGEST_FILE = 1 << 20
 """Bytes."""
+SPENDING_FILE = "teachers.sqlite"
 _KINDS: Mapping[str, type] = {
     **{entry.name: int for entry in fields(QuotaLimits)},
     "name": str,
@@ -81,9 +84,11 @@ def read_teachers_file(path: Path) -> TeachersFile:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _fault(path, "teacher is no list of tables", "Begin each teacher with [[teacher]].")
     budget = content.get("budget_usd")
-    state = content.get("state_file")
+    configs = tuple(_config(path, entry) for entry in entries)
+    limited = budget is not None or any(config.quota != QuotaLimits() for config in configs)
+    state = content.get("state_file", SPENDING_FILE if limited else None)
     return TeachersFile(
-        configs=tuple(_config(path, entry) for entry in entries),
+        configs=configs,
         budget_usd=None if budget is None else _typed(path, "budget_usd", Decimal, budget),
         state_file=None if state is None else path.parent / _typed(path, "state_file", str, state),
     )

@@ -23,6 +23,7 @@ TeacherError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import ClassVar
 
 from nexus_chain.distillation.errors import DistillationError
@@ -75,7 +76,8 @@ class MoneySpentError(TeacherNotAskedError):
 class TeacherCallError(TeacherError):
     """A call that gave no answer.
 
-    ``maybe_paid``: the provider may bill it all the same. ``seconds_to_wait``: what the server asked for, or None.
+    ``maybe_paid``: the provider may bill it all the same. ``cost_usd``: what it then counts with, its worst case.
+    ``seconds_to_wait``: what the server asked for, or None.
     """
 
     REPEATABLE: ClassVar[bool] = False
@@ -86,6 +88,7 @@ class TeacherCallError(TeacherError):
     ) -> None:
         super().__init__(message, advice=advice)
         self.maybe_paid = maybe_paid
+        self.cost_usd = Decimal(0)  # whoever knows the prices sets it
         self.seconds_to_wait = seconds_to_wait
 
     @property

@@ -84,16 +84,19 @@ class Teacher:
                 f"{config.name} takes no request for {seconds:.1f} s", advice="Wait, or ask another.", seconds=seconds
             )
         worst = most_read + question.max_tokens
-        number = self._record.open_call(config.name, worst, prices.cost(most_read, question.max_tokens), config.quota)
+        most_paid = prices.cost(most_read, question.max_tokens)
+        number = self._record.open_call(config.name, worst, most_paid, config.quota)
         began = time.perf_counter()
         try:
             answer = client.ask(question)
+            latency_ms = 1000 * (time.perf_counter() - began)
+            read, written = self._used(answer, question, most_read)
         except TeacherCallError as error:
-            if not error.maybe_paid:
+            if error.maybe_paid:
+                error.cost_usd = to_usd(most_paid)  # as the record counts it
+            else:
                 self._record.cancel(number)
             raise
-        latency_ms = 1000 * (time.perf_counter() - began)
-        read, written = self._used(answer, question, most_read)
         cost = prices.cost(read, written)
         self._record.settle(number, read + written, cost)
         return TeacherResponse(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from nexus_chain.distillation.curriculum.problems import Problem, solves
 from nexus_chain.distillation.lora.base_model import float_checkpoint
-from nexus_chain.distillation.lora.chat_examples import read_examples
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.lora.supervised_training import TrainingProgress
 from nexus_chain.distillation.lora.trainer import HeldOutProblem, LoRATrainer
@@ -47,7 +46,7 @@ def adapt(
         trainer = LoRATrainer(
             folder.trainings, memory, [_held_out(one) for one in held_out], lambda told: _tell(told, advance)
         )
-        version = _trained(trainer, config, plan.fewest)
+        version = trainer.train(config, fewest=plan.fewest)  # the known version of this very training, if there is one
     merged = folder.merged(version.adapter_sha256)
     if not merged.is_dir():
         with observer.stage("Merging it into the weights"):
@@ -77,15 +76,6 @@ def training_config(plan: DistillationPlan, base: Path, dataset: Path) -> Traini
         num_epochs=choices.epochs,
         seed=plan.seed,
     )
-
-
-def _trained(trainer: LoRATrainer, config: TrainingConfig, fewest: int) -> LearnedVersion:
-    """The version of exactly this training, made now or before."""
-    _, dataset = read_examples(Path(config.dataset_path))
-    for version in trainer.model_versions:
-        if (version.config, version.dataset_sha256) == (config, dataset):
-            return version
-    return trainer.train(config, fewest=fewest)
 
 
 def _held_out(problem: Problem) -> HeldOutProblem:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from importlib.metadata import version
 
 from nexus_chain.certificates.distillation_certificate import LAST_NUMBER, CertifiedScore
@@ -15,14 +14,15 @@ from nexus_chain.certificates.distillation_publication import (
     TeacherBill,
 )
 from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
-from nexus_chain.distillation.distiller.distillation_journal import JudgedAnswer
+from nexus_chain.distillation.distiller.distillation_journal import JudgedAnswer, SourceBill
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.config import TrainingConfig
+from nexus_chain.distillation.lora.training_job import library_versions
 from nexus_chain.distillation.memory.example import VerifiedExample
 from nexus_chain.workflows.learning.adapting import Adaptation
 from nexus_chain.workflows.learning.collecting import CollectedAnswers
+from nexus_chain.workflows.learning.kept_choices import UNKNOWN_MODEL
 
-TRAINING_LIBRARIES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 SOLVER_PACKAGES = ("cvc5", "z3-solver")
 PLACE_SETTINGS = ("model_name", "dataset_path", "checkpoint_steps")
 """Settings that say where things lie, and change no adapter."""
@@ -53,7 +53,7 @@ def summary_of(
         teachers=tuple(sorted(bills, key=lambda bill: bill.name)),
         configuration=training_settings(adaptation.config),
         seeds={"training": adaptation.config.seed},
-        libraries=_versions(TRAINING_LIBRARIES),
+        libraries=library_versions(),
         cpu_class=adaptation.version.cpu_class,
         max_tokens=max_tokens,
         before=scores[0],
@@ -67,9 +67,12 @@ def training_settings(config: TrainingConfig) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in config.to_json().items() if name not in PLACE_SETTINGS}
 
 
-def bills_of(costs: Mapping[str, Decimal], described: Mapping[str, tuple[str, str]]) -> list[TeacherBill]:
-    """``described``: provider and model by the source's name."""
-    return [TeacherBill(name, *described[name], f"{cost:f}") for name, cost in sorted(costs.items())]
+def bills_of(bills: Sequence[SourceBill], models: Mapping[str, str]) -> list[TeacherBill]:
+    """``bills``: the journal's, of everybody who was ever asked. ``models``: by the source's name."""
+    return [
+        TeacherBill(bill.source, bill.provider, models.get(bill.source, UNKNOWN_MODEL), f"{bill.costs.cost_usd:f}")
+        for bill in bills
+    ]
 
 
 def _example(example: VerifiedExample) -> ExampleRecord:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from nexus_chain.distillation.curriculum.problems import Problem
 from nexus_chain.distillation.distiller.claims import MathematicsProblem
-from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal, JudgedAnswer
+from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal, JudgedAnswer, SourceBill
 from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
 from nexus_chain.distillation.distiller.judging import ClaimJudge
 from nexus_chain.distillation.distiller.options import DistillationOptions
@@ -31,14 +30,14 @@ ASKED_AHEAD = 32
 
 @dataclass(frozen=True)
 class CollectedAnswers:
-    """``dataset``: what the memory holds for training. ``costs``: USD by source.
+    """``dataset``: what the memory holds for training. ``bills``: what each source cost, by name.
 
     ``decided``: requests with an answer that may be trained on.
     """
 
     dataset: TrainingDataset
     judged: tuple[JudgedAnswer, ...]
-    costs: dict[str, Decimal]
+    bills: tuple[SourceBill, ...]
     decided: int
 
     def teachers(self) -> list[dict[str, Any]]:
@@ -46,13 +45,13 @@ class CollectedAnswers:
         said = Counter((one.source, one.verdict.outcome) for one in self.judged)
         return [
             {
-                "name": name,
-                "answers": sum(said[name, outcome] for outcome in Outcome),
-                "proved": said[name, Outcome.PROVED],
-                "refuted": said[name, Outcome.REFUTED],
-                "cost_usd": f"{cost:f}",
+                "name": bill.source,
+                "answers": sum(said[bill.source, outcome] for outcome in Outcome),
+                "proved": said[bill.source, Outcome.PROVED],
+                "refuted": said[bill.source, Outcome.REFUTED],
+                "cost_usd": f"{bill.costs.cost_usd:f}",
             }
-            for name, cost in sorted(self.costs.items())
+            for bill in self.bills
         ]
 
 
@@ -87,7 +86,7 @@ def collect_answers(
         ):
             results = distiller.distill_batch(requests, lambda told: advance(told.done, told.total))
             judged = tuple(journal.judged_answers(requests)) if judge is not None else ()
-            costs = {bill.source: bill.costs.cost_usd for bill in journal.bills()}
+            bills = journal.bills()
     finally:
         record.close()
     with CognitivePersistence(folder.memory) as memory, observer.stage("Remembering"):
@@ -95,7 +94,7 @@ def collect_answers(
         dataset = memory.get_dataset(min_confidence=plan.confidence)
         memory.export_lora_format(folder.dataset, min_confidence=plan.confidence)
     decided = sum(result.best_response is not None for result in results)
-    return CollectedAnswers(dataset, judged, costs, decided)
+    return CollectedAnswers(dataset, judged, bills, decided)
 
 
 def _examples(

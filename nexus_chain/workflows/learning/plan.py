@@ -57,6 +57,16 @@ class RunFolder:
     root: Path
 
     @property
+    def plan(self) -> Path:
+        """The choices of the run that the folder belongs to."""
+        return self.root / "plan.json"
+
+    @property
+    def models(self) -> Path:
+        """Which model each source was, whenever it was asked."""
+        return self.root / "models.json"
+
+    @property
     def journal(self) -> Path:
         """What was asked and answered, and what the judge said."""
         return self.root / "journal.sqlite"

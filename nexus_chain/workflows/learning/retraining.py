@@ -62,4 +62,10 @@ def certified_config(training: CertifiedAdaptation, parent: Path, dataset: Path)
         raise TrainingConfigError(
             f"a certified setting cannot be read ({error})", advice="Do not rely on this certificate."
         ) from error
-    return TrainingConfig.from_json({**own.to_json(), **settings})
+    config = TrainingConfig.from_json({**own.to_json(), **settings})
+    if training.seeds != {"training": config.seed}:
+        raise TrainingConfigError(
+            f"the certificate states the seeds {training.seeds}, and trains with {config.seed}",
+            advice="Do not rely on this certificate.",
+        )
+    return config

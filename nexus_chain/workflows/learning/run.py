@@ -31,6 +31,7 @@ from nexus_chain.workflows.learning.adapting import Adaptation, adapt
 from nexus_chain.workflows.learning.certifying import bills_of, records_of, summary_of
 from nexus_chain.workflows.learning.collecting import CollectedAnswers, collect_answers
 from nexus_chain.workflows.learning.evaluating import ProgramUnderTest, evaluate, problem_records
+from nexus_chain.workflows.learning.kept_choices import keep_models, keep_plan, kept_models
 from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 from nexus_chain.workflows.publishing import PublishedVersion, VersionRequest, publish
@@ -65,9 +66,12 @@ def learn(
     """Everything up to the measured child; what a certificate states is in ``folder.records`` then.
 
     ``judged`` False: no judge decides and nothing can be certified, to see what the judge is worth. Raises
-    DistillationError, QualityError where the child does not pass the import's gate, and the importer's errors.
+    DistillationError (OtherPlanError where the folder is another run's), QualityError where the child does not pass
+    the import's gate, and the importer's errors.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
+    keep_plan(plan, folder, judged=judged)
+    keep_models(sources, folder)
     clock = _StageClock()
     course = curriculum(plan.seed, training=plan.training, held_out=plan.held_out, generators=plan.generators)
     problems = problem_records(course.held_out)
@@ -84,7 +88,7 @@ def learn(
         after = evaluate(child, problems, plan.answer_tokens, folder.scores, observer)
     learned = LearnedModel(collected, adaptation, before, after, clock.seconds)
     if judged:
-        bills = bills_of(collected.costs, {one.source.name: (one.source.provider, one.model) for one in sources})
+        bills = bills_of(collected.bills, kept_models(folder))
         summary = summary_of(bills, adaptation, SolverLimits(), plan.answer_tokens, (before, after))
         _keep_adapter(Path(adaptation.version.model_path), folder.records)
         keep_distillation(folder.records, records_of(collected, problems), summary)

@@ -8,12 +8,15 @@ import resource
 import shutil
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from nexus_chain.distillation.lora import training_job
 from nexus_chain.distillation.lora.adapter import ADAPTER_FILE, BASE_FILE
 from nexus_chain.distillation.lora.base_model import base_sha256
 from nexus_chain.distillation.lora.chat_examples import read_examples
@@ -153,13 +156,41 @@ def test_a_folder_without_a_model_is_no_base(tmp_path: Path) -> None:
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"lora_dropout": 1.0}, "lora_dropout is 1.0"),
         ({"seed": -1}, "seed is -1"),
-        ({"target_modules": ()}, "names no layer"),
+        ({"target_modules": ()}, "target_modules is"),
+        ({"target_modules": "q_proj"}, "target_modules is"),
+        ({"target_modules": ("q_proj", 5)}, "target_modules is"),
+        ({"learning_rate": 10**400}, "learning_rate is a number of more than 20 digits"),
+        ({"learning_rate": "x"}, "learning_rate is 'x'"),
+        ({"warmup": "a"}, "warmup is 'a'"),
+        ({"lora_rank": 1.5}, "lora_rank is 1.5"),
+        ({"num_epochs": 10**12}, "num_epochs is 1000000000000"),
+        ({"batch_size": float("inf")}, "batch_size is inf"),
+        ({"threads": 100_000}, "threads is 100000"),
+        ({"seed": None}, "seed is None"),
+        ({"lora_alpha": True}, "lora_alpha is True"),
         ({"processes": 9}, "batch_size is below processes"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], problem: str) -> None:
     with pytest.raises(TrainingConfigError, match=problem):
         tiny_config(Path("base"), Path("data"), **changes)
+
+
+def test_another_machine_or_library_does_not_go_on_with_a_checkpoint(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint is gone on from where its identity is the training's."""
+    job = job_in(world)
+    here = job.identity
+    assert job_in(world).identity == here
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(training_job, "cpu_class", lambda: "aarch64-unclassified")
+        assert job.identity != here
+    for library in ("torch", "transformers", "peft"):
+        with monkeypatch.context() as updated:
+            updated.setattr(training_job, "version", lambda name, new=library: "9" if name == new else version(name))
+            assert job.identity != here, library
+    assert replace(job, base_sha256="00" * 32).identity != here
 
 
 def test_a_config_comes_back_and_unknown_settings_do_not() -> None:

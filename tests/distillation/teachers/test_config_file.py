@@ -176,3 +176,30 @@ def test_a_key_given_as_text_is_hidden_at_once() -> None:
     config = TeacherConfig("a", endpoint="https://example.org", model="m", free=True, **words)
     assert isinstance(config.api_key, Secret)
     assert TEACHER_KEY not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_kept"),
+    [("budget_usd = 1\n", True), ("", False)],
+)
+def test_a_budget_holds_for_all_starts(tmp_path: Path, limit: str, is_kept: bool) -> None:
+    found = read_teachers_file(
+        written(
+            tmp_path, f'{limit}[[teacher]]\nname = "it"\nendpoint = "http://127.0.0.1:1/v1"\nmodel = "m"\nfree = true\n'
+        )
+    )
+    assert found.state_file == (tmp_path / "teachers.sqlite" if is_kept else None)
+
+
+def test_a_quota_holds_for_all_starts(tmp_path: Path) -> None:
+    text = '[[teacher]]\nname = "it"\nendpoint = "{}"\nmodel = "m"\nfree = true\nrequests_per_day = 1\n'
+    text += 'api_key_file = "key"\n'
+    (tmp_path / "key").write_text(TEACHER_KEY)
+    with teacher_server(lambda _: "forty two") as server:
+        file = written(tmp_path, text.format(f"{server.url}/v1"))
+        outcomes = []
+        for _ in range(2):
+            found = read_teachers_file(file)
+            with TeacherAPIs(found.configs, budget_usd=found.budget_usd, state_file=found.state_file) as teachers:
+                outcomes.append(len(teachers.query_all("Hi").responses))
+    assert outcomes == [1, 0]

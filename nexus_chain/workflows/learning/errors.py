@@ -1,0 +1,18 @@
+"""What can go wrong with a run of distillation, beside what its stages raise.
+
+DistillationError
+└── RunFolderError      what a run's folder keeps of its plan cannot be read
+    └── OtherPlanError  the folder belongs to a run with another plan
+"""
+
+from __future__ import annotations
+
+from nexus_chain.distillation.errors import DistillationError
+
+
+class RunFolderError(DistillationError):
+    """Raised when a file that a run kept of its own plan is damaged."""
+
+
+class OtherPlanError(RunFolderError):
+    """Raised when a run is started in the folder of another one: its answers and examples are not this run's."""
