@@ -18,6 +18,7 @@ from nexus_chain.program import IntegerModel, import_checkpoint
 from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.versions.manifest import Manifest
 from nexus_chain.versions.text_codec import TextCodec
+from nexus_chain.versions.text_files import TEXT_FILES
 
 
 def check_parent(evidence: AuditEvidence) -> str:
@@ -83,7 +84,8 @@ def check_deployment(evidence: AuditEvidence) -> str:
 
 
 def check_adapter(evidence: AuditEvidence) -> str:
-    """Step 19: the child's checkpoint is the parent's with the certified adapter merged in, and nothing else."""
+    """Step 19: the child is the parent with the certified adapter merged in; nothing else made the difference."""
+    _require_texts_kept(evidence)
     training = evidence.distillation.training
     adapter, config = evidence.folder / "adapter_model.safetensors", evidence.folder / "adapter_config.json"
     training.adapter.fetch(evidence.source, adapter)
@@ -132,6 +134,16 @@ def _require_consistent(score: CertifiedScore, total: int, name: str) -> None:
     expected = score_from(hits, score.losses, score.answer_tokens)
     for field in ("hits", "accuracy", "accuracy_low", "accuracy_high", "loss", "perplexity"):
         require_equal(getattr(expected, field), getattr(score, field), f"{field} {name}")
+
+
+def _require_texts_kept(evidence: AuditEvidence) -> None:
+    """A chat template, or a token that ends answers, can raise a score just as weights can."""
+    parent = Manifest.fetch(evidence.source, evidence.parent_manifest).files
+    child = Manifest.fetch(evidence.source, evidence.model.manifest).files
+    for name in TEXT_FILES:
+        before, after = parent.get(name), child.get(name)
+        same = (before.sha256 if before else None) == (after.sha256 if after else None)
+        require_found(same, f"the child's {name} is not the parent's")
 
 
 def _parent(evidence: AuditEvidence) -> IntegerModel:

@@ -57,6 +57,7 @@ from tests.support.tiny_distillation import (
     ToyRetrainer,
     certified_parent,
     certify,
+    evaluation_set,
     evaluator,
     obligation,
     sides,
@@ -560,6 +561,31 @@ def test_rise_that_is_too_small(forge: Forge, distilled: Distilled, published: P
     )
     forge.summarise(lambda summary: replace(summary, before=before, after=after))
     assert_fails_at(forge.certified().audit(EVERYTHING), 18, "the rise is too small to deploy")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokenizer_config.json", '{"chat_template": "{{ messages[0].content }} a b"}'),
+        ("chat_template.jinja", "{{ messages[0].content }} a b"),
+        ("special_tokens_map.json", "{}"),
+        ("generation_config.json", "{}"),
+    ],
+)
+def test_child_that_reads_or_ends_texts_otherwise(
+    forge: Forge, distilled: Distilled, published: Published, tmp_path: Path, name: str, text: str
+) -> None:
+    """The rise could come from the template: then no adapter would be behind it."""
+    child = shutil.copytree(distilled.child, tmp_path / "child")
+    (child / name).write_text(text)
+    problems = forge.records(EVALUATION_FILE, ProblemRecord)
+    known = (
+        evaluation_set(evaluator(published.publication.folder), evaluator(child)) if "template" in text else problems
+    )
+    forge.write(EVALUATION_FILE, list(known))
+    before, after = (score_of(list(evaluator(one).results(known))) for one in (published.publication.folder, child))
+    forge.summarise(lambda summary: replace(summary, before=before, after=after))
+    assert_fails_at(forge.certified(child).audit(LITTLE), 19, f"the child's {name} is not the parent's")
 
 
 # Signature, anchor, parent, training

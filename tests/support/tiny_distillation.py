@@ -48,6 +48,7 @@ from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_F
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import Recipe, import_checkpoint
 from nexus_chain.versions.text_codec import TextCodec
+from nexus_chain.versions.text_files import TEXT_FILES
 from tests.support.tiny_publication import PUBLISHER, Published, Registries
 
 MAX_TOKENS = 3
@@ -125,7 +126,7 @@ def adapter_config() -> dict[str, object]:
 
 def merge(parent: Path, adapter: Path, child: Path) -> None:
     """Write the checkpoint ``child``: the parent's with the adapter."""
-    copytree(parent, child, ignore=lambda _, names: set(names) - {"config.json", "tokenizer.json"})
+    copytree(parent, child, ignore=lambda _, names: set(names) - {"config.json", "tokenizer.json", *TEXT_FILES})
     weights, lora = load_file(parent / "model.safetensors"), load_file(adapter)
     for name in lora:
         if name.endswith(".lora_A.weight"):
