@@ -50,6 +50,14 @@ VOUCHED_FIELDS = {
     "training.cpu_class": "another than the auditor's makes the version not re-trainable here",
 }
 
+#: The same of the files of records. What a claim expects, and what the evaluation set expects, is vouched for as well.
+VOUCHED_RECORD_FIELDS = {
+    "example.confidence": "it is what the operator's distillation made of its teachers",
+    "example.category": "it is the operator's sorting",
+    "verdict.reason": "solvers word it, and others word it differently",
+    "verdict.counterexample": "judging again may find another one",
+}
+
 
 def tier_of(verified: int) -> str:
     """The highest tier that ``verified`` examples reach."""
@@ -73,7 +81,7 @@ class CertifiedParent:
 class CertifiedDataset:
     """What was trained on: ``file`` has one example a line, ``root`` is over its lines.
 
-    ``verified``: examples whose verdict is *proved*. ``tier``: what so many verified examples reach.
+    ``verified``: prompts of examples whose verdict is *proved*. ``tier``: what so many verified examples reach.
     """
 
     file: FileReference

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from nexus_chain.certificates.distillation_records import ExampleRecord, VerdictRecord
+from nexus_chain.distillation.lora.overlap import normal_hash
 
 
 def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
@@ -22,9 +23,13 @@ def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], Verdic
 
 
 def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
-    """Examples whose own verdict is *proved* and says something."""
-    verdicts = (verdict_of.get((example.source, example.answer)) for example in examples)
-    return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
+    """Prompts with an example whose own verdict is *proved* and says something.
+
+    A prompt counts once, however its blanks and its case are varied.
+    """
+    verdicts = ((example, verdict_of.get((example.source, example.answer))) for example in examples)
+    proved = (one for one, verdict in verdicts if verdict is not None and verdict.proved and not verdict.vacuous)
+    return len({normal_hash(example.prompt) for example in proved})
 
 
 def named_artefacts(verdicts: Iterable[VerdictRecord]) -> set[str]:

@@ -29,8 +29,10 @@ from nexus_chain.certificates.distillation_records import (
 )
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.errors import MissingPackageError
+from nexus_chain.distillation.judge.errors import JudgeError, SolverError
+from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
 from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
-from nexus_chain.distillation.judge.verdict import Kind
+from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
 
@@ -39,6 +41,12 @@ LARGEST_RECORDS = 4 << 30
 """Bytes of a file of records: a million examples and their verdicts fit."""
 LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
 """The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
+#: Fields that hold the answer, by the kind of claim.
+_ANSWERS: dict[object, tuple[str, ...]] = {
+    Kind.AETHEL: ("response", "source"),
+    Kind.MATHEMATICS: ("response",),
+    Kind.PYTHON: ("code",),
+}
 
 
 def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
@@ -55,8 +63,9 @@ def check_dataset(evidence: AuditEvidence) -> str:
     found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl")
     require_equal(found.root, certified.root, "the dataset's root")
     require_equal(len(found), certified.examples, "the number of examples")
-    twice = [answer for answer, count in Counter(example.answer for example in found.records).items() if count > 1]
-    require_found(not twice, f"an example is there twice: {twice[:1]}")
+    times = Counter(example.wording for example in found.records)
+    twice = next((example for example in found.records if times[example.wording] > 1), None)
+    require_found(twice is None, f"an example is there twice, blanks and case aside: {twice and twice.answer}")
     evidence.dataset = found
     return f"{len(found)} examples, root {certified.root}"
 
@@ -89,8 +98,7 @@ def check_examples(evidence: AuditEvidence) -> str:
         verdict = evidence.verdict_of.get((example.source, example.answer))
         if verdict is None:
             raise finding(f"no verdict is about example {index} ({example.answer}) of {example.source}")
-        judged = claimed_answer(verdict.claim)
-        same = judged is None or judged in example.response or example.response in judged
+        same = verdict.claim is None or claimed_answer(verdict.claim) == example.response
         require_found(same, f"the verdict about example {index} judges another text")
         refuted = verdict.outcome == "refuted" or verdict.vacuous
         require_found(not refuted, f"example {index} was {'vacuous' if verdict.vacuous else 'refuted'}")
@@ -145,20 +153,18 @@ def check_tier(evidence: AuditEvidence) -> str:
     return f"{certified.tier}: {verified} verified examples"
 
 
-def claimed_answer(claim: str | None) -> str | None:
-    """The answer that a claim's document holds; None where there is no claim, or one that names no answer.
+def claimed_answer(claim: str) -> str | None:
+    """The answer that a claim's document holds; None for one that names no answer.
 
-    Documents are those of ``nexus_chain.distillation.judge``: an answer is a ``response``, a ``source`` or ``code``.
+    Documents are those of ``nexus_chain.distillation.judge``: each kind has its own name for an answer.
     """
-    if claim is None:
-        return None
     try:
         document = parse_json(claim)
     except ValueError as error:
         raise finding(f"a claim is no JSON ({error})") from error
     fields = document if isinstance(document, dict) else {}
-    answers = [fields[name] for name in ("response", "source", "code") if isinstance(fields.get(name), str)]
-    return answers[0] if answers and answers[0].strip() else None
+    answers = [fields[name] for name in _ANSWERS.get(fields.get("kind"), ()) if isinstance(fields.get(name), str)]
+    return answers[0] if len(answers) == 1 and answers[0].strip() else None
 
 
 def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
@@ -193,13 +199,24 @@ def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], li
 
 
 def _judge_again(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> None:
-    verdict = judging(recorded.claim or "", limits)
+    verdict = _verdict_on(recorded, judging, limits)
     what = f"verdict about {recorded.answer} of {recorded.source}"
     for name, found, stated in (
         ("kind", verdict.kind.value, recorded.kind),
         ("outcome", verdict.outcome.value, recorded.outcome),
         ("vacuous", verdict.vacuous, recorded.vacuous),
+        ("checked", verdict.checked, recorded.checked),
         ("artefacts", [f"0x{artefact.sha256}" for artefact in verdict.artefacts], list(recorded.artefacts)),
         ("enumerations", [f"0x{table.sha256}" for table in verdict.enumerations], list(recorded.enumerations)),
     ):
         require_found(found == stated, f"the {what}: its {name} is {found} when judged again, {stated} is recorded")
+
+
+def _verdict_on(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> Verdict:
+    """As a distillation has it: a claim that cannot be judged is unknown; a judge that does not run is no verdict."""
+    try:
+        return judging(recorded.claim or "", limits)
+    except (SolverError, SandboxUnavailableError):
+        raise
+    except JudgeError as error:
+        return Verdict(Kind(recorded.kind), Outcome.UNKNOWN, "Nothing was checked.", error.message)

@@ -13,6 +13,7 @@ from nexus_chain.certificates.distillation_evaluation import Evaluator, is_deplo
 from nexus_chain.certificates.distillation_judging import fetch_records
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.distillation.lora.overlap import normal_hash
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, import_checkpoint
 from nexus_chain.program.file_names import TOKENIZER_FILE
@@ -43,10 +44,10 @@ def check_figures(evidence: AuditEvidence) -> str:
     found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl")
     require_equal(found.root, certified.root, "the evaluation set's root")
     require_equal(len(found), certified.total, "the number of problems")
-    trained = {example.prompt.strip() for example in evidence.dataset.records}
-    leaked = [problem.prompt for problem in found.records if problem.prompt.strip() in trained]
+    trained = {normal_hash(example.prompt) for example in evidence.dataset.records}
+    leaked = [problem.prompt for problem in found.records if normal_hash(problem.prompt) in trained]
     require_found(not leaked, f"a problem of the evaluation set was trained on: {leaked[:1]}")
-    prompts = {problem.prompt.strip() for problem in found.records}
+    prompts = {normal_hash(problem.prompt) for problem in found.records}
     require_found(len(prompts) == len(found), "a problem of the evaluation set is there twice")
     for name, score in (("before", certified.before), ("after", certified.after)):
         _require_consistent(score, certified.total, name)

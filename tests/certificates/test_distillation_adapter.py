@@ -98,7 +98,7 @@ def test_terms_that_cancel_leave_no_room_for_other_weights(
 def test_a_scale_that_is_not_finite(distilled: Distilled, tmp_path: Path, alpha: str) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps(adapter_config()).replace('"lora_alpha": 4', f'"lora_alpha": {alpha}'))
-    with pytest.raises(AuditStepError, match="not finite|cannot be read"):
+    with pytest.raises(AuditStepError, match=r"not finite|cannot be read"):
         require_merged(distilled.child, distilled.folder / ADAPTER_FILE, config, distilled.child)
 
 

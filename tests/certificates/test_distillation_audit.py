@@ -23,7 +23,12 @@ from safetensors.torch import load_file, save_file
 from nexus_chain.certificates import distillation_judging
 from nexus_chain.certificates.audit import DISTILLATION_STEPS, AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
-from nexus_chain.certificates.distillation_certificate import VOUCHED_FIELDS, CertifiedScore
+from nexus_chain.certificates.distillation_certificate import (
+    VOUCHED_FIELDS,
+    VOUCHED_RECORD_FIELDS,
+    CertifiedScore,
+)
+from nexus_chain.certificates.distillation_counting import by_answer, verified_count
 from nexus_chain.certificates.distillation_evaluation import score_from, score_of, unpacked_bits
 from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
@@ -46,6 +51,7 @@ from nexus_chain.content.canonical import canonical_bytes, read_canonical
 from nexus_chain.content.cid import Cid
 from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.record_lines import RecordLines
+from nexus_chain.distillation.judge.errors import ClaimError
 from nexus_chain.distillation.judge.solvers import SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -270,6 +276,8 @@ def test_vouched_fields_are_told_to_auditors() -> None:
     for field in VOUCHED_FIELDS:
         assert field in known
         assert f"`{field}`" in document, field
+    for field in VOUCHED_RECORD_FIELDS:
+        assert f"`{field}`" in document, field
 
 
 def test_too_small_limits_and_too_large_ones(distilled: Distilled) -> None:
@@ -377,10 +385,45 @@ def test_example_whose_verdict_judges_another_text(forge: Forge) -> None:
     assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
 
 
-def test_example_that_is_there_twice(forge: Forge) -> None:
+@pytest.mark.parametrize("response", ["The answer is (+ x 1), as is 17", "(+ x", "(+ x 1) "])
+def test_example_whose_verdict_judges_a_part_of_it(forge: Forge, response: str) -> None:
+    """What is around a right answer, or left out of it, was never judged."""
+    examples, verdicts = forge.records(DATASET_FILE, ExampleRecord), forge.records(VERDICTS_FILE, VerdictRecord)
+    at = next(index for index, example in enumerate(examples) if example.response == "(+ x 1)")
+    poisoned = replace(examples[at], response=response)
+    borrowed = next(one for one in verdicts if one.answer == examples[at].answer and one.source == "oracle")
+    forge.write(DATASET_FILE, [*examples[:at], poisoned, *examples[at + 1 :]])
+    moved = replace(borrowed, answer=poisoned.answer)
+    forge.write(VERDICTS_FILE, [moved if one == borrowed else one for one in verdicts])
+    assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
+
+
+def test_example_whose_claim_names_no_answer(forge: Forge) -> None:
+    examples, verdicts = forge.records(DATASET_FILE, ExampleRecord), forge.records(VERDICTS_FILE, VerdictRecord)
+    claim = json.dumps({"kind": "mathematics", "source": examples[0].response, "expected": "x"})
+    changed = [replace(one, claim=claim) if one.answer == examples[0].answer else one for one in verdicts]
+    forge.write(VERDICTS_FILE, changed)
+    assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
+
+
+@pytest.mark.parametrize("spelled", [str, str.upper, "  {}\n".format], ids=["same", "upper", "blanks"])
+def test_example_that_is_there_twice(forge: Forge, spelled: Callable[[str], str]) -> None:
     examples = forge.records(DATASET_FILE, ExampleRecord)
-    forge.write(DATASET_FILE, [*examples, examples[0]])
+    forge.write(DATASET_FILE, [*examples, replace(examples[0], prompt=spelled(examples[0].prompt))])
     assert_fails_at(forge.certified().audit(EVERYTHING), 10, "twice")
+
+
+def test_variants_of_a_prompt_are_verified_once() -> None:
+    """Else blanks and case would lift a tier."""
+    claim = json.dumps({"kind": "mathematics", "response": "1", "expected": "1"})
+    artefacts = (Artefact("equal", "(check-sat)"),)
+    proved = Verdict(Kind.MATHEMATICS, Outcome.PROVED, "Something.", "Both.", {}, artefacts)
+    examples = [
+        ExampleRecord(prompt, response, "oracle", "math", 1.0)
+        for prompt, response in (("What is 1?", "1"), ("what  IS 1?", "1 "), ("What is 1?", "2 - 1"), ("And 2?", "1"))
+    ]
+    verdicts = [VerdictRecord.of(proved, one.prompt, one.response, "oracle", claim) for one in examples]
+    assert verified_count(examples, by_answer(verdicts)) == 2
 
 
 def test_example_changed_in_the_stored_file_alone(distilled: Distilled) -> None:
@@ -414,6 +457,45 @@ def test_verdict_with_the_proof_of_something_else(forge: Forge) -> None:
     with Solvers(LIMITS) as solvers:
         report = forged.audit(replace(EVERYTHING, judging=ToyJudge(solvers)))
     assert_fails_at(report, 13, "its outcome is refuted when judged again, proved is recorded")
+
+
+def test_refuted_answer_that_is_recorded_as_unknown(forge: Forge) -> None:
+    verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
+    at = next(index for index, verdict in enumerate(verdicts) if verdict.outcome == "refuted")
+    with pytest.raises(CanonicalFormatError, match=r"verdict\.claim must be there"):
+        replace(verdicts[at], outcome="unknown", counterexample={}, claim=None)
+    with pytest.raises(CanonicalFormatError, match=r"verdict\.claim must be a claim of the kind text"):
+        replace(verdicts[at], kind="text", outcome="unknown", counterexample={})
+    verdicts[at] = replace(verdicts[at], outcome="unknown", counterexample={})
+    forge.write(VERDICTS_FILE, verdicts)
+    with Solvers(LIMITS) as solvers:
+        report = forge.certified().audit(replace(EVERYTHING, judging=ToyJudge(solvers)))
+    assert_fails_at(report, 13, "its outcome is refuted when judged again, unknown is recorded")
+
+
+def test_verdict_that_says_it_checked_more(forge: Forge) -> None:
+    verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
+    forge.write(VERDICTS_FILE, [replace(verdicts[0], checked="For every matrix."), *verdicts[1:]])
+    with Solvers(LIMITS) as solvers:
+        report = forge.certified().audit(replace(EVERYTHING, judging=ToyJudge(solvers)))
+    assert_fails_at(report, 13, "its checked is")
+
+
+def test_claim_that_cannot_be_judged_is_unknown_again(forge: Forge) -> None:
+    """A distillation records it as unknown, so an auditor's judge that refuses it agrees."""
+    verdict = Verdict(Kind.PYTHON, Outcome.UNKNOWN, "Nothing was checked.", "It is no function.")
+    record = VerdictRecord.of(verdict, "Write f.", "No.", "oracle", json.dumps({"kind": "python", "code": "No."}))
+    forge.write(VERDICTS_FILE, [*forge.records(VERDICTS_FILE, VerdictRecord), record])
+    with Solvers(LIMITS) as solvers:
+        toy = ToyJudge(solvers)
+
+        def judging(claim: str, limits: SolverLimits) -> Verdict:
+            if '"code"' in claim:
+                raise ClaimError("it is no function", advice="Write one.")
+            return toy(claim, limits)
+
+        report = forge.certified().audit(replace(EVERYTHING, judging=judging))
+    assert report.passed, report.failed_step
 
 
 def test_verdict_hidden_or_changed_in_the_stored_file_alone(distilled: Distilled) -> None:
@@ -542,10 +624,12 @@ def test_losses_are_exact_for_each_problem(distilled: Distilled) -> None:
     assert_fails_at(report, 17, "on problem 0 after")
 
 
-def test_problem_that_was_trained_on(forge: Forge) -> None:
+@pytest.mark.parametrize("spelled", [" {}\n".format, str.upper, str.split], ids=["blanks", "upper", "spaces"])
+def test_problem_that_was_trained_on(forge: Forge, spelled: Callable[[str], str | list[str]]) -> None:
     problem = forge.records(EVALUATION_FILE, ProblemRecord)[0]
+    said = spelled(problem.prompt)
     known = Verdict(Kind.TEXT, Outcome.UNKNOWN, "Nothing.", "Nothing.")
-    learned = ExampleRecord(f" {problem.prompt}\n", problem.answer, "oracle", "text", 0.9)
+    learned = ExampleRecord(said if isinstance(said, str) else "  ".join(said), problem.answer, "oracle", "text", 0.9)
     verdict = VerdictRecord.of(known, learned.prompt, learned.response, "oracle")
     forge.write(DATASET_FILE, [*forge.records(DATASET_FILE, ExampleRecord), learned])
     forge.write(VERDICTS_FILE, [*forge.records(VERDICTS_FILE, VerdictRecord), verdict])
@@ -580,7 +664,7 @@ def test_child_that_reads_or_ends_texts_otherwise(
     (child / name).write_text(text)
     problems = forge.records(EVALUATION_FILE, ProblemRecord)
     known = (
-        evaluation_set(evaluator(published.publication.folder), evaluator(child)) if "template" in text else problems
+        evaluation_set(evaluator(published.publication.folder), evaluator(child)) if "messages" in text else problems
     )
     forge.write(EVALUATION_FILE, list(known))
     before, after = (score_of(list(evaluator(one).results(known))) for one in (published.publication.folder, child))
