@@ -23,6 +23,7 @@ from nexus_chain.content.field_forms import (
     NonEmpty,
     Positive,
     SignatureHex,
+    UsdText,
     require_forms,
 )
 from nexus_chain.versions.manifest import FileReference
@@ -131,7 +132,7 @@ class CertifiedTeacher:
     answers: Count
     accepted: Count
     refuted: Count
-    cost_usd: DecimalText
+    cost_usd: UsdText
 
     def __post_init__(self) -> None:
         require_forms(self, "teacher")
@@ -209,7 +210,7 @@ class DistillationCertificate(Signable):
     dataset: CertifiedDataset
     judge: CertifiedJudge
     teachers: tuple[CertifiedTeacher, ...]
-    cost_usd: DecimalText
+    cost_usd: UsdText
     training: CertifiedAdaptation
     evaluation: CertifiedEvaluation
     format: str = DISTILLATION_FORMAT

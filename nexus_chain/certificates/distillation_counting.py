@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Context, Decimal, Inexact
 
+from nexus_chain.certificates.distillation_certificate import CertifiedTeacher
 from nexus_chain.certificates.distillation_records import ExampleRecord, VerdictRecord
 from nexus_chain.distillation.lora.overlap import normal_hash
+
+_EXACT = Context(prec=60, traps=[Inexact])
+"""More digits than a sum of amounts can have; one that lost a digit would raise."""
 
 
 def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
@@ -35,3 +40,11 @@ def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[
 def named_artefacts(verdicts: Iterable[VerdictRecord]) -> set[str]:
     """SHA-256 (0x hex) of every artefact that some verdict names."""
     return {digest for verdict in verdicts for digest in verdict.artefacts}
+
+
+def total_cost(teachers: Iterable[CertifiedTeacher]) -> Decimal:
+    """What all of them cost, in USD: exact, as amounts have at most 12 digits each side of the point."""
+    total = Decimal(0)
+    for teacher in teachers:
+        total = _EXACT.add(total, Decimal(teacher.cost_usd))
+    return total

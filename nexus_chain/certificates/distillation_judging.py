@@ -6,8 +6,9 @@ Figures are recomputed from the certified files in full. What takes solvers is d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -20,7 +21,13 @@ from nexus_chain.certificates.audit_evidence import (
     require_found,
 )
 from nexus_chain.certificates.distillation_certificate import CertifiedJudge, tier_of
-from nexus_chain.certificates.distillation_counting import by_answer, named_artefacts, outcome_counts, verified_count
+from nexus_chain.certificates.distillation_counting import (
+    by_answer,
+    named_artefacts,
+    outcome_counts,
+    total_cost,
+    verified_count,
+)
 from nexus_chain.certificates.distillation_records import (
     ArtefactRecord,
     ExampleRecord,
@@ -39,6 +46,10 @@ from nexus_chain.versions.manifest import FileReference
 _R = TypeVar("_R")
 LARGEST_RECORDS = 4 << 30
 """Bytes of a file of records: a million examples and their verdicts fit."""
+MEAN_RECORD_BYTES = 256 << 10
+"""Bytes of a record, on average over its file."""
+ARTEFACTS_PER_PROOF = 8
+"""Artefacts of a sampled proof that are proved again, on average over the sample."""
 LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
 """The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
 #: Fields that hold the answer, by the kind of claim.
@@ -49,18 +60,27 @@ _ANSWERS: dict[object, tuple[str, ...]] = {
 }
 
 
-def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
-    """A certified file of records. Raises BlockError and CanonicalFormatError."""
-    require_found(file.size <= LARGEST_RECORDS, f"{name} is larger than the {LARGEST_RECORDS} bytes of an audit")
+def fetch_records(
+    evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str, certified: int
+) -> RecordLines[_R]:
+    """A file of records that is certified to have ``certified`` of them. Raises BlockError and CanonicalFormatError.
+
+    A file that is too large for them, or has more lines, is refused before anything in it is read.
+    """
+    most = min(LARGEST_RECORDS, certified * MEAN_RECORD_BYTES)
+    require_found(file.size <= most, f"{name} is larger than the {most} bytes of an audit for {certified} records")
     path = evidence.folder / name
     file.fetch(evidence.source, path)
-    return RecordLines.read(kind, path.read_bytes(), name)
+    data = path.read_bytes()
+    lines = data.count(b"\n")
+    require_found(lines <= certified, f"{name} has {lines} records, {certified} are certified")
+    return RecordLines.read(kind, data, name)
 
 
 def check_dataset(evidence: AuditEvidence) -> str:
     """Step 10: the dataset has the certified root and count, and no example twice."""
     certified = evidence.distillation.dataset
-    found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl")
+    found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl", certified.examples)
     require_equal(found.root, certified.root, "the dataset's root")
     require_equal(len(found), certified.examples, "the number of examples")
     times = Counter(example.wording for example in found.records)
@@ -73,7 +93,8 @@ def check_dataset(evidence: AuditEvidence) -> str:
 def check_statistics(evidence: AuditEvidence) -> str:
     """Step 11: the verdicts have the certified root and counts, and name the certified artefacts."""
     judge = evidence.distillation.judge
-    found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl")
+    count = sum(sum(outcomes.values()) for outcomes in judge.outcomes.values())
+    found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl", count)
     digests = named_artefacts(found.records)
     for what, value, certified in (
         ("the verdicts' root", found.root, judge.verdicts_root),
@@ -112,7 +133,9 @@ def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
     chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
     texts = _artefact_texts(evidence)
     limits = _certified_limits(evidence.distillation.judge)
-    decided = _solve_again(chosen, texts, limits)
+    named = sorted(named_artefacts(chosen))
+    drawn = [named[index] for index in evidence.sampled("artefacts", len(named), ARTEFACTS_PER_PROOF)]
+    decided = _solve_again([texts[digest] for digest in drawn], limits)
     judging, judged = evidence.request.judging, 0
     if judging is not None:
         for index in evidence.sampled("claims", len(claimed)):
@@ -136,7 +159,7 @@ def check_teachers(evidence: AuditEvidence) -> str:
         require_equal(answers[teacher.name], teacher.answers, f"the number of answers of {teacher.name}")
         require_equal(accepted[teacher.name], teacher.accepted, f"the number of accepted answers of {teacher.name}")
         require_equal(refuted[teacher.name], teacher.refuted, f"the number of refuted answers of {teacher.name}")
-    total = sum((Decimal(teacher.cost_usd) for teacher in certificate.teachers), Decimal(0))
+    total = total_cost(certificate.teachers)
     require_found(
         total == Decimal(certificate.cost_usd),
         f"the teachers' costs add up to {total} USD, {certificate.cost_usd} USD are certified",
@@ -169,7 +192,9 @@ def claimed_answer(claim: str) -> str | None:
 
 def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
     """Texts by hash: exactly those that the verdicts name, in the file's order."""
-    records = fetch_records(evidence, evidence.distillation.judge.artefacts, ArtefactRecord, "artefacts.jsonl").records
+    judge = evidence.distillation.judge
+    found = fetch_records(evidence, judge.artefacts, ArtefactRecord, "artefacts.jsonl", judge.artefact_count)
+    records = found.records
     texts = {record.sha256: record.text for record in records}
     named = sorted(named_artefacts(evidence.verdicts.records))
     require_found([record.sha256 for record in records] == named, "the artefacts are not those that verdicts name")
@@ -184,18 +209,18 @@ def _certified_limits(judge: CertifiedJudge) -> SolverLimits:
     return SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)
 
 
-def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], limits: SolverLimits) -> int:
+def _solve_again(texts: Sequence[str], limits: SolverLimits) -> int:
     """How many artefacts both solvers decided, within the certified numbers of steps."""
     for package in ("z3", "cvc5"):
         if find_spec(package) is None:
             raise MissingPackageError.of(package)
-    digests = sorted(named_artefacts(verdicts))
     with Solvers(limits) as solvers:
-        for digest in digests:
-            said = solvers.solve(texts[digest])
+        for text in texts:
+            said = solvers.solve(text)
+            digest = sha256(text.encode()).hexdigest()
             proved = said.answer is SolverAnswer.UNSAT
-            require_found(proved, f"artefact {digest} is not proved: Z3 says {said.z3}, cvc5 says {said.cvc5}")
-    return len(digests)
+            require_found(proved, f"artefact 0x{digest} is not proved: Z3 says {said.z3}, cvc5 says {said.cvc5}")
+    return len(texts)
 
 
 def _judge_again(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> None:

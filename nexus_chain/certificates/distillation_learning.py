@@ -13,6 +13,7 @@ from nexus_chain.certificates.distillation_evaluation import Evaluator, is_deplo
 from nexus_chain.certificates.distillation_judging import fetch_records
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.distillation.lora.cpu_class import UNCLASSIFIED
 from nexus_chain.distillation.lora.overlap import normal_hash
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, import_checkpoint
@@ -23,7 +24,10 @@ from nexus_chain.versions.text_files import TEXT_FILES
 
 
 def check_parent(evidence: AuditEvidence) -> str:
-    """Step 6: the parent is the one that the registry names, with its roots and its anchored certificate."""
+    """Step 6: the parent is the one that the registry names, with its roots and its anchored certificate.
+
+    A certificate that the parent got after the child's is none that the child's could name.
+    """
     certified, chain = evidence.distillation.parent, evidence.chain
     require_found(evidence.model.parent != "0x" + NO_PARENT_ID.hex(), "the version has no parent in the registry")
     require_equal(evidence.model.parent, certified.model_version, "the registered parent")
@@ -33,7 +37,8 @@ def check_parent(evidence: AuditEvidence) -> str:
     require_equal("0x" + registered.program_root.hex(), certified.program_root, "the parent's program root")
     tokenizer = "0x" + registered.tokenizer_hash.hex()
     require_equal(tokenizer, evidence.model.tokenizer_sha256, "the parent's tokenizer hash")
-    require_equal(anchor.cid if anchor else None, certified.certificate, "the parent's certificate")
+    if certified.certificate is not None or (anchor is not None and anchor.anchored_at <= evidence.anchored_at):
+        require_equal(anchor.cid if anchor else None, certified.certificate, "the parent's certificate")
     evidence.parent_manifest = registered.manifest_cid
     return f"{certified.model_version}, certificate {certified.certificate or 'none'}"
 
@@ -41,7 +46,7 @@ def check_parent(evidence: AuditEvidence) -> str:
 def check_figures(evidence: AuditEvidence) -> str:
     """Step 16: nobody trained on the certified evaluation set, and every figure follows from hits and losses."""
     certified = evidence.distillation.evaluation
-    found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl")
+    found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl", certified.total)
     require_equal(found.root, certified.root, "the evaluation set's root")
     require_equal(len(found), certified.total, "the number of problems")
     trained = {normal_hash(example.prompt) for example in evidence.dataset.records}
@@ -111,6 +116,8 @@ def check_retraining(evidence: AuditEvidence) -> str | Unchecked:
 
 
 def _not_retrainable(training: CertifiedAdaptation, cpu_class: str) -> str | None:
+    if training.cpu_class.endswith(UNCLASSIFIED):
+        return f"it was trained on {training.cpu_class}, which promises no two machines the same adapter"
     if cpu_class != training.cpu_class:
         return f"it was trained on {training.cpu_class}, and this machine is {cpu_class}"
     for name, certified in sorted(training.libraries.items()):

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nexus_chain.certificates import distillation_judging
+from nexus_chain.certificates import distillation_judging, distillation_learning
 from nexus_chain.certificates.audit import DISTILLATION_STEPS, AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
 from nexus_chain.certificates.distillation_certificate import (
@@ -325,6 +325,71 @@ def test_files_that_claim_to_be_large(distilled: Distilled) -> None:
     changed = replace(dataset, file=replace(dataset.file, size=LARGEST))
     report = distilled.certified(replace(distilled.certificate, dataset=changed)).audit(LITTLE)
     assert_fails_at(report, 10, "larger than")
+
+
+def test_file_that_is_too_large_for_its_records(distilled: Distilled) -> None:
+    """Before anything of it is fetched or parsed."""
+    dataset = distilled.certificate.dataset
+    changed = replace(dataset, file=replace(dataset.file, size=dataset.examples * 256 * 1024 + 1))
+    report = distilled.certified(replace(distilled.certificate, dataset=changed)).audit(LITTLE)
+    assert_fails_at(report, 10, f"larger than the {dataset.examples * 256 * 1024} bytes")
+    many = FileReference.store(b"\n" * (dataset.examples + 1), distilled.store)
+    report = distilled.certified(replace(distilled.certificate, dataset=replace(dataset, file=many))).audit(LITTLE)
+    assert_fails_at(report, 10, f"has {dataset.examples + 1} records")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [MemoryError(), OverflowError("too large"), TypeError("no"), InvalidOperation(), RecursionError("deep")],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_library_raises_is_a_failed_step(
+    distilled: Distilled, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    def failing(*_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(distillation_learning, "require_merged", failing)
+    assert_fails_at(distilled.audit(LITTLE), 19, f"it cannot be checked: {type(raised).__name__}")
+
+
+def test_text_that_is_no_unicode_fails_and_does_not_crash(distilled: Distilled) -> None:
+    plain = distilled.signed.to_bytes().replace(b'"local"', b'"\\ud800"', 1)
+    cid = distilled.store.add_bytes(plain)
+    assert_fails_at(audit(str(cid), distilled.store, distilled.chain), 1)
+
+
+def test_sample_bounds_the_artefacts_too(forge: Forge) -> None:
+    """One verdict may name a thousand artefacts: a sample of one does not mean to prove them all."""
+    verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
+    at = next(index for index, verdict in enumerate(verdicts) if verdict.proved)
+    more = [Artefact("equal", obligation(f"(+ x {number})", f"(+ {number} x)")) for number in range(2, 30)]
+    only = replace(verdicts[at], artefacts=tuple(f"0x{artefact.sha256}" for artefact in more))
+    forge.write(VERDICTS_FILE, [only if one == verdicts[at] else one for one in verdicts])
+    kept = {digest for one in forge.records(VERDICTS_FILE, VerdictRecord) for digest in one.artefacts}
+    texts = [Artefact(one.name, one.text) for one in forge.records(ARTEFACTS_FILE, ArtefactRecord)]
+    named = [one for one in (*texts, *more) if "0x" + one.sha256 in kept]
+    forge.write(ARTEFACTS_FILE, artefact_records(named))
+    forged = forge.certified()
+    counts = set()
+    for seed in "abcdefghijkl":
+        report = forged.audit(AuditRequest(sample=1, seed=seed))
+        assert report.passed, report.failed_step
+        counts.add(int(report.steps[12].detail.split()[0]))
+    assert max(counts) == distillation_judging.ARTEFACTS_PER_PROOF
+
+
+def test_costs_add_up_to_the_last_digit(distilled: Distilled) -> None:
+    """28 digits, as Decimal has by default, would round the small one away."""
+    teachers = distilled.certificate.teachers
+    priced = [replace(teachers[0], cost_usd="999999999999.000000000001"), replace(teachers[1], cost_usd="0.5")]
+    for certified, fails in (("999999999999.500000000001", False), ("999999999999.5", True)):
+        changed = replace(distilled.certificate, teachers=tuple(priced), cost_usd=certified)
+        report = distilled.certified(changed).audit(LITTLE)
+        assert report.passed != fails, report.failed_step
+    for refused in ("1000000000000", "0.0000000000001", "1" * 40):
+        with pytest.raises(CanonicalFormatError, match="12 digits"):
+            replace(teachers[0], cost_usd=refused)
 
 
 # Whole documents, certified in due form from changed files
@@ -703,6 +768,17 @@ def test_parent_without_a_certificate(distilled: Distilled, published: Published
     assert_fails_at(distilled.certified(replace(distilled.certificate, parent=honest)).audit(), 6, "certificate is")
 
 
+def test_parent_that_got_its_certificate_later(distilled: Distilled, published: Published) -> None:
+    """Else anchoring one for the parent would break every child's certificate."""
+    honest = replace(certified_parent(published), certificate=None)
+    child = distilled.certified(replace(distilled.certificate, parent=honest))
+    first, mine = (child.chain.anchors[version] for version in (published.version_id, child.version_id))
+    for later, passed in ((mine.anchored_at + 1, True), (mine.anchored_at - 1, False)):
+        anchors = {**child.chain.anchors, published.version_id: replace(first, anchored_at=later)}
+        report = replace(child, chain=Registries(anchors, child.chain.published)).audit(AuditRequest(sample=2))
+        assert report.passed == passed, report.failed_step
+
+
 def test_version_that_has_no_parent(distilled: Distilled) -> None:
     owner, version = distilled.chain.published[distilled.version_id]
     published = {**distilled.chain.published, distilled.version_id: (owner, replace(version, parent=bytes(32)))}
@@ -724,6 +800,11 @@ def test_not_re_trainable_here(distilled: Distilled) -> None:
     last = report.steps[-1]
     assert (report.passed, last.checked) == (True, False)
     assert last.detail.startswith("not re-trainable here: it was trained on test-class")
+    nowhere = replace(distilled.certificate.training, cpu_class="x86-64-unclassified")
+    unclassified = distilled.certified(replace(distilled.certificate, training=nowhere))
+    report = unclassified.audit(replace(LITTLE, retrainer=ToyRetrainer("x86-64-unclassified")))
+    assert (report.passed, report.steps[-1].checked) == (True, False)
+    assert "promises no two machines the same adapter" in report.steps[-1].detail
     training = replace(distilled.certificate.training, libraries={"torch": "1.0"})
     report = distilled.certified(replace(distilled.certificate, training=training)).audit(LITTLE)
     assert "not re-trainable here: it was trained with torch 1.0" in report.steps[-1].detail
