@@ -25,6 +25,9 @@ from nexus_chain.certificates.chain_reader import ChainReader
 from nexus_chain.content.block_store import BlockSource
 from nexus_chain.errors import NexusError
 
+_SHOWN = 200
+"""Characters of an unexpected error in a report."""
+
 AuditCheck = Callable[[AuditEvidence], str | Unchecked]
 AuditSteps = tuple[tuple[str, AuditCheck], ...]
 
@@ -103,8 +106,8 @@ def audit(
 ) -> AuditReport:
     """AuditCheck the certificate at ``cid``; ``progress`` is told of every step as it ends.
 
-    Never raises for what it audits: a failed check, missing blocks and an unreachable chain are a
-    failed step of the report.
+    Never raises for what it audits: a failed check, missing blocks, an unreachable chain and anything that a library
+    raises over what it is given are a failed step of the report.
     """
     request = request or AuditRequest()
     with ExitStack() as stack:
@@ -143,10 +146,21 @@ def _is_distillation(evidence: AuditEvidence) -> bool:
     return hasattr(evidence, "document") and shared.is_distillation(evidence.document)
 
 
+def _short(error: Exception) -> str:
+    """What an error says, as far as it is fit to be shown: it may quote what a stranger wrote."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - a text of an error may fail as its cause did
+        return "no details"
+    return ascii(said[:_SHOWN])[1:-1] or "no details"
+
+
 def _outcome(check: AuditCheck, evidence: AuditEvidence) -> tuple[bool, bool, str]:
     """(passed, checked, detail) of one step."""
     try:
         detail = check(evidence)
     except (NexusError, OSError) as error:
         return False, True, error.message if isinstance(error, NexusError) else str(error)
+    except Exception as error:  # noqa: BLE001 - libraries read what strangers wrote, and raise what they like
+        return False, True, f"it cannot be checked: {type(error).__name__} ({_short(error)})"
     return (True, False, detail.detail) if isinstance(detail, Unchecked) else (True, True, detail)

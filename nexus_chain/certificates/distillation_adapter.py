@@ -24,6 +24,10 @@ from nexus_chain.program.checkpoint import Checkpoint
 _PREFIX = "base_model.model."
 _FIRST, _SECOND = ".lora_A.weight", ".lora_B.weight"
 _HEAD = "lm_head.weight"
+_PRODUCT_EPS = 2.0**-23
+"""PEFT multiplies an adapter's matrices in float32, whatever the checkpoint's type."""
+LARGEST_ROUNDING = 2.0**-12
+"""The most that the product's rounding may come to, as a share of the matrix's largest weight."""
 #: Fields of config.json that change no result.
 _UNRELATED = ("_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache")
 #: Fields of adapter_config.json that would mean another merge than this one, with the values that do not.
@@ -74,8 +78,10 @@ def require_merged(parent: Path, adapter: Path, config: Path, child: Path) -> in
 
 
 def _require_like(parent: dict[str, Any], child: dict[str, Any]) -> None:
-    """What both configurations state has to be the same; libraries add defaults that the other does not state."""
-    differing = sorted(key for key in set(parent) & set(child) if parent[key] != child[key] and key not in _UNRELATED)
+    """Both configurations state the same: a setting that is missing, or is there besides, may change results."""
+    absent = object()
+    stated = (set(parent) | set(child)).difference(_UNRELATED)
+    differing = sorted(key for key in stated if child.get(key, absent) != parent.get(key, absent))
     require_found(not differing, f"config.json of the child has another {', '.join(differing)} than the parent's")
 
 
@@ -86,13 +92,20 @@ def _untied(checkpoint: Checkpoint) -> list[str]:
 
 
 def _require_sum(name: str, old: Tensor, new: Tensor, lora: LoraMatrices, scale: float, eps: float) -> None:
-    """|new - (old + scale B A)| is within the rounding of a sum of rank + 2 terms."""
+    """|new - (old + scale B A)| is within rounding: of the sum in the child's type, of the product in float32.
+
+    Terms that are huge and cancel would round to anything: they are refused, as are sums beyond float64.
+    """
     shape = (lora.second.shape[0], lora.first.shape[1])
     require_found(tuple(old.shape) == shape, f"the adapter's matrices for {name} do not fit its shape")
     rank = lora.first.shape[0]
     expected = old + scale * (lora.second @ lora.first)
-    size = abs(scale) * (lora.second.abs() @ lora.first.abs())
-    allowed = eps * (old.abs() + expected.abs() + (rank + 2) * size)
+    product = _PRODUCT_EPS * (rank + 2) * abs(scale) * (lora.second.abs() @ lora.first.abs())
+    small = bool((product <= LARGEST_ROUNDING * old.abs().max()).all())
+    require_found(small, f"the adapter's terms for {name} are so large that rounding alone could change the weights")
+    allowed = eps * (old.abs() + expected.abs()) + product
+    finite = bool(expected.isfinite().all() and allowed.isfinite().all())
+    require_found(finite, f"the parent's {name} plus the adapter's is not finite")
     require_found(bool(((new - expected).abs() <= allowed).all()), f"{name} is not the parent's plus the adapter's")
 
 
@@ -106,6 +119,7 @@ def _read_config(path: Path) -> Any:
             require_found(config.get(field) in values, f"the adapter's {field} is not one that an audit can merge")
         divisor = math.sqrt(rank) if rooted else rank
         scale = float(alpha) / divisor
+        require_found(math.isfinite(scale), "the adapter's scale is not finite")
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise finding(f"the adapter's configuration cannot be read ({error!r})") from error
 

@@ -23,6 +23,7 @@ from nexus_chain.content.field_forms import (
     NonEmpty,
     Positive,
     SignatureHex,
+    UsdText,
     require_forms,
 )
 from nexus_chain.versions.manifest import FileReference
@@ -50,6 +51,14 @@ VOUCHED_FIELDS = {
     "training.cpu_class": "another than the auditor's makes the version not re-trainable here",
 }
 
+#: The same of the files of records. What a claim expects, and what the evaluation set expects, is vouched for as well.
+VOUCHED_RECORD_FIELDS = {
+    "example.confidence": "it is what the operator's distillation made of its teachers",
+    "example.category": "it is the operator's sorting",
+    "verdict.reason": "solvers word it, and others word it differently",
+    "verdict.counterexample": "judging again may find another one",
+}
+
 
 def tier_of(verified: int) -> str:
     """The highest tier that ``verified`` examples reach."""
@@ -73,7 +82,7 @@ class CertifiedParent:
 class CertifiedDataset:
     """What was trained on: ``file`` has one example a line, ``root`` is over its lines.
 
-    ``verified``: examples whose verdict is *proved*. ``tier``: what so many verified examples reach.
+    ``verified``: prompts of examples whose verdict is *proved*. ``tier``: what so many verified examples reach.
     """
 
     file: FileReference
@@ -123,7 +132,7 @@ class CertifiedTeacher:
     answers: Count
     accepted: Count
     refuted: Count
-    cost_usd: DecimalText
+    cost_usd: UsdText
 
     def __post_init__(self) -> None:
         require_forms(self, "teacher")
@@ -201,7 +210,7 @@ class DistillationCertificate(Signable):
     dataset: CertifiedDataset
     judge: CertifiedJudge
     teachers: tuple[CertifiedTeacher, ...]
-    cost_usd: DecimalText
+    cost_usd: UsdText
     training: CertifiedAdaptation
     evaluation: CertifiedEvaluation
     format: str = DISTILLATION_FORMAT

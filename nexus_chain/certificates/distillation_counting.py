@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Context, Decimal, Inexact
 
+from nexus_chain.certificates.distillation_certificate import CertifiedTeacher
 from nexus_chain.certificates.distillation_records import ExampleRecord, VerdictRecord
+from nexus_chain.distillation.lora.overlap import normal_hash
+
+_EXACT = Context(prec=60, traps=[Inexact])
+"""More digits than a sum of amounts can have; one that lost a digit would raise."""
 
 
 def outcome_counts(verdicts: Sequence[VerdictRecord]) -> dict[str, dict[str, int]]:
@@ -22,11 +28,23 @@ def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], Verdic
 
 
 def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
-    """Examples whose own verdict is *proved* and says something."""
-    verdicts = (verdict_of.get((example.source, example.answer)) for example in examples)
-    return sum(verdict is not None and verdict.proved and not verdict.vacuous for verdict in verdicts)
+    """Prompts with an example whose own verdict is *proved* and says something.
+
+    A prompt counts once, however its blanks and its case are varied.
+    """
+    verdicts = ((example, verdict_of.get((example.source, example.answer))) for example in examples)
+    proved = (one for one, verdict in verdicts if verdict is not None and verdict.proved and not verdict.vacuous)
+    return len({normal_hash(example.prompt) for example in proved})
 
 
 def named_artefacts(verdicts: Iterable[VerdictRecord]) -> set[str]:
     """SHA-256 (0x hex) of every artefact that some verdict names."""
     return {digest for verdict in verdicts for digest in verdict.artefacts}
+
+
+def total_cost(teachers: Iterable[CertifiedTeacher]) -> Decimal:
+    """What all of them cost, in USD: exact, as amounts have at most 12 digits each side of the point."""
+    total = Decimal(0)
+    for teacher in teachers:
+        total = _EXACT.add(total, Decimal(teacher.cost_usd))
+    return total

@@ -6,8 +6,9 @@ Figures are recomputed from the certified files in full. What takes solvers is d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -20,7 +21,13 @@ from nexus_chain.certificates.audit_evidence import (
     require_found,
 )
 from nexus_chain.certificates.distillation_certificate import CertifiedJudge, tier_of
-from nexus_chain.certificates.distillation_counting import by_answer, named_artefacts, outcome_counts, verified_count
+from nexus_chain.certificates.distillation_counting import (
+    by_answer,
+    named_artefacts,
+    outcome_counts,
+    total_cost,
+    verified_count,
+)
 from nexus_chain.certificates.distillation_records import (
     ArtefactRecord,
     ExampleRecord,
@@ -29,34 +36,56 @@ from nexus_chain.certificates.distillation_records import (
 )
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.errors import MissingPackageError
+from nexus_chain.distillation.judge.errors import JudgeError, SolverError
+from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
 from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
-from nexus_chain.distillation.judge.verdict import Kind
+from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
 
 _R = TypeVar("_R")
 LARGEST_RECORDS = 4 << 30
 """Bytes of a file of records: a million examples and their verdicts fit."""
+MEAN_RECORD_BYTES = 256 << 10
+"""Bytes of a record, on average over its file."""
+ARTEFACTS_PER_PROOF = 8
+"""Artefacts of a sampled proof that are proved again, on average over the sample."""
 LARGEST_EFFORT = SolverLimits(z3_rlimit=200_000_000, cvc5_rlimit=20_000_000)
 """The most steps that an audit lets a solver take: a certificate must not make auditors compute for days."""
+#: Fields that hold the answer, by the kind of claim.
+_ANSWERS: dict[object, tuple[str, ...]] = {
+    Kind.AETHEL: ("response", "source"),
+    Kind.MATHEMATICS: ("response",),
+    Kind.PYTHON: ("code",),
+}
 
 
-def fetch_records(evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str) -> RecordLines[_R]:
-    """A certified file of records. Raises BlockError and CanonicalFormatError."""
-    require_found(file.size <= LARGEST_RECORDS, f"{name} is larger than the {LARGEST_RECORDS} bytes of an audit")
+def fetch_records(
+    evidence: AuditEvidence, file: FileReference, kind: type[_R], name: str, certified: int
+) -> RecordLines[_R]:
+    """A file of records that is certified to have ``certified`` of them. Raises BlockError and CanonicalFormatError.
+
+    A file that is too large for them, or has more lines, is refused before anything in it is read.
+    """
+    most = min(LARGEST_RECORDS, certified * MEAN_RECORD_BYTES)
+    require_found(file.size <= most, f"{name} is larger than the {most} bytes of an audit for {certified} records")
     path = evidence.folder / name
     file.fetch(evidence.source, path)
-    return RecordLines.read(kind, path.read_bytes(), name)
+    data = path.read_bytes()
+    lines = data.count(b"\n")
+    require_found(lines <= certified, f"{name} has {lines} records, {certified} are certified")
+    return RecordLines.read(kind, data, name)
 
 
 def check_dataset(evidence: AuditEvidence) -> str:
     """Step 10: the dataset has the certified root and count, and no example twice."""
     certified = evidence.distillation.dataset
-    found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl")
+    found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl", certified.examples)
     require_equal(found.root, certified.root, "the dataset's root")
     require_equal(len(found), certified.examples, "the number of examples")
-    twice = [answer for answer, count in Counter(example.answer for example in found.records).items() if count > 1]
-    require_found(not twice, f"an example is there twice: {twice[:1]}")
+    times = Counter(example.wording for example in found.records)
+    twice = next((example for example in found.records if times[example.wording] > 1), None)
+    require_found(twice is None, f"an example is there twice, blanks and case aside: {twice and twice.answer}")
     evidence.dataset = found
     return f"{len(found)} examples, root {certified.root}"
 
@@ -64,7 +93,8 @@ def check_dataset(evidence: AuditEvidence) -> str:
 def check_statistics(evidence: AuditEvidence) -> str:
     """Step 11: the verdicts have the certified root and counts, and name the certified artefacts."""
     judge = evidence.distillation.judge
-    found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl")
+    count = sum(sum(outcomes.values()) for outcomes in judge.outcomes.values())
+    found = fetch_records(evidence, judge.verdicts, VerdictRecord, "verdicts.jsonl", count)
     digests = named_artefacts(found.records)
     for what, value, certified in (
         ("the verdicts' root", found.root, judge.verdicts_root),
@@ -89,8 +119,7 @@ def check_examples(evidence: AuditEvidence) -> str:
         verdict = evidence.verdict_of.get((example.source, example.answer))
         if verdict is None:
             raise finding(f"no verdict is about example {index} ({example.answer}) of {example.source}")
-        judged = claimed_answer(verdict.claim)
-        same = judged is None or judged in example.response or example.response in judged
+        same = verdict.claim is None or claimed_answer(verdict.claim) == example.response
         require_found(same, f"the verdict about example {index} judges another text")
         refuted = verdict.outcome == "refuted" or verdict.vacuous
         require_found(not refuted, f"example {index} was {'vacuous' if verdict.vacuous else 'refuted'}")
@@ -104,7 +133,9 @@ def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
     chosen = [proved[index] for index in evidence.sampled("proofs", len(proved))]
     texts = _artefact_texts(evidence)
     limits = _certified_limits(evidence.distillation.judge)
-    decided = _solve_again(chosen, texts, limits)
+    named = sorted(named_artefacts(chosen))
+    drawn = [named[index] for index in evidence.sampled("artefacts", len(named), ARTEFACTS_PER_PROOF)]
+    decided = _solve_again([texts[digest] for digest in drawn], limits)
     judging, judged = evidence.request.judging, 0
     if judging is not None:
         for index in evidence.sampled("claims", len(claimed)):
@@ -128,7 +159,7 @@ def check_teachers(evidence: AuditEvidence) -> str:
         require_equal(answers[teacher.name], teacher.answers, f"the number of answers of {teacher.name}")
         require_equal(accepted[teacher.name], teacher.accepted, f"the number of accepted answers of {teacher.name}")
         require_equal(refuted[teacher.name], teacher.refuted, f"the number of refuted answers of {teacher.name}")
-    total = sum((Decimal(teacher.cost_usd) for teacher in certificate.teachers), Decimal(0))
+    total = total_cost(certificate.teachers)
     require_found(
         total == Decimal(certificate.cost_usd),
         f"the teachers' costs add up to {total} USD, {certificate.cost_usd} USD are certified",
@@ -145,25 +176,25 @@ def check_tier(evidence: AuditEvidence) -> str:
     return f"{certified.tier}: {verified} verified examples"
 
 
-def claimed_answer(claim: str | None) -> str | None:
-    """The answer that a claim's document holds; None where there is no claim, or one that names no answer.
+def claimed_answer(claim: str) -> str | None:
+    """The answer that a claim's document holds; None for one that names no answer.
 
-    Documents are those of ``nexus_chain.distillation.judge``: an answer is a ``response``, a ``source`` or ``code``.
+    Documents are those of ``nexus_chain.distillation.judge``: each kind has its own name for an answer.
     """
-    if claim is None:
-        return None
     try:
         document = parse_json(claim)
     except ValueError as error:
         raise finding(f"a claim is no JSON ({error})") from error
     fields = document if isinstance(document, dict) else {}
-    answers = [fields[name] for name in ("response", "source", "code") if isinstance(fields.get(name), str)]
-    return answers[0] if answers and answers[0].strip() else None
+    answers = [fields[name] for name in _ANSWERS.get(fields.get("kind"), ()) if isinstance(fields.get(name), str)]
+    return answers[0] if len(answers) == 1 and answers[0].strip() else None
 
 
 def _artefact_texts(evidence: AuditEvidence) -> dict[str, str]:
     """Texts by hash: exactly those that the verdicts name, in the file's order."""
-    records = fetch_records(evidence, evidence.distillation.judge.artefacts, ArtefactRecord, "artefacts.jsonl").records
+    judge = evidence.distillation.judge
+    found = fetch_records(evidence, judge.artefacts, ArtefactRecord, "artefacts.jsonl", judge.artefact_count)
+    records = found.records
     texts = {record.sha256: record.text for record in records}
     named = sorted(named_artefacts(evidence.verdicts.records))
     require_found([record.sha256 for record in records] == named, "the artefacts are not those that verdicts name")
@@ -178,28 +209,39 @@ def _certified_limits(judge: CertifiedJudge) -> SolverLimits:
     return SolverLimits(judge.z3_rlimit, judge.cvc5_rlimit)
 
 
-def _solve_again(verdicts: Sequence[VerdictRecord], texts: Mapping[str, str], limits: SolverLimits) -> int:
+def _solve_again(texts: Sequence[str], limits: SolverLimits) -> int:
     """How many artefacts both solvers decided, within the certified numbers of steps."""
     for package in ("z3", "cvc5"):
         if find_spec(package) is None:
             raise MissingPackageError.of(package)
-    digests = sorted(named_artefacts(verdicts))
     with Solvers(limits) as solvers:
-        for digest in digests:
-            said = solvers.solve(texts[digest])
+        for text in texts:
+            said = solvers.solve(text)
+            digest = sha256(text.encode()).hexdigest()
             proved = said.answer is SolverAnswer.UNSAT
-            require_found(proved, f"artefact {digest} is not proved: Z3 says {said.z3}, cvc5 says {said.cvc5}")
-    return len(digests)
+            require_found(proved, f"artefact 0x{digest} is not proved: Z3 says {said.z3}, cvc5 says {said.cvc5}")
+    return len(texts)
 
 
 def _judge_again(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> None:
-    verdict = judging(recorded.claim or "", limits)
+    verdict = _verdict_on(recorded, judging, limits)
     what = f"verdict about {recorded.answer} of {recorded.source}"
     for name, found, stated in (
         ("kind", verdict.kind.value, recorded.kind),
         ("outcome", verdict.outcome.value, recorded.outcome),
         ("vacuous", verdict.vacuous, recorded.vacuous),
+        ("checked", verdict.checked, recorded.checked),
         ("artefacts", [f"0x{artefact.sha256}" for artefact in verdict.artefacts], list(recorded.artefacts)),
         ("enumerations", [f"0x{table.sha256}" for table in verdict.enumerations], list(recorded.enumerations)),
     ):
         require_found(found == stated, f"the {what}: its {name} is {found} when judged again, {stated} is recorded")
+
+
+def _verdict_on(recorded: VerdictRecord, judging: ClaimJudging, limits: SolverLimits) -> Verdict:
+    """As a distillation has it: a claim that cannot be judged is unknown; a judge that does not run is no verdict."""
+    try:
+        return judging(recorded.claim or "", limits)
+    except (SolverError, SandboxUnavailableError):
+        raise
+    except JudgeError as error:
+        return Verdict(Kind(recorded.kind), Outcome.UNKNOWN, "Nothing was checked.", error.message)

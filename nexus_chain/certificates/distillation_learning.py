@@ -13,15 +13,21 @@ from nexus_chain.certificates.distillation_evaluation import Evaluator, is_deplo
 from nexus_chain.certificates.distillation_judging import fetch_records
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.commitments.weights import ModelCommitment
+from nexus_chain.distillation.lora.cpu_class import UNCLASSIFIED
+from nexus_chain.distillation.lora.overlap import normal_hash
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, import_checkpoint
 from nexus_chain.program.file_names import TOKENIZER_FILE
 from nexus_chain.versions.manifest import Manifest
 from nexus_chain.versions.text_codec import TextCodec
+from nexus_chain.versions.text_files import TEXT_FILES
 
 
 def check_parent(evidence: AuditEvidence) -> str:
-    """Step 6: the parent is the one that the registry names, with its roots and its anchored certificate."""
+    """Step 6: the parent is the one that the registry names, with its roots and its anchored certificate.
+
+    A certificate that the parent got after the child's is none that the child's could name.
+    """
     certified, chain = evidence.distillation.parent, evidence.chain
     require_found(evidence.model.parent != "0x" + NO_PARENT_ID.hex(), "the version has no parent in the registry")
     require_equal(evidence.model.parent, certified.model_version, "the registered parent")
@@ -31,7 +37,8 @@ def check_parent(evidence: AuditEvidence) -> str:
     require_equal("0x" + registered.program_root.hex(), certified.program_root, "the parent's program root")
     tokenizer = "0x" + registered.tokenizer_hash.hex()
     require_equal(tokenizer, evidence.model.tokenizer_sha256, "the parent's tokenizer hash")
-    require_equal(anchor.cid if anchor else None, certified.certificate, "the parent's certificate")
+    if certified.certificate is not None or (anchor is not None and anchor.anchored_at <= evidence.anchored_at):
+        require_equal(anchor.cid if anchor else None, certified.certificate, "the parent's certificate")
     evidence.parent_manifest = registered.manifest_cid
     return f"{certified.model_version}, certificate {certified.certificate or 'none'}"
 
@@ -39,13 +46,13 @@ def check_parent(evidence: AuditEvidence) -> str:
 def check_figures(evidence: AuditEvidence) -> str:
     """Step 16: nobody trained on the certified evaluation set, and every figure follows from hits and losses."""
     certified = evidence.distillation.evaluation
-    found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl")
+    found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl", certified.total)
     require_equal(found.root, certified.root, "the evaluation set's root")
     require_equal(len(found), certified.total, "the number of problems")
-    trained = {example.prompt.strip() for example in evidence.dataset.records}
-    leaked = [problem.prompt for problem in found.records if problem.prompt.strip() in trained]
+    trained = {normal_hash(example.prompt) for example in evidence.dataset.records}
+    leaked = [problem.prompt for problem in found.records if normal_hash(problem.prompt) in trained]
     require_found(not leaked, f"a problem of the evaluation set was trained on: {leaked[:1]}")
-    prompts = {problem.prompt.strip() for problem in found.records}
+    prompts = {normal_hash(problem.prompt) for problem in found.records}
     require_found(len(prompts) == len(found), "a problem of the evaluation set is there twice")
     for name, score in (("before", certified.before), ("after", certified.after)):
         _require_consistent(score, certified.total, name)
@@ -83,7 +90,8 @@ def check_deployment(evidence: AuditEvidence) -> str:
 
 
 def check_adapter(evidence: AuditEvidence) -> str:
-    """Step 19: the child's checkpoint is the parent's with the certified adapter merged in, and nothing else."""
+    """Step 19: the child is the parent with the certified adapter merged in; nothing else made the difference."""
+    _require_texts_kept(evidence)
     training = evidence.distillation.training
     adapter, config = evidence.folder / "adapter_model.safetensors", evidence.folder / "adapter_config.json"
     training.adapter.fetch(evidence.source, adapter)
@@ -108,6 +116,8 @@ def check_retraining(evidence: AuditEvidence) -> str | Unchecked:
 
 
 def _not_retrainable(training: CertifiedAdaptation, cpu_class: str) -> str | None:
+    if training.cpu_class.endswith(UNCLASSIFIED):
+        return f"it was trained on {training.cpu_class}, which promises no two machines the same adapter"
     if cpu_class != training.cpu_class:
         return f"it was trained on {training.cpu_class}, and this machine is {cpu_class}"
     for name, certified in sorted(training.libraries.items()):
@@ -132,6 +142,16 @@ def _require_consistent(score: CertifiedScore, total: int, name: str) -> None:
     expected = score_from(hits, score.losses, score.answer_tokens)
     for field in ("hits", "accuracy", "accuracy_low", "accuracy_high", "loss", "perplexity"):
         require_equal(getattr(expected, field), getattr(score, field), f"{field} {name}")
+
+
+def _require_texts_kept(evidence: AuditEvidence) -> None:
+    """A chat template, or a token that ends answers, can raise a score just as weights can."""
+    parent = Manifest.fetch(evidence.source, evidence.parent_manifest).files
+    child = Manifest.fetch(evidence.source, evidence.model.manifest).files
+    for name in TEXT_FILES:
+        before, after = parent.get(name), child.get(name)
+        same = (before.sha256 if before else None) == (after.sha256 if after else None)
+        require_found(same, f"the child's {name} is not the parent's")
 
 
 def _parent(evidence: AuditEvidence) -> IntegerModel:

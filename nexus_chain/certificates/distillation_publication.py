@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,6 +36,7 @@ from nexus_chain.certificates.distillation_counting import (
     by_answer,
     named_artefacts,
     outcome_counts,
+    total_cost,
     verified_count,
 )
 from nexus_chain.certificates.distillation_records import (
@@ -52,7 +52,7 @@ from nexus_chain.certificates.publication import Release
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes, read_canonical
 from nexus_chain.content.cid import Cid
-from nexus_chain.content.field_forms import DecimalText, NonEmpty, Positive, require_forms
+from nexus_chain.content.field_forms import DecimalText, NonEmpty, Positive, UsdText, require_forms
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.judge.verdict import Artefact
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -89,7 +89,7 @@ class TeacherBill:
     name: NonEmpty
     provider: NonEmpty
     model: NonEmpty
-    cost_usd: DecimalText
+    cost_usd: UsdText
 
     def __post_init__(self) -> None:
         require_forms(self, "teacher")
@@ -221,14 +221,13 @@ class DistillationPublication:
             manifest=release.manifest_cid,
             activation_bits=asdict(release.recipe.widths),
         )
-        total = sum((Decimal(teacher.cost_usd) for teacher in self.teachers), Decimal(0))
         return DistillationCertificate(
             model=model,
             parent=parent,
             dataset=self.dataset,
             judge=self.judge,
             teachers=self.teachers,
-            cost_usd=f"{total:f}",
+            cost_usd=f"{total_cost(self.teachers):f}",
             training=self.training,
             evaluation=self.evaluation,
         )

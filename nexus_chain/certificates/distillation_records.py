@@ -13,9 +13,13 @@ from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.content.canonical import canonical_bytes, require
 from nexus_chain.content.field_forms import Hex32, NonEmpty, require_forms
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
+from nexus_chain.distillation.lora.overlap import normal_hash
+from nexus_chain.json_text import parse_json
 
 _KINDS = tuple(kind.value for kind in Kind)
 _OUTCOMES = tuple(outcome.value for outcome in Outcome)
+MOST_ARTEFACTS = 1_000
+"""Obligations and enumerations of one verdict: an auditor has to prove every one of them."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class ExampleRecord:
         """What its verdict names it by."""
         return answer_hash(self.prompt, self.response)
 
+    @property
+    def wording(self) -> tuple[str, str]:
+        """What it asks and answers, the same however blanks, case and forms of letters are chosen."""
+        return normal_hash(self.prompt), normal_hash(self.response)
+
 
 @dataclass(frozen=True)
 class VerdictRecord:
@@ -44,8 +53,8 @@ class VerdictRecord:
 
     ``answer``: ``answer_hash`` of prompt and response. ``artefacts``: SHA-256 of the texts that prove it, empty unless
     it is proved. ``enumerations``: SHA-256 of the tables of finite domains that were run through, likewise. ``claim``:
-    the JSON text that the judge was given, None where it is not kept: such a verdict can be re-judged from its
-    artefacts only, so one that rests on enumerations has its claim.
+    the JSON text that the judge was given, of the verdict's own kind; plain text alone may have none. So whoever can
+    judge, can judge again, and an answer that was refuted cannot be recorded as one that nobody could judge.
     """
 
     answer: Hex32
@@ -64,10 +73,14 @@ class VerdictRecord:
         require_forms(self, "verdict")
         require(self.kind in _KINDS, "verdict.kind", f"must be one of {', '.join(_KINDS)}")
         require(self.outcome in _OUTCOMES, "verdict.outcome", f"must be one of {', '.join(_OUTCOMES)}")
-        evidence = self.artefacts or self.enumerations
-        require(self.proved == bool(evidence), "verdict.artefacts", "must be there for a proved verdict alone")
-        require(not self.enumerations or self.claim is not None, "verdict.claim", "must be there beside enumerations")
-        require(not self.proved or self.kind != Kind.TEXT, "verdict.outcome", "of a text is never proved")
+        named = len(self.artefacts) + len(self.enumerations)
+        require(named <= MOST_ARTEFACTS, "verdict.artefacts", f"must be at most {MOST_ARTEFACTS}")
+        require(self.proved == bool(named), "verdict.artefacts", "must be there for a proved verdict alone")
+        text = self.kind == Kind.TEXT
+        require(not text or self.outcome == Outcome.UNKNOWN, "verdict.outcome", "of a text is always unknown")
+        require(text or self.claim is not None, "verdict.claim", f"must be there for the kind {self.kind}")
+        if self.claim is not None:
+            require(_kind_of(self.claim) == self.kind, "verdict.claim", f"must be a claim of the kind {self.kind}")
 
     @classmethod
     def of(cls, verdict: Verdict, prompt: str, response: str, source: str, claim: str | None = None) -> VerdictRecord:
@@ -115,6 +128,15 @@ class ProblemRecord:
     def __post_init__(self) -> None:
         require_forms(self, "problem")
         require(self.answer.strip() != "", "problem.answer", "must not be blank")
+
+
+def _kind_of(claim: str) -> object:
+    """What kind a claim says that it is; None for a text that is no claim."""
+    try:
+        document = parse_json(claim)
+    except ValueError:
+        return None
+    return document.get("kind") if isinstance(document, dict) else None
 
 
 def answer_hash(prompt: str, response: str) -> str:

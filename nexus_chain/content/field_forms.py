@@ -36,6 +36,9 @@ SignatureHex = Annotated[str, TextForm("^0x[0-9a-f]{130}$", "0x and 130 lower-ca
 CidText = Annotated[str, TextForm("^baf(k|y)[a-z2-7]{55}$", "a CID of version 1 in base32")]
 SemVerText = Annotated[str, TextForm(r"^(0|[1-9][0-9]{0,4})(\.(0|[1-9][0-9]{0,4})){2}$", "a version like 1.2.3")]
 DecimalText = Annotated[str, TextForm(r"^(0|[1-9][0-9]*)(\.[0-9]+)?$", "a decimal number that is not negative")]
+UsdText = Annotated[
+    str, TextForm(r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$", "US dollars with at most 12 digits each side of the point")
+]
 NonEmpty = Annotated[str, TextForm(".", "a text with at least one character")]
 Count = Annotated[int, AtLeast(0)]
 Positive = Annotated[int, AtLeast(1)]

@@ -188,6 +188,8 @@ def _decode_node(data: bytes) -> list[tuple[Cid, int]]:
         sizes = [value for number, value in entries if number == 4 and isinstance(value, int)]
         if (1, _FILE) not in entries or len(sizes) != len(cids) or any(number == 2 for number, _ in entries):
             raise ValueError("no UnixFS file node with one size a link")
+        if 0 in sizes:  # nodes of empty children could be walked for ever, and give no byte that counts
+            raise ValueError("it has an empty child")
     except (ValueError, StopIteration) as error:
         raise CidFormatError(f"a dag-pb block is no file node ({error})", advice="Ask for the CID of a file") from error
     return list(zip(cids, sizes, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from nexus_chain.certificates.audit_evidence import AuditStepError
 from nexus_chain.certificates.distillation_adapter import require_merged
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from tests.support.tiny_distillation import TARGETS, Distilled, adapter_config
+from tests.support.tiny_publication import Published
 
 
 @pytest.fixture
@@ -67,3 +69,46 @@ def test_an_adapter_for_another_model_is_refused(distilled: Distilled, adapter: 
     save_file({name: tensor.contiguous() for name, tensor in wrong.items()}, tmp_path / "wide.safetensors")
     with pytest.raises(AuditStepError, match="do not fit its shape"):
         require_merged(child, tmp_path / "wide.safetensors", config, child)
+
+
+HUGE = 3e5
+"""Products of it are far beyond every weight, and finite."""
+
+
+def test_terms_that_cancel_leave_no_room_for_other_weights(
+    distilled: Distilled, published: Published, tmp_path: Path
+) -> None:
+    """Two columns that cancel add nothing, and a tolerance that grew with them would take any weights."""
+    name = "model.layers.0.self_attn.q_proj"
+    lora = load_file(distilled.folder / ADAPTER_FILE)
+    first, second = (f"base_model.model.{name}.lora_{letter}.weight" for letter in "AB")
+    lora[first], lora[second] = torch.full_like(lora[first], HUGE), torch.full_like(lora[second], HUGE)
+    lora[second][:, 1] = -HUGE
+    save_file(lora, tmp_path / "adapter.safetensors")
+    weights = load_file(distilled.child / "model.safetensors")
+    weights[f"{name}.weight"] = torch.randn_like(weights[f"{name}.weight"].float()).to(weights[f"{name}.weight"].dtype)
+    child = shutil.copytree(distilled.child, tmp_path / "child")
+    save_file(weights, child / "model.safetensors", metadata={"format": "pt"})
+    parent, config = published.publication.folder, distilled.folder / ADAPTER_CONFIG_FILE
+    with pytest.raises(AuditStepError, match="so large that rounding alone"):
+        require_merged(parent, tmp_path / "adapter.safetensors", config, child)
+
+
+@pytest.mark.parametrize("alpha", ["1e400", "-1e400", "NaN"])
+def test_a_scale_that_is_not_finite(distilled: Distilled, tmp_path: Path, alpha: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(adapter_config()).replace('"lora_alpha": 4', f'"lora_alpha": {alpha}'))
+    with pytest.raises(AuditStepError, match=r"not finite|cannot be read"):
+        require_merged(distilled.child, distilled.folder / ADAPTER_FILE, config, distilled.child)
+
+
+@pytest.mark.parametrize(("name", "value"), [("rms_norm_eps", None), ("rope_scaling", {"factor": 2.0})])
+def test_a_setting_that_the_child_drops_or_adds(distilled: Distilled, tmp_path: Path, name: str, value: Any) -> None:
+    parent, child = (shutil.copytree(distilled.child, tmp_path / folder) for folder in ("parent", "child"))
+    settings = json.loads((child / "config.json").read_text())
+    settings.pop(name, None)
+    (child / "config.json").write_text(json.dumps(settings if value is None else {**settings, name: value}))
+    if value is not None:
+        (parent / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(AuditStepError, match=rf"has another {name} than the parent's"):
+        require_merged(parent, distilled.folder / ADAPTER_FILE, distilled.folder / ADAPTER_CONFIG_FILE, child)

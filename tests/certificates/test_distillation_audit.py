@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nexus_chain.certificates import distillation_judging
+from nexus_chain.certificates import distillation_judging, distillation_learning
 from nexus_chain.certificates.audit import DISTILLATION_STEPS, AuditReport, audit
 from nexus_chain.certificates.audit_evidence import AuditRequest
-from nexus_chain.certificates.distillation_certificate import VOUCHED_FIELDS, CertifiedScore
+from nexus_chain.certificates.distillation_certificate import (
+    VOUCHED_FIELDS,
+    VOUCHED_RECORD_FIELDS,
+    CertifiedScore,
+)
+from nexus_chain.certificates.distillation_counting import by_answer, verified_count
 from nexus_chain.certificates.distillation_evaluation import score_from, score_of, unpacked_bits
 from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
@@ -46,6 +51,7 @@ from nexus_chain.content.canonical import canonical_bytes, read_canonical
 from nexus_chain.content.cid import Cid
 from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.record_lines import RecordLines
+from nexus_chain.distillation.judge.errors import ClaimError
 from nexus_chain.distillation.judge.solvers import SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -57,6 +63,7 @@ from tests.support.tiny_distillation import (
     ToyRetrainer,
     certified_parent,
     certify,
+    evaluation_set,
     evaluator,
     obligation,
     sides,
@@ -269,6 +276,8 @@ def test_vouched_fields_are_told_to_auditors() -> None:
     for field in VOUCHED_FIELDS:
         assert field in known
         assert f"`{field}`" in document, field
+    for field in VOUCHED_RECORD_FIELDS:
+        assert f"`{field}`" in document, field
 
 
 def test_too_small_limits_and_too_large_ones(distilled: Distilled) -> None:
@@ -316,6 +325,71 @@ def test_files_that_claim_to_be_large(distilled: Distilled) -> None:
     changed = replace(dataset, file=replace(dataset.file, size=LARGEST))
     report = distilled.certified(replace(distilled.certificate, dataset=changed)).audit(LITTLE)
     assert_fails_at(report, 10, "larger than")
+
+
+def test_file_that_is_too_large_for_its_records(distilled: Distilled) -> None:
+    """Before anything of it is fetched or parsed."""
+    dataset = distilled.certificate.dataset
+    changed = replace(dataset, file=replace(dataset.file, size=dataset.examples * 256 * 1024 + 1))
+    report = distilled.certified(replace(distilled.certificate, dataset=changed)).audit(LITTLE)
+    assert_fails_at(report, 10, f"larger than the {dataset.examples * 256 * 1024} bytes")
+    many = FileReference.store(b"\n" * (dataset.examples + 1), distilled.store)
+    report = distilled.certified(replace(distilled.certificate, dataset=replace(dataset, file=many))).audit(LITTLE)
+    assert_fails_at(report, 10, f"has {dataset.examples + 1} records")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [MemoryError(), OverflowError("too large"), TypeError("no"), InvalidOperation(), RecursionError("deep")],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_library_raises_is_a_failed_step(
+    distilled: Distilled, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    def failing(*_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(distillation_learning, "require_merged", failing)
+    assert_fails_at(distilled.audit(LITTLE), 19, f"it cannot be checked: {type(raised).__name__}")
+
+
+def test_text_that_is_no_unicode_fails_and_does_not_crash(distilled: Distilled) -> None:
+    plain = distilled.signed.to_bytes().replace(b'"local"', b'"\\ud800"', 1)
+    cid = distilled.store.add_bytes(plain)
+    assert_fails_at(audit(str(cid), distilled.store, distilled.chain), 1)
+
+
+def test_sample_bounds_the_artefacts_too(forge: Forge) -> None:
+    """One verdict may name a thousand artefacts: a sample of one does not mean to prove them all."""
+    verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
+    at = next(index for index, verdict in enumerate(verdicts) if verdict.proved)
+    more = [Artefact("equal", obligation(f"(+ x {number})", f"(+ {number} x)")) for number in range(2, 30)]
+    only = replace(verdicts[at], artefacts=tuple(f"0x{artefact.sha256}" for artefact in more))
+    forge.write(VERDICTS_FILE, [only if one == verdicts[at] else one for one in verdicts])
+    kept = {digest for one in forge.records(VERDICTS_FILE, VerdictRecord) for digest in one.artefacts}
+    texts = [Artefact(one.name, one.text) for one in forge.records(ARTEFACTS_FILE, ArtefactRecord)]
+    named = [one for one in (*texts, *more) if "0x" + one.sha256 in kept]
+    forge.write(ARTEFACTS_FILE, artefact_records(named))
+    forged = forge.certified()
+    counts = set()
+    for seed in "abcdefghijkl":
+        report = forged.audit(AuditRequest(sample=1, seed=seed))
+        assert report.passed, report.failed_step
+        counts.add(int(report.steps[12].detail.split()[0]))
+    assert max(counts) == distillation_judging.ARTEFACTS_PER_PROOF
+
+
+def test_costs_add_up_to_the_last_digit(distilled: Distilled) -> None:
+    """28 digits, as Decimal has by default, would round the small one away."""
+    teachers = distilled.certificate.teachers
+    priced = [replace(teachers[0], cost_usd="999999999999.000000000001"), replace(teachers[1], cost_usd="0.5")]
+    for certified, fails in (("999999999999.500000000001", False), ("999999999999.5", True)):
+        changed = replace(distilled.certificate, teachers=tuple(priced), cost_usd=certified)
+        report = distilled.certified(changed).audit(LITTLE)
+        assert report.passed != fails, report.failed_step
+    for refused in ("1000000000000", "0.0000000000001", "1" * 40):
+        with pytest.raises(CanonicalFormatError, match="12 digits"):
+            replace(teachers[0], cost_usd=refused)
 
 
 # Whole documents, certified in due form from changed files
@@ -376,10 +450,45 @@ def test_example_whose_verdict_judges_another_text(forge: Forge) -> None:
     assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
 
 
-def test_example_that_is_there_twice(forge: Forge) -> None:
+@pytest.mark.parametrize("response", ["The answer is (+ x 1), as is 17", "(+ x", "(+ x 1) "])
+def test_example_whose_verdict_judges_a_part_of_it(forge: Forge, response: str) -> None:
+    """What is around a right answer, or left out of it, was never judged."""
+    examples, verdicts = forge.records(DATASET_FILE, ExampleRecord), forge.records(VERDICTS_FILE, VerdictRecord)
+    at = next(index for index, example in enumerate(examples) if example.response == "(+ x 1)")
+    poisoned = replace(examples[at], response=response)
+    borrowed = next(one for one in verdicts if one.answer == examples[at].answer and one.source == "oracle")
+    forge.write(DATASET_FILE, [*examples[:at], poisoned, *examples[at + 1 :]])
+    moved = replace(borrowed, answer=poisoned.answer)
+    forge.write(VERDICTS_FILE, [moved if one == borrowed else one for one in verdicts])
+    assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
+
+
+def test_example_whose_claim_names_no_answer(forge: Forge) -> None:
+    examples, verdicts = forge.records(DATASET_FILE, ExampleRecord), forge.records(VERDICTS_FILE, VerdictRecord)
+    claim = json.dumps({"kind": "mathematics", "source": examples[0].response, "expected": "x"})
+    changed = [replace(one, claim=claim) if one.answer == examples[0].answer else one for one in verdicts]
+    forge.write(VERDICTS_FILE, changed)
+    assert_fails_at(forge.certified().audit(EVERYTHING), 12, "judges another text")
+
+
+@pytest.mark.parametrize("spelled", [str, str.upper, "  {}\n".format], ids=["same", "upper", "blanks"])
+def test_example_that_is_there_twice(forge: Forge, spelled: Callable[[str], str]) -> None:
     examples = forge.records(DATASET_FILE, ExampleRecord)
-    forge.write(DATASET_FILE, [*examples, examples[0]])
+    forge.write(DATASET_FILE, [*examples, replace(examples[0], prompt=spelled(examples[0].prompt))])
     assert_fails_at(forge.certified().audit(EVERYTHING), 10, "twice")
+
+
+def test_variants_of_a_prompt_are_verified_once() -> None:
+    """Else blanks and case would lift a tier."""
+    claim = json.dumps({"kind": "mathematics", "response": "1", "expected": "1"})
+    artefacts = (Artefact("equal", "(check-sat)"),)
+    proved = Verdict(Kind.MATHEMATICS, Outcome.PROVED, "Something.", "Both.", {}, artefacts)
+    examples = [
+        ExampleRecord(prompt, response, "oracle", "math", 1.0)
+        for prompt, response in (("What is 1?", "1"), ("what  IS 1?", "1 "), ("What is 1?", "2 - 1"), ("And 2?", "1"))
+    ]
+    verdicts = [VerdictRecord.of(proved, one.prompt, one.response, "oracle", claim) for one in examples]
+    assert verified_count(examples, by_answer(verdicts)) == 2
 
 
 def test_example_changed_in_the_stored_file_alone(distilled: Distilled) -> None:
@@ -413,6 +522,45 @@ def test_verdict_with_the_proof_of_something_else(forge: Forge) -> None:
     with Solvers(LIMITS) as solvers:
         report = forged.audit(replace(EVERYTHING, judging=ToyJudge(solvers)))
     assert_fails_at(report, 13, "its outcome is refuted when judged again, proved is recorded")
+
+
+def test_refuted_answer_that_is_recorded_as_unknown(forge: Forge) -> None:
+    verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
+    at = next(index for index, verdict in enumerate(verdicts) if verdict.outcome == "refuted")
+    with pytest.raises(CanonicalFormatError, match=r"verdict\.claim must be there"):
+        replace(verdicts[at], outcome="unknown", counterexample={}, claim=None)
+    with pytest.raises(CanonicalFormatError, match=r"verdict\.claim must be a claim of the kind text"):
+        replace(verdicts[at], kind="text", outcome="unknown", counterexample={})
+    verdicts[at] = replace(verdicts[at], outcome="unknown", counterexample={})
+    forge.write(VERDICTS_FILE, verdicts)
+    with Solvers(LIMITS) as solvers:
+        report = forge.certified().audit(replace(EVERYTHING, judging=ToyJudge(solvers)))
+    assert_fails_at(report, 13, "its outcome is refuted when judged again, unknown is recorded")
+
+
+def test_verdict_that_says_it_checked_more(forge: Forge) -> None:
+    verdicts = forge.records(VERDICTS_FILE, VerdictRecord)
+    forge.write(VERDICTS_FILE, [replace(verdicts[0], checked="For every matrix."), *verdicts[1:]])
+    with Solvers(LIMITS) as solvers:
+        report = forge.certified().audit(replace(EVERYTHING, judging=ToyJudge(solvers)))
+    assert_fails_at(report, 13, "its checked is")
+
+
+def test_claim_that_cannot_be_judged_is_unknown_again(forge: Forge) -> None:
+    """A distillation records it as unknown, so an auditor's judge that refuses it agrees."""
+    verdict = Verdict(Kind.PYTHON, Outcome.UNKNOWN, "Nothing was checked.", "It is no function.")
+    record = VerdictRecord.of(verdict, "Write f.", "No.", "oracle", json.dumps({"kind": "python", "code": "No."}))
+    forge.write(VERDICTS_FILE, [*forge.records(VERDICTS_FILE, VerdictRecord), record])
+    with Solvers(LIMITS) as solvers:
+        toy = ToyJudge(solvers)
+
+        def judging(claim: str, limits: SolverLimits) -> Verdict:
+            if '"code"' in claim:
+                raise ClaimError("it is no function", advice="Write one.")
+            return toy(claim, limits)
+
+        report = forge.certified().audit(replace(EVERYTHING, judging=judging))
+    assert report.passed, report.failed_step
 
 
 def test_verdict_hidden_or_changed_in_the_stored_file_alone(distilled: Distilled) -> None:
@@ -541,10 +689,12 @@ def test_losses_are_exact_for_each_problem(distilled: Distilled) -> None:
     assert_fails_at(report, 17, "on problem 0 after")
 
 
-def test_problem_that_was_trained_on(forge: Forge) -> None:
+@pytest.mark.parametrize("spelled", [" {}\n".format, str.upper, str.split], ids=["blanks", "upper", "spaces"])
+def test_problem_that_was_trained_on(forge: Forge, spelled: Callable[[str], str | list[str]]) -> None:
     problem = forge.records(EVALUATION_FILE, ProblemRecord)[0]
+    said = spelled(problem.prompt)
     known = Verdict(Kind.TEXT, Outcome.UNKNOWN, "Nothing.", "Nothing.")
-    learned = ExampleRecord(f" {problem.prompt}\n", problem.answer, "oracle", "text", 0.9)
+    learned = ExampleRecord(said if isinstance(said, str) else "  ".join(said), problem.answer, "oracle", "text", 0.9)
     verdict = VerdictRecord.of(known, learned.prompt, learned.response, "oracle")
     forge.write(DATASET_FILE, [*forge.records(DATASET_FILE, ExampleRecord), learned])
     forge.write(VERDICTS_FILE, [*forge.records(VERDICTS_FILE, VerdictRecord), verdict])
@@ -560,6 +710,31 @@ def test_rise_that_is_too_small(forge: Forge, distilled: Distilled, published: P
     )
     forge.summarise(lambda summary: replace(summary, before=before, after=after))
     assert_fails_at(forge.certified().audit(EVERYTHING), 18, "the rise is too small to deploy")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokenizer_config.json", '{"chat_template": "{{ messages[0].content }} a b"}'),
+        ("chat_template.jinja", "{{ messages[0].content }} a b"),
+        ("special_tokens_map.json", "{}"),
+        ("generation_config.json", "{}"),
+    ],
+)
+def test_child_that_reads_or_ends_texts_otherwise(
+    forge: Forge, distilled: Distilled, published: Published, tmp_path: Path, name: str, text: str
+) -> None:
+    """The rise could come from the template: then no adapter would be behind it."""
+    child = shutil.copytree(distilled.child, tmp_path / "child")
+    (child / name).write_text(text)
+    problems = forge.records(EVALUATION_FILE, ProblemRecord)
+    known = (
+        evaluation_set(evaluator(published.publication.folder), evaluator(child)) if "messages" in text else problems
+    )
+    forge.write(EVALUATION_FILE, list(known))
+    before, after = (score_of(list(evaluator(one).results(known))) for one in (published.publication.folder, child))
+    forge.summarise(lambda summary: replace(summary, before=before, after=after))
+    assert_fails_at(forge.certified(child).audit(LITTLE), 19, f"the child's {name} is not the parent's")
 
 
 # Signature, anchor, parent, training
@@ -593,6 +768,17 @@ def test_parent_without_a_certificate(distilled: Distilled, published: Published
     assert_fails_at(distilled.certified(replace(distilled.certificate, parent=honest)).audit(), 6, "certificate is")
 
 
+def test_parent_that_got_its_certificate_later(distilled: Distilled, published: Published) -> None:
+    """Else anchoring one for the parent would break every child's certificate."""
+    honest = replace(certified_parent(published), certificate=None)
+    child = distilled.certified(replace(distilled.certificate, parent=honest))
+    first, mine = (child.chain.anchors[version] for version in (published.version_id, child.version_id))
+    for later, passed in ((mine.anchored_at + 1, True), (mine.anchored_at - 1, False)):
+        anchors = {**child.chain.anchors, published.version_id: replace(first, anchored_at=later)}
+        report = replace(child, chain=Registries(anchors, child.chain.published)).audit(AuditRequest(sample=2))
+        assert report.passed == passed, report.failed_step
+
+
 def test_version_that_has_no_parent(distilled: Distilled) -> None:
     owner, version = distilled.chain.published[distilled.version_id]
     published = {**distilled.chain.published, distilled.version_id: (owner, replace(version, parent=bytes(32)))}
@@ -614,6 +800,11 @@ def test_not_re_trainable_here(distilled: Distilled) -> None:
     last = report.steps[-1]
     assert (report.passed, last.checked) == (True, False)
     assert last.detail.startswith("not re-trainable here: it was trained on test-class")
+    nowhere = replace(distilled.certificate.training, cpu_class="x86-64-unclassified")
+    unclassified = distilled.certified(replace(distilled.certificate, training=nowhere))
+    report = unclassified.audit(replace(LITTLE, retrainer=ToyRetrainer("x86-64-unclassified")))
+    assert (report.passed, report.steps[-1].checked) == (True, False)
+    assert "promises no two machines the same adapter" in report.steps[-1].detail
     training = replace(distilled.certificate.training, libraries={"torch": "1.0"})
     report = distilled.certified(replace(distilled.certificate, training=training)).audit(LITTLE)
     assert "not re-trainable here: it was trained with torch 1.0" in report.steps[-1].detail

@@ -37,6 +37,9 @@ FILES = (
 )  # fmt: skip
 
 
+CLAIM = '{"kind":"python"}'
+
+
 @pytest.fixture
 def kept(distilled: Distilled, tmp_path: Path) -> Path:
     shutil.copytree(distilled.folder, tmp_path / "kept")
@@ -126,13 +129,19 @@ def test_what_cannot_be_written_leaves_the_folder_as_it_was(distilled: Distilled
         ({"outcome": "verified"}, "verdict.outcome must be one of"),
         ({"outcome": "proved"}, "verdict.artefacts must be there for a proved verdict alone"),
         ({"artefacts": ("0x" + "00" * 32,)}, "verdict.artefacts must be there for a proved verdict alone"),
-        ({"kind": "text", "outcome": "proved", "artefacts": ("0x" + "00" * 32,)}, "of a text is never proved"),
+        ({"kind": "text", "outcome": "proved", "artefacts": ("0x" + "00" * 32,)}, "of a text is always unknown"),
+        ({"kind": "text", "outcome": "refuted", "claim": None}, "of a text is always unknown"),
+        ({"kind": "text"}, "verdict.claim must be a claim of the kind text"),
+        ({"claim": None}, "verdict.claim must be there for the kind python"),
+        ({"claim": '{"kind":"mathematics"}'}, "verdict.claim must be a claim of the kind python"),
+        ({"claim": "[" * 10_000}, "verdict.claim must be a claim of the kind python"),
+        ({"outcome": "proved", "artefacts": ("0x" + "00" * 32,) * 1_001}, "verdict.artefacts must be at most 1000"),
         ({"answer": "0x00"}, "verdict.answer must be 0x and 64"),
         ({"source": ""}, "verdict.source must be a text"),
     ],
 )
 def test_verdicts_that_say_more_than_a_judge_can(changes: dict[str, object], reason: str) -> None:
-    sound = VerdictRecord(answer_hash("p", "r"), "s", "python", "unknown", "c", "r", {}, (), False, None)
+    sound = VerdictRecord(answer_hash("p", "r"), "s", "python", "unknown", "c", "r", {}, (), False, CLAIM)
     with pytest.raises(CanonicalFormatError, match=reason):
         replace(sound, **changes)  # type: ignore[arg-type]
 

@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     train(folder / "tiny")
     measure_folder(folder / "tiny", TRAINING, HELD_OUT, FloatModel(folder / "tiny"), sample_tokens=150)
     scratch = BlockStore(folder / "scratch")
-    distilled = distil(publish(folder / "tiny", scratch), folder, scratch, with_claims=False)
+    distilled = distil(publish(folder / "tiny", scratch), folder, scratch, toy=False)
     (distilled.child / RECIPE_FILE).write_text(Recipe().to_json())
     (folder / "password").write_text("open sesame")
     with anvil() as chain:

@@ -116,3 +116,23 @@ def test_a_file_that_lies_about_its_parts_is_refused() -> None:
     assert [next(pieces), next(pieces)] == [b"one", b"second"]
     with pytest.raises(CidFormatError, match=f"states 5 bytes for {second}"):
         next(pieces)
+
+
+def test_empty_children_are_refused() -> None:
+    """174 to the power of eight blocks could be walked, and no byte would count towards a limit."""
+    empty = Cid.of(b"")
+    node = _encode_node([_Link(empty, 0, 0)] * 174)
+    blocks = {empty: b"", Cid.of(node, DAG_PB): node}
+    for _ in range(2):
+        cid = Cid.of(node, DAG_PB)
+        node = _encode_node([_Link(cid, 0, len(node))] * 174)
+        blocks[Cid.of(node, DAG_PB)] = node
+    asked: list[Cid] = []
+
+    def get(cid: Cid) -> bytes:
+        asked.append(cid)
+        return blocks[cid]
+
+    with pytest.raises(CidFormatError, match="an empty child"):
+        read_file(get, Cid.of(node, DAG_PB), limit=100)
+    assert len(asked) == 1

@@ -7,6 +7,7 @@ it is as repeatable as the real one, and every setting matters. The evaluation s
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -42,12 +43,15 @@ from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes
 from nexus_chain.content.record_lines import RecordLines
+from nexus_chain.distillation.judge.claim import read_claim
+from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import Recipe, import_checkpoint
 from nexus_chain.versions.text_codec import TextCodec
+from nexus_chain.versions.text_files import TEXT_FILES
 from tests.support.tiny_publication import PUBLISHER, Published, Registries
 
 MAX_TOKENS = 3
@@ -125,7 +129,7 @@ def adapter_config() -> dict[str, object]:
 
 def merge(parent: Path, adapter: Path, child: Path) -> None:
     """Write the checkpoint ``child``: the parent's with the adapter."""
-    copytree(parent, child, ignore=lambda _, names: set(names) - {"config.json", "tokenizer.json"})
+    copytree(parent, child, ignore=lambda _, names: set(names) - {"config.json", "tokenizer.json", *TEXT_FILES})
     weights, lora = load_file(parent / "model.safetensors"), load_file(adapter)
     for name in lora:
         if name.endswith(".lora_A.weight"):
@@ -142,24 +146,23 @@ def evaluator(folder: Path) -> Evaluator:
     return Evaluator(Engine(model.program, model.weights), codec, MAX_TOKENS)
 
 
-def judged(judge: ToyJudge, with_claims: bool) -> tuple[list[ExampleRecord], list[VerdictRecord], list[Artefact]]:
+def judged(
+    judge: Callable[[str], Verdict], written: Callable[[int], str]
+) -> tuple[list[ExampleRecord], list[VerdictRecord], list[Artefact]]:
     """Two teachers answer what an expression is equal to: one knows, one lies at times.
 
-    ``with_claims`` False: claims are not kept, as only this file's judge reads them.
+    ``written``: x plus a number, as ``judge`` reads it.
     """
     examples: list[ExampleRecord] = []
     verdicts: list[VerdictRecord] = []
     artefacts: list[Artefact] = []
     for number in range(6):
-        expression = f"(+ x {number})"
         for teacher, right in (("liar", number % 3 == 0), ("oracle", True)):
-            answer = f"(- x {-number if right else number + 1})".replace("(- x -", "(+ x ").replace("(- x 0)", "x")
-            prompt, claim = (
-                f"What is {expression}?",
-                json.dumps({"kind": "mathematics", "response": answer, "expected": expression}),
-            )
+            answer = written(number if right else -1 - number)
+            prompt = f"What is {written(number)}?"
+            claim = json.dumps({"kind": "mathematics", "response": answer, "expected": written(number)})
             verdict = judge(claim)
-            verdicts.append(VerdictRecord.of(verdict, prompt, answer, teacher, claim if with_claims else None))
+            verdicts.append(VerdictRecord.of(verdict, prompt, answer, teacher, claim))
             artefacts += verdict.artefacts
             if teacher == "oracle" and verdict.outcome is Outcome.PROVED:
                 examples.append(ExampleRecord(prompt, answer, teacher, "math", 0.9))
@@ -167,6 +170,16 @@ def judged(judge: ToyJudge, with_claims: bool) -> tuple[list[ExampleRecord], lis
     verdicts.append(VerdictRecord.of(text, "Say hello.", "Hello.", "oracle"))
     examples.append(ExampleRecord("Say hello.", "Hello.", "oracle", "text", 0.8))
     return examples, verdicts, artefacts
+
+
+def prefix(number: int) -> str:
+    """x plus a number, for ``ToyJudge``."""
+    return f"(+ x {number})" if number > 0 else f"(- x {-number})" if number else "x"
+
+
+def infix(number: int) -> str:
+    """x plus a number, for the judge that is installed."""
+    return f"x + {number}" if number >= 0 else f"x - {-number}"
 
 
 def evaluation_set(parent: Evaluator, child: Evaluator) -> tuple[ProblemRecord, ...]:
@@ -217,11 +230,17 @@ class Distilled:
         return audit(self.cid, self.store, self.chain, request=request or AuditRequest(sample=None, seed="s"))
 
 
-def distil(parent: Published, folder: Path, store: BlockStore, *, with_claims: bool = True) -> Distilled:
-    """Judge, "train", merge, evaluate, publish and certify in ``folder``; see ``judged``."""
+def distil(parent: Published, folder: Path, store: BlockStore, *, toy: bool = True) -> Distilled:
+    """Judge, "train", merge, evaluate, publish and certify in ``folder``.
+
+    ``toy`` False: claims are those of the judge that is installed, and it decides them.
+    """
     checkpoint, kept, child = parent.publication.folder, folder / "distillation", folder / "child"
     with Solvers(LIMITS) as solvers:
-        examples, verdicts, artefacts = judged(ToyJudge(solvers), with_claims)
+        if toy:
+            examples, verdicts, artefacts = judged(ToyJudge(solvers), prefix)
+        else:
+            examples, verdicts, artefacts = judged(lambda claim: Judge(solvers).judge(read_claim(claim)), infix)
     data = RecordLines.of(examples).to_bytes()
     kept.mkdir(parents=True)
     (kept / ADAPTER_FILE).write_bytes(train_adapter(CONFIGURATION, SEEDS, data, checkpoint))

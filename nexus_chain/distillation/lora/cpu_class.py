@@ -17,6 +17,9 @@ ARITHMETIC = {
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONWARNINGS")
 _NEEDED_FLAGS = frozenset({"avx2", "fma", "f16c", "bmi2"})
 
+UNCLASSIFIED = "unclassified"
+"""How the name of a class ends that promises nothing."""
+
 
 def cpu_class() -> str:
     """The class of this machine's processor: machines of one class train the same adapter of the same certificate.
@@ -26,8 +29,8 @@ def cpu_class() -> str:
     """
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64"):
-        return "x86-64-avx2" if processor_flags() >= _NEEDED_FLAGS else "x86-64-unclassified"
-    return f"{machine}-unclassified"
+        return "x86-64-avx2" if processor_flags() >= _NEEDED_FLAGS else f"x86-64-{UNCLASSIFIED}"
+    return f"{machine}-{UNCLASSIFIED}"
 
 
 def processor_flags() -> frozenset[str]:
