@@ -149,7 +149,7 @@ fuzz-rpc: build ## 2 000 random scripts of commands over an RPC server that drop
 fuzz-programs: build ## 20 000 random and hostile programs: each refused, or safe to serve honestly (JSON in build/bench)
 	python -m scripts.runs.fuzz_programs
 
-bench-judge: setup ## The judge over 903 labelled claims: false proofs, recall, time (JSON in build/bench)
+bench-judge: setup ## The judge over labelled claims: false proofs, recall, time (JSON in build/bench)
 	python -m scripts.bench.judge
 
 bench-distill: setup ## Choices with two liars of four; what a chat model learns judged, poisoned and unjudged (an hour)
