@@ -164,7 +164,7 @@ def check_teachers(evidence: AuditEvidence) -> str:
         total == Decimal(certificate.cost_usd),
         f"the teachers' costs add up to {total} USD, {certificate.cost_usd} USD are certified",
     )
-    return f"{len(certificate.teachers)} teachers, {total} USD"
+    return f"{len(certificate.teachers)} teachers, {total:f} USD"
 
 
 def check_tier(evidence: AuditEvidence) -> str:
