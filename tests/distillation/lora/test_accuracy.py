@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_chain.distillation.lora.accuracy import MeasuredAccuracy, is_better
+from nexus_chain.distillation.lora.accuracy import EXACT, MeasuredAccuracy, is_better
 from nexus_chain.distillation.lora.errors import TrainingDataError
+
+LAST_DIGITS = Decimal("1e-45")
+"""Of fifty, where an end of the interval is the share itself."""
 
 
 def test_interval_is_wilsons() -> None:
     """Against a published example: 8 of 10 gives 49.02 % to 94.33 %."""
     low, high = MeasuredAccuracy(8, 10).interval
-    assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
+    assert (str(round(low, 4)), str(round(high, 4))) == ("0.4902", "0.9433")
 
 
 @given(st.integers(1, 1000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_interval_holds_the_share(counts: tuple[int, int]) -> None:
     found = MeasuredAccuracy(*counts)
     low, high = found.interval
-    assert 0 <= low <= found.value + 1e-12
-    assert found.value - 1e-12 <= high <= 1
-    assert low < high
+    assert 0 <= low < high <= 1
+    assert EXACT.subtract(low, found.value) <= LAST_DIGITS
+    assert EXACT.subtract(found.value, high) <= LAST_DIGITS
 
 
 @pytest.mark.parametrize(
