@@ -45,10 +45,9 @@ def test_no_secret_reaches_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_torch_follows_the_environment() -> None:
     """The settings are read when torch loads: in a process of its own they hold."""
-    if "avx2" not in processor_flags():
-        pytest.skip("this processor has no AVX2")
+    capability = "AVX2" if "avx2" in processor_flags() else "DEFAULT"
     script = "import torch; print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())"
     found = subprocess.run(
         [sys.executable, "-c", script], env=training_environment(1), capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == ["AVX2", "1"]
+    assert found.stdout.split() == [capability, "1"]
