@@ -10,7 +10,7 @@ from nexus_chain.distillation.judge.mathematics.decisions import MathematicsDeci
 from nexus_chain.distillation.judge.mathematics.equivalence import answer_obligation, other_reading
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.response import Response
-from nexus_chain.distillation.judge.mathematics.statements import Chain, Statement, Values, is_solved
+from nexus_chain.distillation.judge.mathematics.statements import Statement, Values, expression_of, is_solved
 from nexus_chain.distillation.judge.mathematics.terms import All
 from nexus_chain.distillation.judge.verdict import Outcome
 
@@ -25,8 +25,8 @@ def decide_answer(
     obligation = answer_obligation(expected, answer, judge.domain)
     decision = judge.decide(obligation)
     if decision.outcome is Outcome.PROVED:
-        is_expression = isinstance(expected, Values) or (isinstance(expected, Chain) and not expected.relations)
-        if is_expression or is_solved(answer) or (isinstance(answer, Chain) and not answer.relations):
+        has_value = isinstance(expected, Values) or expression_of(expected) is not None
+        if has_value or is_solved(answer) or expression_of(answer) is not None:
             return obligation, decision
         return obligation, _unknown("The answer is still to be solved.")
     if decision.outcome is Outcome.UNKNOWN:
@@ -46,7 +46,7 @@ def _refuted(
     judge: ObligationJudge,
 ) -> tuple[MathematicsObligation, MathematicsDecision]:
     """A chain is false where it begins with what is expected and ends with another value; else who knows."""
-    if isinstance(expected, Chain) and not expected.relations and isinstance(obligation.goal, All):
+    if expression_of(expected) is not None and isinstance(obligation.goal, All):
         first, last = (replace(obligation, goal=obligation.goal.parts[place]) for place in (0, -1))
         ended = judge.decide(last)
         if ended.outcome is Outcome.REFUTED and judge.decide(first).outcome is Outcome.PROVED:

@@ -23,7 +23,15 @@ from nexus_chain.distillation.judge.mathematics.response import Response, read_r
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
 from nexus_chain.distillation.judge.mathematics.statements import Chain, Statement, is_solved, parse_statement
 from nexus_chain.distillation.judge.mathematics.steps import DerivationStep, steps_of
-from nexus_chain.distillation.judge.mathematics.terms import Apply, Compare, Formula, MathTerm, names_in, plain
+from nexus_chain.distillation.judge.mathematics.terms import (
+    Apply,
+    Compare,
+    Formula,
+    MathTerm,
+    names_in,
+    names_of,
+    plain,
+)
 from nexus_chain.distillation.judge.mathematics.verdicts import MathematicsVerdict, StepVerdict
 from nexus_chain.distillation.judge.solvers import Solvers
 from nexus_chain.distillation.judge.verdict import Kind, Outcome
@@ -161,7 +169,7 @@ def _checked(read: _Reading, steps: tuple[StepVerdict, ...]) -> str:
     names = frozenset[str]()
     where = ""
     if isinstance(expected, Chain):
-        names = frozenset[str]().union(*map(names_in, expected.terms))
+        names = names_of(expected.terms)
         divisors = dict.fromkeys(plain(one) for term in expected.terms for one in _divisors(term))
         if divisors and not expected.relations:
             where = " where " + " and ".join(f"{_quote(one)} is not 0" for one in divisors)
