@@ -8,10 +8,11 @@ from dataclasses import replace
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.decisions import MathematicsDecision, ObligationJudge
 from nexus_chain.distillation.judge.mathematics.equivalence import answer_obligation, other_reading
+from nexus_chain.distillation.judge.mathematics.neutral_prose import strange_prose
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.response import Response
-from nexus_chain.distillation.judge.mathematics.statements import Statement, Values, expression_of, is_solved
-from nexus_chain.distillation.judge.mathematics.terms import All
+from nexus_chain.distillation.judge.mathematics.statements import Statement, Values, expression_of, is_solved, terms_of
+from nexus_chain.distillation.judge.mathematics.terms import All, names_of
 from nexus_chain.distillation.judge.verdict import Outcome
 
 _PERCENT = re.compile(r"%(?=\s*(?:$|[)\]},=<>≤≥≠*/^+-]))")
@@ -27,7 +28,7 @@ def decide_answer(
     if decision.outcome is Outcome.PROVED:
         has_value = isinstance(expected, Values) or expression_of(expected) is not None
         if has_value or is_solved(answer) or expression_of(answer) is not None:
-            return obligation, decision
+            return obligation, _beside(response, expected, answer, decision, judge)
         return obligation, _unknown("The answer is still to be solved.")
     if decision.outcome is Outcome.UNKNOWN:
         return obligation, decision
@@ -36,6 +37,21 @@ def decide_answer(
     if bool(_PERCENT.search(question)) != bool(_PERCENT.search(response.answer)):
         return obligation, _unknown("One is a percentage, and the other may be its number.")
     return _refuted(expected, answer, obligation, decision, judge)
+
+
+def _beside(
+    response: Response, expected: Statement, answer: Statement, proved: MathematicsDecision, judge: ObligationJudge
+) -> MathematicsDecision:
+    """Proved only where nothing stands beside the answer that could make another thing of it."""
+    names = names_of((*terms_of(expected), *terms_of(answer)))
+    if re.search(r"[^\W\d_]", response.after):
+        return _unknown("It would be right alone, but words follow it, and they may make another thing of it.")
+    # "No solution" is all of an answer, and beside another one it takes that back.
+    text = response.text if terms_of(answer) else response.text.replace(response.answer, " ; ")
+    strange = strange_prose(text, names | judge.domain.words)
+    if strange:
+        return _unknown(f"It would be right alone, but beside it stands {strange}, and only neutral words are read.")
+    return proved
 
 
 def _refuted(

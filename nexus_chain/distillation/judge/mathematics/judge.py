@@ -78,13 +78,14 @@ def _read(claim: MathematicsClaim) -> _Reading:
     except MathematicsSubsetError as error:
         raise MathematicsSubsetError(f"in what is expected, {error.message}") from error
     response = read_response(claim.response, domain.words)
+    response.signs.require_clear(response.answer)
     return _Reading(claim.expected.strip(), domain, expected, parse_statement(response.answer, domain.words), response)
 
 
 def _steps(read: _Reading) -> Iterator[DerivationStep]:
     # "x = 2" at the end is the answer, and no step towards it.
     texts = [text for text in read.response.steps if text != read.response.answer or not is_solved(read.answer)]
-    yield from steps_of(tuple(texts), read.expected, read.answer, read.domain.words)
+    yield from steps_of(tuple(texts), read.expected, read.answer, read.response.signs, read.domain.words)
     for text in read.response.unread:
         yield DerivationStep(text, None, "it is not read as mathematics alone")
 

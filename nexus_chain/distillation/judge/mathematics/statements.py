@@ -177,6 +177,13 @@ def chains_of(statement: Statement) -> tuple[Chain, ...]:
     return (statement,) if isinstance(statement, Chain) else statement.chains
 
 
+def terms_of(statement: Statement) -> tuple[MathTerm, ...]:
+    """Every term in it: values, or what is compared."""
+    if isinstance(statement, Values):
+        return statement.items
+    return tuple(term for chain in chains_of(statement) for term in chain.terms)
+
+
 def solved_name(chain: Chain) -> str | None:
     """``x`` of ``x = …``, where the other side does not have it."""
     if chain.relations != ("=",):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.equivalence import statement_formula
+from nexus_chain.distillation.judge.mathematics.number_signs import NumberSigns
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.parser import DEEPEST_TERM
 from nexus_chain.distillation.judge.mathematics.statements import (
@@ -58,13 +59,14 @@ class DerivationStep:
 
 
 def steps_of(
-    texts: tuple[str, ...], expected: Statement, answer: Statement, words: frozenset[str]
+    texts: tuple[str, ...], expected: Statement, answer: Statement, signs: NumberSigns, words: frozenset[str]
 ) -> Iterator[DerivationStep]:
     """One step for each link, in the order of the text."""
     supposed, known, meanings = _context(expected, answer)
     number = 0
     for text in texts:
         try:
+            signs.require_clear(text)
             links = list(_links(parse_statement(text, words), known, meanings))
         except MathematicsSubsetError as error:
             number += 1
