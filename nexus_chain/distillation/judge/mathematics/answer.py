@@ -11,7 +11,7 @@ from nexus_chain.distillation.judge.mathematics.equivalence import answer_obliga
 from nexus_chain.distillation.judge.mathematics.neutral_prose import strange_prose
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.response import Response
-from nexus_chain.distillation.judge.mathematics.statements import Statement, Values, expression_of, is_solved, terms_of
+from nexus_chain.distillation.judge.mathematics.statements import Statement, Values, all_terms, expression_of, is_solved
 from nexus_chain.distillation.judge.mathematics.terms import All, names_of
 from nexus_chain.distillation.judge.verdict import Outcome
 
@@ -43,11 +43,11 @@ def _beside(
     response: Response, expected: Statement, answer: Statement, proved: MathematicsDecision, judge: ObligationJudge
 ) -> MathematicsDecision:
     """Proved only where nothing stands beside the answer that could make another thing of it."""
-    names = names_of((*terms_of(expected), *terms_of(answer)))
+    names = names_of((*all_terms(expected), *all_terms(answer)))
     if re.search(r"[^\W\d_]", response.after):
         return _unknown("It would be right alone, but words follow it, and they may make another thing of it.")
     # "No solution" is all of an answer, and beside another one it takes that back.
-    text = response.text if terms_of(answer) else response.text.replace(response.answer, " ; ")
+    text = response.text if all_terms(answer) else response.text.replace(response.answer, " ; ")
     strange = strange_prose(text, names | judge.domain.words)
     if strange:
         return _unknown(f"It would be right alone, but beside it stands {strange}, and only neutral words are read.")

@@ -177,7 +177,7 @@ def chains_of(statement: Statement) -> tuple[Chain, ...]:
     return (statement,) if isinstance(statement, Chain) else statement.chains
 
 
-def terms_of(statement: Statement) -> tuple[MathTerm, ...]:
+def all_terms(statement: Statement) -> tuple[MathTerm, ...]:
     """Every term in it: values, or what is compared."""
     if isinstance(statement, Values):
         return statement.items
