@@ -12,14 +12,19 @@ import re
 from collections.abc import Iterator
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
-from nexus_chain.distillation.judge.mathematics.plain_words import DOUBT, PLAIN_WORDS, READ_NAMES, SUPPOSITION
+from nexus_chain.distillation.judge.mathematics.plain_words import PLAIN_WORDS, READ_NAMES
 
 _DISOWNS = re.compile(
-    rf"\b(?:{DOUBT}|{SUPPOSITION}|nobody|no one|none|nothing|neither|nor|hardly|barely|without|lie[ds]?|lying|liars?|"
-    r"jok\w+|kidding|pretend\w*|imagin\w+|fiction\w*|fak\w+|bogus|nonsense|hoax\w*|opposite|contrary|doubt\w*|"
-    r"guess\w*|believ\w+|thinks?|thought|wrote|told|tells?|say|saying|quot\w+|den(?:y|ie[ds])|retract\w*)\b|n['’]t\b",
+    r"\b(?:not|never|cannot|wrong|incorrect|false|untrue|ignore|nobody|no one|none|nothing|neither|nor|hardly|barely|"
+    r"without|opposite|contrary|den(?:y|ie[ds])|retract\w*|"
+    r"about|approximately|roughly|around|nearly|almost|at least|at most|possibly|maybe|perhaps|might|could|doubt\w*|"
+    r"guess\w*|believ\w+|thinks?|thought|"
+    r"if|suppos\w+|assum\w+|unless|when|would|were|pretend\w*|imagin\w+|"
+    r"lie[ds]?|lying|liars?|jok\w+|kidding|fiction\w*|fak\w+|bogus|nonsense|hoax\w*|"
+    r"claim\w*|said|says?|saying|wrote|told|tells?|quot\w+)\b|n['’]t\b",
     re.IGNORECASE,
 )
+"""What denies, doubts, supposes, or is of somebody else."""
 _NEUTRAL = PLAIN_WORDS | frozenset(
     re.findall(
         r"\w+",

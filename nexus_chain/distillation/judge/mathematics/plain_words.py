@@ -7,10 +7,6 @@ import re
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.terms import FUNCTIONS
 
-DOUBT = (
-    r"not|never|cannot|wrong|incorrect|false|untrue|ignore|about|approximately|roughly|around|nearly|almost|"
-    r"at least|at most|possibly|maybe|perhaps|might|could"
-)
 BULLET = re.compile(
     r"^[ \t]*(?:[*•][ ]+|\d{1,2}[.)][ ]+(?=\S)|(?:step|line)[ ]*\d{1,3}[ ]*[:.)](?=\s))", re.I | re.MULTILINE
 )
@@ -20,7 +16,6 @@ RETRACTION = re.compile(
     rf"but|however|otherwise|hundreds?|thousands?|[mb]illions?|percent|plus|minus|times|negative|squared|cubed|twice|doubled|{_NUMBER_WORDS})\b",
     re.IGNORECASE,
 )
-SUPPOSITION = r"if|suppos\w+|assum\w+|unless|when|would|were|claim\w*|said|says"
 _LINKS = frozenset(
     re.findall(
         r"\w+",
