@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.distillation.curriculum.problems import Problem
+from nexus_chain.distillation.distiller.agreement import Agreement
 from nexus_chain.distillation.distiller.claims import MathematicsProblem
 from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal, JudgedAnswer, SourceBill
 from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
@@ -73,6 +74,7 @@ def collect_answers(
     judge: ClaimJudge | None,
     folder: RunFolder,
     observer: TaskObserver = SILENT,
+    agreement: Agreement | None = None,
 ) -> CollectedAnswers:
     """Ask, judge, choose and remember; goes on where an earlier run of this folder was. Raises DistillationError."""
     requests = [request_of(problem, plan) for problem in problems]
@@ -81,7 +83,7 @@ def collect_answers(
     try:
         with (
             DistillationJournal(folder.journal) as journal,
-            AutonomousDistiller(sources, judge, record, journal, options=options) as distiller,
+            AutonomousDistiller(sources, judge, record, journal, agreement=agreement, options=options) as distiller,
             observer.stage("Teachers answer, the judge decides") as advance,
         ):
             results = distiller.distill_batch(requests, lambda told: advance(told.done, told.total))

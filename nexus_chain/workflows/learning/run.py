@@ -16,6 +16,7 @@ from nexus_chain.certificates.distillation_certificate import CertifiedScore
 from nexus_chain.certificates.distillation_evaluation import is_deployable
 from nexus_chain.certificates.distillation_publication import keep_distillation
 from nexus_chain.distillation.curriculum.course import curriculum
+from nexus_chain.distillation.distiller.agreement import Agreement, ExactAgreement
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -62,15 +63,18 @@ def learn(
     observer: TaskObserver = SILENT,
     *,
     judged: bool = True,
+    agreement: Agreement | None = None,
 ) -> LearnedModel:
     """Everything up to the measured child; what a certificate states is in ``folder.records`` then.
 
-    ``judged`` False: no judge decides and nothing can be certified, to see what the judge is worth. Raises
+    ``judged`` False: no judge decides and nothing can be certified, to see what the judge is worth. ``agreement``: how
+    answers are compared; None: by the same final answer. Raises
     DistillationError (OtherPlanError where the folder is another run's), QualityError where the child does not pass
     the import's gate, and the importer's errors.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
-    keep_plan(plan, folder, judged=judged)
+    compared = agreement or ExactAgreement()
+    keep_plan(plan, folder, judged=judged, agreement=compared.name)
     keep_models(sources, folder)
     clock = _StageClock()
     course = curriculum(plan.seed, training=plan.training, held_out=plan.held_out, generators=plan.generators)
@@ -79,7 +83,8 @@ def learn(
         before = evaluate(parent, problems, plan.answer_tokens, folder.scores, observer)
     with clock.stage("answers"), ExitStack() as stack:
         judge = stack.enter_context(Judge()) if judged else None
-        collected = collect_answers(plan, course.training, [one.source for one in sources], judge, folder, observer)
+        asked = [one.source for one in sources]
+        collected = collect_answers(plan, course.training, asked, judge, folder, observer, compared)
     with clock.stage("training"):
         adaptation = adapt(plan, course.held_out, folder, observer)
     with clock.stage("import"):
