@@ -102,8 +102,8 @@ def _document(plan: DistillationPlan, learned: LearnedModel, made: PublishedVers
 
 
 def _show(learned: LearnedModel, made: PublishedVersion | None) -> None:
-    columns = ("source", "answers", "proved", "refuted", "USD")
-    rows = [tuple(str(one[column]) for column in ("name", "answers", "proved", "refuted", "cost_usd"))
+    columns = ("source", "answers", "proved", "refuted", "USD", "lost")
+    rows = [tuple(str(one[column]) for column in ("name", "answers", "proved", "refuted", "cost_usd", "lost"))
             for one in learned.collected.teachers()]  # fmt: skip
     table("Sources", columns, rows, aside=True)
     before, after = learned.before, learned.after

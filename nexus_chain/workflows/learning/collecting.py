@@ -42,7 +42,10 @@ class CollectedAnswers:
     decided: int
 
     def teachers(self) -> list[dict[str, Any]]:
-        """What each source did, as plain values: ``name``, ``answers``, ``proved``, ``refuted``, ``cost_usd``."""
+        """What each source did, as plain values: ``name``, ``answers``, ``proved``, ``refuted``, ``cost_usd``.
+
+        ``lost``: how often an earlier process ended before the answer came; what that cost nobody knows.
+        """
         said = Counter((one.source, one.verdict.outcome) for one in self.judged)
         return [
             {
@@ -51,6 +54,7 @@ class CollectedAnswers:
                 "proved": said[bill.source, Outcome.PROVED],
                 "refuted": said[bill.source, Outcome.REFUTED],
                 "cost_usd": f"{bill.costs.cost_usd:f}",
+                "lost": bill.costs.lost,
             }
             for bill in self.bills
         ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_counting import require_auditable
 from nexus_chain.certificates.distillation_evaluation import is_deployable
 from nexus_chain.certificates.distillation_publication import keep_distillation
 from nexus_chain.distillation.curriculum.course import curriculum
@@ -69,6 +70,7 @@ def learn(
 
     ``judged`` False: no judge decides and nothing can be certified, to see what the judge is worth. ``agreement``: how
     answers are compared; None: by the same final answer. Raises
+    DistillationRecordError where an audit would refuse what was collected (before anything is trained),
     DistillationError (OtherPlanError where the folder is another run's), QualityError where the child does not pass
     the import's gate, and the importer's errors.
     """
@@ -85,6 +87,9 @@ def learn(
         judge = stack.enter_context(Judge()) if judged else None
         asked = [one.source for one in sources]
         collected = collect_answers(plan, course.training, asked, judge, folder, observer, compared)
+    records = records_of(collected, problems) if judged else None
+    if records is not None:
+        require_auditable(records.examples, records.problems)  # before an hour of training, not after it
     with clock.stage("training"):
         adaptation = adapt(plan, course.held_out, folder, observer)
     with clock.stage("import"):
@@ -92,11 +97,11 @@ def learn(
     with clock.stage("after"):
         after = evaluate(child, problems, plan.answer_tokens, folder.scores, observer)
     learned = LearnedModel(collected, adaptation, before, after, clock.seconds)
-    if judged:
+    if records is not None:
         bills = bills_of(collected.bills, kept_models(folder))
         summary = summary_of(bills, adaptation, SolverLimits(), plan.answer_tokens, (before, after))
         _keep_adapter(Path(adaptation.version.model_path), folder.records)
-        keep_distillation(folder.records, records_of(collected, problems), summary)
+        keep_distillation(folder.records, records, summary)
     return learned
 
 
