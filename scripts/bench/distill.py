@@ -88,9 +88,9 @@ def main() -> int:
 
 def parent_program(home: ClientHome) -> tuple[Path, ProgramUnderTest]:
     """SmolLM2 as it is catalogued: its GGUF file, and its integer program, imported once."""
-    checkpoint, folder = fetch_model(entry_named(MODEL), home, Shown()), home.models / MODEL
+    checkpoint, folder = fetch_model(entry_named(MODEL), home, Shown(quiet=False)), home.models / MODEL
     if not folder.is_dir():
-        with opened_folder(checkpoint, home, Shown()) as floats:
+        with opened_folder(checkpoint, home, Shown(quiet=False)) as floats:
             imported = convert(floats)
             keep_model(imported.model, imported.recipe, floats, folder)
     return checkpoint, ProgramUnderTest(IntegerModel.load(folder), ModelFiles(folder).folder / TOKENIZER_FILE, "parent")
@@ -105,7 +105,7 @@ def one_run(name: str, checkpoint: Path, parent: ProgramUnderTest, training: int
     )
     began = time.monotonic()
     with sources(answers) as described:
-        learned = learn(plan, parent, described, RunFolder(PLACE / name), Shown(), judged=judged)
+        learned = learn(plan, parent, described, RunFolder(PLACE / name), Shown(quiet=False), judged=judged)
     return figures(learned, time.monotonic() - began)
 
 
