@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Golden vectors of the page's engine: traces, programs, and answers with a lie in a known place.
+"""Golden vectors of the page's engine: traces, programs, texts, and answers with a lie in a known place.
 
 Deterministic: running it again changes nothing (``tests/scripts/test_web_vectors.py``). The page's tests
 (``node/web/tests/unit/engine``) hold the WebAssembly engine and the TypeScript judge against them.
 
-    python scripts/make_web_vectors.py           write tests/vectors/web_{traces,programs,answers}.json.gz
+    python scripts/make_web_vectors.py           write tests/vectors/web_{traces,programs,answers,texts}.json.gz
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from nexus_chain.evidence.proof import InferenceProof  # noqa: E402
 from nexus_chain.evidence.verify import verify_proof  # noqa: E402
 from nexus_chain.program import ActivationBits, IntegerModel, ModelShape, Program, random_model  # noqa: E402
 from nexus_chain.program.decoder import decoder_program  # noqa: E402
+from nexus_chain.program.file_names import TOKENIZER_FILE  # noqa: E402
 from nexus_chain.program.random_weights import PRESETS, program_of  # noqa: E402
 from nexus_chain.program.sampling import Sampling  # noqa: E402
+from nexus_chain.versions.tokenizer_assembly import assemble  # noqa: E402
 from tests.support.web_lies import NODE_LIES, PAPER_LIES, Place, honest_answers, lying_answer  # noqa: E402
 
 TARGET = ROOT / "tests" / "vectors"
@@ -142,12 +144,26 @@ def _judged(lie: str, proof: InferenceProof, place: Place | None, model: Integer
     }
 
 
+def texts() -> Iterator[dict[str, Any]]:
+    """Tokens of the shipped model's tokenizer, whole characters and parts of them, with their texts."""
+    tokenizer = assemble(ROOT / "nexus_chain" / "models" / "python-stdlib" / TOKENIZER_FILE)
+    source, count = random.Random("nexus.vectors.texts.v1"), tokenizer.get_vocab_size()
+    written = ["def f(x):\n    return x\n", "\ufeff\u00fc \U0001f600 \u2028\t\u0000", "<|endoftext|>a<|endoftext|>"]
+    found = [tokenizer.encode(text).ids for text in written]
+    found += [list(range(start, min(start + 512, count))) for start in range(0, count, 512)]
+    found += [[source.randrange(count) for _ in range(source.randrange(1, 40))] for _ in range(60)]
+    for tokens in found:
+        decoded, names = (tokenizer.decode(tokens, skip_special_tokens=skip) for skip in (True, False))
+        yield {"tokens": tokens, "decoded": decoded, "written": names}
+
+
 def rendered() -> dict[str, Any]:
     """The JSON value of every file, by its name."""
     return {
         "web_traces.json.gz": list(traces()),
         "web_programs.json.gz": list(programs()),
         "web_answers.json.gz": answers(),
+        "web_texts.json.gz": list(texts()),
     }
 
 

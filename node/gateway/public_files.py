@@ -20,7 +20,7 @@ from node.gateway.generation import OfferedModel
 PUBLIC_FILES = (PROGRAM_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
 TRANSFERS_AT_ONCE = 16
 """Each holds a thread at times, and bandwidth that answers need too."""
-AGAIN_SECONDS = 2.0
+TRANSFER_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PublicFiles:
         """While a file is sent. Raises UnavailableError where too many are."""
         if self._free < 1:
             raise UnavailableError(
-                "many files are being sent now", advice="Ask again in a moment.", retry_after=AGAIN_SECONDS
+                "many files are being sent now", advice="Ask again in a moment.", retry_after=TRANSFER_AGAIN_SECONDS
             )
         self._free -= 1
         try:

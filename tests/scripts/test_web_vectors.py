@@ -15,7 +15,7 @@ def made() -> dict[str, Any]:
     return dict(json.loads(json.dumps(rendered())))
 
 
-@pytest.mark.parametrize("name", ["web_traces.json.gz", "web_programs.json.gz", "web_answers.json.gz"])
+@pytest.mark.parametrize("name", [f"web_{kind}.json.gz" for kind in ("traces", "programs", "answers", "texts")])
 def test_regenerating_changes_nothing(name: str, made: dict[str, Any]) -> None:
     assert read(TARGET / name) == made[name]
 
