@@ -28,10 +28,14 @@ export class GatewaySource implements ModelSource {
     const response = await fetched(`${this.place}/${name}?sha256=${encodeURIComponent(sha256)}`, "default");
     const whole = new Uint8Array(size);
     let at = 0;
-    for await (const part of response.body ?? []) {
-      if (at + part.length > size) throw new UnjudgeableError(`${name} is longer than the gateway said`);
-      whole.set(part, at);
-      progress((at += part.length));
+    const reader = response.body?.getReader();
+    for (let part = await reader?.read(); part?.value; part = await reader?.read()) {
+      if (at + part.value.length > size) {
+        await reader?.cancel();
+        throw new UnjudgeableError(`${name} is longer than the gateway said`);
+      }
+      whole.set(part.value, at);
+      progress((at += part.value.length));
     }
     if (at < size) throw new UnjudgeableError(`${name} is shorter than the gateway said`);
     return whole;

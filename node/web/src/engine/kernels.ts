@@ -65,11 +65,15 @@ export class Kernels {
     return new DataView(this.exports.memory.buffer);
   }
 
-  /** Throws UnjudgeableError where the kernels find no scratch memory. */
+  /** Throws UnjudgeableError where the kernels find no scratch memory, or stop: then they cannot be used again. */
   run(steps: number, count: number, batch: number): void {
-    if (this.exports.nexus_run(steps, BigInt(count), batch) !== 0) {
-      throw new UnjudgeableError("this browser has not the memory to recompute the answer");
+    let failed: number;
+    try {
+      failed = this.exports.nexus_run(steps, BigInt(count), batch);
+    } catch (error) {
+      throw new UnjudgeableError(`the engine stopped (${String(error)}); use \`nexus verify\``);
     }
+    if (failed !== 0) throw new UnjudgeableError("this browser has not the memory to recompute the answer");
   }
 
   private requireLayout(): void {

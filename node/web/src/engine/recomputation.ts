@@ -79,12 +79,15 @@ function prefill(
   const sequence = { promptLength: answer.promptLength, sampling: samplingOf(answer), capacity: count };
   const engine = new SegmentEngine(kernels, program, addresses, layers, sequence, Math.min(BLOCK_ROWS, count));
   const parts: Int32Array[] = [];
-  for (let at = 0; at < count; at += BLOCK_ROWS) {
-    const end = Math.min(at + BLOCK_ROWS, count);
-    parts.push(engine.forward(rows.subarray(at * width, end * width)));
-    progress(end);
+  try {
+    for (let at = 0; at < count; at += BLOCK_ROWS) {
+      const end = Math.min(at + BLOCK_ROWS, count);
+      parts.push(engine.forward(rows.subarray(at * width, end * width)));
+      progress(end);
+    }
+  } finally {
+    engine.close();
   }
-  engine.close();
   return joinedRows(parts);
 }
 

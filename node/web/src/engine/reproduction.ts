@@ -6,6 +6,8 @@ const WIDE = 15;
 const DOWN_CHUNK = 8192;
 const MAX_EXPERTS = 64;
 const MAX_SLOTS = 8;
+/** Of programs that are proved not to overflow; the kernels keep a head on their stack. */
+const MOST_HEAD_COLUMNS = 256;
 
 /** The linear ops that read each kind of row, without the layer's prefix; whichever of them a program has. */
 const READERS: Readonly<Record<string, readonly string[]>> = {
@@ -79,6 +81,7 @@ function shapeProblem({ shape, ops }: Program): string {
     return `${shape.windows.length} windows of ${shape.layers} layers`;
   }
   if (shape.rms_eps >= 1) return `its norms add ${shape.rms_eps} to what they divide by`;
+  if (shape.head_dim > MOST_HEAD_COLUMNS) return `heads of ${shape.head_dim} columns are too wide`;
   if (shape.heads % shape.kv_heads || shape.head_dim % 2) return "its heads cannot share its key heads";
   return expertsProblem(shape) || sizeProblem(shape, ops);
 }

@@ -42,6 +42,8 @@ export class Verifier {
       const judged = keys ? { ...answer, receiptKeys: keys } : answer;
       return { ...(await this.judged(judged, evidence, source, progress)), milliseconds: took() };
     } catch (error) {
+      // Nothing is known of kernels that were in the middle of something.
+      this.model = undefined;
       if (!(error instanceof UnjudgeableError)) throw error;
       return { outcome: "unknown", reason: error.message, tokens: 0, milliseconds: took() };
     }

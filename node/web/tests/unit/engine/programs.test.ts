@@ -41,6 +41,7 @@ describe("a program that no builder makes", () => {
     ["heads that share nothing", (p) => (p.shape.kv_heads = 3)],
     ["experts that nobody chooses", (p) => (p.shape.experts = 4)],
     ["windows of other layers", (p) => (p.shape.windows = [1])],
+    ["heads wider than the kernels' stack", (p) => (p.shape.head_dim = 258)],
     ["an encoder", (p) => (p.shape.encoder = true)],
   ];
   it.each(changes)("%s", (_, change) => {
