@@ -5,8 +5,8 @@
     python -m scripts.web_engine --check     write nothing; exit 1 when the file is not current
 
 The compiler is the pinned ``ziglang`` package of the extra ``web``, which holds clang and a C library for WebAssembly.
-The sources are the ones of the native kernels, with one thread. ``engine.json`` beside the file holds a hash of what
-it was made from. So whoever builds the page needs no compiler.
+The sources are the ones of the native kernels, with one thread, and what hashes weights (``node/web/kernels``).
+``engine.json`` beside the file holds a hash of what it was made from. So whoever builds the page needs no compiler.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from pathlib import Path
 from nexus_chain.engine.native_library import KERNEL_FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = Path("nexus_chain") / "engine" / "native"
+KERNELS = Path("nexus_chain") / "engine" / "native"
+HASHING = Path("node") / "web" / "kernels"
 TARGET = Path("node") / "web" / "src" / "engine" / "engine.wasm"
 STAMP = TARGET.with_suffix(".json")
-_EXPORTS = ("nexus_run", "nexus_layout", "aligned_alloc", "free")
+_EXPORTS = ("nexus_run", "nexus_layout", "nexus_tree_root", "aligned_alloc", "free")
 #: A reactor has no main; the stack holds the kernels' tiles, which native threads have 8 MiB for.
 _FLAGS = (
     *KERNEL_FLAGS,
@@ -45,9 +46,10 @@ def compiled_from(root: Path = ROOT) -> dict[str, str]:
     """The compiler, and a SHA-256 (hex) over its flags and the sources."""
     compiler = _pinned_compiler(root)
     digest = hashlib.sha256(json.dumps([compiler, _FLAGS]).encode())
-    for path in sorted((root / SOURCES).iterdir()):
-        if path.suffix in (".c", ".h"):
-            digest.update(f"\n{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    for folder in (KERNELS, HASHING):
+        for path in sorted((root / folder).iterdir()):
+            if path.suffix in (".c", ".h"):
+                digest.update(f"\n{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
     return {"compiler": compiler, "sources_sha256": digest.hexdigest()}
 
 
@@ -76,8 +78,9 @@ def compile_engine(root: Path = ROOT) -> bytes:
         raise SystemExit(f"web_engine: {found} is not the pinned one; run: python -m pip install -e '.[web]'")
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / TARGET.name
-        # In the folder of the sources, so that no path of this machine can get into the file.
-        subprocess.run([*command, "cc", *_FLAGS, "program.c", "-o", str(built)], cwd=root / SOURCES, check=True)
+        # By relative paths, so that none of this machine can get into the file.
+        sources = (str(KERNELS / "program.c"), str(HASHING / "leaves.c"))
+        subprocess.run([*command, "cc", *_FLAGS, *sources, "-o", str(built)], cwd=root, check=True)
         return built.read_bytes()
 
 

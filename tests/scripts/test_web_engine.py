@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.web_engine import ROOT, SOURCES, STAMP, TARGET, compiled_from, is_current, main, stamp_of
+from scripts.web_engine import HASHING, KERNELS, ROOT, STAMP, TARGET, compiled_from, is_current, main, stamp_of
 
 
 def test_the_shipped_module_is_current() -> None:
@@ -20,7 +20,8 @@ def test_the_shipped_module_is_current() -> None:
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """A tree with the sources, the module and the pins."""
-    shutil.copytree(ROOT / SOURCES, tmp_path / SOURCES)
+    for folder in (KERNELS, HASHING):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / TARGET).parent.mkdir(parents=True)
     for file in (TARGET, STAMP, Path("pyproject.toml")):
         shutil.copy(ROOT / file, tmp_path / file)
@@ -28,8 +29,9 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_changed_kernel_makes_it_stale(copied: Path) -> None:
-    kernel = copied / SOURCES / "rows.h"
+@pytest.mark.parametrize("file", [KERNELS / "rows.h", HASHING / "leaves.c"])
+def test_a_changed_kernel_makes_it_stale(copied: Path, file: Path) -> None:
+    kernel = copied / file
     kernel.write_text(kernel.read_text() + "\n")
     assert not is_current(copied)
 

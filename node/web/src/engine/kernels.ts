@@ -1,8 +1,10 @@
 import { UnjudgeableError } from "./errors";
+import type { Digest } from "./tree";
 
 /** Sizes of the structures of native/steps.h where pointers have 32 bits: steps, caches, sequences, batches, matrices. */
 export const SIZES = { step: 136, cache: 20, sequence: 40, batch: 48, matrix: 12 } as const;
 const ALIGNMENT = 64;
+const DIGEST_BYTES = 32;
 
 interface Exports {
   readonly memory: WebAssembly.Memory;
@@ -11,6 +13,7 @@ interface Exports {
   free(address: number): void;
   nexus_run(steps: number, count: bigint, batch: number): number;
   nexus_layout(out: number): void;
+  nexus_tree_root(data: number, bytes: bigint, leaf: bigint, out: number): void;
 }
 
 /** The engine's kernels in their own memory. Addresses are bytes from its start. */
@@ -74,6 +77,15 @@ export class Kernels {
       throw new UnjudgeableError(`the engine stopped (${String(error)}); use \`nexus verify\``);
     }
     if (failed !== 0) throw new UnjudgeableError("this browser has not the memory to recompute the answer");
+  }
+
+  /** Root of the tree over leaves of `leafBytes` bytes at an address; there is at least one byte. */
+  treeRoot(address: number, length: number, leafBytes: number): Digest {
+    const out = this.allocate(DIGEST_BYTES);
+    this.exports.nexus_tree_root(address, BigInt(length), BigInt(leafBytes), out);
+    const found = this.bytes(out, DIGEST_BYTES).slice();
+    this.free(out);
+    return found;
   }
 
   private requireLayout(): void {

@@ -2,7 +2,7 @@ import { UnjudgeableError } from "./errors";
 import type { Kernels } from "./kernels";
 import { DTYPE_BYTES, type Program, type TensorSpec } from "./program";
 import type { TensorFile } from "./safetensors";
-import { NO_SALT, commit } from "./tensor_root";
+import { rowLayout, tensorRoot } from "./tensor_root";
 import { MerkleTree, leafHash, type Digest } from "./tree";
 import { joined } from "./descriptors";
 
@@ -37,7 +37,8 @@ export function placeWeights(
     const address = kernels.allocate(data.length);
     kernels.bytes(address, data.length).set(data);
     addresses.set(spec.name, address);
-    const root = commit(spec.dtype, spec.shape, data, NO_SALT);
+    const tensorTree = kernels.treeRoot(address, data.length, rowLayout(spec.dtype, spec.shape).leafBytes);
+    const root = tensorRoot(spec.dtype, spec.shape, tensorTree);
     tree.append(leafHash(joined([new TextEncoder().encode(spec.name), Uint8Array.of(0), root])));
     progress((done += data.length));
   }

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 
 import { isSignedBy, signedDocument } from "../../../src/engine/documents";
 import { MerkleTree, leafHash } from "../../../src/engine/tree";
-import { hex, lines } from "./vectors";
+import { leafHashes } from "../../../src/engine/tensor_root";
+import { hex, lines, loadKernels } from "./vectors";
 
 interface Document {
   readonly document: "Order" | "TokenFeed" | "Receipt" | "AuditOrder";
@@ -63,4 +64,19 @@ it("builds the trees of RFC 9162", () => {
   expect(hex(tree.root(7))).toBe("ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c");
   expect(hex(tree.root(8))).toBe("5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
   expect(hex(tree.root(6, leaves[6]))).toBe(hex(tree.root(7)));
+});
+
+it("finds the same roots in the kernels' memory", async () => {
+  const kernels = await loadKernels();
+  const address = kernels.allocate(20_000);
+  const data = Uint8Array.from({ length: 20_000 }, (_, at) => (at * 7919) >> 3);
+  kernels.bytes(address, data.length).set(data);
+  for (const leaf of [1, 55, 62, 63, 64, 118, 119, 127, 128, 1024, 1152, 8192]) {
+    for (const size of [1, leaf - 1, leaf, leaf + 1, 2 * leaf, 7 * leaf + 3, 64 * leaf].filter(
+      (n) => n > 0 && n <= 20_000,
+    )) {
+      const expected = new MerkleTree(leafHashes(data.subarray(0, size), leaf)).root();
+      expect(hex(kernels.treeRoot(address, size, leaf)), `${size} bytes in leaves of ${leaf}`).toBe(hex(expected));
+    }
+  }
 });
