@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup build up web test-web demo demo-embeddings test test-python test-forge test-ape check format bench \
+.PHONY: help setup build up web web-engine test-web demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
         bench-incentives bench-gateway bench-judge bench-distill bench-memory bench-web show-audits demo-chat demo-distill conformance conformance-live fuzz-gateway \
@@ -29,6 +29,10 @@ build: setup ## Compile the contracts and their tests
 
 artefacts: setup ## Compile the contracts if they differ from the shipped ones (nexus_chain/chain/artefacts)
 	@python -m scripts.contract_artefacts --if-stale
+
+web-engine: setup ## Compile the kernels to WebAssembly if they differ from the shipped module (node/web/src/engine)
+	@python -c 'import ziglang' 2>/dev/null || python -m pip install --quiet --constraint constraints.txt --editable '.[web]'
+	@python -m scripts.web_engine --if-stale
 
 up: artefacts ## A whole local network that stays up: chain, contracts, a chat model, nodes, gateway (Ctrl-C stops it)
 	@nexus up $(if $(MODEL),--model $(MODEL))
@@ -176,8 +180,9 @@ symbolic: setup ## Symbolic proofs (halmos) and static analysis (slither), each 
 vectors: build ## Regenerate the golden vectors; the diff must be empty
 	python scripts/make_vectors.py
 	python scripts/make_step_vectors.py
+	python scripts/make_web_vectors.py
 
-op-kinds: setup ## Write the kernels' and the contracts' parts of the table of op kinds
+op-kinds: setup ## Write the kernels', the contracts' and the page's parts of the table of op kinds
 	python scripts/generate_op_kinds.py
 
 generate: op-kinds vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty

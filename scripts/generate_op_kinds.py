@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Write what C and Solidity have to know of ``KINDS`` (nexus_chain/program/op_kinds.py).
+"""Write what C, Solidity and TypeScript have to know of ``KINDS`` (nexus_chain/program/op_kinds.py).
 
 The numbers of the steps and the switch over row-wise ones for the kernels; the numbers of the kinds, the indices of
-their parameters and weights, and the choice of an operator for the contracts.
+their parameters and weights, and the choice of an operator for the contracts; the kinds and steps for the page.
 
 python scripts/generate_op_kinds.py            write
 python scripts/generate_op_kinds.py --check    exit 1 when a file is not current
@@ -10,6 +10,7 @@ python scripts/generate_op_kinds.py --check    exit 1 when a file is not current
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +24,7 @@ from nexus_chain.program.op_kinds import KINDS  # noqa: E402
 KERNELS = "nexus_chain/engine/native/kinds.h"
 CONSTANTS = "contracts/step/libraries/OpKinds.sol"
 DISPATCH = "contracts/step/operators/Operators.sol"
+PAGE = "node/web/src/engine/op_kinds.ts"
 #: Kinds that no single value decides; ``StepVerifier`` or ``TraceVerifier`` asks their libraries itself.
 NO_VALUE = frozenset({"attention", "row_max"})
 
@@ -106,6 +108,49 @@ def dispatch() -> str:
     )
 
 
+def page() -> str:
+    """What the page's engine has to know of the kinds, and the numbers of the steps."""
+    kinds = [
+        f'  ["{name}", {{ code: {kind.code}, params: {json.dumps(kind.params)}, '
+        f"everyPosition: {_flag(kind.every_position)}, cached: {_flag(kind.cached)} }}],"
+        for name, kind in KINDS.items()
+    ]
+    steps = [f'  ["{name}", {code}],' for name, code in STEP_CODES.items()]
+    whole = [f'  "{name}",' for name in STEP_CODES if name in WHOLE_STEPS]
+    return "\n".join(
+        (
+            f"// {ORIGIN}",
+            "",
+            "/** `code` and the order of `params` are those of canonical descriptors. */",
+            "export interface OpKind {",
+            "  readonly code: number;",
+            "  readonly params: readonly string[];",
+            "  readonly everyPosition: boolean;",
+            "  readonly cached: boolean;",
+            "}",
+            "",
+            "export const KINDS: ReadonlyMap<string, OpKind> = new Map<string, OpKind>([",
+            *kinds,
+            "]);",
+            "",
+            "/** Numbers of the kernels' steps. */",
+            "export const STEP_CODES: ReadonlyMap<string, number> = new Map([",
+            *steps,
+            "]);",
+            "",
+            "/** Steps that a kernel does not run row by row. */",
+            "export const WHOLE_STEPS: ReadonlySet<string> = new Set([",
+            *whole,
+            "]);",
+            "",
+        )
+    )
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
 def _title(kind: str) -> str:
     """``silu_product`` as Solidity names it: ``SiluProduct``."""
     return "".join(part.title() for part in kind.split("_"))
@@ -113,7 +158,7 @@ def _title(kind: str) -> str:
 
 def generated() -> dict[str, str]:
     """Every generated file, by its path in the repository."""
-    return {KERNELS: kernels(), CONSTANTS: constants(), DISPATCH: dispatch()}
+    return {KERNELS: kernels(), CONSTANTS: constants(), DISPATCH: dispatch(), PAGE: page()}
 
 
 def stale_files() -> list[str]:

@@ -97,6 +97,7 @@ SLOW = (
     "quality/test_comparison.py",
     "quality/test_expert_smoothing.py",
     "quality/test_outliers.py",
+    "scripts/test_web_vectors.py",
     "versions/test_chat.py",
     "versions/test_text_codec.py",
     "workflows/test_checkpoints.py",

@@ -22,22 +22,19 @@ from nexus_chain.engine.errors import KernelUnavailableError
 SOURCE = Path(__file__).parent / "native" / "program.c"
 COMPILERS = ("cc", "gcc", "clang")
 # No -ffast-math: kernels rely on correctly rounded doubles. But no double is infinite or NaN, so that loops with floor,
-# minimum and maximum become vector code. -fwrapv: sums wrap like torch's.
-# A developer's choice of another processor's kernels than this one's, which must have its instructions (haswell: AVX2).
-TARGET = os.environ.get("NEXUS_KERNEL_TARGET", "native")
-FLAGS = (
+# minimum and maximum become vector code. -fwrapv: sums wrap like torch's. Every compiler of the kernels needs these.
+KERNEL_FLAGS = (
     "-std=gnu11",
     "-O3",
-    f"-march={TARGET}",
-    "-fopenmp",
     "-fwrapv",
     "-fno-trapping-math",
     "-ffinite-math-only",
     "-fno-signed-zeros",
     "-fno-strict-aliasing",
-    "-shared",
-    "-fPIC",
 )
+# A developer's choice of another processor's kernels than this one's, which must have its instructions (haswell: AVX2).
+TARGET = os.environ.get("NEXUS_KERNEL_TARGET", "native")
+FLAGS = (*KERNEL_FLAGS, f"-march={TARGET}", "-fopenmp", "-shared", "-fPIC")
 COMPILE_SECONDS = 120
 
 

@@ -348,7 +348,12 @@ def receipts_in_order(receipts: Sequence[SignedReceipt]) -> list[SignedReceipt]:
 
 
 def _root_of(found: Recomputation, boundary: int, to: int) -> bytes | None:
-    """Root of what segment ``boundary`` put out (-1: of the tokens) up to ``to``; None beyond what was fed."""
+    """Root of what segment ``boundary`` put out (-1: of the tokens) up to ``to``; None beyond what was fed.
+
+    None for a segment that the order has not: whoever made the file wrote what it liked.
+    """
+    if boundary >= len(found.boundaries):
+        return None
     tree = found.tokens if boundary < 0 else found.boundaries[boundary]
     return tree.root(to) if to <= len(tree) else None
 
@@ -378,6 +383,8 @@ def _token_difference(proof: InferenceProof, found: Recomputation, receipt: Rece
 
 def _row_difference(proof: InferenceProof, found: Recomputation, receipt: Receipt) -> tuple[int, bool]:
     """Compare leaf by leaf where the file's leaves are really those behind the receipt's root."""
+    if receipt.segment >= len(found.leaves):
+        return receipt.from_position, False
     ours = found.leaves[receipt.segment]
     theirs = proof.leaves[receipt.segment] if receipt.segment < len(proof.leaves) else ()
     tree = found.boundaries[receipt.segment]

@@ -23,6 +23,7 @@ from node.gateway.routes import (
     api_keys,
     evidence,
     health,
+    model_files,
     ollama_embed,
     ollama_generate,
     ollama_library,
@@ -40,6 +41,7 @@ from node.gateway.settings import GatewaySettings
 
 ROUTERS = (
     health.router,
+    model_files.router,  # before the models, whose names may hold slashes
     openai_models.router,
     openai_chat.router,
     openai_completions.router,

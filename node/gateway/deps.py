@@ -18,6 +18,7 @@ from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.page import BUILT
+from node.gateway.public_files import PublicFiles
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Deps:
     evidence: Evidence | None = None
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
+    files: PublicFiles = field(default_factory=PublicFiles)
     page: Path = BUILT
 
 

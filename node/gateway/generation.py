@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from nexus_chain.chain.model_registry import ModelVersion
 from nexus_chain.versions.model_files import ModelFiles
 from node.gateway.accounts import Caller
 
@@ -24,7 +25,8 @@ class OfferedModel:
 
     ``name``: as callers write it. ``version``, ``weights_root``: 32 bytes. ``created``: Unix seconds of its
     registration. ``wei_per_token``: what the segments of a route ask together now; None while no route is known.
-    ``licence`` and ``source`` are words of the catalogue or the manifest, empty where unknown.
+    ``licence`` and ``source`` are words of the catalogue or the manifest, empty where unknown. ``publisher`` and
+    ``record`` are what the registry says; None where it was not asked.
     """
 
     name: str
@@ -35,6 +37,8 @@ class OfferedModel:
     wei_per_token: int | None = None
     licence: str = ""
     source: str = ""
+    publisher: str = ""
+    record: ModelVersion | None = None
 
     @property
     def is_encoder(self) -> bool:

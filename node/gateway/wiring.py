@@ -147,4 +147,6 @@ def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
         wei,
         licence=known.licence if known is not None and known.weights_root == record.weights_root else "",
         source=record.manifest_cid,
+        publisher=workspace.chain.models.publisher_of(network.version) or "",
+        record=record,
     )

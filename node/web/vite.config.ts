@@ -15,6 +15,8 @@ export default defineConfig({
     // The licences of what is bundled.
     license: { fileName: "licenses.md" },
   } as object,
+  // Workers load parts of themselves when they need them.
+  worker: { format: "es" },
   server: { proxy: { "/v1": gateway, "/api": gateway, "/page": gateway } },
   test: { include: ["tests/unit/**/*.test.{ts,tsx}"], environment: "happy-dom" },
 });

@@ -105,6 +105,13 @@ def test_wrong_token_is_found_exactly(model: IntegerModel) -> None:
     assert first.from_position <= 20 < first.to_position
 
 
+def test_a_receipt_of_a_segment_that_no_order_has_is_wrong(model: IntegerModel, honest: InferenceProof) -> None:
+    report = verify_proof(with_receipt(honest, -1, resign=False, segment=65535), model)
+    (wrong,) = report.wrong
+    assert (wrong.segment, wrong.verified, wrong.to_blame) == (65535, False, False)
+    assert next(step.name for step in report.steps if not step.passed) == "receipts"
+
+
 def test_changed_papers_name_their_step(model: IntegerModel, honest: InferenceProof) -> None:
     tokens = list(honest.tokens)
     tokens[0] ^= 1

@@ -67,4 +67,5 @@ def test_generated_files_are_current() -> None:
         "nexus_chain/engine/native/kinds.h",
         "contracts/step/libraries/OpKinds.sol",
         "contracts/step/operators/Operators.sol",
+        "node/web/src/engine/op_kinds.ts",
     }

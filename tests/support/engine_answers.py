@@ -50,8 +50,9 @@ def answer_of(
     order = Order(bytes(32), salt, bytes(32), root, count, sampling.seed, sampling.beta, price, asks, 2**40)
     digest = order.digest(DOMAIN)
     engines = [Engine(model.program, model.weights, *layers) for layers in split]
-    states = [engine.open(len(prompt), sampling, SHAPE.context) for engine in engines]
-    seen = BoundaryRows(len(split), prompt, salt, SHAPE.width)
+    shape = model.program.shape
+    states = [engine.open(len(prompt), sampling, shape.context) for engine in engines]
+    seen = BoundaryRows(len(split), prompt, salt, shape.width)
     receipts, feeds, closed = [], [], 0
     for stop in range(len(prompt), len(prompt) + count):
         start = 0 if stop == len(prompt) else stop - 1

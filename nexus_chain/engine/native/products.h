@@ -1,8 +1,8 @@
 /* Exact products of rows with signed bytes, both with the summed index contiguous.
  *
  * One routine serves linear layers (rows of activations times rows of the weight matrix as it lies
- * on disk) and attention (softmax weights times rows of transposed values). With AVX-512 VNNI and in
- * plain C it is `product`, over planes of bytes; with AVX2 alone it is `product_pairs`, over rows of
+ * on disk) and attention (softmax weights times rows of transposed values). With AVX-512 VNNI, in
+ * WebAssembly and in plain C it is `product`, over planes of bytes; with AVX2 alone it is `product_pairs`, over rows of
  * 16 bits.
  */
 #ifndef NEXUS_PRODUCTS_H
@@ -21,6 +21,10 @@
 #define NEXUS_VNNI 0
 #define NEXUS_AVX2 1
 #include "products_avx2.h"
+#elif defined(__wasm_simd128__)
+#define NEXUS_VNNI 0
+#define NEXUS_AVX2 0
+#include "products_wasm.h"
 #else
 #define NEXUS_VNNI 0
 #define NEXUS_AVX2 0

@@ -4,8 +4,14 @@
  * where a step reads what other threads wrote. The file knows no model: everything comes in the
  * steps.
  */
+#ifdef _OPENMP
 #include <omp.h>
 #include <sched.h>
+#else /* one thread, as in a browser's worker */
+static int omp_get_num_threads(void) { return 1; }
+static int omp_get_thread_num(void) { return 0; }
+static int sched_yield(void) { return 0; }
+#endif
 #include <stdlib.h>
 
 #include "attention.h"
