@@ -3,12 +3,14 @@
  * a rounded amount makes a right receipt look forged.
  */
 
-const INTEGER = /"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g;
+const TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/** Fewer digits are below 2^53. */
+const LARGE = /^-?\d{16,}$/;
 
 /** The value of a JSON text; whole numbers that a Number does not hold are bigint. Throws SyntaxError. */
 export function parseExact(text: string): unknown {
   const mark = markNotIn(text);
-  const quoted = text.replace(INTEGER, (found) => (found.startsWith('"') ? found : `"${mark}${found}"`));
+  const quoted = text.replace(TEXT_OR_NUMBER, (found) => (LARGE.test(found) ? `"${mark}${found}"` : found));
   return JSON.parse(quoted, (_, value: unknown) =>
     typeof value === "string" && value.startsWith(mark) ? smallest(value.slice(mark.length)) : value,
   ) as unknown;

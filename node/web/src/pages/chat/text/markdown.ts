@@ -16,6 +16,8 @@ export function sanitised(html: string): DocumentFragment {
   return DOMPurify.sanitize(html, {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ["href", "rel", "target", "class", "start", "tabindex"],
+    // DOMPurify takes the value of every attribute for an address that is not named here.
+    ADD_URI_SAFE_ATTR: ["rel", "target", "start", "tabindex"],
     ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
