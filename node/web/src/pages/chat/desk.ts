@@ -53,8 +53,10 @@ export async function show(id: string | undefined): Promise<void> {
 /** Another tab has kept a later state of it: that one is shown, unless an answer is coming here. */
 keeping.whenChanged(async (id) => {
   const mine = loaded.value.get(id);
-  if (!mine || isBusy(mine)) return;
+  if (!mine || isBusy(mine) || keeping.isWaiting(id)) return;
   const found = await keeping.load(id);
+  // What was asked here while it was read is kept: the next save notices that the two have parted.
+  if (loaded.value.get(id) !== mine) return;
   if (typeof found === "object" && found.revision > mine.revision) hold(found);
 });
 

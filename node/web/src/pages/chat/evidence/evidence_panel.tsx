@@ -16,7 +16,7 @@ export function EvidencePanel({ answer, isComing }: { answer: Answer; isComing: 
   const { id, evidence } = answer;
   if (isComing) return null;
   return (
-    <aside class="evidence" aria-label={t.title}>
+    <div class="evidence" role="group" aria-label={t.title}>
       {evidence ? (
         <Facts answer={answer} evidence={evidence} />
       ) : id === undefined ? (
@@ -25,7 +25,7 @@ export function EvidencePanel({ answer, isComing }: { answer: Answer; isComing: 
         <Fetch answer={{ ...answer, id }} />
       )}
       {id !== undefined && <CheckPanel answer={{ ...answer, id }} />}
-    </aside>
+    </div>
   );
 }
 

@@ -78,7 +78,7 @@ function Command({ label, text }: { label: string; text: string }) {
         <span>{label}</span>
         <CopyButton label={copy} text={() => text} />
       </div>
-      <pre tabIndex={0} role="region" aria-label={label}>
+      <pre tabIndex={0} role="group" aria-label={label}>
         <code>{text}</code>
       </pre>
     </div>

@@ -9,7 +9,7 @@ export function ContinuedText({ begun, blocks, isDone }: { begun: string; blocks
   const pieces = blocks.flatMap((block) => (block.kind === "code" ? block.pieces : []));
   const language = useLanguage(isDone ? begun + pieces.slice(0, 1).join("") : "");
   return (
-    <pre class="continued" tabIndex={0} role="region" aria-label={t.modelText}>
+    <pre class="continued" tabIndex={0} role="group" aria-label={t.modelText}>
       <span class="begun">
         <Piece text={begun} language={language} isDone={isDone} />
       </span>

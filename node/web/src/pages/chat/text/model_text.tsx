@@ -57,7 +57,7 @@ function Code({ block }: { block: CodeBlock }) {
         <span class="mono">{visible(block.language).slice(0, 30)}</span>
         <CopyButton label={t.copyCode} text={() => visible(codeOf(block))} />
       </div>
-      <pre tabIndex={0} role="region" aria-label={t.code}>
+      <pre tabIndex={0} role="group" aria-label={t.code}>
         {block.pieces.map((piece, at) => (
           <Piece key={at} text={piece} language={block.language} isDone={block.isClosed || at < last} />
         ))}
