@@ -16,7 +16,7 @@ export function useFollowing(): void {
     };
     // Only growth moves the page: its size is looked at after layout, so that no layout is forced.
     const grown = new ResizeObserver(() => {
-      if (isAtEnd) root.scrollTop = root.scrollHeight;
+      if (isAtEnd) scrollTo(0, Number.MAX_SAFE_INTEGER);
     });
     addEventListener("scroll", scrolled, { passive: true });
     grown.observe(document.body);

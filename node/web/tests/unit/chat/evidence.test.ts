@@ -56,11 +56,12 @@ test("receipts say which node ran which layers, and what it was paid", () => {
   expect(odditiesOf(evidence, HASH.toUpperCase().replace("0X", "0x"))).toEqual([]);
 });
 
-test("amounts above 2^53 reach the proof to the wei", () => {
-  const text = JSON.stringify(told()).replace('"maxPrice":100', '"maxPrice":9007199254740993');
-  const { evidence, proof } = readReceipts(text, ID);
-  expect(evidence.mostWei).toBe("9007199254740993");
-  expect(proof).toMatchObject({ order: { document: { maxPrice: 9007199254740993n } } });
+test("amounts above 2^53, which documents write as texts, are read to the wei", () => {
+  const proof = {
+    ...told().proof,
+    order: { document: { ...told().proof.order.document, maxPrice: "9007199254740993" } },
+  };
+  expect(readReceipts(JSON.stringify(told({ proof })), ID).evidence.mostWei).toBe("9007199254740993");
 });
 
 test.each([

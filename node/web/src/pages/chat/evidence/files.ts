@@ -1,12 +1,11 @@
 import type { Answer } from "../kept/conversation";
 import { fileNames } from "./commands";
 import { receiptsOf } from "./evidence";
-import { writeExact } from "./exact_json";
 
 /** Have the browser keep the answer file, as `nexus verify` and watchers take it. Throws GatewayError. */
 export async function offerAnswerFile(id: string): Promise<void> {
   const { proof } = await receiptsOf(id);
-  offer(fileNames(id).answer, `${writeExact(proof)}\n`, "application/json");
+  offer(fileNames(id).answer, `${JSON.stringify(proof, null, 1)}\n`, "application/json");
 }
 
 /** The body of the request, for `--request`. */

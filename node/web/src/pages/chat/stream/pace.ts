@@ -1,5 +1,5 @@
-/** Characters that are shown in one frame at most: 4096 a frame is more than any model writes. */
-export const MOST_A_FRAME = 4096;
+/** Characters that are shown in one frame at most: 60 frames of 1536 a second are more than any model writes. */
+export const MOST_A_FRAME = 1536;
 
 /** When the next frame is drawn. In a page that nobody sees no frame is: then a timer stands in. */
 export type NextFrame = (drawn: () => void) => void;

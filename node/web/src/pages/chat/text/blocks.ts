@@ -17,7 +17,9 @@ export interface CodeBlock {
 
 /** Characters of a line, and of a block of prose. Longer ones are cut: no frame has to draw more than this anew. */
 export const MOST_CHARACTERS = 4096;
-const MOST_LINES_OF_PIECE = 60;
+/** Characters and lines after which a piece of code is done: its words are marked at once, within a frame. */
+const MOST_OF_PIECE = 1536;
+const MOST_LINES_OF_PIECE = 40;
 const FENCE = /^( {0,3})(`{3,}|~{3,})(.*)$/;
 const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)/;
 
@@ -95,7 +97,7 @@ export class BlockReader {
       return;
     }
     this.takeCode(`${withoutIndent(line, fence.indent)}\n`);
-    if (this.lines.length >= MOST_LINES_OF_PIECE || this.size >= MOST_CHARACTERS) this.endPiece();
+    if (this.lines.length >= MOST_LINES_OF_PIECE || this.size >= MOST_OF_PIECE) this.endPiece();
   }
 
   private proseLine(line: string): void {
