@@ -11,25 +11,28 @@ const BLOCKS_A_FRAME = 6;
 
 /** An answer's blocks. A block that is the same object as before is not drawn again. */
 export function ModelText({ blocks }: { blocks: readonly Block[] }) {
-  const count = useGrowing(blocks.length);
+  const limit = useLimit(blocks.length);
   return (
     <>
-      {blocks.slice(0, count).map((block, at) => (
+      {blocks.slice(0, limit).map((block, at) => (
         <BlockView key={at} block={block} />
       ))}
     </>
   );
 }
 
-/** Up to `wanted`, some more in each frame. */
-function useGrowing(wanted: number): number {
-  const [count, grow] = useState(Math.min(wanted, BLOCKS_A_FRAME));
+/**
+ * How many blocks are drawn: of an answer that was long when it was opened some more in each frame. One that comes
+ * meanwhile has a pace of its own.
+ */
+function useLimit(length: number): number {
+  const [limit, raise] = useState(length > BLOCKS_A_FRAME ? BLOCKS_A_FRAME : Infinity);
   useEffect(() => {
-    if (count >= wanted) return undefined;
-    const asked = requestAnimationFrame(() => grow(Math.min(wanted, count + BLOCKS_A_FRAME)));
+    if (limit >= length) return undefined;
+    const asked = requestAnimationFrame(() => raise(limit + BLOCKS_A_FRAME));
     return () => cancelAnimationFrame(asked);
-  }, [count, wanted]);
-  return count;
+  }, [limit, length]);
+  return limit;
 }
 
 class BlockView extends Component<{ block: Block }> {
