@@ -100,6 +100,7 @@ function Growth({ answer }: { answer: Answer }) {
   const t = words();
   const pieces = shownOf(answer).pieces.value;
   const price = modelNamed(answer.model)?.weiPerToken;
+  if (pieces === 0) return null;
   return (
     <span class="quiet">
       {t.tokens(pieces)}

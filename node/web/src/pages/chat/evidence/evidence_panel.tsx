@@ -20,7 +20,7 @@ export function EvidencePanel({ answer, isComing }: { answer: Answer; isComing: 
       {evidence ? (
         <Facts answer={answer} evidence={evidence} />
       ) : id === undefined ? (
-        <p class="quiet">{t.none}</p>
+        <p class="quiet">{answer.state === "stopped" ? t.noneStopped : t.none}</p>
       ) : (
         <Fetch answer={{ ...answer, id }} />
       )}

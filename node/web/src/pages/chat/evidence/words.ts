@@ -4,6 +4,7 @@ export const words = dictionary({
   en: {
     title: "Evidence",
     none: "No receipts: the gateway began no answer, so nothing was computed or paid.",
+    noneStopped: "You stopped before the gateway had named the answer. What was computed by then is on your bill.",
     load: "Load the receipts",
     loading: "Fetching the receipts …",
     price: "Price",
@@ -54,6 +55,7 @@ export const words = dictionary({
   pt: {
     title: "Provas",
     none: "Sem recibos: o gateway não começou nenhuma resposta; nada foi calculado nem pago.",
+    noneStopped: "Parou antes de o gateway ter dado nome à resposta. O que se calculou até aí está na sua conta.",
     load: "Obter os recibos",
     loading: "A obter os recibos …",
     price: "Preço",
@@ -106,6 +108,7 @@ export const words = dictionary({
   ko: {
     title: "증거",
     none: "영수증이 없습니다. 게이트웨이가 답을 시작하지 않아 계산도 결제도 없었습니다.",
+    noneStopped: "게이트웨이가 답에 이름을 붙이기 전에 중지하셨습니다. 그때까지 계산된 것은 청구됩니다.",
     load: "영수증 불러오기",
     loading: "영수증을 가져오는 중 …",
     price: "가격",
