@@ -1,0 +1,62 @@
+import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { network } from "./network";
+
+/** A gateway that stands between the page and the real one, and can fail or lie as gateways and cables do. */
+export interface BadGateway {
+  readonly address: string;
+  /** Break the next stream off once so many events have passed. */
+  breakAfter(events: number): void;
+  /** Change what passes in the next stream. */
+  alter(change: (text: string) => string): void;
+  close(): Promise<void>;
+}
+
+export async function badGateway(): Promise<BadGateway> {
+  let eventsLeft: number | undefined;
+  let change: ((text: string) => string) | undefined;
+  const server = createServer((asked, answer) => {
+    const isStream = asked.method === "POST" && (asked.url ?? "").startsWith("/v1/completions");
+    const limit = isStream ? eventsLeft : undefined;
+    const altered = isStream ? change : undefined;
+    if (isStream) eventsLeft = change = undefined;
+    forward(asked, answer, limit, altered);
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    breakAfter: (events) => (eventsLeft = events),
+    alter: (made) => (change = made),
+    close: () =>
+      new Promise((closed) => {
+        server.closeAllConnections();
+        server.close(() => closed());
+      }),
+  };
+}
+
+function forward(
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  limit: number | undefined,
+  change: ((text: string) => string) | undefined,
+): void {
+  const { host: _, ...headers } = asked.headers;
+  const real = request(`${network().address}${asked.url}`, { method: asked.method ?? "GET", headers }, (response) => {
+    answer.writeHead(response.statusCode ?? 502, response.headers);
+    let events = 0;
+    response.on("data", (data: Buffer) => {
+      answer.write(change ? change(data.toString()) : data);
+      events += data.toString().split("\n\n").length - 1;
+      if (limit !== undefined && events >= limit) {
+        answer.destroy();
+        real.destroy();
+      }
+    });
+    response.on("end", () => answer.end());
+    response.on("error", () => answer.destroy());
+  });
+  real.on("error", () => answer.destroy());
+  answer.on("close", () => real.destroy());
+  asked.pipe(real);
+}
