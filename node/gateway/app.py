@@ -32,6 +32,7 @@ from node.gateway.routes import (
     openai_embeddings,
     openai_models,
     openai_responses,
+    page_network,
     sign_in,
     tokenizer,
 )
@@ -54,6 +55,7 @@ ROUTERS = (
     api_keys.router,
     account.router,
     sign_in.router,
+    page_network.router,
 )
 
 _BRANCHES = ("str", "int", "float", "bool")

@@ -16,13 +16,15 @@ from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
+from node.gateway.page_chain import PageChain
 
 
 @dataclass(frozen=True)
 class Deps:
     """All that is wired into an application (``app.state.deps``).
 
-    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept.
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
+    tells wallets; None where nothing is known of a chain.
     """
 
     service: Service
@@ -31,6 +33,7 @@ class Deps:
     evidence: Evidence | None = None
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
+    chain: PageChain | None = None
 
 
 def deps_of(request: Request) -> Deps:
