@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -16,6 +17,7 @@ from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
+from node.gateway.page import BUILT
 from node.gateway.page_chain import PageChain
 
 
@@ -24,7 +26,7 @@ class Deps:
     """All that is wired into an application (``app.state.deps``).
 
     ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
-    tells wallets; None where nothing is known of a chain.
+    tells wallets; None where nothing is known of a chain. ``page``: folder of the page for people, as it was built.
     """
 
     service: Service
@@ -34,6 +36,7 @@ class Deps:
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
     chain: PageChain | None = None
+    page: Path = BUILT
 
 
 def deps_of(request: Request) -> Deps:

@@ -161,9 +161,8 @@ class LocalNetwork:
     ) -> None:
         """Nodes and gateway at once: each waits longest for its own imports. ``deposits`` None: no gateway."""
         nodes = self._start_nodes(chain, served)
-        with self.observer.stage(
-            f"Starting {len(nodes)} nodes{' and the gateway' * (deposits is not None)}"
-        ) as advance:
+        and_gateway = "" if deposits is None else " and the gateway"
+        with self.observer.stage(f"Starting {len(nodes)} nodes{and_gateway}") as advance:
             children = nodes
             if deposits is not None:
                 plan = gateway_child(self.wanted.port, served, chain.url, self.places, deposits)
