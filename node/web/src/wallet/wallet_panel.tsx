@@ -21,12 +21,12 @@ export function WalletPanel({ close }: { close: () => void }) {
   useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} class="wallet" aria-label={t.wallet} onClose={close}>
-      <header class="row">
+      <div class="row head">
         <h2>{t.wallet}</h2>
         <button type="button" onClick={() => dialog.current?.close()}>
           {t.close}
         </button>
-      </header>
+      </div>
       {here ? <Account here={here} /> : <WalletChoice />}
       {facts.error !== undefined && <Trouble error={facts.error} again={facts.again} label={t.again} />}
       {!facts.found && facts.error === undefined && <Loading />}
