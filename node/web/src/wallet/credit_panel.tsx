@@ -110,7 +110,7 @@ function Moves({ here, facts, terms, found: { credit, areTrue } }: MovesGiven) {
     <>
       {areTrue && <DepositForm here={here} facts={facts} terms={terms} isFirst={credit.held === 0n} />}
       {credit.withdrawable > 0n && (
-        <button type="button" class="main" disabled={doing.busy} onClick={move("withdraw")}>
+        <button type="button" class="main" aria-disabled={doing.busy} onClick={move("withdraw")}>
           {t.fetch(etherOf(credit.withdrawable))}
         </button>
       )}
@@ -119,11 +119,11 @@ function Moves({ here, facts, terms, found: { credit, areTrue } }: MovesGiven) {
           <p>{t.closing(timeOf(credit.refundFrom))}</p>
           <p class="row">
             {isOver && (
-              <button type="button" disabled={doing.busy} onClick={move("refund")}>
+              <button type="button" aria-disabled={doing.busy} onClick={move("refund")}>
                 {t.takeBack}
               </button>
             )}
-            <button type="button" disabled={doing.busy} onClick={move("cancelRefund")}>
+            <button type="button" aria-disabled={doing.busy} onClick={move("cancelRefund")}>
               {t.keepOpen}
             </button>
           </p>
@@ -131,7 +131,7 @@ function Moves({ here, facts, terms, found: { credit, areTrue } }: MovesGiven) {
       )}
       {credit.held > 0n && credit.refundFrom === 0 && (
         <p>
-          <button type="button" disabled={doing.busy} onClick={move("requestRefund")}>
+          <button type="button" aria-disabled={doing.busy} onClick={move("requestRefund")}>
             {t.closeCredit}
           </button>{" "}
           <small class="quiet">{t.closeHint}</small>

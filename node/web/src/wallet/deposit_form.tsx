@@ -46,7 +46,7 @@ export function DepositForm({ here, facts, terms, isFirst }: Given) {
             onInput={(event) => type(event.currentTarget.value)}
           />
         </label>
-        <button type="submit" class="main" disabled={doing.busy}>
+        <button type="submit" class="main" aria-disabled={doing.busy}>
           {isFirst ? t.open : t.topUp}
         </button>
       </p>

@@ -44,7 +44,7 @@ function SignedIn({ account }: { account: string }) {
     <section>
       <p class="row">
         <strong data-verdict="right">{t.signedIn}</strong> <Hash value={account} />
-        <button type="button" disabled={doing.busy} onClick={() => doing.run(signOut)}>
+        <button type="button" aria-disabled={doing.busy} onClick={() => doing.run(signOut)}>
           {t.signOut}
         </button>
       </p>
@@ -64,7 +64,7 @@ function Signing({ who }: { who: Connection }) {
     return (
       <section>
         <p class="quiet">{t.signInHint}</p>
-        <button type="button" class="main" disabled={doing.busy} onClick={begin}>
+        <button type="button" class="main" aria-disabled={doing.busy} onClick={begin}>
           {t.signIn}
         </button>
         {doing.error !== undefined && <Trouble error={doing.error} />}
@@ -83,7 +83,7 @@ function Signing({ who }: { who: Connection }) {
         {message}
       </pre>
       <p class="row">
-        <button type="button" class="main" disabled={doing.busy} onClick={sign}>
+        <button type="button" class="main" aria-disabled={doing.busy} onClick={sign}>
           {t.sign}
         </button>
         <button type="button" onClick={() => show(undefined)}>

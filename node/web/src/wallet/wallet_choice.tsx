@@ -30,7 +30,7 @@ export function WalletChoice() {
       <ul class="wallets">
         {found.map((wallet) => (
           <li key={wallet.id}>
-            <button type="button" disabled={doing.busy} onClick={() => ask(wallet)}>
+            <button type="button" aria-disabled={doing.busy} onClick={() => ask(wallet)}>
               <strong>{wallet.name}</strong> <small class="quiet">{wallet.rdns}</small>
             </button>
           </li>

@@ -72,7 +72,7 @@ export function WrongChain({ here, facts }: { here: Connection; facts: NetworkFa
       <p>{t.wrongChain(facts.name)}</p>
       <button
         type="button"
-        disabled={doing.busy}
+        aria-disabled={doing.busy}
         onClick={() => doing.run(() => requireChain(here.wallet.provider, facts))}
       >
         {t.switchChain}

@@ -74,10 +74,10 @@ export function AnnounceForm({ here, facts, identity }: Given) {
         <input inputMode="numeric" value={price} onInput={(event) => setPrice(event.currentTarget.value)} />
       </label>
       <p class="row">
-        <button type="submit" class="main" disabled={doing.busy}>
+        <button type="submit" class="main" aria-disabled={doing.busy}>
           {t.announce}
         </button>
-        <button type="button" disabled={doing.busy} onClick={stop}>
+        <button type="button" aria-disabled={doing.busy} onClick={stop}>
           {t.stopAnnouncing}
         </button>
       </p>

@@ -37,7 +37,13 @@ export function LeaveCard({ here, facts, standing }: Given) {
         <>
           {standing.now <= after && <p>{t.tooEarly(momentOf(after))}</p>}
           {isHeld && <p data-verdict="open">{t.heldByGames}</p>}
-          <button type="button" class="main" disabled={doing.busy || isHeld || standing.now <= after} onClick={take}>
+          <button
+            type="button"
+            class="main"
+            aria-disabled={doing.busy}
+            disabled={isHeld || standing.now <= after}
+            onClick={take}
+          >
             {t.complete}
           </button>
         </>
@@ -64,7 +70,7 @@ function MoreStake({ here, facts }: Omit<Given, "standing">) {
         <label>
           {t.amount} <input inputMode="decimal" value={typed} onInput={(event) => type(event.currentTarget.value)} />
         </label>
-        <button type="submit" disabled={doing.busy || wei === undefined}>
+        <button type="submit" aria-disabled={doing.busy} disabled={wei === undefined}>
           {t.addStake}
         </button>
       </p>
@@ -89,7 +95,8 @@ function AskForStake({ here, facts, delay }: Omit<Given, "standing"> & { delay: 
         </label>
         <button
           type="button"
-          disabled={doing.busy || !isSure}
+          aria-disabled={doing.busy}
+          disabled={!isSure}
           onClick={() => doing.run(() => send(here, facts, "requestUnbond", call))}
         >
           {t.unbond}

@@ -66,7 +66,7 @@ export function RegisterForm({ here, facts, standing, identity }: Given) {
           <p class="quiet">{t.forEver}</p>
         </>
       )}
-      <button type="submit" class="main" disabled={doing.busy || (!entry && !isEnough)}>
+      <button type="submit" class="main" aria-disabled={doing.busy} disabled={!entry && !isEnough}>
         {entry ? t.update : t.register}
       </button>
       {doing.busy && <p role="status">{walletWords().asking}</p>}

@@ -51,7 +51,7 @@ function Row({ node, here, facts, contract, wei }: Omit<Given, "standing"> & { c
           <button
             type="button"
             class="main"
-            disabled={doing.busy}
+            aria-disabled={doing.busy}
             onClick={() => doing.run(() => send(here, facts, "withdraw", call))}
           >
             {t.withdraw(etherOf(wei))}
