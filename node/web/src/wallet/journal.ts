@@ -55,6 +55,7 @@ export interface KeptTransaction {
 const KEY = "nexus.transactions";
 const MOST = 40;
 const held = signal<readonly KeptTransaction[]>(load());
+let isKept = true;
 
 /** Newest first. */
 export const transactions = held;
@@ -70,13 +71,13 @@ export function followOtherTabs(): () => void {
 
 /** Write a transaction down, or what is new about it. What another tab wrote meanwhile stays. */
 export function note(entry: KeptTransaction): void {
-  const others = load().filter((one) => one.id !== entry.id);
+  const others = known().filter((one) => one.id !== entry.id);
   store([entry, ...others].sort((one, other) => other.at - one.at));
 }
 
 /** Forget one: the person has seen it. */
 export function forget(id: string): void {
-  store(load().filter((one) => one.id !== id));
+  store(known().filter((one) => one.id !== id));
 }
 
 export function isOpen(entry: KeptTransaction): boolean {
@@ -89,20 +90,25 @@ function store(entries: readonly KeptTransaction[]): void {
   const over = entries.filter((one) => !isOpen(one)).slice(0, Math.max(0, MOST - open.length));
   const left = new Set([...open, ...over]);
   held.value = entries.filter((one) => left.has(one));
-  kept.write(KEY, JSON.stringify(held.value));
+  isKept = kept.write(KEY, JSON.stringify(held.value));
+}
+
+/** What is written down; in a browser that keeps nothing, what this tab remembers. */
+function known(): readonly KeptTransaction[] {
+  return isKept ? load() : held.value;
 }
 
 function load(): KeptTransaction[] {
   try {
     const found: unknown = JSON.parse(kept.read(KEY) ?? "[]");
-    return Array.isArray(found) ? found.filter(isKept) : [];
+    return Array.isArray(found) ? found.filter(isTransaction) : [];
   } catch {
     return [];
   }
 }
 
 /** What another program wrote under this name is not taken for money. */
-function isKept(found: unknown): found is KeptTransaction {
+function isTransaction(found: unknown): found is KeptTransaction {
   if (typeof found !== "object" || found === null) return false;
   const one = found as Record<string, unknown>;
   return (

@@ -45,7 +45,7 @@ const en = {
   once: "One transaction opens your credit. Answers then need no window of your wallet.",
   trust: (operator: string, days: string) =>
     `The operator (${operator}) can claim what you spent. What is left comes back to you, at the latest ${days} after you ask for it, without the operator.`,
-  counts: (blocks: string) => `It counts after ${blocks} blocks and the gateway's next look, within a minute or two.`,
+  counts: (blocks: string) => `Confirmations that it needs: ${blocks}. The gateway looks once a minute.`,
   closeCredit: "Close credit",
   closeHint: "Ask for all that you have not spent. The gateway gives it back, usually within a minute.",
   closing: (when: string) =>
@@ -130,7 +130,7 @@ const pt: WalletWords = {
   once: "Uma transação abre o seu crédito. Depois, as respostas não abrem janelas da carteira.",
   trust: (operator, days) =>
     `O operador (${operator}) pode cobrar o que você gastou. O resto volta para você, no máximo ${days} depois de pedir, mesmo sem o operador.`,
-  counts: (blocks) => `Conta após ${blocks} blocos e a próxima olhada do gateway, em um ou dois minutos.`,
+  counts: (blocks) => `Confirmações necessárias: ${blocks}. O gateway olha uma vez por minuto.`,
   closeCredit: "Fechar o crédito",
   closeHint: "Peça tudo o que não gastou. O gateway devolve, em geral em um minuto.",
   closing: (when) =>
@@ -213,7 +213,7 @@ const ko: WalletWords = {
   once: "거래 한 번으로 크레딧이 열립니다. 그 뒤로 답변마다 지갑 창이 뜨지 않습니다.",
   trust: (operator, days) =>
     `운영자(${operator})는 쓰신 만큼만 청구할 수 있습니다. 나머지는 요청 후 늦어도 ${days} 뒤에 운영자 없이도 돌아옵니다.`,
-  counts: (blocks) => `${blocks}블록과 게이트웨이의 다음 확인 뒤, 1~2분 안에 반영됩니다.`,
+  counts: (blocks) => `필요한 확인 수: ${blocks}. 게이트웨이는 1분마다 확인합니다.`,
   closeCredit: "크레딧 닫기",
   closeHint: "쓰지 않은 금액을 모두 요청합니다. 게이트웨이가 보통 1분 안에 돌려줍니다.",
   closing: (when) => `환불을 요청하셨습니다. 게이트웨이가 답하지 않으면 ${when}부터 직접 가져가세요.`,

@@ -11,12 +11,20 @@ import { machineWallet } from "./machine";
 import { momentOf } from "./time";
 import { words } from "./words";
 
+interface Given {
+  readonly node: Address;
+  readonly provider: Provider;
+  readonly facts: NetworkFacts;
+  /** Changes whenever a transaction of this page has moved: then all is read again. */
+  readonly moved: string;
+}
+
 /** Thirty days, a row each: what was earned, what the gas cost, what is left. */
-export function EarningsCard({ node, provider, facts }: { node: Address; provider: Provider; facts: NetworkFacts }) {
+export function EarningsCard({ node, provider, facts, moved }: Given) {
   const t = words();
   const machine = machineWallet(node);
   const payers = machine ? [node, machine] : [node];
-  const state = useFetched(() => readEarnings(provider, facts, node, payers), [node, machine]);
+  const state = useFetched(() => readEarnings(provider, facts, node, payers), [node, machine, moved]);
   return (
     <section class="card">
       <h2>{t.earnings}</h2>

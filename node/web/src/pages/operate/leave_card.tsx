@@ -30,7 +30,7 @@ export function LeaveCard({ here, facts, standing }: Given) {
   const isHeld = (standing.entry?.openGames ?? 0) > 0;
   return (
     <section class="card">
-      <h2>{t.leave}</h2>
+      <h2>{stage === "active" ? t.stake : t.leave}</h2>
       {stage === "active" && <MoreStake here={here} facts={facts} />}
       {stage === "active" && <AskForStake here={here} facts={facts} delay={standing.unbondingDelay} />}
       {stage === "leaving" && (

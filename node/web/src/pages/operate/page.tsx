@@ -75,7 +75,7 @@ function Node({ node, here, facts }: { node: Address; here: Connection; facts: N
         <>
           <StandingCard standing={state.found} />
           <WithdrawCard node={node} here={here} facts={facts} standing={state.found} />
-          <EarningsCard node={node} provider={provider} facts={facts} />
+          <EarningsCard node={node} provider={provider} facts={facts} moved={moved} />
           {isOurs && <SetupCard here={here} facts={facts} standing={state.found} />}
           {isOurs && state.found.entry && <LeaveCard here={here} facts={facts} standing={state.found} />}
         </>

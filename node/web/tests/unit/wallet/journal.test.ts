@@ -67,6 +67,19 @@ describe("the journal", () => {
     undo();
   });
 
+  test("loses nothing of this tab where the browser keeps nothing", async () => {
+    const { note, forget, transactions } = await loaded();
+    const refusing = vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
+      throw new DOMException("full", "QuotaExceededError");
+    });
+    note(ONE);
+    note({ ...ONE, id: "two", at: 2 });
+    expect(transactions.value.map((one) => one.id)).toEqual(["two", "one"]);
+    forget("one");
+    expect(transactions.value.map((one) => one.id)).toEqual(["two"]);
+    refusing.mockRestore();
+  });
+
   test("never drops what is open for what is over", async () => {
     const { note, transactions } = await loaded();
     note(ONE);
