@@ -1,25 +1,23 @@
 import type { Page } from "@playwright/test";
 import { createWalletClient, http, type Hex } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
 import { network } from "./network";
 
-/** Anvil's public development keys: worthless anywhere else. */
-const KEYS: readonly Hex[] = [
-  "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
-  "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
-  "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
-  "0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a",
-  "0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba",
-];
+const ACCOUNTS = 3;
+const PLAY_WEI = `0x${(10n ** 19n).toString(16)}`;
 
 type Answer = { result: unknown } | { error: { code: number; message: string; data?: unknown } };
 type Request = { method: string; params: readonly never[] };
 
-/** A wallet that announces itself on a page (EIP-6963), signs with Anvil's accounts, and fails as a test says. */
+/**
+ * A wallet that announces itself on a page (EIP-6963), signs with accounts of its own, and fails as a test says. Its
+ * accounts are new each time and have play money, so no test finds what another has left.
+ */
 export class InjectedWallet {
+  private readonly accounts = Array.from({ length: ACCOUNTS }, () => privateKeyToAccount(generatePrivateKey()));
   /** Which of the accounts acts. */
-  chosen: number;
+  private chosen = 0;
   chainId = 31337;
   knownChains = new Set([31337]);
   /** Code by method: thrown once each. */
@@ -33,13 +31,11 @@ export class InjectedWallet {
   private constructor(
     private readonly page: Page,
     readonly name: string,
-    account: number,
-  ) {
-    this.chosen = account;
-  }
+  ) {}
 
-  static async on(page: Page, name = "Test Wallet", account = 0): Promise<InjectedWallet> {
-    const wallet = new InjectedWallet(page, name, account);
+  static async on(page: Page, name = "Test Wallet"): Promise<InjectedWallet> {
+    const wallet = new InjectedWallet(page, name);
+    for (const { address } of wallet.accounts) await forwarded("anvil_setBalance", [address, PLAY_WEI]);
     const door = `walletDoor${name.replace(/\W/g, "")}`;
     await page.exposeFunction(door, (asked: Request) => wallet.answered(asked));
     await page.addInitScript(announceWallet, { name, door });
@@ -47,7 +43,9 @@ export class InjectedWallet {
   }
 
   get account() {
-    return privateKeyToAccount(KEYS[this.chosen] ?? "0x");
+    const found = this.accounts[this.chosen];
+    if (!found) throw new Error(`the wallet has no account ${this.chosen}`);
+    return found;
   }
 
   async chooseAccount(index: number): Promise<void> {

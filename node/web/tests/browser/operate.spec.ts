@@ -2,8 +2,6 @@ import type { Page } from "@playwright/test";
 import { InjectedWallet } from "./injected_wallet";
 import { expect, expectAccessible, network, test } from "./network";
 
-const ACCOUNT = 2;
-
 async function connected(page: Page, wallet: InjectedWallet): Promise<void> {
   await page.goto("/app/operate");
   await page.getByRole("main").getByRole("button", { name: wallet.name }).click();
@@ -38,7 +36,7 @@ test("without a wallet the page says what it needs", async ({ page }) => {
 
 test("a node registers, announces and leaves, with a stake that stays in the wallet", async ({ page }) => {
   test.setTimeout(240_000);
-  const wallet = await InjectedWallet.on(page, "Cold", ACCOUNT);
+  const wallet = await InjectedWallet.on(page, "Cold");
   await connected(page, wallet);
   await expect(page.getByText("not registered")).toBeVisible();
   await expect(page.getByText(`--staker ${wallet.account.address}`)).toBeVisible();
@@ -78,7 +76,7 @@ test("a node registers, announces and leaves, with a stake that stays in the wal
 });
 
 test("another account's node can be looked at, and not acted for", async ({ page }) => {
-  const wallet = await InjectedWallet.on(page, "Visitor", 0);
+  const wallet = await InjectedWallet.on(page, "Visitor");
   await connected(page, wallet);
   await page.getByLabel("Address of a node").fill("0x12");
   await page.getByRole("button", { name: "Look", exact: true }).click();
