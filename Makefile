@@ -188,6 +188,7 @@ op-kinds: setup ## Write the kernels', the contracts' and the page's parts of th
 generate: op-kinds vectors ## Regenerate op kinds, ABIs, wire modules and golden vectors; the diff must be empty
 	python -m scripts.contract_artefacts
 	python scripts/generate_proto.py
+	python -m scripts.page_abis
 
 clean: ## Remove what was built (keeps the environment)
 	rm -rf build .build

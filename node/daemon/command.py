@@ -83,6 +83,9 @@ def read_settings(
     wallet: Annotated[
         Path | None, typer.Option(help="Keystore file [env: NEXUS_NODE_WALLET; default: DATA/wallet.json].")
     ] = None,
+    staker: Annotated[
+        str | None, typer.Option(help="Account that stakes and is paid, where its key is elsewhere [the wallet's].")
+    ] = None,
     password_file: Annotated[
         Path | None,
         typer.Option(help="File with the wallet's password [env: NEXUS_NODE_PASSWORD_FILE; default: ask for it]."),
@@ -149,11 +152,12 @@ def register(
     from node.daemon.chain_settings import connect_contracts
     from node.daemon.identity import NodeKeys, open_or_make_wallet
     from node.daemon.upkeep.readiness import check_ready
-    from node.daemon.upkeep.registration import register_node
+    from node.daemon.upkeep.registration import register_node, require_own_stake
 
     configuration: NodeConfiguration = context.obj
     wallet, said = open_or_make_wallet(configuration)
     _say(said)
+    require_own_stake(NodeKeys.of(wallet, configuration).identity)
     contracts = connect_contracts(configuration, wallet)
     check_ready(contracts, configuration, wallet.address, stake, take_over, not unchecked_endpoint)
     keys = NodeKeys.of(wallet, configuration)
@@ -207,7 +211,9 @@ def _register_new(configuration: NodeConfiguration, keys: NodeKeys, *, yes: bool
     from node.daemon.upkeep.registration import record_of, register_node
 
     contracts, address = connect_contracts(configuration, keys.wallet), keys.wallet.address
-    if record_of(contracts, address) is not None or configuration.block is None or not configuration.model_version:
+    if keys.staker or record_of(contracts, address) is not None:
+        return
+    if configuration.block is None or not configuration.model_version:
         return
     stake = contracts.nodes.minimum_stake()
     check_ready(contracts, configuration, address, stake)
@@ -267,9 +273,11 @@ def post_receipt_root(context: typer.Context) -> None:
     from node.daemon.data_folder import receipts_path
     from node.daemon.identity import NodeKeys
     from node.daemon.upkeep.receipt_root import post_root
+    from node.daemon.upkeep.registration import require_own_stake
 
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
+    require_own_stake(keys.identity)
     contracts = connect_contracts(configuration, keys.wallet)
     with ReceiptLog(receipts_path(configuration.data)) as receipts:
         _say([post_root(contracts, keys.wallet.address, receipts) or "no new receipts since the last root"])
@@ -280,11 +288,30 @@ def unbond(context: typer.Context) -> None:
     """Ask for the stake back; once the delay is over, fetch it."""
     from node.daemon.chain_settings import connect_contracts
     from node.daemon.identity import NodeKeys
-    from node.daemon.upkeep.registration import unbond_node
+    from node.daemon.upkeep.registration import require_own_stake, unbond_node
 
     configuration: NodeConfiguration = context.obj
     keys = NodeKeys.open(configuration)
+    require_own_stake(keys.identity)
     _say([unbond_node(connect_contracts(configuration, keys.wallet), keys.wallet.address)])
+
+
+@app.command("identity")
+def print_identity(context: typer.Context) -> None:
+    """Print the keys that the registry has to hold for this machine, as JSON, and save the settings.
+
+    Sends nothing. Paste it on the page Operate, where the account of --staker registers, stakes and announces.
+    """
+    from node.daemon.identity import NodeKeys, open_or_make_wallet
+    from node.daemon.upkeep.public_identity import public_identity
+
+    configuration: NodeConfiguration = context.obj
+    wallet, said = open_or_make_wallet(configuration)
+    for line in said:
+        typer.echo(line, err=True)
+    found = public_identity(configuration, NodeKeys.of(wallet, configuration))
+    configuration.save()
+    typer.echo(json.dumps(found, indent=2))
 
 
 class Period(StrEnum):
@@ -365,11 +392,12 @@ def _settler(configuration: NodeConfiguration) -> Iterator[Settler]:
 
     keys = NodeKeys.open(configuration)
     contracts = connect_contracts(configuration, keys.wallet)
-    address = keys.wallet.address
+    identity = keys.identity
+    address = identity.address
     log = WriteAheadLog(events_path(configuration.data))
     ledger = Ledger(log, terms_of(contracts, configuration), reader=True)
     try:
-        yield Settler(contracts, address, ledger, ChainView(contracts, address))
+        yield Settler(contracts, address, ledger, ChainView(contracts, address), has_stake=identity.has_stake)
     finally:
         ledger.close()
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from nexus_chain.byte_sizes import parse_size
 from nexus_chain.engine.backends import BACKENDS, Backend
+from nexus_chain.errors import NexusError
 from nexus_chain.log_output import LogSettings
+from nexus_chain.market.documents import checksum
 from nexus_chain.settings import (
     DEFAULT_RPC,
     SHARED,
@@ -47,8 +49,9 @@ class NodeConfiguration:
     """Settings of one node; paths are absolute or relative to the working directory.
 
     ``home``: where deployments are. ``deployment``: addresses file, by default the one of ``chain_id`` there.
-    ``wallet``: the keystore, by default ``wallet.json`` in the data folder. ``endpoint``: host:port told to
-    clients, by default ``listen``. ``price``: wei per token, by default the policy's (``asking_price``);
+    ``wallet``: the keystore, by default ``wallet.json`` in the data folder. ``staker``: the account that registers,
+    stakes and is paid, where it is not the wallet's: the wallet then pays gas, and no more. ``endpoint``: host:port
+    told to clients, by default ``listen``. ``price``: wei per token, by default the policy's (``asking_price``);
     ``audit_price``: wei per token of an audit, 0 where none are sold.
     ``backend``: what computes ("cuda": a GPU). ``memory_limit``: most
     of the shard in memory at once, by default all; ``resident``: file with names of weights that
@@ -66,6 +69,7 @@ class NodeConfiguration:
     chain_id: int = 31337
     deployment: Path | None = None
     wallet: Path | None = None
+    staker: str = ""
     password_file: Path | None = None
     block: Path | None = None
     model_version: str = ""
@@ -95,6 +99,16 @@ class NodeConfiguration:
     def wallet_path(self) -> Path:
         """The wallet's keystore."""
         return self.wallet or self.data / "wallet.json"
+
+    @property
+    def staker_address(self) -> str:
+        """The account that stakes, where it is not the wallet's; empty: it is. Raises ConfigurationError."""
+        try:
+            return checksum(self.staker) if self.staker else ""
+        except (ValueError, NexusError):
+            raise ConfigurationError(
+                f"staker = {self.staker!r} is no address", advice="Give 0x and 40 hexadecimal digits."
+            ) from None
 
     @property
     def announced_endpoint(self) -> str:

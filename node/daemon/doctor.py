@@ -33,7 +33,7 @@ from node.daemon.chain_settings import connect_contracts
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path
 from node.daemon.errors import RegistrationError
-from node.daemon.identity import address_of_node, receipt_key_of
+from node.daemon.identity import address_of_node, address_of_wallet, receipt_key_of
 from node.daemon.tls import TlsIdentity
 from node.daemon.upkeep.answer_funds import answer_funds
 from node.daemon.upkeep.readiness import check_endpoint
@@ -148,7 +148,7 @@ class NodeDoctor:
 
     def wallet(self) -> Finding:
         """Raises WalletError."""
-        address, path = self._address, self.configuration.wallet_path
+        address, path = address_of_wallet(self.configuration), self.configuration.wallet_path
         found = private(path, "the keystore")
         return found if found.level != OK else Finding(OK, f"{address} in {path}")
 
@@ -207,10 +207,11 @@ class NodeDoctor:
     def funds(self) -> Finding:
         """Whether the wallet can pay for the answers of its games, and of one more. Raises ChainError."""
         games = self._record.open_games if self._record is not None else 0
-        found = answer_funds(self._contracts, self._address, games)
+        payer = address_of_wallet(self.configuration)
+        found = answer_funds(self._contracts, payer, games)
         if found.warning:
             return Finding(FAIL, f"{found.wallet} wei", found.warning)
-        next_one = answer_funds(self._contracts, self._address, games + 1)
+        next_one = answer_funds(self._contracts, payer, games + 1)
         said = f"{found.wallet} wei, {games} open games"
         return (
             Finding(WARN, said, f"One more game may take {next_one.needed} wei.")

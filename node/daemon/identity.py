@@ -19,19 +19,39 @@ _RECEIPT_KEY_TAG = keccak256(b"nexus.receipt-key.v1")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a serving node is: the address that is paid and the key that signs its receipts."""
+    """Who a serving node is: the address that is paid and the key that signs its receipts.
+
+    ``payer``: the address that pays its gas; empty: ``address``.
+    """
 
     address: str
     receipt_key: Wallet
+    payer: str = ""
+
+    @property
+    def gas_address(self) -> str:
+        """Whose ether pays for what the node sends."""
+        return self.payer or self.address
+
+    @property
+    def has_stake(self) -> bool:
+        """Whether this machine's wallet is the one that staked: only that one may take money out."""
+        return self.gas_address == self.address
 
 
 @dataclass(frozen=True)
 class NodeKeys:
-    """Everything a node signs and encrypts with."""
+    """Everything a node signs and encrypts with. ``staker``: who registers and stakes; empty: the wallet."""
 
     wallet: Wallet
     receipt_key: Wallet
     tls: TlsIdentity
+    staker: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """Who serves with these keys."""
+        return Identity(self.staker or self.wallet.address, self.receipt_key, self.wallet.address)
 
     @classmethod
     def open(cls, configuration: NodeConfiguration) -> NodeKeys:
@@ -42,7 +62,8 @@ class NodeKeys:
     def of(cls, wallet: Wallet, configuration: NodeConfiguration) -> NodeKeys:
         """The keys of an open wallet; the TLS key is made where it is missing."""
         configuration.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return cls(wallet, receipt_key_of(wallet), TlsIdentity.open(configuration.data))
+        tls = TlsIdentity.open(configuration.data)
+        return cls(wallet, receipt_key_of(wallet), tls, configuration.staker_address)
 
 
 def open_wallet(configuration: NodeConfiguration) -> Wallet:
@@ -70,7 +91,12 @@ def open_or_make_wallet(configuration: NodeConfiguration) -> tuple[Wallet, list[
 
 
 def address_of_node(configuration: NodeConfiguration) -> str:
-    """The node's address: as its keystore states it, else found with the password. Raises WalletError."""
+    """The node's address: who stakes for it, else its wallet. Raises WalletError, ConfigurationError."""
+    return configuration.staker_address or address_of_wallet(configuration)
+
+
+def address_of_wallet(configuration: NodeConfiguration) -> str:
+    """The wallet's address: as its keystore states it, else found with the password. Raises WalletError."""
     return Wallet.address_in(configuration.wallet_path) or open_wallet(configuration).address
 
 

@@ -28,7 +28,7 @@ from node.daemon.upkeep.background_duty import BackgroundDuty, attempt
 from node.daemon.upkeep.defence import Defence
 from node.daemon.upkeep.readiness import require_not_serving
 from node.daemon.upkeep.receipt_root import post_root
-from node.daemon.upkeep.registration import announce, require_registered
+from node.daemon.upkeep.registration import announce, announced_price, require_registered
 from node.daemon.upkeep.settle import Settler
 from node.daemon.upkeep.traces import TraceStore
 
@@ -45,10 +45,13 @@ def defence_interval(contracts: Contracts, configuration: NodeConfiguration) -> 
     return min(configuration.settle_interval, contracts.nodes.timing().minimum_move / 4)
 
 
-def commit_receipts(contracts: Contracts, address: str, core: OfflineNode) -> None:
-    """Bring the receipt log up to date, and its root onto the chain where it grew."""
+def commit_receipts(contracts: Contracts, identity: Identity, core: OfflineNode) -> None:
+    """Bring the receipt log up to date, and its root onto the chain where it grew.
+
+    Only the account that staked may commit a root; no dispute depends on it.
+    """
     core.serving.log_waiting()
-    said = post_root(contracts, address, core.receipts)
+    said = post_root(contracts, identity.address, core.receipts) if identity.has_stake else None
     if said:
         log.info(said)
 
@@ -58,7 +61,7 @@ class RunningNode:
     """A node that serves until ``stop``."""
 
     configuration: NodeConfiguration
-    address: str
+    identity: Identity
     model: ServedModel
     port: int
     core: OfflineNode
@@ -66,6 +69,11 @@ class RunningNode:
     _contracts: Contracts
     _server: ShardServer
     _duties: tuple[BackgroundDuty, ...]
+
+    @property
+    def address(self) -> str:
+        """Who is paid."""
+        return self.identity.address
 
     @classmethod
     @contextmanager
@@ -85,12 +93,14 @@ class RunningNode:
         require_not_serving(require_registered(contracts, keys), keys.tls.key_hash)
         block, model = load_shard(contracts, configuration)
         engine = shard_engine(block, configuration)
-        if configuration.price is None:
+        identity, terms = keys.identity, terms_of(contracts, configuration)
+        address = identity.address
+        if not identity.has_stake:
+            model = replace(model, wei_per_token=announced_price(contracts, address, model))
+        elif configuration.price is None:
             model = replace(model, wei_per_token=policy_price(block, engine))
-        address = keys.wallet.address
         view = ChainView(contracts, address)
         view.head()  # notes the chain's time
-        identity, terms = Identity(address, keys.receipt_key), terms_of(contracts, configuration)
         core = OfflineNode.open(
             configuration.data, identity, model, engine, view, contracts.domain, terms, configuration.orders
         )
@@ -100,24 +110,25 @@ class RunningNode:
             core.close()
             raise
         settler = Settler(
-            contracts, address, core.ledger, view, core.serving, withdraw_above=configuration.withdraw_above
-        )
+            contracts, address, core.ledger, view, core.serving,
+            withdraw_above=configuration.withdraw_above, has_stake=identity.has_stake,
+        )  # fmt: skip
         traces = TraceStore(traces_path(configuration.data), configuration.trace_limit_bytes)
         defence = Defence(contracts, contracts.disputes, identity, core.ledger, core.rows, block, view, traces)
-        post = partial(commit_receipts, contracts, address, core)
+        post = partial(commit_receipts, contracts, identity, core)
         duties = (
             BackgroundDuty("settle", configuration.settle_interval, settler.round, "settling has to wait"),
             BackgroundDuty("defence", defence_interval(contracts, configuration), defence.round, DEFENCE_FAILURE),
             BackgroundDuty("receipt-root", configuration.post_root_every, post, ROOT_FAILURE),
         )
-        node = cls(configuration, address, model, server.port, core, settler, contracts, server, duties)
+        node = cls(configuration, identity, model, server.port, core, settler, contracts, server, duties)
         node._begin()
         return node
 
     def _begin(self) -> None:
         """What needs the chain once the port is open; a failure stops the node again."""
         try:
-            said = announce(self._contracts, self.address, self.model)
+            said = announce(self._contracts, self.address, self.model) if self.identity.has_stake else None
             if said:
                 log.info(said)
             for duty in self._duties:
@@ -134,5 +145,5 @@ class RunningNode:
             duty.stop()
         # The log's files are closed whatever an RPC server answers.
         attempt(self.settler.post_all, "vouchers stay unposted, start this node again before their sessions end")
-        attempt(partial(commit_receipts, self._contracts, self.address, self.core), ROOT_FAILURE)
+        attempt(partial(commit_receipts, self._contracts, self.identity, self.core), ROOT_FAILURE)
         self.core.close()

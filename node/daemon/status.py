@@ -14,7 +14,7 @@ from nexus_chain.folder_lock import is_busy
 from node.daemon.chain_settings import terms_of
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.data_folder import events_path
-from node.daemon.identity import address_of_node
+from node.daemon.identity import address_of_node, address_of_wallet
 from node.daemon.ledger.earnings import earned_last
 from node.daemon.ledger.ledger import Ledger
 from node.daemon.ledger.state import NodeState
@@ -30,7 +30,7 @@ def status_of(contracts: Contracts, configuration: NodeConfiguration, *, earning
     """A JSON value; amounts are wei. ``earnings``: read all settlements since deployment, which may take long."""
     address = address_of_node(configuration)
     record = record_of(contracts, address)
-    funds = answer_funds(contracts, address, record.open_games if record is not None else 0)
+    funds = answer_funds(contracts, address_of_wallet(configuration), record.open_games if record is not None else 0)
     found: dict[str, Any] = {
         "node": address,
         "running": is_busy(configuration.data),

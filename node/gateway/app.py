@@ -34,6 +34,7 @@ from node.gateway.routes import (
     openai_models,
     openai_responses,
     page,
+    page_network,
     sign_in,
     tokenizer,
 )
@@ -57,6 +58,7 @@ ROUTERS = (
     api_keys.router,
     account.router,
     sign_in.router,
+    page_network.router,
     page.router,
 )
 

@@ -90,6 +90,10 @@ def gateway(
     x402_least_wei: Annotated[
         int | None, typer.Option(help="Wei of credit of the least payment: what fetching one costs [10^14].")
     ] = None,
+    public_rpc: Annotated[
+        str | None, typer.Option(help="RPC servers that the page offers to wallets: anybody may use them [none].")
+    ] = None,
+    chain_name: Annotated[str | None, typer.Option(help="What wallets call the chain [Chain ID].")] = None,
     insecure_single_key_file: Annotated[
         Path | None, typer.Option(help="File with a key that may ask without limits: no accounts, no ledger.")
     ] = None,

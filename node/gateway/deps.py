@@ -19,14 +19,15 @@ from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.page import BUILT
 from node.gateway.public_files import PublicFiles
+from node.gateway.page_chain import PageChain
 
 
 @dataclass(frozen=True)
 class Deps:
     """All that is wired into an application (``app.state.deps``).
 
-    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept.
-    ``page``: folder of the page for people, as it was built.
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
+    tells wallets; None where nothing is known of a chain. ``page``: folder of the page for people, as it was built.
     """
 
     service: Service
@@ -36,6 +37,7 @@ class Deps:
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
     files: PublicFiles = field(default_factory=PublicFiles)
+    chain: PageChain | None = None
     page: Path = BUILT
 
 

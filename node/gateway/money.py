@@ -57,6 +57,11 @@ class Money:
     claim_rounds: int = 0
     wrong_books: list[str] = field(default_factory=list)
 
+    @property
+    def deposit_contract(self) -> CreditDeposits | None:
+        """Where deposits are made; None where none are taken."""
+        return None if self.deposits is None else self.deposits.contract
+
     async def keep_up(self) -> None:
         """Do what is due, for ever."""
         if isinstance(self.accounts, LedgerAccounts):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from nexus_chain.errors import SettingsError
 from nexus_chain.settings import merge
@@ -31,6 +32,8 @@ class GatewaySettings:
     ``x402_token``: address of the token that pays for requests without a key (EIP-3009; its EIP-712 domain has
     ``x402_name`` and ``x402_version``), ``x402_wei_per_unit`` wei of credit for its smallest unit; empty: none. No
     payment is of less than ``x402_least_wei``, which is to cover the gas of fetching it: 100 000 gas at 1 gwei.
+    ``public_rpc``: addresses of RPC servers that anybody may use, with commas between: the page offers them to wallets
+    that do not know the chain; empty: none. ``chain_name``: what wallets then call it.
     ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
 
@@ -58,6 +61,8 @@ class GatewaySettings:
     x402_version: str = ""
     x402_wei_per_unit: int = 0
     x402_least_wei: int = 10**14
+    public_rpc: str = ""
+    chain_name: str = ""
     insecure_single_key_file: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
@@ -75,7 +80,7 @@ class GatewaySettings:
                 raise SettingsError(
                     f"{name} = {getattr(self, name)} is out of range", advice=f"Give {least} to {most}."
                 )
-        _ = self.address
+        _ = self.address, self.public_rpcs
 
     @property
     def address(self) -> tuple[str, int]:
@@ -84,6 +89,19 @@ class GatewaySettings:
         if not host or not port.isdecimal() or int(port) > 65_535:
             raise SettingsError(f"listen = {self.listen!r} is no address", advice="Give host:port.")
         return host.strip("[]"), int(port)
+
+    @property
+    def public_rpcs(self) -> list[str]:
+        """The addresses of ``public_rpc``. Raises SettingsError."""
+        found = [url.strip() for url in self.public_rpc.split(",") if url.strip()]
+        for url in found:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+                raise SettingsError(
+                    f"public_rpc = {url!r} is no address that anybody may use",
+                    advice="Give https://HOST, without a name.",
+                )
+        return found
 
     @property
     def wanted(self) -> list[tuple[str, str | None]]:

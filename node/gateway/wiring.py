@@ -27,6 +27,7 @@ from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.money import Money, open_money
+from node.gateway.page_chain import page_chain
 from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
@@ -60,7 +61,8 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
-        deps = Deps(service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home))
+        catalogue_here, chain = KnownModels(workspace.home), page_chain(workspace, settings, money.deposit_contract)
+        deps = Deps(service, money.accounts, money.desk, evidence, metrics, catalogue_here, chain)
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -14,18 +14,16 @@ import pytest
 from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.errors import UnfundedWalletError
 from nexus_chain.chain.wallet import Wallet
-from nexus_chain.commitments.tensor import commit
-from nexus_chain.market.documents import Ask, Line, Order, Receipt, TokenFeed, Voucher, require_signer
+from nexus_chain.market.documents import Receipt
 from nexus_chain.wire import shard_pb2 as wire
 from nexus_chain.wire.digests import rows_request_digest
 from nexus_chain.wire.errors import NodeRefusedError, NodeUnreachableError
-from nexus_chain.wire.tls_peer import TlsPeer, dial
+from nexus_chain.wire.tls_peer import dial
 from node.daemon.upkeep.readiness import REGISTER_GAS, check_funds
 from tests.support.network import PRICE, Network, NodeProcess, network
+from tests.support.order_client import OrderClient
 from tests.support.waiting import wait_until
-from tests.support.workplace import PROMPT, PROMPT_TREE, make_order, whole_answer
-
-CAP = 1000 * PRICE
+from tests.support.workplace import PROMPT, PROMPT_TREE, whole_answer
 
 
 @pytest.fixture(scope="module")
@@ -53,97 +51,17 @@ def pair(net: Network) -> Iterator[list[NodeProcess]]:
             node.stop()
 
 
-class Client:
-    """Drives one order over TLS."""
-
-    def __init__(self, net: Network, nodes: list[NodeProcess], max_tokens: int = 40) -> None:
-        self.net, self.nodes, self.domain = net, nodes, net.deployment.domain
-        self.session, self.key = net.open_session(nodes, CAP)
-        asks = tuple(Ask(node.start_layer, node.end_layer, PRICE) for node in nodes)
-        self.order: Order = make_order(
-            self.key, max_tokens=max_tokens, session=self.session, model_version=net.version, asks=asks, max_price=CAP,
-            deadline=net.user.market.now() + 600,
-        )  # fmt: skip
-        self.digest = self.order.digest(self.domain)
-        self.tokens: list[int] = []
-        self.paid = 0
-        self.closed = 0
-        self.peers: list[TlsPeer] = []
-        self.next_voucher: tuple[Voucher, bytes] | None = None
-
-    @property
-    def sequence(self) -> list[int]:
-        return PROMPT + self.tokens
-
-    def voucher(self, positions: int) -> tuple[Voucher, bytes]:
-        self.paid = max(self.paid, positions)
-        lines = tuple(Line(node.address, self.paid * PRICE) for node in self.nodes)
-        document = Voucher(self.session, lines)
-        return document, self.key.sign(document, self.domain)
-
-    def connect(self) -> list[int]:
-        """Dial and open everywhere; the lengths that the nodes hold."""
-        self.peers = [dial(node.contact) for node in self.nodes]
-        signed = (self.order, self.key.sign(self.order, self.domain))
-        voucher = self.voucher(len(PROMPT))
-        return [
-            peer.open_order(
-                signed, segment, len(PROMPT), PROMPT, voucher, self.key.sign_digest, prompt_tree=PROMPT_TREE
-            )
-            for segment, peer in enumerate(self.peers)
-        ]
-
-    def pay(self, positions: int) -> None:
-        """Prepay so many positions with the next rows."""
-        self.next_voucher = self.voucher(self.paid + positions)
-
-    def feed(self, start: int, tokens: list[int]) -> list[int]:
-        rows = np.array(tokens, np.int32)
-        for peer in self.peers:
-            rows = peer.begin_forward(self.digest, start, rows, voucher=self.next_voucher)()
-        self.next_voucher = None
-        return rows.tolist()
-
-    def decode(self, positions: int) -> None:
-        for _ in range(positions):
-            self.tokens += self.feed(len(self.sequence) - 1, self.sequence[-1:])
-
-    def close(self, to: int) -> list[Receipt]:
-        handed: list[object] = []
-        if to > len(PROMPT):
-            root = commit(np.array(self.sequence[:to], np.int32), self.order.salt)
-            feed = TokenFeed(self.digest, to, root)
-            handed = [(feed, self.key.sign(feed, self.domain))]
-        receipts = []
-        for peer in self.peers:
-            signed = peer.begin_close_chunk(self.digest, self.closed, to, handed)()  # type: ignore[arg-type]
-            require_signer(signed[0], signed[1], self.domain, peer.contact.receipt_key)
-            receipts.append(signed[0])
-            handed = [signed]
-        self.closed = to
-        return receipts
-
-    def begin(self) -> None:
-        self.connect()
-        self.tokens += self.feed(0, PROMPT)
-        self.close(len(PROMPT))
-
-    def hang_up(self) -> None:
-        for peer in self.peers:
-            peer.close()
-
-
 @pytest.fixture
-def client(net: Network, pair: list[NodeProcess]) -> Iterator[Client]:
+def client(net: Network, pair: list[NodeProcess]) -> Iterator[OrderClient]:
     for node in pair:
         if node.process is None:
             node.start()
-    made = Client(net, pair)
+    made = OrderClient(net, pair)
     yield made
     made.hang_up()
 
 
-def test_answer_from_two_processes_is_the_whole_models_answer(client: Client, pair: list[NodeProcess]) -> None:
+def test_answer_from_two_processes_is_the_whole_models_answer(client: OrderClient, pair: list[NodeProcess]) -> None:
     client.begin()
     client.pay(32)
     client.decode(32)
@@ -159,7 +77,7 @@ def test_answer_from_two_processes_is_the_whole_models_answer(client: Client, pa
 
 
 def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
-    client: Client, pair: list[NodeProcess]
+    client: OrderClient, pair: list[NodeProcess]
 ) -> None:
     client.begin()
     client.pay(20)
@@ -184,7 +102,7 @@ def test_killed_in_the_middle_of_an_answer_it_continues_with_the_same_bits(
     assert reply.log_size > max(reply.log_index)
 
 
-def test_kept_rows_are_given_to_the_session_key(client: Client, pair: list[NodeProcess]) -> None:
+def test_kept_rows_are_given_to_the_session_key(client: OrderClient, pair: list[NodeProcess]) -> None:
     client.begin()
     at = int(time.time())
     digest = rows_request_digest(client.digest, bytes.fromhex(pair[0].address[2:]), at)
@@ -195,7 +113,7 @@ def test_kept_rows_are_given_to_the_session_key(client: Client, pair: list[NodeP
     assert client.peers[0].boundary_rows(request).rows == kept[8:]
 
 
-def test_refusals_carry_their_name_and_advice(client: Client) -> None:
+def test_refusals_carry_their_name_and_advice(client: OrderClient) -> None:
     client.begin()
     with pytest.raises(NodeRefusedError, match="prepays the next chunk") as refusal:
         client.decode(1)
@@ -205,14 +123,14 @@ def test_refusals_carry_their_name_and_advice(client: Client) -> None:
     assert refusal.value.error_name == "UnknownOrderError"
 
 
-def test_messages_that_make_no_sense_are_refused(client: Client) -> None:
+def test_messages_that_make_no_sense_are_refused(client: OrderClient) -> None:
     client.connect()
     with pytest.raises(NodeRefusedError) as refusal:
         client.peers[1].begin_forward(client.digest, 0, np.array(PROMPT, np.int32))()
     assert refusal.value.error_name == "MalformedRequestError"
 
 
-def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Client) -> None:
+def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: OrderClient) -> None:
     client.connect()
     order, voucher = (client.order, client.key.sign(client.order, client.domain)), client.voucher(len(PROMPT))
     other = dial(client.nodes[0].contact)
@@ -232,7 +150,7 @@ def test_a_node_of_the_answer_cannot_feed_another_in_the_clients_name(client: Cl
     client.close(len(PROMPT))
 
 
-def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:
+def test_voucher_and_order_by_a_stranger_are_refused(client: OrderClient) -> None:
     client.begin()
     stranger = Wallet.ephemeral()
     document, _ = client.voucher(10)
@@ -243,7 +161,7 @@ def test_voucher_and_order_by_a_stranger_are_refused(client: Client) -> None:
 
 
 def test_sigterm_ends_the_chunk_posts_the_vouchers_and_the_root(
-    net: Network, client: Client, pair: list[NodeProcess]
+    net: Network, client: OrderClient, pair: list[NodeProcess]
 ) -> None:
     client.begin()
     said = pair[0].stop()
@@ -257,7 +175,7 @@ def test_sigterm_ends_the_chunk_posts_the_vouchers_and_the_root(
 
 
 def test_a_closed_session_is_posted_settled_and_withdrawn_by_itself(
-    net: Network, client: Client, pair: list[NodeProcess]
+    net: Network, client: OrderClient, pair: list[NodeProcess]
 ) -> None:
     client.begin()
     market = net.user.market
@@ -404,7 +322,7 @@ def test_unbonding_gives_the_stake_back_after_its_delay(fresh: NodeProcess, net:
 
 
 def test_withdraw_by_command_settles_what_a_sleeping_node_earned(
-    net: Network, client: Client, pair: list[NodeProcess]
+    net: Network, client: OrderClient, pair: list[NodeProcess]
 ) -> None:
     client.begin()
     client.hang_up()

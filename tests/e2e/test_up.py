@@ -105,6 +105,13 @@ class Local:
             timeout=WAIT,
         )  # fmt: skip
 
+    def deposits(self) -> dict[str, Any]:
+        """Where a wallet opens credit, as the page is told."""
+        found: dict[str, Any] = requests.get(f"http://127.0.0.1:{self.port}/page/network", timeout=WAIT).json()
+        assert found["sign_in"]
+        assert found["rpc_urls"] == [f"http://127.0.0.1:{self.chain_port}"]
+        return dict(found["deposits"])
+
     def completed(self) -> str:
         found = self.complete()
         assert found.status_code == 200, found.text
@@ -151,6 +158,7 @@ def test_a_network_stays_up_and_is_the_same_after_its_end(local: Local) -> None:
 
     # What was printed works, by both ways, and both come to the same text.
     text = local.completed()
+    deposits = local.deposits()
     answer = local.ask()
     assert answer["text"] == text
     # Nothing of it shows in a log.
@@ -186,6 +194,7 @@ def test_a_network_stays_up_and_is_the_same_after_its_end(local: Local) -> None:
     assert local.state.published[MODEL].version == version
     assert sessions <= local.sessions()
     assert local.completed() == text
+    assert local.deposits() == deposits
     second = dict(local.state.children)
     assert local.end(signal.SIGINT) == 0
     assert alive(second) == []

@@ -22,13 +22,14 @@ from nexus_chain.client.home import ClientHome
 from nexus_chain.settings import USER_FILE, Settings
 from nexus_chain.staging import write_whole
 from nexus_chain.workflows.catalogue import entry_named
-from nexus_chain.workflows.deploying import DeploymentRequest, deploy_contracts
+from nexus_chain.workflows.deploying import DeploymentRequest, deploy_contracts, deploy_deposits
 from nexus_chain.workflows.errors import LocalNetworkError
 from nexus_chain.workflows.local_network.bounded_log import BoundedLog
 from nexus_chain.workflows.local_network.children import Child, Watch
 from nexus_chain.workflows.local_network.kept_chain import KeptChain
 from nexus_chain.workflows.local_network.leftovers import end_leftovers, held
 from nexus_chain.workflows.local_network.plan import (
+    DEPOSIT_NOTICE,
     GATEWAY,
     NodePlan,
     Places,
@@ -43,7 +44,7 @@ from nexus_chain.workflows.local_network.plan import (
 )
 from nexus_chain.workflows.local_network.process_marks import mark_of
 from nexus_chain.workflows.local_network.served_models import served_version
-from nexus_chain.workflows.local_network.state import NetworkState, ServedVersion
+from nexus_chain.workflows.local_network.state import DepositPlace, NetworkState, ServedVersion
 from nexus_chain.workflows.observer import SILENT, Advance, TaskObserver
 from nexus_chain.workflows.workspace import Workspace
 
@@ -103,7 +104,8 @@ class LocalNetwork:
         deploy_contracts(workspace, DeploymentRequest())
         served = {name: self._served(name, workspace) for name in wanted.models}
         self._note_state(published={**self._state.published, **served})
-        self._start_programs(chain, served)
+        deposits = self._deposits(workspace) if wanted.gateway else None
+        self._start_programs(chain, served, deposits)
         chain.keep(always=True)
 
     def _start_chain(self) -> KeptChain:
@@ -130,6 +132,15 @@ class LocalNetwork:
         self._fund(chain, workspace.home)
         return workspace
 
+    def _deposits(self, workspace: Workspace) -> DepositPlace:
+        """The contract for callers' deposits, made where there is none, so that a wallet can open credit here."""
+        known = self._state.deposits
+        if known is None:
+            made = deploy_deposits(workspace, None, DEPOSIT_NOTICE)
+            known = DepositPlace(made.contract, made.block)
+            self._note_state(deposits=known)
+        return known
+
     def _fund(self, chain: KeptChain, home: ClientHome) -> None:
         """A wallet in ``home`` or a node's folder, made where it is missing, with play money."""
         if not home.wallet.is_file():
@@ -145,16 +156,19 @@ class LocalNetwork:
         user_home = ClientHome(self.places.user_home)
         return served_version(workspace, self._entries[name], user_home, self.wanted.segments, known)
 
-    def _start_programs(self, chain: KeptChain, served: dict[str, ServedVersion]) -> None:
-        """Nodes and gateway at once: each waits longest for its own imports."""
+    def _start_programs(
+        self, chain: KeptChain, served: dict[str, ServedVersion], deposits: DepositPlace | None
+    ) -> None:
+        """Nodes and gateway at once: each waits longest for its own imports. ``deposits`` None: no gateway."""
         nodes = self._start_nodes(chain, served)
-        with self.observer.stage(f"Starting {len(nodes)} nodes{' and the gateway' * self.wanted.gateway}") as advance:
+        and_gateway = "" if deposits is None else " and the gateway"
+        with self.observer.stage(f"Starting {len(nodes)} nodes{and_gateway}") as advance:
             children = nodes
-            if self.wanted.gateway:
-                plan = gateway_child(self.wanted.port, served, chain.url, self.places)
+            if deposits is not None:
+                plan = gateway_child(self.wanted.port, served, chain.url, self.places, deposits)
                 children = [*nodes, self._start(Child(plan, self._log(GATEWAY)))]
             self._wait_until(lambda: _count(nodes, advance) == len(nodes), children)
-            if self.wanted.gateway:
+            if deposits is not None:
                 self._wait_until(partial(_is_answering, self.wanted.port), children)
 
     def _start_nodes(self, chain: KeptChain, served: dict[str, ServedVersion]) -> list[Child]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from nexus_chain.chain.local import LOCAL_CHAIN_ID
 from nexus_chain.workflows.errors import LocalNetworkError
 from nexus_chain.workflows.local_network.children import ChildPlan
-from nexus_chain.workflows.local_network.state import ServedVersion
+from nexus_chain.workflows.local_network.state import DepositPlace, ServedVersion
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 GATEWAY_PORT, CHAIN_PORT, FIRST_NODE_PORT = 11434, 8545, 7070
@@ -21,11 +21,15 @@ NODE_WEI_PER_TOKEN = 10**9
 """What each node asks: play money, and a fixed price needs no measuring at every start."""
 CREDIT_WEI = 100 * 10**18
 """What the printed API key may spend in all, of play money."""
+DEPOSIT_NOTICE = 30 * 86_400
+"""Seconds, the longest there is: blocks of this chain lie hours apart, and a gateway's notice is measured by them."""
 OPEN_ANSWERS_HERE = 256
 """Answers that its account may have under way: everybody on this machine uses this one, benchmarks too."""
 PYTHON = (sys.executable, "-P", "-m")
 """Runs a module of the installation that runs now: what lies in the working directory is nobody's module."""
 CHAIN, GATEWAY = "chain", "gateway"
+CHAIN_NAME = "Neural Nexus, local"
+"""What wallets call the chain."""
 DRAIN_SECONDS = 5
 LAST_PORT = 65_535
 PORT_SECONDS = 3.0
@@ -129,7 +133,9 @@ def node_child(node: NodePlan, rpc: str, places: Places, threads: int) -> ChildP
     return ChildPlan(node.name, words, ready="serves layers", threads=threads)
 
 
-def gateway_child(port: int, served: Mapping[str, ServedVersion], rpc: str, places: Places) -> ChildPlan:
+def gateway_child(
+    port: int, served: Mapping[str, ServedVersion], rpc: str, places: Places, deposits: DepositPlace
+) -> ChildPlan:
     """The gateway. Its flags stand here and nowhere else."""
     models = [word for name, one in served.items() for word in ("--model", f"{name}={one.version}")]
     own = (
@@ -140,6 +146,10 @@ def gateway_child(port: int, served: Mapping[str, ServedVersion], rpc: str, plac
         "--operator-key-file", str(places.api_key),
         "--operator-credit", str(CREDIT_WEI),
         "--open-answers", str(OPEN_ANSWERS_HERE),
+        "--deposits", deposits.contract,
+        "--deposits-block", str(deposits.block),
+        "--public-rpc", rpc,
+        "--chain-name", CHAIN_NAME,
     )  # fmt: skip
     return ChildPlan(GATEWAY, (*PYTHON, "node.gateway.main", *own, *models))
 

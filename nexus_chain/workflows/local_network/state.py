@@ -27,11 +27,20 @@ class ServedVersion:
 
 
 @dataclass(frozen=True)
+class DepositPlace:
+    """The gateway's deposit contract, and the block that it was created in."""
+
+    contract: str
+    block: int
+
+
+@dataclass(frozen=True)
 class NetworkState:
     """``supervisor``: the process that keeps the others; ``children``: those, by name, in the order of their start.
 
     ``chain_port``, ``gateway_port``: 0: never chosen. ``node_ports``: by the node's name. ``ready``: everything serves.
     ``models``: those that run, by name, the first one asked for first; ``published``: all that ever ran.
+    ``deposits``: None: no gateway ran yet.
     """
 
     supervisor: ProcessMark | None = None
@@ -42,6 +51,7 @@ class NetworkState:
     published: Mapping[str, ServedVersion] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     ready: bool = False
+    deposits: DepositPlace | None = None
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all. Raises OSError."""
@@ -78,7 +88,13 @@ def _state_of(said: Any) -> NetworkState:
         },
         tuple(map(str, said["models"])),
         bool(said["ready"]),
+        _deposits(said.get("deposits")),
     )
+
+
+def _deposits(said: Any) -> DepositPlace | None:
+    """None, too, in what a version wrote whose gateway took no deposits."""
+    return None if said is None else DepositPlace(str(said["contract"]), int(said["block"]))
 
 
 def _mark(said: Any) -> ProcessMark:

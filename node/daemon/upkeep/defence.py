@@ -117,7 +117,7 @@ class Defence:
 
     def _warn_of_funds(self) -> None:
         """Tell in time that the answers cannot be paid: once for so many games, until it changes."""
-        funds = answer_funds(self._contracts, self._identity.address, len(self._games)) if self._games else None
+        funds = answer_funds(self._contracts, self._identity.gas_address, len(self._games)) if self._games else None
         warning = funds.warning if funds else ""
         if warning and not self._warned:
             log.error(warning)
@@ -162,7 +162,7 @@ class Defence:
 
     def _withdraw(self) -> list[str]:
         """Fetch what lost challengers' bonds pay for the answers."""
-        balance = self._disputes.balance_of(self._identity.address)
+        balance = self._disputes.balance_of(self._identity.address) if self._identity.has_stake else 0
         if not balance:
             return []
         self._disputes.withdraw()

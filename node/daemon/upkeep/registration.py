@@ -7,7 +7,7 @@ from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.node_registry import NodeRecord
 from node.daemon.configuration import NodeConfiguration
 from node.daemon.errors import RegistrationError
-from node.daemon.identity import NodeKeys
+from node.daemon.identity import Identity, NodeKeys
 from node.daemon.served_model import ServedModel
 
 
@@ -25,6 +25,7 @@ def register_node(
     contracts: Contracts, keys: NodeKeys, configuration: NodeConfiguration, stake: int | None
 ) -> list[str]:
     """Register, or bring the registry up to date: endpoint, TLS key, stake (wei, None: the minimum). In words."""
+    require_own_stake(keys.identity)
     endpoint, key_hash = configuration.announced_endpoint, keys.tls.key_hash
     found = record_of(contracts, keys.wallet.address)
     if found is None:
@@ -42,13 +43,24 @@ def register_node(
     return done or ["already registered; nothing to change"]
 
 
+def require_own_stake(identity: Identity) -> None:
+    """Raise RegistrationError where another account staked: what it decides is signed there, never on this machine."""
+    if not identity.has_stake:
+        raise RegistrationError(
+            f"the stake is {identity.address}'s, and this machine has no key of it",
+            advice="Run `nexus-node identity`, and use that account's wallet on the page Operate.",
+        )
+
+
 def require_registered(contracts: Contracts, keys: NodeKeys) -> NodeRecord:
     """The registry's record; raises RegistrationError unless it is active, with the keys about to be used."""
-    found = record_of(contracts, keys.wallet.address)
+    identity = keys.identity
+    found = record_of(contracts, identity.address)
     if found is None:
-        raise RegistrationError(
-            f"{keys.wallet.address} is not a registered node", advice="Run `nexus-node register` first."
-        )
+        advice = "Run `nexus-node register` first."
+        if not identity.has_stake:
+            advice = "Run `nexus-node identity`, and register with that account's wallet on the page Operate."
+        raise RegistrationError(f"{identity.address} is not a registered node", advice=advice)
     _require_ours(found, keys)
     if found.tls_key_hash != keys.tls.key_hash:
         raise RegistrationError(
@@ -68,7 +80,7 @@ def require_active(found: NodeRecord, address: str) -> None:
 
 
 def _require_ours(found: NodeRecord, keys: NodeKeys) -> None:
-    require_active(found, keys.wallet.address)
+    require_active(found, keys.identity.address)
     if found.receipt_key != keys.receipt_key.address:
         raise RegistrationError(
             f"the registry holds receipt key {found.receipt_key}, this wallet signs with {keys.receipt_key.address}",
@@ -84,6 +96,22 @@ def announce(contracts: Contracts, address: str, model: ServedModel) -> str | No
         return None
     contracts.nodes.announce(model.version, *wanted)
     return f"announced layers {model.layer_start}-{model.layer_end} for {model.wei_per_token} wei a token"
+
+
+def announced_price(contracts: Contracts, address: str, model: ServedModel) -> int:
+    """Wei per token that ``address`` announced for these layers. Raises RegistrationError where it did not.
+
+    The account that staked decides the price, and its key is elsewhere.
+    """
+    offer = contracts.nodes.announcement_of(address, model.version)
+    if offer is None or (offer.layer_start, offer.layer_end) != (model.layer_start, model.layer_end):
+        said = "nothing" if offer is None else f"layers {offer.layer_start}-{offer.layer_end}"
+        raise RegistrationError(
+            f"{address} announces {said} of this version, and this machine has layers "
+            f"{model.layer_start}-{model.layer_end}",
+            advice="Announce them with that account's wallet on the page Operate, then start again.",
+        )
+    return offer.wei_per_token
 
 
 def unbond_node(contracts: Contracts, address: str) -> str:

@@ -36,7 +36,11 @@ class KeptOrders(Protocol):
 
 
 class Settler:
-    """Keeps one node's lines in step with the chain. ``withdraw_above``: wei worth a transaction."""
+    """Keeps one node's lines in step with the chain. ``withdraw_above``: wei worth a transaction.
+
+    ``has_stake``: whether the sender is the node itself. Another may post and settle for it, and neither close its
+    lines nor take its money: a line then ends with its session.
+    """
 
     def __init__(
         self,
@@ -47,10 +51,11 @@ class Settler:
         kept: KeptOrders | None = None,
         *,
         withdraw_above: int = 0,
+        has_stake: bool = True,
     ) -> None:
         self._contracts, self._address = contracts, address
         self._ledger, self._view, self._kept = ledger, view, kept
-        self._withdraw_above = withdraw_above
+        self._withdraw_above, self._has_stake = withdraw_above, has_stake
         self._last: BlockHead | None = None
         self._settled_at: bytes | None = None  # the head of the last round that did all it had to
         self._vanished: set[bytes] = set()
@@ -128,6 +133,8 @@ class Settler:
     def _carry_out(self, effects: tuple[Effect, ...]) -> list[str]:
         done = []
         for effect in effects:
+            if isinstance(effect, CloseLine) and not self._has_stake:
+                continue
             try:
                 said = self._do(effect)
             except ContractRevertedError as error:
@@ -176,7 +183,7 @@ class Settler:
         return f"{len(answers)} answers, {tokens} positions, {wei} wei of receipts"
 
     def _withdraw(self) -> list[str]:
-        balance = self._contracts.market.balance_of(self._address)
+        balance = self._contracts.market.balance_of(self._address) if self._has_stake else 0
         if balance <= self._withdraw_above:
             return []
         self._contracts.market.withdraw()

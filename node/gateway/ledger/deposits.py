@@ -114,6 +114,11 @@ class DepositBooks:
         self._asking: set[str] = set()
         self.has_more_to_claim = False
 
+    @property
+    def contract(self) -> CreditDeposits:
+        """The contract that it follows."""
+        return self._contract
+
     def follow(self) -> Reconciled:
         """Book what is new, and compare. Raises ChainError and UnavailableError: it goes on there the next time."""
         with chain_errors(self._contract.web3):

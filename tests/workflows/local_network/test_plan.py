@@ -19,7 +19,14 @@ from nexus_chain.workflows.local_network.plan import (
     threads_each,
     with_ports,
 )
-from nexus_chain.workflows.local_network.state import CHAT, COMPLETION, EMBEDDING, NetworkState, ServedVersion
+from nexus_chain.workflows.local_network.state import (
+    CHAT,
+    COMPLETION,
+    EMBEDDING,
+    DepositPlace,
+    NetworkState,
+    ServedVersion,
+)
 
 PLACES = Places(Path("/home"))
 SERVED = {"tiny": ServedVersion("0xab", ("/s/layers-0-2.safetensors", "/s/layers-2-6.safetensors"), CHAT)}
@@ -69,9 +76,12 @@ def test_processes_have_all_their_settings_as_flags() -> None:
     assert words["--listen"] == "127.0.0.1:7070"
     assert words["--home"] == "/home/up"
     assert words["--threads"] == "2" == str(plan.threads)
-    gateway = gateway_child(11434, SERVED, "http://127.0.0.1:8545", PLACES).command
+    gateway = gateway_child(11434, SERVED, "http://127.0.0.1:8545", PLACES, DepositPlace("0xdead", 7)).command
     assert gateway[-2:] == ("--model", "tiny=0xab")
     assert "/home/up/gateway/api-key" in gateway
+    assert gateway[gateway.index("--deposits") + 1] == "0xdead"
+    assert gateway[gateway.index("--deposits-block") + 1] == "7"
+    assert gateway[gateway.index("--public-rpc") + 1] == "http://127.0.0.1:8545"  # the user's own, on this machine
     assert int(gateway[gateway.index("--open-answers") + 1]) >= 64  # the streams of the benchmark, by one key
 
 

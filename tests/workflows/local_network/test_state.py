@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from nexus_chain.workflows.errors import LocalNetworkError
 from nexus_chain.workflows.local_network.bounded_log import BoundedLog
 from nexus_chain.workflows.local_network.process_marks import ProcessMark, mark_of
-from nexus_chain.workflows.local_network.state import CHAT, NetworkState, ServedVersion
+from nexus_chain.workflows.local_network.state import CHAT, DepositPlace, NetworkState, ServedVersion
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 
@@ -21,11 +22,20 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     state = NetworkState(
         mark_of(os.getpid()), {"chain": ProcessMark(3, "then")}, 8545, 11434, {"node": 7070},
         {"tiny": ServedVersion("0xab", ("/a", "/b"), CHAT)}, ("tiny",), True,
+        DepositPlace("0xdead", 7),
     )  # fmt: skip
     state.save(tmp_path / "network.json")
     assert NetworkState.load(tmp_path / "network.json") == state
     assert (tmp_path / "network.json").stat().st_mode & 0o777 == 0o600
     assert NetworkState.load(tmp_path / "none.json") == NetworkState()
+
+
+def test_a_state_from_before_there_were_deposits_is_read(tmp_path: Path) -> None:
+    NetworkState(models=("tiny",)).save(tmp_path / "network.json")
+    written = json.loads((tmp_path / "network.json").read_text())
+    del written["deposits"]
+    (tmp_path / "network.json").write_text(json.dumps(written))
+    assert NetworkState.load(tmp_path / "network.json") == NetworkState(models=("tiny",))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', '{"format": "nexus.local-network.v1"}'])

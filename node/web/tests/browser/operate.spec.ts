@@ -1,0 +1,89 @@
+import type { Page } from "@playwright/test";
+import { InjectedWallet } from "./injected_wallet";
+import { expect, expectAccessible, network, test } from "./network";
+
+async function connected(page: Page, wallet: InjectedWallet): Promise<void> {
+  await page.goto("/app/operate");
+  await page.getByRole("main").getByRole("button", { name: wallet.name }).click();
+  await expect(page.getByRole("heading", { name: "Standing" })).toBeVisible();
+}
+
+/** A model of the network: the first version that its gateway serves. */
+async function version(): Promise<string> {
+  const said = (await (await fetch(`${network().address}/v1/models`)).json()) as { data: { model_version: string }[] };
+  return said.data[0]?.model_version ?? "";
+}
+
+async function identityOf(wallet: InjectedWallet, changes = {}): Promise<string> {
+  return JSON.stringify({
+    node: wallet.account.address,
+    wallet: "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65",
+    receipt_key: "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc",
+    tls_key_hash: `0x${"ab".repeat(32)}`,
+    endpoint: "127.0.0.1:1",
+    model_version: await version(),
+    layers: [0, 1],
+    price: "1000000000",
+    ...changes,
+  });
+}
+
+test("without a wallet the page says what it needs", async ({ page }) => {
+  await page.goto("/app/operate");
+  await expect(page.getByText("connect one first")).toBeVisible();
+  await expectAccessible(page);
+});
+
+test("a node registers, announces and leaves, with a stake that stays in the wallet", async ({ page }) => {
+  test.setTimeout(240_000);
+  const wallet = await InjectedWallet.on(page, "Cold");
+  await connected(page, wallet);
+  await expect(page.getByText("not registered")).toBeVisible();
+  await expect(page.getByText(`--staker ${wallet.account.address}`)).toBeVisible();
+  await expectAccessible(page);
+
+  const paste = page.getByRole("textbox", { name: /Paste what it printed/ });
+  await paste.fill("error: no such file");
+  await expect(page.getByText("This is not what")).toBeVisible();
+  await paste.fill(await identityOf(wallet, { node: "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc" }));
+  await expect(page.getByText("your wallet shows another account")).toBeVisible();
+  await paste.fill(await identityOf(wallet));
+  wallet.failing.set("eth_sendTransaction", 4001);
+  await page.getByRole("button", { name: "Register and stake" }).click();
+  await expect(page.getByRole("main").getByRole("alert")).toContainText("You declined it");
+  await page.getByRole("button", { name: "Register and stake" }).click();
+  await expect(page.getByText("serves: sessions may name it")).toBeVisible();
+  await expect(page.getByText("Endpoint and TLS key are the registry's already.")).toBeVisible();
+
+  await page.getByRole("button", { name: "Announce", exact: true }).click();
+  const list = page.getByRole("dialog", { name: "Wallet" }).getByRole("listitem");
+  await page.getByRole("button", { name: /^0x/ }).first().click();
+  await expect(list.filter({ hasText: "Announce layers" })).toContainText("done");
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Withdraw the announcement" }).click();
+  await page.getByRole("button", { name: /^0x/ }).first().click();
+  await expect(list.filter({ hasText: "Withdraw the announcement" })).toContainText("done");
+  await page.keyboard.press("Escape");
+
+  await expect(page.getByRole("rowheader", { name: "All" })).toBeVisible();
+  await expectAccessible(page);
+
+  await expect(page.getByRole("button", { name: "Ask for the stake" })).toBeDisabled();
+  await page.getByLabel("I know that this cannot be undone").check();
+  await page.getByRole("button", { name: "Ask for the stake" }).click();
+  await expect(page.getByText("leaving: no new session may name it")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Take the stake back" })).toBeDisabled();
+});
+
+test("another account's node can be looked at, and not acted for", async ({ page }) => {
+  const wallet = await InjectedWallet.on(page, "Visitor");
+  await connected(page, wallet);
+  await page.getByLabel("Address of a node").fill("0x12");
+  await page.getByRole("button", { name: "Look", exact: true }).click();
+  await expect(page.getByText("That is no address.")).toBeVisible();
+  await page.getByLabel("Address of a node").fill("0x9965507d1a55bcc2695c58ba16fb37d819b0a4dc");
+  await page.getByRole("button", { name: "Look", exact: true }).click();
+  await expect(page).toHaveURL(/node=0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc/);
+  await expect(page.getByText("You look at another account's node.")).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Set up" })).toBeHidden();
+});
