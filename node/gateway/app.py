@@ -22,6 +22,7 @@ from node.gateway.routes import (
     anthropic_messages,
     api_keys,
     evidence,
+    explorer,
     health,
     ollama_embed,
     ollama_generate,
@@ -54,6 +55,7 @@ ROUTERS = (
     api_keys.router,
     account.router,
     sign_in.router,
+    explorer.router,
 )
 
 _BRANCHES = ("str", "int", "float", "bool")

@@ -14,6 +14,7 @@ from node.gateway.accounts import Accounts, Caller
 from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
+from node.gateway.explorer.explorer import Explorer
 from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
 
@@ -22,7 +23,8 @@ from node.gateway.metrics import GatewayMetrics
 class Deps:
     """All that is wired into an application (``app.state.deps``).
 
-    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept.
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``explorer``: None where the
+    chain is not shown.
     """
 
     service: Service
@@ -31,6 +33,7 @@ class Deps:
     evidence: Evidence | None = None
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
+    explorer: Explorer | None = None
 
 
 def deps_of(request: Request) -> Deps:
