@@ -33,6 +33,7 @@ from node.gateway.routes import (
     openai_embeddings,
     openai_models,
     openai_responses,
+    page,
     sign_in,
     tokenizer,
 )
@@ -56,6 +57,7 @@ ROUTERS = (
     account.router,
     sign_in.router,
     explorer.router,
+    page.router,
 )
 
 _BRANCHES = ("str", "int", "float", "bool")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -17,14 +18,15 @@ from node.gateway.evidence import Evidence
 from node.gateway.explorer.explorer import Explorer
 from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
+from node.gateway.page import BUILT
 
 
 @dataclass(frozen=True)
 class Deps:
     """All that is wired into an application (``app.state.deps``).
 
-    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``explorer``: None where the
-    chain is not shown.
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``page``: folder of the page
+    for people, as it was built. ``explorer``: None where the chain is not shown.
     """
 
     service: Service
@@ -33,6 +35,7 @@ class Deps:
     evidence: Evidence | None = None
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
+    page: Path = BUILT
     explorer: Explorer | None = None
 
 

@@ -67,7 +67,9 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money.sessions = _session_books(database, networks, money, service)
         explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
         stack.callback(explorer.close)
-        deps = Deps(service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home), explorer)
+        deps = Deps(
+            service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home), explorer=explorer
+        )
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -15,6 +15,6 @@ export default defineConfig({
     // The licences of what is bundled.
     license: { fileName: "licenses.md" },
   } as object,
-  server: { proxy: { "/v1": gateway, "/api": gateway, "/page": gateway } },
+  server: { proxy: { "/v1": gateway, "/api": gateway, "/page": gateway, "/explorer": gateway } },
   test: { include: ["tests/unit/**/*.test.{ts,tsx}"], environment: "happy-dom" },
 });

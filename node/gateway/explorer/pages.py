@@ -48,7 +48,7 @@ def page_of(
     item: Callable[[KeptEvent], dict[str, Any]],
     **wanted: Unpack[WantedEvents],
 ) -> dict[str, Any]:
-    """One item for each event that is ``wanted``; ``next``: the ``before`` of the page behind it, None: there is none."""
+    """An item for each event that is ``wanted``; ``next``: the ``before`` of the page behind, None: there is none."""
     found = list(archive.events(before=page.before, newest_first=True, limit=page.limit + 1, **wanted))
     shown = found[: page.limit]
     return {"items": [item(event) for event in shown], "next": shown[-1].id if len(found) > page.limit else None}

@@ -27,11 +27,10 @@ def find_session(context: ViewContext, session: str) -> dict[str, Any] | None:
 
 def settlements_page(context: ViewContext, page: PageRequest, node: str | None = None) -> dict[str, Any]:
     """Settled lines, the newest first; ``node``: of one node only."""
-    wanted: WantedEvents = {} if node is None else {"node": node}
-    found = page_of(
-        context.archive, page, lambda event: settlement(context.archive, event), contract=MARKET, name="LineSettled",
-        **wanted,
-    )  # fmt: skip
+    wanted: WantedEvents = {"contract": MARKET, "name": "LineSettled"}
+    if node is not None:
+        wanted["node"] = node
+    found = page_of(context.archive, page, lambda event: settlement(context.archive, event), **wanted)
     return {**found, "sums": context.archive.settled(node or "").document()}
 
 
