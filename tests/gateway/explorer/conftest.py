@@ -49,9 +49,7 @@ def watch(contracts: Contracts, folder: Path) -> Watched:
         lambda: contracts.connection.block().timestamp,
     )  # fmt: skip
     follower = ChainFollower(contracts, archive)
-    readers = Readers(
-        follower, GameReader(contracts, archive), RecordReader(contracts, archive, lambda: blocks), clock
-    )
+    readers = Readers(follower, GameReader(contracts, archive), RecordReader(contracts, archive, lambda: blocks), clock)
     return Watched(Explorer(archive, readers, context), archive, context, follower, blocks, measured, paces)
 
 
