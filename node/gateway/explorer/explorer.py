@@ -23,7 +23,7 @@ from node.gateway.explorer.records import RecordReader
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
+CHAIN_LOOK_SECONDS = 2.0
 """How often the chain is looked at."""
 STATE_SECONDS = 10.0
 """How often listeners are told that nothing is new."""
@@ -117,7 +117,7 @@ class Explorer:
                 log.exception("The explorer could not read the chain")
                 self._note_problem("the chain could not be read")
             self._tell_state()
-            await asyncio.sleep(0.0 if self._problem is None and self.state()["behind"] else LOOK_SECONDS)
+            await asyncio.sleep(0.0 if self._problem is None and self.state()["behind"] else CHAIN_LOOK_SECONDS)
 
     def close(self) -> None:
         """End listening, and close the archive once nothing reads any more."""

@@ -11,7 +11,7 @@ from node.gateway.errors import InvalidRequestError
 from node.gateway.explorer.archive import ChainArchive, WantedEvents
 from node.gateway.explorer.chain_events import KeptEvent
 
-MOST_ITEMS = 100
+LARGEST_PAGE = 100
 _PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,9})\Z")
 
 
@@ -25,9 +25,9 @@ class PageRequest:
     @classmethod
     def of(cls, limit: int, before: str | None) -> PageRequest:
         """Raises InvalidRequestError."""
-        if not 1 <= limit <= MOST_ITEMS:
+        if not 1 <= limit <= LARGEST_PAGE:
             raise InvalidRequestError(
-                f"limit {limit} is out of range", advice=f"Give 1 to {MOST_ITEMS}.", param="limit"
+                f"limit {limit} is out of range", advice=f"Give 1 to {LARGEST_PAGE}.", param="limit"
             )
         return cls(limit, None if before is None else place_of(before, "before"))
 

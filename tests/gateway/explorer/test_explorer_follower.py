@@ -38,7 +38,7 @@ def settled_session(world: World) -> None:
 
 def test_looking_at_once_and_bit_by_bit_finds_the_same(world: World, watching: Make) -> None:
     often, once = watching(world.user), watching(world.user)
-    told = [event for event in often.explorer.look().events]
+    told = list(often.explorer.look().events)
     for _ in range(2):
         settled_session(world)
         told += often.explorer.look().events
@@ -114,7 +114,7 @@ def test_a_reorganisation_deeper_than_what_is_remembered_has_all_read_again(
     world.chain.connection.request("evm_revert", snapshot)
     session = world.open()
     assert watched.explorer.look().replaced
-    opened = [event for event in watched.archive.events(contract="market", name="SessionOpened")]
+    opened = list(watched.archive.events(contract="market", name="SessionOpened"))
     assert [event.session for event in opened] == ["0x" + session.hex()]
 
 

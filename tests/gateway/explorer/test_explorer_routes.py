@@ -28,7 +28,7 @@ Make = Callable[[Contracts], Watched]
 @pytest.fixture
 def pushing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The chain is looked at often, so that no test waits."""
-    monkeypatch.setattr(explorer_module, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(explorer_module, "CHAIN_LOOK_SECONDS", 0.02)
 
 
 @pytest.fixture
