@@ -12,20 +12,18 @@ async function passTime(page: Page, seconds: number): Promise<void> {
   }
 }
 
-test("an answer is asked, and its session is seen as it happens; its link opens the same thing", async ({
-  page,
-  context,
-}) => {
+test("an answer's session is seen, and its link opens the same thing", async ({ page, context }) => {
+  const data = { model: "python-stdlib", prompt: "def fib(n):", max_tokens: 8 };
+  const headers = { authorization: `Bearer ${network().key}` };
+  const answered = await page.request.post("/v1/completions", { data, headers });
+  const receipts = await page.request.get(answered.headers()["x-nexus-receipts"] ?? "", { headers });
+  const { session } = (await receipts.json()) as { session: string };
   await page.goto("/app/explorer/sessions");
-  await expect(page.locator('[data-state="live"]')).toBeVisible();
-  await nexus("ask", "def fib(n):", "--max-tokens", "8");
-  const sessions = JSON.parse(await nexus("session", "list", "--json")) as { sessions: { session: string }[] };
-  const id = sessions.sessions.at(-1)?.session ?? "";
-  const link = page.locator(`a[href="/app/explorer/sessions/${id}"]`);
+  const link = page.locator(`a[href="/app/explorer/sessions/${session}"]`);
   await expect(link).toBeVisible();
   await expectAccessible(page);
   await link.click();
-  await expect(page).toHaveURL(new RegExp(`/app/explorer/sessions/${id}$`));
+  await expect(page).toHaveURL(new RegExp(`/app/explorer/sessions/${session}$`));
   await expect(page.getByText("SessionOpened")).toBeVisible();
   await expectAccessible(page);
 
@@ -36,15 +34,21 @@ test("an answer is asked, and its session is seen as it happens; its link opens 
   );
   await expect(other.getByText("SessionOpened")).toBeVisible();
   await other.close();
+});
 
-  await nexus("session", "close", id);
+test("a session is followed from its opening to where each wei went, without loading again", async ({ page }) => {
+  await page.goto("/app/explorer/sessions");
+  await expect(page.locator('[data-state="live"]')).toBeVisible();
+  const { session } = JSON.parse(await nexus("session", "open", "--tokens", "512", "--json")) as { session: string };
+  await page.locator(`a[href="/app/explorer/sessions/${session}"]`).click();
+  await nexus("session", "close", session);
   await expect(page.getByText("SessionClosed")).toBeVisible();
   await passTime(page, 61);
-  await nexus("session", "settle", id);
+  await nexus("session", "settle", session);
   await expect(page.getByText("LineSettled").first()).toBeVisible();
 
   await page.getByRole("link", { name: "Settlements", exact: true }).click();
-  const card = page.locator("article", { has: page.locator(`a[href="/app/explorer/sessions/${id}"]`) }).first();
+  const card = page.locator("article", { has: page.locator(`a[href="/app/explorer/sessions/${session}"]`) }).first();
   await expect(card.getByText("This is what was locked, to the last wei.")).toBeVisible();
   const rows = await card.locator("td.exact").allInnerTexts();
   const wei = rows.map((text) => BigInt(text.replaceAll(/[^0-9]/g, "")));
@@ -86,6 +90,91 @@ test("what is not there, or no id, is said", async ({ page }) => {
   await expect(page.getByRole("alert")).toContainText("the chain knows no such session");
   await page.goto("/app/explorer/disputes/none");
   await expect(page.getByRole("alert")).toContainText("no game's number");
+  await expectAccessible(page);
+});
+
+const GAME = {
+  id: "9-1",
+  game: 7,
+  receipt: `0x${"12".repeat(32)}`,
+  node: `0x${"aB".repeat(20)}`,
+  challenger: `0x${"cD".repeat(20)}`,
+  covered: true,
+  opened_at: 1_790_000_000,
+  first_bond_wei: "20000000000000000",
+  bond_wei: "20000000000000000",
+  version: null,
+  session: `0x${"34".repeat(32)}`,
+  tensor: 61,
+  tensor_count: 129,
+  positions: 40,
+  layer_start: 2,
+  layer_end: 4,
+  turn_started_at: 1_790_000_100,
+  ending: null,
+};
+const AS_OF = {
+  chain_id: 31337,
+  block: 90,
+  block_time: 1_790_000_130,
+  chain_block: 90,
+  behind: false,
+  age_seconds: 0.1,
+  now: 1_790_000_130,
+  problem: null,
+};
+const MOVES = ["GameOpened", "TracePosted", "TensorPicked", "RowsPosted"].map((name, place) => ({
+  id: `${place}-0`,
+  name,
+  by: place % 2 ? "node" : "challenger",
+  time: 1_790_000_000 + place,
+  transaction: `0x${"56".repeat(32)}`,
+  numbers: { tensor: 61 },
+}));
+const ELEMENT = {
+  kind: "linear",
+  layer: 3,
+  params: { rows: 96, columns: 64, bits: 8, fraction: 12, bias: 0, residual: 0 },
+  dtype: "i32",
+  shape: [40, 96],
+  index: null,
+  claimed: null,
+  right: null,
+};
+
+test("a dispute shows whose turn it is, the clock, the formula and at last both numbers", async ({ page }) => {
+  const running = {
+    ...GAME,
+    state: "pick_leaf",
+    nodes_turn: false,
+    deadline: 1_790_000_250,
+    element: ELEMENT,
+    forecast: { outcome: "open", reason: "recompute" },
+  };
+  const over = {
+    ...GAME,
+    state: "convicted",
+    nodes_turn: false,
+    deadline: 0,
+    element: { ...ELEMENT, index: [11, 5], claimed: "-70368744177664", right: "1234" },
+    forecast: { outcome: "convicted", reason: "over" },
+    ending: { name: "NodeConvicted", time: 1_790_000_140, wei: { refund: "5", bounty: "2000000000000000" } },
+  };
+  let shown: object = { ...running, moves: MOVES, as_of: AS_OF };
+  await page.route(`${network().address}/explorer/disputes/7`, (route) => route.fulfill({ json: shown }));
+  await page.goto("/app/explorer/disputes/7");
+  await expect(page.getByText("It is the challenger's turn.")).toBeVisible();
+  await expect(page.locator(".clock")).toBeVisible();
+  await expect(page.getByText("acc = Σₖ q[k] · W[n, k]")).toBeVisible();
+  await expect(page.getByText("Not known yet")).toBeVisible();
+  await expect(page.getByText("Recompute the answer to know")).toBeVisible();
+  await expectAccessible(page);
+
+  shown = { ...over, moves: MOVES, as_of: AS_OF };
+  await page.reload();
+  await expect(page.getByText("-70,368,744,177,664")).toBeVisible();
+  await expect(page.getByText("1,234", { exact: true })).toBeVisible();
+  await expect(page.getByText("The node is convicted.")).toBeVisible();
   await expectAccessible(page);
 });
 

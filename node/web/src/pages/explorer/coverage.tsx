@@ -1,5 +1,4 @@
 import type { Offer } from "../../chain/documents";
-import { addressOf } from "../../router";
 import { barsOf, depthOf, gapsOf } from "./layer_bars";
 import { words } from "./words";
 
@@ -19,7 +18,13 @@ export function Coverage({ offers, layers }: { offers: readonly Offer[]; layers:
   const unit = WIDTH / Math.max(1, layers);
   return (
     <figure class="coverage">
-      <svg viewBox={`0 0 ${WIDTH} ${TOP + 6 + rows * ROW}`} role="img" aria-label={said}>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${TOP + 6 + rows * ROW}`}
+        height={TOP + 6 + rows * ROW}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={said}
+      >
         {depth.map((one, layer) => (
           <rect
             key={layer}
@@ -31,7 +36,7 @@ export function Coverage({ offers, layers }: { offers: readonly Offer[]; layers:
           />
         ))}
         {bars.map((bar) => (
-          <a key={bar.offer.node} href={addressOf("explorer", "nodes", bar.offer.node)} tabIndex={-1}>
+          <g key={bar.offer.node}>
             <rect
               class={barClass(bar.offer)}
               x={bar.x * unit + 1}
@@ -43,7 +48,7 @@ export function Coverage({ offers, layers }: { offers: readonly Offer[]; layers:
             <text x={bar.x * unit + 8} y={TOP + 6 + bar.row * ROW + 14}>
               {bar.width * unit > 90 ? bar.offer.node.slice(0, 8) : ""}
             </text>
-          </a>
+          </g>
         ))}
       </svg>
       <figcaption class="quiet">

@@ -1,11 +1,10 @@
 import type { DisputeDetail, Move } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
 import { Hash } from "../../design/hash";
-import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { Outcome } from "./dispute_list";
 import { ElementCard } from "./element";
-import { Fact, Moment, Top, Wei } from "./parts";
+import { Fact, Moment, NotYet, Top, Wei } from "./parts";
 import { Turn } from "./turn";
 import { words } from "./words";
 
@@ -19,7 +18,7 @@ export function DisputePage({ id }: { id: string }) {
     `/explorer/disputes/${encodeURIComponent(id)}`,
     (event) => event.contract === "disputes" || event.name === "Slashed",
   );
-  if (!dispute) return error === undefined ? <Loading /> : <Failure error={error} again={again} />;
+  if (!dispute) return <NotYet name={t.game} error={error} again={again} />;
   const layers =
     dispute.layer_start !== undefined && dispute.layer_end !== undefined
       ? t.layerRange(dispute.layer_start, dispute.layer_end)

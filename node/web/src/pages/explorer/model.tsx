@@ -3,11 +3,10 @@ import { useDocument } from "../../chain/live";
 import { CertifiedQuality } from "../../chain/quality";
 import { numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
-import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { Coverage } from "./coverage";
 import { nameOf } from "./model_list";
-import { Badge, Fact, Moment, Seen, Top, Wei } from "./parts";
+import { Badge, Fact, Moment, NotYet, Seen, Top, Wei } from "./parts";
 import { words } from "./words";
 
 export function ModelPage({ id }: { id: string }) {
@@ -20,7 +19,7 @@ export function ModelPage({ id }: { id: string }) {
     `/explorer/models/${encodeURIComponent(id)}`,
     (event) => event.version === id || ["UnbondRequested", "Slashed"].includes(event.name),
   );
-  if (!model) return error === undefined ? <Loading /> : <Failure error={error} again={again} />;
+  if (!model) return <NotYet name={t.version} error={error} again={again} />;
   return (
     <>
       <Top part="models" title={nameOf(model)} />

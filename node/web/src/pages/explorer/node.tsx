@@ -2,11 +2,10 @@ import type { Dated, Node } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
 import { etherOf, numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
-import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { MoneyBar } from "./money_bar";
 import { NodeState } from "./node_list";
-import { Fact, Moment, Seen, Top, Wei } from "./parts";
+import { Fact, Moment, NotYet, Seen, Top, Wei } from "./parts";
 import { Settled } from "./settlement_list";
 import { summedParts } from "./sums";
 import { words } from "./words";
@@ -21,7 +20,7 @@ export function NodePage({ id }: { id: string }) {
     `/explorer/nodes/${encodeURIComponent(id)}`,
     (event) => event.node?.toLowerCase() === id.toLowerCase(),
   );
-  if (!node) return error === undefined ? <Loading /> : <Failure error={error} again={again} />;
+  if (!node) return <NotYet name={t.node} error={error} again={again} />;
   const sums = node.settled;
   const { parts, total } = summedParts(sums);
   return (

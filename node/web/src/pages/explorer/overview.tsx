@@ -3,17 +3,16 @@ import type { Summary } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
 import { numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
-import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { MoneyBar } from "./money_bar";
-import { Fact, Wei } from "./parts";
+import { Fact, NotYet, Wei } from "./parts";
 import { summedParts } from "./sums";
 import { words } from "./words";
 
 export function Overview() {
   const t = words();
   const { document: found, error, again } = useDocument<Summary>("/explorer/summary", () => true);
-  if (!found) return error === undefined ? <Loading /> : <Failure error={error} again={again} />;
+  if (!found) return <NotYet name={t.title} error={error} again={again} />;
   const sums = found.settled;
   const { parts, total } = summedParts(sums);
   const counts = [

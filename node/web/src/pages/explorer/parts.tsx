@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { momentOf, shareOf } from "../../chain/clock";
 import type { Uptime } from "../../chain/documents";
 import { etherOf, numberOf } from "../../design/amount";
+import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { words } from "./words";
 
@@ -64,6 +65,16 @@ export function Top({ part, title }: { part: string; title: ComponentChildren })
       </button>
       <span role="status">{copied ? t.shared : ""}</span>
     </div>
+  );
+}
+
+/** What stands in place of one thing that is not there: it is fetched, or it cannot be had. */
+export function NotYet({ name, error, again }: { name: string; error: unknown; again: () => void }) {
+  return (
+    <>
+      <h1>{name}</h1>
+      {error === undefined ? <Loading /> : <Failure error={error} again={again} />}
+    </>
   );
 }
 

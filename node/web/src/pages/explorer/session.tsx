@@ -2,10 +2,9 @@ import { durationOf } from "../../chain/clock";
 import type { Line, SessionDetail } from "../../chain/documents";
 import { chainNow, useDocument } from "../../chain/live";
 import { Hash } from "../../design/hash";
-import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { MoneyBar } from "./money_bar";
-import { Fact, Moment, Top, Wei } from "./parts";
+import { Fact, Moment, NotYet, Top, Wei } from "./parts";
 import { SessionState, sumOf } from "./session_list";
 import { type Segment, segmentsOf, settledParts } from "./sums";
 import { words } from "./words";
@@ -20,7 +19,7 @@ export function SessionPage({ id }: { id: string }) {
     `/explorer/sessions/${encodeURIComponent(id)}`,
     (event) => event.session === id.toLowerCase(),
   );
-  if (!session) return error === undefined ? <Loading /> : <Failure error={error} again={again} />;
+  if (!session) return <NotYet name={t.session} error={error} again={again} />;
   const left = chainNow.value === undefined ? undefined : session.end - chainNow.value;
   return (
     <>

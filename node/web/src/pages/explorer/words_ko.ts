@@ -23,7 +23,7 @@ export const korean: typeof english = {
   price: "토큰당 가격",
   noRoute: "노드가 모든 레이어를 맡지 못합니다",
   layers: "레이어",
-  layerRange: (start, end) => `레이어 ${start}–${end - 1}`,
+  layerRange: (start, end) => (end - start > 1 ? `레이어 ${start}–${end - 1}` : `레이어 ${start}`),
   certificate: "인증서",
   certified: "인증됨",
   uncertified: "인증서 없음",
