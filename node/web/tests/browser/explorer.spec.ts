@@ -113,16 +113,6 @@ const GAME = {
   turn_started_at: 1_790_000_100,
   ending: null,
 };
-const AS_OF = {
-  chain_id: 31337,
-  block: 90,
-  block_time: 1_790_000_130,
-  chain_block: 90,
-  behind: false,
-  age_seconds: 0.1,
-  now: 1_790_000_130,
-  problem: null,
-};
 const MOVES = ["GameOpened", "TracePosted", "TensorPicked", "RowsPosted"].map((name, place) => ({
   id: `${place}-0`,
   name,
@@ -143,11 +133,14 @@ const ELEMENT = {
 };
 
 test("a dispute shows whose turn it is, the clock, the formula and at last both numbers", async ({ page }) => {
+  // The clock runs by the chain's time, which the gateway tells.
+  const told = (await (await page.request.get("/explorer/summary")).json()) as { as_of: { now: number } };
   const running = {
     ...GAME,
     state: "pick_leaf",
     nodes_turn: false,
-    deadline: 1_790_000_250,
+    turn_started_at: told.as_of.now,
+    deadline: told.as_of.now + 3600,
     element: ELEMENT,
     forecast: { outcome: "open", reason: "recompute" },
   };
@@ -160,7 +153,7 @@ test("a dispute shows whose turn it is, the clock, the formula and at last both 
     forecast: { outcome: "convicted", reason: "over" },
     ending: { name: "NodeConvicted", time: 1_790_000_140, wei: { refund: "5", bounty: "2000000000000000" } },
   };
-  let shown: object = { ...running, moves: MOVES, as_of: AS_OF };
+  let shown: object = { ...running, moves: MOVES, as_of: told.as_of };
   await page.route(`${network().address}/explorer/disputes/7`, (route) => route.fulfill({ json: shown }));
   await page.goto("/app/explorer/disputes/7");
   await expect(page.getByText("It is the challenger's turn.")).toBeVisible();
@@ -170,7 +163,7 @@ test("a dispute shows whose turn it is, the clock, the formula and at last both 
   await expect(page.getByText("Recompute the answer to know")).toBeVisible();
   await expectAccessible(page);
 
-  shown = { ...over, moves: MOVES, as_of: AS_OF };
+  shown = { ...over, moves: MOVES, as_of: told.as_of };
   await page.reload();
   await expect(page.getByText("-70,368,744,177,664")).toBeVisible();
   await expect(page.getByText("1,234", { exact: true })).toBeVisible();
