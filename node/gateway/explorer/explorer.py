@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.chain.clock import ChainClock
+from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.errors import NexusError
 from node.gateway.event_stream import event as written
 from node.gateway.explorer.archive import ChainArchive
@@ -30,6 +31,8 @@ STATE_SECONDS = 10.0
 SIGHTING_SECONDS = 60.0
 KEPT_HOURS = 7 * 24
 """Hours over which a node's uptime is told."""
+_BEHIND_SECONDS = 0.1
+_UNFORESEEN = "the chain could not be read: see the gateway's log"
 _MOST_TOLD = 200
 _MOST_DOCUMENTS = 512
 _CACHE_SECONDS = 1.0
@@ -53,6 +56,8 @@ class Explorer:
         self.feed = EventFeed()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-explorer")
         self._chain_block = 0
+        self._read_up_to: BlockHead | None = None
+        self._has_untold = False
         self._read_at: float | None = None
         self._problem: str | None = "the chain was not read yet"
         self._documents: dict[object, tuple[float, dict[str, Any] | None]] = {}
@@ -114,10 +119,13 @@ class Explorer:
             except NexusError as error:
                 self._note_problem(error.message)
             except Exception:
-                log.exception("The explorer could not read the chain")
-                self._note_problem("the chain could not be read")
+                # INVARIANT: a failure that nobody foresaw ends nothing: it is written down once, and tried again.
+                if self._problem != _UNFORESEEN:
+                    log.exception("The explorer failed")
+                self._note_problem(_UNFORESEEN)
             self._tell_state()
-            await asyncio.sleep(0.0 if self._problem is None and self.state()["behind"] else CHAIN_LOOK_SECONDS)
+            is_reading = self._problem is None and self.state()["behind"]
+            await asyncio.sleep(_BEHIND_SECONDS if is_reading else CHAIN_LOOK_SECONDS)
 
     def close(self) -> None:
         """End listening, and close the archive once nothing reads any more."""
@@ -130,23 +138,34 @@ class Explorer:
         return self._look()[0]
 
     def _look(self) -> tuple[ChainNews, bool]:
+        """What the chain says now, and whether anything is known that was not."""
         news = self._readers.follower.look()
         self._readers.clock.note(news.chain.timestamp)
-        if news.replaced:
+        moved = news.replaced or news.head != self._read_up_to
+        try:
+            self._readers.records.read_versions()
+            if moved:
+                self._read_games(news)
+            certified = not news.is_behind and self._readers.records.read_certificates()
+        except BaseException:
+            # The events are kept, and will be news to nobody: what depends on them has to be looked for anew.
             self._readers.games.forget()
-        self._readers.records.read_versions()
-        moved = news.replaced or news.head.number != self._chain_block
-        if moved and news.head.number == news.chain.number:
-            self._readers.games.read(news.events, news.head)
-        elif news.events:
-            self._readers.games.forget()
-        certified = not news.is_behind and self._readers.records.read_certificates()
-        self._chain_block, self._read_at, self._problem = news.chain.number, time.time(), None
-        if moved or news.events or certified:
+            self._has_untold = True
+            raise
+        self._read_up_to, self._chain_block = news.head, news.chain.number
+        self._read_at, self._problem = time.time(), None
+        if moved or certified:
             self._revision += 1
             self._documents.clear()
         self._sight()
         return news, moved or certified
+
+    def _read_games(self, news: ChainNews) -> None:
+        """Games as they stand at the head; while more is to be read, they would be of another block than the events."""
+        if news.replaced or news.is_behind:
+            self._readers.games.forget()
+        if not news.is_behind:
+            self._readers.games.read(news.events, news.head)
 
     def _sight(self) -> None:
         """Note which nodes answer, now and then."""
@@ -157,7 +176,8 @@ class Explorer:
         self._archive.note_sightings(int(time.time() // 3600), seen, KEPT_HOURS)
 
     def _tell(self, news: ChainNews, is_new: bool) -> None:
-        if news.replaced or len(news.events) > _MOST_TOLD or news.is_behind:
+        if news.replaced or self._has_untold or len(news.events) > _MOST_TOLD or news.is_behind:
+            self._has_untold = False
             self.feed.tell("reset", self.state())
             return
         for event in news.events:

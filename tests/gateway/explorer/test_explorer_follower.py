@@ -18,6 +18,7 @@ from node.gateway.explorer import archive as archive_module
 from node.gateway.explorer import follower as follower_module
 from node.gateway.explorer.archive import ChainArchive
 from node.gateway.explorer.chain_events import KeptEvent
+from node.gateway.explorer.games import GameReader
 from tests.gateway.explorer.conftest import Watched
 from tests.support.chain_world import CAP, World
 
@@ -216,3 +217,33 @@ def test_uptime_counts_the_hours_that_are_kept(tmp_path: Path) -> None:
     assert archive.sightings("0xn") == (2, 2)
     assert archive.sightings("0xm") == (0, 0)
     archive.close()
+
+
+def test_games_are_read_once_all_is_known_and_again_after_a_failure(
+    world: World, watching: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = watching(world.user)
+    monkeypatch.setattr(follower_module, "_BLOCKS_PER_LOOK", 3)
+    heads: list[int] = []
+    forgotten: list[int] = []
+    monkeypatch.setattr(GameReader, "read", lambda self, news, head: heads.append(head.number))
+    monkeypatch.setattr(GameReader, "forget", lambda self: forgotten.append(1))
+    while watched.explorer.look().is_behind:
+        assert heads == []
+    assert heads == [world.chain.connection.block_number()]
+    watched.explorer.look()
+    assert len(heads) == 1  # nothing has moved
+    world.open()
+    forgotten.clear()
+
+    def failing(*_: object) -> None:
+        raise TransactionError("away", advice="Wait.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GameReader, "read", failing)
+        with pytest.raises(TransactionError):
+            watched.explorer.look()
+    assert forgotten
+    watched.explorer.look()  # its event was kept, and is no news any more
+    assert heads[-1] == world.chain.connection.block_number()
+    assert len(heads) == 2

@@ -63,7 +63,7 @@ export function NodePage({ id }: { id: string }) {
       </section>
       <section class="card">
         <h2>
-          {t.allSettled} ({t.lines(numberOf(sums.lines))})
+          {t.allSettled}: {numberOf(sums.lines)}
         </h2>
         <MoneyBar segments={parts} total={total} />
       </section>

@@ -40,7 +40,7 @@ export function Overview() {
       </ul>
       <section class="card">
         <h2>
-          {t.allSettled} ({t.lines(numberOf(sums.lines))})
+          {t.allSettled}: {numberOf(sums.lines)}
         </h2>
         <MoneyBar segments={parts} total={total} />
       </section>

@@ -77,7 +77,6 @@ export const english = {
   inexact: "This is NOT what was locked. Tell the operator of this gateway.",
   forfeited: "The node was convicted: it lost what it had earned.",
   allSettled: "All settled lines",
-  lines: (count: string) => `lines: ${count}`,
   game: "Dispute",
   challenger: "Challenger",
   receipt: "Receipt",

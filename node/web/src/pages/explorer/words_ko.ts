@@ -81,7 +81,6 @@ export const korean: typeof english = {
   inexact: "잠긴 금액과 다릅니다. 이 게이트웨이의 운영자에게 알리세요.",
   forfeited: "노드가 유죄가 되어 번 돈을 잃었습니다.",
   allSettled: "정산된 모든 라인",
-  lines: (count) => `라인 ${count}개`,
   game: "분쟁",
   challenger: "고발자",
   receipt: "영수증",

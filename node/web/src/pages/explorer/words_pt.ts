@@ -79,7 +79,6 @@ export const portuguese: typeof english = {
   inexact: "NÃO é o que estava bloqueado. Avise o operador deste gateway.",
   forfeited: "O nó foi condenado: perdeu o que tinha ganho.",
   allSettled: "Todas as linhas liquidadas",
-  lines: (count) => `linhas: ${count}`,
   game: "Disputa",
   challenger: "Acusador",
   receipt: "Recibo",
