@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.chain.clock import ChainClock
-from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.errors import NexusError
 from node.gateway.event_stream import event as written
 from node.gateway.explorer.archive import ChainArchive
@@ -56,7 +55,7 @@ class Explorer:
         self.feed = EventFeed()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-explorer")
         self._chain_block = 0
-        self._read_up_to: BlockHead | None = None
+        self._read_up_to: bytes | None = None  # hash of the block
         self._has_untold = False
         self._read_at: float | None = None
         self._problem: str | None = "the chain was not read yet"
@@ -141,7 +140,7 @@ class Explorer:
         """What the chain says now, and whether anything is known that was not."""
         news = self._readers.follower.look()
         self._readers.clock.note(news.chain.timestamp)
-        moved = news.replaced or news.head != self._read_up_to
+        moved = news.replaced or news.head.hash != self._read_up_to
         try:
             self._readers.records.read_versions()
             if moved:
@@ -152,7 +151,7 @@ class Explorer:
             self._readers.games.forget()
             self._has_untold = True
             raise
-        self._read_up_to, self._chain_block = news.head, news.chain.number
+        self._read_up_to, self._chain_block = news.head.hash, news.chain.number
         self._read_at, self._problem = time.time(), None
         if moved or certified:
             self._revision += 1
