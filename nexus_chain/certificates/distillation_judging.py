@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import sha256
-from importlib.util import find_spec
 from typing import TypeVar
 
 from nexus_chain.certificates.audit_evidence import (
@@ -36,10 +35,10 @@ from nexus_chain.certificates.distillation_records import (
     artefacts_root,
 )
 from nexus_chain.content.record_lines import RecordLines
-from nexus_chain.distillation.errors import MissingPackageError
+from nexus_chain.distillation.errors import require_packages
 from nexus_chain.distillation.judge.errors import JudgeError, SolverError
 from nexus_chain.distillation.judge.sandbox.errors import SandboxUnavailableError
-from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
+from nexus_chain.distillation.judge.solvers import SOLVER_MODULES, SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 from nexus_chain.json_text import parse_json
 from nexus_chain.versions.manifest import FileReference
@@ -213,9 +212,7 @@ def _certified_limits(judge: CertifiedJudge) -> SolverLimits:
 
 def _solve_again(texts: Sequence[str], limits: SolverLimits) -> int:
     """How many artefacts both solvers decided, within the certified numbers of steps."""
-    for package in ("z3", "cvc5"):
-        if find_spec(package) is None:
-            raise MissingPackageError.of(package)
+    require_packages(SOLVER_MODULES)
     with Solvers(limits) as solvers:
         for text in texts:
             said = solvers.solve(text)

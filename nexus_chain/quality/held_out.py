@@ -24,6 +24,7 @@ from nexus_chain.content.canonical import canonical_bytes, read_canonical, requi
 from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.listing import DataListing, ListedFile
 from nexus_chain.quality.errors import MeasurementError
+from nexus_chain.versions.tokenizer_faults import tokenizer_faults
 
 _FORMAT = "nexus.held-out-sample.v1"
 END_OF_TEXT = "<|endoftext|>"
@@ -67,7 +68,7 @@ class HeldOutSample:
             if count >= tokens:
                 break
             chosen.append(HeldOutText(path, text))
-            count += 1 + len(tokenizer.encode(text).ids)
+            count += 1 + len(_tokens(tokenizer, text))
         return cls(tuple(chosen))
 
     @classmethod
@@ -102,7 +103,7 @@ class HeldOutSample:
             raise MeasurementError(f"the tokenizer has no {END_OF_TEXT}", advice="Use the model's own tokenizer")
         stream: list[int] = []
         for text in self.texts:
-            stream += [end, *tokenizer.encode(text.text).ids]
+            stream += [end, *_tokens(tokenizer, text.text)]
         return cut(stream, window)
 
 
@@ -146,3 +147,8 @@ def _first_largest(logits: Tensor) -> Tensor:
     top = logits.amax(1, keepdim=True)
     index = torch.arange(logits.shape[1]).expand_as(logits)
     return index.masked_fill(logits != top, logits.shape[1]).amin(1)
+
+
+def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    with tokenizer_faults("the tokenizer fails at a held-out text"):
+        return list(tokenizer.encode(text).ids)

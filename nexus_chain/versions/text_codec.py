@@ -22,6 +22,7 @@ from nexus_chain.versions.text_files import DeclaredTexts
 from nexus_chain.versions.text_size import longest_token_bytes
 from nexus_chain.versions.text_stream import Streams, TextStream
 from nexus_chain.versions.tokenizer_assembly import assemble
+from nexus_chain.versions.tokenizer_faults import tokenizer_faults
 
 #: Names of tokens that end a text or a turn wherever they are; files declare others.
 END_TOKENS = (
@@ -34,7 +35,8 @@ END_TOKENS = (
 class TextCodec:
     """A ``tokenizer.json`` with what the files beside it declare.
 
-    Raises ModelFilesError when the file is missing or is not a tokenizer, or where a neighbour contradicts it.
+    Raises ModelFilesError when the file is missing or is not a tokenizer, or where a neighbour contradicts it; every
+    method does where the tokenizer fails at a text.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +88,11 @@ class TextCodec:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens`` without special tokens; undecodable bytes become U+FFFD."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+        return self._decoded(tokens, skip=True)
+
+    def decode_named(self, tokens: Sequence[int]) -> str:
+        """The text of ``tokens``, special ones by their names; undecodable bytes become U+FFFD."""
+        return self._decoded(tokens, skip=False)
 
     def stream(self) -> TextStream:
         """A fresh incremental decoder."""
@@ -150,9 +156,14 @@ class TextCodec:
         with self._one_thread:
             self.tokenizer.encode_special_tokens = letters
             try:
-                return self.tokenizer.encode(text, add_special_tokens=False)
+                with tokenizer_faults(f"the tokenizer of {self._declared.folder.name} fails at a text"):
+                    return self.tokenizer.encode(text, add_special_tokens=False)
             finally:
                 self.tokenizer.encode_special_tokens = False
+
+    def _decoded(self, tokens: Sequence[int], *, skip: bool) -> str:
+        with tokenizer_faults(f"the tokenizer of {self._declared.folder.name} fails at tokens"):
+            return str(self.tokenizer.decode(list(tokens), skip_special_tokens=skip))
 
     def _framed(self, tokens: list[int]) -> list[int]:
         begin, end = self._around
@@ -163,7 +174,8 @@ class TextCodec:
     @cached_property
     def _around(self) -> tuple[list[int], list[int]]:
         """What the tokenizer puts before and after a text."""
-        found = self.tokenizer.encode("a", add_special_tokens=True)
+        with tokenizer_faults(f"the tokenizer of {self._declared.folder.name} fails at a text"):
+            found = self.tokenizer.encode("a", add_special_tokens=True)
         inner = [at for at, sequence in enumerate(found.sequence_ids) if sequence is not None]
         first, last = (inner[0], inner[-1]) if inner else (len(found.ids), len(found.ids))
         return list(found.ids[:first]), list(found.ids[last + 1 :])

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
+from nexus_chain.versions.tokenizer_faults import tokenizer_faults
+
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
@@ -60,7 +62,8 @@ class Streams:
         return None if token in self._skipped else self._tokenizer.id_to_token(token)
 
     def _decode(self, tokens: list[int]) -> str:
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+        with tokenizer_faults("the tokenizer fails at tokens"):
+            return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
 
     def _bytes_of(self, token: int) -> bytes:
         written = self._shown(token) or ""

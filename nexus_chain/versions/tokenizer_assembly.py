@@ -13,24 +13,20 @@ from tokenizers import Tokenizer, processors
 
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.text_files import DeclaredTexts
+from nexus_chain.versions.tokenizer_faults import tokenizer_faults
 
 
 def assemble(path: Path) -> Tokenizer:
     """The tokenizer at ``path`` with what the files beside it declare. Raises ModelFilesError."""
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise ModelFilesError(
-            f"{path} is not a tokenizer: {error}",
-            advice="Give the model version's own tokenizer.json with --model-dir.",
-        ) from error
     declared = DeclaredTexts(path.parent)
-    _add_declared(tokenizer, declared)
-    _add_specials(tokenizer, declared)
-    _begin(tokenizer, declared)
-    # How many tokens fit is the program's to say, and a text that was cut would be another text.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    with tokenizer_faults(f"{path} is not a tokenizer"):
+        tokenizer = Tokenizer.from_file(str(path))
+        _add_declared(tokenizer, declared)
+        _add_specials(tokenizer, declared)
+        _begin(tokenizer, declared)
+        # How many tokens fit is the program's to say, and a text that was cut would be another text.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
     return tokenizer
 
 

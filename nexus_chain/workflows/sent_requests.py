@@ -134,7 +134,7 @@ def judged_text(proof: InferenceProof, files: ModelFiles) -> str:
 def written_prompt(proof: InferenceProof, files: ModelFiles) -> str:
     """The prompt that was judged, control tokens by their names, for whoever compares it with what they sent."""
     tokens = [token for token in proof.tokens[: proof.prompt_length] if token >= 0]
-    return str(files.codec.tokenizer.decode(tokens, skip_special_tokens=False))
+    return files.codec.decode_named(tokens)
 
 
 def _is_complete(proof: InferenceProof, files: ModelFiles, stops: Sequence[str]) -> bool:

@@ -99,7 +99,7 @@ def _cached(name: str, settings: tuple[tuple[str, Any], ...], seed: int) -> Any:
     try:
         import reasoning_gym
     except ImportError as cause:
-        raise MissingPackageError.of("reasoning-gym") from cause
+        raise MissingPackageError.of("reasoning-gym", extra="curriculum") from cause
     try:
         return reasoning_gym.create_dataset(name, seed=seed, size=1, **dict(settings))
     except (ValueError, TypeError, AssertionError) as cause:

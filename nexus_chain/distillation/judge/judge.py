@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import import_module
-from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from nexus_chain.distillation.errors import MissingPackageError
+from nexus_chain.distillation.errors import MissingPackageError, require_packages
 from nexus_chain.distillation.judge.claim import (
     AethelClaim,
     TextClaim,
@@ -19,13 +18,13 @@ from nexus_chain.distillation.judge.claim import (
     required_text,
 )
 from nexus_chain.distillation.judge.errors import ClaimError
-from nexus_chain.distillation.judge.solvers import Solvers
+from nexus_chain.distillation.judge.solvers import SOLVER_MODULES, Solvers
 from nexus_chain.distillation.judge.verdict import Kind, Outcome, Verdict
 
 if TYPE_CHECKING:
     from nexus_chain.distillation.judge.text import AnswerEmbedder
 
-_PACKAGES = {"lark": "lark", "z3": "z3-solver", "cvc5": "cvc5"}
+_PACKAGES = {"lark": "lark", **SOLVER_MODULES}
 """Module and the name that pip knows, of what every judge needs."""
 
 
@@ -34,9 +33,7 @@ class Judge:
 
     def __init__(self, solvers: Solvers | None = None, embedder: AnswerEmbedder | None = None) -> None:
         """Raises MissingPackageError."""
-        for module, package in _PACKAGES.items():
-            if find_spec(module) is None:
-                raise MissingPackageError.of(package)
+        require_packages(_PACKAGES)
         self._owned = ExitStack()
         self._solvers = solvers or self._owned.enter_context(Solvers())
         self._embedder = embedder

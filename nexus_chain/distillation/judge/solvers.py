@@ -17,6 +17,8 @@ from nexus_chain.distillation.judge.errors import ArtefactError, SolverError
 from nexus_chain.distillation.judge.line_worker import LineWorker, Silence
 from nexus_chain.distillation.judge.smt_text import require_artefact
 
+SOLVER_MODULES = {"z3": "z3-solver", "cvc5": "cvc5"}
+"""Modules, and the names that pip knows."""
 _NO_MODEL: Mapping[str, str] = MappingProxyType({})
 
 

@@ -16,10 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from nexus_chain.distillation.errors import require_packages
 from nexus_chain.distillation.lora.config import TrainingConfig
 from nexus_chain.distillation.lora.errors import AdapterError, OtherBaseError, TrainingConfigError
 from nexus_chain.json_text import parse_json
 
+PEFT = {"peft": "peft"}
+"""Module and package, of whatever reads or trains an adapter."""
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 BASE_FILE = "base.json"
@@ -28,6 +31,7 @@ BASE_FILE = "base.json"
 
 def with_adapter(model: Any, config: TrainingConfig) -> Any:
     """``model`` inside PEFT with a new adapter, made from torch's random state. Raises TrainingConfigError."""
+    require_packages(PEFT)
     from peft import LoraConfig, get_peft_model  # takes seconds to import
 
     settings = LoraConfig(
@@ -76,7 +80,11 @@ def write_adapter(peft_model: Any, base: str, folder: Path) -> str:
 
 
 def apply_adapter(model: Any, base: str, folder: Path) -> Any:
-    """``model`` inside PEFT with the adapter of ``folder``. Raises AdapterError and OtherBaseError."""
+    """``model`` inside PEFT with the adapter of ``folder``.
+
+    Raises AdapterError, OtherBaseError, MissingPackageError.
+    """
+    require_packages(PEFT)
     from peft import PeftModel
 
     require_adapter(folder, base)

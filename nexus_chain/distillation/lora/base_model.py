@@ -13,6 +13,8 @@ from nexus_chain.program.file_names import CONFIG_FILE
 from nexus_chain.program.gguf_import import convert_gguf
 from nexus_chain.quality.errors import FloatModelError
 from nexus_chain.quality.float_model import load_float_model
+from nexus_chain.versions.errors import ModelFilesError
+from nexus_chain.versions.tokenizer_faults import tokenizer_faults
 
 
 def float_checkpoint(source: Path, folder: Path) -> Path:
@@ -59,8 +61,9 @@ def load_base(folder: Path) -> tuple[Any, Any]:
 
     try:
         Checkpoint(folder)
-        return load_float_model(folder), AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (FloatModelError, ProgramError) as cause:
+        with tokenizer_faults(f"the tokenizer of {folder} cannot be loaded"):
+            return load_float_model(folder), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (FloatModelError, ProgramError, ModelFilesError) as cause:
         raise BaseModelError(cause.message, advice="Repair the base model's folder, or fetch it again.") from cause
     except (OSError, ValueError) as cause:
         raise BaseModelError(

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus_chain.distillation.errors import require_packages
+
+MATPLOTLIB = {"matplotlib": "matplotlib"}
+
 
 @dataclass(frozen=True)
 class TrainingMetrics:
@@ -24,7 +28,8 @@ class TrainingMetrics:
 
 
 def draw_metrics(metrics: Sequence[TrainingMetrics], path: Path) -> None:
-    """A PNG of loss, perplexity and accuracy by epoch; it appears whole. Raises OSError."""
+    """A PNG of loss, perplexity and accuracy by epoch; it appears whole. Raises OSError, MissingPackageError."""
+    require_packages(MATPLOTLIB)
     from matplotlib.figure import Figure  # without pyplot there is no window and no global state
 
     figure = Figure(figsize=(9, 3), layout="constrained")

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from nexus_chain.distillation.errors import require_packages
 from nexus_chain.distillation.lora import errors
+from nexus_chain.distillation.lora.adapter import PEFT
 from nexus_chain.distillation.lora.cpu_class import training_environment
 from nexus_chain.distillation.lora.errors import LoraError, TrainingInterruptedError
-from nexus_chain.distillation.lora.metrics import TrainingMetrics
+from nexus_chain.distillation.lora.metrics import MATPLOTLIB, TrainingMetrics
 from nexus_chain.distillation.lora.training_job import RESULT_FOLDER, TrainingJob
 from nexus_chain.distillation.lora.training_loop import TrainingStep
 
@@ -43,8 +45,10 @@ def run_supervised(
     """Train ``job`` in ``folder`` in processes of its own, from its checkpoint if there is one; returns its result.
 
     ``changes``: of the environment. The processes end with this call, whatever ``on_progress`` raises. Raises
-    LoraError (TrainingInterruptedError where the process was killed) and OSError.
+    LoraError (TrainingInterruptedError where the process was killed), OSError, and MissingPackageError, before it
+    trains, for what it needs at its end.
     """
+    require_packages({**PEFT, **MATPLOTLIB})
     path = job.write(folder)
     environment = training_environment(job.config.threads, changes)
     with tempfile.TemporaryFile() as words, _process(_command(job, path), environment, words) as process:

@@ -81,6 +81,8 @@ def learn(
     clock = _StageClock()
     course = curriculum(plan.seed, training=plan.training, held_out=plan.held_out, generators=plan.generators)
     problems = problem_records(course.held_out)
+    if judged:
+        require_auditable((), problems)  # before anybody is paid
     with clock.stage("before"):
         before = evaluate(parent, problems, plan.answer_tokens, folder.scores, observer)
     with clock.stage("answers"), ExitStack() as stack:

@@ -162,4 +162,4 @@ def _likeliest(model: OfferedModel, score: TokenScore) -> dict[str, float] | Non
 
 def token_text(model: OfferedModel, token: int) -> str:
     """How a single token reads, a control token by its name."""
-    return str(model.files.codec.tokenizer.decode([token], skip_special_tokens=False))
+    return model.files.codec.decode_named([token])

@@ -72,7 +72,7 @@ async def detokenize(body: DetokenizeRequest, deps: AppDeps, caller: KnownCaller
         raise InvalidRequestError(
             "an id is outside the vocabulary", advice=f"Ids are 0 to {vocabulary - 1}.", param="tokens"
         )
-    text = await asyncio.to_thread(model.files.codec.tokenizer.decode, body.tokens, skip_special_tokens=False)
+    text = await asyncio.to_thread(model.files.codec.decode_named, body.tokens)
     return JSONResponse({"prompt": text})
 
 
