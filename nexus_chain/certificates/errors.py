@@ -6,6 +6,7 @@ CertificateError
 ├── AuditPolicyError                     a sound certificate that is not what the auditor demands
 ├── ModelSignatureError                  an OpenSSF signature that cannot be made, or does not hold
 ├── BillOfMaterialsError                 an ML-BOM that its own schema refuses
+├── ForeignCertificateError              a document that is not what the chain anchors for a version
 └── audit_evidence.AuditStepError        a step of an audit that failed
 """
 
@@ -36,3 +37,7 @@ class ModelSignatureError(CertificateError):
 
 class BillOfMaterialsError(CertificateError):
     """Raised for a bill of materials that the schema of CycloneDX refuses."""
+
+
+class ForeignCertificateError(CertificateError):
+    """Raised for a certificate that is not the anchored one, not its publisher's, or about another version."""

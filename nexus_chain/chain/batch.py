@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ from nexus_chain.chain.errors import ContractRevertedError, RpcRefusedError
 from nexus_chain.chain.interface_calls import ContractCall
 from nexus_chain.chain.provider import RpcRequest
 from nexus_chain.chain.reverts import revert_in
-from nexus_chain.chain.rpc_answers import content, nonsense, quantity
+from nexus_chain.chain.rpc_answers import BlockHead, block_head, content, nonsense, quantity
+
+#: Blocks that are asked for in one request.
+_BLOCKS_TOGETHER = 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,19 @@ def read_together(
     found = block.get("result") if isinstance(block, dict) else None
     time = quantity(found.get("timestamp") if isinstance(found, dict) else None)
     return ReadTogether(time, tuple(_value(call, answer) for call, answer in zip(calls, answers, strict=True)))
+
+
+def read_blocks(connection: ChainConnection, numbers: Collection[int]) -> dict[int, BlockHead]:
+    """The blocks of these numbers, many in a request. Raises TransactionError where the server lacks one."""
+    wanted, found = sorted(set(numbers)), dict[int, BlockHead]()
+    for start in range(0, len(wanted), _BLOCKS_TOGETHER):
+        part = wanted[start : start + _BLOCKS_TOGETHER]
+        requests: list[RpcRequest] = [("eth_getBlockByNumber", [block_word(number), False]) for number in part]
+        for number, answer in zip(part, _answers(connection, requests), strict=True):
+            if not isinstance(answer, dict):
+                raise nonsense(f"{answer!r:.80} is no answer")
+            found[number] = block_head(ChainConnection.result(answer))
+    return found
 
 
 def _answers(connection: ChainConnection, requests: list[RpcRequest]) -> list[Any]:

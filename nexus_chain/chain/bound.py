@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from nexus_chain.chain.connection import BlockName, ChainConnection
 from nexus_chain.chain.errors import ContractMissingError, TransactionError, WalletError
@@ -39,9 +39,10 @@ class ChainEvent:
     log_index: int
 
 
-def in_ranges(
-    query: Callable[[int, int], list[ChainEvent]], first: int, last: int
-) -> Iterator[tuple[int, list[ChainEvent]]]:
+_Found = TypeVar("_Found")
+
+
+def in_ranges(query: Callable[[int, int], _Found], first: int, last: int) -> Iterator[tuple[int, _Found]]:
     """What ``query`` finds in blocks [first, last], with the last block of each range; ranges that a server finds too
     long, or too full, are halved, and grow again. Raises TransactionError where one block is too much.
     """

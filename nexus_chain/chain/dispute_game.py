@@ -89,7 +89,10 @@ class GameRecord:
 
 @dataclass(frozen=True)
 class DisputedRecord:
-    """What all games about one receipt share; ``trace_root`` and ``tensor_count`` are zero until it is posted."""
+    """What all games about one receipt share; ``trace_root`` and ``tensor_count`` are zero until it is posted.
+
+    ``subject``: members of ``IStepVerifier.Subject`` in their order.
+    """
 
     session: bytes
     node: str
@@ -97,6 +100,7 @@ class DisputedRecord:
     out_root: bytes
     trace_root: bytes
     tensor_count: int
+    subject: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,11 +187,20 @@ class DisputeGame(PullPayments):
 
     def trace_signature(self, transaction: str) -> bytes | None:
         """The node's signature in a ``postTrace`` transaction; None where another contract passed that call on."""
+        arguments = self.move_in(transaction, "postTrace")
+        return None if arguments is None else arguments["signature"]
+
+    def move_in(self, transaction: str, name: str) -> dict[str, Any] | None:
+        """Arguments of the move that a transaction made; None where it made another, or another contract passed it on.
+
+        Raises TransactionError where the server does not know the transaction.
+        """
         found = self.connection.transaction(transaction)
         if found is None:
             raise nonsense(f"it does not know transaction {transaction} any more")
-        arguments = arguments_of(self.CONTRACT, "postTrace", content(found.get("input")))
-        return None if arguments is None else arguments["signature"]
+        if str(found.get("to")).lower() != self.address.lower():
+            return None  # what another contract was told may be anything
+        return arguments_of(self.CONTRACT, name, content(found.get("input")))
 
     def game_of(self, game: int) -> GameRecord | None:
         """A game as it stands; None when the chain knows none with that number (after a re-organisation)."""
@@ -216,7 +229,7 @@ class DisputeGame(PullPayments):
         """What is known of a receipt, by its digest; all zero when no game was opened about it."""
         session, node, in_root, out_root, subject = self._read("disputed", receipt)
         trace_root, tensor_count = subject[3], subject[7]  # as `IStepVerifier.Subject` has them
-        return DisputedRecord(session, node, in_root, out_root, trace_root, tensor_count)
+        return DisputedRecord(session, node, in_root, out_root, trace_root, tensor_count, tuple(subject))
 
     def top_up(self, game: int) -> int:
         """Wei that the next pick in a game must bring in the latest block; the base fee may rise before it is mined."""

@@ -186,6 +186,16 @@ class NodeDirectory:
             return max(self._facts.now(), int(time.time()))
         return max(known.now + int(age), int(time.time()))
 
+    def measurements(self) -> dict[str, Measurement]:
+        """What each node that is known said last, by its address, with its reputation here; asks nobody."""
+        book = self._known.book.joined(self._store.book())
+        nodes = {node.node_id: node for found in self._known.nodes.values() for node in found}
+        seen: dict[str, Measurement] = {}
+        for name, node in nodes.items():
+            if (found := self._measured.get(contact_of(node))) is not None:
+                seen[name] = replace(found, reputation=book.of(name))
+        return seen
+
     # -------------------------------------------------------------- background
 
     def refresh(self) -> None:

@@ -50,7 +50,7 @@ def audit_certificate(
     CarFormatError, OSError; with ``export`` as ``export_certificate`` does.
     """
     places, request = sources or AuditSources(), request or AuditRequest()
-    blocks = _blocks(workspace, places)
+    blocks = certificate_blocks(workspace, places)
     with ExitStack() as stack:
         if request.judging is None:
             request = replace(request, judging=installed_judging(stack))
@@ -73,13 +73,13 @@ def bill_of_certificate(
     """
     from nexus_chain.certificates.ml_bom import bill_of_materials
 
-    blocks = _blocks(workspace, sources or AuditSources())
+    blocks = certificate_blocks(workspace, sources or AuditSources())
     signed = SignedDistillation.from_bytes(fetch_file(blocks, cid, MAX_DOCUMENT_BYTES))
     return bill_of_materials(signed, Manifest.fetch(blocks, signed.certificate.model.manifest), facts, schema)
 
 
-def _blocks(workspace: Workspace, places: AuditSources) -> BlockSource:
-    """Where blocks are looked for, one place after the other."""
+def certificate_blocks(workspace: Workspace, places: AuditSources) -> BlockSource:
+    """Where blocks are looked for, one place after the other. Raises BlockError."""
     blocks: list[BlockSource] = [BlockStore(workspace.home.blocks)]
     if places.car is not None:
         blocks.append(CarFile(places.car))

@@ -22,6 +22,7 @@ from node.gateway.routes import (
     anthropic_messages,
     api_keys,
     evidence,
+    explorer,
     health,
     model_files,
     ollama_embed,
@@ -59,6 +60,7 @@ ROUTERS = (
     account.router,
     sign_in.router,
     page_network.router,
+    explorer.router,
     page.router,
 )
 

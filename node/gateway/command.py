@@ -9,7 +9,7 @@ import getpass
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -127,11 +127,20 @@ def serve(shared: Settings, own: GatewaySettings) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         settle_memory()
         typer.echo(f"serving {', '.join(model.name for model in gateway.models)} at {address}", err=True)
-        _GatewayServer(config).run(sockets=[listening])
+        _GatewayServer(config, gateway.end_streams).run(sockets=[listening])
 
 
 class _GatewayServer(uvicorn.Server):
     """Ends at the first signal, answers under way included; at the second it waits for nobody. Both are no failure."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams that never end by themselves are ended; answers are waited for."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

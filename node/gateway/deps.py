@@ -15,11 +15,12 @@ from node.gateway.accounts import Accounts, Caller
 from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
+from node.gateway.explorer.explorer import Explorer
 from node.gateway.generation import Service
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.page import BUILT
-from node.gateway.public_files import PublicFiles
 from node.gateway.page_chain import PageChain
+from node.gateway.public_files import PublicFiles
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Deps:
 
     ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
     tells wallets; None where nothing is known of a chain. ``page``: folder of the page for people, as it was built.
+    ``explorer``: None where the chain is not shown.
     """
 
     service: Service
@@ -39,6 +41,7 @@ class Deps:
     files: PublicFiles = field(default_factory=PublicFiles)
     chain: PageChain | None = None
     page: Path = BUILT
+    explorer: Explorer | None = None
 
 
 def deps_of(request: Request) -> Deps:

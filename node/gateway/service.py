@@ -35,6 +35,7 @@ from node.gateway.errors import (
 )
 from node.gateway.evidence import Evidence, document_of, failed_document_of
 from node.gateway.exchange import note_answer
+from node.gateway.explorer.context import Pace
 from node.gateway.generation import Embedding, GenerationRequest, OfferedModel, Scorer, TokenScore
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.running_answer import RunningAnswer
@@ -82,6 +83,7 @@ class NetworkService:
         for name in self._models:
             metrics.expect_model(name)
         self._priced: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self._prepared: set[str] = set()
         self._running: set[RunningAnswer] = set()
         # One at a time, on a thread of its own: callers who ask for scores and leave take no thread from answers.
@@ -91,6 +93,11 @@ class NetworkService:
     def models(self) -> Sequence[OfferedModel]:
         """See ``Service``."""
         return list(self._models.values())
+
+    @property
+    def paces(self) -> Mapping[str, Pace]:
+        """How fast answers came, by model; models without an answer are absent."""
+        return dict(self._paces)
 
     def model(self, name: str) -> OfferedModel:
         """See ``Service``."""
@@ -296,6 +303,9 @@ class NetworkService:
         metrics.tokens.labels(model.name, "completion").inc(len(answer.tokens))
         if running.first_text_seconds is not None:
             metrics.first_text_seconds.labels(model.name).observe(running.first_text_seconds)
+        known = self._paces.get(model.name, Pace(0, 0, 0.0))
+        tokens, seconds = known.tokens + len(answer.tokens), known.seconds + running.network_seconds
+        self._paces[model.name] = Pace(known.answers + 1, tokens, seconds)
         network = self._networks[model.name]
         self._evidence.draw(running.id, model, lambda: network.recompute(answer))
 

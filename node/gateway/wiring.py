@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from node.gateway.app import build_app
 from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
 from node.gateway.evidence_store import EvidenceStore
+from node.gateway.explorer.opening import open_explorer
 from node.gateway.generation import OfferedModel
 from node.gateway.known_models import KnownModels
 from node.gateway.ledger.database import Database, sqlite_url
@@ -36,10 +37,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway that is open: ``app`` serves it, and closes what a loop has to close when it ends."""
+    """A gateway that is open: ``app`` serves it, and closes what a loop has to close when it ends.
+
+    ``end_streams``: end what has no end of its own, in the loop, before a server waits for what it still serves.
+    """
 
     app: FastAPI
     models: tuple[OfferedModel, ...]
+    end_streams: Callable[[], None]
 
 
 @contextmanager
@@ -61,12 +66,22 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
-        catalogue_here, chain = KnownModels(workspace.home), page_chain(workspace, settings, money.deposit_contract)
-        deps = Deps(service, money.accounts, money.desk, evidence, metrics, catalogue_here, chain)
+        explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
+        stack.callback(explorer.close)
+        deps = Deps(
+            service,
+            money.accounts,
+            money.desk,
+            evidence,
+            metrics,
+            KnownModels(workspace.home),
+            chain=page_chain(workspace, settings, money.deposit_contract),
+            explorer=explorer,
+        )
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service))]
+            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service), explorer.run())]
             try:
                 yield
             finally:
@@ -76,7 +91,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
                 await service.close()
                 await evidence.close()
 
-        yield Gateway(build_app(deps, settings, lifespan), tuple(models))
+        yield Gateway(build_app(deps, settings, lifespan), tuple(models), explorer.feed.close)
 
 
 def _session_books(

@@ -17,6 +17,6 @@ export default defineConfig({
   } as object,
   // Workers load parts of themselves when they need them.
   worker: { format: "es" },
-  server: { proxy: { "/v1": gateway, "/api": gateway, "/page": gateway } },
+  server: { proxy: { "/v1": gateway, "/api": gateway, "/page": gateway, "/explorer": gateway } },
   test: { include: ["tests/unit/**/*.test.{ts,tsx}"], environment: "happy-dom" },
 });
