@@ -21,8 +21,11 @@ from node.gateway.routes import (
     account,
     anthropic_messages,
     api_keys,
+    audits,
+    certificates,
     evidence,
     health,
+    learning,
     ollama_embed,
     ollama_generate,
     ollama_library,
@@ -32,6 +35,7 @@ from node.gateway.routes import (
     openai_embeddings,
     openai_models,
     openai_responses,
+    radar,
     sign_in,
     tokenizer,
 )
@@ -54,6 +58,10 @@ ROUTERS = (
     api_keys.router,
     account.router,
     sign_in.router,
+    certificates.router,
+    audits.router,
+    learning.router,
+    radar.router,
 )
 
 _BRANCHES = ("str", "int", "float", "bool")

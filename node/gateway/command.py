@@ -5,6 +5,7 @@ Exit code 0: ended as it was told to (SIGTERM, Ctrl-C), answers under way includ
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import signal
 import socket
@@ -90,6 +91,12 @@ def gateway(
     x402_least_wei: Annotated[
         int | None, typer.Option(help="Wei of credit of the least payment: what fetching one costs [10^14].")
     ] = None,
+    audits: Annotated[
+        int | None, typer.Option(help="Of certificates, that callers may have run here at once [2].")
+    ] = None,
+    distillation: Annotated[
+        Path | None, typer.Option(help="Folder of a distillation that callers may look at: `NEXUS_HOME/distillation`.")
+    ] = None,
     insecure_single_key_file: Annotated[
         Path | None, typer.Option(help="File with a key that may ask without limits: no accounts, no ledger.")
     ] = None,
@@ -123,11 +130,21 @@ def serve(shared: Settings, own: GatewaySettings) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         settle_memory()
         typer.echo(f"serving {', '.join(model.name for model in gateway.models)} at {address}", err=True)
-        _GatewayServer(config).run(sockets=[listening])
+        _GatewayServer(config, gateway.app.state.deps.leaving).run(sockets=[listening])
 
 
 class _GatewayServer(uvicorn.Server):
     """Ends at the first signal, answers under way included; at the second it waits for nobody. Both are no failure."""
+
+    def __init__(self, config: uvicorn.Config, leaving: asyncio.Event) -> None:
+        """``leaving``: set when it stops, so that streams without an end end."""
+        super().__init__(config)
+        self._leaving = leaving
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ask streams to end, then wait for what is under way."""
+        self._leaving.set()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -11,18 +12,24 @@ from x402.http.constants import PAYMENT_SIGNATURE_HEADER
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.auditing.audit_desk import AuditDesk
+from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
+from node.gateway.learning_panel import LearningPanel
 from node.gateway.metrics import GatewayMetrics
+from node.gateway.radar.radar import Radar
 
 
 @dataclass(frozen=True)
 class Deps:
     """All that is wired into an application (``app.state.deps``).
 
-    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept.
+    ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``leaving``: set when the
+    gateway stops, for streams that would never end. ``audits``, ``learning``: None where its operator wants none;
+    ``certificates``, ``radar``: None without a chain.
     """
 
     service: Service
@@ -31,6 +38,11 @@ class Deps:
     evidence: Evidence | None = None
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    audits: AuditDesk | None = None
+    certificates: PublishedCertificates | None = None
+    learning: LearningPanel | None = None
+    radar: Radar | None = None
 
 
 def deps_of(request: Request) -> Deps:

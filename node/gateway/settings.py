@@ -31,6 +31,8 @@ class GatewaySettings:
     ``x402_token``: address of the token that pays for requests without a key (EIP-3009; its EIP-712 domain has
     ``x402_name`` and ``x402_version``), ``x402_wei_per_unit`` wei of credit for its smallest unit; empty: none. No
     payment is of less than ``x402_least_wei``, which is to cover the gas of fetching it: 100 000 gas at 1 gwei.
+    ``audits``: of certificates that callers may have run here at once, one for each account; 0: none are run.
+    ``distillation``: folder of a distillation that known callers may look at; None: there is none.
     ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
 
@@ -59,6 +61,8 @@ class GatewaySettings:
     x402_wei_per_unit: int = 0
     x402_least_wei: int = 10**14
     insecure_single_key_file: Path | None = None
+    audits: int = 2
+    distillation: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
 
@@ -69,6 +73,7 @@ class GatewaySettings:
             "drain": (0, 3_600), "answers": (1, 1_024), "open_answers": (1, 1 << 16),
             "operator_credit": (0, 1 << 128), "session_tokens": (1, 1 << 32), "deposits_block": (0, 1 << 63),
             "x402_wei_per_unit": (1 if self.x402_token else 0, 1 << 128), "x402_least_wei": (0, 1 << 128),
+            "audits": (0, 64),
         }  # fmt: skip
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:

@@ -18,15 +18,19 @@ from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.app import build_app
+from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
+from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
 from node.gateway.evidence_store import EvidenceStore
 from node.gateway.generation import OfferedModel
 from node.gateway.known_models import KnownModels
+from node.gateway.learning_panel import LearningPanel
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.money import Money, open_money
+from node.gateway.radar.network_watch import radar_over
 from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
@@ -60,17 +64,28 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
-        deps = Deps(service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home))
+        audits = AuditDesk(workspace.settings, AuditLimits(settings.audits)) if settings.audits else None
+        certificates, radar = PublishedCertificates(workspace), radar_over(workspace, networks, metrics)
+        learning = LearningPanel(settings.distillation) if settings.distillation else None
+        deps = Deps(
+            service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home),
+            audits=audits, certificates=certificates, learning=learning, radar=radar,
+        )  # fmt: skip
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service))]
+            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service), radar.keep_up())]
             try:
                 yield
             finally:
                 for task in upkeep:
                     task.cancel()
                 await asyncio.gather(*upkeep, return_exceptions=True)
+                if audits is not None:
+                    await audits.close()
+                await certificates.close()
+                if learning is not None:
+                    await learning.close()
                 await service.close()
                 await evidence.close()
 
