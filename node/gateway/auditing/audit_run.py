@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -98,7 +98,7 @@ class AuditRun:
     async def _audit(self) -> tuple[str, str]:
         """How it ended, and why where that is no verdict."""
         # Its temporary files are ours to remove: a process that was killed removes none.
-        folder = await asyncio.to_thread(TemporaryDirectory, prefix="nexus-gateway-audit-", ignore_cleanup_errors=True)
+        folder = TemporaryDirectory(prefix="nexus-gateway-audit-", ignore_cleanup_errors=True)
         try:
             pipe = asyncio.subprocess.PIPE
             process = await asyncio.create_subprocess_exec(
@@ -108,9 +108,9 @@ class AuditRun:
             try:
                 return await self._listen(process)
             finally:
-                await asyncio.shield(_ended(process))
+                await _surely(_ended(process))
         finally:
-            await asyncio.shield(asyncio.to_thread(folder.cleanup))
+            await _surely(asyncio.to_thread(folder.cleanup))
 
     async def _listen(self, process: asyncio.subprocess.Process) -> tuple[str, str]:
         requests, said = cast(asyncio.StreamWriter, process.stdin), cast(asyncio.StreamReader, process.stdout)
@@ -144,6 +144,19 @@ class AuditRun:
         if not self.has_ended:
             self.state = state
             self._say(AuditEvent("end", {"state": state, "reason": reason}))
+
+
+async def _surely(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` to its end, however often whoever waits for it is cancelled meanwhile."""
+    doing, cancelled = asyncio.ensure_future(work), False
+    while not doing.done():
+        try:
+            await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            cancelled = True
+    doing.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
