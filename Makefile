@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup build up demo demo-embeddings test test-python test-forge test-ape check format bench \
+.PHONY: help setup build up web test-web demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
         bench-incentives bench-gateway bench-judge bench-distill bench-memory show-audits demo-chat demo-distill conformance conformance-live fuzz-gateway \
@@ -45,7 +45,14 @@ demo-distill: artefacts ## A chat model learns sums from teachers, one of whom l
 demo-embeddings: artefacts ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
 	@python -m scripts.runs.demo_embeddings
 
-test: test-forge test-ape test-python ## Every test
+test: test-forge test-ape test-web test-python ## Every test
+
+test-web: artefacts ## The page: types, units, its shipped build, and every flow in Chromium against a local network
+	scripts/web.sh check
+	scripts/web.sh browser
+
+web: setup ## Build the page that gateways serve (node/web/dist)
+	scripts/web.sh build
 
 test-python: build ## Unit, property, differential and end-to-end tests, one worker a core
 	python -m pytest $(IN_PARALLEL)

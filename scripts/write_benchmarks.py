@@ -32,6 +32,7 @@ sides of a ratio are measured in one run, with two threads each. Gas does not de
 | machine | processor |
 |---|---|
 | V | two cores of an AMD EPYC (Zen 5) with AVX-512 VNNI |
+| Z | two cores of an AMD EPYC (Zen 4) with AVX-512 VNNI |
 | X | two cores of an Intel Xeon (Sapphire Rapids) with AVX-512 VNNI and AMX |
 | M | two cores of an AMD EPYC (Zen 3) with AVX2 alone |
 | A | two cores of an AMD EPYC (Zen 1) with AVX2 alone: an exact 8-bit product costs as much there as a float one |
@@ -42,6 +43,8 @@ The oldest notes hold ratios without their baselines. There the baseline is comp
 COLUMNS = ("what", "this", "baseline", "ratio", "bar", "command", "machine", "commit", "date")
 #: How the machines of HEAD call themselves; where others have the same name, with the only instructions they have.
 MACHINES = {"Intel(R) Xeon(R) Processor": "X", "AMD EPYC, avx2": "M"}
+#: Those of HEAD that are told by family and model.
+GENERATIONS = {"AMD EPYC 25.17": "Z"}
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,46 @@ def gateway_rows(record: Record) -> Iterator[Row]:
     yield ratio_row("chat model, two nodes against one engine, tokens/s", speeds, f"≥ {bars['two_nodes_ratio']}")
 
 
+def judge_rows(record: Record) -> Iterator[Row]:
+    claims = number(record["claims"])
+    yield Row(f"claims that are *proved* and false, of {claims}", str(record["false_proved"]), bar="0")
+    yield Row("decidable claims that the judge decides", f"{100 * record['recall']:.1f} %", bar="≥ 95 %")
+    yield Row("a verdict, median, ms", number(record["median_ms"], 3), bar="≤ 50")
+
+
+def distiller_rows(record: Record) -> Iterator[Row]:
+    for name in ("colluding", "independent"):
+        shares = (f"{100 * record[name][key]:.1f} %" for key in ("right_share", "majority_right_share"))
+        what = f"right answers taken, two of four sources {name} liars, against the majority"
+        yield Row(what, *shares, bar=f"≥ {100 * record['bar']:.0f} %")
+
+
+def distill_rows(record: Record) -> Iterator[Row]:
+    """The shares right after training stand against the share before."""
+    before = f"{100 * record['accuracy_before']:.1f} %"
+    low, high = (f"{100 * end:.1f}" for end in record["interval"])
+    sides = {
+        f"sums right after learning from judged teachers (95 %: {low} to {high})": record["accuracy_after"],
+        "the same, a fifth of the answers poisoned, judged": record["poisoned_accuracy_after"],
+        "the same, a fifth of the answers poisoned, nobody judges": record["unjudged_accuracy_after"],
+    }
+    for what, accuracy in sides.items():
+        if accuracy is not None:  # a run that was not asked for
+            yield Row(f"SmolLM2-135M-Instruct, {what}", f"{100 * accuracy:.1f} %", before)
+    yield Row("the run with judged teachers, s", number(record["seconds"]), bar="≤ 3 600")
+
+
+def memory_rows(record: Record) -> Iterator[Row]:
+    bars, examples = record["bars"], number(record["examples"])
+    yield Row(
+        f"memory of {examples} examples, inserts/s",
+        number(record["inserts_per_second"]),
+        bar=f"≥ {number(bars['inserts_per_second'])}",
+    )
+    yield Row("duplicate check, 95th percentile, ms", number(record["duplicate_ms"]["p95"], 2), bar="≤ 1")
+    yield Row("search, 95th percentile, ms", number(record["search_ms"]["p95"], 2), bar="≤ 20")
+
+
 #: Record, what makes it, and its rows.
 BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("engine", "make bench-engine", engine_rows),
@@ -250,6 +293,10 @@ BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("real_speed", "make bench-real-speed", real_speed_rows),
     ("cli", "make bench-cli", cli_rows),
     ("gateway", "make bench-gateway", gateway_rows),
+    ("judge", "make bench-judge", judge_rows),
+    ("distiller", "python -m scripts.bench.distiller", distiller_rows),
+    ("distill", "make bench-distill", distill_rows),
+    ("memory", "make bench-memory", memory_rows),
     ("devices", "python -m scripts.runs.compare_devices", devices_rows),
 )
 
@@ -264,12 +311,19 @@ def _rows(path: Path, command: str, rows_of: Callable[[Record], Iterable[Row]]) 
     run = record.get("run")
     if run is None:
         return [Row(path.stem, command=command)]
-    processor = run["processor"]
-    machine = MACHINES.get(f"{processor}, {' '.join(run.get('instructions', ()))}", MACHINES.get(processor, processor))
+    machine = _machine(run)
     return [
         replace(row, command=command, machine=machine, commit=run["commit"], date=run["date"])
         for row in rows_of(record)
     ]
+
+
+def _machine(run: Record) -> str:
+    """A letter of HEAD, or the processor's own name."""
+    processor = str(run["processor"])
+    known = GENERATIONS.get(f"{processor} {run.get('generation', '')}")
+    known = known or MACHINES.get(f"{processor}, {' '.join(run.get('instructions', ()))}")
+    return known or MACHINES.get(processor, processor)
 
 
 def noted(path: Path) -> list[Row]:

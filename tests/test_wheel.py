@@ -33,7 +33,7 @@ sys.path.append(sys.argv[1])
 from setuptools import build_meta
 build_meta.build_wheel(sys.argv[2])
 """
-GENERATED = shutil.ignore_patterns("__pycache__")
+GENERATED = shutil.ignore_patterns("__pycache__", "node_modules")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from node.gateway.routes import (
     openai_embeddings,
     openai_models,
     openai_responses,
+    page,
     radar,
     sign_in,
     tokenizer,
@@ -62,6 +63,7 @@ ROUTERS = (
     audits.router,
     learning.router,
     radar.router,
+    page.router,
 )
 
 _BRANCHES = ("str", "int", "float", "bool")

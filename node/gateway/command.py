@@ -5,12 +5,11 @@ Exit code 0: ended as it was told to (SIGTERM, Ctrl-C), answers under way includ
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -130,20 +129,19 @@ def serve(shared: Settings, own: GatewaySettings) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         settle_memory()
         typer.echo(f"serving {', '.join(model.name for model in gateway.models)} at {address}", err=True)
-        _GatewayServer(config, gateway.app.state.deps.leaving).run(sockets=[listening])
+        _GatewayServer(config, gateway.end_streams).run(sockets=[listening])
 
 
 class _GatewayServer(uvicorn.Server):
     """Ends at the first signal, answers under way included; at the second it waits for nobody. Both are no failure."""
 
-    def __init__(self, config: uvicorn.Config, leaving: asyncio.Event) -> None:
-        """``leaving``: set when it stops, so that streams without an end end."""
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
         super().__init__(config)
-        self._leaving = leaving
+        self._end_streams = end_streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ask streams to end, then wait for what is under way."""
-        self._leaving.set()
+        """Streams that never end by themselves are ended; answers are waited for."""
+        self._end_streams()
         await super().shutdown(sockets)
 
     @contextmanager

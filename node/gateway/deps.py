@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -20,6 +21,7 @@ from node.gateway.evidence import Evidence
 from node.gateway.generation import Service
 from node.gateway.learning_panel import LearningPanel
 from node.gateway.metrics import GatewayMetrics
+from node.gateway.page import BUILT
 from node.gateway.radar.radar import Radar
 
 
@@ -30,6 +32,7 @@ class Deps:
     ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``leaving``: set when the
     gateway stops, for streams that would never end. ``audits``, ``learning``: None where its operator wants none;
     ``certificates``, ``radar``: None without a chain.
+    ``page``: folder of the page for people, as it was built.
     """
 
     service: Service
@@ -43,6 +46,7 @@ class Deps:
     certificates: PublishedCertificates | None = None
     learning: LearningPanel | None = None
     radar: Radar | None = None
+    page: Path = BUILT
 
 
 def deps_of(request: Request) -> Deps:

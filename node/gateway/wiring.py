@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -39,10 +39,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway that is open: ``app`` serves it, and closes what a loop has to close when it ends."""
+    """A gateway that is open: ``app`` serves it, and closes what a loop has to close when it ends.
+
+    ``end_streams``: end what has no end of its own, in the loop, before a server waits for what it still serves.
+    """
 
     app: FastAPI
     models: tuple[OfferedModel, ...]
+    end_streams: Callable[[], None]
 
 
 @contextmanager
@@ -89,7 +93,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
                 await service.close()
                 await evidence.close()
 
-        yield Gateway(build_app(deps, settings, lifespan), tuple(models))
+        yield Gateway(build_app(deps, settings, lifespan), tuple(models), deps.leaving.set)
 
 
 def _session_books(

@@ -28,11 +28,13 @@ def write_record(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Processor, those of its INSTRUCTIONS, its cores, their load at the end, the commit and the day (UTC)."""
+    """Processor, its generation (``family.model``), those of its INSTRUCTIONS, its cores, their load at the end, the
+    commit and the day (UTC)."""
     fields = _processor_fields()
     flags = fields.get("flags", "").split()
     return {
         "processor": fields.get("model name", "unknown"),
+        "generation": f"{fields.get('cpu family', '?')}.{fields.get('model', '?')}",
         "instructions": [name for name in INSTRUCTIONS if name in flags],
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),

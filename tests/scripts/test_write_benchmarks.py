@@ -20,7 +20,7 @@ def serving(folder: Path) -> Row:
 
 def test_a_record_says_machine_commit_and_day(tmp_path: Path) -> None:
     run = write_record(tmp_path / "new" / "serving.json", SERVING)["run"]
-    assert set(run) == {"processor", "instructions", "cores", "load", "commit", "date"}
+    assert set(run) == {"processor", "generation", "instructions", "cores", "load", "commit", "date"}
     assert len(run["commit"].rstrip("+")) == 7 or run["commit"] == "unknown"
 
 
@@ -30,6 +30,22 @@ def test_a_row_has_both_sides_their_ratio_and_the_circumstances(tmp_path: Path) 
     row = serving(tmp_path)
     assert (row.this, row.baseline, row.ratio, row.bar) == ("1421", "1590", "0.893", "≥ 0.6")
     assert (row.machine, row.commit, row.date) == ("X", "abc1234", "2026-11-29")
+
+
+def test_processors_of_one_name_are_told_apart_by_their_generation(tmp_path: Path) -> None:
+    run = {"processor": "AMD EPYC", "generation": "25.17", "commit": "abc1234", "date": "2026-11-30"}
+    for generation, letter in {"25.17": "Z", "99.1": "AMD EPYC"}.items():
+        (tmp_path / "serving.json").write_text(json.dumps(SERVING | {"run": run | {"generation": generation}}))
+        assert serving(tmp_path).machine == letter
+
+
+def test_a_run_that_was_not_asked_for_has_no_row(tmp_path: Path) -> None:
+    run = {"processor": "AMD EPYC", "commit": "abc1234", "date": "2026-11-30"}
+    learned = {"accuracy_before": 0.04, "accuracy_after": 0.77, "interval": [0.719, 0.814], "seconds": 3307.0}
+    partial = {"poisoned_accuracy_after": None, "unjudged_accuracy_after": 0.5, "run": run}
+    (tmp_path / "distill.json").write_text(json.dumps(learned | partial))
+    shown = [(row.this, row.baseline) for row in measured_here(tmp_path) if row.command == "make bench-distill"]
+    assert shown == [("77.0 %", "4.0 %"), ("50.0 %", "4.0 %"), ("3 307", "")]
 
 
 def test_without_a_record_nothing_is_claimed(tmp_path: Path) -> None:

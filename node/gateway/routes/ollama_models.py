@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from node.gateway.deps import AppDeps
 from node.gateway.ollama.models import listed_models, named_model, running_models, shown_model
@@ -18,11 +18,13 @@ OLLAMA_VERSION = "0.12.6"
 router = APIRouter(tags=["Ollama"], route_class=AnyJsonRoute)
 
 
-@router.get("/", response_class=PlainTextResponse)
-@router.head("/", include_in_schema=False)
-async def ollama_root() -> str:
-    """What clients look for to see that a server is there."""
-    return "Ollama is running"
+@router.get("/", response_class=PlainTextResponse, response_model=None)
+@router.head("/", include_in_schema=False, response_model=None)
+async def ollama_root(request: Request) -> Response:
+    """What clients look for to see that a server is there. A browser is shown the page."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/app/", headers={"vary": "accept"})
+    return PlainTextResponse("Ollama is running", headers={"vary": "accept"})
 
 
 @router.get("/api/version")

@@ -54,8 +54,11 @@ function clicked(event: MouseEvent): void {
   document.getElementById("main")?.focus({ preventScroll: true });
 }
 
+/** Whether the browser would take an address to a place of this page; `..` is resolved as a browser does. */
 function isOurs(address: string): boolean {
-  return address === BASE || address.startsWith(`${BASE}/`) || address.startsWith(`${BASE}?`);
+  if (!address.startsWith(BASE)) return false;
+  const { origin, pathname } = new URL(address, location.origin);
+  return origin === location.origin && (pathname === BASE || pathname.startsWith(`${BASE}/`));
 }
 
 function decoded(part: string): string {

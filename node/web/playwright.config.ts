@@ -1,0 +1,22 @@
+import { defineConfig } from "@playwright/test";
+
+/** Debian's browser: no browser is downloaded. */
+const chromium = process.env.NEXUS_CHROMIUM ?? "/usr/bin/chromium";
+
+export default defineConfig({
+  testDir: "tests/browser",
+  outputDir: "../../build/page-tests",
+  // All tests share one network and one chain, and the machine may have two cores.
+  workers: 1,
+  fullyParallel: false,
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
+  reporter: [["list"]],
+  globalSetup: "./tests/browser/network_setup.ts",
+  use: {
+    browserName: "chromium",
+    launchOptions: { executablePath: chromium, args: ["--no-sandbox", "--disable-dev-shm-usage"] },
+    locale: "en-US",
+    trace: "retain-on-failure",
+  },
+});

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The page (node/web): what it is built from, and its checks.
+#   scripts/web.sh setup    its packages, in node/web/node_modules (idempotent)
+#   scripts/web.sh build    node/web/dist, which the gateway serves and the wheel holds
+#   scripts/web.sh check    types, format, unit tests; and that node/web/dist is what the sources are built to
+#   scripts/web.sh browser  the tests in a real browser, against a local network
+set -euo pipefail
+cd "$(dirname "$0")/../node/web"
+
+fail() { printf 'web: %s\n' "$1" >&2; exit 1; }
+
+setup() {
+  local wanted stamp=node_modules/.setup-stamp
+  wanted=$(cat package.json package-lock.json | sha256sum)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+  npm install --no-save --no-audit --no-fund --loglevel=error >/dev/null ||
+    fail "the page's packages could not be installed; the message is above. Check the network and run this again"
+  echo "$wanted" > "$stamp"
+}
+
+build() {
+  npx vite build --logLevel warn --outDir "${1:-dist}" --emptyOutDir
+}
+
+check() {
+  npx tsc --noEmit
+  npx prettier --check --log-level warn .
+  npx vitest run
+  local built
+  built=$(mktemp -d)
+  trap 'rm -rf "$built"' EXIT
+  build "$built"
+  diff -r "$built" dist >/dev/null || fail "node/web/dist is not what its sources are built to. Build it: make web"
+}
+
+find_browser() {
+  [ -x "${NEXUS_CHROMIUM:-/usr/bin/chromium}" ] && return
+  [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null ||
+    fail "the tests need Chromium. Install it (Debian: apt install chromium), or set NEXUS_CHROMIUM=/path/to/it"
+  echo "web: installing Chromium, once" >&2
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium; } \
+    >/dev/null || fail "Chromium could not be installed; the message is above. Install it, or set NEXUS_CHROMIUM"
+}
+
+setup
+case "${1:-}" in
+  setup) ;;
+  build) build ;;
+  check) check ;;
+  browser) find_browser; shift; npx playwright test "$@" ;;
+  *) fail "say setup, build, check or browser" ;;
+esac
