@@ -1,4 +1,4 @@
-"""A memory looked at from outside: nothing is made, migrated or locked, whoever works with it meanwhile."""
+"""A memory looked at from outside: nothing in it is made, migrated or locked, whoever works with it."""
 
 from __future__ import annotations
 
