@@ -15,8 +15,10 @@ SAFE_COPIES = 2
 """Nodes of a layer below which one that leaves, or lies, stops the model."""
 JUMP, JUMP_MS = 3.0, 50.0
 """A latency jumps where it is so many times the usual one, and so many milliseconds above it."""
+LATEST = 3
+"""Latencies that say how a node is now, by their median: one that was late once is no sign."""
 LEAST_SAMPLES = 5
-"""Latencies before which nothing is usual."""
+"""Latencies before these without which nothing is usual."""
 FAILING = 0.8
 """Share of served chunks below which a node fails too often."""
 KEPT_ALARMS = 200
@@ -81,12 +83,14 @@ def signs_of_coverage(model: str, coverage: Iterable[Coverage]) -> list[Sign]:
 
 
 def signs_of_node(node: ShardNode, latencies: Sequence[float], record: TrackRecord) -> list[Sign]:
-    """``latencies``: milliseconds, oldest first, the latest one the node's now. ``record``: this user's own."""
+    """``latencies``: milliseconds, oldest first. ``record``: this user's own."""
     found: list[Sign] = []
     if not node.online:
         found.append(Sign("gone", node.node_id, {}))
-    elif (usual := usual_latency(latencies)) is not None and latencies[-1] > max(JUMP * usual, usual + JUMP_MS):
-        found.append(Sign("slow", node.node_id, {"latency_ms": latencies[-1], "usual_ms": usual}))
+    elif (usual := usual_latency(latencies)) is not None:
+        now = median(latencies[-LATEST:])
+        if now > max(JUMP * usual, usual + JUMP_MS):
+            found.append(Sign("slow", node.node_id, {"latency_ms": now, "usual_ms": usual}))
     if record.invalid:
         found.append(Sign("disagreed", node.node_id, {"chunks": record.invalid}))
     elif record.reputation < FAILING:
@@ -95,8 +99,8 @@ def signs_of_node(node: ShardNode, latencies: Sequence[float], record: TrackReco
 
 
 def usual_latency(latencies: Sequence[float]) -> float | None:
-    """The median of all but the latest; None where there are too few."""
-    before = latencies[:-1]
+    """The median of all but the LATEST; None where there are too few."""
+    before = latencies[:-LATEST]
     return median(before) if len(before) >= LEAST_SAMPLES else None
 
 

@@ -43,19 +43,24 @@ export function readCertificate(document: Uint8Array): ReadCertificate | undefin
 export interface Fact {
   readonly path: string;
   readonly value: string;
-  /** The whole of a long list, for whoever opens it. */
+  /** The whole of a long list, for whoever opens it: of values, or of records. */
   readonly whole?: string;
+  readonly records?: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Facts of one section, in the document's order, nested ones with their path; tables of records are left to `rows`. */
+/** Facts of one section, in the document's order, nested ones with their path; a list is one fact, by its length. */
 export function factsOf(section: unknown, path: string): Fact[] {
   if (Array.isArray(section)) {
-    if (section.some(isRecord)) return section.flatMap((one, index) => factsOf(one, `${path}.${index + 1}`));
-    const whole = section.join(", ");
-    return [{ path, value: String(section.length), whole }];
+    const records = recordsIn(section);
+    const value = String(section.length);
+    return [records ? { path, value, records } : { path, value, whole: section.map(textOf).join(", ") }];
   }
   if (isRecord(section)) return Object.entries(section).flatMap(([name, one]) => factsOf(one, `${path}.${name}`));
   return [{ path, value: section === null ? "" : String(section) }];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 /** Records of a list, for a table; undefined where it is none. */

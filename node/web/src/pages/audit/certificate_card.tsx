@@ -1,6 +1,6 @@
 import { Hash } from "../../design/hash";
 import { factsOf, recordsIn, type Fact, type ReadCertificate } from "./certificate";
-import { fieldLabel, sectionTitle, valueWithUnit } from "./field_words";
+import { fieldLabel, inReadingOrder, sectionTitle, valueWithUnit } from "./field_words";
 import { words } from "./words";
 
 /** A certificate as a person reads it: every field of it, named, with its unit. */
@@ -11,7 +11,7 @@ export function CertificateCard({ read }: { read: ReadCertificate }) {
       <h2 id="audit-says">{t.saysTitle}</h2>
       <p class="quiet">{t.saysIntro}</p>
       <div class="audit-sections">
-        {Object.entries(read.content).map(([name, section]) => (
+        {inReadingOrder(read.content).map(([name, section]) => (
           <section key={name} class="audit-section" aria-label={sectionTitle(name)}>
             <h3>{sectionTitle(name)}</h3>
             <Section name={name} section={section} />
@@ -43,7 +43,7 @@ function Section({ name, section }: { name: string; section: unknown }) {
 function Records({ name, records }: { name: string; records: readonly Readonly<Record<string, unknown>>[] }) {
   const columns = [...new Set(records.flatMap(Object.keys))];
   return (
-    <div class="wide" tabIndex={0} role="group" aria-label={sectionTitle(name)}>
+    <div class="wide" tabIndex={0} role="group" aria-label={name.includes(".") ? fieldLabel(name) : sectionTitle(name)}>
       <table>
         <thead>
           <tr>
@@ -70,6 +70,16 @@ function Records({ name, records }: { name: string; records: readonly Readonly<R
 
 function Value({ fact }: { fact: Fact }) {
   const t = words();
+  if (fact.records) {
+    return (
+      <details>
+        <summary>
+          {valueWithUnit("", fact.value)} {t.entries}
+        </summary>
+        <Records name={fact.path} records={fact.records} />
+      </details>
+    );
+  }
   if (fact.whole !== undefined) {
     return (
       <details>

@@ -3,8 +3,11 @@ import { language, type Language } from "../../words/language";
 type InEach = readonly [en: string, pt: string, ko: string];
 const ORDER: readonly Language[] = ["en", "pt", "ko"];
 
+/** In the order that a person reads them: what it is, how well it does, what it was made of. */
 const SECTIONS: Record<string, InEach> = {
   model: ["Model", "Modelo", "모델"],
+  metrics: ["Measured on held-out data", "Medido em dados reservados", "따로 둔 데이터로 잰 값"],
+  evaluation: ["Evaluation", "Avaliação", "평가"],
   parent: ["Parent version", "Versão de origem", "부모 버전"],
   data: ["Data", "Dados", "데이터"],
   dataset: ["Dataset", "Conjunto de dados", "데이터셋"],
@@ -12,8 +15,6 @@ const SECTIONS: Record<string, InEach> = {
   teachers: ["Teachers", "Professores", "교사"],
   cost_usd: ["Cost of all teachers", "Custo de todos os professores", "교사 전체 비용"],
   training: ["Training", "Treino", "훈련"],
-  metrics: ["Measured on held-out data", "Medido em dados reservados", "따로 둔 데이터로 잰 값"],
-  evaluation: ["Evaluation", "Avaliação", "평가"],
   toolchain: ["Programs that made it", "Programas que o fizeram", "만든 프로그램"],
   format: ["Format", "Formato", "형식"],
 };
@@ -94,10 +95,26 @@ const FIELDS: Record<string, InEach> = {
   answer_tokens: ["Tokens of the expected answers", "Tokens das respostas esperadas", "기대 답변의 토큰"],
   loss: ["Loss", "Perda", "손실"],
   perplexity: ["Perplexity", "Perplexidade", "퍼플렉시티"],
+  curve: ["Curve of the loss", "Curva da perda", "손실 곡선"],
+  step: ["Step", "Passo", "단계"],
+  training: ["Training loss", "Perda no treino", "훈련 손실"],
+  held_out: ["Held-out loss", "Perda em dados reservados", "따로 둔 데이터의 손실"],
+  attention_input: ["Attention's input", "Entrada da atenção", "어텐션 입력"],
+  attention_output: ["Attention's output", "Saída da atenção", "어텐션 출력"],
+  mlp_input: ["MLP's input", "Entrada da MLP", "MLP 입력"],
+  down: ["MLP's inner row", "Linha interna da MLP", "MLP 내부"],
+  head: ["Input of the last product", "Entrada do último produto", "마지막 곱의 입력"],
 };
 
 /** What stands before a field of the same name: of which of several things it is. */
 const OWNERS: Record<string, InEach> = {
+  activation_bits: ["bits of activations", "bits das ativações", "활성값 비트"],
+  run: ["settings", "definições", "설정"],
+  configuration: ["settings", "definições", "설정"],
+  seeds: ["seeds", "sementes", "시드"],
+  libraries: ["libraries", "bibliotecas", "라이브러리"],
+  solvers: ["solvers", "solvers", "솔버"],
+  outcomes: ["verdicts", "veredictos", "판정"],
   before: ["parent", "versão de origem", "부모"],
   after: ["this version", "esta versão", "이 버전"],
   file: ["file", "ficheiro", "파일"],
@@ -118,6 +135,13 @@ const UNITS: Record<string, string> = {
   losses: "10⁻³ nat",
 };
 const SHARES = new Set(["accuracy", "accuracy_low", "accuracy_high"]);
+
+/** The sections of a certificate; those that the page does not know come last. */
+export function inReadingOrder(content: Readonly<Record<string, unknown>>): [string, unknown][] {
+  const known = Object.keys(SECTIONS);
+  const rank = (name: string) => (known.includes(name) ? known.indexOf(name) : known.length);
+  return Object.entries(content).sort(([one], [other]) => rank(one) - rank(other));
+}
 
 /** A section's heading; its own name where the page has no word for it. */
 export function sectionTitle(name: string): string {

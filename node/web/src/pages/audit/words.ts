@@ -13,7 +13,6 @@ export const words = dictionary({
     noVersions: "No version is registered on this chain yet.",
     noCertificate: "no certificate",
     anchored: "anchored",
-    from: "from",
     perToken: "a token",
     here: "Checked here",
     hereIntro: "These checks were done by this browser, on the bytes that it was given. For them you trust no gateway.",
@@ -52,8 +51,6 @@ export const words = dictionary({
     passed: "passed",
     failed: "failed",
     skipped: "not looked at",
-    step: "Step",
-    stepOf: "of",
     follow: "Follow it again",
     lost: "The connection to the audit was lost. It goes on.",
     states: {
@@ -74,9 +71,8 @@ export const words = dictionary({
       "These are its publisher's statements. A right signature shows who says so; the audit shows what is true of it.",
     unreadable: "This document is no certificate that the page can read.",
     numbers: "numbers",
-    showAll: "Show all",
+    entries: "entries",
     exactly: "exactly",
-    back: "All versions",
   },
   pt: {
     title: "Auditar um certificado",
@@ -90,7 +86,6 @@ export const words = dictionary({
     noVersions: "Ainda não há versões registadas nesta cadeia.",
     noCertificate: "sem certificado",
     anchored: "ancorado",
-    from: "de",
     perToken: "por token",
     here: "Verificado aqui",
     hereIntro:
@@ -130,8 +125,6 @@ export const words = dictionary({
     passed: "passou",
     failed: "falhou",
     skipped: "não examinado",
-    step: "Passo",
-    stepOf: "de",
     follow: "Voltar a seguir",
     lost: "Perdeu-se a ligação à auditoria. Ela continua.",
     states: {
@@ -152,9 +145,8 @@ export const words = dictionary({
       "São afirmações de quem o publica. Uma assinatura certa mostra quem o diz; a auditoria mostra o que disso é verdade.",
     unreadable: "Este documento não é um certificado que a página saiba ler.",
     numbers: "números",
-    showAll: "Mostrar tudo",
+    entries: "entradas",
     exactly: "exatamente",
-    back: "Todas as versões",
   },
   ko: {
     title: "인증서 감사",
@@ -168,7 +160,6 @@ export const words = dictionary({
     noVersions: "이 체인에는 아직 등록된 버전이 없습니다.",
     noCertificate: "인증서 없음",
     anchored: "고정됨",
-    from: "출처",
     perToken: "토큰당",
     here: "여기에서 확인함",
     hereIntro: "이 확인은 이 브라우저가 받은 바이트로 직접 했습니다. 게이트웨이를 믿을 필요가 없습니다.",
@@ -207,8 +198,6 @@ export const words = dictionary({
     passed: "통과",
     failed: "실패",
     skipped: "살펴보지 않음",
-    step: "단계",
-    stepOf: "/",
     follow: "다시 따라가기",
     lost: "감사와의 연결이 끊겼습니다. 감사는 계속됩니다.",
     states: {
@@ -229,8 +218,7 @@ export const words = dictionary({
       "게시자의 진술입니다. 올바른 서명은 누가 말했는지를 보여 주고, 감사는 그중 무엇이 사실인지를 보여 줍니다.",
     unreadable: "이 문서는 페이지가 읽을 수 있는 인증서가 아닙니다.",
     numbers: "개의 수",
-    showAll: "모두 보기",
+    entries: "개 항목",
     exactly: "정확히",
-    back: "모든 버전",
   },
 });

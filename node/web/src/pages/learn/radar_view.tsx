@@ -55,7 +55,13 @@ function Alarms({ seen }: { seen: Sighting }) {
     <section class="card" aria-labelledby="radar-alarms">
       <h2 id="radar-alarms">{t.alarms}</h2>
       {seen.alarms.length === 0 && <p class="quiet">{t.noAlarms}</p>}
-      <ol class="learn-list" aria-live="polite" aria-relevant="additions">
+      <ol
+        class="learn-list learn-alarms"
+        tabIndex={0}
+        aria-live="polite"
+        aria-relevant="additions"
+        aria-labelledby="radar-alarms"
+      >
         {seen.alarms.map((alarm) => (
           <li key={`${alarm.key}@${alarm.at}`}>
             <span class="quiet">{timeOf(alarm.at)}</span>{" "}
