@@ -14,7 +14,7 @@ IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help setup build up web test-web demo demo-embeddings test test-python test-forge test-ape check format bench \
         bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
-        bench-incentives bench-gateway bench-judge bench-distill bench-memory show-audits demo-chat demo-distill conformance conformance-live fuzz-gateway \
+        bench-incentives bench-gateway bench-judge bench-distill bench-memory bench-web show-audits demo-chat demo-distill conformance conformance-live fuzz-gateway \
         bench-real-model bench-real-speed fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
         clean
 
@@ -50,6 +50,10 @@ test: test-forge test-ape test-web test-python ## Every test
 test-web: artefacts ## The page: types, units, its shipped build, and every flow in Chromium against a local network
 	scripts/web.sh check
 	scripts/web.sh browser
+
+bench-web: artefacts ## What the page costs its reader: Lighthouse, axe, bytes, delays (build/bench/web.json)
+	scripts/web.sh setup
+	python -m scripts.bench.web
 
 web: setup ## Build the page that gateways serve (node/web/dist)
 	scripts/web.sh build

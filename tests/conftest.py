@@ -30,7 +30,7 @@ SLOW = (
     "certificates/test_audit.py",
     "certificates/test_audit_policy.py",
     "certificates/test_distillation_adapter.py",
-    "certificates/test_distillation_audit.py",
+    "certificates/distillation_audit/",
     "certificates/test_distillation_evaluation.py",
     "certificates/test_distillation_publication.py",
     "certificates/test_distillation_schema.py",

@@ -97,21 +97,9 @@ class CertifiedDataset:
 
 
 @dataclass(frozen=True)
-class CertifiedJudge:
-    """What the judge said of every answer that was judged, accepted or not.
+class JudgeSetup:
+    """What the judge ran with. ``solvers``: versions by name; limits are those of ``SolverLimits``."""
 
-    ``verdicts`` has one verdict a line, ``verdicts_root`` is over its lines. ``outcomes``: verdicts by kind, then by
-    outcome. ``artefacts``: the texts that both solvers decided, one a line; ``artefacts_root`` is over their SHA-256,
-    each once, in ascending order. ``solvers``: versions by name. Limits are those of one text.
-    """
-
-    verdicts: FileReference
-    verdicts_root: Hex32
-    outcomes: dict[str, dict[str, Positive]]
-    vacuous: Count
-    artefacts: FileReference
-    artefacts_root: Hex32
-    artefact_count: Count
     solvers: dict[str, str]
     z3_rlimit: Positive
     cvc5_rlimit: Positive
@@ -123,19 +111,51 @@ class CertifiedJudge:
 
 
 @dataclass(frozen=True)
-class CertifiedTeacher:
-    """One source of answers. ``answers``: judged ones; ``accepted``: in the dataset; ``refuted``: by the judge."""
+class CertifiedJudge(JudgeSetup):
+    """What the judge said of every answer that was judged, accepted or not.
+
+    ``verdicts`` has one verdict a line, ``verdicts_root`` is over its lines. ``outcomes``: verdicts by kind, then by
+    outcome. ``artefacts``: the texts that both solvers decided, one a line; ``artefacts_root`` is over their SHA-256,
+    each once, in ascending order.
+    """
+
+    verdicts: FileReference
+    verdicts_root: Hex32
+    outcomes: dict[str, dict[str, Positive]]
+    vacuous: Count
+    artefacts: FileReference
+    artefacts_root: Hex32
+    artefact_count: Count
+
+
+@dataclass(frozen=True)
+class TeacherBill:
+    """A source of answers and what it cost. ``name``: as examples and verdicts name it.
+
+    ``cost_usd``: of every answer, and of every failed call the most that it may have cost. ``lost``: calls that ended
+    with the operator's process: whether they were billed nobody knows, so they are in no amount.
+    """
 
     name: NonEmpty
     provider: NonEmpty
     model: NonEmpty
-    answers: Count
-    accepted: Count
-    refuted: Count
     cost_usd: UsdText
+    lost: Count
 
     def __post_init__(self) -> None:
         require_forms(self, "teacher")
+
+
+@dataclass(frozen=True)
+class CertifiedTeacher(TeacherBill):
+    """What one source did and cost.
+
+    ``answers``: judged ones; ``accepted``: in the dataset; ``refuted``: by the judge.
+    """
+
+    answers: Count
+    accepted: Count
+    refuted: Count
 
 
 @dataclass(frozen=True)
@@ -203,7 +223,10 @@ class CertifiedEvaluation:
 
 @dataclass(frozen=True)
 class DistillationCertificate(Signable):
-    """Everything that an operator vouches for; ``model.publisher`` is the operator. ``cost_usd``: of all teachers."""
+    """Everything that an operator vouches for; ``model.publisher`` is the operator.
+
+    ``cost_usd`` and ``lost``: of all teachers.
+    """
 
     model: CertifiedModel
     parent: CertifiedParent
@@ -211,6 +234,7 @@ class DistillationCertificate(Signable):
     judge: CertifiedJudge
     teachers: tuple[CertifiedTeacher, ...]
     cost_usd: UsdText
+    lost: Count
     training: CertifiedAdaptation
     evaluation: CertifiedEvaluation
     format: str = DISTILLATION_FORMAT

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact
 
 from nexus_chain.certificates.distillation_certificate import CertifiedTeacher
-from nexus_chain.certificates.distillation_records import ExampleRecord, VerdictRecord
+from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
+from nexus_chain.certificates.errors import DistillationRecordError
 from nexus_chain.distillation.lora.overlap import normal_hash
 
 _EXACT = Context(prec=60, traps=[Inexact])
@@ -27,6 +28,34 @@ def by_answer(verdicts: Sequence[VerdictRecord]) -> dict[tuple[str, str], Verdic
     return {(verdict.source, verdict.answer): verdict for verdict in verdicts}
 
 
+def repeated_example(examples: Sequence[ExampleRecord]) -> ExampleRecord | None:
+    """An example that is there twice, however its blanks and its case are varied; None where there is none."""
+    times = Counter(example.wording for example in examples)
+    return next((example for example in examples if times[example.wording] > 1), None)
+
+
+def evaluation_fault(problems: Sequence[ProblemRecord], examples: Sequence[ExampleRecord]) -> str | None:
+    """What makes ``problems`` no fair test of whoever learned from ``examples``; None where nothing does."""
+    trained = {normal_hash(example.prompt) for example in examples}
+    hashes = [normal_hash(problem.prompt) for problem in problems]
+    leaked = [problem.prompt for problem, found in zip(problems, hashes, strict=True) if found in trained]
+    if leaked:
+        return f"a problem of the evaluation set was trained on: {leaked[:1]}"
+    if len(set(hashes)) < len(hashes):
+        return "a problem of the evaluation set is there twice"
+    return None
+
+
+def require_auditable(examples: Sequence[ExampleRecord], problems: Sequence[ProblemRecord]) -> None:
+    """Raise DistillationRecordError for what steps 10 and 16 of every audit refuse."""
+    if (twice := repeated_example(examples)) is not None:
+        raise DistillationRecordError(
+            f"an example is there twice, blanks and case aside: {twice.answer}", advice="Take one of them out."
+        )
+    if (fault := evaluation_fault(problems, examples)) is not None:
+        raise DistillationRecordError(fault, advice="Hold other problems out, or take the examples out.")
+
+
 def verified_count(examples: Sequence[ExampleRecord], verdict_of: Mapping[tuple[str, str], VerdictRecord]) -> int:
     """Prompts with an example whose own verdict is *proved* and says something.
 
@@ -43,7 +72,7 @@ def named_artefacts(verdicts: Iterable[VerdictRecord]) -> set[str]:
 
 
 def total_cost(teachers: Iterable[CertifiedTeacher]) -> Decimal:
-    """What all of them cost, in USD: exact, as amounts have at most 12 digits each side of the point."""
+    """What all of them surely cost, in USD: exact, as amounts have at most 12 digits each side of the point."""
     total = Decimal(0)
     for teacher in teachers:
         total = _EXACT.add(total, Decimal(teacher.cost_usd))

@@ -25,6 +25,7 @@ from nexus_chain.certificates.distillation_counting import (
     by_answer,
     named_artefacts,
     outcome_counts,
+    repeated_example,
     total_cost,
     verified_count,
 )
@@ -83,8 +84,7 @@ def check_dataset(evidence: AuditEvidence) -> str:
     found = fetch_records(evidence, certified.file, ExampleRecord, "dataset.jsonl", certified.examples)
     require_equal(found.root, certified.root, "the dataset's root")
     require_equal(len(found), certified.examples, "the number of examples")
-    times = Counter(example.wording for example in found.records)
-    twice = next((example for example in found.records if times[example.wording] > 1), None)
+    twice = repeated_example(found.records)
     require_found(twice is None, f"an example is there twice, blanks and case aside: {twice and twice.answer}")
     evidence.dataset = found
     return f"{len(found)} examples, root {certified.root}"
@@ -148,7 +148,7 @@ def check_verdicts(evidence: AuditEvidence) -> str | Unchecked:
 
 
 def check_teachers(evidence: AuditEvidence) -> str:
-    """Step 14: every teacher's answers, and the sum of the costs, are the certified ones."""
+    """Step 14: every teacher's answers, and the sums of costs and of lost answers, are the certified ones."""
     certificate = evidence.distillation
     answers = Counter(verdict.source for verdict in evidence.verdicts.records)
     refuted = Counter(verdict.source for verdict in evidence.verdicts.records if verdict.outcome == "refuted")
@@ -164,7 +164,9 @@ def check_teachers(evidence: AuditEvidence) -> str:
         total == Decimal(certificate.cost_usd),
         f"the teachers' costs add up to {total} USD, {certificate.cost_usd} USD are certified",
     )
-    return f"{len(certificate.teachers)} teachers, {total:f} USD"
+    lost = sum(teacher.lost for teacher in certificate.teachers)
+    require_equal(lost, certificate.lost, "the number of lost answers")
+    return f"{len(certificate.teachers)} teachers, {total:f} USD, {lost} lost answers of unknown cost"
 
 
 def check_tier(evidence: AuditEvidence) -> str:

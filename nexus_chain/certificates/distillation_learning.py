@@ -9,12 +9,12 @@ from nexus_chain.certificates.audit_evidence import AuditEvidence, Unchecked, fi
 from nexus_chain.certificates.certificate import NO_PARENT_ID
 from nexus_chain.certificates.distillation_adapter import require_merged
 from nexus_chain.certificates.distillation_certificate import CertifiedAdaptation, CertifiedScore
+from nexus_chain.certificates.distillation_counting import evaluation_fault
 from nexus_chain.certificates.distillation_evaluation import Evaluator, is_deployable, score_from, unpacked_bits
 from nexus_chain.certificates.distillation_judging import fetch_records
 from nexus_chain.certificates.distillation_records import ProblemRecord
 from nexus_chain.commitments.weights import ModelCommitment
 from nexus_chain.distillation.lora.cpu_class import UNCLASSIFIED
-from nexus_chain.distillation.lora.overlap import normal_hash
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import IntegerModel, import_checkpoint
 from nexus_chain.program.file_names import TOKENIZER_FILE
@@ -49,11 +49,8 @@ def check_figures(evidence: AuditEvidence) -> str:
     found = fetch_records(evidence, certified.problems, ProblemRecord, "evaluation.jsonl", certified.total)
     require_equal(found.root, certified.root, "the evaluation set's root")
     require_equal(len(found), certified.total, "the number of problems")
-    trained = {normal_hash(example.prompt) for example in evidence.dataset.records}
-    leaked = [problem.prompt for problem in found.records if normal_hash(problem.prompt) in trained]
-    require_found(not leaked, f"a problem of the evaluation set was trained on: {leaked[:1]}")
-    prompts = {normal_hash(problem.prompt) for problem in found.records}
-    require_found(len(prompts) == len(found), "a problem of the evaluation set is there twice")
+    fault = evaluation_fault(found.records, evidence.dataset.records)
+    require_found(fault is None, fault or "")
     for name, score in (("before", certified.before), ("after", certified.after)):
         _require_consistent(score, certified.total, name)
     evidence.problems = found

@@ -30,12 +30,15 @@ from nexus_chain.certificates.distillation_certificate import (
     CertifiedScore,
     CertifiedTeacher,
     DistillationCertificate,
+    JudgeSetup,
+    TeacherBill,
     tier_of,
 )
 from nexus_chain.certificates.distillation_counting import (
     by_answer,
     named_artefacts,
     outcome_counts,
+    require_auditable,
     total_cost,
     verified_count,
 )
@@ -52,7 +55,7 @@ from nexus_chain.certificates.publication import Release
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes, read_canonical
 from nexus_chain.content.cid import Cid
-from nexus_chain.content.field_forms import DecimalText, NonEmpty, Positive, UsdText, require_forms
+from nexus_chain.content.field_forms import NonEmpty, Positive, require_forms
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.judge.verdict import Artefact
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -66,33 +69,6 @@ EVALUATION_FILE = "evaluation.jsonl"
 SUMMARY_FILE = "distillation.json"
 
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True)
-class JudgeSetup:
-    """What the judge ran with. ``solvers``: versions by name; limits are those of ``SolverLimits``."""
-
-    solvers: dict[str, str]
-    z3_rlimit: Positive
-    cvc5_rlimit: Positive
-    memory_bytes: Positive
-    seconds: DecimalText
-
-    def __post_init__(self) -> None:
-        require_forms(self, "judge")
-
-
-@dataclass(frozen=True)
-class TeacherBill:
-    """A teacher and what its answers cost. ``name``: as examples and verdicts name their source."""
-
-    name: NonEmpty
-    provider: NonEmpty
-    model: NonEmpty
-    cost_usd: UsdText
-
-    def __post_init__(self) -> None:
-        require_forms(self, "teacher")
 
 
 @dataclass(frozen=True)
@@ -163,6 +139,7 @@ class DistillationPublication:
         _require_artefacts(verdicts, artefacts)
         verdict_of = by_answer(verdicts.records)
         _require_verdicts(dataset.records, verdict_of)
+        require_auditable(dataset.records, problems.records)
         verified = verified_count(dataset.records, verdict_of)
         return cls(
             release=release,
@@ -228,6 +205,7 @@ class DistillationPublication:
             judge=self.judge,
             teachers=self.teachers,
             cost_usd=f"{total_cost(self.teachers):f}",
+            lost=sum(teacher.lost for teacher in self.teachers),
             training=self.training,
             evaluation=self.evaluation,
         )
@@ -236,6 +214,7 @@ class DistillationPublication:
 def _judge(setup: JudgeSetup, folder: Path, store: BlockStore, verdicts: RecordLines[VerdictRecord]) -> CertifiedJudge:
     digests = named_artefacts(verdicts.records)
     return CertifiedJudge(
+        **vars(setup),
         verdicts=_stored(folder, VERDICTS_FILE, store),
         verdicts_root=verdicts.root,
         outcomes=outcome_counts(verdicts.records),
@@ -243,11 +222,6 @@ def _judge(setup: JudgeSetup, folder: Path, store: BlockStore, verdicts: RecordL
         artefacts=_stored(folder, ARTEFACTS_FILE, store),
         artefacts_root=artefacts_root(digests),
         artefact_count=len(digests),
-        solvers=setup.solvers,
-        z3_rlimit=setup.z3_rlimit,
-        cvc5_rlimit=setup.cvc5_rlimit,
-        memory_bytes=setup.memory_bytes,
-        seconds=setup.seconds,
     )
 
 
@@ -264,7 +238,7 @@ def _teachers(
     if unbilled:
         raise DistillationRecordError(f"{unbilled[0]!r} answered and has no bill", advice="State what it cost, or 0.")
     return tuple(
-        CertifiedTeacher(name, bill.provider, bill.model, answers[name], accepted[name], refuted[name], bill.cost_usd)
+        CertifiedTeacher(**vars(bill), answers=answers[name], accepted=accepted[name], refuted=refuted[name])
         for name, bill in sorted(priced.items())
     )
 

@@ -206,6 +206,7 @@ def _facts_of(certificate: DistillationCertificate) -> dict[str, str]:
         "verified_examples": str(dataset.verified),
         "tier": dataset.tier,
         "cost_usd": certificate.cost_usd,
+        "lost_answers": str(certificate.lost),
         "cpu_class": certificate.training.cpu_class,
         **teachers,
     }

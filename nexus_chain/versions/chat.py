@@ -1,15 +1,15 @@
 """A model's chat format: its Jinja template, run in a sandbox as ``transformers`` runs it.
 
-A template is a stranger's program and messages are a stranger's text. So where the messages stand in what the
-template writes is found by running it twice: once with marks that nobody can guess in place of the messages, once
-with the messages.
+A template is a stranger's program: it runs on a budget of steps that is the same on every machine. Messages are a
+stranger's text: where they stand in what the template writes is found by running it twice, once with marks that nobody
+can guess in place of the messages, once with the messages.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,8 +17,13 @@ from typing import Any
 from nexus_chain.versions.errors import ChatFormatError
 
 _ROLE = re.compile(r"[a-z][a-z_]{0,31}")
-#: What a template's code raises.
-_REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
+#: What a template's code raises; the last two come from Python, for code that it cannot make.
+_REFUSALS = (
+    TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError, SyntaxError,
+)  # fmt: skip
+#: Characters of a template: twice the longest that is known. Making Python of it takes as long as it is.
+MOST_TEMPLATE = 65_536
+_MOST_SAID = 300  # characters of what a template says when it refuses
 _MARK = re.compile(r"(m[0-9a-f]{24}x)")
 Messages = Sequence[Mapping[str, str]]
 
@@ -33,10 +38,11 @@ class WrittenChat:
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A template's source, and the special tokens that it may name (``bos_token``, ...)."""
+    """A template's source, the special tokens that it may name (``bos_token``, ...), and the model's name."""
 
     source: str
     tokens: Mapping[str, str]
+    model: str
 
     @staticmethod
     def of(found: ChatTemplate | None) -> ChatTemplate:
@@ -55,9 +61,9 @@ class ChatTemplate:
         """
         for message in messages:
             _require_message(message)
-        text = self._render(messages, answering)
+        text = self.render(messages, answering)
         marks = [f"m{secrets.token_hex(12)}x" for _ in messages]
-        marked = self._render([{**m, "content": k} for m, k in zip(messages, marks, strict=True)], answering)
+        marked = self.render([{**m, "content": k} for m, k in zip(messages, marks, strict=True)], answering)
         contents = [message["content"] for message in messages]
         for change in (_as_it_is, str.strip):
             if (found := _filled(marked, dict(zip(marks, map(change, contents), strict=True)))).text == text:
@@ -69,29 +75,57 @@ class ChatTemplate:
             )
         return WrittenChat(text, ())
 
-    def _render(self, messages: Messages, answering: bool) -> str:
-        from jinja2 import TemplateError
+    def render(self, messages: Messages, answering: bool) -> str:
+        """What the template makes of ``messages``, with ``answering`` the beginning of an answer behind.
+
+        Raises ChatFormatError where the template refuses them, or takes more steps than any conversation needs.
+        """
+        from jinja2.exceptions import SecurityError, TemplateError
+
+        from nexus_chain.versions.template_budget import RenderBudget, spending
 
         words = {"messages": [dict(m) for m in messages], "tools": None, "documents": None, **self.tokens}
         try:
-            return str(self._compiled.render(**words, add_generation_prompt=answering))
+            with spending(RenderBudget.for_messages(messages)):
+                return str(self._compiled.render(**words, add_generation_prompt=answering))
+        except SecurityError as error:
+            raise self._refusal(error) from error
         except (TemplateError, *_REFUSALS) as error:
             raise ChatFormatError(
-                f"the chat template does not take these messages: {error}",
+                f"the chat template of {self.model} does not take these messages: {_short(error)}",
                 advice="Change their roles or their order, or ask with --raw.",
             ) from error
 
     @cached_property
     def _compiled(self) -> Any:
-        from jinja2 import TemplateError
+        from jinja2.exceptions import SecurityError, TemplateError
+
+        from nexus_chain.versions.template_budget import TemplateTooCostlyError
+        from nexus_chain.versions.template_sandbox import BoundedSandbox
 
         try:
-            return _environment().from_string(self.source)
-        except TemplateError as error:
+            if len(self.source) > MOST_TEMPLATE:
+                raise TemplateTooCostlyError(f"it has over {MOST_TEMPLATE} characters")
+            return BoundedSandbox().from_string(self.source)
+        except SecurityError as error:
+            raise self._refusal(error) from error
+        except (TemplateError, *_REFUSALS) as error:
             raise ChatFormatError(
-                f"the chat template is no Jinja that is understood: {error}",
+                f"the chat template of {self.model} is no Jinja that is understood: {_short(error)}",
                 advice="Download the model's files again, or ask with --raw.",
             ) from error
+
+    def _refusal(self, error: Exception) -> ChatFormatError:
+        return ChatFormatError(
+            f"the chat template of {self.model} is refused: {_short(error)}",
+            advice="Do not trust this model: no conversation needs that. Ask it with --raw, or take another one.",
+        )
+
+
+def _short(error: BaseException) -> str:
+    """What a template's code says; it may say megabytes."""
+    said = str(error)
+    return said if len(said) <= _MOST_SAID else f"{said[:_MOST_SAID]}…"
 
 
 def _as_it_is(text: str) -> str:
@@ -121,35 +155,3 @@ def _filled(marked: str, contents: Mapping[str, str]) -> WrittenChat:
         written.append(filled)
         length += len(filled)
     return WrittenChat("".join(written), tuple(spans))
-
-
-def _environment() -> Any:
-    """Jinja as chat templates expect it."""
-    import json
-    from datetime import datetime
-
-    from jinja2 import TemplateError, nodes
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """``{% generation %}`` marks for training what an assistant wrote; here it says nothing."""
-
-        tags = {"generation"}  # noqa: RUF012
-
-        def parse(self, parser: Any) -> list[nodes.Node]:
-            next(parser.stream)
-            found: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return found
-
-    def refuse(message: str) -> None:
-        raise TemplateError(message)
-
-    def to_json(value: Any, **shape: Any) -> str:
-        return json.dumps(value, **{"ensure_ascii": False, **shape})
-
-    now: Callable[[str], str] = lambda form: datetime.now().strftime(form)  # noqa: E731  # the user's own day
-    found = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
-    found.filters["tojson"] = to_json
-    found.globals.update(raise_exception=refuse, strftime_now=now)
-    return found

@@ -96,7 +96,7 @@ class TextCodec:
     def chat_template(self) -> ChatTemplate | None:
         """How the model's conversations are written; None for a model that has no chat format."""
         source = self._declared.chat_template
-        return None if source is None else ChatTemplate(source, self.special_names)
+        return None if source is None else ChatTemplate(source, self.special_names, self._declared.folder.name)
 
     def chat_prompt(
         self, messages: Sequence[Mapping[str, str]], *, answering: bool = True, most: int | None = None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nexus_chain.distillation.distiller.adapters import LocalSource, TeacherSource
+from nexus_chain.distillation.distiller.agreement import Agreement
 from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal
 from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
 from nexus_chain.distillation.distiller.options import BatchProgress, DistillationOptions
@@ -70,9 +71,15 @@ def distillation_folder(settings: Settings) -> Path:
 
 @contextmanager
 def open_distiller(
-    settings: Settings, choice: SourceChoice, options: DistillationOptions | None = None
+    settings: Settings,
+    choice: SourceChoice,
+    options: DistillationOptions | None = None,
+    agreement: Agreement | None = None,
 ) -> Iterator[tuple[AutonomousDistiller, DistillationJournal]]:
-    """A distiller over the chosen sources, and its journal. Raises WorkflowError where nobody can be asked."""
+    """A distiller over the chosen sources, and its journal. Raises WorkflowError where nobody can be asked.
+
+    ``agreement``: how answers are compared; None: by the same final answer.
+    """
     from nexus_chain.distillation.judge.judge import Judge
 
     folder = distillation_folder(settings)
@@ -82,7 +89,8 @@ def open_distiller(
         opened.callback(record.close)
         journal = opened.enter_context(DistillationJournal(folder / "journal.sqlite"))
         judge = opened.enter_context(Judge())
-        yield opened.enter_context(AutonomousDistiller(sources, judge, record, journal, options=options)), journal
+        distiller = AutonomousDistiller(sources, judge, record, journal, agreement=agreement, options=options)
+        yield opened.enter_context(distiller), journal
 
 
 @contextmanager

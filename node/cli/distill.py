@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.output import emit_json, note, result, table
+from node.cli.output import Shown, emit_json, note, result, table
 from node.cli.settings import JsonFlag, settings_of
 from node.cli.typed_text import require_text
 
@@ -47,6 +47,14 @@ def ask(
         Path | None,
         typer.Option(metavar="FILE", help="Teachers [default: NEXUS_HOME/distillation/teachers.toml]."),
     ] = None,
+    agreement: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="Compare answers by meaning: an imported encoder's folder, or its name in the catalogue "
+            "[default: by the same final answer].",
+        ),
+    ] = None,
     no_teachers: Annotated[bool, typer.Option("--no-teachers", help="Ask local models only.")] = False,
     remember: Annotated[
         bool, typer.Option("--remember/--no-remember", help="Keep a proved answer in the memory.")
@@ -58,7 +66,7 @@ def ask(
     What was asked before is not asked, or paid, again: the answers are kept.
     """
     from nexus_chain.distillation.distiller.request import DistillationRequest
-    from nexus_chain.workflows import distilling
+    from nexus_chain.workflows import agreeing, distilling
 
     if expected is not None and problem is not None:
         raise typer.BadParameter("give --expected or --problem", param_hint="--problem")
@@ -72,7 +80,8 @@ def ask(
     )
     settings = settings_of(context)
     choice = distilling.SourceChoice(tuple(local or ()), ollama, teachers)
-    with distilling.open_distiller(settings, choice) as (distiller, _):
+    compared = agreeing.agreement_named(agreement, settings, Shown(quiet=json))
+    with distilling.open_distiller(settings, choice, agreement=compared) as (distiller, _):
         found = distiller.distill(request)
     kept = remember and _remembered(context, request, found)
     if json:

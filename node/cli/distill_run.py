@@ -32,6 +32,14 @@ def run(
     teachers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Teachers [default: NEXUS_HOME/distillation/teachers.toml].")
     ] = None,
+    agreement: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="Compare answers by meaning: an imported encoder's folder, or its name in the catalogue "
+            "[default: by the same final answer].",
+        ),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the run is kept [default: NEXUS_HOME/distillation/runs/NAME-VERSION].")
     ] = None,
@@ -47,6 +55,7 @@ def run(
 
     Sources are asked sums of two numbers of two digits. Only answers that both solvers prove are learned from.
     """
+    from nexus_chain.workflows.agreeing import agreement_named
     from nexus_chain.workflows.distilling import SourceChoice, distillation_folder, open_sources
     from nexus_chain.workflows.learning.evaluating import ProgramUnderTest
     from nexus_chain.workflows.learning.plan import DistillationPlan, RunFolder
@@ -59,8 +68,10 @@ def run(
     )
     place = RunFolder(folder or distillation_folder(workspace.settings) / "runs" / f"{name}-{version}")
     choice = SourceChoice(tuple(local or ()), ollama, teachers, max_tokens=64)
+    compared = agreement_named(agreement, workspace.settings, workspace.observer)
     with open_sources(workspace.settings, choice) as sources:
-        learned = learn(plan, ProgramUnderTest.published(workspace, known), sources, place, workspace.observer)
+        program = ProgramUnderTest.published(workspace, known)
+        learned = learn(plan, program, sources, place, workspace.observer, agreement=compared)
     made = publish_child(workspace, plan, learned, place, ipfs) if publish else None
     if json:
         emit_json(_document(plan, learned, made))
@@ -91,8 +102,8 @@ def _document(plan: DistillationPlan, learned: LearnedModel, made: PublishedVers
 
 
 def _show(learned: LearnedModel, made: PublishedVersion | None) -> None:
-    columns = ("source", "answers", "proved", "refuted", "USD")
-    rows = [tuple(str(one[column]) for column in ("name", "answers", "proved", "refuted", "cost_usd"))
+    columns = ("source", "answers", "proved", "refuted", "USD", "lost")
+    rows = [tuple(str(one[column]) for column in ("name", "answers", "proved", "refuted", "cost_usd", "lost"))
             for one in learned.collected.teachers()]  # fmt: skip
     table("Sources", columns, rows, aside=True)
     before, after = learned.before, learned.after

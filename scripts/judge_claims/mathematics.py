@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.judge_claim_rows import attacked_mathematics, hostile_mathematics
+from scripts.judge_claim_rows import attacked_mathematics, hostile_mathematics, prose_mathematics
 from scripts.judge_claim_rows.mathematics import FALSE, HARD, OUTSIDE, REASONING, TRUE, UNREADABLE, VACUOUS
 
 ORIGIN = "written for this project"
@@ -19,7 +19,7 @@ Row = tuple[str, str, Mapping[str, str] | str]
 
 def claims() -> list[dict[str, Any]]:
     """Every claim, in the same order each time, as ``{id, kind, claim, label, decidable, origin}``."""
-    found = [*_written(), *_sums(), *_products(), *_powers(), *_reasoning(), *_hostile(), *_attacks()]
+    found = [*_written(), *_sums(), *_products(), *_powers(), *_reasoning(), *_hostile(), *_attacks(), *_prose()]
     numbered = []
     for number, (claim, label, decidable, origin) in enumerate(found, 1):
         body = {"kind": "mathematics", **claim}
@@ -104,3 +104,20 @@ def _attacks() -> Iterator[Labelled]:
         yield _claim(row, scope), "undecidable", False, f"{ORIGIN}; attack: {what}"
     for row, scope, label, what in attacked_mathematics.DECIDED:
         yield _claim(row, scope), label, True, f"{ORIGIN}; attack: {what}"
+
+
+def _prose() -> Iterator[Labelled]:
+    """Prose around an answer, and numbers whose sign has two readings."""
+    rows = prose_mathematics
+    for found, label, decidable, what in (
+        (rows.NEUTRAL, "true", True, "neutral prose"),
+        (rows.OTHER, "true", False, "prose that is not read"),
+        (rows.DISOWNED, "undecidable", False, "prose that takes the answer back"),
+        (rows.DISOWNED_FALSE, "undecidable", False, "prose that takes a false answer back"),
+        (rows.FALSE, "false", True, "a false answer beside prose"),
+        (rows.SIGNS_TRUE, "true", True, "a settled sign in a number"),
+        (rows.SIGNS_FALSE, "false", True, "a settled sign in a number"),
+        (rows.SIGNS_UNSETTLED, "undecidable", False, "a number with two readings"),
+    ):
+        for row in found:
+            yield _claim(row), label, decidable, f"{ORIGIN}; {what}"

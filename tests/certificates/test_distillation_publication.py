@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from nexus_chain.certificates.certificate import NO_PARENT_ID
+from nexus_chain.certificates.distillation_certificate import TeacherBill
+from nexus_chain.certificates.distillation_counting import require_auditable
 from nexus_chain.certificates.distillation_publication import (
     ARTEFACTS_FILE,
     DATASET_FILE,
@@ -20,10 +22,9 @@ from nexus_chain.certificates.distillation_publication import (
     DistillationPublication,
     DistillationRecords,
     DistillationSummary,
-    TeacherBill,
     keep_distillation,
 )
-from nexus_chain.certificates.distillation_records import ExampleRecord, VerdictRecord, answer_hash
+from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord, answer_hash
 from nexus_chain.certificates.errors import DistillationRecordError
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes, read_canonical
@@ -100,7 +101,7 @@ def test_a_teacher_without_a_bill_and_one_with_two(distilled: Distilled, kept: P
     summarise(kept, lambda summary: replace(summary, teachers=summary.teachers[:1]))
     with pytest.raises(DistillationRecordError, match="'liar' answered and has no bill"):
         prepare(distilled, kept)
-    again = TeacherBill("oracle", "local", "oracle-1", "5")
+    again = TeacherBill("oracle", "local", "oracle-1", "5", 0)
     summarise(kept, lambda summary: replace(summary, teachers=(*summary.teachers, again)))
     with pytest.raises(DistillationRecordError, match="two bills"):
         prepare(distilled, kept)
@@ -151,3 +152,24 @@ def test_a_release_alone_is_not_enough(distilled: Distilled, tmp_path: Path) -> 
     with pytest.raises(DistillationRecordError, match="no readable"):
         DistillationPublication.prepare(tmp_path, distilled.publication.release, store)
     assert RecordLines.of([]).to_bytes() == b""
+
+
+def test_what_every_audit_refuses_is_never_prepared(distilled: Distilled, kept: Path) -> None:
+    examples = list(RecordLines.read(ExampleRecord, (kept / DATASET_FILE).read_bytes(), DATASET_FILE).records)
+    again = replace(examples[0], prompt=f"  {examples[0].prompt.upper()} ")
+    verdicts = list(RecordLines.read(VerdictRecord, (kept / VERDICTS_FILE).read_bytes(), VERDICTS_FILE).records)
+    known = next(one for one in verdicts if (one.source, one.answer) == (examples[0].source, examples[0].answer))
+    (kept / VERDICTS_FILE).write_bytes(RecordLines.of([*verdicts, replace(known, answer=again.answer)]).to_bytes())
+    (kept / DATASET_FILE).write_bytes(RecordLines.of([*examples, again]).to_bytes())
+    with pytest.raises(DistillationRecordError, match="an example is there twice, blanks and case aside"):
+        prepare(distilled, kept)
+
+
+def test_a_problem_that_was_trained_on_or_is_there_twice_is_refused(distilled: Distilled) -> None:
+    example = ExampleRecord("What is 1 + 2?", "3", "oracle", "sums", 1.0)
+    problem, other = (ProblemRecord(prompt, "3") for prompt in ("what is  1 + 2 ?", "What is 2 + 1?"))
+    require_auditable([example], [other])
+    with pytest.raises(DistillationRecordError, match="was trained on"):
+        require_auditable([example], [other, problem])
+    with pytest.raises(DistillationRecordError, match="is there twice"):
+        require_auditable([], [other, replace(other, prompt="WHAT IS 2 + 1?")])

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from nexus_chain.distillation.distiller.agreement import EmbeddingAgreement
+from nexus_chain.distillation.memory.embedder import MiniLmEmbedder
 from tests.support.invocation import Nexus
+from tests.support.small_encoder import saved_model
 from tests.support.teacher_server import TEACHER_KEY, TeacherServer, teacher_server
 
 PROMPT = "What is 6 * 7?"
@@ -19,18 +22,23 @@ PROMPT = "What is 6 * 7?"
 @pytest.fixture
 def teacher(tmp_path: Path) -> Iterator[TeacherServer]:
     """Two teachers of one server, one of which lies."""
-    folder = tmp_path / "home" / "distillation"
+    with teacher_server(lambda prompt: "The answer is 42.") as good, teacher_server(lambda prompt: "43") as liar:
+        describe(tmp_path / "home", good=good, liar=liar)
+        yield good
+
+
+def describe(home: Path, **servers: TeacherServer) -> None:
+    """The home's file of free teachers, by their names."""
+    folder = home / "distillation"
     folder.mkdir(parents=True)
     (folder / "key").write_text(TEACHER_KEY)
     (folder / "key").chmod(0o600)
-    with teacher_server(lambda prompt: "The answer is 42.") as good, teacher_server(lambda prompt: "43") as liar:
-        entries = [
-            f'[[teacher]]\nname = "{name}"\nendpoint = "{server.url}/v1"\nmodel = "local"\nfree = true\n'
-            'api_key_file = "key"\n'
-            for name, server in (("good", good), ("liar", liar))
-        ]
-        (folder / "teachers.toml").write_text("\n".join(entries))
-        yield good
+    entries = [
+        f'[[teacher]]\nname = "{name}"\nendpoint = "{server.url}/v1"\nmodel = "local"\nfree = true\n'
+        'api_key_file = "key"\n'
+        for name, server in servers.items()
+    ]
+    (folder / "teachers.toml").write_text("\n".join(entries))
 
 
 @pytest.fixture
@@ -85,8 +93,28 @@ def test_without_a_problem_agreement_decides_and_nothing_is_remembered(distill: 
     assert distill("memory").out.startswith("0 examples")
 
 
+def test_answers_are_compared_by_meaning_where_an_encoder_is_named(distill: Nexus, tmp_path: Path) -> None:
+    encoder = saved_model(tmp_path / "encoder", "tiny-encoder")
+    texts = ["Rivers run to the sea.", "A river runs to the sea"]
+    alike = EmbeddingAgreement(MiniLmEmbedder(encoder, threads=1)).likeness(texts)[0][1]
+    assert 0 < alike < 1
+    with teacher_server(lambda prompt: texts[0]) as one, teacher_server(lambda prompt: texts[1]) as other:
+        describe(tmp_path / "home", one=one, other=other)
+        for words, expected in (([], 0), (["--agreement", encoder], alike)):
+            for mode in ("consistency", "hybrid"):
+                found = distill("ask", PROMPT, "--mode", mode, *words, "--json").json
+                assert [score["consistency_score"] for score in found["all_scores"]] == [expected, expected]
+
+
 @pytest.mark.parametrize(
-    "words", [["--mode", "voting"], ["--no-teachers"], ["--mode", "formal"], ["--teachers", "absent"]]
+    "words",
+    [
+        ["--mode", "voting"],
+        ["--no-teachers"],
+        ["--mode", "formal"],
+        ["--teachers", "absent"],
+        ["--agreement", "no-such-encoder"],
+    ],
 )
 def test_what_cannot_be_asked_is_said_with_advice(distill: Nexus, teacher: TeacherServer, words: list[str]) -> None:
     printed = distill("ask", PROMPT, *words)

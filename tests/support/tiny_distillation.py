@@ -24,7 +24,9 @@ from nexus_chain.certificates.distillation_certificate import (
     CertifiedAdaptation,
     CertifiedParent,
     DistillationCertificate,
+    JudgeSetup,
     SignedDistillation,
+    TeacherBill,
 )
 from nexus_chain.certificates.distillation_evaluation import Evaluator, score_of
 from nexus_chain.certificates.distillation_publication import (
@@ -32,8 +34,6 @@ from nexus_chain.certificates.distillation_publication import (
     DistillationPublication,
     DistillationRecords,
     DistillationSummary,
-    JudgeSetup,
-    TeacherBill,
     keep_distillation,
 )
 from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
@@ -257,8 +257,8 @@ def distil(parent: Published, folder: Path, store: BlockStore, *, toy: bool = Tr
             f"{LIMITS.seconds:g}",
         ),
         teachers=(
-            TeacherBill("oracle", "local", "oracle-1", "0.0125"),
-            TeacherBill("liar", "local", "liar-1", "0.01"),
+            TeacherBill("oracle", "local", "oracle-1", "0.0125", 2),
+            TeacherBill("liar", "local", "liar-1", "0.01", 0),
         ),
         configuration=CONFIGURATION,
         seeds=SEEDS,

@@ -55,6 +55,13 @@ def test_a_run_without_a_judge_is_another_one(tmp_path: Path) -> None:
         keep_plan(PLAN, RunFolder(tmp_path))
 
 
+def test_a_run_that_compares_answers_otherwise_is_another_one(tmp_path: Path) -> None:
+    keep_plan(PLAN, RunFolder(tmp_path))
+    keep_plan(PLAN, RunFolder(tmp_path), agreement="exact")
+    with pytest.raises(OtherPlanError, match='agreement was null, and is "encoder-ab" now'):
+        keep_plan(PLAN, RunFolder(tmp_path), agreement="encoder-ab")
+
+
 def test_the_same_plan_goes_on_and_later_choices_are_free(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     keep_plan(PLAN, folder)

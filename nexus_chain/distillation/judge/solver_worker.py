@@ -7,35 +7,24 @@ It is a process of its own because a solver may exhaust memory, overflow its sta
 
 from __future__ import annotations
 
-import ctypes
-import json
-import resource
-import signal
-import sys
 from fractions import Fraction
 from typing import Any
 
 import cvc5
 import z3
 
-_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+from nexus_chain.distillation.judge.line_worker import answer_lines
 
 
 def main() -> None:
     """Answer until standard input ends."""
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    memory = int(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for line in sys.stdin:
-        request = json.loads(line)
-        print(json.dumps(_answer(request["text"], request["z3_rlimit"], request["cvc5_rlimit"])), flush=True)
+    answer_lines(_answer)
 
 
-def _answer(text: str, z3_rlimit: int, cvc5_rlimit: int) -> dict[str, Any]:
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
     try:
-        first, model = _ask_z3(text, z3_rlimit)
-        second, other_model = _ask_cvc5(text, cvc5_rlimit)
+        first, model = _ask_z3(question["text"], question["z3_rlimit"])
+        second, other_model = _ask_cvc5(question["text"], question["cvc5_rlimit"])
     except (z3.Z3Exception, RuntimeError, MemoryError) as error:
         return {"error": str(error)[:500] or type(error).__name__}
     return {"z3": first, "cvc5": second, "model": model or other_model}

@@ -7,20 +7,14 @@ the reason says so. One process serves many texts; it is killed with everything 
 
 from __future__ import annotations
 
-import io
-import json
-import selectors
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType, TracebackType
-from typing import IO, Any, Self, cast
+from typing import Self
 
 from nexus_chain.distillation.judge.errors import ArtefactError, SolverError
+from nexus_chain.distillation.judge.line_worker import LineWorker, Silence
 from nexus_chain.distillation.judge.smt_text import require_artefact
 
 _NO_MODEL: Mapping[str, str] = MappingProxyType({})
@@ -73,8 +67,7 @@ class Solvers:
 
     def __init__(self, limits: SolverLimits | None = None) -> None:
         self.limits = limits or SolverLimits()
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker = LineWorker("nexus_chain.distillation.judge.solver_worker")
 
     def __enter__(self) -> Self:
         return self
@@ -86,78 +79,33 @@ class Solvers:
 
     def close(self) -> None:
         """End the process; the next text starts another."""
-        with self._lock:
-            self._end()
+        self._worker.close()
 
     def solve(self, text: str) -> Solution:
         """What both say of ``text``. Raises ArtefactError for a text that is no obligation, SolverError."""
         require_artefact(text)
         limits = self.limits
-        request = {"text": text, "z3_rlimit": limits.z3_rlimit, "cvc5_rlimit": limits.cvc5_rlimit}
-        with self._lock:
-            reply = self._ask(json.dumps(request).encode() + b"\n")
-        if isinstance(reply, str):
-            return Solution(SolverAnswer.UNKNOWN, SolverAnswer.UNKNOWN, reason=reply)
-        if "error" in reply:
-            raise ArtefactError(f"a solver cannot read the text: {reply['error']}", advice="Report it with the claim.")
-        first, second = SolverAnswer(reply["z3"]), SolverAnswer(reply["cvc5"])
-        return Solution(first, second, reply["model"], _reason(first, second))
-
-    def _ask(self, line: bytes) -> dict[str, Any] | str:
-        """The worker's reply, or why there is none."""
-        process = self._process or self._start()
-        requests, replies = cast(IO[bytes], process.stdin), cast(io.BufferedReader, process.stdout)
+        question = {"text": text, "z3_rlimit": limits.z3_rlimit, "cvc5_rlimit": limits.cvc5_rlimit}
         try:
-            requests.write(line)
-            requests.flush()
-            reply = self._read_line(replies)
-        except BaseException as error:
-            self._end()
-            if isinstance(error, BrokenPipeError):
-                return "The solvers' process ended."
-            raise
-        if reply is None:
-            self._end()
-            return f"The solvers were stopped after {self.limits.seconds:g} s."
-        if not reply.endswith(b"\n"):
-            self._end()
-            return "The solvers ran out of memory or stack."
-        return dict(json.loads(reply))
-
-    def _read_line(self, replies: io.BufferedReader) -> bytes | None:
-        """One line; less where the worker died, None where the clock ran out."""
-        deadline, line = time.monotonic() + self.limits.seconds, b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(replies, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    return None
-                part = replies.read1(1 << 16)
-                if not part:
-                    break
-                line += part
-        return line
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "nexus_chain.distillation.judge.solver_worker", str(self.limits.memory)]
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        try:
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, start_new_session=True)
+            answer = self._worker.ask(question, limits.memory, limits.seconds)
         except OSError as error:
             raise SolverError(
-                f"the solvers' process does not start: {error}", advice="Check memory and limits."
+                f"the solvers' process cannot be started or reached: {error}", advice="Check memory and limits."
             ) from error
-        return self._process
+        if isinstance(answer, Silence):
+            return Solution(SolverAnswer.UNKNOWN, SolverAnswer.UNKNOWN, reason=_why_silent(answer, limits))
+        if "error" in answer:
+            raise ArtefactError(f"a solver cannot read the text: {answer['error']}", advice="Report it with the claim.")
+        first, second = SolverAnswer(answer["z3"]), SolverAnswer(answer["cvc5"])
+        return Solution(first, second, answer["model"], _reason(first, second))
 
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+
+def _why_silent(silence: Silence, limits: SolverLimits) -> str:
+    if silence is Silence.ENDED:
+        return "The solvers' process ended."
+    if silence is Silence.LATE:
+        return f"The solvers were stopped after {limits.seconds:g} s."
+    return "The solvers ran out of memory or stack."
 
 
 def _reason(first: SolverAnswer, second: SolverAnswer) -> str:

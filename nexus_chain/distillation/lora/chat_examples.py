@@ -11,6 +11,8 @@ from typing import Any
 
 from nexus_chain.distillation.lora.errors import TrainingDataError
 from nexus_chain.json_text import parse_json
+from nexus_chain.versions.chat import ChatTemplate
+from nexus_chain.versions.errors import ChatFormatError
 
 _WINDOW = 8  # batches whose examples are sorted by length together, so that little is padding
 
@@ -51,9 +53,9 @@ def read_examples(path: Path) -> tuple[tuple[ChatExample, ...], str]:
 
 def encode_examples(examples: Sequence[ChatExample], tokenizer: Any, max_length: int) -> tuple[EncodedExample, ...]:
     """Every example in tokens. Raises TrainingDataError for one longer than ``max_length`` tokens."""
-    found = []
+    writer, found = PromptWriter(tokenizer), []
     for number, example in enumerate(examples, 1):
-        prompt = prompt_tokens(example.prompt, tokenizer)
+        prompt = writer.tokens(example.prompt)
         answer = tokenizer(example.answer, add_special_tokens=False)["input_ids"]
         one = EncodedExample(prompt, (*answer, tokenizer.eos_token_id))
         if one.length > max_length:
@@ -65,20 +67,33 @@ def encode_examples(examples: Sequence[ChatExample], tokenizer: Any, max_length:
     return tuple(found)
 
 
-def prompt_tokens(prompt: str, tokenizer: Any) -> tuple[int, ...]:
-    """A user's message as the chat template writes it, up to where the answer begins; the bare text without one.
+class PromptWriter:
+    """Users' messages as a base model reads them: in its chat format, up to where the answer begins, or bare without.
 
-    Raises TrainingDataError.
+    ``tokenizer`` is one of ``transformers``. Its chat template is a stranger's program, and runs as all of them do.
+    Raises TrainingDataError for a tokenizer that has no end token.
     """
-    if tokenizer.eos_token_id is None:
-        raise TrainingDataError(
-            "the base model's tokenizer has no end token", advice="Take a base model that can end an answer."
-        )
-    if not tokenizer.chat_template:
-        return tuple(tokenizer(prompt)["input_ids"])
-    turn = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def __init__(self, tokenizer: Any) -> None:
+        if tokenizer.eos_token_id is None:
+            raise TrainingDataError(
+                "the base model's tokenizer has no end token", advice="Take a base model that can end an answer."
+            )
+        found = tokenizer.chat_template
+        source = found.get("default") if isinstance(found, dict) else found
+        model = Path(tokenizer.name_or_path).name
+        self._template = ChatTemplate(source, tokenizer.special_tokens_map, model) if source else None
+        self._tokenizer = tokenizer
+
+    def tokens(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of one message. Raises TrainingDataError where the template does not take it."""
+        if self._template is None:
+            return tuple(self._tokenizer(prompt)["input_ids"])
+        try:
+            text = self._template.render([{"role": "user", "content": prompt}], answering=True)
+        except ChatFormatError as cause:
+            raise TrainingDataError(cause.message, advice="Repair the base model's folder, or take another.") from cause
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def batches_of_epoch(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nexus_chain.distillation.lora.accuracy import MeasuredAccuracy
-from nexus_chain.distillation.lora.chat_examples import prompt_tokens
+from nexus_chain.distillation.lora.chat_examples import PromptWriter
 from nexus_chain.distillation.lora.shared_prefix import common_prefix, prefixed_cache
 
 _ROWS = 64  # prompts that go through together
@@ -30,7 +30,8 @@ def greedy_answers(
     """
     model.eval()
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    encoded = [prompt_tokens(prompt, tokenizer) for prompt in prompts]
+    writer = PromptWriter(tokenizer)
+    encoded = [writer.tokens(prompt) for prompt in prompts]
     answers = [""] * len(prompts)
     done = 0
     for batch in _of_one_length(encoded):

@@ -6,7 +6,7 @@
     [[teacher]]
     name = "groq"
     preset = "groq"                 # or endpoint = "https://…", and protocol = "anthropic" where it is that
-    model = "llama-3.3-70b-versatile"
+    model = "openai/gpt-oss-120b"
     api_key_env = "GROQ_API_KEY"    # or api_key_file = "groq.key"
     free = true
     rate_limit_rpm = 30

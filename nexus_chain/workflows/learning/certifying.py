@@ -6,12 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from nexus_chain.certificates.distillation_certificate import LAST_NUMBER, CertifiedScore
+from nexus_chain.certificates.distillation_certificate import LAST_NUMBER, CertifiedScore, JudgeSetup, TeacherBill
 from nexus_chain.certificates.distillation_publication import (
     DistillationRecords,
     DistillationSummary,
-    JudgeSetup,
-    TeacherBill,
 )
 from nexus_chain.certificates.distillation_records import ExampleRecord, ProblemRecord, VerdictRecord
 from nexus_chain.distillation.distiller.distillation_journal import JudgedAnswer, SourceBill
@@ -70,7 +68,13 @@ def training_settings(config: TrainingConfig) -> dict[str, str]:
 def bills_of(bills: Sequence[SourceBill], models: Mapping[str, str]) -> list[TeacherBill]:
     """``bills``: the journal's, of everybody who was ever asked. ``models``: by the source's name."""
     return [
-        TeacherBill(bill.source, bill.provider, models.get(bill.source, UNKNOWN_MODEL), f"{bill.costs.cost_usd:f}")
+        TeacherBill(
+            name=bill.source,
+            provider=bill.provider,
+            model=models.get(bill.source, UNKNOWN_MODEL),
+            cost_usd=f"{bill.costs.cost_usd:f}",
+            lost=bill.costs.lost,
+        )
         for bill in bills
     ]
 

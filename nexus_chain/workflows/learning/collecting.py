@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_chain.distillation.curriculum.problems import Problem
+from nexus_chain.distillation.distiller.agreement import Agreement
 from nexus_chain.distillation.distiller.claims import MathematicsProblem
 from nexus_chain.distillation.distiller.distillation_journal import DistillationJournal, JudgedAnswer, SourceBill
 from nexus_chain.distillation.distiller.distiller import AutonomousDistiller
@@ -41,7 +42,10 @@ class CollectedAnswers:
     decided: int
 
     def teachers(self) -> list[dict[str, Any]]:
-        """What each source did, as plain values: ``name``, ``answers``, ``proved``, ``refuted``, ``cost_usd``."""
+        """What each source did, as plain values: ``name``, ``answers``, ``proved``, ``refuted``, ``cost_usd``.
+
+        ``lost``: how often an earlier process ended before the answer came; what that cost nobody knows.
+        """
         said = Counter((one.source, one.verdict.outcome) for one in self.judged)
         return [
             {
@@ -50,6 +54,7 @@ class CollectedAnswers:
                 "proved": said[bill.source, Outcome.PROVED],
                 "refuted": said[bill.source, Outcome.REFUTED],
                 "cost_usd": f"{bill.costs.cost_usd:f}",
+                "lost": bill.costs.lost,
             }
             for bill in self.bills
         ]
@@ -73,6 +78,7 @@ def collect_answers(
     judge: ClaimJudge | None,
     folder: RunFolder,
     observer: TaskObserver = SILENT,
+    agreement: Agreement | None = None,
 ) -> CollectedAnswers:
     """Ask, judge, choose and remember; goes on where an earlier run of this folder was. Raises DistillationError."""
     requests = [request_of(problem, plan) for problem in problems]
@@ -81,7 +87,7 @@ def collect_answers(
     try:
         with (
             DistillationJournal(folder.journal) as journal,
-            AutonomousDistiller(sources, judge, record, journal, options=options) as distiller,
+            AutonomousDistiller(sources, judge, record, journal, agreement=agreement, options=options) as distiller,
             observer.stage("Teachers answer, the judge decides") as advance,
         ):
             results = distiller.distill_batch(requests, lambda told: advance(told.done, told.total))

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nexus_chain.distillation.distiller.agreement import ExactAgreement
 from nexus_chain.json_text import parse_json
 from nexus_chain.staging import write_whole
 from nexus_chain.workflows.distilling import DescribedSource
@@ -22,12 +23,15 @@ UNKNOWN_MODEL = "unknown"
 """Of a source whose model the folder does not name."""
 
 
-def keep_plan(plan: DistillationPlan, folder: RunFolder, *, judged: bool = True) -> None:
+def keep_plan(
+    plan: DistillationPlan, folder: RunFolder, *, judged: bool = True, agreement: str = ExactAgreement.name
+) -> None:
     """Write down what the folder's answers depend on. Raises OtherPlanError where it holds another plan's, OSError.
 
-    What only a later stage depends on may change: settings of the training, the child's name, version and price.
+    ``agreement``: the name of how answers are compared: their confidence depends on it. What only a later stage depends
+    on may change: settings of the training, the child's name, version and price.
     """
-    wanted = _choices(plan, judged)
+    wanted = _choices(plan, judged, agreement)
     if not folder.plan.exists():
         write_whole(folder.plan, json.dumps(wanted, indent=1) + "\n")
         return
@@ -57,8 +61,8 @@ def kept_models(folder: RunFolder) -> Mapping[str, str]:
     return {name: ", ".join(models) for name, models in _models(folder.models).items()}
 
 
-def _choices(plan: DistillationPlan, judged: bool) -> dict[str, Any]:
-    """As they come back from JSON."""
+def _choices(plan: DistillationPlan, judged: bool, agreement: str) -> dict[str, Any]:
+    """As they come back from JSON; the usual agreement is not named."""
     return dict(
         json.loads(
             json.dumps(
@@ -71,6 +75,7 @@ def _choices(plan: DistillationPlan, judged: bool) -> dict[str, Any]:
                     "generators": [asdict(one) for one in plan.generators],
                     "mode": str(plan.mode),
                     "judged": judged,
+                    **({} if agreement == ExactAgreement.name else {"agreement": agreement}),
                 }
             )
         )

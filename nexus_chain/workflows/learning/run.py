@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_chain.certificates.distillation_certificate import CertifiedScore
+from nexus_chain.certificates.distillation_counting import require_auditable
 from nexus_chain.certificates.distillation_evaluation import is_deployable
 from nexus_chain.certificates.distillation_publication import keep_distillation
 from nexus_chain.distillation.curriculum.course import curriculum
+from nexus_chain.distillation.distiller.agreement import Agreement, ExactAgreement
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
 from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
@@ -62,15 +64,19 @@ def learn(
     observer: TaskObserver = SILENT,
     *,
     judged: bool = True,
+    agreement: Agreement | None = None,
 ) -> LearnedModel:
     """Everything up to the measured child; what a certificate states is in ``folder.records`` then.
 
-    ``judged`` False: no judge decides and nothing can be certified, to see what the judge is worth. Raises
+    ``judged`` False: no judge decides and nothing can be certified, to see what the judge is worth. ``agreement``: how
+    answers are compared; None: by the same final answer. Raises
+    DistillationRecordError where an audit would refuse what was collected (before anything is trained),
     DistillationError (OtherPlanError where the folder is another run's), QualityError where the child does not pass
     the import's gate, and the importer's errors.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
-    keep_plan(plan, folder, judged=judged)
+    compared = agreement or ExactAgreement()
+    keep_plan(plan, folder, judged=judged, agreement=compared.name)
     keep_models(sources, folder)
     clock = _StageClock()
     course = curriculum(plan.seed, training=plan.training, held_out=plan.held_out, generators=plan.generators)
@@ -79,7 +85,11 @@ def learn(
         before = evaluate(parent, problems, plan.answer_tokens, folder.scores, observer)
     with clock.stage("answers"), ExitStack() as stack:
         judge = stack.enter_context(Judge()) if judged else None
-        collected = collect_answers(plan, course.training, [one.source for one in sources], judge, folder, observer)
+        asked = [one.source for one in sources]
+        collected = collect_answers(plan, course.training, asked, judge, folder, observer, compared)
+    records = records_of(collected, problems) if judged else None
+    if records is not None:
+        require_auditable(records.examples, records.problems)  # before an hour of training, not after it
     with clock.stage("training"):
         adaptation = adapt(plan, course.held_out, folder, observer)
     with clock.stage("import"):
@@ -87,11 +97,11 @@ def learn(
     with clock.stage("after"):
         after = evaluate(child, problems, plan.answer_tokens, folder.scores, observer)
     learned = LearnedModel(collected, adaptation, before, after, clock.seconds)
-    if judged:
+    if records is not None:
         bills = bills_of(collected.bills, kept_models(folder))
         summary = summary_of(bills, adaptation, SolverLimits(), plan.answer_tokens, (before, after))
         _keep_adapter(Path(adaptation.version.model_path), folder.records)
-        keep_distillation(folder.records, records_of(collected, problems), summary)
+        keep_distillation(folder.records, records, summary)
     return learned
 
 

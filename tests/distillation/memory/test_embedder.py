@@ -7,36 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from nexus_chain.distillation.memory.embedder import MiniLmEmbedder
 from nexus_chain.distillation.memory.persistence import CognitivePersistence
 from nexus_chain.engine.embedding import embeddings
 from nexus_chain.engine.engine import Engine
-from nexus_chain.program import PRESETS, IntegerModel, random_model
+from nexus_chain.program import IntegerModel
 from nexus_chain.versions.errors import ModelFilesError
 from tests.support.memory_examples import example
-from tests.support.small_tokenizers import keep
+from tests.support.small_encoder import saved_model
 
 TEXTS = ["river", "a longer text about bread and water", "river", "x" * 500]
 
 
-def saved(folder: Path, preset: str, seed: int = 4) -> Path:
-    """A random model of ``preset`` with a tokenizer of letters, framed by [CLS] and [SEP] as MiniLM's is."""
-    random_model(PRESETS[preset], seed=seed).save(folder)
-    vocabulary = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2} | {chr(code): code for code in range(32, 127)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
-    )
-    keep(folder, tokenizer)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tmp_path_factory.mktemp("encoder"), "tiny-encoder")
+    return saved_model(tmp_path_factory.mktemp("encoder"), "tiny-encoder")
 
 
 def test_rows_are_those_of_the_integer_program(encoder: Path) -> None:
@@ -54,13 +40,13 @@ def test_rows_are_those_of_the_integer_program(encoder: Path) -> None:
 
 def test_the_name_is_that_of_the_files(encoder: Path, tmp_path: Path) -> None:
     name = MiniLmEmbedder(encoder, threads=1).name
-    assert MiniLmEmbedder(saved(tmp_path / "same", "tiny-encoder"), threads=1).name == name
-    assert MiniLmEmbedder(saved(tmp_path / "other", "tiny-encoder", seed=5), threads=1).name != name
+    assert MiniLmEmbedder(saved_model(tmp_path / "same", "tiny-encoder"), threads=1).name == name
+    assert MiniLmEmbedder(saved_model(tmp_path / "other", "tiny-encoder", seed=5), threads=1).name != name
 
 
 def test_a_model_that_continues_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesError, match="a language model"):
-        MiniLmEmbedder(saved(tmp_path / "decoder", "tiny"))
+        MiniLmEmbedder(saved_model(tmp_path / "decoder", "tiny"))
 
 
 def test_a_memory_searches_by_an_encoder(encoder: Path, memory_url: str) -> None:

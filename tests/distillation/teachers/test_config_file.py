@@ -24,7 +24,7 @@ state_file = "state/teachers.sqlite"
 [[teacher]]
 name = "groq"
 preset = "groq"
-model = "llama-3.3-70b-versatile"
+model = "openai/gpt-oss-120b"
 api_key_env = "A_TEST_KEY"
 free = true
 rate_limit_rpm = 30

@@ -20,7 +20,7 @@ def test_more_messages_than_the_context_has_tokens_are_refused(tmp_path: Path, m
     def never(*words: object) -> None:
         raise AssertionError("the template was run")
 
-    monkeypatch.setattr(ChatTemplate, "_render", never)
+    monkeypatch.setattr(ChatTemplate, "render", never)
     (chat,) = [model for model in scripted_models(tmp_path) if model.is_chat]
     messages = [{"role": "user", "content": "a"}] * (CONTEXT + 1)
     with pytest.raises(ContextTooLongError, match=f"^{CONTEXT + 1} messages exceed"):
@@ -29,7 +29,7 @@ def test_more_messages_than_the_context_has_tokens_are_refused(tmp_path: Path, m
 
 def test_the_search_for_messages_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pattern, made once: with an alternative for each message a long conversation took minutes."""
-    template = ChatTemplate("{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}", {})
+    template = ChatTemplate("{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}", {}, "small")
     template.write([{"role": "user", "content": "a"}])  # compiles what is compiled once
 
     def never(*words: object) -> None:

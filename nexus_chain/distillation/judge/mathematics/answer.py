@@ -8,10 +8,11 @@ from dataclasses import replace
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.decisions import MathematicsDecision, ObligationJudge
 from nexus_chain.distillation.judge.mathematics.equivalence import answer_obligation, other_reading
+from nexus_chain.distillation.judge.mathematics.neutral_prose import strange_prose
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.response import Response
-from nexus_chain.distillation.judge.mathematics.statements import Chain, Statement, Values, is_solved
-from nexus_chain.distillation.judge.mathematics.terms import All
+from nexus_chain.distillation.judge.mathematics.statements import Statement, Values, all_terms, expression_of, is_solved
+from nexus_chain.distillation.judge.mathematics.terms import All, names_of
 from nexus_chain.distillation.judge.verdict import Outcome
 
 _PERCENT = re.compile(r"%(?=\s*(?:$|[)\]},=<>≤≥≠*/^+-]))")
@@ -25,9 +26,9 @@ def decide_answer(
     obligation = answer_obligation(expected, answer, judge.domain)
     decision = judge.decide(obligation)
     if decision.outcome is Outcome.PROVED:
-        is_expression = isinstance(expected, Values) or (isinstance(expected, Chain) and not expected.relations)
-        if is_expression or is_solved(answer) or (isinstance(answer, Chain) and not answer.relations):
-            return obligation, decision
+        has_value = isinstance(expected, Values) or expression_of(expected) is not None
+        if has_value or is_solved(answer) or expression_of(answer) is not None:
+            return obligation, _beside(response, expected, answer, decision, judge)
         return obligation, _unknown("The answer is still to be solved.")
     if decision.outcome is Outcome.UNKNOWN:
         return obligation, decision
@@ -38,6 +39,21 @@ def decide_answer(
     return _refuted(expected, answer, obligation, decision, judge)
 
 
+def _beside(
+    response: Response, expected: Statement, answer: Statement, proved: MathematicsDecision, judge: ObligationJudge
+) -> MathematicsDecision:
+    """Proved only where nothing stands beside the answer that could make another thing of it."""
+    names = names_of((*all_terms(expected), *all_terms(answer)))
+    if re.search(r"[^\W\d_]", response.after):
+        return _unknown("It would be right alone, but words follow it, and they may make another thing of it.")
+    # "No solution" is all of an answer, and beside another one it takes that back.
+    text = response.text if all_terms(answer) else response.text.replace(response.answer, " ; ")
+    strange = strange_prose(text, names | judge.domain.words)
+    if strange:
+        return _unknown(f"It would be right alone, but beside it stands {strange}, and only neutral words are read.")
+    return proved
+
+
 def _refuted(
     expected: Statement,
     answer: Statement,
@@ -46,7 +62,7 @@ def _refuted(
     judge: ObligationJudge,
 ) -> tuple[MathematicsObligation, MathematicsDecision]:
     """A chain is false where it begins with what is expected and ends with another value; else who knows."""
-    if isinstance(expected, Chain) and not expected.relations and isinstance(obligation.goal, All):
+    if expression_of(expected) is not None and isinstance(obligation.goal, All):
         first, last = (replace(obligation, goal=obligation.goal.parts[place]) for place in (0, -1))
         ended = judge.decide(last)
         if ended.outcome is Outcome.REFUTED and judge.decide(first).outcome is Outcome.PROVED:

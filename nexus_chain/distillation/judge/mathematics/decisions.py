@@ -15,7 +15,7 @@ from nexus_chain.distillation.judge.mathematics.points import points
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
 from nexus_chain.distillation.judge.mathematics.smtlib import negation_text, witness_text
 from nexus_chain.distillation.judge.mathematics.term_writer import PREFIX
-from nexus_chain.distillation.judge.mathematics.terms import literals_in, names_in
+from nexus_chain.distillation.judge.mathematics.terms import literals_in, names_of
 from nexus_chain.distillation.judge.solvers import Solution, SolverAnswer, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Outcome
 
@@ -41,7 +41,7 @@ class ObligationJudge:
     def decide(self, obligation: MathematicsObligation) -> MathematicsDecision:
         """Raises MathematicsSubsetError for what cannot be stated."""
         parts = (*obligation.supposed, obligation.goal)
-        names = frozenset[str]().union(*map(names_in, parts))
+        names = names_of(parts)
         numbers = {name: self.domain.numbers(name) for name in sorted(names)}
         text = negation_text(obligation.supposed, obligation.goal, numbers)  # first: it refuses what is too large
         literals = frozenset[Fraction]().union(*map(literals_in, parts))

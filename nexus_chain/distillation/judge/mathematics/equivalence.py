@@ -13,6 +13,8 @@ from nexus_chain.distillation.judge.mathematics.statements import (
     Chain,
     Statement,
     Values,
+    chains_of,
+    expression_of,
     is_solved,
     is_value,
     solved_name,
@@ -27,7 +29,9 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     MathTerm,
     Name,
     Some,
+    is_one_of,
     names_in,
+    names_of,
     operators_in,
 )
 
@@ -38,8 +42,8 @@ def answer_obligation(expected: Statement, answer: Statement, domain: NumberDoma
     """Raises MathematicsSubsetError where the two cannot be compared, or the answer repeats the question."""
     if isinstance(expected, Values):
         return MathematicsObligation(NAME, (), _same_values(expected, answer))
-    if isinstance(expected, Chain) and not expected.relations:
-        return _same_terms(expected.terms[0], answer)
+    if (term := expression_of(expected)) is not None:
+        return _same_terms(term, answer)
     return MathematicsObligation(NAME, (), _same_solutions(expected, answer, domain))
 
 
@@ -67,7 +71,7 @@ def answer_terms(expected: MathTerm, answer: Statement) -> tuple[MathTerm, ...]:
 
 def _same_terms(expected: MathTerm, answer: Statement) -> MathematicsObligation:
     terms = answer_terms(expected, answer)
-    strangers = frozenset[str]().union(*map(names_in, terms)) - names_in(expected)
+    strangers = names_of(terms) - names_in(expected)
     if strangers:
         raise MathematicsSubsetError(f"the answer speaks of {min(strangers)}, which what is expected does not have")
     _require_no_zero_power(terms)
@@ -103,17 +107,17 @@ def _same_set(expected: Values, given: Values) -> Formula:
     return All((*_each_is_among(given, expected), *_each_is_among(expected, given)))
 
 
-def _each_is_among(some: Values, others: Values) -> list[Formula]:
-    return [Some(tuple(Compare("=", one, other) for other in others.items)) for one in some.items]
+def _each_is_among(some: Values, others: Values) -> list[Some]:
+    return [is_one_of(one, others.items) for one in some.items]
 
 
 def as_values(answer: Statement) -> Values:
     """Solutions ``x = 1 or x = 2`` are the set of what x may be. Raises MathematicsSubsetError."""
     if isinstance(answer, Values):
         return answer
-    chains = (answer,) if isinstance(answer, Chain) else answer.chains
-    if len(chains) == 1 and not chains[0].relations:
-        return Values(chains[0].terms, None)
+    if (term := expression_of(answer)) is not None:
+        return Values((term,), None)
+    chains = chains_of(answer)
     names = {solved_name(chain) for chain in chains}
     alone = isinstance(answer, Chain) or not answer.every or len(chains) == 1
     if None in names or len(names) != 1 or not alone:
@@ -123,7 +127,7 @@ def as_values(answer: Statement) -> Values:
 
 def _same_solutions(expected: Statement, answer: Statement, domain: NumberDomain) -> Formula:
     wanted = statement_formula(expected)
-    if isinstance(answer, Values) or (isinstance(answer, Chain) and not answer.relations):
+    if isinstance(answer, Values) or expression_of(answer) is not None:
         names = names_in(wanted)
         if isinstance(answer, Values) and not answer.items:
             return Equivalent(wanted, Some(()))
@@ -136,8 +140,7 @@ def _same_solutions(expected: Statement, answer: Statement, domain: NumberDomain
             raise MathematicsSubsetError("the brackets may be an interval, a point or a list")
         _require_inside(name, values.items, domain)
         defined = tuple(Defined(item) for item in values.items)
-        found = Some(tuple(Compare("=", name, item) for item in values.items))
-        return All((*defined, Equivalent(wanted, found)))
+        return All((*defined, Equivalent(wanted, is_one_of(name, values.items))))
     given = statement_formula(answer)
     strangers = names_in(given) - names_in(wanted)
     if strangers:
@@ -148,7 +151,7 @@ def _same_solutions(expected: Statement, answer: Statement, domain: NumberDomain
     if not is_solved(expected) and not is_solved(answer):
         raise MathematicsSubsetError("the answer is still an equation, and not solved")
     # A value that is not defined is no solution: it would vanish from the alternatives unseen.
-    chains = answer.chains if isinstance(answer, Alternatives) else (answer,)
+    chains = chains_of(answer)
     for chain in chains:
         if {"=", "≤", "≥"}.intersection(chain.relations):
             for bare in (term for term in chain.terms if isinstance(term, Name)):

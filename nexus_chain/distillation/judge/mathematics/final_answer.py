@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.plain_words import (
     BULLET,
-    DOUBT,
     RETRACTION,
     after_plain_words,
     chain_before_box,
@@ -31,23 +30,26 @@ _ANSWER = re.compile(
 )
 _ANY_ANSWER = re.compile(r"answer\s*(?:is|was|:|=)", re.IGNORECASE)
 _HASHES = re.compile(r"^[ \t]*#{4}(?!#)(?P<text>[^\n]*)", re.MULTILINE)
-_DENIAL = re.compile(rf"\b(?:{DOUBT})\b|n't\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.?!](?=\s)|\n")
 _VALUE = re.compile(r"(?:([A-Za-z]\w*) ?= ?)?(-?\d[\d.,/]*)")
 
 
 @dataclass(frozen=True)
 class FinalAnswer:
-    """``text`` of the answer, the ``rest`` of the response, and whether it is certain that it is meant as one."""
+    """``text`` of the answer, the ``rest`` of the response, and whether it is certain that it is meant as one.
+
+    ``after``: what follows the last place that names it.
+    """
 
     text: str
     rest: str
     is_certain: bool
+    after: str = ""
 
 
 def one_final_answer(text: str, words: frozenset[str]) -> FinalAnswer:
     """``text`` is plain (see ``characters``). Raises MathematicsSubsetError where there is not exactly one answer."""
-    candidates, rest = _marked(text, words)
+    candidates, rest, after = _marked(text, words)
     if not candidates:
         return _last_line(text, words)
     answers = list(dict.fromkeys(_tidy(one) for one in candidates))
@@ -57,7 +59,7 @@ def one_final_answer(text: str, words: frozenset[str]) -> FinalAnswer:
     longer = [one for one in answers if _end(one) != one] or answers
     if len({_end(one) for one in answers}) != 1 or len(longer) != 1:
         raise MathematicsSubsetError("the response names more than one final answer")
-    return FinalAnswer(longer[0], rest, is_certain=True)
+    return FinalAnswer(longer[0], rest, is_certain=True, after=after)
 
 
 def _end(answer: str) -> str:
@@ -91,9 +93,9 @@ def _closing(text: str, place: int) -> int:
     raise MathematicsSubsetError("a brace is not closed")
 
 
-def _marked(text: str, words: frozenset[str]) -> tuple[list[str], str]:
-    """What boxes, hashes and words name as the answer, and the text without it."""
-    candidates, rest = list[str](), text
+def _marked(text: str, words: frozenset[str]) -> tuple[list[str], str, str]:
+    """What boxes, hashes and words name as the answer, the text without it, and what follows the last of them."""
+    candidates, rest, last = list[str](), text, text
     marks = len(_ANSWER.findall(text)) + len(_HASHES.findall(text)) + text.count("\\boxed")
     if marks > MOST_MARKED_ANSWERS:
         raise MathematicsSubsetError(f"the response names a final answer more than {MOST_MARKED_ANSWERS} times")
@@ -102,7 +104,9 @@ def _marked(text: str, words: frozenset[str]) -> tuple[list[str], str]:
             _require_plain_line(text, match.start("text"))
             require_plain_words(text[_sentence_start(text, match.start()) : match.start()])
             candidate = _sentence(match["text"])
-            _require_last_word(text[match.start("text") + len(candidate) :], candidate)
+            after = text[match.start("text") + len(candidate) :]
+            _require_last_word(after, candidate)
+            last = min(last, after, key=len)
             candidates.append(_one_piece(candidate))
         rest = pattern.sub("\n", rest)
     if _ANY_ANSWER.search(_ANSWER.sub("\n", text)):
@@ -116,11 +120,12 @@ def _marked(text: str, words: frozenset[str]) -> tuple[list[str], str]:
         if re.match(r"[ \t]*[^\s.,;:)]", rest[end + 1 :]):
             raise MathematicsSubsetError("what follows the box may belong to the answer")
         _require_last_word(rest[end + 1 :], content)
+        last = min(last, rest[end + 1 :], key=len)
         chain = chain_before_box(rest[_sentence_start(rest, place) : place], words)
         candidates.append(chain + content)
         # The end of a chain is a part of a step too.
         rest = rest[:place] + (content if chain else " ; ") + rest[end + 1 :]
-    return candidates, rest
+    return candidates, rest, last
 
 
 def _sentence_start(text: str, place: int) -> int:
@@ -130,11 +135,9 @@ def _sentence_start(text: str, place: int) -> int:
 
 
 def _require_plain_line(text: str, place: int) -> None:
-    """The line that marks an answer must not deny it, quote it, or hide it behind a LaTeX comment."""
+    """The line that marks an answer must not quote it, or hide it behind a LaTeX comment."""
     start, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
     line = text[start : end if end >= 0 else len(text)]
-    if _DENIAL.search(line):
-        raise MathematicsSubsetError("the line of the final answer denies something")
     if "%" in text[start:place]:
         raise MathematicsSubsetError("a percent sign before the final answer may begin a comment")
     require_own_words(line, text[:start])
@@ -172,7 +175,7 @@ def _last_line(text: str, words: frozenset[str]) -> FinalAnswer:
     if any(re.search(r"[A-Za-z]{3}", line.partition("%")[2]) for line in lines):
         raise MathematicsSubsetError("a percent sign may begin a comment")
     last = lines[-1].strip()
-    if _DENIAL.search(last) or DASH.match(lines[-1]):
+    if DASH.match(lines[-1]):
         raise MathematicsSubsetError("the last line may mean two things")
     require_own_words(last, "\n".join(lines[:-1]))
     _require_whole(last, lines[-2].strip() if len(lines) > 1 else "")

@@ -23,7 +23,15 @@ from nexus_chain.distillation.judge.mathematics.response import Response, read_r
 from nexus_chain.distillation.judge.mathematics.second_opinion import SecondOpinion
 from nexus_chain.distillation.judge.mathematics.statements import Chain, Statement, is_solved, parse_statement
 from nexus_chain.distillation.judge.mathematics.steps import DerivationStep, steps_of
-from nexus_chain.distillation.judge.mathematics.terms import Apply, Compare, Formula, MathTerm, names_in, plain
+from nexus_chain.distillation.judge.mathematics.terms import (
+    Apply,
+    Compare,
+    Formula,
+    MathTerm,
+    names_in,
+    names_of,
+    plain,
+)
 from nexus_chain.distillation.judge.mathematics.verdicts import MathematicsVerdict, StepVerdict
 from nexus_chain.distillation.judge.solvers import Solvers
 from nexus_chain.distillation.judge.verdict import Kind, Outcome
@@ -70,13 +78,14 @@ def _read(claim: MathematicsClaim) -> _Reading:
     except MathematicsSubsetError as error:
         raise MathematicsSubsetError(f"in what is expected, {error.message}") from error
     response = read_response(claim.response, domain.words)
+    response.signs.require_clear(response.answer)
     return _Reading(claim.expected.strip(), domain, expected, parse_statement(response.answer, domain.words), response)
 
 
 def _steps(read: _Reading) -> Iterator[DerivationStep]:
     # "x = 2" at the end is the answer, and no step towards it.
     texts = [text for text in read.response.steps if text != read.response.answer or not is_solved(read.answer)]
-    yield from steps_of(tuple(texts), read.expected, read.answer, read.domain.words)
+    yield from steps_of(tuple(texts), read.expected, read.answer, read.response.signs, read.domain.words)
     for text in read.response.unread:
         yield DerivationStep(text, None, "it is not read as mathematics alone")
 
@@ -161,7 +170,7 @@ def _checked(read: _Reading, steps: tuple[StepVerdict, ...]) -> str:
     names = frozenset[str]()
     where = ""
     if isinstance(expected, Chain):
-        names = frozenset[str]().union(*map(names_in, expected.terms))
+        names = names_of(expected.terms)
         divisors = dict.fromkeys(plain(one) for term in expected.terms for one in _divisors(term))
         if divisors and not expected.relations:
             where = " where " + " and ".join(f"{_quote(one)} is not 0" for one in divisors)

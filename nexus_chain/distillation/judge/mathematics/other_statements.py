@@ -21,7 +21,7 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     MathTerm,
     Name,
     Some,
-    names_in,
+    names_of,
     operators_in,
 )
 from nexus_chain.distillation.judge.verdict import Artefact
@@ -33,7 +33,7 @@ _OF_INTEGERS = frozenset({"//", "%", "gcd", "lcm", "!"})
 def other_statements(obligation: MathematicsObligation, domain: NumberDomain) -> Iterator[tuple[Artefact, ...]]:
     """Artefacts that prove ``obligation`` together, for each other way to state it."""
     parts = (*obligation.supposed, obligation.goal)
-    names = frozenset[str]().union(*map(names_in, parts))
+    names = names_of(parts)
     numbers = {name: domain.numbers(name) for name in sorted(names)}
     operators = frozenset[Apply]().union(*map(operators_in, parts))
     of_integers = [one for one in operators if one.operator in _OF_INTEGERS]

@@ -47,11 +47,11 @@ PERCENT.2: /%(?=\s*(?:$|[)\]},=<>≤≥≠*\/^]))/
 MODULO.2: /%(?=\s*[0-9A-Za-z({\[\\])/ | /mod(?![A-Za-z])/
 FUNCTION.3: /(?:abs|sqrt|factorial|min|max|gcd|lcm)(?=\s*\()/
 TWO_DIGITS.4: /[0-9][0-9](?![0-9.,])/
-NUMBER: /\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])/ | /\d+(?:\.\d+)?/ | /\.\d+/
+NUMBER: /[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])/ | /\d+(?:\.\d+)?/ | /\.\d+/
 NAME: /[A-Za-z]+[0-9]*(?:_[A-Za-z0-9]+)?/
 %ignore /[ \t]+/
 """
-_GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])")
+_GROUPS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _DIGITS_AND_COMMAS = re.compile(r"\d+(?:,\d+)+")
 _BARS = re.compile(r"\|([^|]*)\|")
 _WORD = re.compile(r"[A-Za-z]{2,}[0-9]*(?:_[A-Za-z0-9]+)?")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.characters import readable
 from nexus_chain.distillation.judge.mathematics.final_answer import DASH, RELATION, one_final_answer
-from nexus_chain.distillation.judge.mathematics.plain_words import BULLET, DOUBT
+from nexus_chain.distillation.judge.mathematics.neutral_prose import require_undoubted
+from nexus_chain.distillation.judge.mathematics.number_signs import NumberSigns
+from nexus_chain.distillation.judge.mathematics.plain_words import BULLET
 from nexus_chain.distillation.judge.mathematics.terms import FUNCTIONS
 
 MOST_DERIVATION_STEPS = 100
-_CONDITION = re.compile(rf"\b(?:{DOUBT}|if|suppos\w+|assum\w+|unless|when|would|were)\b|n't\b", re.IGNORECASE)
 _BOLD = re.compile(
     r"(?:(?<=[^\w)\]}]\s)|(?<=[A-Za-z]{2}\s)|^)\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?=[\s.,;:!?]|$)", re.MULTILINE
 )
@@ -28,32 +29,41 @@ _TOKEN = re.compile(
 class Response:
     """``answer``: the text of the final answer. ``steps``: texts that have a relation, in order.
 
-    ``unread``: places that state something in a way that is not read, such as "if x = 1" or "12+7 gives 20".
+    ``unread``: places that state something in a way that is not read, such as "- x = 1" or "12+7 gives 20".
     ``is_certain``: whether ``answer`` is named as the answer, or is all that the response says.
+    ``text``: all of it, in plain form (see ``characters``). ``after``: what follows the last place that names the
+    answer. ``signs``: how it writes numbers.
     """
 
     answer: str
     steps: tuple[str, ...]
     unread: tuple[str, ...]
     is_certain: bool
+    text: str
+    after: str
+
+    @property
+    def signs(self) -> NumberSigns:
+        return NumberSigns.of(self.text)
 
 
 def read_response(text: str, words: frozenset[str] = frozenset()) -> Response:
     """Raises MathematicsSubsetError, also where there is not exactly one answer."""
     # Long spaces first: patterns that look beyond each of them would take very long.
     text = re.sub(r"[ \t]+", " ", readable(text))
+    require_undoubted(text, words)
     found = one_final_answer(_BOLD.sub(r"\1", text), words)
     steps, unread = _steps(found.rest, words)
     if len(steps) > MOST_DERIVATION_STEPS:
         raise MathematicsSubsetError(f"the response has more than {MOST_DERIVATION_STEPS} steps")
-    return Response(found.text, tuple(steps), tuple(unread), found.is_certain)
+    return Response(found.text, tuple(steps), tuple(unread), found.is_certain, text, found.after)
 
 
 def _steps(text: str, words: frozenset[str]) -> tuple[list[str], list[str]]:
     steps, unread = list[str](), list[str]()
     for line in text.split("\n"):
         plain = BULLET.sub("", line)
-        unclear = _CONDITION.search(plain) or DASH.match(plain) or "\\" in plain.replace("\\frac ", "")
+        unclear = DASH.match(plain) or "\\" in plain.replace("\\frac ", "")
         if unclear and re.search(r"\d|[=<>≤≥≠]", plain):
             unread.append(plain.strip())
             continue

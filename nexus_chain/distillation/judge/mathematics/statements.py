@@ -165,6 +165,25 @@ def _alternatives(texts: list[str], words: frozenset[str], *, every: bool, liste
     return Alternatives(tuple(chains), every)
 
 
+def expression_of(statement: Statement) -> MathTerm | None:
+    """The one term of an expression; None where values or comparisons are stated."""
+    return statement.terms[0] if isinstance(statement, Chain) and not statement.relations else None
+
+
+def chains_of(statement: Statement) -> tuple[Chain, ...]:
+    """The chains that it has; values have none."""
+    if isinstance(statement, Values):
+        return ()
+    return (statement,) if isinstance(statement, Chain) else statement.chains
+
+
+def all_terms(statement: Statement) -> tuple[MathTerm, ...]:
+    """Every term in it: values, or what is compared."""
+    if isinstance(statement, Values):
+        return statement.items
+    return tuple(term for chain in chains_of(statement) for term in chain.terms)
+
+
 def solved_name(chain: Chain) -> str | None:
     """``x`` of ``x = …``, where the other side does not have it."""
     if chain.relations != ("=",):
@@ -175,10 +194,7 @@ def solved_name(chain: Chain) -> str | None:
 
 def is_solved(statement: Statement) -> bool:
     """Whether it names values, and is not an equation that is still to be solved."""
-    if isinstance(statement, Values):
-        return True
-    chains = (statement,) if isinstance(statement, Chain) else statement.chains
-    return all(_is_solved_chain(chain) for chain in chains)
+    return all(_is_solved_chain(chain) for chain in chains_of(statement))
 
 
 def _is_solved_chain(chain: Chain) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from nexus_chain.distillation.judge.errors import MathematicsSubsetError
 from nexus_chain.distillation.judge.mathematics.equivalence import statement_formula
+from nexus_chain.distillation.judge.mathematics.number_signs import NumberSigns
 from nexus_chain.distillation.judge.mathematics.obligation import MathematicsObligation
 from nexus_chain.distillation.judge.mathematics.parser import DEEPEST_TERM
 from nexus_chain.distillation.judge.mathematics.statements import (
@@ -18,6 +19,8 @@ from nexus_chain.distillation.judge.mathematics.statements import (
     Chain,
     Statement,
     Values,
+    chains_of,
+    expression_of,
     parse_statement,
     solved_name,
 )
@@ -32,7 +35,9 @@ from nexus_chain.distillation.judge.mathematics.terms import (
     Name,
     Some,
     depth,
+    is_one_of,
     names_in,
+    names_of,
     plain,
 )
 
@@ -54,13 +59,14 @@ class DerivationStep:
 
 
 def steps_of(
-    texts: tuple[str, ...], expected: Statement, answer: Statement, words: frozenset[str]
+    texts: tuple[str, ...], expected: Statement, answer: Statement, signs: NumberSigns, words: frozenset[str]
 ) -> Iterator[DerivationStep]:
     """One step for each link, in the order of the text."""
     supposed, known, meanings = _context(expected, answer)
     number = 0
     for text in texts:
         try:
+            signs.require_clear(text)
             links = list(_links(parse_statement(text, words), known, meanings))
         except MathematicsSubsetError as error:
             number += 1
@@ -80,8 +86,7 @@ def _context(expected: Statement, answer: Statement) -> tuple[tuple[Formula, ...
     """What steps may suppose, the names they may use, and what names stand for."""
     if isinstance(expected, Values):
         return _context_of_values(expected, answer)
-    if isinstance(expected, Chain) and not expected.relations:
-        term = expected.terms[0]
+    if (term := expression_of(expected)) is not None:
         known = names_in(term)
         first = answer.terms[0] if isinstance(answer, Chain) and answer.relations else None
         # "x = 14" answers an expression: x is what is asked for.
@@ -95,14 +100,12 @@ def _context_of_values(
     expected: Values, answer: Statement
 ) -> tuple[tuple[Formula, ...], frozenset[str], dict[str, MathTerm]]:
     """ "x = 1 or x = 2" answers a set: x is one of what is expected."""
-    known = frozenset[str]().union(*map(names_in, expected.items))
-    chains = (answer,) if isinstance(answer, Chain) else () if isinstance(answer, Values) else answer.chains
-    solved = {solved_name(chain) for chain in chains}
+    known = names_of(expected.items)
+    solved = {solved_name(chain) for chain in chains_of(answer)}
     name = solved.pop() if len(solved) == 1 else None
     if name is None or name in known or not expected.items:
         return (), known, {}
-    one_of = Some(tuple(Compare("=", Name(name), item) for item in expected.items))
-    return (one_of,), known | {name}, {}
+    return (is_one_of(Name(name), expected.items),), known | {name}, {}
 
 
 def _links(statement: Statement, known: frozenset[str], meanings: dict[str, MathTerm]) -> Iterator[tuple[str, Formula]]:
@@ -112,8 +115,7 @@ def _links(statement: Statement, known: frozenset[str], meanings: dict[str, Math
     if isinstance(statement, Alternatives) and len(statement.chains) > 1 and not statement.every:
         yield plain(statement.formula), _replaced(statement.formula, meanings)
         return
-    chains = (statement,) if isinstance(statement, Chain) else statement.chains
-    for chain in chains:
+    for chain in chains_of(statement):
         links = chain.links
         first = chain.terms[0]
         if _defines(chain, known, meanings) and isinstance(first, Name):

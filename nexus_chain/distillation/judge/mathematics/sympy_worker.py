@@ -7,29 +7,20 @@ It is a process of its own because SymPy may take all time and memory: its paren
 
 from __future__ import annotations
 
-import ctypes
-import json
-import resource
-import signal
-import sys
 from itertools import product
 from typing import Any
 
 import sympy
 from sympy.solvers.diophantine import diophantine
 
-_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+from nexus_chain.distillation.judge.line_worker import answer_lines
+
 _MOST_POINTS = 60
 
 
 def main() -> None:
     """Answer until standard input ends."""
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    memory = int(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line))), flush=True)
+    answer_lines(_answer)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

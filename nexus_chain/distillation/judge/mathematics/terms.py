@@ -6,7 +6,7 @@ also where a divisor is zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -89,6 +89,16 @@ def names_in(part: MathTerm | Formula) -> frozenset[str]:
     if isinstance(part, Name):
         return frozenset({part.name})
     return frozenset().union(*(names_in(inner) for inner in _inside(part)))
+
+
+def names_of(parts: Iterable[MathTerm | Formula]) -> frozenset[str]:
+    """The variables of several terms or formulas together."""
+    return frozenset[str]().union(*map(names_in, parts))
+
+
+def is_one_of(term: MathTerm, values: Iterable[MathTerm]) -> Some:
+    """``term`` equals at least one of ``values``."""
+    return Some(tuple(Compare("=", term, value) for value in values))
 
 
 def literals_in(part: MathTerm | Formula) -> frozenset[Fraction]:

@@ -85,6 +85,7 @@ def test_value(text: str, expected: int | Fraction) -> None:
         ("2 3", "cannot be read"),
         ("x 3", "cannot be read"),
         ("1,23", "comma"),
+        ("0,125", "comma"),
         ("gcd(100,200)", "comma"),
         ("5!=120", "'!='"),
         ("f(x)", "value of a function"),

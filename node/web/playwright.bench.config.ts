@@ -1,0 +1,4 @@
+import tests from "./playwright.config";
+
+/** Measures instead of testing: `make bench-web`. */
+export default { ...tests, testDir: "tests/bench" };
