@@ -85,9 +85,13 @@ def _certificate(publisher: str) -> DistillationCertificate:
         _hex("tokenizer"), _file("manifest").cid, {"attention": 8},
     )  # fmt: skip
     judge = CertifiedJudge(
-        _file("verdicts"), _hex("verdicts"), {"mathematics": {"proved": 5}}, 0, _file("artefacts"), _hex("artefacts"),
-        5, {"z3": "4"}, 1_000_000, 1_000_000, 1 << 30, "10",
+        solvers={"z3": "4"}, z3_rlimit=1_000_000, cvc5_rlimit=1_000_000, memory_bytes=1 << 30, seconds="10",
+        verdicts=_file("verdicts"), verdicts_root=_hex("verdicts"), outcomes={"mathematics": {"proved": 5}}, vacuous=0,
+        artefacts=_file("artefacts"), artefacts_root=_hex("artefacts"), artefact_count=5,
     )  # fmt: skip
+    teacher = CertifiedTeacher(
+        name="oracle", provider="local", model="oracle-1", cost_usd="0.0125", lost=0, answers=5, accepted=5, refuted=0
+    )
     training = CertifiedAdaptation(
         {"lora_rank": "8"}, {"shuffle": 1}, {"torch": "2"}, "avx2", _file("adapter"), _file("config")
     )
@@ -97,7 +101,7 @@ def _certificate(publisher: str) -> DistillationCertificate:
         CertifiedParent(_hex("parent"), _hex("parent weights"), _hex("program"), None),
         CertifiedDataset(_file("dataset"), dataset.root, 5, 5, "unranked"),
         judge,
-        (CertifiedTeacher("oracle", "local", "oracle-1", 5, 5, 0, "0.0125"),),
+        (teacher,),
         "0.0125",
         training,
         evaluation,

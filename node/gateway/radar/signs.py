@@ -15,7 +15,7 @@ SAFE_COPIES = 2
 """Nodes of a layer below which one that leaves, or lies, stops the model."""
 JUMP, JUMP_MS = 3.0, 50.0
 """A latency jumps where it is so many times the usual one, and so many milliseconds above it."""
-LATEST = 3
+RECENT_LATENCIES = 3
 """Latencies that say how a node is now, by their median: one that was late once is no sign."""
 LEAST_SAMPLES = 5
 """Latencies before these without which nothing is usual."""
@@ -88,7 +88,7 @@ def signs_of_node(node: ShardNode, latencies: Sequence[float], record: TrackReco
     if not node.online:
         found.append(Sign("gone", node.node_id, {}))
     elif (usual := usual_latency(latencies)) is not None:
-        now = median(latencies[-LATEST:])
+        now = median(latencies[-RECENT_LATENCIES:])
         if now > max(JUMP * usual, usual + JUMP_MS):
             found.append(Sign("slow", node.node_id, {"latency_ms": now, "usual_ms": usual}))
     if record.invalid:
@@ -99,8 +99,8 @@ def signs_of_node(node: ShardNode, latencies: Sequence[float], record: TrackReco
 
 
 def usual_latency(latencies: Sequence[float]) -> float | None:
-    """The median of all but the LATEST; None where there are too few."""
-    before = latencies[:-LATEST]
+    """The median of all but the RECENT_LATENCIES; None where there are too few."""
+    before = latencies[:-RECENT_LATENCIES]
     return median(before) if len(before) >= LEAST_SAMPLES else None
 
 

@@ -86,7 +86,7 @@ test("teachers' answers stand side by side with the judge's verdicts; hostile te
   const answers = page.getByRole("region", { name: "Answers side by side" });
   await expect(answers.getByText("<img src=x onerror=alert(1)>")).toBeVisible();
   await expect(answers.locator("img")).toHaveCount(0);
-  await expect(answers.getByText("refuted", { exact: true }).first()).toBeVisible();
+  await expect(answers.locator("[data-verdict=wrong]", { hasText: "refuted" })).toBeVisible();
   await expect(page.locator(".learn-chart canvas")).toHaveCount(3);
   await answers.getByRole("button", { name: "More" }).click();
   await expect(answers.getByRole("button", { name: "More" })).toHaveCount(0);

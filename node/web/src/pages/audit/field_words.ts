@@ -79,6 +79,7 @@ const FIELDS: Record<string, InEach> = {
   accepted: ["Accepted", "Aceites", "채택됨"],
   refuted: ["Refuted", "Refutadas", "반박됨"],
   cost_usd: ["Cost", "Custo", "비용"],
+  lost: ["Lost calls", "Chamadas perdidas", "잃은 요청"],
   cpu_class: ["Class of processors", "Classe de processadores", "프로세서 종류"],
   parameters: ["Parameters", "Parâmetros", "파라미터 수"],
   tokens_seen: ["Tokens seen", "Tokens vistos", "본 토큰 수"],
