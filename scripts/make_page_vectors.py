@@ -97,14 +97,15 @@ def _certificate(publisher: str) -> DistillationCertificate:
     )
     evaluation = CertifiedEvaluation(_file("problems"), _hex("problems"), 2, 12, _score(1, "0x01"), _score(2, "0x03"))
     return DistillationCertificate(
-        model,
-        CertifiedParent(_hex("parent"), _hex("parent weights"), _hex("program"), None),
-        CertifiedDataset(_file("dataset"), dataset.root, 5, 5, "unranked"),
-        judge,
-        (teacher,),
-        "0.0125",
-        training,
-        evaluation,
+        model=model,
+        parent=CertifiedParent(_hex("parent"), _hex("parent weights"), _hex("program"), None),
+        dataset=CertifiedDataset(_file("dataset"), dataset.root, 5, 5, "unranked"),
+        judge=judge,
+        teachers=(teacher,),
+        cost_usd="0.0125",
+        lost=0,
+        training=training,
+        evaluation=evaluation,
     )
 
 

@@ -14,6 +14,7 @@ const SECTIONS: Record<string, InEach> = {
   judge: ["Judge", "Juiz", "판정기"],
   teachers: ["Teachers", "Professores", "교사"],
   cost_usd: ["Cost of all teachers", "Custo de todos os professores", "교사 전체 비용"],
+  lost: ["Lost calls of all teachers", "Chamadas perdidas de todos os professores", "교사 전체의 잃은 요청"],
   training: ["Training", "Treino", "훈련"],
   toolchain: ["Programs that made it", "Programas que o fizeram", "만든 프로그램"],
   format: ["Format", "Formato", "형식"],

@@ -27,7 +27,7 @@ export const words = dictionary({
     notChecked: "not checked",
     why: {
       noCertificate: "The document is no certificate that this page knows.",
-      noWallet: "Connect a wallet: the page then asks its chain, and not the gateway's.",
+      noWallet: "With a wallet in this browser the page asks the wallet's chain, and not the gateway's.",
       otherChain: "Your wallet is on another chain. Switch it to chain",
       notAnchored: "Nothing is anchored for this version.",
       failed: "The wallet's chain gave no answer:",
@@ -101,7 +101,7 @@ export const words = dictionary({
     notChecked: "não verificado",
     why: {
       noCertificate: "O documento não é um certificado que esta página conheça.",
-      noWallet: "Ligue uma carteira: a página pergunta então à cadeia dela, e não à do gateway.",
+      noWallet: "Com uma carteira neste navegador, a página pergunta à cadeia dela, e não à do gateway.",
       otherChain: "A sua carteira está noutra cadeia. Mude-a para a cadeia",
       notAnchored: "Nada está ancorado para esta versão.",
       failed: "A cadeia da carteira não respondeu:",
@@ -174,7 +174,7 @@ export const words = dictionary({
     notChecked: "확인하지 않음",
     why: {
       noCertificate: "이 페이지가 아는 인증서가 아닙니다.",
-      noWallet: "지갑을 연결하면 게이트웨이가 아니라 지갑의 체인에 물어봅니다.",
+      noWallet: "이 브라우저에 지갑이 있으면 게이트웨이가 아니라 지갑의 체인에 물어봅니다.",
       otherChain: "지갑이 다른 체인에 있습니다. 다음 체인으로 바꾸세요:",
       notAnchored: "이 버전에는 등록된 것이 없습니다.",
       failed: "지갑의 체인이 답하지 않았습니다:",
