@@ -97,6 +97,12 @@ class AuditReport:
         return {"cid": self.cid, "passed": self.passed, "seed": self.seed, "steps": steps}
 
 
+def step_titles(document: bytes) -> tuple[str, ...]:
+    """The steps that an audit of ``document``, which may be anything, runs through, in order."""
+    steps = DISTILLATION_STEPS if shared.is_distillation(document) else STEPS
+    return tuple(title for title, _ in steps)
+
+
 def audit(
     cid: str,
     source: BlockSource,

@@ -1,4 +1,4 @@
-"""Auditing a model's certificate from its CID and the chain."""
+"""Auditing a model's certificate from its CID and the chain, and handing on what it stands on."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexus_chain.certificates.archive import export_certificate
-from nexus_chain.certificates.audit import AuditReport, audit
+from nexus_chain.certificates.audit import AuditReport, audit, step_titles
 from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, ClaimJudging
 from nexus_chain.certificates.distillation_certificate import SignedDistillation
+from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
 from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf, fetch_file
 from nexus_chain.content.car import CarFile
+from nexus_chain.content.cid import Cid
 from nexus_chain.content.kubo import KuboDaemon
+from nexus_chain.content.record_lines import RecordProof
+from nexus_chain.errors import NexusError
 from nexus_chain.versions.manifest import MAX_DOCUMENT_BYTES, Manifest
+from nexus_chain.workflows.errors import WorkflowError
 from nexus_chain.workflows.workspace import Workspace
 
 if TYPE_CHECKING:
     from nexus_chain.certificates.ml_bom import BillFacts
     from nexus_chain.distillation.judge.solvers import SolverLimits
     from nexus_chain.distillation.judge.verdict import Verdict
+
+MAX_DATASET_BYTES = 256 << 20
+"""Of a dataset that one example is shown of: it is held in memory."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,69 @@ def audit_certificate(
     if places.export is not None and report.passed:
         export_certificate(cid, blocks, workspace.chain, places.export)
     return report
+
+
+def certificate_bytes(workspace: Workspace, cid: str, sources: AuditSources | None = None) -> bytes:
+    """The document at ``cid`` as it was signed, whatever it is. Raises CidFormatError, BlockError, IpfsDaemonError."""
+    return fetch_file(_blocks(workspace, sources or AuditSources()), cid, MAX_DOCUMENT_BYTES)
+
+
+def audit_titles(workspace: Workspace, cid: str) -> tuple[str, ...]:
+    """The steps that an audit of ``cid`` runs through; those of a corpus certificate where it cannot be had."""
+    try:
+        return step_titles(certificate_bytes(workspace, cid))
+    except (NexusError, OSError):
+        return step_titles(b"")
+
+
+def archive_of_certificate(workspace: Workspace, cid: str, path: Path, most: int) -> int:
+    """As ``export_certificate``, from the blocks that this machine has or can fetch, up to ``most`` bytes.
+
+    Raises WorkflowError above that; nothing is written then.
+    """
+    return export_certificate(cid, _Rationed(_blocks(workspace, AuditSources()), most), workspace.chain, path)
+
+
+class _Rationed:
+    """Blocks, until so many bytes of them were given."""
+
+    def __init__(self, blocks: BlockSource, most: int) -> None:
+        self._blocks, self._most, self._left = blocks, most, most
+
+    def get(self, cid: Cid) -> bytes:
+        data = self._blocks.get(cid)
+        self._left -= len(data)
+        if self._left < 0:
+            raise WorkflowError(
+                f"the archive would have more than {self._most} bytes",
+                advice="Make it on your own machine: `nexus audit CID --export-car FILE`.",
+            )
+        return data
+
+
+def example_proof(workspace: Workspace, cid: str, index: int) -> RecordProof:
+    """That the example at ``index`` is in the dataset of the distillation certificate at ``cid``.
+
+    Raises BlockError, CanonicalFormatError for another document, WorkflowError where there is no such example.
+    """
+    blocks = _blocks(workspace, AuditSources())
+    signed = SignedDistillation.from_bytes(fetch_file(blocks, cid, MAX_DOCUMENT_BYTES))
+    dataset = signed.certificate.dataset
+    if not 0 <= index < dataset.examples:
+        raise WorkflowError(
+            f"the dataset has {dataset.examples} examples, and none with number {index}",
+            advice=f"Ask for one from 0 to {dataset.examples - 1}.",
+        )
+    if dataset.file.size > MAX_DATASET_BYTES:
+        raise WorkflowError(
+            f"the dataset has {dataset.file.size} bytes, too many to show one example of here",
+            advice="Make the proof on your own machine: see `RecordLines.prove`.",
+        )
+    # Lines alone: an example is shown, not judged, so the others need not be read.
+    lines = fetch_file(blocks, dataset.file.cid, MAX_DATASET_BYTES).split(b"\n")[:-1]
+    tree = MerkleTree(map(leaf_hash, lines))
+    siblings = tuple("0x" + node.hex() for node in tree.inclusion(index))
+    return RecordProof("0x" + tree.root().hex(), len(lines), index, lines[index].decode(), siblings)
 
 
 def bill_of_certificate(

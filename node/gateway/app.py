@@ -21,9 +21,12 @@ from node.gateway.routes import (
     account,
     anthropic_messages,
     api_keys,
+    audits,
+    certificates,
     evidence,
     explorer,
     health,
+    learning,
     model_files,
     ollama_embed,
     ollama_generate,
@@ -36,6 +39,7 @@ from node.gateway.routes import (
     openai_responses,
     page,
     page_network,
+    radar,
     sign_in,
     tokenizer,
 )
@@ -61,6 +65,10 @@ ROUTERS = (
     sign_in.router,
     page_network.router,
     explorer.router,
+    certificates.router,
+    audits.router,
+    learning.router,
+    radar.router,
     page.router,
 )
 

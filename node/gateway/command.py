@@ -94,6 +94,12 @@ def gateway(
         str | None, typer.Option(help="RPC servers that the page offers to wallets: anybody may use them [none].")
     ] = None,
     chain_name: Annotated[str | None, typer.Option(help="What wallets call the chain [Chain ID].")] = None,
+    audits: Annotated[
+        int | None, typer.Option(help="Of certificates, that callers may have run here at once [2].")
+    ] = None,
+    distillation: Annotated[
+        Path | None, typer.Option(help="Folder of a distillation that callers may look at: `NEXUS_HOME/distillation`.")
+    ] = None,
     insecure_single_key_file: Annotated[
         Path | None, typer.Option(help="File with a key that may ask without limits: no accounts, no ledger.")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, cast
@@ -12,15 +13,19 @@ from x402.http.constants import PAYMENT_SIGNATURE_HEADER
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts, Caller
+from node.gateway.auditing.audit_desk import AuditDesk
+from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.catalogue import Catalogue, EmptyCatalogue
 from node.gateway.errors import NotFoundError
 from node.gateway.evidence import Evidence
 from node.gateway.explorer.explorer import Explorer
 from node.gateway.generation import Service
+from node.gateway.learning_panel import LearningPanel
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.page import BUILT
 from node.gateway.page_chain import PageChain
 from node.gateway.public_files import PublicFiles
+from node.gateway.radar.radar import Radar
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,9 @@ class Deps:
     """All that is wired into an application (``app.state.deps``).
 
     ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
-    tells wallets; None where nothing is known of a chain. ``page``: folder of the page for people, as it was built.
-    ``explorer``: None where the chain is not shown.
+    tells wallets; None where nothing is known of a chain. ``leaving``: set when the gateway stops, for streams that
+    would never end. ``audits``, ``learning``: None where its operator wants none; ``certificates``, ``radar``,
+    ``explorer``: None without a chain. ``page``: folder of the page for people, as it was built.
     """
 
     service: Service
@@ -40,6 +46,11 @@ class Deps:
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
     files: PublicFiles = field(default_factory=PublicFiles)
     chain: PageChain | None = None
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    audits: AuditDesk | None = None
+    certificates: PublishedCertificates | None = None
+    learning: LearningPanel | None = None
+    radar: Radar | None = None
     page: Path = BUILT
     explorer: Explorer | None = None
 

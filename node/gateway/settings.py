@@ -34,6 +34,8 @@ class GatewaySettings:
     payment is of less than ``x402_least_wei``, which is to cover the gas of fetching it: 100 000 gas at 1 gwei.
     ``public_rpc``: addresses of RPC servers that anybody may use, with commas between: the page offers them to wallets
     that do not know the chain; empty: none. ``chain_name``: what wallets then call it.
+    ``audits``: of certificates that callers may have run here at once, one for each account; 0: none are run.
+    ``distillation``: folder of a distillation that known callers may look at; None: there is none.
     ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
 
@@ -64,6 +66,8 @@ class GatewaySettings:
     public_rpc: str = ""
     chain_name: str = ""
     insecure_single_key_file: Path | None = None
+    audits: int = 2
+    distillation: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
 
@@ -74,6 +78,7 @@ class GatewaySettings:
             "drain": (0, 3_600), "answers": (1, 1_024), "open_answers": (1, 1 << 16),
             "operator_credit": (0, 1 << 128), "session_tokens": (1, 1 << 32), "deposits_block": (0, 1 << 63),
             "x402_wei_per_unit": (1 if self.x402_token else 0, 1 << 128), "x402_least_wei": (0, 1 << 128),
+            "audits": (0, 64),
         }  # fmt: skip
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:

@@ -18,17 +18,24 @@ from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.app import build_app
+from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
+from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.deps import Deps
 from node.gateway.evidence import Evidence, load_signer
 from node.gateway.evidence_store import EvidenceStore
 from node.gateway.explorer.opening import open_explorer
 from node.gateway.generation import OfferedModel
 from node.gateway.known_models import KnownModels
+from node.gateway.learning_panel import LearningPanel
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.money import Money, open_money
+<<<<<<< HEAD
 from node.gateway.page_chain import page_chain
+=======
+from node.gateway.radar.network_watch import radar_over
+>>>>>>> audit
 from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
@@ -66,6 +73,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
+<<<<<<< HEAD
         explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
         stack.callback(explorer.close)
         deps = Deps(
@@ -82,16 +90,38 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service), explorer.run())]
+=======
+        audits = AuditDesk(workspace.settings, AuditLimits(settings.audits)) if settings.audits else None
+        certificates, radar = PublishedCertificates(workspace), radar_over(workspace, networks, metrics)
+        learning = LearningPanel(settings.distillation) if settings.distillation else None
+        deps = Deps(
+            service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home),
+            audits=audits, certificates=certificates, learning=learning, radar=radar,
+        )  # fmt: skip
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service), radar.keep_up())]
+>>>>>>> audit
             try:
                 yield
             finally:
                 for task in upkeep:
                     task.cancel()
                 await asyncio.gather(*upkeep, return_exceptions=True)
+                if audits is not None:
+                    await audits.close()
+                await certificates.close()
+                if learning is not None:
+                    await learning.close()
                 await service.close()
                 await evidence.close()
 
+<<<<<<< HEAD
         yield Gateway(build_app(deps, settings, lifespan), tuple(models), explorer.feed.close)
+=======
+        yield Gateway(build_app(deps, settings, lifespan), tuple(models), deps.leaving.set)
+>>>>>>> audit
 
 
 def _session_books(

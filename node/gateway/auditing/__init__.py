@@ -1,0 +1,1 @@
+"""Audits of certificates that callers have run here, each in a process of its own."""
