@@ -74,7 +74,7 @@ def audit_certificate(
 
 def certificate_bytes(workspace: Workspace, cid: str, sources: AuditSources | None = None) -> bytes:
     """The document at ``cid`` as it was signed, whatever it is. Raises CidFormatError, BlockError, IpfsDaemonError."""
-    return fetch_file(_blocks(workspace, sources or AuditSources()), cid, MAX_DOCUMENT_BYTES)
+    return fetch_file(certificate_blocks(workspace, sources or AuditSources()), cid, MAX_DOCUMENT_BYTES)
 
 
 def audit_titles(workspace: Workspace, cid: str) -> tuple[str, ...]:
@@ -90,7 +90,9 @@ def archive_of_certificate(workspace: Workspace, cid: str, path: Path, most: int
 
     Raises WorkflowError above that; nothing is written then.
     """
-    return export_certificate(cid, _Rationed(_blocks(workspace, AuditSources()), most), workspace.chain, path)
+    return export_certificate(
+        cid, _Rationed(certificate_blocks(workspace, AuditSources()), most), workspace.chain, path
+    )
 
 
 class _Rationed:
@@ -115,7 +117,7 @@ def example_proof(workspace: Workspace, cid: str, index: int) -> RecordProof:
 
     Raises BlockError, CanonicalFormatError for another document, WorkflowError where there is no such example.
     """
-    blocks = _blocks(workspace, AuditSources())
+    blocks = certificate_blocks(workspace, AuditSources())
     signed = SignedDistillation.from_bytes(fetch_file(blocks, cid, MAX_DOCUMENT_BYTES))
     dataset = signed.certificate.dataset
     if not 0 <= index < dataset.examples:

@@ -31,11 +31,8 @@ from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
 from node.gateway.money import Money, open_money
-<<<<<<< HEAD
 from node.gateway.page_chain import page_chain
-=======
 from node.gateway.radar.network_watch import radar_over
->>>>>>> audit
 from node.gateway.service import PRICE_SECONDS, NetworkService
 from node.gateway.settings import GatewaySettings
 
@@ -73,36 +70,21 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
-<<<<<<< HEAD
-        explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
-        stack.callback(explorer.close)
-        deps = Deps(
-            service,
-            money.accounts,
-            money.desk,
-            evidence,
-            metrics,
-            KnownModels(workspace.home),
-            chain=page_chain(workspace, settings, money.deposit_contract),
-            explorer=explorer,
-        )
-
-        @asynccontextmanager
-        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service), explorer.run())]
-=======
         audits = AuditDesk(workspace.settings, AuditLimits(settings.audits)) if settings.audits else None
         certificates, radar = PublishedCertificates(workspace), radar_over(workspace, networks, metrics)
         learning = LearningPanel(settings.distillation) if settings.distillation else None
+        explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
+        stack.callback(explorer.close)
         deps = Deps(
             service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home),
+            chain=page_chain(workspace, settings, money.deposit_contract), explorer=explorer,
             audits=audits, certificates=certificates, learning=learning, radar=radar,
         )  # fmt: skip
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            upkeep = [asyncio.create_task(work) for work in (money.keep_up(), _keep_ready(service), radar.keep_up())]
->>>>>>> audit
+            works = (money.keep_up(), _keep_ready(service), radar.keep_up(), explorer.run())
+            upkeep = [asyncio.create_task(work) for work in works]
             try:
                 yield
             finally:
@@ -117,11 +99,11 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
                 await service.close()
                 await evidence.close()
 
-<<<<<<< HEAD
-        yield Gateway(build_app(deps, settings, lifespan), tuple(models), explorer.feed.close)
-=======
-        yield Gateway(build_app(deps, settings, lifespan), tuple(models), deps.leaving.set)
->>>>>>> audit
+        def end_streams() -> None:
+            deps.leaving.set()
+            explorer.feed.close()
+
+        yield Gateway(build_app(deps, settings, lifespan), tuple(models), end_streams)
 
 
 def _session_books(
