@@ -1,5 +1,6 @@
 import { useId, useState } from "preact/hooks";
 import { useCredentials } from "../../../api/credentials";
+import { SignIn } from "../../../wallet/sign_in";
 import { words } from "./words";
 
 /** Before anything can be asked: an API key, or the account of a wallet. */
@@ -43,6 +44,8 @@ export function CredentialsPanel() {
           </p>
         )}
       </form>
+      <h3>{t.orWallet}</h3>
+      <SignIn />
     </section>
   );
 }
