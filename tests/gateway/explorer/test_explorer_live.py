@@ -26,7 +26,10 @@ def test_a_session_is_shown_and_an_open_stream_does_not_hold_up_the_end(
             with http.stream("GET", "/explorer/events") as response:
                 lines = response.iter_lines()
                 assert next(lines) == "event: state"
-                found = http.get(f"/explorer/sessions/{session}").raise_for_status().json()
+                # The chain is looked at every two seconds; the stream says when something was found.
+                while (shown := http.get(f"/explorer/sessions/{session}")).status_code == 404:
+                    next(lines)
+                found = shown.raise_for_status().json()
                 nodes = {node["node"] for node in http.get("/explorer/nodes").json()["items"]}
                 assert {line["node"] for line in found["lines"]} == nodes
                 (model,) = http.get("/explorer/models").json()["items"]
