@@ -33,6 +33,7 @@ sys.path.append(sys.argv[1])
 from setuptools import build_meta
 build_meta.build_wheel(sys.argv[2])
 """
+PAGE = ROOT / "node" / "web"
 GENERATED = shutil.ignore_patterns("__pycache__", "node_modules")
 
 
@@ -94,10 +95,12 @@ def test_the_wheel_holds_what_the_programs_need_and_no_tests(wheel: Path) -> Non
         str(path.relative_to(ROOT))
         for package in ("nexus_chain", "node")
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+        if path.is_file() and "__pycache__" not in path.parts and PAGE not in path.parents
+    } | {str(path.relative_to(ROOT)) for path in (PAGE / "dist").rglob("*") if path.is_file()}
     left_out = {name for name in source - names if not name.endswith((".proto", ".md", ".pyi"))}
     assert not left_out
+    assert {"node/web/dist/index.html", "node/web/dist/licenses.md"} <= names
+    assert not {name for name in names if name.startswith("node/web/") and not name.startswith("node/web/dist/")}
     assert {f"nexus_chain/chain/artefacts/{contract}.json" for contract in CONTRACTS} <= names
     assert {"nexus_chain/engine/native/program.c", "nexus_chain/models/python-stdlib/model.safetensors"} <= names
     assert {"nexus_chain/models/catalogue.toml", "nexus_chain/models/recipes/smollm2-135m-instruct.json"} <= names

@@ -234,6 +234,28 @@ test("a gateway that goes in the middle leaves what came, marked as not whole", 
   }
 });
 
+test("an answer that the gateway altered goes red, an untouched one does not", async ({ page }) => {
+  const gateway = await badGateway();
+  try {
+    await open(page, gateway.address);
+    await settle(page, 12);
+    await ask(page, "def parse(text):\n");
+    await answered(page);
+    const verify = (at: number) => answers(page).nth(at).getByRole("button", { name: "Verify" });
+    await verify(0).click();
+    await expect(answers(page).nth(0).locator('.verdict[data-verdict="right"]')).toBeVisible();
+    // One letter of the text, as it passes; the receipts are of what the nodes said.
+    gateway.alter((passing) => passing.replace(/"text":\s*"([^"]*?)[a-z]/, '"text":"$1Z'));
+    await ask(page, "class Reader:\n");
+    await answered(page, 1);
+    await verify(1).click();
+    await expect(answers(page).nth(1).locator('.verdict[data-verdict="wrong"]')).toContainText("The gateway altered");
+    await expectAccessible(page);
+  } finally {
+    await gateway.close();
+  }
+});
+
 test("a gateway that is gone altogether is said to be, and the page stays", async ({ page }) => {
   const gateway = await badGateway();
   await open(page, gateway.address);

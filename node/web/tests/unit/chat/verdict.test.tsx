@@ -57,6 +57,13 @@ test("what is verified is the text that was read, with the answer's own proof", 
   });
 });
 
+test("a right answer to another question than was sent is wrong, and the judged prompt is shown", async () => {
+  const found = await judged({ outcome: "right", tokens: 64, milliseconds: 1, weightsRoot: ROOT, prompt: "Lie." });
+  expect(found.dataset["verdict"]).toBe("wrong");
+  expect(found.textContent).toContain("another question");
+  expect(found.querySelector("pre")?.textContent).toBe("Lie.");
+});
+
 test("a right answer says how much was recomputed", async () => {
   const found = await judged({ outcome: "right", tokens: 64, milliseconds: 1200, weightsRoot: ROOT.slice(2) });
   expect(found.dataset["verdict"]).toBe("right");

@@ -27,7 +27,7 @@ export function CheckPanel({ answer }: { answer: Answer & { id: string } }) {
           {found ? t.verifyAgain : t.verify}
         </button>
       )}
-      {found?.kind === "judged" && <VerdictView verdict={found.verdict} model={answer.model} />}
+      {found?.kind === "judged" && <VerdictView {...found} model={answer.model} />}
       {found?.kind === "failed" && (
         <p role="alert" class="verdict" data-verdict="open">
           <strong>{t.failed}.</strong> {sentenceOf(found.error)}

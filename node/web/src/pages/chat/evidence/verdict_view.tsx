@@ -6,8 +6,14 @@ import { modelNamed } from "../models";
 import { visible } from "../text/hidden_characters";
 import { words } from "./words";
 
+interface Shown {
+  readonly verdict: Verdict;
+  readonly model: string;
+  readonly isToAnother: boolean;
+}
+
 /** What recomputing found. It stands in the page's own column: a model's text cannot get there. */
-export function VerdictView({ verdict, model }: { verdict: Verdict; model: string }) {
+export function VerdictView({ verdict, model, isToAnother }: Shown) {
   const t = words();
   const root = modelNamed(model)?.weightsRoot;
   const isOther = verdict.weightsRoot !== undefined && root !== undefined && !isSame(verdict.weightsRoot, root);
@@ -23,13 +29,21 @@ export function VerdictView({ verdict, model }: { verdict: Verdict; model: strin
         {t[outcome]}
       </strong>
       {outcome === "right" && <p>{t.rightText(verdict.tokens, seconds(verdict.milliseconds))}</p>}
-      {outcome === "wrong" && (verdict.fault ? <Blamed fault={verdict.fault} /> : <p>{t.nobodySigned}</p>)}
+      {isToAnother && <p>{t.toAnother}</p>}
+      {outcome === "wrong" && !isToAnother && !verdict.fault && <p>{t.nobodySigned}</p>}
+      {outcome === "wrong" && verdict.fault && <Blamed fault={verdict.fault} />}
       {verdict.reason !== undefined && <p>{visible(verdict.reason)}</p>}
       {isOther && <p>{t.rootDiffers}</p>}
       {verdict.weightsRoot !== undefined && (
         <p>
           {t.root}: <Hash value={verdict.weightsRoot} />
         </p>
+      )}
+      {verdict.prompt !== undefined && (
+        <details>
+          <summary>{t.judgedPrompt}</summary>
+          <pre>{visible(verdict.prompt)}</pre>
+        </details>
       )}
     </div>
   );
