@@ -149,7 +149,9 @@ def alive(marks: dict[str, ProcessMark]) -> list[str]:
 def test_a_network_stays_up_and_is_the_same_after_its_end(local: Local) -> None:
     lines = local.up()
     key = local.places.api_key.read_text().strip()
-    assert lines[:3] == [f"address  http://127.0.0.1:{local.port}", f"API key  {key}", f"models   {MODEL}"]
+    address = f"http://127.0.0.1:{local.port}"
+    shown = [f"address  {address}", f"page     {address}/app/", f"API key  {key}", f"models   {MODEL}"]
+    assert lines[:4] == shown
     assert [line.split()[0].split("=")[0] for line in lines[4:]] == ["curl", "python", "OLLAMA_HOST"]
     first = dict(local.state.children)
     assert list(first) == [CHAIN, *[name for name in first if name.startswith("node-")], GATEWAY]

@@ -20,6 +20,7 @@ def first_words(state: NetworkState, key: str) -> Iterator[str]:
     base, name = f"http://127.0.0.1:{state.gateway_port}", state.models[0]
     kind = state.published[name].kind
     yield f"address  {base}"
+    yield f"page     {base}/app/"
     yield f"API key  {key}"
     yield f"models   {', '.join(state.models)}"
     yield ""

@@ -97,7 +97,8 @@ def test_what_is_pasted_fits_the_model(kind: str, path: str) -> None:
         gateway_port=1234, published={"m": ServedVersion("0xab", (), kind)}, models=("m",), chain_port=8545
     )
     lines = list(first_words(state, "sk-nexus-1"))
-    assert lines[:2] == ["address  http://127.0.0.1:1234", "API key  sk-nexus-1"]
+    assert lines[:2] == ["address  http://127.0.0.1:1234", "page     http://127.0.0.1:1234/app/"]
+    assert lines[2] == "API key  sk-nexus-1"
     curl, openai, ollama = lines[-3:]
     assert curl.startswith(f"curl http://127.0.0.1:1234/v1/{path} -H 'Authorization: Bearer sk-nexus-1'")
     assert "base_url=" in openai
