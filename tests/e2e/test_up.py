@@ -152,7 +152,7 @@ def test_a_network_stays_up_and_is_the_same_after_its_end(local: Local) -> None:
     address = f"http://127.0.0.1:{local.port}"
     shown = [f"address  {address}", f"page     {address}/app/", f"API key  {key}", f"models   {MODEL}"]
     assert lines[:4] == shown
-    assert [line.split()[0].split("=")[0] for line in lines[4:]] == ["curl", "python", "OLLAMA_HOST"]
+    assert [line.split()[0].split("=")[0] for line in lines[5:]] == ["curl", "python", "OLLAMA_HOST"]
     first = dict(local.state.children)
     assert list(first) == [CHAIN, *[name for name in first if name.startswith("node-")], GATEWAY]
     assert len(first) == NODES + 2
@@ -192,7 +192,7 @@ def test_a_network_stays_up_and_is_the_same_after_its_end(local: Local) -> None:
     assert local.json("down") == {"stopped": False}
 
     # Up again: the same chain, version, sessions and key. Ctrl-C ends all of it, and that is no failure.
-    assert local.up()[1] == lines[1]
+    assert local.up()[2] == lines[2]
     assert local.state.published[MODEL].version == version
     assert sessions <= local.sessions()
     assert local.completed() == text
