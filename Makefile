@@ -59,6 +59,9 @@ bench-web: artefacts ## What the page costs its reader: Lighthouse, axe, bytes, 
 	scripts/web.sh setup
 	python -m scripts.bench.web
 
+web-pictures: artefacts ## Pictures of every page for the docs (docs/pictures)
+	scripts/web.sh pictures
+
 web: setup ## Build the page that gateways serve (node/web/dist)
 	scripts/web.sh build
 

@@ -4,6 +4,7 @@
 #   scripts/web.sh build    node/web/dist, which the gateway serves and the wheel holds
 #   scripts/web.sh check    types, format, unit tests; and that node/web/dist is what the sources are built to
 #   scripts/web.sh browser  the tests in a real browser, against a local network
+#   scripts/web.sh pictures docs/pictures: every page in both themes and three widths
 set -euo pipefail
 cd "$(dirname "$0")/../node/web"
 
@@ -48,5 +49,6 @@ case "${1:-}" in
   build) build ;;
   check) check ;;
   browser) find_browser; shift; npx playwright test "$@" ;;
-  *) fail "say setup, build, check or browser" ;;
+  pictures) find_browser; npx playwright test --config playwright.pictures.config.ts ;;
+  *) fail "say setup, build, check, browser or pictures" ;;
 esac

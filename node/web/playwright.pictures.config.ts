@@ -1,0 +1,4 @@
+import tests from "./playwright.config";
+
+/** Takes pictures instead of testing: `make web-pictures`. */
+export default { ...tests, testDir: "tests/pictures" };
