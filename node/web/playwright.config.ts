@@ -9,8 +9,9 @@ export default defineConfig({
   // All tests share one network and one chain, and the machine may have two cores.
   workers: 1,
   fullyParallel: false,
-  timeout: 120_000,
-  expect: { timeout: 20_000 },
+  // A bound for what hangs, and none for slow machines.
+  timeout: 400_000,
+  expect: { timeout: 120_000 },
   reporter: [["list"]],
   globalSetup: "./tests/browser/network_setup.ts",
   use: {

@@ -6,7 +6,7 @@ import { ROOT, expect, expectAccessible, network, nexus, test, withKey } from ".
 let cid = "";
 
 test.beforeAll(async () => {
-  test.setTimeout(300_000);
+  test.setTimeout(900_000);
   const model = resolve(ROOT, "nexus_chain/models/python-stdlib");
   const words = ["--password-file", `${network().home}/password`, "model", "publish", model, "--version", "1.0.7"];
   await nexus(...words, "--json");

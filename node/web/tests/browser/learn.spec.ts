@@ -4,7 +4,7 @@ test("the radar shows live how many nodes answer for each layer", async ({ page 
   await page.goto("/app/learn/radar");
   await expect(page.getByText("● Live")).toBeVisible();
   const coverage = page.getByRole("region", { name: "Coverage of layers" });
-  await expect(coverage.getByText("✓ 2 nodes").first()).toBeVisible({ timeout: 60_000 });
+  await expect(coverage.getByText("✓ 2 nodes").first()).toBeVisible({ timeout: 300_000 });
   await expect(page.getByText("No node was ever convicted on this chain.")).toBeVisible();
   await expect(page.getByRole("row")).not.toHaveCount(1);
   await expectAccessible(page);

@@ -35,7 +35,7 @@ test("without a wallet the page says what it needs", async ({ page }) => {
 });
 
 test("a node registers, announces and leaves, with a stake that stays in the wallet", async ({ page }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(900_000);
   const wallet = await InjectedWallet.on(page, "Cold");
   await connected(page, wallet);
   await expect(page.getByText("not registered")).toBeVisible();

@@ -118,7 +118,7 @@ test("a wallet on another chain that does not know ours (4902) is offered it", a
 });
 
 test("one transaction opens credit, which the gateway counts; closing gives it back", async ({ page }) => {
-  test.setTimeout(300_000); // the gateway looks at the contract once a minute
+  test.setTimeout(900_000); // the gateway looks at the contract once a minute
   const wallet = await InjectedWallet.on(page, "Payer");
   await connected(page, wallet);
   await signedIn(page);
@@ -139,11 +139,11 @@ test("one transaction opens credit, which the gateway counts; closing gives it b
     await page.reload();
     await page.getByRole("button", { name: /^0x/ }).click();
     await expect(panel(page).locator(".amounts")).toContainText("You can spend0.02 ETH", { timeout: 5_000 });
-  }).toPass({ timeout: 100_000, intervals: [5_000] });
+  }).toPass({ timeout: 600_000, intervals: [5_000] });
   const signatures = wallet.asked.filter((method) => method === "personal_sign").length;
   await panel(page).getByRole("button", { name: "Close credit" }).click();
   await expect(panel(page).getByText("You asked for your money back")).toBeVisible();
-  await panel(page).getByRole("button", { name: "Withdraw 0.02 ETH" }).click({ timeout: 120_000 });
+  await panel(page).getByRole("button", { name: "Withdraw 0.02 ETH" }).click({ timeout: 300_000 });
   await expect(panel(page).getByRole("listitem").filter({ hasText: "Withdraw" })).toContainText("done");
   expect(wallet.asked.filter((method) => method === "personal_sign")).toHaveLength(signatures);
 });
