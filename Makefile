@@ -49,7 +49,10 @@ demo-distill: artefacts ## A chat model learns sums from teachers, one of whom l
 demo-embeddings: artefacts ## all-MiniLM-L6-v2 published, served by two nodes, paid, compared bit for bit, verified
 	@python -m scripts.runs.demo_embeddings
 
-test: test-forge test-ape test-web test-python ## Every test
+test: test-forge test-ape check-web test-python ## Every test but those of the page in a browser: make test-web
+
+check-web: setup ## The page: types, format, unit tests, and that what is shipped is what its sources are built to
+	scripts/web.sh check
 
 test-web: artefacts ## The page: types, units, its shipped build, and every flow in Chromium against a local network
 	scripts/web.sh check

@@ -4,6 +4,8 @@ export interface Codec {
   decode(tokens: readonly number[]): string;
   /** The same with special tokens by their names. */
   written(tokens: readonly number[]): string;
+  /** Whether a token is a control token, such as the end of an answer. */
+  isSpecial(token: number): boolean;
 }
 
 /** The codec of a tokenizer that decodes bytes; none for one of another kind, or for what is no tokenizer. */
@@ -30,7 +32,8 @@ function codecOf(names: ReadonlyMap<number, string>, special: ReadonlySet<number
     const bytes = tokens.flatMap((token) => bytesOf(names.get(token) ?? ""));
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
   };
-  return { decode: (tokens) => textOf(tokens.filter((token) => !special.has(token))), written: textOf };
+  const isSpecial = (token: number): boolean => special.has(token);
+  return { decode: (tokens) => textOf(tokens.filter((token) => !isSpecial(token))), written: textOf, isSpecial };
 }
 
 /** Types of a decoder's steps, in order. */

@@ -18,12 +18,26 @@ export interface Verdict {
   readonly modelVersion?: string;
   /** The prompt that was judged, control tokens by their names: compare it with what was sent. */
   readonly prompt?: string;
+  /** What the signed order fixes: compare it with what was sent. */
+  readonly order?: JudgedOrder;
+  /**
+   * Whether the answer ends where one may end: at a control token, at a stop text, at the order's most tokens or at the
+   * end of the context. A gateway that ends it elsewhere keeps what the rest would have cost.
+   */
+  readonly isComplete?: boolean;
   /** The numbered steps, 1 to 6, and the verdict on each receipt. */
   readonly steps?: readonly Step[];
   readonly fragments?: readonly Fragment[];
   /** Tokens that were recomputed, of prompt and answer. */
   readonly tokens: number;
   readonly milliseconds: number;
+}
+
+/** `samplingSeed`: 32 bytes. `sampling`: log2(e)/temperature in Q16, 0 for greedy. */
+export interface JudgedOrder {
+  readonly samplingSeed: `0x${string}`;
+  readonly sampling: number;
+  readonly maxTokens: number;
 }
 
 export interface Fault {

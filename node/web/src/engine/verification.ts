@@ -90,12 +90,14 @@ function withSixth(steps: readonly Step[], fragments: readonly Fragment[]): Step
 async function verdictOf(
   answer: AnswerFile,
   evidence: Evidence,
-  { listing, codec }: LoadedModel,
+  { listing, codec, program }: LoadedModel,
   steps: readonly Step[],
   fragments: readonly Fragment[],
 ): Promise<Omit<Verdict, "milliseconds">> {
   const prompt = answer.tokens.slice(0, answer.promptLength);
+  const { samplingSeed, sampling, maxTokens } = answer.order.document;
   const found = {
+    order: { samplingSeed, sampling, maxTokens },
     weightsRoot: listing.weightsRoot,
     modelVersion: listing.id,
     steps,
@@ -113,5 +115,11 @@ async function verdictOf(
   }
   const judged = codec.decode(answer.tokens.slice(answer.promptLength));
   const difference = textDifference(judged, evidence.text, evidence.stops);
-  return difference ? { ...found, outcome: "wrong", reason: difference } : { ...found, outcome: "right" };
+  if (difference) return { ...found, outcome: "wrong", reason: difference };
+  const most = Math.min(answer.promptLength + maxTokens, program.shape.context);
+  const isComplete =
+    answer.tokens.length >= most ||
+    codec.isSpecial(answer.tokens.at(-1) ?? -1) ||
+    evidence.stops.some((stop) => stop !== "" && judged.includes(stop));
+  return { ...found, isComplete, outcome: "right" };
 }

@@ -50,7 +50,9 @@ export async function send<const Used extends Abi, Name extends ContractFunction
   try {
     const limit = gas + (gas * SPARE_PERCENT) / 100n;
     const { to, data } = entry;
-    const asked = { from: account, to, data, value: hexOf(value), gas: hexOf(limit) };
+    // INVARIANT: a wallet that has changed its chain meanwhile refuses, and sends nothing there.
+    const chainId = hexOf(facts.chainId);
+    const asked = { from: account, to, data, value: hexOf(value), gas: hexOf(limit), chainId };
     const hash = await request<Hex>(provider, "eth_sendTransaction", [asked]);
     const sent = { ...entry, hash, state: "pending" } as const;
     note(sent);

@@ -69,7 +69,7 @@ export async function look(
   if ((await mined(provider, entry)) <= entry.nonce) return unseen(entry, entry);
   // It may have been mined between the two questions.
   const late = await receiptOf(provider, entry.hash);
-  return late ? included(provider, entry, late, confirmations) : replaced(entry);
+  return late ? included(provider, entry, late, confirmations) : searched(provider, entry);
 }
 
 async function included(
@@ -104,11 +104,11 @@ function without(entry: KeptTransaction): KeptTransaction {
 }
 
 /**
- * A transaction whose hash never came: the page was loaded again while the wallet's window was open. Its sender and
- * number tell it.
+ * A transaction whose hash never came, as the page was loaded again while the wallet's window was open; or one that the
+ * wallet sent again at a higher fee, under another hash. Its sender and number tell it.
  */
 async function searched(provider: Provider, entry: KeptTransaction): Promise<KeptTransaction> {
-  if ((await mined(provider, entry)) <= entry.nonce) return entry;
+  if ((await mined(provider, entry)) <= entry.nonce) return unseen(entry, entry);
   const head = Number(await request<Hex>(provider, "eth_blockNumber"));
   const last = Math.min(head, entry.block + MOST_SEARCHED);
   for (let number = entry.block; number <= last; number += 1) {
@@ -118,7 +118,8 @@ async function searched(provider: Provider, entry: KeptTransaction): Promise<Kep
     // INVARIANT: another transaction of that number is not taken for the one that somebody may have rejected.
     if (found) return isSame(found, entry) ? { ...entry, hash: found.hash, state: "pending" } : replaced(entry);
   }
-  return replaced(entry);
+  // INVARIANT: "replaced" is said of what was seen. Somebody who is told so sends the money again.
+  return unseen(entry, entry);
 }
 
 interface Mined {

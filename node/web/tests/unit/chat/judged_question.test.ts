@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { isQuestionOf, stopsOf } from "../../../src/pages/chat/evidence/judged_question";
+import {
+  differencesOf,
+  isQuestionOf,
+  samplingOf,
+  seedOf,
+  stopsOf,
+} from "../../../src/pages/chat/evidence/judged_question";
+import type { Verdict } from "../../../src/engine/verdict";
+import type { Answer } from "../../../src/pages/chat/kept/conversation";
 import type { Question } from "../../../src/pages/chat/stream/answer_stream";
 
 const text = (prompt: string): Question => ({ endpoint: "/v1/completions", body: { prompt } });
@@ -41,5 +49,53 @@ describe("the question that was judged", () => {
     expect(stopsOf({ endpoint: "/v1/completions", body: { stop: ["a", 1, "b"] } })).toEqual(["a", "b"]);
     expect(stopsOf({ endpoint: "/v1/completions", body: { stop: "a" } })).toEqual(["a"]);
     expect(stopsOf(text("x"))).toEqual([]);
+  });
+});
+
+const VERSION = `0x${"ab".repeat(32)}` as const;
+const BODY = { prompt: "def f():", temperature: 0.8, seed: 7, max_tokens: 16 };
+const ANSWER: Answer = {
+  key: "k",
+  model: "m",
+  version: VERSION,
+  question: { endpoint: "/v1/completions", body: BODY },
+  text: "",
+  state: "whole",
+};
+const RIGHT: Verdict = {
+  outcome: "right",
+  tokens: 20,
+  milliseconds: 1,
+  modelVersion: VERSION.toUpperCase().replace("0X", "0x"),
+  prompt: "def f():",
+  // From `seed_bytes(7)` and `Sampling.at_temperature(0.8)` of the Python package.
+  order: {
+    samplingSeed: "0x49047806200c0424b0244fb38778fba7ecdf4ac11881ccde0c9a24feba42ee51",
+    sampling: 118186,
+    maxTokens: 16,
+  },
+  isComplete: true,
+};
+
+describe("what was judged and what was sent", () => {
+  test("are the same where nothing differs", () => {
+    expect(differencesOf(RIGHT, ANSWER)).toEqual([]);
+    expect(seedOf(7)).toBe(RIGHT.order?.samplingSeed);
+    expect(samplingOf(0)).toBe(0);
+  });
+
+  test.each([
+    ["version", { modelVersion: `0x${"cd".repeat(32)}` }],
+    ["question", { prompt: "Lie." }],
+    ["seed", { order: { ...RIGHT.order!, samplingSeed: VERSION } }],
+    ["temperature", { order: { ...RIGHT.order!, sampling: 0 } }],
+    ["length", { order: { ...RIGHT.order!, maxTokens: 8 } }],
+    ["cut", { isComplete: false }],
+  ])("differ in one thing, which is named: %s", (name, change) => {
+    expect(differencesOf({ ...RIGHT, ...change }, ANSWER)).toEqual([name]);
+  });
+
+  test("an answer that its reader stopped is no answer that was cut", () => {
+    expect(differencesOf({ ...RIGHT, isComplete: false }, { ...ANSWER, state: "stopped" })).toEqual([]);
   });
 });

@@ -117,6 +117,7 @@ test("a check that fails is no verdict", async () => {
 });
 
 test("a check can be cancelled, and leaves nothing behind", async () => {
+  vi.mocked(verifyInBrowser).mockClear();
   vi.mocked(verifyInBrowser).mockImplementationOnce(
     ({ signal }) =>
       new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")))),

@@ -32,6 +32,16 @@ const chain = (answers: Record<string, unknown>) =>
     ...answers,
   });
 
+const OTHER = `0x${"cd".repeat(32)}` as const;
+const AS_MINED = {
+  hash: HASH,
+  from: ALICE.toLowerCase(),
+  to: TO.toLowerCase(),
+  nonce: "0x5",
+  input: "0xF340fa01",
+  value: "0x7",
+};
+
 describe("a transaction that was sent", () => {
   test("waits while its chain knows it, or nothing took its place", async () => {
     expect(await look(chain({ eth_getTransactionByHash: { nonce: "0x5" } }), SENT, 2)).toBe(SENT);
@@ -67,7 +77,20 @@ describe("a transaction that was sent", () => {
   });
 
   test("is replaced where another of its number was mined", async () => {
-    expect(await look(chain({ eth_getTransactionCount: "0x6" }), SENT, 2)).toMatchObject({ state: "replaced" });
+    const other = { ...AS_MINED, hash: OTHER, input: "0x" };
+    const answers = { eth_getTransactionCount: "0x6", eth_getBlockByNumber: { transactions: [other] } };
+    expect(await look(chain(answers), SENT, 2)).toMatchObject({ state: "replaced" });
+  });
+
+  test("goes on under the hash with which its wallet sent it again", async () => {
+    const again = { ...AS_MINED, hash: OTHER };
+    const answers = { eth_getTransactionCount: "0x6", eth_getBlockByNumber: { transactions: [again] } };
+    expect(await look(chain(answers), SENT, 2)).toMatchObject({ state: "pending", hash: OTHER });
+  });
+
+  test("is not said to be replaced where nobody has seen by what", async () => {
+    const answers = { eth_getTransactionCount: "0x6", eth_getBlockByNumber: null };
+    expect(await look(chain(answers), SENT, 2)).toBe(SENT);
   });
 
   test("that was mined between two questions is not replaced", async () => {
@@ -81,14 +104,6 @@ describe("a transaction that was sent", () => {
 });
 
 describe("a transaction whose hash was never heard, as the page was loaded again", () => {
-  const mined = {
-    hash: HASH,
-    from: ALICE.toLowerCase(),
-    to: TO.toLowerCase(),
-    nonce: "0x5",
-    input: "0xF340fa01",
-    value: "0x7",
-  };
   const after = (transaction: object) =>
     chain({
       eth_getTransactionCount: "0x6",
@@ -100,13 +115,13 @@ describe("a transaction whose hash was never heard, as the page was loaded again
   });
 
   test("is found by its sender and number", async () => {
-    expect(await look(after(mined), UNHEARD, 2)).toMatchObject({ state: "pending", hash: HASH });
+    expect(await look(after(AS_MINED), UNHEARD, 2)).toMatchObject({ state: "pending", hash: HASH });
   });
 
   test.each([{ to: BOB }, { to: null }, { input: "0x" }, { value: "0x8" }])(
     "is not taken for another of the same number: %o",
     async (changed) => {
-      const found = await look(after({ ...mined, ...changed }), UNHEARD, 2);
+      const found = await look(after({ ...AS_MINED, ...changed }), UNHEARD, 2);
       expect(found).toMatchObject({ state: "replaced" });
       expect(found.hash).toBeUndefined();
     },

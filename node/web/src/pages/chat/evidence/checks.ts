@@ -3,7 +3,8 @@ import type { Verdict } from "../../../engine/verdict";
 import { verifyInBrowser } from "../../../engine/verify";
 import type { Answer } from "../kept/conversation";
 import { receiptsOf } from "./evidence";
-import { isQuestionOf, stopsOf } from "./judged_question";
+import { differencesOf, stopsOf, type Difference } from "./judged_question";
+import { keysOnChain } from "./receipt_keys";
 
 /** How far the check of an answer is. A verdict lasts as long as the page: what is kept could be changed by others. */
 export type Check =
@@ -12,8 +13,10 @@ export type Check =
       readonly kind: "judged";
       readonly verdict: Verdict;
       readonly text: string;
-      /** The answer is to another question than the one that was sent. */
-      readonly isToAnother: boolean;
+      /** How what was computed is not what was sent. */
+      readonly differences: readonly Difference[];
+      /** Whether the nodes' receipt keys are the chain's; else they are those that the answer file names. */
+      readonly hasChainKeys: boolean;
     }
   | { readonly kind: "failed"; readonly error: unknown };
 
@@ -21,7 +24,8 @@ export type Check =
 export const checks = signal<ReadonlyMap<string, Check>>(new Map());
 
 /** Have this browser compute an answer again. Never throws: how it went is in `checks`. */
-export async function check({ key, id, model, text, question }: Answer & { id: string }): Promise<void> {
+export async function check(answer: Answer & { id: string }): Promise<void> {
+  const { key, id, model, text, question } = answer;
   if (checks.value.get(key)?.kind === "computing") return;
   const controller = new AbortController();
   const { signal: aborted } = controller;
@@ -30,11 +34,13 @@ export async function check({ key, id, model, text, question }: Answer & { id: s
   progress(0, 0);
   try {
     const { proof } = await receiptsOf(id, aborted);
+    const receiptKeys = await keysOnChain(proof);
     const asked = { proof, text, model, stops: stopsOf(question), progress, signal: aborted };
-    const found = await verifyInBrowser(asked);
-    const isToAnother = found.prompt !== undefined && !isQuestionOf(found.prompt, question);
-    const verdict: Verdict = isToAnother && found.outcome === "right" ? { ...found, outcome: "wrong" } : found;
-    set(key, { kind: "judged", verdict, text, isToAnother });
+    const found = await verifyInBrowser(receiptKeys ? { ...asked, receiptKeys } : asked);
+    const differences = differencesOf(found, answer);
+    const isOther = differences.length > 0 && found.outcome === "right";
+    const verdict: Verdict = isOther ? { ...found, outcome: "wrong" } : found;
+    set(key, { kind: "judged", verdict, text, differences, hasChainKeys: receiptKeys !== undefined });
   } catch (error) {
     set(key, aborted.aborted ? undefined : { kind: "failed", error });
   }

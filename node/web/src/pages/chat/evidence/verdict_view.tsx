@@ -4,16 +4,18 @@ import type { Fault, Verdict } from "../../../engine/verdict";
 import { language } from "../../../words/language";
 import { modelNamed } from "../models";
 import { visible } from "../text/hidden_characters";
+import type { Difference } from "./judged_question";
 import { words } from "./words";
 
 interface Shown {
   readonly verdict: Verdict;
   readonly model: string;
-  readonly isToAnother: boolean;
+  readonly differences: readonly Difference[];
+  readonly hasChainKeys: boolean;
 }
 
 /** What recomputing found. It stands in the page's own column: a model's text cannot get there. */
-export function VerdictView({ verdict, model, isToAnother }: Shown) {
+export function VerdictView({ verdict, model, differences, hasChainKeys }: Shown) {
   const t = words();
   const root = modelNamed(model)?.weightsRoot;
   const isOther = verdict.weightsRoot !== undefined && root !== undefined && !isSame(verdict.weightsRoot, root);
@@ -29,9 +31,12 @@ export function VerdictView({ verdict, model, isToAnother }: Shown) {
         {t[outcome]}
       </strong>
       {outcome === "right" && <p>{t.rightText(verdict.tokens, seconds(verdict.milliseconds))}</p>}
-      {isToAnother && <p>{t.toAnother}</p>}
-      {outcome === "wrong" && !isToAnother && !verdict.fault && <p>{t.nobodySigned}</p>}
-      {outcome === "wrong" && verdict.fault && <Blamed fault={verdict.fault} />}
+      {differences.map((one) => (
+        <p key={one}>{t.differs[one]}</p>
+      ))}
+      {outcome === "wrong" && differences.length === 0 && !verdict.fault && <p>{t.nobodySigned}</p>}
+      {outcome === "wrong" && verdict.fault && <Blamed fault={verdict.fault} isCertain={hasChainKeys} />}
+      {outcome !== "unknown" && !hasChainKeys && <p class="quiet">{t.keysOfFile}</p>}
       {verdict.reason !== undefined && <p>{visible(verdict.reason)}</p>}
       {isOther && <p>{t.rootDiffers}</p>}
       {verdict.weightsRoot !== undefined && (
@@ -49,7 +54,8 @@ export function VerdictView({ verdict, model, isToAnother }: Shown) {
   );
 }
 
-function Blamed({ fault }: { fault: Fault }) {
+/** `isCertain`: the receipt's key is the chain's. Else whoever made the file could have signed in the node's name. */
+function Blamed({ fault, isCertain }: { fault: Fault; isCertain: boolean }) {
   const t = words();
   const layers = t.layers(...fault.layers);
   return (
@@ -58,7 +64,7 @@ function Blamed({ fault }: { fault: Fault }) {
       <p>
         {t.by}: <Hash value={fault.node} href={addressOf("explorer", "nodes", fault.node)} />
       </p>
-      <p>{t.wouldBeSlashed}</p>
+      {isCertain && <p>{t.wouldBeSlashed}</p>}
     </>
   );
 }
