@@ -27,8 +27,7 @@ check() {
   npx tsc --noEmit
   npx prettier --check --log-level warn .
   npx vitest run
-  local built
-  built=$(mktemp -d)
+  built=$(mktemp -d) # for the trap, too
   trap 'rm -rf "$built"' EXIT
   build "$built"
   diff -r "$built" dist >/dev/null || fail "node/web/dist is not what its sources are built to. Build it: make web"

@@ -34,6 +34,7 @@ from nexus_chain.workflows.local_network.plan import (
     NodePlan,
     Places,
     UpRequest,
+    first_node_port,
     gateway_child,
     node_child,
     node_words,
@@ -173,7 +174,8 @@ class LocalNetwork:
 
     def _start_nodes(self, chain: KeptChain, served: dict[str, ServedVersion]) -> list[Child]:
         threads, rpc = threads_each(self.wanted.segments), chain.url
-        nodes = with_ports(nodes_of(served, self.wanted.copies, self.places), self._state.node_ports)
+        planned, first = nodes_of(served, self.wanted.copies, self.places), first_node_port(self.places.user_home)
+        nodes = with_ports(planned, self._state.node_ports, first)
         for node, moved in nodes:
             self._fund(chain, ClientHome(node.data))
             if moved:

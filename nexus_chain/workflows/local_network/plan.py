@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from nexus_chain.chain.local import LOCAL_CHAIN_ID
 from nexus_chain.workflows.errors import LocalNetworkError
@@ -16,7 +17,7 @@ from nexus_chain.workflows.local_network.children import ChildPlan
 from nexus_chain.workflows.local_network.state import DepositPlace, ServedVersion
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
-GATEWAY_PORT, CHAIN_PORT, FIRST_NODE_PORT = 11434, 8545, 7070
+GATEWAY_PORT, CHAIN_PORT, FIRST_NODE_PORT = 11434, 8545, 20_000
 NODE_WEI_PER_TOKEN = 10**9
 """What each node asks: play money, and a fixed price needs no measuring at every start."""
 CREDIT_WEI = 100 * 10**18
@@ -32,6 +33,8 @@ CHAIN_NAME = "Neural Nexus, local"
 """What wallets call the chain."""
 DRAIN_SECONDS = 5
 LAST_PORT = 65_535
+PORTS_APART, NETWORKS = 32, 390
+"""Of networks in different homes: from 20000 on, below the ports that systems give out by themselves."""
 PORT_SECONDS = 3.0
 """A chain that was ended a moment ago holds its port a little longer: Anvil runs behind a wrapper, which ends first."""
 _LOOK_SECONDS = 0.05
@@ -187,12 +190,23 @@ def require_port(
         )
 
 
+def first_node_port(home: Path) -> int:
+    """Where a network begins to look for ports of its nodes: two that start at once in two homes do not meet."""
+    return FIRST_NODE_PORT + PORTS_APART * (crc32(str(home.resolve()).encode()) % NETWORKS)
+
+
 def with_ports(
-    nodes: Sequence[NodePlan], known: Mapping[str, int], is_free: Callable[[int], bool] = port_is_free
+    nodes: Sequence[NodePlan],
+    known: Mapping[str, int],
+    first: int = FIRST_NODE_PORT,
+    is_free: Callable[[int], bool] = port_is_free,
 ) -> list[tuple[NodePlan, bool]]:
-    """Nodes with ports, those that they had where these are free; with each, whether it had another one before."""
+    """Nodes with ports, those that they had where these are free; with each, whether it had another one before.
+
+    ``first``: where the search for ports begins.
+    """
     taken = set(known.values())
-    fresh = (port for port in _free_ports(FIRST_NODE_PORT, is_free) if port not in taken)
+    fresh = (port for port in _free_ports(first, is_free) if port not in taken)
     found = []
     for node in nodes:
         before = known.get(node.name, 0)

@@ -11,6 +11,7 @@ from nexus_chain.workflows.errors import LocalNetworkError
 from nexus_chain.workflows.local_network.first_words import first_words
 from nexus_chain.workflows.local_network.plan import (
     Places,
+    first_node_port,
     gateway_child,
     node_child,
     nodes_of,
@@ -44,12 +45,12 @@ def test_each_shard_has_a_node_before_any_has_a_spare() -> None:
 def test_nodes_keep_their_ports_and_move_only_where_others_have_them() -> None:
     nodes = nodes_of(SERVED, 1, PLACES)
     first, second = [node.name for node in nodes]
-    fresh = with_ports(nodes, {}, is_free=lambda port: port != 7071)
+    fresh = with_ports(nodes, {}, 7070, is_free=lambda port: port != 7071)
     assert [(node.port, moved) for node, moved in fresh] == [(7070, False), (7072, False)]
-    again = with_ports(nodes, {first: 7070, second: 7072}, is_free=lambda port: port != 7070)
+    again = with_ports(nodes, {first: 7070, second: 7072}, 7070, is_free=lambda port: port != 7070)
     assert [(node.port, moved) for node, moved in again] == [(7071, True), (7072, False)]
     # A port that another node has is not given away while that node is down.
-    other = with_ports(nodes[:1], {second: 7070}, is_free=lambda port: True)
+    other = with_ports(nodes[:1], {second: 7070}, 7070, is_free=lambda port: True)
     assert other[0][0].port == 7071
 
 
@@ -69,7 +70,7 @@ def test_a_port_that_is_being_given_up_is_waited_for() -> None:
 
 
 def test_processes_have_all_their_settings_as_flags() -> None:
-    (node, _), *_ = with_ports(nodes_of(SERVED, 1, PLACES), {}, is_free=lambda port: True)
+    (node, _), *_ = with_ports(nodes_of(SERVED, 1, PLACES), {}, 7070, is_free=lambda port: True)
     plan = node_child(node, "http://127.0.0.1:8545", PLACES, 2)
     words = dict(zip(plan.command[4:-2:2], plan.command[5:-2:2], strict=True))
     assert plan.command[-2:] == ("start", "--yes")
@@ -83,6 +84,13 @@ def test_processes_have_all_their_settings_as_flags() -> None:
     assert gateway[gateway.index("--deposits-block") + 1] == "7"
     assert gateway[gateway.index("--public-rpc") + 1] == "http://127.0.0.1:8545"  # the user's own, on this machine
     assert int(gateway[gateway.index("--open-answers") + 1]) >= 64  # the streams of the benchmark, by one key
+
+
+def test_networks_of_two_homes_begin_at_ports_of_their_own(tmp_path: Path) -> None:
+    firsts = [first_node_port(tmp_path / str(number)) for number in range(20)]
+    assert firsts == [first_node_port(tmp_path / str(number)) for number in range(20)]
+    assert len(set(firsts)) >= 15
+    assert all(first >= 20_000 and first + 32 <= 32_768 for first in firsts)
 
 
 def test_segments_share_the_cores() -> None:
