@@ -6,6 +6,7 @@ Listeners are told where to look (ids), not what is there: they ask for the docu
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -52,7 +53,10 @@ class EventFeed:
         for text in first:
             queue.put_nowait(text)
         self._listeners.add(queue)
-        return self._told(queue)
+        stream = self._told(queue)
+        # A caller may leave before the first piece: then nothing of the stream ever runs, its end neither.
+        weakref.finalize(stream, self._listeners.discard, queue)
+        return stream
 
     async def _told(self, queue: asyncio.Queue[bytes | None]) -> AsyncIterator[bytes]:
         try:

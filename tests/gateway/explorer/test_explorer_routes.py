@@ -216,6 +216,17 @@ def test_listeners_are_bounded_and_a_slow_one_is_let_go() -> None:
     asyncio.run(play())
 
 
+def test_a_listener_who_leaves_before_anything_was_sent_takes_no_place() -> None:
+    async def work() -> None:
+        feed = EventFeed()
+        for _ in range(2 * MOST_LISTENERS):
+            feed.listen([])  # and nobody ever reads it
+        streams = [feed.listen([]) for _ in range(MOST_LISTENERS)]
+        assert len(streams) == MOST_LISTENERS
+
+    asyncio.run(work())
+
+
 def test_closing_ends_every_stream() -> None:
     async def play() -> None:
         feed = EventFeed()
