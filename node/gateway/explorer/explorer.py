@@ -57,6 +57,8 @@ class Explorer:
         self._chain_block = 0
         self._read_up_to: bytes | None = None  # hash of the block
         self._has_untold = False
+        # Beside the archive: its lock may be held for seconds, and who asks for this may be the event loop.
+        self._head = self._archive.head()
         self._read_at: float | None = None
         self._problem: str | None = "the chain was not read yet"
         self._documents: dict[object, tuple[float, dict[str, Any] | None]] = {}
@@ -67,7 +69,7 @@ class Explorer:
 
     def state(self) -> dict[str, Any]:
         """How old what is shown is. Times in Unix seconds; ``behind``: more of the chain is there to be read."""
-        head, now = self._archive.head(), time.time()
+        head, now = self._head, time.time()
         block = None if head is None else head.number
         return {
             "chain_id": self._context.terms["chain_id"],
@@ -95,7 +97,10 @@ class Explorer:
         return None if kept[1] is None else {**kept[1], "as_of": self.state()}
 
     def missed(self, last: str | None) -> list[bytes]:
-        """What a listener is told first, who has seen events up to the id ``last``. Raises InvalidRequestError."""
+        """What a listener is told first, who has seen events up to the id ``last``. Raises InvalidRequestError.
+
+        Reads the archive, so it is no work for the event loop.
+        """
         found = [written(self.state(), "state")]
         if last is None:
             return found
@@ -139,6 +144,7 @@ class Explorer:
     def _look(self) -> tuple[ChainNews, bool]:
         """What the chain says now, and whether anything is known that was not."""
         news = self._readers.follower.look()
+        self._head = news.head
         self._readers.clock.note(news.chain.timestamp)
         moved = news.replaced or news.head.hash != self._read_up_to
         try:

@@ -6,6 +6,7 @@ Everything here is public on the chain, so no key is asked for. Amounts are wei 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -127,7 +128,7 @@ async def explorer_dispute(game: str, explorer: GatewayExplorer) -> JSONResponse
 @router.get("/events")
 async def explorer_events(request: Request, explorer: GatewayExplorer) -> StreamingResponse:
     """``state``: how far the chain is read; ``event``: one event's ids; ``reset``: ask for everything again."""
-    first = explorer.missed(request.headers.get("last-event-id") or None)
+    first = await asyncio.to_thread(explorer.missed, request.headers.get("last-event-id") or None)
     return event_response(explorer.feed.listen(first))
 
 
