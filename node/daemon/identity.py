@@ -51,7 +51,7 @@ class NodeKeys:
     @property
     def identity(self) -> Identity:
         """Who serves with these keys."""
-        return Identity(self.staker or self.wallet.address, self.receipt_key, self.wallet.address)
+        return identity_of(self.wallet, self.staker)
 
     @classmethod
     def open(cls, configuration: NodeConfiguration) -> NodeKeys:
@@ -64,6 +64,11 @@ class NodeKeys:
         configuration.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         tls = TlsIdentity.open(configuration.data)
         return cls(wallet, receipt_key_of(wallet), tls, configuration.staker_address)
+
+
+def identity_of(wallet: Wallet, staker: str) -> Identity:
+    """Who serves with ``wallet``. ``staker``: who registers and stakes; empty: the wallet. Makes no file."""
+    return Identity(staker or wallet.address, receipt_key_of(wallet), wallet.address)
 
 
 def open_wallet(configuration: NodeConfiguration) -> Wallet:

@@ -173,7 +173,7 @@ def test_only_indexed_arguments_can_be_looked_for() -> None:
 
 
 def signature_in(data: bytes) -> bytes | None:
-    return DisputeGame(connection(result={"input": "0x" + data.hex()}), MARKET).trace_signature(HASH)
+    return DisputeGame(connection(result={"input": "0x" + data.hex(), "to": MARKET}), MARKET).trace_signature(HASH)
 
 
 def test_a_call_that_was_not_packed_as_usual_is_read_as_the_contract_reads_it() -> None:

@@ -123,6 +123,8 @@ class ToyCodec:
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join(f"{token} " for token in tokens)
 
+    decode_named = decode
+
     def stream(self) -> SimpleNamespace:
         return SimpleNamespace(push=lambda token: f"{token} ", finish=lambda: "")
 

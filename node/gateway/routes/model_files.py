@@ -38,7 +38,8 @@ async def files(name: str, deps: AppDeps) -> JSONResponse:
     )
 
 
-@router.api_route("/v1/models/{name:path}/files/{file}", methods=["GET", "HEAD"])
+@router.get("/v1/models/{name:path}/files/{file}")
+@router.head("/v1/models/{name:path}/files/{file}", include_in_schema=False)
 async def file(name: str, file: str, request: Request, deps: AppDeps, sha256: str | None = None) -> Response:
     """One file or a range of it. With its ``sha256`` in the address it never changes, and may be kept for ever."""
     model: OfferedModel = deps.service.model(name)
