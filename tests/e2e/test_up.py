@@ -79,7 +79,7 @@ class Local:
         )
         log.close()
         assert self.keeper.stdout is not None
-        lines = [self.keeper.stdout.readline().rstrip("\n") for _ in range(7)]
+        lines = [self.keeper.stdout.readline().rstrip("\n") for _ in range(8)]
         assert lines[0], (self.home.parent / "stderr").read_text()
         return lines
 
