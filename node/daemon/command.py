@@ -150,14 +150,14 @@ def register(
 ) -> None:
     """Check shard, endpoint and money, then register and stake; again: bring endpoint, key and stake up to date."""
     from node.daemon.chain_settings import connect_contracts
-    from node.daemon.identity import NodeKeys, identity_of, open_or_make_wallet
+    from node.daemon.identity import NodeKeys, serving_identity, open_or_make_wallet
     from node.daemon.upkeep.readiness import check_ready
     from node.daemon.upkeep.registration import register_node, require_own_stake
 
     configuration: NodeConfiguration = context.obj
     wallet, said = open_or_make_wallet(configuration)
     _say(said)
-    require_own_stake(identity_of(wallet, configuration.staker_address))
+    require_own_stake(serving_identity(wallet, configuration.staker_address))
     contracts = connect_contracts(configuration, wallet)
     check_ready(contracts, configuration, wallet.address, stake, take_over, not unchecked_endpoint)
     keys = NodeKeys.of(wallet, configuration)

@@ -51,7 +51,7 @@ class NodeKeys:
     @property
     def identity(self) -> Identity:
         """Who serves with these keys."""
-        return identity_of(self.wallet, self.staker)
+        return serving_identity(self.wallet, self.staker)
 
     @classmethod
     def open(cls, configuration: NodeConfiguration) -> NodeKeys:
@@ -66,7 +66,7 @@ class NodeKeys:
         return cls(wallet, receipt_key_of(wallet), tls, configuration.staker_address)
 
 
-def identity_of(wallet: Wallet, staker: str) -> Identity:
+def serving_identity(wallet: Wallet, staker: str) -> Identity:
     """Who serves with ``wallet``. ``staker``: who registers and stakes; empty: the wallet. Makes no file."""
     return Identity(staker or wallet.address, receipt_key_of(wallet), wallet.address)
 
