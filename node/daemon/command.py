@@ -150,7 +150,7 @@ def register(
 ) -> None:
     """Check shard, endpoint and money, then register and stake; again: bring endpoint, key and stake up to date."""
     from node.daemon.chain_settings import connect_contracts
-    from node.daemon.identity import NodeKeys, serving_identity, open_or_make_wallet
+    from node.daemon.identity import NodeKeys, open_or_make_wallet, serving_identity
     from node.daemon.upkeep.readiness import check_ready
     from node.daemon.upkeep.registration import register_node, require_own_stake
 
