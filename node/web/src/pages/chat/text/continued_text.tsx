@@ -26,9 +26,13 @@ function useLanguage(text: string): string {
   useEffect(() => {
     if (text === "") return undefined;
     let isWanted = true;
-    void import("./highlight").then(({ guessedLanguage }) => {
-      if (isWanted) learn(guessedLanguage(text));
-    });
+    // A gateway that is gone leaves code without colours.
+    void import("./highlight").then(
+      ({ guessedLanguage }) => {
+        if (isWanted) learn(guessedLanguage(text));
+      },
+      () => undefined,
+    );
     return () => {
       isWanted = false;
     };

@@ -76,10 +76,14 @@ export function Piece({ text, language, isDone }: { text: string; language: stri
     place.current?.replaceChildren(visible(text));
     if (!isDone || language === "") return undefined;
     let isWanted = true;
-    void import("./highlight").then(({ highlighted }) => {
-      const found = isWanted ? highlighted(text, language.toLowerCase()) : undefined;
-      if (found) place.current?.replaceChildren(found);
-    });
+    // A gateway that is gone leaves code without colours.
+    void import("./highlight").then(
+      ({ highlighted }) => {
+        const found = isWanted ? highlighted(text, language.toLowerCase()) : undefined;
+        if (found) place.current?.replaceChildren(found);
+      },
+      () => undefined,
+    );
     return () => {
       isWanted = false;
     };
