@@ -8,8 +8,6 @@ export const words = dictionary({
     hint: "It begins with sk-nexus-. It stays in this tab, and only this gateway gets it.",
     use: "Use this key",
     bad: "This is no API key: it has no spaces and only ASCII characters.",
-    forget: "Forget the key",
-    using: "Asking with an API key.",
     orWallet: "Or sign in with a wallet",
   },
   pt: {
@@ -19,8 +17,6 @@ export const words = dictionary({
     hint: "Começa por sk-nexus-. Fica neste separador e só este gateway a recebe.",
     use: "Usar esta chave",
     bad: "Isto não é uma chave de API: não tem espaços e só tem caracteres ASCII.",
-    forget: "Esquecer a chave",
-    using: "A perguntar com uma chave de API.",
     orWallet: "Ou entre com uma carteira",
   },
   ko: {
@@ -30,8 +26,6 @@ export const words = dictionary({
     hint: "sk-nexus-로 시작합니다. 이 탭에만 남고, 이 게이트웨이에만 보냅니다.",
     use: "이 키 사용",
     bad: "API 키가 아닙니다. 공백 없이 ASCII 문자로만 되어 있어야 합니다.",
-    forget: "키 지우기",
-    using: "API 키로 묻고 있습니다.",
     orWallet: "또는 지갑으로 로그인",
   },
 });
