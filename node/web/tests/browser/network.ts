@@ -30,6 +30,14 @@ export async function nexus(...words: string[]): Promise<string> {
   return run(["--home", home, "--rpc", rpc, ...words], { NEXUS_API_KEY: key });
 }
 
+/** The version that the network's gateway serves. The chain knows more of them: tests publish theirs. */
+export async function servedVersion(): Promise<string> {
+  const said = (await (await fetch(`${network().address}/v1/models`)).json()) as { data: { model_version: string }[] };
+  const version = said.data[0]?.model_version;
+  if (!version) throw new Error("the gateway serves no model");
+  return version;
+}
+
 /** Process ids of the network's programs by name. */
 export async function processes(): Promise<Record<string, number>> {
   const said = await run(["--home", network().folder, "status", "--json"], {});

@@ -1,17 +1,11 @@
 import type { Page } from "@playwright/test";
 import { InjectedWallet } from "./injected_wallet";
-import { expect, expectAccessible, network, test } from "./network";
+import { expect, expectAccessible, servedVersion, test } from "./network";
 
 async function connected(page: Page, wallet: InjectedWallet): Promise<void> {
   await page.goto("/app/operate");
   await page.getByRole("main").getByRole("button", { name: wallet.name }).click();
   await expect(page.getByRole("heading", { name: "Standing" })).toBeVisible();
-}
-
-/** A model of the network: the first version that its gateway serves. */
-async function version(): Promise<string> {
-  const said = (await (await fetch(`${network().address}/v1/models`)).json()) as { data: { model_version: string }[] };
-  return said.data[0]?.model_version ?? "";
 }
 
 async function identityOf(wallet: InjectedWallet, changes = {}): Promise<string> {
@@ -21,7 +15,7 @@ async function identityOf(wallet: InjectedWallet, changes = {}): Promise<string>
     receipt_key: "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc",
     tls_key_hash: `0x${"ab".repeat(32)}`,
     endpoint: "127.0.0.1:1",
-    model_version: await version(),
+    model_version: await servedVersion(),
     layers: [0, 1],
     price: "1000000000",
     ...changes,
