@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 AUDIT_ROUNDS = 60
 """The whole of the books is read, and looked for what is to be claimed of deposits, once in so many rounds."""
+DEPOSIT_LOOKS = 12
+"""Looks at the deposit contract in a round: who has just paid does not wait for a whole one."""
 LEAST_CLAIM = 10**15
 """Wei that an account has to have spent before it is worth the gas to claim them."""
 
@@ -56,6 +58,8 @@ class Money:
     rounds: int = 0
     claim_rounds: int = 0
     wrong_books: list[str] = field(default_factory=list)
+    wrong_sessions: list[str] = field(default_factory=list)
+    deposit_alarms: int = 0
 
     @property
     def deposit_contract(self) -> CreditDeposits | None:
@@ -66,25 +70,32 @@ class Money:
         """Do what is due, for ever."""
         if isinstance(self.accounts, LedgerAccounts):
             # Apart: transactions take minutes, and reservations that nobody extends are released by other gateways.
-            works = [partial(keep_reservations, self.accounts), partial(self.once, self.accounts)]
+            works = [_for_ever(partial(keep_reservations, self.accounts)), self._rounds(self.accounts)]
             if self.deposits is not None:
                 # INVARIANT: no look at all accounts for what is to be claimed delays the answer to a refund.
-                works.append(partial(self.claim, self.deposits))
-            await asyncio.gather(*map(_for_ever, works))
+                works.append(_for_ever(partial(self.claim, self.deposits)))
+            await asyncio.gather(*works)
+
+    async def _rounds(self, accounts: LedgerAccounts) -> None:
+        while True:
+            await asyncio.to_thread(self.once, accounts)
+            for _ in range(DEPOSIT_LOOKS):
+                await asyncio.sleep(BOOKS_ROUND_SECONDS / DEPOSIT_LOOKS)
+                await asyncio.to_thread(self._follow)
 
     def once(self, accounts: LedgerAccounts) -> None:
         """One round of all but the reservations; what fails is tried again in the next one."""
-        alarms = self._follow(self.deposits) if self.deposits is not None else 0  # first: a notice runs
+        self._follow()  # first: a notice runs
         if self.payments is not None:
             _tried(self.payments.keep_up)
         if self.rounds % AUDIT_ROUNDS == 0:
             self.wrong_books = _tried(lambda: accounts.database.read(audit_books)) or []
             for difference in self.wrong_books:
                 log.error("The books are wrong: %s", difference)
-        wrong_sessions = (_tried(self.sessions.compare) if self.sessions is not None else None) or []
-        for difference in wrong_sessions:
+        self.wrong_sessions = (_tried(self.sessions.compare) if self.sessions is not None else None) or []
+        for difference in self.wrong_sessions:
             log.error("The books and the sessions differ: %s", difference)
-        self.metrics.ledger_alarms.set(alarms + len(self.wrong_books) + len(wrong_sessions))
+        self._show_alarms()
         self.rounds += 1
 
     def claim(self, deposits: DepositBooks) -> None:
@@ -94,14 +105,19 @@ class Money:
             return  # the next round tries again: the first look finds who asked before this gateway was started
         self.claim_rounds += 1
 
-    def _follow(self, deposits: DepositBooks) -> int:
-        """Book what happened at the contract; returns how many alarms there are."""
-        found = _tried(deposits.follow)
-        _tried(deposits.answer_refunds)
-        if found is None:
-            return 0
-        self.metrics.ledger_difference.set(found.difference_wei)
-        return len(found.alarms)
+    def _follow(self) -> None:
+        """Book what happened at the contract, and answer who wants a refund."""
+        if self.deposits is None:
+            return
+        found = _tried(self.deposits.follow)
+        _tried(self.deposits.answer_refunds)
+        self.deposit_alarms = 0 if found is None else len(found.alarms)
+        if found is not None:
+            self.metrics.ledger_difference.set(found.difference_wei)
+        self._show_alarms()
+
+    def _show_alarms(self) -> None:
+        self.metrics.ledger_alarms.set(self.deposit_alarms + len(self.wrong_books) + len(self.wrong_sessions))
 
 
 def keep_reservations(accounts: LedgerAccounts) -> None:

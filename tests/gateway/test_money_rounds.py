@@ -16,9 +16,10 @@ from node.gateway.accounts import ANSWER, Caller
 from node.gateway.errors import UnavailableError
 from node.gateway.ledger.books import OPERATOR, post, user
 from node.gateway.ledger.database import Database, sqlite_url
+from node.gateway.ledger.deposits import Reconciled
 from node.gateway.ledger.reservations import release_overdue
 from node.gateway.metrics import GatewayMetrics
-from node.gateway.money import AUDIT_ROUNDS, Money
+from node.gateway.money import AUDIT_ROUNDS, DEPOSIT_LOOKS, Money
 from tests.support.access_app import START, Clock
 
 pytestmark = pytest.mark.fast
@@ -100,6 +101,37 @@ def test_refunds_are_answered_before_all_else_and_while_claims_are_looked_for(
 
     asyncio.run(work())
     assert (answered[:3], calls[:2]) == ([False] * 3, ["refunds", "payments"])
+    accounts.close()
+    database.close()
+
+
+def test_a_deposit_is_booked_before_the_round_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has paid waited for up to a minute: deposits were looked for once a round."""
+    monkeypatch.setattr("node.gateway.money.BOOKS_ROUND_SECONDS", 0.01)
+    database, looks, again, rounds = Database(sqlite_url(tmp_path / "g.sqlite")), 0, threading.Event(), []
+    accounts = LedgerAccounts(database, Clock())
+
+    def follow() -> Reconciled:
+        nonlocal looks
+        looks += 1
+        if looks == DEPOSIT_LOOKS:
+            again.set()
+        return Reconciled(looks, difference_wei=0, alarms=("one",))
+
+    deposits = SimpleNamespace(follow=follow, answer_refunds=lambda: 0, claim=lambda least: 0, has_more_to_claim=False)
+    sessions = SimpleNamespace(compare=lambda: rounds.append(looks))
+    metrics = GatewayMetrics()
+    money = Money(accounts, metrics, deposits=cast(Any, deposits), sessions=cast(Any, sessions))
+
+    async def work() -> None:
+        task = asyncio.create_task(money.keep_up())
+        assert await asyncio.to_thread(again.wait, 60)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(work())
+    assert rounds == [1]  # one round so far, and many looks
+    assert metrics.ledger_alarms._value.get() == 1
     accounts.close()
     database.close()
 

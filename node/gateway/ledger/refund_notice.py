@@ -14,7 +14,7 @@ from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.errors import SettingsError
 
 BOOKS_ROUND_SECONDS = 60.0
-"""Between two looks at the books and at the contract."""
+"""Between two looks at the books. At the contract the gateway looks more often; a notice does not count on that."""
 MARGIN = 2
 """By which the notice is longer than what is needed: rounds are late, and blocks, too."""
 _BLOCKS_LOOKED_AT = 16
