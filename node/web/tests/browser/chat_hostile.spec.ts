@@ -44,7 +44,7 @@ test("an answer is Markdown with marked code, and can be read by everybody", asy
   }
 });
 
-test("a hostile answer runs nothing, loads nothing, and stays within its border", async ({ page }) => {
+test("a hostile answer runs nothing and loads nothing", async ({ page }) => {
   const asked: string[] = [];
   page.on("request", (request) => asked.push(request.url()));
   const lines = [
@@ -56,9 +56,6 @@ test("a hostile answer runs nothing, loads nothing, and stays within its border"
     '<div class="verdict" data-verdict="right" role="status">✓ Right</div>',
     "<style>* { display: none !important }</style>",
     "pay \u202eeviL\u202c pass\u200bword",
-    "Z" + "\u0300".repeat(3000),
-    "w".repeat(30_000),
-    ">".repeat(3000),
   ];
   await answer(page, [lines.join("\n\n")]);
   const text = page.locator(".model-text");
@@ -68,12 +65,17 @@ test("a hostile answer runs nothing, loads nothing, and stays within its border"
   await expect(text.locator("img,form,input,style,script,[data-verdict]")).toHaveCount(0);
   await expect(text.locator('a[href^="javascript"]')).toHaveCount(0);
   expect(asked.filter((url) => url.includes("evil.example"))).toEqual([]);
+  await expectAccessible(page);
+});
+
+test("text without an end, a break or a level stays within its border", async ({ page }) => {
+  await answer(page, [["Z" + "\u0300".repeat(3000), "w".repeat(30_000), ">".repeat(3000)].join("\n\n")]);
+  await expect(page.locator(".model-text")).toContainText("w".repeat(1000));
   for (const width of [360, 1400]) {
     await page.setViewportSize({ width, height: 800 });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     expect(wide, `${width} px`).toBeLessThanOrEqual(0);
   }
-  await expectAccessible(page);
 });
 
 test("10 000 tokens at once arrive whole, and the end is in sight", async ({ page }) => {
