@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 // happy-dom gives DOMPurify nothing to work with, and it then lets everything pass.
 import { expect, test } from "vitest";
-import { highlighted } from "../../../src/pages/chat/text/highlight";
+import { guessedLanguage, highlighted } from "../../../src/pages/chat/text/highlight";
 import { prose, sanitised } from "../../../src/pages/chat/text/markdown";
 
 function drawn(fragment: DocumentFragment | undefined): HTMLElement {
@@ -122,14 +122,31 @@ test("the second wall holds alone: of HTML only the short lists are left", () =>
   expect(place.querySelector("div")?.hasAttribute("tabindex")).toBe(false);
 });
 
-test("code is marked, and stays text", () => {
-  const place = drawn(highlighted('def f():\n    return "<img src=x onerror=alert(1)>"', "python"));
+test("code is marked, and stays text", async () => {
+  const place = drawn(await highlighted('def f():\n    return "<img src=x onerror=alert(1)>"', "python"));
   expect(place.querySelector(".hljs-keyword")?.textContent).toBe("def");
   expect(isHarmless(place)).toBe(true);
   expect(place.textContent).toBe('def f():\n    return "<img src=x onerror=alert(1)>"');
 });
 
-test("a language that is not known here is not marked", () => {
-  expect(highlighted("x", "brainfuck")).toBeUndefined();
-  expect(highlighted("x", "constructor")).toBeUndefined();
+test("a language that is not known here is not marked", async () => {
+  expect(await highlighted("x", "brainfuck")).toBeUndefined();
+  expect(await highlighted("x", "constructor")).toBeUndefined();
+});
+
+test("a language is guessed where one is likely, and none for prose", async () => {
+  const code = "import os\n\n\ndef walk(path: str) -> list[str]:\n    return [one for one in os.listdir(path)]\n";
+  expect(await guessedLanguage(code)).toBe("python");
+  expect(await guessedLanguage("It was a day like any other.")).toBe("");
+});
+
+test("pieces are marked one after the other, and the browser can draw in between", async () => {
+  const order: string[] = [];
+  const first = highlighted("x = 1", "python").then(() => {
+    order.push("first");
+    setTimeout(() => order.push("drawn"));
+  });
+  const second = highlighted("y = 2", "python").then(() => order.push("second"));
+  await Promise.all([first, second]);
+  expect(order).toEqual(["first", "drawn", "second"]);
 });

@@ -28,8 +28,9 @@ function useLanguage(text: string): string {
     let isWanted = true;
     // A gateway that is gone leaves code without colours.
     void import("./highlight").then(
-      ({ guessedLanguage }) => {
-        if (isWanted) learn(guessedLanguage(text));
+      async ({ guessedLanguage }) => {
+        const guessed = await guessedLanguage(text);
+        if (isWanted) learn(guessed);
       },
       () => undefined,
     );

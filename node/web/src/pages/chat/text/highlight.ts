@@ -19,17 +19,38 @@ import { sanitised } from "./markdown";
 const LANGUAGES = { bash, c, cpp, css, diff, go, javascript, json, python, rust, sql, typescript, xml, yaml };
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);
 
-/** A piece of code with its words marked, as nodes; none where the language is not known here. */
-export function highlighted(code: string, language: string): DocumentFragment | undefined {
-  if (!hljs.getLanguage(language)) return undefined;
-  return sanitised(hljs.highlight(visible(code), { language, ignoreIllegals: true }).value);
+/**
+ * A piece of code with its words marked, as nodes; none where the language is not known here. Pieces are marked one
+ * after the other, each in a task of its own: a long text that ends does not stop the browser from drawing.
+ */
+export function highlighted(code: string, language: string): Promise<DocumentFragment | undefined> {
+  return inTurn(() => {
+    if (!hljs.getLanguage(language)) return undefined;
+    return sanitised(hljs.highlight(visible(code), { language, ignoreIllegals: true }).value);
+  });
 }
 
 const LOOKED_AT = 2000;
 const SURE = 5;
 
-/** The language that a text seems to be written in; empty where none is likely. */
-export function guessedLanguage(text: string): string {
-  const { language, relevance } = hljs.highlightAuto(text.slice(0, LOOKED_AT));
-  return language !== undefined && relevance >= SURE ? language : "";
+/** The language that a text seems to be written in; empty where none is likely. Each is tried in a task of its own. */
+export async function guessedLanguage(text: string): Promise<string> {
+  let likely = "";
+  let most = SURE - 1;
+  for (const language of Object.keys(LANGUAGES)) {
+    const { relevance } = await inTurn(() =>
+      hljs.highlight(text.slice(0, LOOKED_AT), { language, ignoreIllegals: false }),
+    );
+    if (relevance > most) [likely, most] = [language, relevance];
+  }
+  return likely;
+}
+
+let before: Promise<unknown> = Promise.resolve();
+
+/** Do `work` in a task of its own, once what was asked for before is done. */
+function inTurn<T>(work: () => T): Promise<T> {
+  const done = before.then(() => new Promise((resolve) => setTimeout(resolve))).then(work);
+  before = done.catch(() => undefined);
+  return done;
 }

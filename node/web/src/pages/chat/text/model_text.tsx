@@ -78,9 +78,9 @@ export function Piece({ text, language, isDone }: { text: string; language: stri
     let isWanted = true;
     // A gateway that is gone leaves code without colours.
     void import("./highlight").then(
-      ({ highlighted }) => {
-        const found = isWanted ? highlighted(text, language.toLowerCase()) : undefined;
-        if (found) place.current?.replaceChildren(found);
+      async ({ highlighted }) => {
+        const found = isWanted ? await highlighted(text, language.toLowerCase()) : undefined;
+        if (found && isWanted) place.current?.replaceChildren(found);
       },
       () => undefined,
     );
