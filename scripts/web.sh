@@ -3,7 +3,7 @@
 #   scripts/web.sh setup    its packages, in node/web/node_modules (idempotent)
 #   scripts/web.sh build    node/web/dist, which the gateway serves and the wheel holds
 #   scripts/web.sh check    types, format, unit tests; and that node/web/dist is what the sources are built to
-#   scripts/web.sh browser  the tests in a real browser, against a local network
+#   scripts/web.sh browser  the tests in real browsers, against a local network
 #   scripts/web.sh pictures docs/pictures: every page in both themes and three widths
 set -euo pipefail
 cd "$(dirname "$0")/../node/web"
@@ -33,21 +33,25 @@ check() {
   diff -r "$built" dist >/dev/null || fail "node/web/dist is not what its sources are built to. Build it: make web"
 }
 
+# find_browser SETTING PATH PACKAGE: what the tests drive; root of a Debian machine gets it installed.
 find_browser() {
-  [ -x "${NEXUS_CHROMIUM:-/usr/bin/chromium}" ] && return
+  [ -x "${!1:-$2}" ] && return
   [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null ||
-    fail "the tests need Chromium. Install it (Debian: apt install chromium), or set NEXUS_CHROMIUM=/path/to/it"
-  echo "web: installing Chromium, once" >&2
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium; } \
-    >/dev/null || fail "Chromium could not be installed; the message is above. Install it, or set NEXUS_CHROMIUM"
+    fail "the tests need $2. Install it (Debian: apt install $3), or set $1=/path/to/it"
+  echo "web: installing $3, once" >&2
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$3"; } \
+    >/dev/null || fail "$3 could not be installed; the message is above. Install it, or set $1=/path/to/it"
 }
+
+find_chromium() { find_browser NEXUS_CHROMIUM /usr/bin/chromium chromium; }
+find_firefox() { find_browser NEXUS_FIREFOX /usr/bin/firefox-esr firefox-esr; }
 
 setup
 case "${1:-}" in
   setup) ;;
   build) build ;;
   check) check ;;
-  browser) find_browser; shift; npx playwright test "$@" ;;
-  pictures) find_browser; npx playwright test --config playwright.pictures.config.ts ;;
+  browser) find_chromium; find_firefox; shift; npx playwright test "$@" ;;
+  pictures) find_chromium; npx playwright test --config playwright.pictures.config.ts ;;
   *) fail "say setup, build, check, browser or pictures" ;;
 esac
