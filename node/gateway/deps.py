@@ -14,6 +14,7 @@ from x402.http.constants import PAYMENT_SIGNATURE_HEADER
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
 from node.gateway.accounts import Accounts, Caller, SentProof
+from node.gateway.answer_checks import AnswerCheckDesk
 from node.gateway.auditing.audit_desk import AuditDesk
 from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.catalogue import Catalogue, EmptyCatalogue
@@ -36,7 +37,9 @@ class Deps:
     ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
     tells wallets; None where nothing is known of a chain. ``leaving``: set when the gateway stops, for streams that
     would never end. ``audits``, ``learning``: None where its operator wants none; ``certificates``, ``radar``,
-    ``explorer``: None without a chain. ``page``: folder of the page for people, as it was built.
+    ``explorer``: None without a chain. ``checks``: recomputes answers of other gateways; None where its operator names
+    none. ``verifiers``: origins of gateways that recompute this one's answers for its page. ``page``: folder of the
+    page for people, as it was built.
     """
 
     service: Service
@@ -54,6 +57,8 @@ class Deps:
     radar: Radar | None = None
     page: Path = BUILT
     explorer: Explorer | None = None
+    checks: AnswerCheckDesk | None = None
+    verifiers: tuple[str, ...] = ()
 
 
 def deps_of(request: Request) -> Deps:
