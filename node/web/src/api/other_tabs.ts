@@ -25,8 +25,10 @@ export function shareSession(): () => void {
   if (!credentials.value) tell({ who: true });
   let before = credentials.value?.key;
   const stop = effect(() => {
-    const key = credentials.value?.key;
-    if (before !== undefined && !credentials.value) tell({ over: before });
+    const here = credentials.value;
+    const key = here?.key;
+    if (before !== undefined && !here) tell({ over: before });
+    if (before === undefined && here && key !== undefined) tell({ session: here });
     before = key;
   });
   return () => {

@@ -95,7 +95,11 @@ test("the session's key stays in the browser, and a stolen token opens nothing",
 test("one signature does for all answers and all tabs", async ({ page, context }) => {
   test.setTimeout(900_000); // the gateway looks at the contract once a minute
   const wallet = await InjectedWallet.on(page, "Asker");
+  const early = await context.newPage();
+  await early.goto("/app/chat");
+  await expect(early.getByLabel("API key")).toBeVisible();
   await signedIn(page, wallet);
+  await expect(early.getByLabel("API key")).toBeHidden();
   await panel(page).getByLabel("Amount in ETH").fill("0.02");
   await panel(page).getByRole("button", { name: "Open credit" }).click();
   await expect(panel(page).getByRole("listitem").filter({ hasText: "Deposit" })).toContainText("done");

@@ -213,6 +213,13 @@ describe("the tabs of a page", () => {
     expect(told.at(-1)).toEqual({ session: SESSION });
   });
 
+  test("hear of a session that begins in another", () => {
+    stop = shareSession();
+    told.length = 0;
+    useCredentials(SESSION);
+    expect(told).toEqual([{ session: SESSION }]);
+  });
+
   test("share neither an API key nor a session without a key", () => {
     useCredentials({ token: "sk-nexus-one" });
     stop = shareSession();
