@@ -13,7 +13,7 @@ from nexus_chain.program.file_names import WEIGHTS_FILE
 from nexus_chain.versions.model_files import ModelFiles
 
 if TYPE_CHECKING:
-    from nexus_chain.evidence.verify import VerificationReport
+    from nexus_chain.evidence.verify import PositionProgress, VerificationReport
     from nexus_chain.program.model import IntegerModel
 
 ROWS_AT_ONCE = 64
@@ -79,12 +79,20 @@ class OwnWeights:
                 found.append(ScoredToken(token, float(logs[row, token]), tuple(likeliest)))
         return found
 
-    def verify(self, proof: InferenceProof, receipt_keys: Mapping[str, str]) -> VerificationReport:
-        """Recompute an answer; ``receipt_keys`` are the chain's, by node. Raises ModelFilesError."""
+    def verify(
+        self,
+        proof: InferenceProof,
+        receipt_keys: Mapping[str, str],
+        progress: PositionProgress = lambda done, total: None,
+    ) -> VerificationReport:
+        """Recompute an answer; ``receipt_keys`` are the chain's, by node. Raises ModelFilesError.
+
+        ``progress``: see ``verify_proof``; what it raises ends the computation.
+        """
         from nexus_chain.evidence.verify import FULL, verify_proof
 
         with self._turn:
-            return verify_proof(proof, self._model(), FULL, receipt_keys=receipt_keys)
+            return verify_proof(proof, self._model(), FULL, receipt_keys=receipt_keys, progress=progress)
 
     def _model(self) -> IntegerModel:
         if self._loaded is None:

@@ -99,7 +99,7 @@ def differences_from(proof: InferenceProof, sent: SentRequest, files: ModelFiles
     most = sent.max_tokens(len(prompt))
     if most is not None and order.max_tokens != most:
         yield f"the order is for {order.max_tokens} tokens instead of {most}"
-    if not _is_complete(proof, files, sent.stops):
+    if not is_complete(proof, files, sent.stops):
         yield (
             f"the answer was cut short after {len(proof.tokens) - len(prompt)} of {order.max_tokens} tokens, at no end "
             "token and no stop text; an answer whose reader left looks like this, too"
@@ -137,7 +137,7 @@ def written_prompt(proof: InferenceProof, files: ModelFiles) -> str:
     return files.codec.decode_named(tokens)
 
 
-def _is_complete(proof: InferenceProof, files: ModelFiles, stops: Sequence[str]) -> bool:
+def is_complete(proof: InferenceProof, files: ModelFiles, stops: Sequence[str]) -> bool:
     """Whether the answer ends where one may end.
 
     INVARIANT: it ends by an end token, a stop text of the request, the most tokens of the order or the context's end.

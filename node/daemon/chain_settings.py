@@ -11,8 +11,8 @@ from node.daemon.errors import RegistrationError
 from node.daemon.ledger.state import Terms
 
 
-def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
-    """The contracts of the configured deployment, for ``wallet`` (None: for reading only)."""
+def configured_deployment(configuration: NodeConfiguration) -> Deployment:
+    """Where the contracts are, as the node's operator says. Raises DeploymentError, RegistrationError."""
     at_home = Deployment.path_for(configuration.chain_id, configuration.home)
     deployment = Deployment.load(configuration.deployment or at_home)
     if deployment.chain_id != configuration.chain_id:
@@ -21,6 +21,12 @@ def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = 
             f"chain {configuration.chain_id}",
             advice="Give the deployment file and --chain-id of the same chain.",
         )
+    return deployment
+
+
+def connect_contracts(configuration: NodeConfiguration, wallet: Wallet | None = None) -> Contracts:
+    """The contracts of the configured deployment, for ``wallet`` (None: for reading only)."""
+    deployment = configured_deployment(configuration)
     journal = transactions_path(configuration.data)
     sending = Sending(journal, configuration.transaction_timeout, configuration.confirmations, configuration.max_fee)
     return Contracts.connect(configuration.rpc, deployment, wallet, sending)

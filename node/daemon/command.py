@@ -298,7 +298,7 @@ def unbond(context: typer.Context) -> None:
 
 @app.command("identity")
 def print_identity(context: typer.Context) -> None:
-    """Print the keys that the registry has to hold for this machine, as JSON, and save the settings.
+    """Print the keys that the registry has to hold for this machine, and which registry, as JSON; save the settings.
 
     Sends nothing. Paste it on the page Operate, where the account of --staker registers, stakes and announces.
     """

@@ -33,12 +33,26 @@ class PaymentOffer:
 
 
 @dataclass(frozen=True)
+class SentProof:
+    """How a request presents its token, and the proofs (DPoP, RFC 9449) that it carries.
+
+    ``scheme``: of its Authorization, in small letters; empty where the token came otherwise. ``method`` and ``url``:
+    what was asked, the URL as callers see it, without query.
+    """
+
+    scheme: str
+    proofs: tuple[str, ...]
+    method: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Caller:
     """Whoever sent a request. ``account`` is an EIP-55 address or the operator's own name for it.
 
     ``key``: public id of the API key, None for a session or a payment. Limits are the key's: wei a day, requests a
     minute and Unix seconds at which it ``expires``, None: none. ``payment``: what a caller without a key offers;
-    ``account`` is then the payer, or empty.
+    ``account`` is then the payer, or empty. ``thumbprint``: of the key that a session is bound to.
     """
 
     account: str
@@ -48,6 +62,7 @@ class Caller:
     requests_per_minute: int | None = None
     payment: PaymentOffer | None = field(default=None, compare=False)
     expires: int | None = None
+    thumbprint: str | None = None
 
     def require(self, scope: str) -> None:
         """Raise ForbiddenError unless the caller has ``scope``."""
@@ -99,8 +114,11 @@ class Reservation(Protocol):
 class Accounts(Protocol):
     """Raises GatewayError and nothing else on purpose."""
 
-    async def authenticate(self, token: str | None) -> Caller:
-        """Who presents ``token``, an API key or a session token. Raises UnauthorizedError, LimitReachedError."""
+    async def authenticate(self, token: str | None, proof: SentProof | None = None) -> Caller:
+        """Who presents ``token``, an API key or a session token. ``proof``: how the request presents it.
+
+        Raises UnauthorizedError, LimitReachedError.
+        """
 
     async def reserve(self, caller: Caller, answer: str, wei: int) -> Reservation:
         """Keep ``wei`` for the answer of that id. Raises PaymentRequiredError, LimitReachedError, ForbiddenError."""

@@ -19,6 +19,7 @@ from node.gateway.errors import GatewayError, InvalidRequestError, NotFoundError
 from node.gateway.middleware import RequestLog, WholeBody
 from node.gateway.routes import (
     account,
+    answer_checks,
     anthropic_messages,
     api_keys,
     audits,
@@ -63,6 +64,7 @@ ROUTERS = (
     api_keys.router,
     account.router,
     sign_in.router,
+    answer_checks.router,
     page_network.router,
     explorer.router,
     certificates.router,

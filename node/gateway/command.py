@@ -97,6 +97,14 @@ def gateway(
     audits: Annotated[
         int | None, typer.Option(help="Of certificates, that callers may have run here at once [2].")
     ] = None,
+    verifier: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Another gateway that readers may have answers recomputed by [none]."),
+    ] = None,
+    verify_for: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A gateway whose readers may have answers recomputed here [none]."),
+    ] = None,
     distillation: Annotated[
         Path | None, typer.Option(help="Folder of a distillation that callers may look at: `NEXUS_HOME/distillation`.")
     ] = None,

@@ -6,13 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, cast
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from x402.http.constants import PAYMENT_SIGNATURE_HEADER
 
 from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.access.sign_in_desk import SignInDesk
-from node.gateway.accounts import Accounts, Caller
+from node.gateway.accounts import Accounts, Caller, SentProof
+from node.gateway.answer_checks import AnswerCheckDesk
 from node.gateway.auditing.audit_desk import AuditDesk
 from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.catalogue import Catalogue, EmptyCatalogue
@@ -35,7 +37,9 @@ class Deps:
     ``sign_in``: None where the gateway offers none. ``evidence``: None where none is kept. ``chain``: what the page
     tells wallets; None where nothing is known of a chain. ``leaving``: set when the gateway stops, for streams that
     would never end. ``audits``, ``learning``: None where its operator wants none; ``certificates``, ``radar``,
-    ``explorer``: None without a chain. ``page``: folder of the page for people, as it was built.
+    ``explorer``: None without a chain. ``checks``: recomputes answers of other gateways; None where its operator names
+    none. ``verifiers``: origins of gateways that recompute this one's answers for its page. ``page``: folder of the
+    page for people, as it was built.
     """
 
     service: Service
@@ -53,6 +57,8 @@ class Deps:
     radar: Radar | None = None
     page: Path = BUILT
     explorer: Explorer | None = None
+    checks: AnswerCheckDesk | None = None
+    verifiers: tuple[str, ...] = ()
 
 
 def deps_of(request: Request) -> Deps:
@@ -61,15 +67,31 @@ def deps_of(request: Request) -> Deps:
 
 
 def bearer_of(request: Request) -> str | None:
-    """The token that a request presents, as OpenAI's and Ollama's clients (Bearer) or Anthropic's (x-api-key) do."""
+    """The token that a request presents: Bearer, as OpenAI's clients do, x-api-key as Anthropic's, DPoP as the page."""
+    scheme, token = _authorization(request)
+    return (token if scheme in ("bearer", "dpop") else request.headers.get("x-api-key", "").strip()) or None
+
+
+def _authorization(request: Request) -> tuple[str, str]:
+    """Scheme, in small letters, and token."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    found = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
-    return found or None
+    return scheme.lower(), token.strip()
+
+
+def _sent_proof(request: Request) -> SentProof:
+    """What the request shows of its session's key, and the address that a proof has to name."""
+    desk, url = deps_of(request).sign_in, urlsplit(str(request.url))
+    # As callers see it: a proxy in between may have asked for another host.
+    seen = urlsplit(desk.terms.uri) if desk is not None else url
+    path = request.scope.get("raw_path") or request.scope["path"].encode()
+    proofs = tuple(request.headers.getlist("dpop"))
+    address = f"{seen.scheme}://{seen.netloc}{path.decode('ascii', 'replace')}"
+    return SentProof(_authorization(request)[0], proofs, request.method, address)
 
 
 async def caller_of(request: Request) -> Caller:
     """Who asks. Raises UnauthorizedError, LimitReachedError."""
-    return await deps_of(request).accounts.authenticate(bearer_of(request))
+    return await deps_of(request).accounts.authenticate(bearer_of(request), _sent_proof(request))
 
 
 async def paying_caller(request: Request) -> Caller:
@@ -83,7 +105,7 @@ async def paying_caller(request: Request) -> Caller:
         if caller is not None:
             request.state.payment = caller.payment
             return caller
-    return await accounts.authenticate(token)
+    return await accounts.authenticate(token, _sent_proof(request))
 
 
 def ledger_of(request: Request) -> LedgerAccounts:

@@ -33,5 +33,5 @@ def error_response(path: str, error: GatewayError) -> JSONResponse:
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
+        headers.setdefault("www-authenticate", "Bearer")
     return JSONResponse(error_body(path, error), error.status, headers)

@@ -6,6 +6,7 @@ NexusError
     │   ├── UnsupportedParameterError     the program cannot do this exactly
     │   └── ContextTooLongError           prompt and answer exceed the model's context
     ├── UnauthorizedError            401  no key, a wrong one, or a revoked one
+    │   └── InvalidProofError             a session's token without a proof of its key
     ├── PaymentRequiredError         402  no credit for what this could cost
     ├── ForbiddenError               403  the key has not this scope
     ├── NotFoundError                404  no such thing, or not this caller's
@@ -64,6 +65,18 @@ class UnauthorizedError(GatewayError):
     """Raised without a key, or with one that is wrong, expired or revoked."""
 
     status, code = 401, "invalid_api_key"
+
+
+class InvalidProofError(UnauthorizedError):
+    """Raised for the token of a session with a key, where the request does not show that its sender holds the key."""
+
+    code = "invalid_dpop_proof"
+
+    def __init__(
+        self, message: str, *, advice: str, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, advice=advice, param=param, retry_after=retry_after)
+        self.headers["www-authenticate"] = 'DPoP error="invalid_dpop_proof", algs="ES256"'
 
 
 class PaymentRequiredError(GatewayError):

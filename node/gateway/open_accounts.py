@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_chain.errors import NexusError, SettingsError
-from node.gateway.accounts import ANSWER, KEYS, READ, Bill, Caller, PaidEvidence, Reservation
+from node.gateway.accounts import ANSWER, KEYS, READ, Bill, Caller, PaidEvidence, Reservation, SentProof
 from node.gateway.errors import UnauthorizedError
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class SingleKeyAccounts:
     caller: Caller = OPERATOR_CALLER
     reservations: dict[str, OpenReservation] = field(default_factory=dict)
 
-    async def authenticate(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None, proof: SentProof | None = None) -> Caller:
         """See ``Accounts``."""
         if token is None or not hmac.compare_digest(token.encode(), self.key.encode()):
             raise UnauthorizedError("no such API key", advice="Send the key as `Authorization: Bearer KEY`.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -19,21 +19,18 @@ DOCUMENT = "index.html"
 HASHED = "assets/"
 """Files below it have a hash in their names: what a name stands for never changes."""
 
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "img-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types dompurify nexus",
-    )
+_POLICY = (
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "img-src 'self' data:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types dompurify nexus",
 )
-HEADERS: Mapping[str, str] = {
-    "content-security-policy": POLICY,
+_HEADERS: Mapping[str, str] = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -43,6 +40,14 @@ HEADERS: Mapping[str, str] = {
 }
 _SMALLEST_COMPRESSED = 1024
 _TYPES = {".js": "text/javascript; charset=utf-8", ".wasm": "application/wasm", ".md": "text/plain; charset=utf-8"}
+
+
+def page_headers(verifiers: Sequence[str] = ()) -> dict[str, str]:
+    """Headers of every file of the page. ``verifiers``: origins that it may ask beside its own gateway."""
+    # INVARIANT: only what the operator names is added: what the page knows can be sent nowhere else.
+    asked = ["connect-src " + " ".join(("'self'", *verifiers))] if verifiers else []
+    rules = [*_POLICY, *asked]
+    return {"content-security-policy": "; ".join(rules), **_HEADERS}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from nexus_chain.errors import SettingsError
 from nexus_chain.settings import merge
 from node.gateway.accounts import OPEN_ANSWERS
 
+_ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
+"""As browsers write it: small letters, no path; the policy of a page has no words for IPv6 addresses."""
 GATEWAY_PREFIX = "NEXUS_GATEWAY_"
 
 
@@ -35,6 +38,9 @@ class GatewaySettings:
     ``public_rpc``: addresses of RPC servers that anybody may use, with commas between: the page offers them to wallets
     that do not know the chain; empty: none. ``chain_name``: what wallets then call it.
     ``audits``: of certificates that callers may have run here at once, one for each account; 0: none are run.
+    ``verifier``: origins of other gateways that the page offers as second opinion on an answer; each must name this
+    one's with ``verify_for``. ``verify_for``: origins of gateways whose readers may have answers recomputed here, free
+    of charge; none: nobody may.
     ``distillation``: folder of a distillation that known callers may look at; None: there is none.
     ``insecure_single_key_file``: file with the one key that may ask, without accounts and without limits.
     """
@@ -67,6 +73,8 @@ class GatewaySettings:
     chain_name: str = ""
     insecure_single_key_file: Path | None = None
     audits: int = 2
+    verifier: tuple[str, ...] = ()
+    verify_for: tuple[str, ...] = ()
     distillation: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
@@ -86,6 +94,9 @@ class GatewaySettings:
                     f"{name} = {getattr(self, name)} is out of range", advice=f"Give {least} to {most}."
                 )
         _ = self.address, self.public_rpcs
+        for name in ("verifier", "verify_for"):
+            for origin in getattr(self, name):
+                _require_origin(name, origin)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -113,6 +124,14 @@ class GatewaySettings:
         """(name, beginning of its version's id or None) of each model."""
         pairs = (entry.partition("=") for entry in self.model)
         return [(name, version or None) for name, _, version in pairs]
+
+
+def _require_origin(name: str, origin: str) -> None:
+    """INVARIANT: it goes into the page's policy, so it is an address and nothing else. Raises SettingsError."""
+    if _ORIGIN.fullmatch(origin) is None:
+        raise SettingsError(
+            f"{name} = {origin!r} is no origin of a gateway", advice="Give https://HOST or https://HOST:PORT, no path."
+        )
 
 
 def load_gateway_settings(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> GatewaySettings:

@@ -17,6 +17,7 @@ from nexus_chain.workflows.catalogue import catalogue
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.access.ledger_accounts import LedgerAccounts
+from node.gateway.answer_checks import AnswerCheckDesk, CheckedVersion
 from node.gateway.app import build_app
 from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
 from node.gateway.auditing.published_certificates import PublishedCertificates
@@ -73,12 +74,16 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         audits = AuditDesk(workspace.settings, AuditLimits(settings.audits)) if settings.audits else None
         certificates, radar = PublishedCertificates(workspace), radar_over(workspace, networks, metrics)
         learning = LearningPanel(settings.distillation) if settings.distillation else None
+        checks = _answer_checks(networks, models, settings)
+        if checks is not None:
+            stack.callback(checks.close)
         explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
         stack.callback(explorer.close)
         deps = Deps(
             service, money.accounts, money.desk, evidence, metrics, KnownModels(workspace.home),
             chain=page_chain(workspace, settings, money.deposit_contract), explorer=explorer,
-            audits=audits, certificates=certificates, learning=learning, radar=radar,
+            audits=audits, certificates=certificates, learning=learning, radar=radar, checks=checks,
+            verifiers=settings.verifier,
         )  # fmt: skip
 
         @asynccontextmanager
@@ -124,6 +129,26 @@ def _session_books(
     made = SessionBooks(database, client.store, client.contracts.market, service.spending_under_way)
     made.begin()
     return made
+
+
+def _answer_checks(
+    networks: Mapping[str, Network], models: list[OfferedModel], settings: GatewaySettings
+) -> AnswerCheckDesk | None:
+    """What recomputes answers of other gateways; None where the operator names none."""
+    if not settings.verify_for:
+        return None
+    versions: dict[bytes, CheckedVersion] = {}
+    for model in models:
+        network = networks[model.name]
+        domain = network.client.contracts.domain
+        # Asked each time, and not through the directory: a stranger's file may name nodes that are registered later.
+        versions[model.version] = CheckedVersion(
+            model,
+            domain,
+            network.client.contracts.nodes.receipt_key_of,
+            lambda *words, known=network: known.own_weights.verify(*words),
+        )
+    return AnswerCheckDesk(settings.verify_for, versions)
 
 
 async def _keep_ready(service: NetworkService) -> None:

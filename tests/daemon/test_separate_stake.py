@@ -69,6 +69,7 @@ def test_what_it_prints_is_what_the_registry_has_to_hold(net: Network, machine: 
     assert (told["node"], told["wallet"]) == (machine.process.address, machine.wallet)
     assert len({told["node"], told["wallet"], told["receipt_key"]}) == 3
     assert (told["layers"], told["price"]) == ([0, 1], str(PRICE))
+    assert (told["chain_id"], told["node_registry"]) == (net.deployment.chain_id, net.deployment.node_registry)
     assert told["model_version"] == "0x" + net.version.hex()
     assert told == machine.identity()  # the keys stay
 

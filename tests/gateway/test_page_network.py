@@ -79,6 +79,7 @@ def test_the_page_is_told_chain_contracts_and_deposits() -> None:
             "contract": ADDRESSES["deposits"], "block": 14, "operator": ADDRESSES["operator"], "notice": 3_600,
         },
         "sign_in": False,
+            "verifiers": [],
     }  # fmt: skip
 
 

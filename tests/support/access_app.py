@@ -49,8 +49,9 @@ def error_response(request: Request, error: Exception) -> JSONResponse:
 class AccessApp:
     """Calls are blocking; each has an event loop's turn of its own."""
 
-    def __init__(self, database: Database, provider: Any = None) -> None:
+    def __init__(self, database: Database, provider: Any = None, start: float = START) -> None:
         self.clock = Clock()
+        self.clock.now = start
         self.accounts = LedgerAccounts(database, self.clock)
         self.desk = SignInDesk(self.accounts, SignInTerms(DOMAIN, URI, CHAIN_ID, provider))
         self.app = FastAPI()
@@ -61,12 +62,16 @@ class AccessApp:
 
     def call(self, method: str, path: str, token: str | None = None, **more: Any) -> httpx.Response:
         """One request."""
+        headers = {} if token is None else {"authorization": f"Bearer {token}".encode("latin-1")}
+        return self.call_with(method, path, headers | more.pop("headers", {}), **more)
+
+    def call_with(self, method: str, path: str, headers: Any, **more: Any) -> httpx.Response:
+        """One request with these headers and no other of ours."""
 
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=URI) as client:
-                headers = {} if token is None else {"authorization": f"Bearer {token}".encode("latin-1")}
-                return await client.request(method, path, headers=headers | more.pop("headers", {}), **more)
+                return await client.request(method, path, headers=headers, **more)
 
         return asyncio.run(send())
 
@@ -110,9 +115,9 @@ def signed(text: str, who: LocalAccount) -> str:
 
 
 @contextmanager
-def access_app(database: Database, provider: Any = None) -> Iterator[AccessApp]:
+def access_app(database: Database, provider: Any = None, start: float = START) -> Iterator[AccessApp]:
     """An application; its threads end with the block."""
-    made = AccessApp(database, provider)
+    made = AccessApp(database, provider, start)
     try:
         yield made
     finally:

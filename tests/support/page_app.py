@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import httpx
 
-from node.gateway.accounts import ANSWER, READ, Caller
+from node.gateway.accounts import ANSWER, READ, Caller, SentProof
 from node.gateway.app import build_app
 from node.gateway.deps import Deps
 from node.gateway.errors import UnauthorizedError
@@ -32,7 +32,7 @@ class KeyedAccounts:
         }
     )
 
-    async def authenticate(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None, proof: SentProof | None = None) -> Caller:
         if token not in self.callers:
             raise UnauthorizedError("nobody has this API key", advice="Check it.")
         return self.callers[token]

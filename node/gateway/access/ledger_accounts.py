@@ -22,10 +22,11 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from sqlalchemy import Connection
 
 from node.gateway.access.api_keys import caller_of_key
+from node.gateway.access.key_proofs import KeyProofs
 from node.gateway.access.sign_in import caller_of_session
 from node.gateway.access.tokens import SESSION_PREFIX, token_digest
 from node.gateway.access.x402_payments import X402Payments, offered_by
-from node.gateway.accounts import ANSWER, OPEN_ANSWERS, PAY, Bill, Caller, PaidEvidence
+from node.gateway.accounts import ANSWER, OPEN_ANSWERS, PAY, Bill, Caller, PaidEvidence, SentProof
 from node.gateway.errors import LimitReachedError, PaymentRequiredError, UnauthorizedError, UnavailableError
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.reservations import (
@@ -115,13 +116,18 @@ class LedgerAccounts:
         self.database, self.clock, self.payments, self.open_answers = database, clock, payments, open_answers
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-ledger")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._proofs = KeyProofs(clock)
         self._known_callers: dict[bytes, tuple[float, Caller]] = {}  # and when they were asked for, by keys' digests
         self._open: dict[str, str] = {}  # accounts by answer
         self._ends: dict[asyncio.Future[None], str] = {}  # ends that are being written; their accounts
         self._unwritten: dict[str, AnswerEnd] = {}  # answers whose end the database does not know yet
 
-    async def authenticate(self, token: str | None) -> Caller:
-        """Who presents ``token``. Raises UnauthorizedError; LimitReachedError above the key's requests a minute."""
+    async def authenticate(self, token: str | None, proof: SentProof | None = None) -> Caller:
+        """Who presents ``token``.
+
+        Raises UnauthorizedError, also where the token's session is bound to a key and ``proof`` does not show it;
+        LimitReachedError above the key's requests a minute.
+        """
         if token is None:
             raise UnauthorizedError(
                 "this needs an API key", advice="Send it as Authorization: Bearer sk-nexus-..., or sign in."
@@ -133,6 +139,9 @@ class LedgerAccounts:
         is_old = time.monotonic() - seen >= KNOWN_SECONDS
         if caller is None or is_old or (caller.expires is not None and caller.expires <= self.clock()):
             caller = await self._look_up(token, digest)
+        if caller.thumbprint is not None:
+            # INVARIANT: whoever has the token of a session with a key, and not the key, gets nothing.
+            self._proofs.require(proof, token, caller.thumbprint)
         await self._count_request(caller)
         return caller
 

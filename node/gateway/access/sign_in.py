@@ -20,6 +20,7 @@ from web3.exceptions import Web3Exception
 
 from nexus_chain.chain.errors import ChainError
 from node.gateway.access.api_keys import SCOPES
+from node.gateway.access.key_proofs import THUMBPRINT_URN, is_thumbprint
 from node.gateway.access.tokens import SESSION_PREFIX, new_token, token_digest
 from node.gateway.accounts import Caller
 from node.gateway.errors import GatewayError, InvalidRequestError, UnauthorizedError, UnavailableError
@@ -50,11 +51,12 @@ class SignInTerms:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A session: the token, whose it is, and until when (Unix seconds)."""
+    """A session: the token, whose it is, until when (Unix seconds), and the thumbprint of the key that it needs."""
 
     token: str
     account: str
     expires: int
+    thumbprint: str | None = None
 
 
 def nonce_secret(connection: Connection) -> bytes:
@@ -91,6 +93,7 @@ def verify_message(text: str, signature: str, terms: SignInTerms, secret: bytes,
     message = _parsed(text, signature, terms)
     _require_fresh(secret, message.nonce, now)
     _require_times(message, now)
+    key_named_in(message)
     try:
         message.verify(
             signature,
@@ -137,6 +140,23 @@ def _parsed(text: str, signature: str, terms: SignInTerms) -> SiweMessage:
     return message
 
 
+def key_named_in(message: SiweMessage) -> str | None:
+    """The thumbprint of the key that a message names among its resources; None where it names none.
+
+    Raises InvalidRequestError where it names several, or one that is no SHA-256 thumbprint.
+    """
+    named = [one.removeprefix(THUMBPRINT_URN) for one in message.resources or [] if one.startswith(THUMBPRINT_URN)]
+    if not named:
+        return None
+    if len(named) > 1 or not is_thumbprint(named[0]):
+        raise InvalidRequestError(
+            "the message names no one key for its session",
+            advice=f"Give one resource {THUMBPRINT_URN}THUMBPRINT, as RFC 9278 says.",
+            param="message",
+        )
+    return str(named[0])
+
+
 def _require_times(message: SiweMessage, now: float) -> None:
     issued = message.issued_at._datetime.timestamp()
     if not -_CLOCK_SECONDS <= now - issued <= NONCE_SECONDS + _CLOCK_SECONDS:
@@ -169,9 +189,10 @@ def begin_session(connection: Connection, message: SiweMessage, now: float) -> S
     expires = int(now) + SIGNED_IN_SECONDS
     if message.expiration_time is not None:
         expires = min(expires, int(message.expiration_time._datetime.timestamp()))
-    token = new_token(SESSION_PREFIX)
-    connection.execute(insert(SESSIONS).values(digest=token_digest(token), account=message.address, expires=expires))
-    return SignedIn(token, message.address, expires)
+    token, thumbprint = new_token(SESSION_PREFIX), key_named_in(message)
+    row = {"account": message.address, "expires": expires, "thumbprint": thumbprint}
+    connection.execute(insert(SESSIONS).values(digest=token_digest(token), **row))
+    return SignedIn(token, message.address, expires, thumbprint)
 
 
 def end_session(connection: Connection, token: str) -> bool:
@@ -187,4 +208,4 @@ def caller_of_session(connection: Connection, token: str, now: float) -> Caller 
         return None
     if found.expires <= now:
         raise UnauthorizedError("this session has expired", advice="Sign in again.")
-    return Caller(found.account, frozenset(SCOPES))
+    return Caller(found.account, frozenset(SCOPES), thumbprint=found.thumbprint)

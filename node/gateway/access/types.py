@@ -107,12 +107,15 @@ class SignedMessageBody(BaseModel):
 
 
 class SessionBody(BaseModel):
-    """``expires``: Unix seconds."""
+    """``expires``: Unix seconds. ``token_type``: DPoP where each request needs a proof of the key that ``thumbprint``
+    names, else Bearer."""
 
     object: str = "session"
     token: str
     account: str
     expires: int
+    token_type: str = "Bearer"
+    thumbprint: str | None = None
 
 
 class AccountBody(BaseModel):

@@ -15,13 +15,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event, insert, select, text
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from nexus_chain.errors import SettingsError
 from node.gateway.errors import UnavailableError
-from node.gateway.ledger.tables import APPEND_ONLY, GATEWAY_SCHEMA, SCHEMA_ROW, SESSION_SPENDING, TABLES
+from node.gateway.ledger.tables import APPEND_ONLY, GATEWAY_SCHEMA, SCHEMA_ROW, SESSION_SPENDING, SESSIONS, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +182,9 @@ def _make_schema(connection: Connection) -> None:
         _forbid_changes(connection)
         connection.execute(insert(SCHEMA_ROW).values(version=GATEWAY_SCHEMA))
     SESSION_SPENDING.create(connection, checkfirst=True)  # databases of before have it not
+    known = {column["name"] for column in inspect(connection).get_columns(SESSIONS.name)}
+    if SESSIONS.c.thumbprint.name not in known:  # likewise
+        connection.execute(text(f"ALTER TABLE {SESSIONS.name} ADD COLUMN {SESSIONS.c.thumbprint.name} TEXT"))
     found = connection.scalar(select(SCHEMA_ROW.c.version))
     if found != GATEWAY_SCHEMA:
         raise SettingsError(

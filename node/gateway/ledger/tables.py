@@ -156,8 +156,10 @@ SESSIONS = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("account", Text, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Column("thumbprint", Text),
     Index("sessions_expires", "expires"),  # looked for at each sign-in, of which strangers make many
 )
+"""``thumbprint``: of the key that a session is bound to; NULL where whoever has the token has the session."""
 
 USED_NONCES = Table(
     "used_nonces",

@@ -16,7 +16,9 @@ router = APIRouter()
 
 @router.get("/page/network")
 async def network(deps: AppDeps) -> dict[str, Any]:
-    """Public facts, from memory. ``deposits``: null where the gateway takes none; ``sign_in``: whether it offers it."""
+    """Public facts, from memory. ``deposits``: null where the gateway takes none; ``sign_in``: whether it offers it;
+    ``verifiers``: origins of gateways that recompute this one's answers for its page."""
     if deps.chain is None:
         raise NotFoundError("this gateway says nothing of a chain", advice="Ask its operator for an API key.")
-    return {**asdict(deps.chain), "currency": CURRENCY, "sign_in": deps.sign_in is not None}
+    more = {"currency": CURRENCY, "sign_in": deps.sign_in is not None, "verifiers": list(deps.verifiers)}
+    return {**asdict(deps.chain), **more}

@@ -34,7 +34,10 @@ async def verify(body: SignedMessageBody, desk: GatewayDesk, response: Response)
     """A session token for the account that signed the message."""
     response.headers["cache-control"] = "no-store"
     found = await desk.verify(body.message, body.signature)
-    return SessionBody(token=found.token, account=found.account, expires=found.expires)
+    kind = "Bearer" if found.thumbprint is None else "DPoP"
+    return SessionBody(
+        token=found.token, account=found.account, expires=found.expires, token_type=kind, thumbprint=found.thumbprint
+    )
 
 
 @router.post("/v1/siwe/logout", status_code=204)

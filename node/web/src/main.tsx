@@ -1,4 +1,5 @@
 import { render } from "preact";
+import { shareSession } from "./api/other_tabs";
 import "./design/style.css";
 import { followLinks } from "./router";
 import { Shell } from "./shell/shell";
@@ -8,5 +9,6 @@ import { chooseLanguage, language } from "./words/language";
 showTheme();
 chooseLanguage(language.value);
 followLinks();
+shareSession();
 const page = document.getElementById("page");
 if (page) render(<Shell />, page);

@@ -60,6 +60,9 @@ PUBLIC = {
     ("GET", "/v1/models/{name:path}/files"),
     ("GET", "/v1/models/{name:path}/files/{file}"),
     ("HEAD", "/v1/models/{name:path}/files/{file}"),
+    # For readers of other gateways: bounded by address, and only where the operator names those gateways.
+    ("OPTIONS", "/v1/verifications"),
+    ("POST", "/v1/verifications"),
     ("GET", "/page/network"),
     ("GET", "/page/radar"),
     ("GET", "/page/versions"),

@@ -3,8 +3,8 @@ import { computed, signal } from "@preact/signals";
 /**
  * What lets the page ask the gateway: an API key, or the session of somebody who signed in with a wallet.
  *
- * It lives for as long as the tab, so a closed tab leaves no key behind. It is sent to the gateway that served the
- * page and to nobody else.
+ * It lives for as long as the tab, so a closed tab leaves nothing behind that opens a session. It is sent to the gateway
+ * that served the page and to nobody else.
  */
 export interface Credentials {
   readonly token: string;
@@ -12,6 +12,8 @@ export interface Credentials {
   readonly account?: string;
   /** Seconds since 1970. */
   readonly expires?: number;
+  /** Thumbprint of the key that each request has to prove; none: whoever has the token has the session. */
+  readonly key?: string;
 }
 
 const KEY = "nexus.credentials";
@@ -46,6 +48,8 @@ function remembered(): Credentials | undefined {
   }
 }
 
-function isCredentials(found: unknown): found is Credentials {
-  return typeof found === "object" && found !== null && typeof (found as { token?: unknown }).token === "string";
+export function isCredentials(found: unknown): found is Credentials {
+  if (typeof found !== "object" || found === null) return false;
+  const { token, key } = found as { token?: unknown; key?: unknown };
+  return typeof token === "string" && (key === undefined || typeof key === "string");
 }

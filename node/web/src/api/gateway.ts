@@ -1,4 +1,6 @@
-import { credentials } from "./credentials";
+import { credentials, forgetCredentials } from "./credentials";
+import { gatewaySeconds, learnClock } from "./gateway_clock";
+import { keptSessionKey, proofFor } from "./session_key";
 
 /** What the gateway refused, or why it could not be reached. `message` is a sentence for people. */
 export class GatewayError extends Error {
@@ -25,13 +27,21 @@ export interface Asked {
 /** The response of the gateway that served the page. Throws GatewayError; an abort passes as the browser throws it. */
 export async function ask(path: string, asked: Asked = {}): Promise<Response> {
   if (!path.startsWith("/") || path.startsWith("//")) throw new Error(`not a path of the gateway: ${path}`);
-  const token = credentials.value?.token;
+  let response = await send(path, asked);
+  // The clocks may differ, and the refusal has told the gateway's: nothing was done yet, so it is asked once more.
+  if (isProofRefused(response)) response = await send(path, asked);
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function send(path: string, asked: Asked): Promise<Response> {
+  const method = asked.method ?? (asked.body === undefined ? "GET" : "POST");
   const request: RequestInit = {
-    method: asked.method ?? (asked.body === undefined ? "GET" : "POST"),
+    method,
     headers: {
       ...asked.headers,
       ...(asked.body === undefined ? {} : { "content-type": "application/json" }),
-      ...(token ? { authorization: `Bearer ${token}` } : {}),
+      ...(await authorization(method, path)),
     },
     credentials: "omit",
     cache: "no-store",
@@ -39,15 +49,33 @@ export async function ask(path: string, asked: Asked = {}): Promise<Response> {
     ...(asked.signal ? { signal: asked.signal } : {}),
     ...(asked.body === undefined ? {} : { body: JSON.stringify(asked.body) }),
   };
-  let response: Response;
   try {
-    response = await fetch(path, request);
+    const response = await fetch(path, request);
+    learnClock(response);
+    return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new GatewayError("the gateway cannot be reached", 0, "unreachable");
   }
-  if (!response.ok) throw await refusal(response);
-  return response;
+}
+
+/** What shows who asks. A session whose key the browser has no more is over: the gateway then asks for another. */
+async function authorization(method: string, path: string): Promise<Record<string, string>> {
+  const held = credentials.value;
+  if (!held) return {};
+  if (held.key === undefined) return { authorization: `Bearer ${held.token}` };
+  const key = await keptSessionKey(held.key);
+  if (!key) {
+    forgetCredentials();
+    return {};
+  }
+  const url = new URL(path, location.origin);
+  const dpop = await proofFor(key, { method, url, token: held.token, seconds: gatewaySeconds() });
+  return { authorization: `DPoP ${held.token}`, dpop };
+}
+
+function isProofRefused(response: Response): boolean {
+  return response.status === 401 && (response.headers.get("www-authenticate") ?? "").includes("invalid_dpop_proof");
 }
 
 /** The JSON document at a path. Throws GatewayError. */

@@ -21,6 +21,8 @@ export interface NetworkFacts {
   readonly confirmations: number;
   readonly deposits?: DepositTerms;
   readonly signIn: boolean;
+  /** Origins of gateways that recompute this one's answers for its readers. */
+  readonly verifiers: readonly string[];
 }
 
 let asked: Promise<NetworkFacts> | undefined;
@@ -52,6 +54,10 @@ export function factsOf(said: unknown): NetworkFacts {
     confirmations: Math.max(1, whole(found["confirmations"])),
     ...(deposits == null ? {} : { deposits: depositsOf(record(deposits)) }),
     signIn: found["sign_in"] === true,
+    // A gateway of an earlier version says nothing of them.
+    verifiers: list(found["verifiers"] ?? [])
+      .map(text)
+      .filter(isOrigin),
   };
 }
 
@@ -66,6 +72,10 @@ function depositsOf(said: Record<string, unknown>): DepositTerms {
 
 function isWebAddress(url: string): boolean {
   return /^https?:\/\/[^\s@]+$/.test(url);
+}
+
+function isOrigin(url: string): boolean {
+  return /^https?:\/\/[a-z0-9.-]+(:\d{1,5})?$/.test(url);
 }
 
 function record(said: unknown): Record<string, unknown> {

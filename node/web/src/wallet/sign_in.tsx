@@ -4,7 +4,7 @@ import { networkFacts } from "../chain/network";
 import { Hash } from "../design/hash";
 import { connection, type Connection } from "./connection";
 import { useDoing, useFetched } from "./doing";
-import { prepareSignIn, signIn, signOut } from "./signing_in";
+import { prepareSignIn, signIn, signOut, type PreparedSignIn } from "./signing_in";
 import { Trouble } from "./trouble";
 import { WalletChoice } from "./wallet_choice";
 import "./wallet.css";
@@ -24,7 +24,7 @@ export function SignIn() {
   if (session?.account) {
     return (
       <>
-        <SignedIn account={session.account} />
+        <SignedIn account={session.account} hasKey={session.key !== undefined} />
         {here && here.account !== session.account && (
           <div class="notice" data-verdict="open">
             <p role="status">{t.otherSignedIn}</p>
@@ -37,7 +37,7 @@ export function SignIn() {
   return here ? <Signing key={here.account} who={here} /> : <WalletChoice />;
 }
 
-function SignedIn({ account }: { account: string }) {
+function SignedIn({ account, hasKey }: { account: string; hasKey: boolean }) {
   const t = words();
   const doing = useDoing();
   return (
@@ -48,7 +48,17 @@ function SignedIn({ account }: { account: string }) {
           {t.signOut}
         </button>
       </p>
+      {!hasKey && <NoKey />}
     </section>
+  );
+}
+
+/** Said of a session that whoever copies its token can use. */
+function NoKey() {
+  return (
+    <p class="notice" data-verdict="open">
+      {words().noKey}
+    </p>
   );
 }
 
@@ -56,11 +66,11 @@ function SignedIn({ account }: { account: string }) {
 function Signing({ who }: { who: Connection }) {
   const t = words();
   const doing = useDoing();
-  const [message, show] = useState<string | undefined>();
+  const [prepared, show] = useState<PreparedSignIn | undefined>();
   // A message is for one account: after a change it is made anew.
   useEffect(() => show(undefined), [who.account]);
   const begin = () => doing.run(async () => show(await prepareSignIn(who)));
-  if (message === undefined) {
+  if (prepared === undefined) {
     return (
       <section>
         <p class="quiet">{t.signInHint}</p>
@@ -73,15 +83,16 @@ function Signing({ who }: { who: Connection }) {
   }
   const sign = () =>
     doing.run(async () => {
-      await signIn(who, message);
+      await signIn(who, prepared);
       show(undefined);
     });
   return (
     <section>
       <p>{t.readMessage}</p>
       <pre class="message" tabIndex={0}>
-        {message}
+        {prepared.message}
       </pre>
+      {prepared.key === undefined && <NoKey />}
       <p class="row">
         <button type="button" class="main" aria-disabled={doing.busy} onClick={sign}>
           {t.sign}

@@ -23,6 +23,8 @@ export class SignInRefusal extends Error {
   }
 }
 
+/** What the thumbprint of a session's key is called in a message (RFC 9278). */
+const THUMBPRINT_URN = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:";
 const STATEMENT = "Sign in to this gateway. It costs nothing and moves no money.";
 
 /** The gateway's answer to `/v1/siwe/nonce`. Throws SignInRefusal. */
@@ -38,7 +40,8 @@ export function termsOf(said: unknown): SignInTerms {
 /**
  * The message to sign (EIP-4361). It is made here, and names this page's own address: a gateway, or a proxy before it,
  * that names another has people sign in elsewhere, and is refused. `now`: the gateway's clock, as that of this machine
- * may be off by a day. Throws SignInRefusal.
+ * may be off by a day. `key`: thumbprint of the key that the session is bound to; with it the wallet vouches for the
+ * key. Throws SignInRefusal.
  */
 export function signInMessage(
   terms: SignInTerms,
@@ -46,6 +49,7 @@ export function signInMessage(
   chainId: number,
   here: Pick<Location, "host" | "origin">,
   now: Date,
+  key?: string,
 ): string {
   // INVARIANT: what is signed opens this page's gateway and no other.
   if (terms.domain !== here.host) throw new SignInRefusal("otherDomain", terms.domain);
@@ -61,6 +65,7 @@ export function signInMessage(
       version: "1",
       statement: STATEMENT,
       issuedAt: now,
+      ...(key === undefined ? {} : { resources: [THUMBPRINT_URN + key] }),
     });
   } catch {
     throw new SignInRefusal("malformed", terms.domain);

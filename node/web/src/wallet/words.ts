@@ -26,6 +26,8 @@ const en = {
   signedIn: "Signed in",
   signedInAs: (account: string) => `Signed in as ${account}`,
   otherSignedIn: "You are signed in with another account than your wallet shows.",
+  noKey:
+    "This session is not tied to this browser: it keeps no key for it, or the gateway knows none (no https, a private window). Whoever copies the session can spend your credit until it ends. Sign out when you are done.",
   signOut: "Sign out",
   signedOutHere: "Signed out here. The gateway could not be told; the session ends by itself within twelve hours.",
   credit: "Credit",
@@ -111,6 +113,8 @@ const pt: WalletWords = {
   signedIn: "Você entrou",
   signedInAs: (account) => `Entrou como ${account}`,
   otherSignedIn: "Você entrou com outra conta que a da sua carteira.",
+  noKey:
+    "Esta sessão não está presa a este navegador: ele não guarda uma chave para ela, ou o gateway não conhece nenhuma (sem https, janela privada). Quem copiar a sessão pode gastar o seu crédito até ela acabar. Saia quando terminar.",
   signOut: "Sair",
   signedOutHere: "Você saiu aqui. O gateway não pôde ser avisado; a sessão acaba sozinha em até doze horas.",
   credit: "Crédito",
@@ -194,6 +198,8 @@ const ko: WalletWords = {
   signedIn: "로그인됨",
   signedInAs: (account) => `${account}(으)로 로그인됨`,
   otherSignedIn: "로그인한 계정이 지갑의 계정과 다릅니다.",
+  noKey:
+    "이 세션은 이 브라우저에 묶여 있지 않습니다. 브라우저가 키를 보관하지 못하거나 게이트웨이가 키를 모릅니다 (https가 아니거나 비공개 창). 세션을 복사한 사람은 세션이 끝날 때까지 크레딧을 쓸 수 있습니다. 다 쓰면 로그아웃하세요.",
   signOut: "로그아웃",
   signedOutHere: "여기서는 로그아웃했습니다. 게이트웨이에 알리지 못했으며, 세션은 열두 시간 안에 끝납니다.",
   credit: "크레딧",

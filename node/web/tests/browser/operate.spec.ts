@@ -1,11 +1,19 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Page } from "@playwright/test";
 import { InjectedWallet } from "./injected_wallet";
-import { expect, expectAccessible, servedVersion, test } from "./network";
+import { expect, expectAccessible, network, servedVersion, test } from "./network";
 
 async function connected(page: Page, wallet: InjectedWallet): Promise<void> {
   await page.goto("/app/operate");
   await page.getByRole("main").getByRole("button", { name: wallet.name }).click();
   await expect(page.getByRole("heading", { name: "Standing" })).toBeVisible();
+}
+
+/** The network's registry, as the operator of a node knows it: from the deployment file, and not from the gateway. */
+function registry(): string {
+  const file = resolve(network().home, "deployments/31337.json");
+  return (JSON.parse(readFileSync(file, "utf8")) as { node_registry: string }).node_registry;
 }
 
 async function identityOf(wallet: InjectedWallet, changes = {}): Promise<string> {
@@ -15,6 +23,8 @@ async function identityOf(wallet: InjectedWallet, changes = {}): Promise<string>
     receipt_key: "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc",
     tls_key_hash: `0x${"ab".repeat(32)}`,
     endpoint: "127.0.0.1:1",
+    chain_id: 31337,
+    node_registry: registry(),
     model_version: await servedVersion(),
     layers: [0, 1],
     price: "1000000000",
@@ -67,6 +77,23 @@ test("a node registers, announces and leaves, with a stake that stays in the wal
   await page.getByRole("button", { name: "Ask for the stake" }).click();
   await expect(page.getByText("leaving: no new session may name it")).toBeVisible();
   await expect(page.getByRole("button", { name: "Take the stake back" })).toBeDisabled();
+});
+
+test("a gateway that names a registry of its own gets no stake", async ({ page }) => {
+  const lie = "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc";
+  const wallet = await InjectedWallet.on(page, "Careful");
+  await connected(page, wallet);
+  const paste = page.getByRole("textbox", { name: /Paste what it printed/ });
+  await paste.fill(await identityOf(wallet, { node_registry: lie }));
+  const said = page.getByRole("main").getByRole("alert");
+  await expect(said).toContainText(`This gateway names chain 31337, registry ${registry()}`);
+  await expect(said).toContainText(`Your node names chain 31337, registry ${lie}`);
+  await expect(page.getByRole("button", { name: "Register and stake" })).toBeHidden();
+  await expectAccessible(page);
+  await paste.fill(await identityOf(wallet));
+  await expect(page.getByText("the same chain and registry")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Register and stake" })).toBeVisible();
+  expect(wallet.asked).not.toContain("eth_sendTransaction");
 });
 
 test("another account's node can be looked at, and not acted for", async ({ page }) => {

@@ -1,4 +1,5 @@
 import { getAddress, isAddress, type Address, type Hex } from "viem";
+import type { NamedRegistry } from "./named_registry";
 
 /** What `nexus-node identity` prints: what the registry has to hold so that this machine can serve for an account. */
 export interface NodeIdentity {
@@ -8,6 +9,8 @@ export interface NodeIdentity {
   readonly receiptKey: Address;
   readonly tlsKeyHash: Hex;
   readonly endpoint: string;
+  /** Where the machine will look for its stake; none where its program is too old to say. */
+  readonly registry?: NamedRegistry;
   readonly modelVersion?: Hex;
   /** Layers [start, end). */
   readonly layers?: readonly [number, number];
@@ -28,13 +31,17 @@ export function identityOf(pasted: string): NodeIdentity | undefined {
   if (typeof found !== "object" || found === null) return undefined;
   const { node, wallet, receipt_key: receiptKey, tls_key_hash: tlsKeyHash, endpoint } = found;
   if (![node, wallet, receiptKey].every(isOurs) || !isHash(tlsKeyHash) || !isEndpoint(endpoint)) return undefined;
-  const { model_version: version, layers, price } = found;
+  const { model_version: version, layers, price, chain_id: chainId, node_registry: registry } = found;
+  // Half of it, or what cannot be one, is no word of the program: whoever changed it is not to be believed.
+  const saysWhere = chainId !== undefined || registry !== undefined;
+  if (saysWhere && (!isChain(chainId) || !isOurs(registry))) return undefined;
   return {
     node: getAddress(node as string),
     wallet: getAddress(wallet as string),
     receiptKey: getAddress(receiptKey as string),
     tlsKeyHash,
     endpoint,
+    ...(saysWhere ? { registry: { chainId: chainId as number, registry: getAddress(registry as string) } } : {}),
     ...(isHash(version) ? { modelVersion: version } : {}),
     ...(isLayers(layers) ? { layers } : {}),
     ...(typeof price === "string" && /^\d{1,38}$/.test(price) ? { price } : {}),
@@ -43,6 +50,10 @@ export function identityOf(pasted: string): NodeIdentity | undefined {
 
 function isOurs(value: unknown): boolean {
   return typeof value === "string" && isAddress(value, { strict: false });
+}
+
+function isChain(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
 export function isHash(value: unknown): value is Hex {

@@ -7,6 +7,8 @@ import { useDoing } from "../../wallet/doing";
 import { send } from "../../wallet/sending";
 import { Trouble } from "../../wallet/trouble";
 import { spanOf, words as walletWords } from "../../wallet/words";
+import { areSame, gatewayNames, type NamedRegistry } from "./named_registry";
+import { RegistryCheck } from "./registry_check";
 import { stageOf, type Standing } from "./standing";
 import { momentOf } from "./time";
 import { words } from "./words";
@@ -15,10 +17,12 @@ interface Given {
   readonly here: Connection;
   readonly facts: NetworkFacts;
   readonly standing: Standing;
+  /** What the node said; none where it was not asked yet. */
+  readonly named: NamedRegistry | undefined;
 }
 
 /** More stake, or the way out: asking for the stake, and taking it once the delay is over. */
-export function LeaveCard({ here, facts, standing }: Given) {
+export function LeaveCard({ here, facts, standing, named }: Given) {
   const t = words();
   const doing = useDoing();
   const stage = stageOf(standing);
@@ -31,7 +35,7 @@ export function LeaveCard({ here, facts, standing }: Given) {
   return (
     <section class="card">
       <h2>{stage === "active" ? t.stake : t.leave}</h2>
-      {stage === "active" && <MoreStake here={here} facts={facts} />}
+      {stage === "active" && <MoreStake here={here} facts={facts} named={named} />}
       {stage === "active" && <AskForStake here={here} facts={facts} delay={standing.unbondingDelay} />}
       {stage === "leaving" && (
         <>
@@ -54,11 +58,13 @@ export function LeaveCard({ here, facts, standing }: Given) {
   );
 }
 
-function MoreStake({ here, facts }: Omit<Given, "standing">) {
+function MoreStake({ here, facts, named }: Omit<Given, "standing">) {
   const t = words();
   const doing = useDoing();
   const [typed, type] = useState("");
   const wei = weiOf(typed);
+  // INVARIANT: as in registering: no stake goes to a contract that the node does not name.
+  if (!named || !areSame(named, gatewayNames(facts))) return <RegistryCheck facts={facts} named={named} />;
   const add = (event: Event) => {
     event.preventDefault();
     const call = { address: facts.contracts.nodes, abi, functionName: "addStake" } as const;
@@ -80,7 +86,7 @@ function MoreStake({ here, facts }: Omit<Given, "standing">) {
 }
 
 /** It cannot be undone, so it takes two steps. */
-function AskForStake({ here, facts, delay }: Omit<Given, "standing"> & { delay: number }) {
+function AskForStake({ here, facts, delay }: Omit<Given, "standing" | "named"> & { delay: number }) {
   const t = words();
   const doing = useDoing();
   const [isSure, beSure] = useState(false);

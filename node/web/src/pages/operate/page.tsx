@@ -12,7 +12,9 @@ import { WalletChoice } from "../../wallet/wallet_choice";
 import { WrongChain } from "../../wallet/wallet_panel";
 import { words as walletWords } from "../../wallet/words";
 import { EarningsCard } from "./earnings_card";
+import { identityOf } from "./identity";
 import { LeaveCard } from "./leave_card";
+import { keptRegistry } from "./named_registry";
 import "./operate.css";
 import { SetupCard } from "./setup_card";
 import { readStanding } from "./standing";
@@ -59,6 +61,9 @@ function Node({ node, here, facts }: { node: Address; here: Connection; facts: N
   const moved = transactions.value.map((one) => one.state).join();
   const state = useFetched(() => readStanding(provider, facts, node), [node, moved]);
   const isOurs = node === here.account;
+  const [pasted, paste] = useState("");
+  const identity = identityOf(pasted);
+  const named = identity?.node === node ? identity.registry : keptRegistry(node);
   return (
     <>
       <p class="row">
@@ -76,8 +81,8 @@ function Node({ node, here, facts }: { node: Address; here: Connection; facts: N
           <StandingCard standing={state.found} />
           <WithdrawCard node={node} here={here} facts={facts} standing={state.found} />
           <EarningsCard node={node} provider={provider} facts={facts} moved={moved} />
-          {isOurs && <SetupCard here={here} facts={facts} standing={state.found} />}
-          {isOurs && state.found.entry && <LeaveCard here={here} facts={facts} standing={state.found} />}
+          {isOurs && <SetupCard here={here} facts={facts} standing={state.found} pasted={pasted} paste={paste} />}
+          {isOurs && state.found.entry && <LeaveCard here={here} facts={facts} standing={state.found} named={named} />}
         </>
       )}
       <OtherNode />

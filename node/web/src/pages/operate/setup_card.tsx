@@ -1,11 +1,12 @@
-import { useState } from "preact/hooks";
 import type { NetworkFacts } from "../../chain/network";
 import type { Connection } from "../../wallet/connection";
 import { AnnounceForm } from "./announce_form";
 import { Command } from "./command";
-import { identityOf } from "./identity";
+import { identityOf, type NodeIdentity } from "./identity";
 import { keepMachineWallet } from "./machine";
+import { areSame, gatewayNames, keepRegistry } from "./named_registry";
 import { RegisterForm } from "./register_form";
+import { GatewayRegistry, RegistryCheck } from "./registry_check";
 import { stageOf, type Standing } from "./standing";
 import { words } from "./words";
 
@@ -13,12 +14,14 @@ interface Given {
   readonly here: Connection;
   readonly facts: NetworkFacts;
   readonly standing: Standing;
+  /** What was pasted, and its keeper. */
+  readonly pasted: string;
+  readonly paste: (text: string) => void;
 }
 
 /** From nothing to a node that serves: what to run on the machine, what to sign here. */
-export function SetupCard({ here, facts, standing }: Given) {
+export function SetupCard({ here, facts, standing, pasted, paste }: Given) {
   const t = words();
-  const [pasted, paste] = useState("");
   const identity = identityOf(pasted);
   const isFor = identity?.node === here.account;
   const stage = stageOf(standing);
@@ -27,7 +30,9 @@ export function SetupCard({ here, facts, standing }: Given) {
   const take = (text: string) => {
     paste(text);
     const found = identityOf(text);
-    if (found?.node === here.account) keepMachineWallet(here.account, found.wallet);
+    if (found?.node !== here.account) return;
+    keepMachineWallet(here.account, found.wallet);
+    if (found.registry) keepRegistry(here.account, found.registry);
   };
   return (
     <section class="card">
@@ -42,6 +47,7 @@ export function SetupCard({ here, facts, standing }: Given) {
           <Command text={`${node} ${serving} identity`} />
         </li>
         <li>
+          <GatewayRegistry facts={facts} />
           <label for="pasted">{t.step3}</label>
           <textarea
             id="pasted"
@@ -58,7 +64,8 @@ export function SetupCard({ here, facts, standing }: Given) {
             {identity && !isFor && t.otherNode(identity.node)}
             {identity && isFor && identity.wallet === here.account && t.sameAsStaker}
           </p>
-          {identity && isFor && (stage === "unknown" || stage === "active") && (
+          {identity && isFor && <RegistryCheck facts={facts} named={identity.registry} />}
+          {identity && isFor && (stage === "unknown" || stage === "active") && isSame(identity, facts) && (
             <RegisterForm here={here} facts={facts} standing={standing} identity={identity} />
           )}
           {stage === "active" && (
@@ -77,4 +84,9 @@ export function SetupCard({ here, facts, standing }: Given) {
       </ol>
     </section>
   );
+}
+
+/** INVARIANT: nothing is staked in a contract that the node does not name: it could be one of the gateway's own. */
+function isSame({ registry }: NodeIdentity, facts: NetworkFacts): boolean {
+  return registry !== undefined && areSame(registry, gatewayNames(facts));
 }

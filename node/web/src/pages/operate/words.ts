@@ -61,6 +61,14 @@ const en = {
   pasted: "What `nexus-node identity` printed",
   badPaste: "This is not what `nexus-node identity` prints.",
   otherNode: (node: string) => `This was printed for ${node}, and your wallet shows another account.`,
+  gatewayNames:
+    "This gateway names the contract below for your stake. A gateway could name one of its own, so the page compares it with what your node says.",
+  chainAndRegistry: (chain: number, registry: string) => `chain ${chain}, registry ${registry}`,
+  sameRegistry: "Your node names the same chain and registry as this gateway.",
+  otherRegistry: (gateway: string, node: string) =>
+    `Do not stake here. This gateway names ${gateway}. Your node names ${node}. One of them is wrong: use another gateway, or give your node the deployment file that you trust.`,
+  noRegistry:
+    "Your node has not said in which registry it looks for its stake. Run `nexus-node identity` of this version, and paste what it prints in step 3.",
   sameAsStaker:
     "The machine's wallet is this very account. It works, but the key that holds the stake is then on the machine.",
   stakeAmount: "Stake in ETH",
@@ -151,6 +159,14 @@ const pt: OperateWords = {
   pasted: "O que `nexus-node identity` escreveu",
   badPaste: "Isto não é o que `nexus-node identity` escreve.",
   otherNode: (node) => `Isto foi escrito para ${node}, e a sua carteira mostra outra conta.`,
+  gatewayNames:
+    "Este gateway indica o contrato abaixo para a sua garantia. Um gateway pode indicar um contrato dele, por isso a página compara com o que o seu nó diz.",
+  chainAndRegistry: (chain, registry) => `rede ${chain}, registro ${registry}`,
+  sameRegistry: "O seu nó indica a mesma rede e o mesmo registro que este gateway.",
+  otherRegistry: (gateway, node) =>
+    `Não deposite garantia aqui. Este gateway indica ${gateway}. O seu nó indica ${node}. Um dos dois está errado: use outro gateway, ou dê ao seu nó o arquivo de implantação em que confia.`,
+  noRegistry:
+    "O seu nó ainda não disse em que registro procura a garantia. Rode `nexus-node identity` desta versão e cole no passo 3 o que ele escrever.",
   sameAsStaker:
     "A carteira da máquina é esta mesma conta. Funciona, mas a chave que guarda a garantia fica então na máquina.",
   stakeAmount: "Garantia em ETH",
@@ -238,6 +254,14 @@ const ko: OperateWords = {
   pasted: "`nexus-node identity`가 출력한 것",
   badPaste: "`nexus-node identity`가 출력한 것이 아닙니다.",
   otherNode: (node) => `이것은 ${node}용으로 출력되었고, 지갑은 다른 계정입니다.`,
+  gatewayNames:
+    "이 게이트웨이는 아래 컨트랙트를 스테이크 장소로 말합니다. 게이트웨이가 자기 컨트랙트를 말할 수도 있으므로, 페이지가 노드의 말과 비교합니다.",
+  chainAndRegistry: (chain, registry) => `체인 ${chain}, 레지스트리 ${registry}`,
+  sameRegistry: "노드와 이 게이트웨이가 같은 체인과 레지스트리를 말합니다.",
+  otherRegistry: (gateway, node) =>
+    `여기에 스테이크하지 마세요. 이 게이트웨이는 ${gateway}, 노드는 ${node}라고 합니다. 둘 중 하나가 틀립니다. 다른 게이트웨이를 쓰거나, 믿는 배포 파일을 노드에 주세요.`,
+  noRegistry:
+    "노드가 어느 레지스트리에서 스테이크를 찾는지 아직 말하지 않았습니다. 이 버전의 `nexus-node identity`를 실행하고 출력한 것을 3단계에 붙여 넣으세요.",
   sameAsStaker: "기계의 지갑이 바로 이 계정입니다. 작동하지만, 스테이크를 쥔 키가 기계에 있게 됩니다.",
   stakeAmount: "스테이크 (ETH)",
   least: (amount) => `최소 ${amount}. 노드가 거짓말하거나 분쟁에서 침묵하면 잃습니다.`,

@@ -8,6 +8,7 @@ import { CheckPanel } from "../../../src/pages/chat/evidence/check_panel";
 import type { Answer } from "../../../src/pages/chat/kept/conversation";
 import { models } from "../../../src/pages/chat/models";
 
+vi.mock("../../../src/chain/network", () => ({ networkFacts: async () => ({ verifiers: [] }) }));
 vi.mock("../../../src/engine/verify", () => ({ verifyInBrowser: vi.fn() }));
 vi.mock("../../../src/pages/chat/evidence/evidence", async (original) => ({
   ...(await original<object>()),

@@ -11,6 +11,8 @@ const SAID = {
   model_version: `0x${"cd".repeat(32)}`,
   layers: [0, 3],
   price: "1000000000",
+  chain_id: 31337,
+  node_registry: "0x5FbDB2315678afecb367f032d93F642f64180aa3",
 };
 const read = (changes = {}) => identityOf(JSON.stringify({ ...SAID, ...changes }));
 
@@ -25,6 +27,7 @@ describe("what a machine printed of itself", () => {
       modelVersion: SAID.model_version,
       layers: [0, 3],
       price: "1000000000",
+      registry: { chainId: 31337, registry: SAID.node_registry },
     });
   });
 

@@ -20,6 +20,15 @@ describe("what the gateway says of its chain", () => {
     expect(facts.contracts.nodes).toBe(ADDRESS);
     expect(facts.rpcUrls).toEqual(["https://a.example"]);
     expect(facts.confirmations).toBe(1);
+    expect(facts.verifiers).toEqual([]);
+    const verifiers = [
+      "https://b.example",
+      "https://b.example/x",
+      "javascript:1",
+      "http://127.0.0.1:8000",
+      "https://u@c",
+    ];
+    expect(factsOf({ ...SAID, verifiers }).verifiers).toEqual(["https://b.example", "http://127.0.0.1:8000"]);
     expect(facts.deposits).toMatchObject({ contract: ADDRESS, notice: 3600 });
     expect(factsOf({ ...SAID, deposits: null }).deposits).toBeUndefined();
   });

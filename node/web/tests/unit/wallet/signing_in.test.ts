@@ -1,5 +1,7 @@
+import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { credentials, forgetCredentials, useCredentials } from "../../../src/api/credentials";
+import { keptSessionKey } from "../../../src/api/session_key";
 import type { Connection } from "../../../src/wallet/connection";
 import { prepareSignIn, signIn, signOut } from "../../../src/wallet/signing_in";
 import { ALICE, BOB, FakeWallet, found, refuses } from "./fake_wallet";
@@ -60,16 +62,53 @@ describe("signing in", () => {
       "/v1/siwe/verify": { body: SESSION },
     });
     const wallet = new FakeWallet({ eth_accounts: [ALICE], personal_sign: "0x1234" });
-    const message = await prepareSignIn(who(wallet));
+    const prepared = await prepareSignIn(who(wallet));
+    const { message } = prepared;
     expect(message.split("\n")[0]).toBe(`${location.host} wants you to sign in with your Ethereum account:`);
     expect(message).toContain("Issued At: 2026-09-21T13:33:20.000Z");
-    await signIn(who(wallet), message);
+    await signIn(who(wallet), prepared);
     const signed = wallet.asked.find((one) => one.method === "personal_sign")?.params ?? [];
     expect(Buffer.from(String(signed[0]).slice(2), "hex").toString()).toBe(message);
     expect(signed[1]).toBe(ALICE);
     const verified = sent.find((one) => one.path === "/v1/siwe/verify");
     expect(JSON.parse(String(verified?.request.body))).toEqual({ message, signature: "0x1234" });
     expect(credentials.value).toEqual(SESSION);
+  });
+
+  test("binds the session to a key of this browser, which signing out deletes", async () => {
+    vi.stubGlobal("indexedDB", new IDBFactory());
+    const answers = {
+      "/page/network": { body: NETWORK },
+      "/v1/siwe/nonce": nonce(),
+      "/v1/siwe/logout": { status: 204 },
+    };
+    gateway(answers);
+    const wallet = new FakeWallet({ eth_accounts: [ALICE], personal_sign: "0x1234" });
+    const prepared = await prepareSignIn(who(wallet));
+    const key = prepared.key ?? "none";
+    expect(prepared.message).toMatch(/\nResources:\n- urn:ietf:params:oauth:jwk-thumbprint:sha-256:[\w-]{43}$/);
+    expect(prepared.message.endsWith(`sha-256:${key}`)).toBe(true);
+    const sent = gateway({ ...answers, "/v1/siwe/verify": { body: { ...SESSION, thumbprint: key } } });
+    await signIn(who(wallet), prepared);
+    expect(credentials.value).toEqual({ ...SESSION, key });
+    await signOut();
+    const last = new Headers(sent.at(-1)?.request.headers);
+    expect(last.get("authorization")).toBe("DPoP ses-1");
+    expect(last.has("dpop")).toBe(true);
+    expect(credentials.value).toBeUndefined();
+    expect(await keptSessionKey(key)).toBeUndefined();
+  });
+
+  test("takes no session that is bound to a key of somebody else", async () => {
+    vi.stubGlobal("indexedDB", new IDBFactory());
+    gateway({
+      "/page/network": { body: NETWORK },
+      "/v1/siwe/nonce": nonce(),
+      "/v1/siwe/verify": { body: { ...SESSION, thumbprint: "A".repeat(43) } },
+    });
+    const wallet = new FakeWallet({ eth_accounts: [ALICE], personal_sign: "0x1234" });
+    await expect(signIn(who(wallet), await prepareSignIn(who(wallet)))).rejects.toThrow();
+    expect(credentials.value).toBeUndefined();
   });
 
   test("sends no cookie, and follows no redirect: neither another site nor an open redirect gets the token", async () => {
@@ -102,20 +141,20 @@ describe("signing in", () => {
   ])("is nobody's where the wallet says %i", async (code, kind) => {
     gateway({});
     const wallet = new FakeWallet({ eth_accounts: [ALICE], personal_sign: refuses(code) });
-    await expect(signIn(who(wallet), "text")).rejects.toMatchObject({ kind });
+    await expect(signIn(who(wallet), { message: "text" })).rejects.toMatchObject({ kind });
     expect(credentials.value).toBeUndefined();
   });
 
   test("does not sign with an account that the wallet turned to meanwhile", async () => {
     const wallet = new FakeWallet({ eth_accounts: [BOB], personal_sign: "0x12" });
-    await expect(signIn(who(wallet), "text")).rejects.toMatchObject({ kind: "otherAccount" });
+    await expect(signIn(who(wallet), { message: "text" })).rejects.toMatchObject({ kind: "otherAccount" });
     expect(wallet.methods()).not.toContain("personal_sign");
   });
 
   test.each([{ account: BOB }, { token: 5 }, { expires: "soon" }])("takes no session with %o", async (changed) => {
     gateway({ "/v1/siwe/verify": { body: { ...SESSION, ...changed } } });
     const wallet = new FakeWallet({ eth_accounts: [ALICE], personal_sign: "0x1234" });
-    await expect(signIn(who(wallet), "text")).rejects.toThrow();
+    await expect(signIn(who(wallet), { message: "text" })).rejects.toThrow();
     expect(credentials.value).toBeUndefined();
   });
 

@@ -2,6 +2,7 @@ import { sentenceOf } from "../../../design/state";
 import type { Answer } from "../kept/conversation";
 import { check, checks } from "./checks";
 import { CheckYourself, HandOver } from "./hand_over";
+import { SecondGateways } from "./second_panel";
 import { VerdictView } from "./verdict_view";
 import { words } from "./words";
 
@@ -34,6 +35,7 @@ export function CheckPanel({ answer }: { answer: Answer & { id: string } }) {
         </p>
       )}
       {isWrong && <HandOver answer={answer} />}
+      <SecondGateways answer={answer} />
       <CheckYourself answer={answer} />
     </div>
   );

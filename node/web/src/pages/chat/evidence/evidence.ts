@@ -30,6 +30,8 @@ export interface Receipts {
   readonly evidence: Evidence;
   /** The answer file, as `nexus verify` takes it. */
   readonly proof: unknown;
+  /** What the gateway found where it recomputed the answer itself; none where it did not. */
+  readonly passed: boolean | undefined;
 }
 
 /** Milliseconds between two looks: the bill of an answer that its reader ended is written a moment later. */
@@ -54,7 +56,7 @@ export function readReceipts(text: string, id: string): Receipts {
   try {
     const found = record(JSON.parse(text));
     if (found["id"] !== id) throw new Error("another answer's");
-    return { evidence: evidenceOf(found), proof: found["proof"] };
+    return { evidence: evidenceOf(found), proof: found["proof"], passed: passedIn(found["verification"]) };
   } catch {
     throw new GatewayError("the gateway's receipts cannot be read", 200, "malformed");
   }
@@ -87,6 +89,11 @@ function evidenceOf(found: Record<string, unknown>): Evidence {
       nodes: nodesOf(receipts.filter((one) => one["segment"] === segment)),
     })),
   };
+}
+
+function passedIn(verification: unknown): boolean | undefined {
+  const { passed } = (verification ?? {}) as { passed?: unknown };
+  return typeof passed === "boolean" ? passed : undefined;
 }
 
 function nodesOf(receipts: readonly Record<string, unknown>[]): RouteSegment["nodes"] {

@@ -55,7 +55,7 @@ export function VerdictView({ verdict, model, differences, hasChainKeys }: Shown
 }
 
 /** `isCertain`: the receipt's key is the chain's. Else whoever made the file could have signed in the node's name. */
-function Blamed({ fault, isCertain }: { fault: Fault; isCertain: boolean }) {
+export function Blamed({ fault, isCertain }: { fault: Fault; isCertain: boolean }) {
   const t = words();
   const layers = t.layers(...fault.layers);
   return (
