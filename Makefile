@@ -54,8 +54,7 @@ test: test-forge test-ape check-web test-python ## Every test but those of the p
 check-web: setup ## The page: types, format, unit tests, and that what is shipped is what its sources are built to
 	scripts/web.sh check
 
-test-web: artefacts ## The page: types, units, its shipped build, and every flow in Chromium against a local network
-	scripts/web.sh check
+test-web: artefacts check-web ## Every flow of the page in Chromium and Firefox, against a local network
 	scripts/web.sh browser
 
 bench-web: artefacts ## What the page costs its reader: Lighthouse, axe, bytes, delays (build/bench/web.json)

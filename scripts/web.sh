@@ -3,6 +3,7 @@
 #   scripts/web.sh setup    its packages, in node/web/node_modules (idempotent)
 #   scripts/web.sh build    node/web/dist, which the gateway serves and the wheel holds
 #   scripts/web.sh check    types, format, unit tests; and that node/web/dist is what the sources are built to
+#   scripts/web.sh browsers whether there are browsers for the tests; a root of Debian gets them installed
 #   scripts/web.sh browser  the tests in real browsers, against a local network
 #   scripts/web.sh pictures docs/pictures: every page in both themes and three widths
 set -euo pipefail
@@ -36,6 +37,7 @@ check() {
 # find_browser SETTING PATH PACKAGE: what the tests drive; root of a Debian machine gets it installed.
 find_browser() {
   [ -x "${!1:-$2}" ] && return
+  [ -z "${!1:-}" ] || fail "$1 says ${!1}, and there is no program. Set it right, or unset it"
   [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null ||
     fail "the tests need $2. Install it (Debian: apt install $3), or set $1=/path/to/it"
   echo "web: installing $3, once" >&2
@@ -46,6 +48,7 @@ find_browser() {
 find_chromium() { find_browser NEXUS_CHROMIUM /usr/bin/chromium chromium; }
 find_firefox() { find_browser NEXUS_FIREFOX /usr/bin/firefox-esr firefox-esr; }
 
+[ "${1:-}" != browsers ] || { find_chromium; find_firefox; exit; }
 setup
 case "${1:-}" in
   setup) ;;
@@ -53,5 +56,5 @@ case "${1:-}" in
   check) check ;;
   browser) find_chromium; find_firefox; shift; npx playwright test "$@" ;;
   pictures) find_chromium; npx playwright test --config playwright.pictures.config.ts ;;
-  *) fail "say setup, build, check, browser or pictures" ;;
+  *) fail "say setup, build, check, browsers, browser or pictures" ;;
 esac
