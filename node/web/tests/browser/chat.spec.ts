@@ -71,6 +71,18 @@ test("a question is asked, answered and proved with the keyboard alone", async (
   await expectAccessible(page);
 });
 
+test("an API key is forgotten when somebody says so", async ({ page }) => {
+  await page.goto("/app/chat");
+  await page.getByLabel("API key").fill(network().key);
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Settings" }).click();
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Forget the API key" }).click();
+  await expect(page.getByLabel("API key")).toHaveValue("");
+  await page.reload();
+  await expect(page.getByLabel("API key")).toBeVisible();
+});
+
 test("single keys can be turned off", async ({ page }) => {
   await open(page);
   await page.getByRole("button", { name: "Keys" }).click();

@@ -1,4 +1,5 @@
 import { useId, useState } from "preact/hooks";
+import { credentials, forgetCredentials } from "../../../api/credentials";
 import { changeSetup, chosenModels, current } from "../desk";
 import { modelNamed } from "../models";
 import { CONTINUED_TOKENS } from "../stream/question";
@@ -48,6 +49,14 @@ export function SettingsPanel() {
         <SamplingField {...field("seed", t.seed, t.seedHint, t.badSeed)} />
         <SamplingField {...field("stop", t.stops, t.stopsHint, t.badStops)} isLong />
       </div>
+      {credentials.value && credentials.value.account === undefined && (
+        <p class="row">
+          <button type="button" class="small" onClick={forgetCredentials}>
+            {t.forgetKey}
+          </button>
+          <span class="quiet">{t.forgetKeyHint}</span>
+        </p>
+      )}
     </div>
   );
 }

@@ -2,6 +2,8 @@ import { dictionary } from "../../../words/language";
 
 export const words = dictionary({
   en: {
+    forgetKey: "Forget the API key",
+    forgetKeyHint: "This tab asks for one before the next answer.",
     model: (number: number) => `Model ${number}`,
     onlyModel: "Model",
     continues: "continues text",
@@ -27,6 +29,8 @@ export const words = dictionary({
     badStops: "Four stop texts are the most.",
   },
   pt: {
+    forgetKey: "Esquecer a chave de API",
+    forgetKeyHint: "Este separador pede outra antes da próxima resposta.",
     model: (number: number) => `Modelo ${number}`,
     onlyModel: "Modelo",
     continues: "continua texto",
@@ -52,6 +56,8 @@ export const words = dictionary({
     badStops: "No máximo quatro textos de paragem.",
   },
   ko: {
+    forgetKey: "API 키 지우기",
+    forgetKeyHint: "다음 답을 받기 전에 이 탭이 키를 다시 묻습니다.",
     model: (number: number) => `모델 ${number}`,
     onlyModel: "모델",
     continues: "글 이어쓰기",
