@@ -147,6 +147,8 @@ export interface Node {
   readonly reputation: number | null;
   readonly online: boolean | null;
   readonly latency_ms: number | null;
+  /** Orders that it said it works on. */
+  readonly active_orders: number | null;
   readonly uptime: Uptime | null;
 }
 

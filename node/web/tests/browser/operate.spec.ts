@@ -106,5 +106,26 @@ test("another account's node can be looked at, and not acted for", async ({ page
   await page.getByRole("button", { name: "Look", exact: true }).click();
   await expect(page).toHaveURL(/node=0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc/);
   await expect(page.getByText("You look at another account's node.")).toBeVisible();
+  await expect(page.getByRole("heading", { name: "What this gateway sees of it" })).toBeHidden();
   await expect(page.getByRole("heading", { name: "Set up" })).toBeHidden();
+});
+
+test("a node's uptime, latency, load and reputation are shown as the gateway sees them", async ({ page }) => {
+  const wallet = await InjectedWallet.on(page, "Curious");
+  const listed = (await (await page.request.get("/explorer/nodes")).json()) as {
+    items: { node: string; online: boolean | null }[];
+  };
+  const node = listed.items.find((one) => one.online)?.node ?? "";
+  await page.goto(`/app/operate?node=${node}`);
+  await page.getByRole("main").getByRole("button", { name: wallet.name }).click();
+  const card = page.locator("section", { has: page.getByRole("heading", { name: "What this gateway sees of it" }) });
+  await expect(card.getByText(/^\d+(\.\d+)? ms$/)).toBeVisible();
+  await expect(card.getByRole("term")).toHaveText([
+    "Reachable",
+    "Uptime over 7 days",
+    "Latency",
+    "Answers under way",
+    "Reputation here",
+  ]);
+  await expectAccessible(page);
 });

@@ -16,6 +16,7 @@ import { identityOf } from "./identity";
 import { LeaveCard } from "./leave_card";
 import { keptRegistry } from "./named_registry";
 import "./operate.css";
+import { SeenCard } from "./seen_card";
 import { SetupCard } from "./setup_card";
 import { readStanding } from "./standing";
 import { StandingCard } from "./standing_card";
@@ -79,6 +80,7 @@ function Node({ node, here, facts }: { node: Address; here: Connection; facts: N
       {state.found && (
         <>
           <StandingCard standing={state.found} />
+          {state.found.entry && <SeenCard node={node} />}
           <WithdrawCard node={node} here={here} facts={facts} standing={state.found} />
           <EarningsCard node={node} provider={provider} facts={facts} moved={moved} />
           {isOurs && <SetupCard here={here} facts={facts} standing={state.found} pasted={pasted} paste={paste} />}

@@ -1,5 +1,6 @@
 import { etherOf, numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
+import { Fact } from "./fact";
 import { stageOf, type Standing } from "./standing";
 import { momentOf } from "./time";
 import { words } from "./words";
@@ -35,18 +36,6 @@ export function StandingCard({ standing }: { standing: Standing }) {
           </Fact>
         </dl>
       )}
-      <p class="quiet">
-        <small>{t.alsoAsk}</small>
-      </p>
     </section>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: preact.ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
