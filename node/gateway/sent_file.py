@@ -1,0 +1,91 @@
+"""A file that is sent while it holds one of the gateway's transfers, to a reader who has to keep taking it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+
+from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from node.gateway.error_shapes import error_response
+from node.gateway.errors import GatewayError
+from node.gateway.shared_places import SharedPlaces, remote_address
+
+log = logging.getLogger(__name__)
+
+TRANSFERS_AT_ONCE = 16
+"""Each holds a thread at times, and bandwidth that answers need too."""
+TRANSFERS_OF_ADDRESS = 4
+TRANSFER_AGAIN_SECONDS = 2.0
+LEAST_BYTES_PER_SECOND = 32 << 10
+"""A reader who takes less has left, or wants nothing but the place."""
+SLACK_SECONDS = 30.0
+"""How far a reader may fall behind that rate before a transfer is ended."""
+
+
+def new_transfers(most: int = TRANSFERS_AT_ONCE, each: int = TRANSFERS_OF_ADDRESS) -> SharedPlaces:
+    """Places of files that are sent at once."""
+    return SharedPlaces(most, each, "files that are being sent", TRANSFER_AGAIN_SECONDS)
+
+
+class SentFile(FileResponse):
+    """``released`` is called once nothing reads the file any more, however that came."""
+
+    def __init__(
+        self,
+        path: Path,
+        transfers: SharedPlaces,
+        headers: Mapping[str, str],
+        media_type: str,
+        *,
+        filename: str | None = None,
+        released: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(path, headers=headers, media_type=media_type, filename=filename)
+        self._transfers, self._released = transfers, released
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with ExitStack() as stack:
+            stack.callback(self._released)
+            try:
+                stack.enter_context(self._transfers.take(remote_address(scope)))
+            except GatewayError as error:
+                await error_response(scope["path"], error)(scope, receive, send)
+                return
+            pace = _Pace(send)
+            try:
+                await super().__call__(scope, receive, pace.send)
+            except _TooSlowError:
+                # Nothing more is sent: the server breaks the connection off, and nobody takes the file for whole.
+                log.info("A reader of %s took too little of it: the transfer is ended", self.path)
+
+
+class _TooSlowError(Exception):
+    """Raised where a reader has fallen too far behind."""
+
+
+class _Pace:
+    """Hands messages on, and counts how long they are waited for against what was taken."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._left = send, SLACK_SECONDS
+
+    async def send(self, message: Message) -> None:
+        """Raises _TooSlowError."""
+        if self._left <= 0:
+            raise _TooSlowError
+        begun = monotonic()
+        size = len(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self._left):
+                await self._send(message)
+        except TimeoutError:
+            raise _TooSlowError from None
+        # INVARIANT: what was taken fast before buys no more than the slack: a place is not held by patience.
+        earned = size / LEAST_BYTES_PER_SECOND - (monotonic() - begun)
+        self._left = min(SLACK_SECONDS, self._left + earned)
