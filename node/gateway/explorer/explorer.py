@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import secrets
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +18,15 @@ from nexus_chain.chain.clock import ChainClock
 from nexus_chain.errors import NexusError
 from node.gateway.event_stream import event as written
 from node.gateway.explorer.archive import ChainArchive
+from node.gateway.explorer.chain_events import KeptEvent
 from node.gateway.explorer.context import ViewContext
+from node.gateway.explorer.document_desk import DocumentDesk
 from node.gateway.explorer.feed import EventFeed, told_event
 from node.gateway.explorer.follower import ChainFollower, ChainNews
 from node.gateway.explorer.games import GameReader
 from node.gateway.explorer.pages import place_of
 from node.gateway.explorer.records import RecordReader
+from node.gateway.shared_places import OWN_MACHINE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +42,9 @@ _UNFORESEEN = "the chain could not be read: see the gateway's log"
 _MOST_TOLD = 200
 _MOST_DOCUMENTS = 512
 _CACHE_SECONDS = 1.0
+_LISTENING_TRIES = 3
+#: An event's id, and of which reading of the chain it is.
+_LAST_EVENT = re.compile(r"(?P<id>[0-9]+-[0-9]+)(?:-(?P<reading>[0-9a-f]{8}))?\Z")
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Explorer:
     def __init__(self, archive: ChainArchive, readers: Readers, context: ViewContext) -> None:
         self._archive, self._readers, self._context = archive, readers, context
         self.feed = EventFeed()
+        self._desk = DocumentDesk()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-explorer")
         self._chain_block = 0
         self._read_up_to: bytes | None = None  # hash of the block
@@ -62,7 +73,10 @@ class Explorer:
         self._read_at: float | None = None
         self._problem: str | None = "the chain was not read yet"
         self._documents: dict[object, tuple[float, dict[str, Any] | None]] = {}
-        self._revision = 0
+        self._revision = self._tellings = 0
+        # Another one after each re-organisation and each start: who comes back with an older one may have seen events
+        # that are void, and has to ask for everything again.
+        self._reading = secrets.token_hex(4)
         self._told = self._sighted = -float("inf")
 
     # --------------------------------------------------------------- documents
@@ -83,33 +97,59 @@ class Explorer:
         }
 
     async def document(
-        self, key: object, make: Callable[[ViewContext], dict[str, Any] | None]
+        self, key: object, make: Callable[[ViewContext], dict[str, Any] | None], address: str = OWN_MACHINE
     ) -> dict[str, Any] | None:
-        """What ``make`` makes, for as long as nothing new is known; None where it makes none. ``key``: names it."""
-        kept = self._documents.get(key)
+        """What ``make`` makes, for as long as nothing new is known; None where it makes none. ``key``: names it.
+
+        ``address``: of whoever asks, see ``remote_address``. Raises UnavailableError where too much is asked at once.
+        """
+        kept, as_of = self._documents.get(key), self.state()
         if kept is None or time.monotonic() - kept[0] > _CACHE_SECONDS:
             revision = self._revision
-            kept = time.monotonic(), await asyncio.to_thread(make, self._context)
-            if len(self._documents) >= _MOST_DOCUMENTS:
-                self._documents.clear()
-            if revision == self._revision:  # else it may be of before what is known now
-                self._documents[key] = kept
-        return None if kept[1] is None else {**kept[1], "as_of": self.state()}
+            kept = await self._desk.made((revision, key), address, lambda: (time.monotonic(), make(self._context)))
+            if revision == self._revision:  # else it may be of before what is known now, and says so
+                self._keep(key, kept)
+                as_of = self.state()
+        return None if kept[1] is None else {**kept[1], "as_of": as_of}
 
-    def missed(self, last: str | None) -> list[bytes]:
-        """What a listener is told first, who has seen events up to the id ``last``. Raises InvalidRequestError.
+    def _keep(self, key: object, made: tuple[float, dict[str, Any] | None]) -> None:
+        # The oldest go first: whoever asks for much that nobody else wants throws out little that others do.
+        while len(self._documents) >= _MOST_DOCUMENTS:
+            del self._documents[next(iter(self._documents))]
+        self._documents[key] = made
 
-        Reads the archive, so it is no work for the event loop.
+    # --------------------------------------------------------------- listening
+
+    async def listen(self, last: str | None, address: str = OWN_MACHINE) -> AsyncIterator[bytes]:
+        """What a listener is told who has seen events up to the id ``last``, and from then on.
+
+        Raises InvalidRequestError, UnavailableError.
         """
-        found = [written(self.state(), "state")]
-        if last is None:
-            return found
-        place = place_of(last, "last-event-id")
+        seen = None if last is None else _last_event(last)
+        for _ in range(_LISTENING_TRIES):
+            tellings = self._tellings
+            first = await self._desk.made(("missed", tellings, seen), address, lambda: self._missed(seen))
+            if tellings == self._tellings:  # INVARIANT: nothing is told between what was read and listening
+                return self.feed.listen(first, address)
+        return self.feed.listen(self._reset(), address)
+
+    def _missed(self, seen: tuple[tuple[int, int], str] | None) -> list[bytes]:
+        """What a listener is told first, who has seen events up to a place of a reading."""
+        if seen is None:
+            return [written(self.state(), "state")]
+        place, reading = seen
         later = list(self._archive.events(after=place, limit=_MOST_TOLD + 1))
         known = next(self._archive.events(after=(place[0], place[1] - 1), before=(place[0], place[1] + 1)), None)
-        if known is None or len(later) > _MOST_TOLD:
-            return [*found, written(self.state(), "reset")]
-        return found + [f"id: {one.id}\n".encode() + written(told_event(one), "event") for one in later]
+        if reading != self._reading or known is None or len(later) > _MOST_TOLD:
+            return self._reset()
+        told = [f"id: {self._id_of(one)}\n".encode() + written(told_event(one), "event") for one in later]
+        return [written(self.state(), "state"), *told]
+
+    def _reset(self) -> list[bytes]:
+        return [written(self.state(), "state"), written(self.state(), "reset")]
+
+    def _id_of(self, event: KeptEvent) -> str:
+        return f"{event.id}-{self._reading}"
 
     # --------------------------------------------------------------- following
 
@@ -134,6 +174,7 @@ class Explorer:
     def close(self) -> None:
         """End listening, and close the archive once nothing reads any more."""
         self.feed.close()
+        self._desk.close()
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._archive.close()
 
@@ -143,27 +184,40 @@ class Explorer:
 
     def _look(self) -> tuple[ChainNews, bool]:
         """What the chain says now, and whether anything is known that was not."""
-        news = self._readers.follower.look()
-        self._head = news.head
-        self._readers.clock.note(news.chain.timestamp)
-        moved = news.replaced or news.head.hash != self._read_up_to
+        news: ChainNews | None = None
         try:
+            news = self._readers.follower.look()
+            self._readers.clock.note(news.chain.timestamp)
+            moved = news.replaced or news.head.hash != self._read_up_to
             self._readers.records.read_versions()
             if moved:
                 self._read_games(news)
             certified = not news.is_behind and self._readers.records.read_certificates()
         except BaseException:
-            # The events are kept, and will be news to nobody: what depends on them has to be looked for anew.
-            self._readers.games.forget()
-            self._has_untold = True
+            self._has_untold |= news is not None  # what it has found will be news to nobody
+            self._note_failure()
             raise
-        self._read_up_to, self._chain_block = news.head.hash, news.chain.number
-        self._read_at, self._problem = time.time(), None
         if moved or certified:
-            self._revision += 1
-            self._documents.clear()
+            self._note_change()
+        self._head, self._chain_block, self._read_up_to = news.head, news.chain.number, news.head.hash
+        self._read_at, self._problem = time.time(), None
         self._sight()
         return news, moved or certified
+
+    def _note_change(self) -> None:
+        """Nothing that was made before is shown any more."""
+        self._revision += 1
+        self._documents.clear()
+
+    def _note_failure(self) -> None:
+        """INVARIANT: a look that failed may have kept events, and taken some back. Whatever depends on them is looked
+        for anew, and documents say up to which block they are.
+        """
+        self._readers.games.forget()
+        self._read_up_to = None
+        self._note_change()
+        with suppress(sqlite3.Error):
+            self._head = self._archive.head()
 
     def _read_games(self, news: ChainNews) -> None:
         """Games as they stand at the head; while more is to be read, they would be of another block than the events."""
@@ -181,12 +235,15 @@ class Explorer:
         self._archive.note_sightings(int(time.time() // 3600), seen, KEPT_HOURS)
 
     def _tell(self, news: ChainNews, is_new: bool) -> None:
+        self._tellings += 1
+        if news.replaced:
+            self._reading = secrets.token_hex(4)
         if news.replaced or self._has_untold or len(news.events) > _MOST_TOLD or news.is_behind:
             self._has_untold = False
             self.feed.tell("reset", self.state())
             return
         for event in news.events:
-            self.feed.tell("event", told_event(event), event.id)
+            self.feed.tell("event", told_event(event), self._id_of(event))
         if is_new:
             self._told = -float("inf")
 
@@ -200,3 +257,9 @@ class Explorer:
             log.warning("The explorer cannot read the chain: %s", said)
             self._told = -float("inf")
         self._problem = said
+
+
+def _last_event(text: str) -> tuple[tuple[int, int], str]:
+    """Place of an event, and the reading that its id is of. Raises InvalidRequestError."""
+    found = _LAST_EVENT.match(text)
+    return place_of(text if found is None else found["id"], "last-event-id"), (found and found["reading"]) or ""

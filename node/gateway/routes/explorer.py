@@ -6,9 +6,9 @@ Everything here is public on the chain, so no key is asked for. Amounts are wei 
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -27,6 +27,7 @@ from node.gateway.explorer.node_view import find_node, nodes_page
 from node.gateway.explorer.pages import PageRequest
 from node.gateway.explorer.session_view import find_session, sessions_page, settlements_page
 from node.gateway.explorer.summary_view import summary
+from node.gateway.shared_places import remote_address
 
 router = APIRouter(prefix="/explorer")
 
@@ -34,12 +35,20 @@ _HASH = re.compile(r"0x[0-9a-f]{64}\Z")
 _View = Callable[[ViewContext], dict[str, Any] | None]
 
 
-def explorer_of(request: Request) -> Explorer:
-    """The gateway's explorer. Raises NotFoundError where it has none."""
+@dataclass(frozen=True)
+class AskedExplorer:
+    """The gateway's explorer, and the address that asks it."""
+
+    explorer: Explorer
+    address: str
+
+
+def explorer_of(request: Request) -> AskedExplorer:
+    """Raises NotFoundError where the gateway has no explorer."""
     found = deps_of(request).explorer
     if found is None:
         raise NotFoundError("this gateway shows no chain", advice="Ask its operator.")
-    return found
+    return AskedExplorer(found, remote_address(request.scope))
 
 
 def page_request(limit: int = 25, before: str | None = None) -> PageRequest:
@@ -47,12 +56,12 @@ def page_request(limit: int = 25, before: str | None = None) -> PageRequest:
     return PageRequest.of(limit, before)
 
 
-GatewayExplorer = Annotated[Explorer, Depends(explorer_of)]
+GatewayExplorer = Annotated[AskedExplorer, Depends(explorer_of)]
 WantedPage = Annotated[PageRequest, Depends(page_request)]
 
 
-async def _answer(explorer: Explorer, key: object, make: _View, what: str = "thing") -> JSONResponse:
-    found = await explorer.document(key, make)
+async def _answer(asked: AskedExplorer, key: object, make: _View, what: str = "thing") -> JSONResponse:
+    found = await asked.explorer.document(key, make, asked.address)
     if found is None:
         raise NotFoundError(f"the chain knows no such {what}", advice="Check its id; a new one takes a block or two.")
     return JSONResponse(found, headers={"cache-control": "no-cache"})
@@ -128,8 +137,8 @@ async def explorer_dispute(game: str, explorer: GatewayExplorer) -> JSONResponse
 @router.get("/events")
 async def explorer_events(request: Request, explorer: GatewayExplorer) -> StreamingResponse:
     """``state``: how far the chain is read; ``event``: one event's ids; ``reset``: ask for everything again."""
-    first = await asyncio.to_thread(explorer.missed, request.headers.get("last-event-id") or None)
-    return event_response(explorer.feed.listen(first))
+    last = request.headers.get("last-event-id") or None
+    return event_response(await explorer.explorer.listen(last, explorer.address))
 
 
 def _hash_of(text: str, param: str) -> str:
