@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from nexus_chain.certificates.audit import audit
 from nexus_chain.certificates.measurement import measure_folder
 from nexus_chain.chain.certificate_registry import AnchoredCertificate
 from nexus_chain.chain.model_registry import ModelVersion
+from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.client.home import ClientHome
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.car import CarFile
@@ -35,11 +36,26 @@ ADDRESS = "0x" + "11" * 20
 
 @dataclass
 class ListedRegistries:
-    """The two registries, with what a gateway asks of the contracts besides. ``asked``: versions that were read."""
+    """The two registries, with what a gateway asks of the contracts besides. ``asked``: versions that were read.
+
+    ``blocks``: of the chain, by number.
+    """
 
     known: Registries
     address: str = ADDRESS
     asked: int = 0
+    blocks: list[BlockHead] = field(default_factory=lambda: [BlockHead(0, b"a" * 32, 1 << 40)])
+    asked_anchors: int = 0
+
+    @property
+    def connection(self) -> ListedRegistries:
+        return self
+
+    def block(self) -> BlockHead:
+        return self.blocks[-1]
+
+    def find_block(self, number: int) -> BlockHead | None:
+        return self.blocks[number] if number < len(self.blocks) else None
 
     @property
     def domain(self) -> Domain:
@@ -54,6 +70,7 @@ class ListedRegistries:
         return self
 
     def certificate(self, version: bytes) -> AnchoredCertificate | None:
+        self.asked_anchors += 1
         return self.known.certificate(version)
 
     def publisher_of(self, version: bytes) -> str | None:
@@ -124,7 +141,37 @@ def test_a_version_is_read_once_and_a_certificate_until_it_is_anchored(world: Wo
     assert [one.certificate for one in lineage.read()] == [None, None]
     chain.known.anchors.update(world.chain.known.anchors)
     assert all(one.certificate is not None for one in lineage.read())
-    assert chain.asked == 2
+    assert (chain.asked, chain.asked_anchors) == (2, 4)
+    chain.blocks.append(BlockHead(1, b"b" * 32, (1 << 40) + 1))
+    assert all(one.certificate is not None for one in lineage.read())
+    assert (chain.asked, chain.asked_anchors) == (2, 4), "nothing is asked again"
+
+
+def test_an_anchor_whose_block_was_replaced_is_told_no_more(world: World) -> None:
+    chain = ListedRegistries(Registries({}, dict(world.chain.known.published)))
+    workspace = Workspace(world.workspace.settings)
+    workspace.__dict__["chain"] = cast(Any, chain)
+    lineage, anchors = Lineage(workspace), world.chain.known.anchors
+    chain.known.anchors.update(anchors)
+    assert all(one.certificate is not None for one in lineage.read())
+    chain.blocks[-1] = replace(chain.blocks[-1], hash=b"b" * 32)
+    chain.known.anchors.clear()
+    assert [one.certificate for one in lineage.read()] == [None, None]
+
+
+def test_an_anchor_of_a_later_block_than_was_looked_at_is_asked_for_again(world: World) -> None:
+    """The block that anchors comes after the head was read: that head stands, also where the block is replaced."""
+    chain = ListedRegistries(Registries({}, dict(world.chain.known.published)))
+    chain.blocks = [BlockHead(0, b"a" * 32, 5)]
+    workspace = Workspace(world.workspace.settings)
+    workspace.__dict__["chain"] = cast(Any, chain)
+    lineage = Lineage(workspace)
+    chain.known.anchors.update(
+        {version: replace(anchor, anchored_at=6) for version, anchor in world.chain.known.anchors.items()}
+    )
+    assert all(one.certificate is not None for one in lineage.read())
+    chain.known.anchors.clear()
+    assert [one.certificate for one in lineage.read()] == [None, None]
 
 
 def test_anybody_gets_an_anchored_certificate_byte_for_byte(world: World) -> None:
