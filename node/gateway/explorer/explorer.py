@@ -176,6 +176,7 @@ class Explorer:
         self.feed.close()
         self._desk.close()
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._readers.records.close()
         self._archive.close()
 
     def look(self) -> ChainNews:
