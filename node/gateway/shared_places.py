@@ -1,4 +1,4 @@
-"""Places that strangers share: so many in all, and fewer for one address, so that nobody holds them all.
+"""Places that strangers share: so many in all, and fewer for one address or account, so that nobody holds them all.
 
 An address is the one that the server tells: of the connection, or what a proxy says that the server trusts (one on this
 machine, or those in FORWARDED_ALLOW_IPS). An IPv6 network of 64 bits is one address: one machine has all of it. The
@@ -32,10 +32,13 @@ def remote_address(scope: Scope) -> str:
 
 
 class SharedPlaces:
-    """``most`` in all, ``each`` for one address. For one event loop. ``what``: what they hold, as a refusal says it."""
+    """``most`` in all, ``each`` for one holder: an address, or an account. For one event loop.
 
-    def __init__(self, most: int, each: int, what: str, retry_after: float) -> None:
-        self._most, self._each, self._what, self._retry_after = most, each, what, retry_after
+    ``what``: what they hold, as a refusal says it.
+    """
+
+    def __init__(self, most: int, each: int, what: str, retry_after: float, whose: str = "your address") -> None:
+        self._most, self._each, self._what, self._retry_after, self._whose = most, each, what, retry_after, whose
         self._held: dict[str, int] = {}
 
     @property
@@ -43,12 +46,12 @@ class SharedPlaces:
         """How many are held now."""
         return sum(self._held.values())
 
-    def take(self, address: str) -> SharedPlace:
-        """One of them, until it is given back. Raises UnavailableError where none is free, or none for ``address``."""
-        own = self._held.get(address, 0)
-        if address != OWN_MACHINE and own >= self._each:
+    def take(self, holder: str) -> SharedPlace:
+        """One of them, until it is given back. Raises UnavailableError where none is free, or none for ``holder``."""
+        own = self._held.get(holder, 0)
+        if holder != OWN_MACHINE and own >= self._each:
             raise UnavailableError(
-                f"your address has {own} {self._what} already",
+                f"{self._whose} has {own} {self._what} already",
                 advice="Wait until one of them has ended.",
                 retry_after=self._retry_after,
             )
@@ -58,30 +61,30 @@ class SharedPlaces:
                 advice="Ask again in a moment.",
                 retry_after=self._retry_after,
             )
-        self._held[address] = own + 1
-        return SharedPlace(self, address)
+        self._held[holder] = own + 1
+        return SharedPlace(self, holder)
 
-    def give_back(self, address: str) -> None:
+    def give_back(self, holder: str) -> None:
         """Used by ``SharedPlace``."""
-        left = self._held[address] - 1
+        left = self._held[holder] - 1
         if left:
-            self._held[address] = left
+            self._held[holder] = left
         else:
-            del self._held[address]
+            del self._held[holder]
 
 
 class SharedPlace:
     """A place that is held; given back once, however often it is said, and when a ``with`` block ends."""
 
-    def __init__(self, places: SharedPlaces, address: str) -> None:
+    def __init__(self, places: SharedPlaces, holder: str) -> None:
         self._places: SharedPlaces | None = places
-        self._address = address
+        self._holder = holder
 
     def give_back(self) -> None:
         """Let another have it."""
         if self._places is not None:
             places, self._places = self._places, None
-            places.give_back(self._address)
+            places.give_back(self._holder)
 
     def __enter__(self) -> SharedPlace:
         return self

@@ -20,13 +20,13 @@ from node.gateway.event_stream import event as written
 from node.gateway.explorer.archive import ChainArchive
 from node.gateway.explorer.chain_events import KeptEvent
 from node.gateway.explorer.context import ViewContext
-from node.gateway.explorer.document_desk import DocumentDesk
 from node.gateway.explorer.feed import EventFeed, told_event
 from node.gateway.explorer.follower import ChainFollower, ChainNews
 from node.gateway.explorer.games import GameReader
 from node.gateway.explorer.pages import place_of
 from node.gateway.explorer.records import RecordReader
-from node.gateway.shared_places import OWN_MACHINE
+from node.gateway.shared_places import OWN_MACHINE, SharedPlaces
+from node.gateway.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,10 @@ _MOST_TOLD = 200
 _MOST_DOCUMENTS = 512
 _CACHE_SECONDS = 1.0
 _LISTENING_TRIES = 3
+_DOCUMENT_THREADS = 2
+DOCUMENTS_AT_ONCE = 64
+"""Documents that are made, or wait for a thread."""
+DOCUMENTS_OF_ADDRESS = 16
 #: An event's id, and of which reading of the chain it is.
 _LAST_EVENT = re.compile(r"(?P<id>[0-9]+-[0-9]+)(?:-(?P<reading>[0-9a-f]{8}))?\Z")
 
@@ -63,7 +67,8 @@ class Explorer:
     def __init__(self, archive: ChainArchive, readers: Readers, context: ViewContext) -> None:
         self._archive, self._readers, self._context = archive, readers, context
         self.feed = EventFeed()
-        self._desk = DocumentDesk()
+        places = SharedPlaces(DOCUMENTS_AT_ONCE, DOCUMENTS_OF_ADDRESS, "documents that are being made", 1.0)
+        self._making = SingleFlight("nexus-documents", _DOCUMENT_THREADS, places)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-explorer")
         self._chain_block = 0
         self._read_up_to: bytes | None = None  # hash of the block
@@ -106,7 +111,7 @@ class Explorer:
         kept, as_of = self._documents.get(key), self.state()
         if kept is None or time.monotonic() - kept[0] > _CACHE_SECONDS:
             revision = self._revision
-            kept = await self._desk.made((revision, key), address, lambda: (time.monotonic(), make(self._context)))
+            kept = await self._making.made((revision, key), address, lambda: (time.monotonic(), make(self._context)))
             if revision == self._revision:  # else it may be of before what is known now, and says so
                 self._keep(key, kept)
                 as_of = self.state()
@@ -128,7 +133,7 @@ class Explorer:
         seen = None if last is None else _last_event(last)
         for _ in range(_LISTENING_TRIES):
             tellings = self._tellings
-            first = await self._desk.made(("missed", tellings, seen), address, lambda: self._missed(seen))
+            first = await self._making.made(("missed", tellings, seen), address, lambda: self._missed(seen))
             if tellings == self._tellings:  # INVARIANT: nothing is told between what was read and listening
                 return self.feed.listen(first, address)
         return self.feed.listen(self._reset(), address)
@@ -174,7 +179,7 @@ class Explorer:
     def close(self) -> None:
         """End listening, and close the archive once nothing reads any more."""
         self.feed.close()
-        self._desk.close()
+        self._making.close()
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._readers.records.close()
         self._archive.close()

@@ -18,9 +18,7 @@ from typing import Any
 
 from nexus_chain.chain.certificate_registry import AnchoredCertificate
 from nexus_chain.chain.contracts import Contracts
-from nexus_chain.content.block_store import BlockSource
-from nexus_chain.content.cid import Cid
-from nexus_chain.content.errors import BlockMissingError
+from nexus_chain.content.block_store import BlockSource, UntilLate
 from nexus_chain.errors import NexusError
 from node.gateway.explorer.archive import ChainArchive
 from node.gateway.explorer.chain_events import CERTIFICATES, MODELS, KeptEvent
@@ -32,9 +30,9 @@ FETCHED_AT_ONCE = 4
 """Certificates that are fetched at once, each on a thread of its own; of one publisher half as many."""
 _FETCH_SECONDS = 30.0
 """How long a certificate may take to come: its blocks are asked for one after the other."""
-AGAIN_SECONDS = 600.0
+RETRY_FIGURES_SECONDS = 600.0
 """How long a certificate that could not be had is left alone; twice as long after each further try."""
-LONGEST_SECONDS = 86_400.0
+LONGEST_RETRY_SECONDS = 86_400.0
 
 
 @dataclass
@@ -129,7 +127,7 @@ class RecordReader:
                 self._tries.pop(key, None)
             else:
                 failed = self._tries_of(fetch.event).failed + 1
-                seconds = min(LONGEST_SECONDS, AGAIN_SECONDS * 2 ** min(failed - 1, 32))
+                seconds = min(LONGEST_RETRY_SECONDS, RETRY_FIGURES_SECONDS * 2 ** min(failed - 1, 32))
                 self._tries[key] = _Tries(failed, self._clock() + seconds)
             is_new |= self._note(fetch.event, document)
         return is_new
@@ -153,7 +151,7 @@ class RecordReader:
         )
         document: dict[str, Any] = {"format": None, "name": None, "figures": {}, "problem": None}
         try:
-            blocks = _Limited(self._blocks(), partial(self._is_late, self._clock() + _FETCH_SECONDS))
+            blocks = UntilLate(self._blocks(), partial(self._is_late, self._clock() + _FETCH_SECONDS))
             # The registry lets nobody anchor but the version's publisher.
             found = read_quality(blocks, anchored, bytes.fromhex(version[2:]), str(event.arguments["publisher"]))
             return document | {"format": found.format, "name": found.name, "figures": found.figures}
@@ -178,18 +176,6 @@ class RecordReader:
             "tokenizer_sha256": "0x" + record.tokenizer_hash.hex(),
             "manifest_cid": record.manifest_cid,
         }
-
-
-class _Limited:
-    """Blocks, until it is late."""
-
-    def __init__(self, blocks: BlockSource, is_late: Callable[[], bool]) -> None:
-        self._blocks, self._is_late = blocks, is_late
-
-    def get(self, cid: Cid) -> bytes:
-        if self._is_late():
-            raise BlockMissingError("the certificate did not come in time", advice="Ask again later.")
-        return self._blocks.get(cid)
 
 
 _NOT_TRIED = _Tries()

@@ -22,7 +22,7 @@ from node.gateway.explorer import records as records_module
 from node.gateway.explorer.archive import ChainArchive
 from node.gateway.explorer.chain_events import CERTIFICATES, KeptEvent
 from node.gateway.explorer.model_view import QUALITY_NOTE
-from node.gateway.explorer.records import AGAIN_SECONDS, FETCHED_AT_ONCE, LONGEST_SECONDS, RecordReader
+from node.gateway.explorer.records import FETCHED_AT_ONCE, LONGEST_RETRY_SECONDS, RETRY_FIGURES_SECONDS, RecordReader
 
 pytestmark = pytest.mark.fast
 
@@ -150,13 +150,13 @@ def test_what_was_not_found_is_left_alone_longer_each_time(fetching: Fetching) -
     for _ in range(12):
         before = fetching.now
         while not fetching.rounds():
-            fetching.now += AGAIN_SECONDS / 2
+            fetching.now += RETRY_FIGURES_SECONDS / 2
         waits.append(fetching.now - before)
         assert not fetching.look(), "it is still not there: nothing is new"
-    assert waits[:3] == [AGAIN_SECONDS, 2 * AGAIN_SECONDS, 4 * AGAIN_SECONDS]
-    assert max(waits) == waits[-1] == LONGEST_SECONDS
+    assert waits[:3] == [RETRY_FIGURES_SECONDS, 2 * RETRY_FIGURES_SECONDS, 4 * RETRY_FIGURES_SECONDS]
+    assert max(waits) == waits[-1] == LONGEST_RETRY_SECONDS
     fetching.there.add("cid-1")
-    fetching.now += LONGEST_SECONDS
+    fetching.now += LONGEST_RETRY_SECONDS
     fetching.rounds()
     assert fetching.look()
     assert (fetching.quality(1) or {})["problem"] is None
@@ -168,7 +168,7 @@ def test_a_certificate_that_was_never_tried_comes_before_one_that_failed(fetchin
     fetching.look()
     for number in (2, 3):
         fetching.anchor(number)
-    fetching.now += AGAIN_SECONDS
+    fetching.now += RETRY_FIGURES_SECONDS
     assert fetching.rounds() == ["cid-2", "cid-3"]
 
 
@@ -203,9 +203,9 @@ def test_a_fetch_ends_at_its_deadline_and_with_the_explorer(
     fetching.look()
     fetching.threads.do_all()
     fetching.look()
-    assert (fetching.quality(1) or {})["problem"] == "the certificate did not come in time"
+    assert (fetching.quality(1) or {})["problem"] == "its blocks did not come in time"
     assert fetching.now == records_module._FETCH_SECONDS
-    fetching.now += LONGEST_SECONDS
+    fetching.now += LONGEST_RETRY_SECONDS
     fetching.look()
     before = fetching.now
     fetching.reader.close()

@@ -1,4 +1,4 @@
-"""Documents of the explorer: made once for all who ask, on few threads, and no more at once than are foreseen."""
+"""Work that strangers ask for: done once for all who ask, on few threads, and no more at once than is foreseen."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from node.gateway.errors import NotFoundError, UnavailableError
-from node.gateway.explorer.document_desk import DocumentDesk
-from node.gateway.shared_places import OWN_MACHINE
+from node.gateway.shared_places import OWN_MACHINE, SharedPlaces
+from node.gateway.single_flight import SingleFlight
 
 pytestmark = pytest.mark.fast
 
@@ -34,14 +34,14 @@ class Work:
 
 
 class Asking:
-    """Asks a desk for ``work``'s documents."""
+    """Asks for ``work``'s documents."""
 
-    def __init__(self, desk: DocumentDesk, work: Work) -> None:
-        self.desk, self.work = desk, work
+    def __init__(self, flight: SingleFlight, work: Work) -> None:
+        self.flight, self.work = flight, work
 
     async def ask(self, name: str, address: str = HERE) -> asyncio.Task[str]:
         """Once it has been asked."""
-        asked = asyncio.create_task(self.desk.made(name, address, lambda: self.work.make(name)))
+        asked = asyncio.create_task(self.flight.made(name, address, lambda: self.work.make(name)))
         await asyncio.sleep(0)
         return asked
 
@@ -53,12 +53,16 @@ class Asking:
 
 @asynccontextmanager
 async def asking(most: int = 64, each: int = 16) -> AsyncIterator[Asking]:
-    desk, work = DocumentDesk(most, each), Work()
+    flight, work = flying(most, each), Work()
     try:
-        yield Asking(desk, work)
+        yield Asking(flight, work)
     finally:
         work.go_on.set()
-        await asyncio.to_thread(desk.close)
+        await asyncio.to_thread(flight.close)
+
+
+def flying(most: int = 64, each: int = 16) -> SingleFlight:
+    return SingleFlight("nexus-documents", 2, SharedPlaces(most, each, "documents", 1.0))
 
 
 def test_many_who_ask_for_one_document_have_it_made_once() -> None:
@@ -134,7 +138,7 @@ def test_a_failure_is_everybodys_and_holds_no_place() -> None:
 
     async def work() -> None:
         async with asking(most=1, each=1) as one:
-            asked = [asyncio.create_task(one.desk.made("a", HERE, fail)) for _ in range(2)]
+            asked = [asyncio.create_task(one.flight.made("a", HERE, fail)) for _ in range(2)]
             found = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(error) for error in found] == [NotFoundError] * 2
             one.work.go_on.set()
@@ -143,11 +147,11 @@ def test_a_failure_is_everybodys_and_holds_no_place() -> None:
     asyncio.run(work())
 
 
-def test_a_desk_that_is_closed_makes_nothing() -> None:
+def test_what_is_closed_makes_nothing() -> None:
     async def work() -> None:
-        desk = DocumentDesk()
-        desk.close()
+        flight = flying()
+        flight.close()
         with pytest.raises(UnavailableError):
-            await desk.made("a", HERE, lambda: 1)
+            await flight.made("a", HERE, lambda: 1)
 
     asyncio.run(work())

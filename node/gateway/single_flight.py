@@ -1,4 +1,4 @@
-"""Where the explorer's documents are made: on few threads of their own, each once however many ask for it at a time."""
+"""Work that strangers ask for: on few threads of its own, each piece once however many ask for it at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ from node.gateway.shared_places import SharedPlace, SharedPlaces
 
 _Made = TypeVar("_Made")
 
-_THREADS = 2
-DOCUMENTS_AT_ONCE = 64
-DOCUMENTS_OF_ADDRESS = 16
 _AGAIN_SECONDS = 1.0
 
 
 @dataclass(eq=False)
 class _Making:
-    """A document that is being made, or waits for a thread; ``askers`` wait for it."""
+    """A piece that is being made, or waits for a thread; ``askers`` wait for it."""
 
     work: Future[Any]
     made: asyncio.Future[Any]
@@ -31,23 +28,23 @@ class _Making:
     askers: int = 0
 
 
-class DocumentDesk:
+class SingleFlight:
     """Belongs to one event loop; ``close`` it in the end."""
 
-    def __init__(self, most: int = DOCUMENTS_AT_ONCE, each: int = DOCUMENTS_OF_ADDRESS) -> None:
-        """``most``: documents that are made or wait at once; ``each``: of them, those that one address asked for."""
-        # Of its own: what strangers ask for takes no thread from answers, nor from the reader of the chain.
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="nexus-documents")
-        self._places = SharedPlaces(most, each, "documents that are being made", _AGAIN_SECONDS)
+    def __init__(self, name: str, threads: int, places: SharedPlaces) -> None:
+        """``name``: of the threads. ``places``: one is held while a piece waits or is made."""
+        # Of its own: what strangers ask for takes no thread from answers, nor from what others ask for.
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._places = places
         self._under_way: dict[Hashable, _Making] = {}
         self._is_closed = False
 
-    async def made(self, key: Hashable, address: str, make: Callable[[], _Made]) -> _Made:
+    async def made(self, key: Hashable, holder: str, make: Callable[[], _Made]) -> _Made:
         """What ``make`` makes on a thread; those who ask with the same ``key`` meanwhile share it.
 
-        ``address``: of whoever asks, see ``remote_address``. Raises UnavailableError, and what ``make`` raises.
+        ``holder``: who asks, as of ``SharedPlaces``. Raises UnavailableError, and what ``make`` raises.
         """
-        making = self._under_way.get(key) or self._begin(key, address, make)
+        making = self._under_way.get(key) or self._begin(key, holder, make)
         making.askers += 1
         try:
             return cast(_Made, await asyncio.shield(making.made))
@@ -61,10 +58,10 @@ class DocumentDesk:
         self._is_closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, key: Hashable, address: str, make: Callable[[], Any]) -> _Making:
+    def _begin(self, key: Hashable, holder: str, make: Callable[[], Any]) -> _Making:
         if self._is_closed:
             raise UnavailableError("the gateway is stopping", advice="Ask again.", retry_after=_AGAIN_SECONDS)
-        place = self._places.take(address)
+        place = self._places.take(holder)
         loop = asyncio.get_running_loop()
         making = _Making(self._threads.submit(make), loop.create_future(), place)
         self._under_way[key] = making
@@ -76,7 +73,7 @@ class DocumentDesk:
             loop.call_soon_threadsafe(self._end, key, making)
 
     def _end(self, key: Hashable, making: _Making) -> None:
-        """INVARIANT: a place is held as long as its document waits or is made, whoever has left meanwhile."""
+        """INVARIANT: a place is held as long as its piece waits or is made, whoever has left meanwhile."""
         making.place.give_back()
         if self._under_way.get(key) is making:
             del self._under_way[key]
