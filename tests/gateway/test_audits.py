@@ -29,7 +29,9 @@ from nexus_chain.settings import Settings
 from nexus_chain.workflows.audit_job import AuditJob
 from node.gateway.accounts import READ, Caller
 from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
-from node.gateway.auditing.audit_run import BROKEN, CANCELLED, AuditRun
+from node.gateway.auditing.audit_run import BROKEN, CANCELLED, RUNNING, WAITING, AuditRun
+from node.gateway.errors import LimitReachedError, UnavailableError
+from node.gateway.shared_places import OWN_MACHINE
 from tests.support.page_app import ALICE, BLIND, BOB, events_in, keyed, page_client
 from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, train
 
@@ -124,9 +126,14 @@ def test_a_right_certificate_passes_and_a_forged_one_fails_at_the_signature(cert
 
 
 @asynccontextmanager
-async def silent_desk(**limits: Any) -> AsyncIterator[AuditDesk]:
-    """A desk whose audits go on for ever; ended with the block."""
-    desk = AuditDesk(Settings(home=Path("/nowhere")), AuditLimits(**limits), (sys.executable, "-c", SILENT))
+async def silent_desk(*paying: str, **limits: Any) -> AsyncIterator[AuditDesk]:
+    """A desk whose audits go on for ever; ended with the block. ``paying``: accounts with credit."""
+
+    async def has_credit(account: str) -> bool:
+        return account in paying
+
+    command = (sys.executable, "-c", SILENT)
+    desk = AuditDesk(Settings(home=Path("/nowhere")), AuditLimits(**limits), command, has_credit)
     try:
         yield desk
     finally:
@@ -180,14 +187,99 @@ def test_one_audit_for_an_account_and_a_few_in_all(monkeypatch: pytest.MonkeyPat
 
             first = (await client.post("/page/audits", json={"cid": CID}, headers=keyed(ALICE))).json()["id"]
             assert await status(ALICE) == 429
-            assert await status(BOB) == 503
             assert await status(BLIND) == 403
             assert await status("none") == 401
             assert await status(BOB, "bafk-no-cid") == 400
             assert await status(BOB, "b" * 200) == 400
             assert (await client.get(f"/page/audits/{first}", headers=keyed(BOB))).status_code == 404
+            waiting = (await client.post("/page/audits", json={"cid": CID}, headers=keyed(BOB))).json()
+            assert waiting["state"] == WAITING
+            assert await status(BOB) == 429, "also while it waits"
             await desk.find(CALLER, first).cancel()
-            assert await status(BOB) == 201
+            answer = await client.get(f"/page/audits/{waiting['id']}", headers=keyed(BOB))
+            assert answer.json()["state"] == RUNNING
+
+    asyncio.run(work())
+
+
+def caller(account: str) -> Caller:
+    return Caller(account, frozenset({READ}))
+
+
+async def started(desk: AuditDesk, *accounts: str, address: str = OWN_MACHINE) -> list[AuditRun]:
+    return [await desk.begin(caller(account), CID, 1, address) for account in accounts]
+
+
+def places(run: AuditRun) -> list[int]:
+    """Every place in the queue that was told."""
+    return [event.data for event in run.events if event.name == "place"]
+
+
+def test_throwaway_accounts_leave_a_place_for_one_with_credit() -> None:
+    async def work() -> None:
+        async with silent_desk("payer", at_once=3) as desk:
+            free = await started(desk, "a", "b", "c", "d")
+            assert [run.state for run in free] == [RUNNING, RUNNING, WAITING, WAITING]
+            (paid,) = await started(desk, "payer")
+            assert paid.state == RUNNING
+        async with silent_desk("payer", at_once=1) as desk:
+            assert [run.state for run in await started(desk, "a", "payer")] == [RUNNING, WAITING], "it is the only one"
+
+    asyncio.run(work())
+
+
+def test_those_with_credit_come_first_and_each_is_told_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
+
+    async def work() -> None:
+        async with silent_desk("p", "q", at_once=1) as desk:
+            first, free, paid, later = await started(desk, "a", "b", "p", "q")
+            assert [places(run) for run in (first, free, paid, later)] == [[], [1, 2, 3], [1], [2]]
+            await desk.cancel(caller("q"), later.id)
+            assert (later.state, places(free)[-1]) == (CANCELLED, 2)
+            await desk.cancel(caller("a"), first.id)
+            assert (paid.state, places(paid), places(free)[-1]) == (RUNNING, [1, 0], 1)
+            await paid.cancel()
+            await asyncio.sleep(0)
+            assert (free.state, places(free)[-1]) == (RUNNING, 0)
+        assert all(run.has_ended for run in (first, free, paid, later))
+
+    asyncio.run(work())
+
+
+def test_the_queue_is_bounded_and_half_of_it_is_for_those_with_credit() -> None:
+    async def work() -> None:
+        async with silent_desk("p", "q", "r", "s", "t", at_once=1, waiting=4) as desk:
+            await started(desk, "a", "b", "c")
+            with pytest.raises(UnavailableError, match="2 audits wait"):
+                await started(desk, "d")
+            await started(desk, "p", "q")
+            with pytest.raises(UnavailableError, match="4 audits wait"):
+                await started(desk, "r")
+
+    asyncio.run(work())
+
+
+def test_accounts_without_credit_have_few_audits_from_one_address() -> None:
+    async def work() -> None:
+        async with silent_desk("p", at_once=4) as desk:
+            await started(desk, "a", "b", address="203.0.113.7")
+            with pytest.raises(LimitReachedError, match="your address"):
+                await started(desk, "c", address="203.0.113.7")
+            await started(desk, "p", address="203.0.113.7")
+            await started(desk, "c", address="203.0.113.8")
+
+    asyncio.run(work())
+
+
+def test_an_audit_without_credit_has_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
+
+    async def work() -> None:
+        async with silent_desk("p", at_once=2, seconds=600.0, free_seconds=0.2) as desk:
+            free, paid = await started(desk, "a", "p")
+            assert [event.name async for event in free.follow()][-1] == "end"
+            assert (free.state, paid.state) == (BROKEN, RUNNING)
 
     asyncio.run(work())
 
@@ -226,7 +318,7 @@ def test_reports_of_long_ago_are_forgotten() -> None:
         desk = AuditDesk(Settings(home=Path("/nowhere")), limits, (sys.executable, "-c", ""))
         runs = []
         for _ in range(4):
-            runs.append(desk.begin(CALLER, CID, 1))
+            runs.append(await desk.begin(CALLER, CID, 1))
             assert [event.name async for event in runs[-1].follow()] == ["end"]
         await desk.close()
         assert [run.id for run in desk.of(CALLER)] == [run.id for run in reversed(runs[-2:])]
