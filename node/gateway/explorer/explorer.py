@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import secrets
@@ -41,12 +42,16 @@ _BEHIND_SECONDS = 0.1
 _UNFORESEEN = "the chain could not be read: see the gateway's log"
 _MOST_TOLD = 200
 _MOST_DOCUMENTS = 512
+_MOST_DOCUMENT_BYTES = 64 << 20
 _CACHE_SECONDS = 1.0
 _LISTENING_TRIES = 3
 _DOCUMENT_THREADS = 2
 DOCUMENTS_AT_ONCE = 64
 """Documents that are made, or wait for a thread."""
 DOCUMENTS_OF_ADDRESS = 16
+LONG_AT_ONCE = 128
+"""Documents of more than SMALL_BYTES that are being sent: each is in memory."""
+LONG_OF_ADDRESS = 16
 #: An event's id, and of which reading of the chain it is.
 _LAST_EVENT = re.compile(r"(?P<id>[0-9]+-[0-9]+)(?:-(?P<reading>[0-9a-f]{8}))?\Z")
 
@@ -67,6 +72,7 @@ class Explorer:
     def __init__(self, archive: ChainArchive, readers: Readers, context: ViewContext) -> None:
         self._archive, self._readers, self._context = archive, readers, context
         self.feed = EventFeed()
+        self.sending = SharedPlaces(LONG_AT_ONCE, LONG_OF_ADDRESS, "long documents that are being sent", 1.0)
         places = SharedPlaces(DOCUMENTS_AT_ONCE, DOCUMENTS_OF_ADDRESS, "documents that are being made", 1.0)
         self._making = SingleFlight("nexus-documents", _DOCUMENT_THREADS, places)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-explorer")
@@ -77,7 +83,7 @@ class Explorer:
         self._head = self._archive.head()
         self._read_at: float | None = None
         self._problem: str | None = "the chain was not read yet"
-        self._documents: dict[object, tuple[float, dict[str, Any] | None]] = {}
+        self._documents: dict[object, tuple[float, bytes | None]] = {}
         self._revision = self._tellings = 0
         # Another one after each re-organisation and each start: who comes back with an older one may have seen events
         # that are void, and has to ask for everything again.
@@ -103,25 +109,34 @@ class Explorer:
 
     async def document(
         self, key: object, make: Callable[[ViewContext], dict[str, Any] | None], address: str = OWN_MACHINE
-    ) -> dict[str, Any] | None:
-        """What ``make`` makes, for as long as nothing new is known; None where it makes none. ``key``: names it.
+    ) -> bytes | None:
+        """What ``make`` makes, as JSON with ``as_of``, for as long as nothing new is known; None where it makes none.
 
-        ``address``: of whoever asks, see ``remote_address``. Raises UnavailableError where too much is asked at once.
+        ``key``: names it. ``address``: of whoever asks, see ``remote_address``. Raises UnavailableError where too much
+        is asked at once.
         """
         kept, as_of = self._documents.get(key), self.state()
         if kept is None or time.monotonic() - kept[0] > _CACHE_SECONDS:
             revision = self._revision
-            kept = await self._making.made((revision, key), address, lambda: (time.monotonic(), make(self._context)))
+            kept = await self._making.made((revision, key), address, lambda: self._made(make))
             if revision == self._revision:  # else it may be of before what is known now, and says so
                 self._keep(key, kept)
                 as_of = self.state()
-        return None if kept[1] is None else {**kept[1], "as_of": as_of}
+        return None if kept[1] is None else b'%s,"as_of":%s}' % (kept[1], json_bytes(as_of))
 
-    def _keep(self, key: object, made: tuple[float, dict[str, Any] | None]) -> None:
+    def _made(self, make: Callable[[ViewContext], dict[str, Any] | None]) -> tuple[float, bytes | None]:
+        """When it was made, and all of it but its end. Written here, as it may be long, and once for all who ask."""
+        now, found = time.monotonic(), make(self._context)
+        return now, None if found is None else json_bytes(found)[:-1]
+
+    def _keep(self, key: object, made: tuple[float, bytes | None]) -> None:
         # The oldest go first: whoever asks for much that nobody else wants throws out little that others do.
-        while len(self._documents) >= _MOST_DOCUMENTS:
-            del self._documents[next(iter(self._documents))]
+        self._documents.pop(key, None)
         self._documents[key] = made
+        size = sum(len(text or b"") for _, text in self._documents.values())
+        while len(self._documents) > _MOST_DOCUMENTS or (size > _MOST_DOCUMENT_BYTES and len(self._documents) > 1):
+            _, text = self._documents.pop(next(iter(self._documents)))
+            size -= len(text or b"")
 
     # --------------------------------------------------------------- listening
 
@@ -263,6 +278,11 @@ class Explorer:
             log.warning("The explorer cannot read the chain: %s", said)
             self._told = -float("inf")
         self._problem = said
+
+
+def json_bytes(value: object) -> bytes:
+    """A JSON value as it is sent."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _last_event(text: str) -> tuple[tuple[int, int], str]:

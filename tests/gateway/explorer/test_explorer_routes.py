@@ -82,6 +82,55 @@ def test_what_is_not_there_or_no_address_is_said(url: str, path: str, status: in
     assert (found.status_code, found.json()["error"]["code"]) == (status, code)
 
 
+def test_a_document_is_written_once_for_all_who_ask_and_on_no_thread_that_serves(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.explorer.look()
+    threads: list[str] = []
+
+    def make(context: Any) -> dict[str, Any]:
+        return {"long": "é" * 10}
+
+    real = explorer_module.json_bytes
+
+    def noted(value: Any) -> bytes:
+        if "long" in value:
+            threads.append(threading.current_thread().name.rpartition("_")[0])
+        return real(value)
+
+    monkeypatch.setattr(explorer_module, "json_bytes", noted)
+
+    async def work() -> None:
+        found = await asyncio.gather(*(watched.explorer.document("a", make) for _ in range(5)))
+        found.append(await watched.explorer.document("a", make))
+        for text in found:
+            told = json.loads(text or b"")
+            assert (told["long"], told["as_of"]["problem"]) == ("é" * 10, None)
+
+    asyncio.run(work())
+    assert threads == ["nexus-documents"]
+
+
+def test_few_documents_are_kept_and_the_oldest_go_first(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.explorer.look()
+    monkeypatch.setattr(explorer_module, "_MOST_DOCUMENT_BYTES", 250)
+    monkeypatch.setattr(explorer_module, "_CACHE_SECONDS", 1e9)
+    made: list[str] = []
+
+    async def ask(name: str) -> None:
+        await watched.explorer.document(name, lambda context: made.append(name) or {"text": "x" * 90})
+
+    async def work() -> None:
+        for name in ("a", "b", "c", "b", "c", "a"):
+            await ask(name)
+        for number in range(2 * explorer_module._MOST_DOCUMENTS):
+            assert await watched.explorer.document(number, lambda context: None) is None
+        assert len(watched.explorer._documents) == explorer_module._MOST_DOCUMENTS
+
+    asyncio.run(work())
+    assert made == ["a", "b", "c", "a"]
+
+
 def test_a_gateway_without_a_chain_says_so() -> None:
     with served_gateway(ScriptedService([])) as url:
         assert get(url, "summary").status_code == 404
