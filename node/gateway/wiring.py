@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
+from nexus_chain.settings import Settings
 from nexus_chain.workflows.catalogue import catalogue
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
@@ -72,7 +73,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
-        audits = _audits(workspace, settings, money.accounts) if settings.audits else None
+        audits = audit_desk(workspace.settings, settings, money.accounts) if settings.audits else None
         certificates, radar = PublishedCertificates(workspace), radar_over(workspace, networks, metrics)
         learning = LearningPanel(settings.distillation) if settings.distillation else None
         explorer = open_explorer(workspace, networks, lambda: service.models, lambda: service.paces)
@@ -108,16 +109,17 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         yield Gateway(build_app(deps, settings, lifespan), tuple(models), end_streams)
 
 
-def _audits(workspace: Workspace, settings: GatewaySettings, accounts: Accounts) -> AuditDesk:
+def audit_desk(shared: Settings, settings: GatewaySettings, accounts: Accounts) -> AuditDesk:
+    """Where callers have audits run, with what the books say of their credit."""
     limits = AuditLimits(settings.audits)
     if not isinstance(accounts, LedgerAccounts):
-        return AuditDesk(workspace.settings, limits)
+        return AuditDesk(shared, limits)
 
     async def has_credit(account: str) -> bool:
         held = (user(account), reserved(account))
         return await accounts.read(lambda connection: any(booked_balance(connection, name) > 0 for name in held))
 
-    return AuditDesk(workspace.settings, limits, has_credit=has_credit)
+    return AuditDesk(shared, limits, has_credit=has_credit)
 
 
 def _session_books(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,17 @@ from nexus_chain.client.home import ClientHome
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.settings import Settings
 from nexus_chain.workflows.audit_job import AuditJob
+from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.accounts import READ, Caller
 from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
 from node.gateway.auditing.audit_run import BROKEN, CANCELLED, RUNNING, WAITING, AuditRun
 from node.gateway.errors import LimitReachedError, UnavailableError
+from node.gateway.ledger.books import OPERATOR, post, reserved, user
+from node.gateway.ledger.database import Database, sqlite_url
+from node.gateway.open_accounts import SingleKeyAccounts
+from node.gateway.settings import GatewaySettings
 from node.gateway.shared_places import OWN_MACHINE
+from node.gateway.wiring import audit_desk
 from tests.support.page_app import ALICE, BLIND, BOB, events_in, keyed, page_client
 from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, train
 
@@ -270,6 +277,22 @@ def test_accounts_without_credit_have_few_audits_from_one_address() -> None:
             await started(desk, "c", address="203.0.113.8")
 
     asyncio.run(work())
+
+
+def test_credit_is_what_the_books_say(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "gateway.sqlite"))
+    database.write(partial(post, key="1", kind="test", moves={OPERATOR: -5, user("payer"): 3, reserved("busy"): 2}))
+    accounts = LedgerAccounts(database)
+
+    async def work() -> None:
+        desk = audit_desk(Settings(home=tmp_path), GatewaySettings(), accounts)
+        found = [await desk.has_credit(account) for account in ("payer", "busy", "throwaway")]
+        assert found == [True, True, False]
+        assert await audit_desk(Settings(home=tmp_path), GatewaySettings(), SingleKeyAccounts("k")).has_credit("any")
+
+    asyncio.run(work())
+    accounts.close()
+    database.close()
 
 
 def test_an_audit_without_credit_has_less_time(monkeypatch: pytest.MonkeyPatch) -> None:

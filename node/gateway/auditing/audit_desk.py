@@ -68,7 +68,7 @@ class AuditDesk:
         has_credit: Callable[[str], Awaitable[bool]] = everybody_has_credit,
     ) -> None:
         self._settings, self._limits, self._command = settings, limits, command
-        self._has_credit = has_credit
+        self.has_credit = has_credit
         self._turns: dict[str, _Turn] = {}
         self._leaving = False
 
@@ -83,7 +83,7 @@ class AuditDesk:
             Cid.parse(cid)
         except CidFormatError as error:
             raise InvalidRequestError(error.message, advice=f"{error.advice}.", param="cid") from None
-        has_credit = await self._has_credit(caller.account)
+        has_credit = await self.has_credit(caller.account)
         self._require_room(caller, has_credit, address)
         job = AuditJob(self._settings, cid, sample)
         seconds = self._limits.seconds if has_credit else self._limits.free_seconds
