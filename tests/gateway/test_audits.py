@@ -53,6 +53,12 @@ time.sleep(600)
 """An audit that goes on for ever, and does not listen."""
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that do not listen are ended at once."""
+    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
+
+
 @dataclass(frozen=True)
 class CertifiedChain:
     """A home whose blocks hold two signed certificates: one is anchored and right, one has another's signature."""
@@ -162,9 +168,7 @@ def lives(process: int) -> bool:
     return True
 
 
-def test_a_cancelled_audit_leaves_neither_process_nor_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_a_cancelled_audit_leaves_neither_process_nor_files() -> None:
     async def work() -> None:
         async with silent_desk() as desk, page_client(audits=desk) as client:
             id = (await client.post("/page/audits", json={"cid": CID}, headers=keyed(ALICE))).json()["id"]
@@ -183,9 +187,7 @@ def test_a_cancelled_audit_leaves_neither_process_nor_files(monkeypatch: pytest.
     asyncio.run(work())
 
 
-def test_one_audit_for_an_account_and_a_few_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_one_audit_for_an_account_and_a_few_in_all() -> None:
     async def work() -> None:
         async with silent_desk(at_once=1) as desk, page_client(audits=desk) as client:
 
@@ -235,9 +237,7 @@ def test_throwaway_accounts_leave_a_place_for_one_with_credit() -> None:
     asyncio.run(work())
 
 
-def test_those_with_credit_come_first_and_each_is_told_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_those_with_credit_come_first_and_each_is_told_its_place() -> None:
     async def work() -> None:
         async with silent_desk("p", "q", at_once=1) as desk:
             first, free, paid, later = await started(desk, "a", "b", "p", "q")
@@ -295,9 +295,7 @@ def test_credit_is_what_the_books_say(tmp_path: Path) -> None:
     database.close()
 
 
-def test_an_audit_without_credit_has_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_an_audit_without_credit_has_less_time() -> None:
     async def work() -> None:
         async with silent_desk("p", at_once=2, seconds=600.0, free_seconds=0.2) as desk:
             free, paid = await started(desk, "a", "p")
@@ -307,9 +305,7 @@ def test_an_audit_without_credit_has_less_time(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(work())
 
 
-def test_an_audit_that_takes_too_long_or_dies_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_an_audit_that_takes_too_long_or_dies_is_no_verdict() -> None:
     async def ended(seconds: float, script: str) -> tuple[str, str]:
         job = AuditJob(Settings(home=Path("/nowhere")), CID, 1)
         run = AuditRun("1", "0xAlice", job, seconds, (sys.executable, "-c", script))
