@@ -7,7 +7,7 @@ bad disk can pass off other bytes. Blocks are immutable: two processes may share
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -110,6 +110,19 @@ class FirstOf:
             f"no source has {cid} ({'; '.join(problems) or 'there is no source'})",
             advice="Ask the publisher for it, or name an IPFS daemon that can find it",
         )
+
+
+class UntilLate:
+    """``source`` until ``is_late`` says so; from then on it has nothing: many blocks may each come ever so slowly."""
+
+    def __init__(self, source: BlockSource, is_late: Callable[[], bool]) -> None:
+        self._source, self._is_late = source, is_late
+
+    def get(self, cid: Cid) -> bytes:
+        """As the source's. BlockMissingError when it is late."""
+        if self._is_late():
+            raise BlockMissingError("its blocks did not come in time", advice="Ask again later.")
+        return self._source.get(cid)
 
 
 def copy_file(source: BlockSource, root: Cid, store: BlockStore) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ from nexus_chain.certificates.audit import AuditReport, audit, step_titles
 from nexus_chain.certificates.audit_evidence import AuditRequest, AuditStep, ClaimJudging
 from nexus_chain.certificates.distillation_certificate import SignedDistillation
 from nexus_chain.commitments.merkle import MerkleTree, leaf_hash
-from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf, fetch_file
+from nexus_chain.content.block_store import BlockSource, BlockStore, FirstOf, UntilLate, fetch_file
 from nexus_chain.content.car import CarFile
 from nexus_chain.content.cid import Cid
 from nexus_chain.content.kubo import KuboDaemon
@@ -72,9 +74,15 @@ def audit_certificate(
     return report
 
 
-def certificate_bytes(workspace: Workspace, cid: str, sources: AuditSources | None = None) -> bytes:
-    """The document at ``cid`` as it was signed, whatever it is. Raises CidFormatError, BlockError, IpfsDaemonError."""
-    return fetch_file(certificate_blocks(workspace, sources or AuditSources()), cid, MAX_DOCUMENT_BYTES)
+def certificate_bytes(
+    workspace: Workspace, cid: str, sources: AuditSources | None = None, seconds: float = math.inf
+) -> bytes:
+    """The document at ``cid`` as it was signed, whatever it is. ``seconds``: how long its blocks may take to come.
+
+    Raises CidFormatError, BlockError, IpfsDaemonError.
+    """
+    blocks = _within(seconds, certificate_blocks(workspace, sources or AuditSources()))
+    return fetch_file(blocks, cid, MAX_DOCUMENT_BYTES)
 
 
 def audit_titles(workspace: Workspace, cid: str) -> tuple[str, ...]:
@@ -85,14 +93,13 @@ def audit_titles(workspace: Workspace, cid: str) -> tuple[str, ...]:
         return step_titles(b"")
 
 
-def archive_of_certificate(workspace: Workspace, cid: str, path: Path, most: int) -> int:
-    """As ``export_certificate``, from the blocks that this machine has or can fetch, up to ``most`` bytes.
+def archive_of_certificate(workspace: Workspace, cid: str, path: Path, most: int, seconds: float) -> int:
+    """As ``export_certificate``, from blocks that this machine has or can fetch in ``seconds``, up to ``most`` bytes.
 
     Raises WorkflowError above that; nothing is written then.
     """
-    return export_certificate(
-        cid, _Rationed(certificate_blocks(workspace, AuditSources()), most), workspace.chain, path
-    )
+    blocks = _within(seconds, _Rationed(certificate_blocks(workspace, AuditSources()), most))
+    return export_certificate(cid, blocks, workspace.chain, path)
 
 
 class _Rationed:
@@ -112,12 +119,19 @@ class _Rationed:
         return data
 
 
-def example_proof(workspace: Workspace, cid: str, index: int) -> RecordProof:
+def _within(seconds: float, blocks: BlockSource) -> BlockSource:
+    end = time.monotonic() + seconds
+    return UntilLate(blocks, lambda: time.monotonic() >= end)
+
+
+def example_proof(workspace: Workspace, cid: str, index: int, seconds: float = math.inf) -> RecordProof:
     """That the example at ``index`` is in the dataset of the distillation certificate at ``cid``.
+
+    ``seconds``: how long its blocks may take to come.
 
     Raises BlockError, CanonicalFormatError for another document, WorkflowError where there is no such example.
     """
-    blocks = certificate_blocks(workspace, AuditSources())
+    blocks = _within(seconds, certificate_blocks(workspace, AuditSources()))
     signed = SignedDistillation.from_bytes(fetch_file(blocks, cid, MAX_DOCUMENT_BYTES))
     dataset = signed.certificate.dataset
     if not 0 <= index < dataset.examples:

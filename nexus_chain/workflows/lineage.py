@@ -8,6 +8,7 @@ from typing import Any
 
 from nexus_chain.chain.certificate_registry import AnchoredCertificate
 from nexus_chain.chain.model_registry import NO_PARENT, ModelVersion
+from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.errors import NexusError
 from nexus_chain.workflows.workspace import Workspace
@@ -44,24 +45,39 @@ class VersionInLineage:
 class Lineage:
     """The versions of the workspace's chain. Any thread may ask.
 
-    A version never changes, and a certificate is anchored for ever: what is known of both is not asked for again.
+    A version never changes, and a certificate is anchored for ever, unless its block is replaced: what is known of both
+    is asked for again only then.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._known: dict[bytes, VersionInLineage] = {}
+        self._head: BlockHead | None = None
 
     def read(self) -> list[VersionInLineage]:
         """Every registered version, oldest first. Raises the chain package's errors."""
         chain = self._workspace.chain
         with self._lock:
-            for version in (listed := list(chain.models.versions())):
-                known = self._known.get(version) or self._first_seen(version)
-                if known.certificate is None:
-                    known = replace(known, certificate=chain.certificates.certificate(version))
-                self._known[version] = known
-            return [self._known[version] for version in listed]
+            if self._head is not None and not self._stands(self._head):
+                self._head, self._known = None, {}
+            head = chain.connection.block()
+            found = [self._read(version) for version in list(chain.models.versions())]
+            # INVARIANT: every anchor that is kept is in a block before `_head`: it stands as long as that does.
+            if self._stands(head):
+                self._known = {one.version: _up_to(head, one) for one in found}
+                self._head = head
+            return found
+
+    def _read(self, version: bytes) -> VersionInLineage:
+        known = self._known.get(version) or self._first_seen(version)
+        if known.certificate is None:
+            known = replace(known, certificate=self._workspace.chain.certificates.certificate(version))
+        return known
+
+    def _stands(self, head: BlockHead) -> bool:
+        found = self._workspace.chain.connection.find_block(head.number)
+        return found is not None and found.hash == head.hash
 
     def _first_seen(self, version: bytes) -> VersionInLineage:
         models = self._workspace.chain.models
@@ -76,3 +92,9 @@ class Lineage:
             return Manifest.fetch(BlockStore(self._workspace.home.blocks), record.manifest_cid).name
         except (NexusError, OSError):
             return ""
+
+
+def _up_to(head: BlockHead, found: VersionInLineage) -> VersionInLineage:
+    """``found``, without an anchor that may be in a later block than ``head``: times of blocks never fall."""
+    anchor = found.certificate
+    return found if anchor is None or anchor.anchored_at < head.timestamp else replace(found, certificate=None)

@@ -32,11 +32,14 @@ from node.flags import (
     TransactionTimeoutFlag,
     version_flag,
 )
+from node.gateway.http_connection import GatewayConnection
 from node.gateway.settings import GatewaySettings, load_gateway_settings
 from node.gateway.wiring import open_gateway
 
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while others wait: answers hand over to the loop at every token."""
+UNTAKEN_MILLISECONDS = 120_000
+"""After so long a connection is closed by the system whose reader takes nothing of what was sent."""
 
 app = typer.Typer(name="nexus-gateway", pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -136,7 +139,8 @@ def serve(shared: Settings, own: GatewaySettings) -> None:
         gateway = stack.enter_context(open_gateway(workspace, own, address))
         config = uvicorn.Config(
             gateway.app, log_config=None, access_log=False, lifespan="on", server_header=False, loop="uvloop",
-            http="httptools", timeout_graceful_shutdown=max(1, round(own.drain)), timeout_keep_alive=75,
+            http=GatewayConnection, ws="none", timeout_graceful_shutdown=max(1, round(own.drain)),
+            timeout_keep_alive=75,
         )  # fmt: skip
         sys.setswitchinterval(SWITCH_SECONDS)
         settle_memory()
@@ -172,12 +176,16 @@ def _bound(own: GatewaySettings) -> socket.socket:
     host, port = own.address
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        made = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise SettingsError(
             f"{own.listen} cannot be listened on ({error.strerror or error})",
             advice="Give another address with --listen, or end the program that has it.",
         ) from error
+    # Connections inherit it. A reader who takes nothing keeps what was sent last, also after its request has ended.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_MILLISECONDS)
+    return made
 
 
 def run(arguments: list[str]) -> int:

@@ -28,6 +28,8 @@ from node.gateway.page import BUILT
 from node.gateway.page_chain import PageChain
 from node.gateway.public_files import PublicFiles
 from node.gateway.radar.radar import Radar
+from node.gateway.sent_file import new_transfers
+from node.gateway.shared_places import SharedPlaces
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Deps:
     tells wallets; None where nothing is known of a chain. ``leaving``: set when the gateway stops, for streams that
     would never end. ``audits``, ``learning``: None where its operator wants none; ``certificates``, ``radar``,
     ``explorer``: None without a chain. ``checks``: recomputes answers of other gateways; None where its operator names
-    none. ``verifiers``: origins of gateways that recompute this one's answers for its page. ``page``: folder of the
+    none. ``verifiers``: origins of gateways that recompute this one's answers for its page. ``transfers``: of files,
+    models' and archives together. ``page``: folder of the
     page for people, as it was built.
     """
 
@@ -49,6 +52,7 @@ class Deps:
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     catalogue: Catalogue = field(default_factory=EmptyCatalogue)
     files: PublicFiles = field(default_factory=PublicFiles)
+    transfers: SharedPlaces = field(default_factory=new_transfers)
     chain: PageChain | None = None
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
     audits: AuditDesk | None = None

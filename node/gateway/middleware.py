@@ -12,19 +12,30 @@ import logging
 import re
 import secrets
 import time
+from contextlib import ExitStack
 from hashlib import sha256
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.gateway.deps import Deps
 from node.gateway.error_shapes import error_response
-from node.gateway.errors import BodyTooLargeError, GatewayError, InvalidRequestError, SlowRequestError
+from node.gateway.errors import (
+    BodyTooLargeError,
+    GatewayError,
+    InvalidRequestError,
+    SlowRequestError,
+    UnavailableError,
+)
 from node.gateway.exchange import CURRENT, Exchange
+from node.gateway.shared_places import SharedPlaces, remote_address
 
 log = logging.getLogger(__name__)
 
 BODY_SECONDS = 60.0
 """How long a request may take to come: until then it holds memory, and nobody knows whose it is."""
+LARGE_BYTES = 64 << 10
+LARGE_BODIES, LARGE_OF_ADDRESS = 256, 32
+"""Bodies above LARGE_BYTES that are coming at once: nobody knows yet whether whoever sends them may ask anything."""
 READ_SECONDS = 60.0
 """How long a reader may take nothing. Then it has left: its answer holds a place that others wait for."""
 
@@ -73,6 +84,7 @@ class WholeBody:
 
     def __init__(self, app: ASGIApp, deps: Deps, limit: int) -> None:
         self._app, self._evidence, self._limit = app, deps.evidence, limit
+        self._places = SharedPlaces(LARGE_BODIES, LARGE_OF_ADDRESS, "large requests that are coming", 2.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,27 +92,31 @@ class WholeBody:
             return
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await self._read(scope, receive)
+                with ExitStack() as held:
+                    body = await self._read(scope, receive, held)
             _require_characters(body or b"")
         except TimeoutError:
             slow = SlowRequestError(f"the body did not come in {BODY_SECONDS:.0f} seconds", advice="Send it faster.")
             await error_response(scope["path"], slow)(scope, receive, send)
             return
-        except (InvalidRequestError, BodyTooLargeError) as error:
+        except (InvalidRequestError, BodyTooLargeError, UnavailableError) as error:
             await error_response(scope["path"], error)(scope, receive, send)
             return
         if body is not None:
             exchange = Exchange(scope["state"]["request_id"], sha256(body).hexdigest())
             await _Serving(self, exchange, scope, body, receive, send).run()
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body; None where the caller left. Raises BodyTooLargeError."""
+    async def _read(self, scope: Scope, receive: Receive, held: ExitStack) -> bytes | None:
+        """The body; None where the caller left. ``held``: a large one takes a place, until it has come.
+
+        Raises BodyTooLargeError, UnavailableError.
+        """
         length = dict(scope["headers"]).get(b"content-length", b"0")
         parts, size, more = [], int(length) if length.isdigit() else 0, True
         too_large = BodyTooLargeError(f"the request is larger than {self._limit} bytes", advice="Send a shorter one.")
         if size > self._limit:
             raise too_large
-        size = 0
+        size, place = 0, None
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -109,6 +125,8 @@ class WholeBody:
             size, more = size + len(parts[-1]), message.get("more_body", False)
             if size > self._limit:
                 raise too_large
+            if place is None and more and size > LARGE_BYTES:
+                place = held.enter_context(self._places.take(remote_address(scope)))
         return b"".join(parts)
 
     async def end(self, exchange: Exchange, *, is_whole: bool) -> None:

@@ -7,20 +7,15 @@ out, and names are compared with a list: no path can lead out of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from nexus_chain.versions.manifest import file_sha256
-from node.gateway.errors import NotFoundError, UnavailableError
+from node.gateway.errors import NotFoundError
 from node.gateway.generation import OfferedModel
 
 PUBLIC_FILES = (PROGRAM_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
-TRANSFERS_AT_ONCE = 16
-"""Each holds a thread at times, and bandwidth that answers need too."""
-TRANSFER_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,10 +30,9 @@ class PublicFile:
 class PublicFiles:
     """Reads each file once for its hash, and again when it is another. For one event loop."""
 
-    def __init__(self, at_once: int = TRANSFERS_AT_ONCE) -> None:
+    def __init__(self) -> None:
         self._hashes: dict[tuple[str, int, int, int], str] = {}
         self._turn = asyncio.Lock()  # one hash at a time: callers who ask for many models cost one core
-        self._free = at_once
 
     async def of(self, model: OfferedModel) -> list[PublicFile]:
         """The files of a model. Raises NotFoundError where its weights are not on this machine."""
@@ -49,19 +43,6 @@ class PublicFiles:
         if name not in PUBLIC_FILES:
             raise NotFoundError(f"{name} is no public file of a model", advice=f"Ask {', '.join(PUBLIC_FILES)}.")
         return await self._described(model, name)
-
-    @contextmanager
-    def transfer(self) -> Iterator[None]:
-        """While a file is sent. Raises UnavailableError where too many are."""
-        if self._free < 1:
-            raise UnavailableError(
-                "many files are being sent now", advice="Ask again in a moment.", retry_after=TRANSFER_AGAIN_SECONDS
-            )
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
     async def _described(self, model: OfferedModel, name: str) -> PublicFile:
         path = model.files.folder / name

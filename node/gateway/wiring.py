@@ -13,10 +13,12 @@ from fastapi import FastAPI
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
+from nexus_chain.settings import Settings
 from nexus_chain.workflows.catalogue import catalogue
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.access.ledger_accounts import LedgerAccounts
+from node.gateway.accounts import Accounts
 from node.gateway.answer_checks import AnswerCheckDesk, CheckedVersion
 from node.gateway.app import build_app
 from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
@@ -28,6 +30,7 @@ from node.gateway.explorer.opening import open_explorer
 from node.gateway.generation import OfferedModel
 from node.gateway.known_models import KnownModels
 from node.gateway.learning_panel import LearningPanel
+from node.gateway.ledger.books import booked_balance, reserved, user
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
@@ -71,7 +74,7 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
         money = open_money(workspace, settings, database, address, metrics, stack)
         service = NetworkService(networks, models, money.accounts, evidence, metrics, settings)
         money.sessions = _session_books(database, networks, money, service)
-        audits = AuditDesk(workspace.settings, AuditLimits(settings.audits)) if settings.audits else None
+        audits = audit_desk(workspace.settings, settings, money.accounts) if settings.audits else None
         certificates, radar = PublishedCertificates(workspace), radar_over(workspace, networks, metrics)
         learning = LearningPanel(settings.distillation) if settings.distillation else None
         checks = _answer_checks(networks, models, settings)
@@ -109,6 +112,19 @@ def open_gateway(workspace: Workspace, settings: GatewaySettings, address: str) 
             explorer.feed.close()
 
         yield Gateway(build_app(deps, settings, lifespan), tuple(models), end_streams)
+
+
+def audit_desk(shared: Settings, settings: GatewaySettings, accounts: Accounts) -> AuditDesk:
+    """Where callers have audits run, with what the books say of their credit."""
+    limits = AuditLimits(settings.audits)
+    if not isinstance(accounts, LedgerAccounts):
+        return AuditDesk(shared, limits)
+
+    async def has_credit(account: str) -> bool:
+        held = (user(account), reserved(account))
+        return await accounts.read(lambda connection: any(booked_balance(connection, name) > 0 for name in held))
+
+    return AuditDesk(shared, limits, has_credit=has_credit)
 
 
 def _session_books(

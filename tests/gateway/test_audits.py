@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,17 @@ from nexus_chain.client.home import ClientHome
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.settings import Settings
 from nexus_chain.workflows.audit_job import AuditJob
+from node.gateway.access.ledger_accounts import LedgerAccounts
 from node.gateway.accounts import READ, Caller
 from node.gateway.auditing.audit_desk import AuditDesk, AuditLimits
-from node.gateway.auditing.audit_run import BROKEN, CANCELLED, AuditRun
+from node.gateway.auditing.audit_run import BROKEN, CANCELLED, RUNNING, WAITING, AuditRun
+from node.gateway.errors import LimitReachedError, UnavailableError
+from node.gateway.ledger.books import OPERATOR, post, reserved, user
+from node.gateway.ledger.database import Database, sqlite_url
+from node.gateway.open_accounts import SingleKeyAccounts
+from node.gateway.settings import GatewaySettings
+from node.gateway.shared_places import OWN_MACHINE
+from node.gateway.wiring import audit_desk
 from tests.support.page_app import ALICE, BLIND, BOB, events_in, keyed, page_client
 from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, train
 
@@ -42,6 +51,12 @@ print(json.dumps({"titles": [str(os.getpid()), os.environ["TMPDIR"]]}), flush=Tr
 time.sleep(600)
 """
 """An audit that goes on for ever, and does not listen."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that do not listen are ended at once."""
+    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
 
 
 @dataclass(frozen=True)
@@ -124,9 +139,14 @@ def test_a_right_certificate_passes_and_a_forged_one_fails_at_the_signature(cert
 
 
 @asynccontextmanager
-async def silent_desk(**limits: Any) -> AsyncIterator[AuditDesk]:
-    """A desk whose audits go on for ever; ended with the block."""
-    desk = AuditDesk(Settings(home=Path("/nowhere")), AuditLimits(**limits), (sys.executable, "-c", SILENT))
+async def silent_desk(*paying: str, **limits: Any) -> AsyncIterator[AuditDesk]:
+    """A desk whose audits go on for ever; ended with the block. ``paying``: accounts with credit."""
+
+    async def has_credit(account: str) -> bool:
+        return account in paying
+
+    command = (sys.executable, "-c", SILENT)
+    desk = AuditDesk(Settings(home=Path("/nowhere")), AuditLimits(**limits), command, has_credit)
     try:
         yield desk
     finally:
@@ -148,9 +168,7 @@ def lives(process: int) -> bool:
     return True
 
 
-def test_a_cancelled_audit_leaves_neither_process_nor_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_a_cancelled_audit_leaves_neither_process_nor_files() -> None:
     async def work() -> None:
         async with silent_desk() as desk, page_client(audits=desk) as client:
             id = (await client.post("/page/audits", json={"cid": CID}, headers=keyed(ALICE))).json()["id"]
@@ -169,9 +187,7 @@ def test_a_cancelled_audit_leaves_neither_process_nor_files(monkeypatch: pytest.
     asyncio.run(work())
 
 
-def test_one_audit_for_an_account_and_a_few_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
-
+def test_one_audit_for_an_account_and_a_few_in_all() -> None:
     async def work() -> None:
         async with silent_desk(at_once=1) as desk, page_client(audits=desk) as client:
 
@@ -180,21 +196,116 @@ def test_one_audit_for_an_account_and_a_few_in_all(monkeypatch: pytest.MonkeyPat
 
             first = (await client.post("/page/audits", json={"cid": CID}, headers=keyed(ALICE))).json()["id"]
             assert await status(ALICE) == 429
-            assert await status(BOB) == 503
             assert await status(BLIND) == 403
             assert await status("none") == 401
             assert await status(BOB, "bafk-no-cid") == 400
             assert await status(BOB, "b" * 200) == 400
             assert (await client.get(f"/page/audits/{first}", headers=keyed(BOB))).status_code == 404
+            waiting = (await client.post("/page/audits", json={"cid": CID}, headers=keyed(BOB))).json()
+            assert waiting["state"] == WAITING
+            assert await status(BOB) == 429, "also while it waits"
             await desk.find(CALLER, first).cancel()
-            assert await status(BOB) == 201
+            answer = await client.get(f"/page/audits/{waiting['id']}", headers=keyed(BOB))
+            assert answer.json()["state"] == RUNNING
 
     asyncio.run(work())
 
 
-def test_an_audit_that_takes_too_long_or_dies_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.gateway.auditing.audit_run._PATIENCE", 0.05)
+def caller(account: str) -> Caller:
+    return Caller(account, frozenset({READ}))
 
+
+async def started(desk: AuditDesk, *accounts: str, address: str = OWN_MACHINE) -> list[AuditRun]:
+    return [await desk.begin(caller(account), CID, 1, address) for account in accounts]
+
+
+def places(run: AuditRun) -> list[int]:
+    """Every place in the queue that was told."""
+    return [event.data for event in run.events if event.name == "place"]
+
+
+def test_throwaway_accounts_leave_a_place_for_one_with_credit() -> None:
+    async def work() -> None:
+        async with silent_desk("payer", at_once=3) as desk:
+            free = await started(desk, "a", "b", "c", "d")
+            assert [run.state for run in free] == [RUNNING, RUNNING, WAITING, WAITING]
+            (paid,) = await started(desk, "payer")
+            assert paid.state == RUNNING
+        async with silent_desk("payer", at_once=1) as desk:
+            assert [run.state for run in await started(desk, "a", "payer")] == [RUNNING, WAITING], "it is the only one"
+
+    asyncio.run(work())
+
+
+def test_those_with_credit_come_first_and_each_is_told_its_place() -> None:
+    async def work() -> None:
+        async with silent_desk("p", "q", at_once=1) as desk:
+            first, free, paid, later = await started(desk, "a", "b", "p", "q")
+            assert [places(run) for run in (first, free, paid, later)] == [[], [1, 2, 3], [1], [2]]
+            await desk.cancel(caller("q"), later.id)
+            assert (later.state, places(free)[-1]) == (CANCELLED, 2)
+            await desk.cancel(caller("a"), first.id)
+            assert (paid.state, places(paid), places(free)[-1]) == (RUNNING, [1, 0], 1)
+            await paid.cancel()
+            await asyncio.sleep(0)
+            assert (free.state, places(free)[-1]) == (RUNNING, 0)
+        assert all(run.has_ended for run in (first, free, paid, later))
+
+    asyncio.run(work())
+
+
+def test_the_queue_is_bounded_and_half_of_it_is_for_those_with_credit() -> None:
+    async def work() -> None:
+        async with silent_desk("p", "q", "r", "s", "t", at_once=1, waiting=4) as desk:
+            await started(desk, "a", "b", "c")
+            with pytest.raises(UnavailableError, match="2 audits wait"):
+                await started(desk, "d")
+            await started(desk, "p", "q")
+            with pytest.raises(UnavailableError, match="4 audits wait"):
+                await started(desk, "r")
+
+    asyncio.run(work())
+
+
+def test_accounts_without_credit_have_few_audits_from_one_address() -> None:
+    async def work() -> None:
+        async with silent_desk("p", at_once=4) as desk:
+            await started(desk, "a", "b", address="203.0.113.7")
+            with pytest.raises(LimitReachedError, match="your address"):
+                await started(desk, "c", address="203.0.113.7")
+            await started(desk, "p", address="203.0.113.7")
+            await started(desk, "c", address="203.0.113.8")
+
+    asyncio.run(work())
+
+
+def test_credit_is_what_the_books_say(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "gateway.sqlite"))
+    database.write(partial(post, key="1", kind="test", moves={OPERATOR: -5, user("payer"): 3, reserved("busy"): 2}))
+    accounts = LedgerAccounts(database)
+
+    async def work() -> None:
+        desk = audit_desk(Settings(home=tmp_path), GatewaySettings(), accounts)
+        found = [await desk.has_credit(account) for account in ("payer", "busy", "throwaway")]
+        assert found == [True, True, False]
+        assert await audit_desk(Settings(home=tmp_path), GatewaySettings(), SingleKeyAccounts("k")).has_credit("any")
+
+    asyncio.run(work())
+    accounts.close()
+    database.close()
+
+
+def test_an_audit_without_credit_has_less_time() -> None:
+    async def work() -> None:
+        async with silent_desk("p", at_once=2, seconds=600.0, free_seconds=0.2) as desk:
+            free, paid = await started(desk, "a", "p")
+            assert [event.name async for event in free.follow()][-1] == "end"
+            assert (free.state, paid.state) == (BROKEN, RUNNING)
+
+    asyncio.run(work())
+
+
+def test_an_audit_that_takes_too_long_or_dies_is_no_verdict() -> None:
     async def ended(seconds: float, script: str) -> tuple[str, str]:
         job = AuditJob(Settings(home=Path("/nowhere")), CID, 1)
         run = AuditRun("1", "0xAlice", job, seconds, (sys.executable, "-c", script))
@@ -226,7 +337,7 @@ def test_reports_of_long_ago_are_forgotten() -> None:
         desk = AuditDesk(Settings(home=Path("/nowhere")), limits, (sys.executable, "-c", ""))
         runs = []
         for _ in range(4):
-            runs.append(desk.begin(CALLER, CID, 1))
+            runs.append(await desk.begin(CALLER, CID, 1))
             assert [event.name async for event in runs[-1].follow()] == ["end"]
         await desk.close()
         assert [run.id for run in desk.of(CALLER)] == [run.id for run in reversed(runs[-2:])]

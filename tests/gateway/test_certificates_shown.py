@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -16,30 +17,51 @@ from nexus_chain.certificates.audit import audit
 from nexus_chain.certificates.measurement import measure_folder
 from nexus_chain.chain.certificate_registry import AnchoredCertificate
 from nexus_chain.chain.model_registry import ModelVersion
+from nexus_chain.chain.rpc_answers import BlockHead
 from nexus_chain.client.home import ClientHome
 from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.car import CarFile
 from nexus_chain.content.record_lines import RecordProof
 from nexus_chain.market.documents import Domain
 from nexus_chain.settings import Settings
+from nexus_chain.workflows import certificates
 from nexus_chain.workflows.lineage import Lineage
 from nexus_chain.workflows.workspace import Workspace
 from node.gateway.auditing import published_certificates
 from node.gateway.auditing.published_certificates import PublishedCertificates
-from tests.support.page_app import ALICE, BLIND, keyed, page_client
+from node.gateway.errors import NotFoundError
+from node.gateway.sent_file import SMALL_BYTES, SentBytes, new_transfers
+from node.gateway.shared_places import SharedPlaces
+from tests.support.page_app import ALICE, BLIND, BOB, keyed, page_client
 from tests.support.tiny_distillation import Distilled, distil
 from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, Registries, publish, train
 
 ADDRESS = "0x" + "11" * 20
+CID_OF_NOBODY = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
 
 
 @dataclass
 class ListedRegistries:
-    """The two registries, with what a gateway asks of the contracts besides. ``asked``: versions that were read."""
+    """The two registries, with what a gateway asks of the contracts besides. ``asked``: versions that were read.
+
+    ``blocks``: of the chain, by number.
+    """
 
     known: Registries
     address: str = ADDRESS
     asked: int = 0
+    blocks: list[BlockHead] = field(default_factory=lambda: [BlockHead(0, b"a" * 32, 1 << 40)])
+    asked_anchors: int = 0
+
+    @property
+    def connection(self) -> ListedRegistries:
+        return self
+
+    def block(self) -> BlockHead:
+        return self.blocks[-1]
+
+    def find_block(self, number: int) -> BlockHead | None:
+        return self.blocks[number] if number < len(self.blocks) else None
 
     @property
     def domain(self) -> Domain:
@@ -54,6 +76,7 @@ class ListedRegistries:
         return self
 
     def certificate(self, version: bytes) -> AnchoredCertificate | None:
+        self.asked_anchors += 1
         return self.known.certificate(version)
 
     def publisher_of(self, version: bytes) -> str | None:
@@ -97,10 +120,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def asked(world: World, path: str, key: str | None = None) -> httpx.Response:
     async def work() -> httpx.Response:
-        certificates = PublishedCertificates(world.workspace)
-        async with page_client(certificates=certificates) as client:
+        shown = PublishedCertificates(world.workspace)
+        async with page_client(certificates=shown) as client:
             answer = await client.get(path, headers=keyed(key) if key else {})
-        await certificates.close()
+        await shown.close()
         return answer
 
     return asyncio.run(work())
@@ -124,7 +147,37 @@ def test_a_version_is_read_once_and_a_certificate_until_it_is_anchored(world: Wo
     assert [one.certificate for one in lineage.read()] == [None, None]
     chain.known.anchors.update(world.chain.known.anchors)
     assert all(one.certificate is not None for one in lineage.read())
-    assert chain.asked == 2
+    assert (chain.asked, chain.asked_anchors) == (2, 4)
+    chain.blocks.append(BlockHead(1, b"b" * 32, (1 << 40) + 1))
+    assert all(one.certificate is not None for one in lineage.read())
+    assert (chain.asked, chain.asked_anchors) == (2, 4), "nothing is asked again"
+
+
+def test_an_anchor_whose_block_was_replaced_is_told_no_more(world: World) -> None:
+    chain = ListedRegistries(Registries({}, dict(world.chain.known.published)))
+    workspace = Workspace(world.workspace.settings)
+    workspace.__dict__["chain"] = cast(Any, chain)
+    lineage, anchors = Lineage(workspace), world.chain.known.anchors
+    chain.known.anchors.update(anchors)
+    assert all(one.certificate is not None for one in lineage.read())
+    chain.blocks[-1] = replace(chain.blocks[-1], hash=b"b" * 32)
+    chain.known.anchors.clear()
+    assert [one.certificate for one in lineage.read()] == [None, None]
+
+
+def test_an_anchor_of_a_later_block_than_was_looked_at_is_asked_for_again(world: World) -> None:
+    """The block that anchors comes after the head was read: that head stands, also where the block is replaced."""
+    chain = ListedRegistries(Registries({}, dict(world.chain.known.published)))
+    chain.blocks = [BlockHead(0, b"a" * 32, 5)]
+    workspace = Workspace(world.workspace.settings)
+    workspace.__dict__["chain"] = cast(Any, chain)
+    lineage = Lineage(workspace)
+    chain.known.anchors.update(
+        {version: replace(anchor, anchored_at=6) for version, anchor in world.chain.known.anchors.items()}
+    )
+    assert all(one.certificate is not None for one in lineage.read())
+    chain.known.anchors.clear()
+    assert [one.certificate for one in lineage.read()] == [None, None]
 
 
 def test_anybody_gets_an_anchored_certificate_byte_for_byte(world: World) -> None:
@@ -139,7 +192,7 @@ def test_what_is_not_anchored_needs_a_known_caller(world: World) -> None:
     assert asked(world, f"/page/certificates/{other}").status_code == 401
     assert asked(world, f"/page/certificates/{other}", BLIND).status_code == 403
     assert asked(world, f"/page/certificates/{other}", ALICE).status_code == 200
-    gone = asked(world, "/page/certificates/bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", ALICE)
+    gone = asked(world, f"/page/certificates/{CID_OF_NOBODY}", ALICE)
     assert (gone.status_code, "--car" in gone.text) == (404, True)
     assert str(world.workspace.home.root) not in gone.text
     assert asked(world, "/page/certificates/nonsense", ALICE).status_code == 400
@@ -173,3 +226,132 @@ def test_an_archive_that_is_too_large_is_refused_with_the_command(
     monkeypatch.setattr(published_certificates, "MAX_ARCHIVE_BYTES", 1_000)
     refused = asked(world, f"/page/certificates/{world.cid}/archive", ALICE)
     assert (refused.status_code, "--export-car" in refused.text) == (400, True)
+
+
+@dataclass
+class Slow:
+    """Something that is read when the test says so. ``begun``: how often."""
+
+    real: Any
+    go_on: threading.Event = field(default_factory=threading.Event)
+    begun: int = 0
+
+    def __call__(self, *words: Any, **more: Any) -> Any:
+        self.begun += 1
+        assert self.go_on.wait(60)
+        return self.real(*words, **more)
+
+
+def together(world: World, slow: Slow, asked: Sequence[tuple[str, str | None]], before: int) -> list[tuple[int, bytes]]:
+    """Statuses and bodies of questions. The first is under way when the others are asked, and goes on once ``before``
+    of these were answered.
+    """
+
+    async def work() -> list[tuple[int, bytes]]:
+        shown = PublishedCertificates(world.workspace)
+        async with page_client(certificates=shown) as client:
+
+            def ask(path: str, key: str | None) -> asyncio.Task[httpx.Response]:
+                return asyncio.create_task(client.get(path, headers=keyed(key) if key else {}))
+
+            tasks = [ask(*asked[0])]
+            while not slow.begun:
+                await asyncio.sleep(0.001)
+            tasks += [ask(*one) for one in asked[1:]]
+            while sum(task.done() for task in tasks) < before:
+                await asyncio.sleep(0.001)
+            slow.go_on.set()
+            answers = await asyncio.gather(*tasks)
+        await shown.close()
+        return [(answer.status_code, answer.content) for answer in answers]
+
+    return asyncio.run(work())
+
+
+def test_many_who_ask_for_the_versions_have_them_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(Lineage.read)
+    monkeypatch.setattr(Lineage, "read", lambda self: slow(self))
+    found = together(world, slow, [("/page/versions", None)] * 20, 0)
+    assert [status for status, _ in found] == [200] * 20
+    assert (slow.begun, len({body for _, body in found})) == (1, 1)
+
+
+def test_many_who_want_an_archive_have_it_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(certificates.archive_of_certificate)
+    monkeypatch.setattr(certificates, "archive_of_certificate", slow)
+    path = f"/page/certificates/{world.cid}/archive"
+    found = together(world, slow, [(path, ALICE), (path, BOB), (path, ALICE)], 0)
+    assert [status for status, _ in found] == [200] * 3
+    assert (slow.begun, len({body for _, body in found})) == (1, 1)
+    left = list((world.workspace.home.root / "gateway" / "archives").iterdir())
+    assert left == [], "a gateway that has ended leaves none"
+
+
+def test_an_account_has_one_archive_made_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(certificates.archive_of_certificate)
+    monkeypatch.setattr(certificates, "archive_of_certificate", slow)
+    first, second = f"/page/certificates/{world.cid}/archive", f"/page/certificates/{CID_OF_NOBODY}/archive"
+    found = together(world, slow, [(first, ALICE), (second, ALICE), (second, BOB)], 1)
+    assert [status for status, _ in found] == [200, 503, 404]
+    assert b"your account" in found[1][1]
+
+
+def test_strangers_who_ask_for_what_nobody_has_keep_no_list_of_versions_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Documents that IPFS looks for take two threads; the chain is read on another."""
+    slow = Slow(certificates.certificate_bytes)
+    monkeypatch.setattr(certificates, "certificate_bytes", slow)
+    asked = [(f"/page/certificates/{world.cid}", None), (f"/page/certificates/{CID_OF_NOBODY}", ALICE)]
+    found = together(world, slow, [*asked, ("/page/versions", None)], 1)
+    assert [status for status, _ in found] == [200, 404, 200]
+
+
+def test_a_document_that_nobody_has_is_not_looked_for_again_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    real = certificates.certificate_blocks
+    monkeypatch.setattr(certificates, "certificate_blocks", lambda *words: looked.append(1) or real(*words))
+
+    async def work() -> None:
+        shown = PublishedCertificates(world.workspace)
+        with pytest.raises(NotFoundError) as first:
+            await shown.document(CID_OF_NOBODY)
+        with pytest.raises(NotFoundError) as again:
+            await shown.document(CID_OF_NOBODY)
+        assert (len(looked), str(first.value)) == (1, str(again.value))
+        monkeypatch.setattr(published_certificates, "MISSING_SECONDS", 0.0)
+        with pytest.raises(NotFoundError):
+            await shown.document(CID_OF_NOBODY)
+        assert len(looked) == 2
+        await shown.close()
+
+    asyncio.run(work())
+
+
+def test_blocks_that_come_too_slowly_do_not_hold_the_threads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DOCUMENT_SECONDS", "ARCHIVE_SECONDS", "EXAMPLE_SECONDS"):
+        monkeypatch.setattr(published_certificates, name, 0.0)
+    for path in ("", "/archive", "/examples/0"):
+        late = asked(world, f"/page/certificates/{world.cid}{path}", ALICE)
+        assert late.status_code == 404, path
+
+
+def test_a_large_document_is_a_transfer_and_a_small_one_is_not(world: World) -> None:
+    async def sent(size: int, transfers: SharedPlaces) -> tuple[int, bytes]:
+        app = SentBytes(bytes(size), transfers, {}, "application/json")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+            answer = await client.get("/")
+        return answer.status_code, answer.content
+
+    async def work() -> None:
+        free, full = new_transfers(1), new_transfers(0)
+        for size in (0, SMALL_BYTES):
+            assert await sent(size, full) == (200, bytes(size))
+        for size in (SMALL_BYTES + 1, 2 * SMALL_BYTES, 3 * SMALL_BYTES - 1):
+            assert (await sent(size, full))[0] == 503
+            assert await sent(size, free) == (200, bytes(size))
+        assert free.taken == 0
+
+    asyncio.run(work())

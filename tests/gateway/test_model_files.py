@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastapi.responses import FileResponse
+from starlette.types import Message
 
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.program.file_names import PROGRAM_FILE, TOKENIZER_FILE, WEIGHTS_FILE
-from node.gateway.public_files import PublicFiles
+from node.gateway import sent_file
+from node.gateway.app import build_app
+from node.gateway.deps import Deps
+from node.gateway.errors import UnavailableError
+from node.gateway.open_accounts import SingleKeyAccounts
+from node.gateway.sent_file import new_transfers
+from node.gateway.settings import GatewaySettings
+from node.gateway.shared_places import OWN_MACHINE, SharedPlaces, remote_address
 from tests.support.gateway_server import served_gateway
 from tests.support.scripted_service import CHAT, TEXT, ScriptedService, scripted_models
 
@@ -139,12 +150,151 @@ def test_a_model_is_still_found_by_its_name(client: httpx.Client) -> None:
 
 
 def test_more_transfers_than_are_allowed_come_back_later(service: ScriptedService) -> None:
-    files = PublicFiles(at_once=1)
-    with served_gateway(service, files=files) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    transfers = new_transfers(1)
+    with served_gateway(service, transfers=transfers) as url, httpx.Client(base_url=url, trust_env=False) as client:
         path = f"/v1/models/{CHAT}/files/{WEIGHTS_FILE}"
-        with files.transfer():
+        with transfers.take(OWN_MACHINE):
             refused = client.get(path)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert client.get(path).content == WEIGHTS
         assert client.get(path, headers={"range": "bytes=9-0"}).status_code in (400, 416)
         assert client.get(path).content == WEIGHTS
+
+
+class Reader:
+    """Takes ``most`` messages of a response, each after ``seconds`` by a clock of its own, and then nothing more."""
+
+    def __init__(self, most: int = 1 << 30, seconds: float = 0.0) -> None:
+        self.taken: list[Message] = []
+        self.now = 0.0
+        self._most, self._seconds = most, seconds
+
+    @property
+    def status(self) -> int:
+        return int(self.taken[0]["status"])
+
+    @property
+    def is_whole(self) -> bool:
+        return self.taken[-1].get("more_body") is False
+
+    async def send(self, message: Message) -> None:
+        if len(self.taken) == self._most:
+            await asyncio.Event().wait()
+        self.now += self._seconds
+        self.taken.append(message)
+
+
+async def nothing_more() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+def begun(app: Any, reader: Reader, address: str, spec: str = "2.3") -> asyncio.Task[None]:
+    """One reader of the weights, from ``address``."""
+    path = f"/v1/models/{CHAT}/files/{WEIGHTS_FILE}"
+    bodies = [{"type": "http.request", "body": b"", "more_body": False}]
+    scope: dict[str, Any] = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": spec}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [],
+        "client": (address, 1), "server": ("127.0.0.1", 2),
+    }  # fmt: skip
+
+    async def receive() -> Message:
+        return bodies.pop() if bodies else await nothing_more()
+
+    return asyncio.create_task(app(scope, receive, reader.send))
+
+
+def application(service: ScriptedService, transfers: SharedPlaces) -> Any:
+    return build_app(Deps(service, SingleKeyAccounts("k"), transfers=transfers), GatewaySettings())
+
+
+async def taken_by(reader: Reader) -> None:
+    """Wait until the reader has the response's beginning."""
+    while not reader.taken:
+        await asyncio.sleep(0.001)
+
+
+def test_one_address_does_not_take_every_transfer(service: ScriptedService) -> None:
+    transfers = new_transfers(3, 2)
+
+    async def work() -> None:
+        app = application(service, transfers)
+        slow = [Reader(most=1) for _ in range(2)]
+        tasks = [begun(app, reader, "203.0.113.7") for reader in slow]
+        for reader in slow:
+            await taken_by(reader)
+        refused, other = Reader(), Reader()
+        await begun(app, refused, "203.0.113.7")
+        await begun(app, other, "203.0.113.8")
+        assert (refused.status, other.status, other.is_whole) == (503, 200, True)
+        assert b"your address" in refused.taken[1]["body"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert transfers.taken == 0
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+def test_a_reader_who_takes_nothing_loses_the_transfer(
+    service: ScriptedService, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    monkeypatch.setattr(sent_file, "SLACK_SECONDS", 0.01)
+    transfers = new_transfers()
+
+    async def work() -> None:
+        stuck = Reader(most=0)
+        await begun(application(service, transfers), stuck, "203.0.113.7", spec)
+        assert (stuck.taken, transfers.taken) == ([], 0)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(("seconds", "is_whole"), [(0.0, True), (1.0, True), (20.0, False)])
+def test_a_reader_who_always_takes_a_little_has_to_take_enough(
+    service: ScriptedService, monkeypatch: pytest.MonkeyPatch, seconds: float, is_whole: bool
+) -> None:
+    monkeypatch.setattr(FileResponse, "chunk_size", 1 << 10)
+    monkeypatch.setattr(sent_file, "LEAST_BYTES_PER_SECOND", 1 << 10)
+    transfers = new_transfers()
+
+    async def work() -> None:
+        reader = Reader(seconds=seconds)
+        monkeypatch.setattr(sent_file, "monotonic", lambda: reader.now)
+        await begun(application(service, transfers), reader, "203.0.113.7")
+        assert (reader.status, reader.is_whole, transfers.taken) == (200, is_whole, 0)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [
+        (("203.0.113.7", 1), "203.0.113.7"),
+        (("::ffff:203.0.113.7", 1), "203.0.113.7"),
+        (("2001:db8:1:2:aaaa::1", 1), "2001:db8:1:2::/64"),
+        (("2001:db8:1:2:bbbb::2", 9), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 1), "fe80::/64"),
+        (("127.0.0.1", 1), OWN_MACHINE),
+        (("::1", 1), OWN_MACHINE),
+        (("proxy-7", 1), "proxy-7"),
+        (None, OWN_MACHINE),
+    ],
+)
+def test_an_address_is_what_one_machine_has(client: Any, address: str) -> None:
+    assert remote_address({"type": "http", "client": client}) == address
+
+
+def test_a_place_is_given_back_once() -> None:
+    places = SharedPlaces(2, 1, "things", 1.0)
+    first, second = places.take("a"), places.take("b")
+    first.give_back()
+    first.give_back()
+    assert places.taken == 1
+    places.take("a")
+    with pytest.raises(UnavailableError, match="has 2 things"):
+        places.take(OWN_MACHINE)
+    second.give_back()
+    assert places.take(OWN_MACHINE)

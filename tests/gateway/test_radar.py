@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -189,6 +190,13 @@ def test_a_sighting_has_everything_and_goes_on_without_the_chain() -> None:
     asyncio.run(work())
 
 
+def seen_in(told: bytes) -> dict[str, Any]:
+    """The sighting that an event tells."""
+    head, data = told.decode().rstrip().split("\n")
+    assert head == "event: sighting"
+    return cast(dict[str, Any], json.loads(data.removeprefix("data: ")))
+
+
 def test_followers_hear_each_sighting_and_end_with_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(radar_module, "FOLLOWERS_AT_MOST", 1)
     radar = Radar(lambda: [], ReputationBook, ChainSightings, clock=lambda: 1.0)
@@ -196,16 +204,48 @@ def test_followers_hear_each_sighting_and_end_with_the_gateway(monkeypatch: pyte
     async def work() -> None:
         await radar.look()
         following = radar.follow()
-        assert (await anext(following))["at"] == 1.0
         with pytest.raises(UnavailableError):
-            radar.follow()
+            radar.follow()  # also while the first has not begun to read
+        assert seen_in(await anext(following))["at"] == 1.0
         coming = asyncio.ensure_future(anext(following))
         await asyncio.sleep(0)
         assert not coming.done()
         await radar.look()
-        assert (await coming)["models"] == []
-        await cast(Any, following).aclose()
+        assert seen_in(await coming)["models"] == []
+        await following.aclose()
+        radar.follow()  # and leaves before anything was read
         radar.follow()
+
+    asyncio.run(work())
+
+
+def test_a_sighting_is_written_once_for_all_who_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    real = radar_module.event
+    monkeypatch.setattr(radar_module, "event", lambda *words: written.append(1) or real(*words))
+    radar = Radar(lambda: [], ReputationBook, ChainSightings, clock=lambda: 1.0)
+
+    async def work() -> None:
+        await radar.look()
+        followers = [radar.follow() for _ in range(20)]
+        told = [await anext(one) for one in followers]
+        assert len({id(one) for one in told}) == len(written) == 1
+        for one in followers:
+            await one.aclose()
+
+    asyncio.run(work())
+
+
+def test_one_address_does_not_take_every_followers_place() -> None:
+    radar = Radar(lambda: [], ReputationBook, ChainSightings, clock=lambda: 1.0)
+
+    async def work() -> None:
+        await radar.look()
+        followers = [radar.follow("203.0.113.7") for _ in range(radar_module.FOLLOWERS_OF_ADDRESS)]
+        with pytest.raises(UnavailableError, match="your address"):
+            radar.follow("203.0.113.7")
+        assert seen_in(await anext(radar.follow("203.0.113.8")))["at"] == 1.0
+        del followers
 
     asyncio.run(work())
 

@@ -29,10 +29,11 @@ def served_gateway(service: Service, settings: GatewaySettings | None = None, **
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """The application's URL on a free port of this machine, until the context ends."""
+def served(app: FastAPI, **more: Any) -> Iterator[str]:
+    """The application's URL on a free port of this machine, until the context ends. ``more``: of uvicorn's settings."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5))
+        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, **more)
+        server = uvicorn.Server(config)
         ready = threading.Event()
         begin = server.startup
 

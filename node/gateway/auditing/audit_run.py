@@ -18,7 +18,8 @@ from nexus_chain.workflows.audit_job import AUDIT_PROCESS, AuditJob
 
 log = logging.getLogger(__name__)
 
-RUNNING, PASSED, FAILED, CANCELLED, BROKEN = "running", "passed", "failed", "cancelled", "broken"
+WAITING, RUNNING = "waiting", "running"
+PASSED, FAILED, CANCELLED, BROKEN = "passed", "failed", "cancelled", "broken"
 """How an audit stands. ``broken``: it could not be carried out, which says nothing about the certificate."""
 _LINE_BYTES = 1 << 20
 _PATIENCE = 5.0
@@ -27,21 +28,26 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """``name``: ``titles``, ``step``, ``report`` or ``end``; ``data``: JSON values."""
+    """``name``: ``place``, ``titles``, ``step``, ``report`` or ``end``; ``data``: JSON values.
+
+    ``place``: in the queue, from 1; 0: its turn has come.
+    """
 
     name: str
     data: Any
 
 
 class AuditRun:
-    """An audit of ``job`` for an account; ``start`` it on the event loop. It ends by itself after ``seconds``."""
+    """An audit of ``job`` for an account; ``start`` it on the event loop when its turn comes. It ends by itself
+    ``seconds`` after that.
+    """
 
     def __init__(
         self, id: str, account: str, job: AuditJob, seconds: float, command: Sequence[str] = AUDIT_PROCESS
     ) -> None:
         self.id, self.account, self.cid = id, account, job.cid
         self.started = time.time()
-        self.state = RUNNING
+        self.state = WAITING
         self.events: list[AuditEvent] = []
         self._job, self._seconds, self._command = job, seconds, command
         self._changed = asyncio.Event()
@@ -50,7 +56,7 @@ class AuditRun:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will be said."""
-        return self.state != RUNNING
+        return self.state not in (WAITING, RUNNING)
 
     @property
     def report(self) -> Mapping[str, Any] | None:
@@ -59,15 +65,28 @@ class AuditRun:
 
     def start(self, done: Callable[[AuditRun], None] = lambda _: None) -> None:
         """Begin; ``done`` is called once its process is gone."""
+        self.state = RUNNING
+        if self.events:
+            self._say(AuditEvent("place", 0))
         self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(lambda _: done(self))
+        self._task.add_done_callback(lambda _: self._note_gone(done))
+
+    def _note_gone(self, done: Callable[[AuditRun], None]) -> None:
+        self._end(CANCELLED)  # where it was ended before anything of it ran
+        done(self)
+
+    def note_place(self, place: int) -> None:
+        """Say which place in the queue it has, where that is another than before."""
+        told = AuditEvent("place", place)
+        if self.events[-1:] != [told]:
+            self._say(told)
 
     async def cancel(self) -> None:
         """End it, and wait until its process is gone. One that has ended stays as it is."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            self._end(CANCELLED)  # where it had not begun
+        self._end(CANCELLED)  # where its turn had not come
 
     async def follow(self) -> AsyncIterator[AuditEvent]:
         """What was said so far, then what is said, until it ends."""

@@ -14,8 +14,11 @@ from typing import Any
 from node.gateway.errors import UnavailableError
 from node.gateway.event_stream import event as written
 from node.gateway.explorer.chain_events import KeptEvent
+from node.gateway.shared_places import OWN_MACHINE, SharedPlace, SharedPlaces
 
 MOST_LISTENERS = 256
+LISTENERS_OF_ADDRESS = 32
+"""As many as a house full of readers behind one address."""
 _BACKLOG = 512
 _HEARTBEAT_SECONDS = 15.0
 _RETRY_AFTER = 5.0
@@ -25,7 +28,8 @@ class EventFeed:
     """Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[bytes | None]] = set()
+        self._listeners: dict[asyncio.Queue[bytes | None], SharedPlace] = {}
+        self._places = SharedPlaces(MOST_LISTENERS, LISTENERS_OF_ADDRESS, "listening pages", _RETRY_AFTER)
         self._is_closed = False
 
     def tell(self, name: str, data: dict[str, Any], id: str | None = None) -> None:
@@ -43,19 +47,20 @@ class EventFeed:
         for queue in list(self._listeners):
             self._let_go(queue)
 
-    def listen(self, first: list[bytes]) -> AsyncIterator[bytes]:
-        """What is told from now on, after ``first``. Raises UnavailableError where too many listen."""
-        if self._is_closed or len(self._listeners) >= MOST_LISTENERS:
-            raise UnavailableError(
-                f"{len(self._listeners)} pages listen already", advice="Come again.", retry_after=_RETRY_AFTER
-            )
+    def listen(self, first: list[bytes], address: str = OWN_MACHINE) -> AsyncIterator[bytes]:
+        """What is told from now on, after ``first``. Raises UnavailableError where too many listen, or too many of
+        ``address``; see ``remote_address``.
+        """
+        if self._is_closed:
+            raise UnavailableError("the gateway is stopping", advice="Come again.", retry_after=_RETRY_AFTER)
+        place = self._places.take(address)
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         for text in first:
             queue.put_nowait(text)
-        self._listeners.add(queue)
+        self._listeners[queue] = place
         stream = self._told(queue)
         # A caller may leave before the first piece: then nothing of the stream ever runs, its end neither.
-        weakref.finalize(stream, self._listeners.discard, queue)
+        weakref.finalize(stream, self._forget, queue)
         return stream
 
     async def _told(self, queue: asyncio.Queue[bytes | None]) -> AsyncIterator[bytes]:
@@ -69,10 +74,15 @@ class EventFeed:
                     return
                 yield text
         finally:
-            self._listeners.discard(queue)
+            self._forget(queue)
+
+    def _forget(self, queue: asyncio.Queue[bytes | None]) -> None:
+        place = self._listeners.pop(queue, None)
+        if place is not None:
+            place.give_back()
 
     def _let_go(self, queue: asyncio.Queue[bytes | None]) -> None:
-        self._listeners.discard(queue)
+        self._forget(queue)
         with suppress(asyncio.QueueEmpty):
             while True:
                 queue.get_nowait()

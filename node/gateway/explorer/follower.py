@@ -23,7 +23,8 @@ _BLOCKS_PER_LOOK = 10 * BLOCKS_PER_QUERY
 class ChainNews:
     """What one look found. ``head``: up to which everything is known; ``chain``: where the chain is.
 
-    ``replaced``: blocks that were known before were taken back, and what was told of them is void.
+    ``events``: all that is known and was not before. ``replaced``: blocks that were known before were taken back, and
+    what was told of them is void.
     """
 
     head: BlockHead
@@ -38,33 +39,47 @@ class ChainNews:
 
 
 class ChainFollower:
-    """Follows one deployment into ``archive``. One thread at a time looks."""
+    """Follows one deployment into ``archive``. One thread at a time looks.
+
+    News are what the archive holds now and did not hold at the latest look that returned. So nothing is lost that a
+    look has found before it failed, nor what another gateway on the same archive has found.
+    """
 
     def __init__(self, contracts: Contracts, archive: ChainArchive) -> None:
         self._connection, self._archive = contracts.connection, archive
         self._bound = bound_contracts(contracts)
         self._first = contracts.deployment.block
+        self._told = archive.heads()
 
     def look(self) -> ChainNews:
-        """Take in what is new. Raises the chain package's errors; then as much is known as before, or more."""
+        """Take in what is new. Raises the chain package's errors; then the next look tells what this one has found."""
         chain = self._connection.block()
-        replaced = self._take_back()
+        self._take_back()
         known = self._archive.head() or BlockHead(self._first - 1, b"", 0)
-        news = ChainNews(known, chain, replaced=replaced)
         last = min(chain.number, known.number + _BLOCKS_PER_LOOK)
         for _, read in in_ranges(self._read, known.number + 1, last):
-            if not self._take_in(news, read):
+            if not self._take_in(known, read):
                 break
-        return news
+            known = read.head
+        return self._news(chain)
 
-    def _take_in(self, news: ChainNews, read: _Read) -> bool:
-        """Keep a range; False where the chain changed while it was read: it is looked at again."""
+    def _news(self, chain: BlockHead) -> ChainNews:
+        told, heads = self._told, self._archive.heads()
+        self._told = heads
+        head = heads[0] if heads else BlockHead(self._first - 1, b"", 0)
+        if heads == told:
+            return ChainNews(head, chain)
+        places = {(one.number, one.hash) for one in heads}
+        common = next((one for one in told if (one.number, one.hash) in places), None)
+        after = (self._first - 1 if common is None else common.number, 1 << 62)
+        return ChainNews(head, chain, list(self._archive.events(after=after)), bool(told) and common != told[0])
+
+    def _take_in(self, known: BlockHead, read: _Read) -> bool:
+        """Keep a range behind ``known``; False where the chain changed while it was read: it is looked at again."""
         # INVARIANT: what is kept is of one chain: its end stands, and so does what it is a continuation of.
-        if not self._stands(read.head) or (news.head.hash and not self._stands(news.head)):
+        if not self._stands(read.head) or (known.hash and not self._stands(known)):
             return False
         self._archive.add(read.events, read.head)
-        news.events += read.events
-        news.head = read.head
         return True
 
     def _read(self, first: int, last: int) -> _Read:
@@ -79,14 +94,13 @@ class ChainFollower:
         kept = [kept_event(name, event, blocks[event.block].timestamp) for name, event in found]
         return _Read(head, sorted(kept, key=lambda event: event.place))
 
-    def _take_back(self) -> bool:
-        """Forget what the chain has replaced; whether there was anything."""
+    def _take_back(self) -> None:
+        """Forget what the chain has replaced."""
         heads = self._archive.heads()
         if not heads or self._stands(heads[0]):
-            return False
+            return
         common = next((head for head in heads[1:] if self._stands(head)), None)
         self._archive.cut(-1 if common is None else common.number)
-        return True
 
     def _stands(self, head: BlockHead) -> bool:
         found = self._connection.find_block(head.number)

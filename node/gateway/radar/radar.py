@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nexus_chain.errors import NexusError
 from nexus_chain.routing.registry_view import ShardNode
 from nexus_chain.routing.reputation import ReputationBook, TrackRecord
-from node.gateway.errors import UnavailableError
+from node.gateway.event_stream import event
 from node.gateway.radar.proven_faults import ChainSightings, ProvenFault
 from node.gateway.radar.signs import (
     Alarm,
@@ -24,12 +25,14 @@ from node.gateway.radar.signs import (
     signs_of_node,
     usual_latency,
 )
+from node.gateway.shared_places import OWN_MACHINE, SharedPlace, SharedPlaces
 
 log = logging.getLogger(__name__)
 
 RADAR_SECONDS = 5.0
 LATENCIES_SHOWN = 60
 FOLLOWERS_AT_MOST = 256
+FOLLOWERS_OF_ADDRESS = 32
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Radar:
         self._alarms: tuple[Alarm, ...] = ()
         self._chain, self._chain_problem = ChainSightings(), ""
         self._changed = asyncio.Event()
-        self._followers = 0
+        self._places = SharedPlaces(FOLLOWERS_AT_MOST, FOLLOWERS_OF_ADDRESS, "followers of the radar", 30.0)
+        self._told = b""  # the latest sighting as an event: written once, whoever follows
         self.sighting: Mapping[str, Any] = {}
         """The latest, as JSON values; empty before the first look."""
 
@@ -78,28 +82,34 @@ class Radar:
 
     async def look(self) -> None:
         """Look once, and tell the followers. Raises the chain package's errors, ReputationFileError."""
-        self.sighting = await asyncio.to_thread(self._look)
+        self.sighting, self._told = await asyncio.to_thread(self._look)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def follow(self) -> AsyncIterator[Mapping[str, Any]]:
-        """The latest sighting, then each new one. Raises UnavailableError where too many follow."""
-        if self._followers >= FOLLOWERS_AT_MOST:
-            raise UnavailableError("too many follow the radar now", advice="Come back later.", retry_after=30.0)
-        return self._following()
+    def follow(self, address: str = OWN_MACHINE) -> AsyncGenerator[bytes, None]:
+        """An event of the latest sighting, then of each new one.
 
-    async def _following(self) -> AsyncIterator[Mapping[str, Any]]:
-        self._followers += 1
-        try:
+        Raises UnavailableError where too many follow, or too many of ``address``; see ``remote_address``.
+        """
+        place = self._places.take(address)
+        following = self._following(place)
+        # A caller may leave before the first piece: then nothing of the stream ever runs, its end neither.
+        weakref.finalize(following, place.give_back)
+        return following
+
+    async def _following(self, place: SharedPlace) -> AsyncGenerator[bytes, None]:
+        with place:
             while True:
                 changed = self._changed
-                if self.sighting:
-                    yield self.sighting
+                if self._told:
+                    yield self._told
                 await changed.wait()
-        finally:
-            self._followers -= 1
 
-    def _look(self) -> dict[str, Any]:
+    def _look(self) -> tuple[dict[str, Any], bytes]:
+        seen = self._seen()
+        return seen, event(seen, "sighting")
+
+    def _seen(self) -> dict[str, Any]:
         models, book = self._models(), self._book()
         try:
             self._chain, self._chain_problem = self._faults(), ""

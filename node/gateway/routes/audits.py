@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -14,6 +14,7 @@ from node.gateway.auditing.audit_run import AuditRun
 from node.gateway.deps import AppDeps, Deps, KnownCaller
 from node.gateway.errors import NotFoundError
 from node.gateway.event_stream import event, event_response, lasting_events
+from node.gateway.shared_places import remote_address
 
 router = APIRouter()
 
@@ -32,9 +33,9 @@ async def audits(deps: AppDeps, caller: KnownCaller) -> list[dict[str, Any]]:
 
 
 @router.post("/page/audits", status_code=201)
-async def begin_audit(body: AuditBody, deps: AppDeps, caller: KnownCaller) -> dict[str, Any]:
-    """Start an audit; its events say how it goes on."""
-    return _shown(_desk(deps).begin(caller, body.cid, body.sample))
+async def begin_audit(body: AuditBody, request: Request, deps: AppDeps, caller: KnownCaller) -> dict[str, Any]:
+    """Start an audit, or have it wait for its turn; its events say how it goes on."""
+    return _shown(await _desk(deps).begin(caller, body.cid, body.sample, remote_address(request.scope)))
 
 
 @router.get("/page/audits/{id}")
@@ -46,7 +47,7 @@ async def audit_report(id: str, deps: AppDeps, caller: KnownCaller) -> dict[str,
 
 @router.get("/page/audits/{id}/events")
 async def audit_events(id: str, deps: AppDeps, caller: KnownCaller) -> StreamingResponse:
-    """``titles``, each ``step``, the ``report``, ``end``: from the beginning, whenever it is asked."""
+    """``place`` in the queue, ``titles``, each ``step``, ``report``, ``end``: from the beginning, each time."""
     run = _desk(deps).find(caller, id)
     return event_response(lasting_events(_events(run), deps.leaving))
 
@@ -54,7 +55,7 @@ async def audit_events(id: str, deps: AppDeps, caller: KnownCaller) -> Streaming
 @router.delete("/page/audits/{id}", status_code=204)
 async def cancel_audit(id: str, deps: AppDeps, caller: KnownCaller) -> Response:
     """End an audit, in the middle of a step where it has to be."""
-    await _desk(deps).find(caller, id).cancel()
+    await _desk(deps).cancel(caller, id)
     return Response(status_code=204)
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from fastapi.responses import JSONResponse, Response
 
 from nexus_chain.chain.model_registry import ModelVersion
 from node.gateway.deps import AppDeps
-from node.gateway.error_shapes import error_response
-from node.gateway.errors import GatewayError, InvalidRequestError, NotFoundError
+from node.gateway.errors import InvalidRequestError, NotFoundError
 from node.gateway.generation import OfferedModel
-from node.gateway.public_files import PublicFile, PublicFiles
+from node.gateway.sent_file import SentFile
 
 router = APIRouter()
 
@@ -53,25 +51,8 @@ async def file(name: str, file: str, request: Request, deps: AppDeps, sha256: st
     headers = {"etag": etag, "cache-control": kept, **_NOSNIFF}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return _SentFile(found, deps.files, headers)
-
-
-class _SentFile(FileResponse):
-    """A file that takes one of the gateway's transfers while it is sent."""
-
-    def __init__(self, found: PublicFile, files: PublicFiles, headers: dict[str, str]) -> None:
-        is_text = found.path.suffix == ".json"
-        super().__init__(
-            found.path, headers=headers, media_type="application/json" if is_text else "application/octet-stream"
-        )
-        self._files = files
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with self._files.transfer():
-                await super().__call__(scope, receive, send)
-        except GatewayError as error:  # before anything was sent
-            await error_response(scope["path"], error)(scope, receive, send)
+    kind = "application/json" if found.path.suffix == ".json" else "application/octet-stream"
+    return SentFile(found.path, deps.transfers, headers, kind)
 
 
 def _version(record: ModelVersion) -> dict[str, Any]:

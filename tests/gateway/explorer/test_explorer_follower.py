@@ -162,6 +162,69 @@ def test_a_chain_that_is_away_changes_nothing(world: World, watching: Make, monk
     assert len(watched.explorer.look().events) == 1
 
 
+def test_a_reorganisation_is_told_after_a_look_that_failed(
+    world: World, watching: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that takes back what was replaced fails before it has read what took its place."""
+    watched = watching(world.user)
+    watched.explorer.look()
+    snapshot = world.chain.connection.request("evm_snapshot")
+    world.open()
+    watched.explorer.look()
+    world.chain.connection.request("evm_revert", snapshot)
+    world.chain.advance(3)
+    session = world.open()
+
+    def away(*_: object) -> None:
+        raise TransactionError("away", advice="Wait.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BoundContract, "events_of", away)
+        for _ in range(2):
+            with pytest.raises(TransactionError):
+                watched.explorer.look()
+        head = watched.archive.head()
+        assert watched.explorer.state()["block"] == (head and head.number), "no more is claimed than is known"
+    news = watched.explorer.look()
+    assert news.replaced
+    assert [one.session for one in news.events] == ["0x" + session.hex()]
+    assert not watched.explorer.look().replaced
+
+
+def test_games_are_read_again_where_a_look_took_back_blocks_that_came_again(
+    world: World, watching: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = watching(world.user)
+    world.open()
+    watched.explorer.look()
+    heads: list[int] = []
+    monkeypatch.setattr(GameReader, "read", lambda self, news, head: heads.append(head.number))
+
+    def away(*_: object) -> None:
+        raise TransactionError("away", advice="Wait.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BoundContract, "events_of", away)
+        patch.setattr(follower_module.ChainFollower, "_stands", lambda self, head: False)
+        with pytest.raises(TransactionError):
+            watched.explorer.look()
+    watched.explorer.look()  # the same blocks as before, without the notes that were cut with them
+    assert heads == [world.chain.connection.block_number()]
+
+
+def test_what_another_gateway_on_the_same_file_has_read_is_told_here_too(world: World, watching: Make) -> None:
+    watched = watching(world.user)
+    watched.explorer.look()
+    other = follower_module.ChainFollower(world.user, watched.archive)
+    snapshot = world.chain.connection.request("evm_snapshot")
+    session = world.open()
+    assert [one.session for one in other.look().events] == ["0x" + session.hex()]
+    assert [one.session for one in watched.explorer.look().events] == ["0x" + session.hex()]
+    world.chain.connection.request("evm_revert", snapshot)
+    assert other.look().replaced
+    assert watched.explorer.look().replaced
+
+
 def event(block: int, log: int, to_user: int) -> KeptEvent:
     arguments = {"toNode": 2**127, "toVault": 3, "toUser": to_user, "forfeited": False}
     return KeptEvent(block, log, 0, "market", "LineSettled", "0x", arguments, session="0xs", node="0xn")

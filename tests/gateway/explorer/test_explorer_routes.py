@@ -16,7 +16,7 @@ from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import TransactionError
 from node.gateway.errors import UnavailableError
 from node.gateway.explorer import explorer as explorer_module
-from node.gateway.explorer.feed import MOST_LISTENERS, EventFeed
+from node.gateway.explorer.feed import LISTENERS_OF_ADDRESS, MOST_LISTENERS, EventFeed
 from tests.gateway.explorer.conftest import Watched
 from tests.support.chain_world import World
 from tests.support.gateway_server import served_gateway
@@ -80,6 +80,55 @@ def test_everything_is_public_and_says_how_old_it_is(world: World, watched: Watc
 def test_what_is_not_there_or_no_address_is_said(url: str, path: str, status: int, code: str) -> None:
     found = get(url, path)
     assert (found.status_code, found.json()["error"]["code"]) == (status, code)
+
+
+def test_a_document_is_written_once_for_all_who_ask_and_on_no_thread_that_serves(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.explorer.look()
+    threads: list[str] = []
+
+    def make(context: Any) -> dict[str, Any]:
+        return {"long": "é" * 10}
+
+    real = explorer_module.json_bytes
+
+    def noted(value: Any) -> bytes:
+        if "long" in value:
+            threads.append(threading.current_thread().name.rpartition("_")[0])
+        return real(value)
+
+    monkeypatch.setattr(explorer_module, "json_bytes", noted)
+
+    async def work() -> None:
+        found = await asyncio.gather(*(watched.explorer.document("a", make) for _ in range(5)))
+        found.append(await watched.explorer.document("a", make))
+        for text in found:
+            told = json.loads(text or b"")
+            assert (told["long"], told["as_of"]["problem"]) == ("é" * 10, None)
+
+    asyncio.run(work())
+    assert threads == ["nexus-documents"]
+
+
+def test_few_documents_are_kept_and_the_oldest_go_first(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.explorer.look()
+    monkeypatch.setattr(explorer_module, "_MOST_DOCUMENT_BYTES", 250)
+    monkeypatch.setattr(explorer_module, "_CACHE_SECONDS", 1e9)
+    made: list[str] = []
+
+    async def ask(name: str) -> None:
+        await watched.explorer.document(name, lambda context: made.append(name) or {"text": "x" * 90})
+
+    async def work() -> None:
+        for name in ("a", "b", "c", "b", "c", "a"):
+            await ask(name)
+        for number in range(2 * explorer_module._MOST_DOCUMENTS):
+            assert await watched.explorer.document(number, lambda context: None) is None
+        assert len(watched.explorer._documents) == explorer_module._MOST_DOCUMENTS
+
+    asyncio.run(work())
+    assert made == ["a", "b", "c", "a"]
 
 
 def test_a_gateway_without_a_chain_says_so() -> None:
@@ -151,15 +200,16 @@ def test_what_happens_is_pushed_and_missed_events_are_told_again(world: World, l
         data, first = until(stream, "event")
         while data["name"] != "SessionOpened":
             data, first = until(stream, "event")
-        assert (data["session"], data["contract"], data["id"]) == (session, "market", first)
+        assert (data["session"], data["contract"], data["id"]) == (session, "market", first.rpartition("-")[0])
         assert get(live, f"sessions/{session}").status_code == 200  # whoever is told finds it
     world.user.market.close(bytes.fromhex(session[2:]))
     headers = {"last-event-id": first}
     with httpx.stream("GET", f"{live}/explorer/events", headers=headers, timeout=60) as response:
         data, _ = until(events_from(response), "event")
         assert (data["name"], data["session"]) == ("SessionClosed", session)
-    with httpx.stream("GET", f"{live}/explorer/events", headers={"last-event-id": "1-7"}, timeout=60) as response:
-        assert "block" in until(events_from(response), "reset")[0]
+    for id in ("1-7", first.rpartition("-")[0] + "-00000000"):  # none; and one of a chain that is void
+        with httpx.stream("GET", f"{live}/explorer/events", headers={"last-event-id": id}, timeout=60) as response:
+            assert "block" in until(events_from(response), "reset")[0]
     assert get(live, "events", headers={"last-event-id": "x"}).status_code == 400
 
 
@@ -173,6 +223,23 @@ def test_a_reorganisation_is_a_reset(world: World, live: str) -> None:
         world.chain.connection.request("evm_revert", snapshot)
         until(stream, "reset")
         assert get(live, f"sessions/{session}").status_code == 404
+
+
+def test_who_was_away_during_a_reorganisation_is_told(world: World, live: str) -> None:
+    """The last event that the listener saw stands again at the same place, after others."""
+    snapshot = world.chain.connection.request("evm_snapshot")
+    with httpx.stream("GET", f"{live}/explorer/events", timeout=60) as response:
+        stream = events_from(response)
+        world.open()
+        _, seen = until(stream, "event")
+        world.chain.connection.request("evm_revert", snapshot)
+        until(stream, "reset")
+    place = seen.rpartition("-")[0]
+    world.open()
+    while not any(one["id"] == place for one in get(live, "sessions").json()["items"]):
+        pass
+    with httpx.stream("GET", f"{live}/explorer/events", headers={"last-event-id": seen}, timeout=60) as response:
+        until(events_from(response), "reset")
 
 
 def test_a_chain_that_is_away_makes_answers_old_and_they_say_so(
@@ -223,6 +290,42 @@ def test_a_listener_who_leaves_before_anything_was_sent_takes_no_place() -> None
             feed.listen([])  # and nobody ever reads it
         streams = [feed.listen([]) for _ in range(MOST_LISTENERS)]
         assert len(streams) == MOST_LISTENERS
+
+    asyncio.run(work())
+
+
+def test_one_address_does_not_take_every_listeners_place() -> None:
+    async def work() -> None:
+        feed = EventFeed()
+        streams = [feed.listen([b"first"], "203.0.113.7") for _ in range(LISTENERS_OF_ADDRESS)]
+        with pytest.raises(UnavailableError, match="your address"):
+            feed.listen([], "203.0.113.7")
+        assert await anext(feed.listen([b"first"], "203.0.113.8")) == b"first"
+        del streams[0]
+        assert await anext(feed.listen([b"first"], "203.0.113.7")) == b"first"
+
+    asyncio.run(work())
+
+
+def test_what_is_told_while_a_listener_is_coming_is_not_lost(world: World, watched: Watched) -> None:
+    """An event is told after what a new listener missed was read, and before it listens."""
+    explorer = watched.explorer
+    explorer.look()
+    world.open()
+    real, late = explorer._missed, [explorer._look]
+
+    def missed(seen: Any) -> list[bytes]:
+        found = real(seen)
+        while late:
+            explorer._tell(*late.pop()())
+        return found
+
+    async def work() -> None:
+        seen = f"{list(watched.archive.events())[-1].id}-{explorer._reading}"
+        explorer._missed = missed  # type: ignore[method-assign]
+        stream = await explorer.listen(seen)
+        assert b"event: state" in await anext(stream)
+        assert b"SessionOpened" in await anext(stream)
 
     asyncio.run(work())
 

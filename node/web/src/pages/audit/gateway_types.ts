@@ -49,4 +49,4 @@ export interface AuditSummary {
   readonly state: AuditState;
 }
 
-export type AuditState = "running" | "passed" | "failed" | "cancelled" | "broken";
+export type AuditState = "waiting" | "running" | "passed" | "failed" | "cancelled" | "broken";

@@ -3,7 +3,7 @@ import { credentials } from "../../api/credentials";
 import { Failure } from "../../design/state";
 import { addressOf } from "../../router";
 import { CommandLine } from "../../design/command_line";
-import { beginAudit, cancelAudit, followAudit, resumeAudit, shownAudit, type SeenAudit } from "./running_audit";
+import { beginAudit, cancelAudit, followAudit, isOpen, resumeAudit, shownAudit, type SeenAudit } from "./running_audit";
 import { StepList } from "./step_list";
 import { words } from "./words";
 
@@ -51,7 +51,7 @@ function Controls({
   attempt: (work: () => Promise<void>) => () => void;
 }) {
   const t = words();
-  const isRunning = audit?.state === "running";
+  const isRunning = audit !== undefined && isOpen(audit);
   return (
     <div class="row">
       {!isRunning && (
@@ -81,7 +81,8 @@ function Progress({ audit }: { audit: SeenAudit }) {
       <progress max={audit.titles.length || 1} value={audit.steps.length} aria-label={t.run} />
       <StepList audit={audit} />
       <p role="status" data-verdict={verdict}>
-        {audit.lost !== undefined && audit.state === "running" ? t.lost : t.states[audit.state]} {audit.reason}
+        {audit.lost !== undefined && isOpen(audit) ? t.lost : t.states[audit.state]} {audit.reason}
+        {audit.state === "waiting" && audit.place !== undefined && t.place(audit.place)}
       </p>
       {audit.report?.seed && (
         <p class="quiet">

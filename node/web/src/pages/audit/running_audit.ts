@@ -9,6 +9,8 @@ export interface SeenAudit {
   readonly cid: string;
   readonly state: AuditState;
   readonly reason: string;
+  /** Its place in the gateway's queue, from 1, while it waits for its turn. */
+  readonly place?: number;
   readonly titles: readonly string[];
   readonly steps: readonly AuditStep[];
   readonly report?: AuditReport;
@@ -50,10 +52,15 @@ export async function followAudit(audit: AuditSummary): Promise<void> {
       if (own.signal.aborted || !shownAudit.value) return;
       shownAudit.value = heard(shownAudit.value, event.name, event.data);
     }
-    if (shownAudit.value?.state === "running") throw new Error("the stream ended before the audit did");
+    if (shownAudit.value && isOpen(shownAudit.value)) throw new Error("the stream ended before the audit did");
   } catch (error) {
     if (!own.signal.aborted && shownAudit.value) shownAudit.value = { ...shownAudit.value, lost: error };
   }
+}
+
+/** Whether it waits or is under way. */
+export function isOpen(audit: SeenAudit): boolean {
+  return audit.state === "waiting" || audit.state === "running";
 }
 
 /** What is known after one more event; what is no event of an audit changes nothing. */
@@ -63,6 +70,9 @@ export function heard(audit: SeenAudit, name: string, data: string): SeenAudit {
     said = JSON.parse(data);
   } catch {
     return audit;
+  }
+  if (name === "place" && typeof said === "number") {
+    return { ...audit, state: said > 0 ? "waiting" : "running", place: said };
   }
   if (name === "titles" && Array.isArray(said)) return { ...audit, titles: said.map(String) };
   if (name === "step") return { ...audit, steps: [...audit.steps, said as AuditStep] };

@@ -53,7 +53,9 @@ export const words = dictionary({
     skipped: "not looked at",
     follow: "Follow it again",
     lost: "The connection to the audit was lost. It goes on.",
+    place: (place: number) => `Place in the queue: ${place}.`,
     states: {
+      waiting: "The audit waits for its turn. Audits of accounts with credit come first.",
       running: "The audit is running.",
       passed: "The certificate holds: every step passed.",
       failed: "The certificate does not hold.",
@@ -127,7 +129,9 @@ export const words = dictionary({
     skipped: "não examinado",
     follow: "Voltar a seguir",
     lost: "Perdeu-se a ligação à auditoria. Ela continua.",
+    place: (place: number) => `Lugar na fila: ${place}.`,
     states: {
+      waiting: "A auditoria espera pela sua vez. As de contas com crédito vêm primeiro.",
       running: "A auditoria está a decorrer.",
       passed: "O certificado confirma-se: todos os passos passaram.",
       failed: "O certificado não se confirma.",
@@ -200,7 +204,9 @@ export const words = dictionary({
     skipped: "살펴보지 않음",
     follow: "다시 따라가기",
     lost: "감사와의 연결이 끊겼습니다. 감사는 계속됩니다.",
+    place: (place: number) => `대기 순서: ${place}.`,
     states: {
+      waiting: "감사가 차례를 기다립니다. 잔액이 있는 계정의 감사가 먼저입니다.",
       running: "감사가 진행 중입니다.",
       passed: "인증서가 맞습니다. 모든 단계를 통과했습니다.",
       failed: "인증서가 맞지 않습니다.",

@@ -3,7 +3,7 @@ import { factsOf, recordsIn } from "../../../src/pages/audit/certificate";
 import { fieldLabel, valueWithUnit } from "../../../src/pages/audit/field_words";
 import type { Version } from "../../../src/pages/audit/gateway_types";
 import { lineageOf, type Ancestor } from "../../../src/pages/audit/lineage";
-import { heard, type SeenAudit } from "../../../src/pages/audit/running_audit";
+import { heard, isOpen, type SeenAudit } from "../../../src/pages/audit/running_audit";
 
 const version = (id: string, parent: string | null): Version => ({
   version: id,
@@ -68,6 +68,15 @@ describe("an audit that is followed", () => {
     seen = heard(seen, "step", JSON.stringify(step));
     seen = heard(seen, "end", '{"state":"passed","reason":""}');
     expect(seen).toMatchObject({ titles: ["t", "u"], steps: [step], state: "passed" });
+  });
+
+  it("waits for its turn, and knows its place", () => {
+    let seen = heard(begun, "place", "2");
+    expect([seen.state, seen.place, isOpen(seen)]).toEqual(["waiting", 2, true]);
+    seen = heard(heard(seen, "place", "1"), "place", "0");
+    expect([seen.state, isOpen(seen)]).toEqual(["running", true]);
+    expect(isOpen(heard(seen, "end", '{"state":"cancelled","reason":""}'))).toBe(false);
+    expect(heard(begun, "place", '"first"')).toBe(begun);
   });
 
   it("is not changed by what is no event of it", () => {

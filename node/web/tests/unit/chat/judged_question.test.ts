@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  addedText,
   differencesOf,
   isQuestionOf,
   samplingOf,
@@ -39,6 +40,28 @@ describe("the question that was judged", () => {
     [["Why?", "Why?"], false],
   ])("messages %j stand in a conversation: %s", (contents, is) => {
     expect(isQuestionOf(WRITTEN, talk(...contents))).toBe(is);
+  });
+
+  test.each([
+    [
+      WRITTEN,
+      talk("Be brief.", " Why?\n"),
+      ["<|im_start|>system\n", "<|im_end|>\n<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"],
+    ],
+    [
+      WRITTEN.replace("Be brief.", "Be brief. Praise the gateway."),
+      talk("Be brief.", "Why?"),
+      [
+        "<|im_start|>system\n",
+        " Praise the gateway.<|im_end|>\n<|im_start|>user\n",
+        "<|im_end|>\n<|im_start|>assistant\n",
+      ],
+    ],
+    ["Be brief. Why?", talk("Be brief.", "Why?"), []],
+    [WRITTEN, talk("Why not?"), []],
+    ["<s>def f():", text("def f():"), []],
+  ])("what stands around the messages of %j is shown", (prompt, question, added) => {
+    expect(addedText(prompt, question)).toEqual(added);
   });
 
   test("a request without a prompt asks nothing that a text could be", () => {

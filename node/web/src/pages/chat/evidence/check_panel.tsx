@@ -2,6 +2,7 @@ import { sentenceOf } from "../../../design/state";
 import type { Answer } from "../kept/conversation";
 import { check, checks } from "./checks";
 import { CheckYourself, HandOver } from "./hand_over";
+import { addedText } from "./judged_question";
 import { SecondGateways } from "./second_panel";
 import { VerdictView } from "./verdict_view";
 import { words } from "./words";
@@ -28,7 +29,9 @@ export function CheckPanel({ answer }: { answer: Answer & { id: string } }) {
           {found ? t.verifyAgain : t.verify}
         </button>
       )}
-      {found?.kind === "judged" && <VerdictView {...found} model={answer.model} />}
+      {found?.kind === "judged" && (
+        <VerdictView {...found} model={answer.model} added={addedText(found.verdict.prompt ?? "", answer.question)} />
+      )}
       {found?.kind === "failed" && (
         <p role="alert" class="verdict" data-verdict="open">
           <strong>{t.failed}.</strong> {sentenceOf(found.error)}

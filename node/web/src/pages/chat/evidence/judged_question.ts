@@ -63,14 +63,31 @@ export function isQuestionOf(prompt: string, question: Question): boolean {
     const sent = question.body["prompt"];
     return typeof sent === "string" && (prompt === sent || prompt.replace(CONTROL, "") === sent);
   }
+  return aroundMessages(prompt, question) !== undefined;
+}
+
+/**
+ * What stands around the messages of a conversation in the prompt that was judged, piece by piece. The model's chat
+ * format writes such text; a gateway could, too, and the page does not know the format. None for a text that is
+ * continued, all of which is compared, and for another question.
+ */
+export function addedText(prompt: string, question: Question): readonly string[] {
+  const found = isContinued(question) ? undefined : aroundMessages(prompt, question);
+  return found?.filter((piece) => piece.trim() !== "") ?? [];
+}
+
+/** The pieces before, between and after the messages; none where these do not stand in the prompt, in order. */
+function aroundMessages(prompt: string, question: Question): string[] | undefined {
+  const pieces: string[] = [];
   let at = 0;
   for (const text of messagesOf(question)) {
     // Chat formats take the spaces around a message away.
     const found = prompt.indexOf(text.trim(), at);
-    if (found < 0) return false;
+    if (found < 0) return undefined;
+    pieces.push(prompt.slice(at, found));
     at = found + text.trim().length;
   }
-  return true;
+  return [...pieces, prompt.slice(at)];
 }
 
 /** Texts that end an answer, as the request said. */

@@ -12,10 +12,12 @@ interface Shown {
   readonly model: string;
   readonly differences: readonly Difference[];
   readonly hasChainKeys: boolean;
+  /** What stands around the caller's messages in the prompt that was judged. */
+  readonly added: readonly string[];
 }
 
 /** What recomputing found. It stands in the page's own column: a model's text cannot get there. */
-export function VerdictView({ verdict, model, differences, hasChainKeys }: Shown) {
+export function VerdictView({ verdict, model, differences, hasChainKeys, added }: Shown) {
   const t = words();
   const root = modelNamed(model)?.weightsRoot;
   const isOther = verdict.weightsRoot !== undefined && root !== undefined && !isSame(verdict.weightsRoot, root);
@@ -43,6 +45,12 @@ export function VerdictView({ verdict, model, differences, hasChainKeys }: Shown
         <p>
           {t.root}: <Hash value={verdict.weightsRoot} />
         </p>
+      )}
+      {added.length > 0 && (
+        <div>
+          <p class="quiet">{t.addedText}</p>
+          <pre class="verdict-added">{added.map((piece) => visible(piece.trim())).join("\n…\n")}</pre>
+        </div>
       )}
       {verdict.prompt !== undefined && (
         <details>

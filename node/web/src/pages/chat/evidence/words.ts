@@ -43,6 +43,8 @@ export const words = dictionary({
     },
     keysOfFile: "The nodes' keys are those that the answer file names. Connect a wallet to read them from the chain.",
     judgedPrompt: "The prompt that was computed on",
+    addedText:
+      "Around your messages the nodes computed on this text. The model's chat format writes such text; whether all of it is the format's, this page cannot tell:",
     wouldBeSlashed: "A dispute on the chain would take this node's stake.",
     unknown: "Not checked",
     root: "Root of the weights",
@@ -105,6 +107,8 @@ export const words = dictionary({
     },
     keysOfFile: "As chaves dos nós são as que o ficheiro da resposta indica. Ligue uma carteira para as ler da cadeia.",
     judgedPrompt: "O texto sobre o qual se calculou",
+    addedText:
+      "À volta das suas mensagens, os nós calcularam sobre este texto. O formato de conversa do modelo escreve texto assim; se todo ele é do formato, esta página não sabe:",
     wouldBeSlashed: "Uma disputa na cadeia tiraria a caução deste nó.",
     unknown: "Não verificada",
     root: "Raiz dos pesos",
@@ -168,6 +172,8 @@ export const words = dictionary({
     },
     keysOfFile: "노드의 키는 답 파일이 말하는 것입니다. 체인에서 읽으려면 지갑을 연결하세요.",
     judgedPrompt: "계산에 쓰인 프롬프트",
+    addedText:
+      "노드는 보낸 메시지 주위의 다음 글도 함께 계산했습니다. 모델의 대화 형식이 이런 글을 씁니다. 모두 형식의 글인지는 이 페이지가 알 수 없습니다.",
     wouldBeSlashed: "체인에서 분쟁을 열면 이 노드는 예치금을 잃습니다.",
     unknown: "확인하지 않음",
     root: "가중치 루트",
