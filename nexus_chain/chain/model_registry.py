@@ -44,6 +44,15 @@ class ModelVersion:
         return (*roots, self.price_per_token, self.layers, version, self.manifest_cid)
 
 
+@dataclass(frozen=True)
+class VersionShare:
+    """What the publisher of a version asks beside what nodes earn, as the chain holds it."""
+
+    publisher: str
+    basis_points: int
+    since: int  # timestamp at which it last rose from zero; 0 while it was never above
+
+
 class ModelRegistry(BoundContract):
     """Typed access; methods are the contract's, in snake case."""
 
@@ -53,6 +62,18 @@ class ModelRegistry(BoundContract):
         """Publish for ever; returns the version's id."""
         mined = self._send("publish", version._abi())
         return bytes(self.events_in(mined.receipt, "Published")[0].arguments["id"]), mined
+
+    def set_share(self, version_id: bytes, basis_points: int) -> Mined:
+        """Ask for a share of what nodes earn, on top, in sessions that are opened afterwards. Only its publisher."""
+        return self._send("setShare", version_id, basis_points)
+
+    def share_of(self, version_id: bytes) -> VersionShare:
+        """Raises ContractRevertedError ModelRegistry_Unknown."""
+        return VersionShare(*self._read("shareOf", version_id))
+
+    def most_share(self) -> int:
+        """The highest share that can be set, basis points."""
+        return int(self._read("mostShare"))
 
     def id_of(self, publisher: str, version: ModelVersion) -> bytes:
         """The id ``publish`` gives to this version of this publisher."""
