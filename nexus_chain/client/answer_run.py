@@ -158,7 +158,7 @@ class AnswerRun:
             text=text.text,
             tokens=tuple(text.tokens),
             cost_wei=proof.cost_wei,
-            share_wei=share_of_costs(((r.node, r.price) for r, _ in proof.receipts), user.store.share(session.id)),
+            share_wei=share_of_costs(((r.node, r.price) for r, _ in proof.receipts), session.money.purse.share),
             promised_wei=sum(line.cumulative for line in voucher[0].lines) if voucher else 0,
             seconds=text.seconds,
             first_token_seconds=text.first_token_seconds,

@@ -23,7 +23,7 @@ class SessionRoutes:
 
     def __init__(self, user: User, version: bytes, program: Program, purse: SessionPurse) -> None:
         self._user, self._version, self._program, self._purse = user, version, program, purse
-        self._id, self._share = purse.session, user.store.share(purse.session)
+        self._id, self._share = purse.session, purse.share
 
     def watch(self, operators: Sequence[str]) -> tuple[list[ShardNode], LineWatch]:
         """Who could serve now, and what binds them and the session's nodes to their word.
