@@ -56,11 +56,13 @@ def settlement(archive: ChainArchive, settled: KeptEvent) -> dict[str, Any]:
 
 def _share_paid(events: list[KeptEvent], node: str) -> dict[str, Any] | None:
     """Where a settled line's share went; None where the session has none. It comes right after what it belongs to."""
+    opened_for = next((event for event in events if event.name == "OpenedFor"), None)
     found = [event.arguments for event in events if event.name == "ShareSettled" and event.node == node]
-    if not found:
+    if opened_for is None or not found:
         return None
     return {
         "publisher": found[-1]["publisher"],
+        "share_basis_points": int(opened_for.arguments["basisPoints"]),
         "to_publisher_wei": str(sum(int(one["toPublisher"]) for one in found)),
         "returned_wei": str(sum(int(one["toUser"]) for one in found)),
     }

@@ -84,7 +84,8 @@ def test_a_publishers_share_adds_up_to_the_last_wei(world: World, watched: Watch
     (item,) = settlements_page(watched.context, PAGE)["items"]
     beside, paid = CAP * rate // 10_000, 501 * rate // 10_000
     assert item["share"] == {
-        "publisher": publisher, "to_publisher_wei": str(paid), "returned_wei": str(beside - paid),
+        "publisher": publisher, "share_basis_points": rate, "to_publisher_wei": str(paid),
+        "returned_wei": str(beside - paid),
     }  # fmt: skip
     parts = [int(item[name]) for name in ("to_node_wei", "to_vault_wei", "to_user_wei", "returned_wei")]
     assert (sum(parts), parts[:2]) == (CAP, [451, 50])
