@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import PullPayments
+from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import Line, Voucher, checksum
 from nexus_chain.market.publisher_share import locked_with_share, publisher_share
@@ -47,6 +48,10 @@ class SessionShare:
     model_version: bytes
     publisher: str
     basis_points: int
+
+
+#: What a session has that was opened for no version.
+NO_SHARE = SessionShare(bytes(32), "0x" + "00" * 20, 0)
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,10 @@ class InferenceMarket(PullPayments):
 
     def share_of(self, session: bytes) -> SessionShare:
         """For which version a session was opened and for which share; all zero when for none."""
-        return SessionShare(*self._read("shareOf", session))
+        try:
+            return SessionShare(*self._read("shareOf", session))
+        except ContractRevertedError:  # it never refuses: a market that is older than shares
+            return NO_SHARE
 
     def receipt_log_of(self, node: str) -> ReceiptLogRecord:
         return ReceiptLogRecord(*self._read("receiptLogOf", checksum(node)))

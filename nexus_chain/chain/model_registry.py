@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import BoundContract
+from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import checksum
 
@@ -69,7 +70,15 @@ class ModelRegistry(BoundContract):
 
     def share_of(self, version_id: bytes) -> VersionShare:
         """Raises ContractRevertedError ModelRegistry_Unknown."""
-        return VersionShare(*self._read("shareOf", version_id))
+        try:
+            return VersionShare(*self._read("shareOf", version_id))
+        except ContractRevertedError:
+            # It refuses versions that are not published, and nothing else: a registry that is older than shares, of
+            # which none can be paid there.
+            publisher = self.publisher_of(version_id)
+            if publisher is None:
+                raise
+            return VersionShare(publisher, 0, 0)
 
     def most_share(self) -> int:
         """The highest share that can be set, basis points."""

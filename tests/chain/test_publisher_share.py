@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from nexus_chain.chain.bound import BoundContract
 from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.exposure import unsettled_lines
-from nexus_chain.chain.inference_market import AgreedShare, SessionShare
+from nexus_chain.chain.inference_market import NO_SHARE, AgreedShare, SessionShare
+from nexus_chain.chain.model_registry import VersionShare
 from tests.support.chain_world import CAP, World
 
 RATE = 777
@@ -100,4 +104,23 @@ def test_one_order_can_be_paid_with_a_share(world: World) -> None:
 def test_a_session_for_no_version_has_no_share(world: World) -> None:
     world.owner.models.set_share(world.version, RATE)
     session = world.open()
-    assert world.user.market.share_of(session) == SessionShare(bytes(32), "0x" + "00" * 20, 0)
+    assert world.user.market.share_of(session) == NO_SHARE
+
+
+def test_contracts_that_are_older_than_shares_have_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, read = world.open(), BoundContract._read
+
+    def as_before(contract: BoundContract, name: str, *arguments: Any) -> Any:
+        # A function that a contract does not have: what the chain answers is a revert without a word.
+        if name == "shareOf":
+            call = replace(contract.call(name, *arguments), data=b"\xde\xad\xbe\xef")
+            return call.value(contract.connection.call(call.fields, "latest"))
+        return read(contract, name, *arguments)
+
+    monkeypatch.setattr(BoundContract, "_read", as_before)
+    assert world.user.models.share_of(world.version) == VersionShare(world.address(world.owner), 0, 0)
+    with pytest.raises(ContractRevertedError):
+        world.user.models.share_of(bytes(32))
+    assert world.user.market.share_of(session) == NO_SHARE
+    world.user.market.allot(session, world.nodes[0], 2 * CAP)
+    assert world.user.market.line_of(session, world.nodes[0]).cap == 2 * CAP
