@@ -187,7 +187,8 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         if (cap <= standing) revert InferenceMarket_CapMustRise(node, standing, cap);
         // INVARIANT: the share beside the cap rises by the difference of two rounded sums: what is locked is at every
         // moment what one opening with the new cap would have locked, so raising in small steps saves no wei.
-        _requireValue(cap - standing + _shareOf(entry, cap) - _shareOf(entry, standing));
+        uint256 share = _rateOf(entry);
+        _requireValue(cap - standing + _shareOf(cap, share) - _shareOf(standing, share));
         if (standing == 0) {
             // INVARIANT: at most 32 lines, as in `open`.
             if (entry.lineCount >= MOST_LINES) revert InferenceMarket_BadLineCount(MOST_LINES + 1, MOST_LINES);
@@ -404,21 +405,20 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         if (_sessions[session].user != address(0)) revert InferenceMarket_SessionExists(session);
 
         StoredSession storage entry = _sessions[session];
-        _sessions[session] = StoredSession({
-            user: msg.sender,
-            expiry: uint256(expiry).toUint40(),
-            end: 0,
-            lineCount: uint8(caps.length),
-            hasShare: share != 0,
-            signer: signer,
-            share: share
-        });
+        entry.user = msg.sender;
+        entry.expiry = uint256(expiry).toUint40();
+        entry.lineCount = uint8(caps.length);
+        entry.signer = signer;
+        if (share != 0) {
+            entry.hasShare = true;
+            entry.share = share;
+        }
         uint256 sum = 0;
         for (uint256 i = 0; i < caps.length; ++i) {
             _addLine(session, caps[i]);
             // INVARIANT: each line locks the share of its own cap, rounded as its settlement rounds: no line's share is
             // paid from another's.
-            sum += caps[i].cap + _shareOf(entry, caps[i].cap);
+            sum += caps[i].cap + _shareOf(caps[i].cap, share);
         }
         _requireValue(sum);
         emit SessionOpened(session, msg.sender, signer, expiry, caps);
@@ -469,13 +469,14 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
 
         uint256 earned = line.cumulative;
         uint256 locked = state == LineState.Refunded ? earned : cap;
+        uint256 share = _rateOf(entry);
         if (nodes.isConvicted(node)) {
             // INVARIANT: a convicted node is paid nothing more: all that is locked goes back, open games or not.
             line.state = LineState.Settled;
             _credit(entry.user, locked);
             emit LineSettled(session, node, 0, 0, locked, true);
             // INVARIANT: nor is a publisher paid for what a convicted node did.
-            _settleShare(session, node, entry, 0, _shareOf(entry, locked));
+            if (share != 0) _settleShare(session, node, entry, 0, _shareOf(locked, share));
         } else if (_openGames[session][node] == 0) {
             line.state = LineState.Settled;
             uint256 toVault = earned / VAULT_DIVISOR;
@@ -484,10 +485,12 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
             _credit(node, earned - toVault);
             _credit(entry.user, locked - earned);
             emit LineSettled(session, node, earned - toVault, toVault, locked - earned, false);
-            uint256 toPublisher = _shareOf(entry, earned);
             // INVARIANT: the share's two parts add up to what was locked beside the line, to the wei, and take nothing
             // of the three above. `earned <= locked`, so the second one is never below zero.
-            _settleShare(session, node, entry, toPublisher, _shareOf(entry, locked) - toPublisher);
+            if (share != 0) {
+                uint256 toPublisher = _shareOf(earned, share);
+                _settleShare(session, node, entry, toPublisher, _shareOf(locked, share) - toPublisher);
+            }
         } else {
             // INVARIANT: a game holds what the node earned and never what the user did not spend.
             if (locked == earned) return false;
@@ -495,7 +498,9 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
             _credit(entry.user, locked - earned);
             emit LineRefunded(session, node, locked - earned);
             // INVARIANT: a game holds the share of what the node earned too, and never the rest of it.
-            _settleShare(session, node, entry, 0, _shareOf(entry, locked) - _shareOf(entry, earned));
+            if (share != 0) {
+                _settleShare(session, node, entry, 0, _shareOf(locked, share) - _shareOf(earned, share));
+            }
         }
         return true;
     }
@@ -510,7 +515,6 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     )
         private
     {
-        if (!entry.hasShare) return;
         address publisher = models.publisherOf(_versions[session]);
         _credit(publisher, toPublisher);
         _credit(entry.user, toUser);
@@ -554,9 +558,14 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         return (start + challengeWindow).toUint40();
     }
 
+    /// @dev Basis points for the publisher, as the session was opened with. One without a share reads no second word.
+    function _rateOf(StoredSession storage entry) private view returns (uint256) {
+        return entry.hasShare ? entry.share : 0;
+    }
+
     /// @dev The publisher's share of `amount`, rounded down. It never falls as `amount` rises.
-    function _shareOf(StoredSession storage entry, uint256 amount) private view returns (uint256) {
-        return entry.hasShare ? amount * entry.share / SHARE_DIVISOR : 0;
+    function _shareOf(uint256 amount, uint256 share) private pure returns (uint256) {
+        return share == 0 ? 0 : amount * share / SHARE_DIVISOR;
     }
 
     function _requireValue(uint256 needed) private view {
