@@ -7,7 +7,8 @@ import {IPullPayments} from "./IPullPayments.sol";
 /// @title IInferenceMarket
 /// @notice Sessions: a user locks money with one cap per node, pays by cumulative vouchers signed off-chain, and each
 /// node's line is settled on its own after the challenge window: a tenth for the vault, the rest for the node, what
-/// was not served back to the user.
+/// was not served back to the user. A session that is opened for a model version locks the publisher's share beside
+/// each cap; of what a node earned the publisher gets that share more, and node and vault get what they always get.
 interface IInferenceMarket is IPullPayments {
     /// @notice The most that a node can earn in a session, wei.
     struct Cap {
@@ -35,6 +36,13 @@ interface IInferenceMarket is IPullPayments {
         uint256 openGames;
     }
 
+    /// @notice For which version a session was opened, and what its publisher gets beside what nodes earn.
+    struct SessionShare {
+        bytes32 modelVersion; // zero: the session was opened for none
+        address publisher;
+        uint16 basisPoints; // as it stood at the opening
+    }
+
     /// @notice A node's latest commitment to its receipt log.
     struct ReceiptLog {
         bytes32 root;
@@ -54,7 +62,12 @@ interface IInferenceMarket is IPullPayments {
         bytes32 indexed session, address indexed user, address indexed signer, uint64 expiry, Cap[] caps
     );
 
-    /// @notice The session was opened by `payPerInference` for this one order.
+    /// @notice The session was opened for a version, whose publisher gets `basisPoints` of what nodes earn on top.
+    event OpenedFor(
+        bytes32 indexed session, bytes32 indexed modelVersion, address indexed publisher, uint256 basisPoints
+    );
+
+    /// @notice The session was opened by `payPerInference` or `payPerInferenceFor` for this one order.
     event OrderPaid(bytes32 indexed session, bytes32 indexed orderDigest, uint256 amount);
 
     /// @notice A node's cap was set (new line) or raised to `cap`.
@@ -72,9 +85,15 @@ interface IInferenceMarket is IPullPayments {
     /// @notice The unserved part of a line went back to the user while a game holds the rest.
     event LineRefunded(bytes32 indexed session, address indexed node, uint256 toUser);
 
-    /// @notice A line is done: the three parts are all that was still locked in it.
+    /// @notice A line is done: the three parts are all that was still locked in it. What was locked beside it for a
+    /// publisher is in `ShareSettled`.
     event LineSettled(
         bytes32 indexed session, address indexed node, uint256 toNode, uint256 toVault, uint256 toUser, bool forfeited
+    );
+
+    /// @notice What was locked for the publisher beside a line that was settled or refunded: paid, or given back.
+    event ShareSettled(
+        bytes32 indexed session, address indexed node, address indexed publisher, uint256 toPublisher, uint256 toUser
     );
 
     /// @notice `settleMany` left a line as it was.
@@ -99,8 +118,11 @@ interface IInferenceMarket is IPullPayments {
     /// @notice Thrown when a session has no line or more than `most`.
     error InferenceMarket_BadLineCount(uint256 count, uint256 most);
 
-    /// @notice Thrown when the money sent is not what the caps need.
+    /// @notice Thrown when the money sent is not what the caps and their shares need.
     error InferenceMarket_WrongValue(uint256 sent, uint256 needed);
+
+    /// @notice Thrown when a version's share is `standing`, not the `agreed` one that the opening names.
+    error InferenceMarket_OtherShare(bytes32 modelVersion, uint256 agreed, uint256 standing);
 
     /// @notice Thrown when a cap is zero or, in `allot`, not above the one that stands.
     error InferenceMarket_CapMustRise(address node, uint256 standing, uint256 asked);
@@ -166,6 +188,22 @@ interface IInferenceMarket is IPullPayments {
         payable
         returns (bytes32 session);
 
+    /// @notice Opens a session for a published version; the money sent is the sum of the caps, and beside each cap the
+    /// share of it, rounded down. As `open` in all else.
+    /// @param modelVersion whose publisher gets the share.
+    /// @param share basis points that the user agrees to; must be what the ModelRegistry says now, zero included.
+    function openFor(
+        bytes32 modelVersion,
+        uint16 share,
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce
+    )
+        external
+        payable
+        returns (bytes32 session);
+
     /// @notice Opens and funds a session for one order; the order names the session by `sessionId(user, nonce)`.
     function payPerInference(
         address signer,
@@ -178,7 +216,22 @@ interface IInferenceMarket is IPullPayments {
         payable
         returns (bytes32 session);
 
-    /// @notice Sets or raises a node's cap to `cap` in an open session; the money sent is the difference. Only its user.
+    /// @notice `payPerInference` for a published version, as `openFor` opens it.
+    function payPerInferenceFor(
+        bytes32 modelVersion,
+        uint16 share,
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce,
+        bytes32 orderDigest
+    )
+        external
+        payable
+        returns (bytes32 session);
+
+    /// @notice Sets or raises a node's cap to `cap` in an open session; the money sent is the difference, and that of
+    /// the shares of both caps. Only its user.
     function allot(bytes32 session, address node, uint128 cap) external payable;
 
     /// @notice Raises every line of a voucher that it names and that is still running. Anyone may call; a lower or
@@ -215,6 +268,9 @@ interface IInferenceMarket is IPullPayments {
 
     /// @notice A node's line in a session; all zero when there is none.
     function lineOf(bytes32 session, address node) external view returns (LineView memory);
+
+    /// @notice For which version a session was opened and for which share; all zero when it was opened for none.
+    function shareOf(bytes32 session) external view returns (SessionShare memory);
 
     /// @notice A node's latest commitment to its receipt log; all zero when there is none.
     function receiptLogOf(address node) external view returns (ReceiptLog memory);

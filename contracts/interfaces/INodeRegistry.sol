@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IModelRegistry} from "./IModelRegistry.sol";
 import {IPullPayments} from "./IPullPayments.sol";
 
 /// @title INodeRegistry
@@ -191,6 +192,9 @@ interface INodeRegistry is IPullPayments {
 
     /// @notice Smallest first stake, wei.
     function minimumStake() external view returns (uint256);
+
+    /// @notice The registry that knows the versions: how many layers each has, who published it, for what share.
+    function models() external view returns (IModelRegistry);
 
     /// @notice Where the vault's share goes.
     function vault() external view returns (address);

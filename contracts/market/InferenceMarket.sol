@@ -6,14 +6,16 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IInferenceMarket} from "../interfaces/IInferenceMarket.sol";
+import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "../interfaces/INodeRegistry.sol";
 import {PullPayments} from "./PullPayments.sol";
 import {SignedDocuments} from "./SignedDocuments.sol";
 
 /// @title InferenceMarket
-/// @dev See {IInferenceMarket}. Money comes in only with `open`, `payPerInference` and `allot`, and leaves only by `withdraw`. In between it is
-/// either locked in a line (`cap`, or `cumulative` once the line is Refunded) or credited to a balance; no move reads
-/// `address(this).balance`, so ether forced into the contract changes nothing.
+/// @dev See {IInferenceMarket}. Money comes in only with the openings and `allot`, and leaves only by `withdraw`. In
+/// between it is either locked in a line (`cap`, or `cumulative` once the line is Refunded, and the publisher's share of
+/// that sum beside it) or credited to a balance; no move reads `address(this).balance`, so ether forced into the contract
+/// changes nothing.
 contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     using SafeCast for uint256;
     using SignedDocuments for SignedDocuments.Voucher;
@@ -25,13 +27,16 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         Settled
     }
 
-    /// @dev Two storage words. `end` is zero until the session is closed.
+    /// @dev Two storage words. `end` is zero until the session is closed. `hasShare` is in the first one, so that the
+    /// settlement of a session without a share reads no other.
     struct StoredSession {
         address user;
         uint40 expiry;
         uint40 end;
         uint8 lineCount;
+        bool hasShare;
         address signer;
+        uint16 share; // basis points
     }
 
     /// @dev One storage word; 104 bits hold 2e31 wei. `cap` is zero only for lines that do not exist, `end` until the
@@ -49,8 +54,14 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     /// @dev The vault's share is one part in ten of what a node earned, rounded down.
     uint256 private constant VAULT_DIVISOR = 10;
 
+    /// @dev A share is in basis points of what a node earned, rounded down.
+    uint256 private constant SHARE_DIVISOR = 10_000;
+
     /// @notice The registry that knows the nodes, and that fixes the protocol's times, vault and dispute contract.
     INodeRegistry public immutable nodes;
+
+    /// @notice The registry that knows who published a version and what share is asked for it; the nodes' own.
+    IModelRegistry public immutable models;
 
     /// @inheritdoc IInferenceMarket
     address public immutable vault;
@@ -67,6 +78,9 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     mapping(bytes32 session => StoredSession) private _sessions;
     mapping(bytes32 session => mapping(address node => StoredLine)) private _lines;
 
+    /// @dev Apart from the sessions: only one that is opened for a version pays for the word.
+    mapping(bytes32 session => bytes32) private _versions;
+
     /// @dev Apart from the lines: only a disputed line pays for the word.
     mapping(bytes32 session => mapping(address node => uint256)) private _openGames;
     mapping(address node => ReceiptLog) private _receiptLogs;
@@ -76,10 +90,11 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         _;
     }
 
-    /// @param nodes_ the registry. Times, vault and dispute contract are read from it, so that the two cannot disagree:
+    /// @param nodes_ the registry. Models, times, vault and dispute contract are read from it, so that the two cannot disagree:
     /// a stake that left before the market's windows are over would secure nothing.
     constructor(INodeRegistry nodes_) EIP712("Neural Nexus", "1") {
         nodes = nodes_;
+        models = nodes_.models();
         vault = nodes_.vault();
         dispute = nodes_.dispute();
         INodeRegistry.Timing memory timing = nodes_.timing();
@@ -100,7 +115,23 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         payable
         returns (bytes32 session)
     {
-        return _open(signer, expiry, caps, nonce);
+        return _open(signer, expiry, caps, nonce, 0);
+    }
+
+    /// @inheritdoc IInferenceMarket
+    function openFor(
+        bytes32 modelVersion,
+        uint16 share,
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce
+    )
+        external
+        payable
+        returns (bytes32 session)
+    {
+        return _openFor(modelVersion, share, signer, expiry, caps, nonce);
     }
 
     /// @inheritdoc IInferenceMarket
@@ -115,7 +146,25 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         payable
         returns (bytes32 session)
     {
-        session = _open(signer, expiry, caps, nonce);
+        session = _open(signer, expiry, caps, nonce, 0);
+        emit OrderPaid(session, orderDigest, msg.value);
+    }
+
+    /// @inheritdoc IInferenceMarket
+    function payPerInferenceFor(
+        bytes32 modelVersion,
+        uint16 share,
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce,
+        bytes32 orderDigest
+    )
+        external
+        payable
+        returns (bytes32 session)
+    {
+        session = _openFor(modelVersion, share, signer, expiry, caps, nonce);
         emit OrderPaid(session, orderDigest, msg.value);
     }
 
@@ -136,7 +185,10 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         uint256 standing = line.cap;
         // INVARIANT: caps never fall: a node works against the cap it has seen.
         if (cap <= standing) revert InferenceMarket_CapMustRise(node, standing, cap);
-        _requireValue(cap - standing);
+        // INVARIANT: the share beside the cap rises by the difference of two rounded sums: what is locked is at every
+        // moment what one opening with the new cap would have locked, so raising in small steps saves no wei.
+        uint256 share = _rateOf(entry);
+        _requireValue(cap - standing + _shareOf(cap, share) - _shareOf(standing, share));
         if (standing == 0) {
             // INVARIANT: at most 32 lines, as in `open`.
             if (entry.lineCount >= MOST_LINES) revert InferenceMarket_BadLineCount(MOST_LINES + 1, MOST_LINES);
@@ -280,6 +332,17 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
     }
 
     /// @inheritdoc IInferenceMarket
+    function shareOf(bytes32 session) external view returns (SessionShare memory found) {
+        bytes32 modelVersion = _versions[session];
+        if (modelVersion == 0) return found;
+        found = SessionShare({
+            modelVersion: modelVersion,
+            publisher: models.publisherOf(modelVersion),
+            basisPoints: _sessions[session].share
+        });
+    }
+
+    /// @inheritdoc IInferenceMarket
     function receiptLogOf(address node) external view returns (ReceiptLog memory) {
         return _receiptLogs[node];
     }
@@ -297,7 +360,34 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
 
     // ---------------------------------------------------------------- inside
 
-    function _open(address signer, uint64 expiry, Cap[] calldata caps, bytes32 nonce)
+    function _openFor(
+        bytes32 modelVersion,
+        uint16 share,
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce
+    )
+        private
+        returns (bytes32 session)
+    {
+        IModelRegistry.Share memory asked = models.shareOf(modelVersion);
+        // INVARIANT: nobody pays another share than agreed to: a publisher that raises it while the opening is on its
+        // way stops the opening. What is agreed to is taken down here, and no later change touches this session.
+        if (share != asked.basisPoints) revert InferenceMarket_OtherShare(modelVersion, share, asked.basisPoints);
+
+        session = _open(signer, expiry, caps, nonce, share);
+        _versions[session] = modelVersion;
+        emit OpenedFor(session, modelVersion, asked.publisher, share);
+    }
+
+    function _open(
+        address signer,
+        uint64 expiry,
+        Cap[] calldata caps,
+        bytes32 nonce,
+        uint16 share
+    )
         private
         returns (bytes32 session)
     {
@@ -314,13 +404,21 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         // INVARIANT: an id is used once: vouchers of an earlier session must never count in a later one.
         if (_sessions[session].user != address(0)) revert InferenceMarket_SessionExists(session);
 
-        _sessions[session] = StoredSession({
-            user: msg.sender, expiry: uint256(expiry).toUint40(), end: 0, lineCount: uint8(caps.length), signer: signer
-        });
+        StoredSession storage entry = _sessions[session];
+        entry.user = msg.sender;
+        entry.expiry = uint256(expiry).toUint40();
+        entry.lineCount = uint8(caps.length);
+        entry.signer = signer;
+        if (share != 0) {
+            entry.hasShare = true;
+            entry.share = share;
+        }
         uint256 sum = 0;
         for (uint256 i = 0; i < caps.length; ++i) {
             _addLine(session, caps[i]);
-            sum += caps[i].cap;
+            // INVARIANT: each line locks the share of its own cap, rounded as its settlement rounds: no line's share is
+            // paid from another's.
+            sum += caps[i].cap + _shareOf(caps[i].cap, share);
         }
         _requireValue(sum);
         emit SessionOpened(session, msg.sender, signer, expiry, caps);
@@ -371,11 +469,14 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
 
         uint256 earned = line.cumulative;
         uint256 locked = state == LineState.Refunded ? earned : cap;
+        uint256 share = _rateOf(entry);
         if (nodes.isConvicted(node)) {
             // INVARIANT: a convicted node is paid nothing more: all that is locked goes back, open games or not.
             line.state = LineState.Settled;
             _credit(entry.user, locked);
             emit LineSettled(session, node, 0, 0, locked, true);
+            // INVARIANT: nor is a publisher paid for what a convicted node did.
+            if (share != 0) _settleShare(session, node, entry, 0, _shareOf(locked, share));
         } else if (_openGames[session][node] == 0) {
             line.state = LineState.Settled;
             uint256 toVault = earned / VAULT_DIVISOR;
@@ -384,14 +485,40 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
             _credit(node, earned - toVault);
             _credit(entry.user, locked - earned);
             emit LineSettled(session, node, earned - toVault, toVault, locked - earned, false);
+            // INVARIANT: the share's two parts add up to what was locked beside the line, to the wei, and take nothing
+            // of the three above. `earned <= locked`, so the second one is never below zero.
+            if (share != 0) {
+                uint256 toPublisher = _shareOf(earned, share);
+                _settleShare(session, node, entry, toPublisher, _shareOf(locked, share) - toPublisher);
+            }
         } else {
             // INVARIANT: a game holds what the node earned and never what the user did not spend.
             if (locked == earned) return false;
             line.state = LineState.Refunded;
             _credit(entry.user, locked - earned);
             emit LineRefunded(session, node, locked - earned);
+            // INVARIANT: a game holds the share of what the node earned too, and never the rest of it.
+            if (share != 0) {
+                _settleShare(session, node, entry, 0, _shareOf(locked, share) - _shareOf(earned, share));
+            }
         }
         return true;
+    }
+
+    /// @dev Credits what was locked beside a line for the publisher. Calls the model registry alone, which cannot fail.
+    function _settleShare(
+        bytes32 session,
+        address node,
+        StoredSession storage entry,
+        uint256 toPublisher,
+        uint256 toUser
+    )
+        private
+    {
+        address publisher = models.publisherOf(_versions[session]);
+        _credit(publisher, toPublisher);
+        _credit(entry.user, toUser);
+        emit ShareSettled(session, node, publisher, toPublisher, toUser);
     }
 
     /// @dev Says why `_trySettle` returned false.
@@ -431,8 +558,18 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         return (start + challengeWindow).toUint40();
     }
 
+    /// @dev Basis points for the publisher, as the session was opened with. One without a share reads no second word.
+    function _rateOf(StoredSession storage entry) private view returns (uint256) {
+        return entry.hasShare ? entry.share : 0;
+    }
+
+    /// @dev The publisher's share of `amount`, rounded down. It never falls as `amount` rises.
+    function _shareOf(uint256 amount, uint256 share) private pure returns (uint256) {
+        return share == 0 ? 0 : amount * share / SHARE_DIVISOR;
+    }
+
     function _requireValue(uint256 needed) private view {
-        // INVARIANT: the caps add up to the lock, to the wei: no line is backed by another session's money, and no
+        // INVARIANT: caps and their shares add up to the lock, to the wei: no line is backed by another session's money, and no
         // money comes in that no line could give back.
         if (msg.value != needed) revert InferenceMarket_WrongValue(msg.value, needed);
     }

@@ -7,10 +7,20 @@ import {Pages} from "../nodes/Pages.sol";
 /// @title ModelRegistry
 /// @dev See {IModelRegistry}.
 contract ModelRegistry is IModelRegistry {
+    /// @dev One storage word, apart from the version, which never changes.
+    struct StoredShare {
+        uint16 basisPoints;
+        uint64 since;
+    }
+
     /// @dev A CIDv1 in base32 with SHA-256 has 59 characters; room for longer hashes and other bases.
     uint256 private constant LONGEST_CID = 128;
 
+    /// @dev A fifth of what nodes earn.
+    uint16 private constant MOST_SHARE = 2000;
+
     mapping(bytes32 id => ModelVersion) private _versions;
+    mapping(bytes32 id => StoredShare) private _shares;
     bytes32[] private _ids;
 
     /// @inheritdoc IModelRegistry
@@ -31,9 +41,37 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
+    function setShare(bytes32 id, uint16 basisPoints) external {
+        address publisher = publisherOf[id];
+        // INVARIANT: only the publisher speaks for a version; an unknown version has publisher zero, nobody's address.
+        if (msg.sender != publisher) revert ModelRegistry_NotPublisher(id, msg.sender, publisher);
+        // INVARIANT: what comes on top of a node's price is bounded, whatever a publisher's key is made to sign.
+        if (basisPoints > MOST_SHARE) revert ModelRegistry_ShareTooHigh(basisPoints, MOST_SHARE);
+
+        StoredShare storage share = _shares[id];
+        // INVARIANT: since when there is a share never moves back: nodes go on serving sessions that may be older.
+        if (share.basisPoints == 0 && basisPoints != 0) share.since = uint64(block.timestamp);
+        share.basisPoints = basisPoints;
+        emit ShareSet(id, publisher, basisPoints);
+    }
+
+    /// @inheritdoc IModelRegistry
     function version(bytes32 id) external view returns (ModelVersion memory) {
         if (publisherOf[id] == address(0)) revert ModelRegistry_Unknown(id);
         return _versions[id];
+    }
+
+    /// @inheritdoc IModelRegistry
+    function shareOf(bytes32 id) external view returns (Share memory) {
+        address publisher = publisherOf[id];
+        if (publisher == address(0)) revert ModelRegistry_Unknown(id);
+        StoredShare storage share = _shares[id];
+        return Share({publisher: publisher, basisPoints: share.basisPoints, since: share.since});
+    }
+
+    /// @inheritdoc IModelRegistry
+    function mostShare() external pure returns (uint256) {
+        return MOST_SHARE;
     }
 
     /// @inheritdoc IModelRegistry

@@ -15,7 +15,7 @@ contract NodeRegistry is INodeRegistry, PullPayments {
 
     uint256 private constant LONGEST_ENDPOINT = 256;
 
-    /// @notice The registry that knows how many layers a version has.
+    /// @inheritdoc INodeRegistry
     IModelRegistry public immutable models;
 
     /// @inheritdoc INodeRegistry

@@ -10,12 +10,13 @@ from nexus_chain.market.documents import checksum
 
 @dataclass(frozen=True)
 class Settled:
-    """Sums over settled lines, wei."""
+    """Sums over settled lines, wei: ``to_publishers`` and what came back of it were locked beside the lines."""
 
     lines: int
     to_nodes: int
     to_vault: int
     to_users: int
+    to_publishers: int = 0
 
 
 def get_node_earnings(contracts: Contracts, node: str) -> int:
@@ -39,9 +40,11 @@ def sum_settlements(contracts: Contracts, *, node: str | None = None, session: b
     done = [e.arguments for e in contracts.market.events("LineSettled", start, where=filters)]
     # A disputed line returns its unserved part before it is settled.
     early = [e.arguments for e in contracts.market.events("LineRefunded", start, where=filters)]
+    shares = [e.arguments for e in contracts.market.events("ShareSettled", start, where=filters)]
     return Settled(
         lines=len(done),
         to_nodes=sum(a["toNode"] for a in done),
         to_vault=sum(a["toVault"] for a in done),
-        to_users=sum(a["toUser"] for a in done + early),
+        to_users=sum(a["toUser"] for a in done + early + shares),
+        to_publishers=sum(a["toPublisher"] for a in shares),
     )

@@ -8,8 +8,10 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import PullPayments
+from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import Line, Voucher, checksum
+from nexus_chain.market.publisher_share import locked_with_share, publisher_share
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,30 @@ class LineRecord:
 
 
 @dataclass(frozen=True)
+class SessionShare:
+    """For which version a session was opened, and what its publisher gets beside what nodes earn.
+
+    All zero: it was opened for none.
+    """
+
+    model_version: bytes
+    publisher: str
+    basis_points: int
+
+
+#: What a session has that was opened for no version.
+NO_SHARE = SessionShare(bytes(32), "0x" + "00" * 20, 0)
+
+
+@dataclass(frozen=True)
+class AgreedShare:
+    """The version that a session is opened for, and the share that its user agrees to."""
+
+    model_version: bytes
+    basis_points: int
+
+
+@dataclass(frozen=True)
 class ReceiptLogRecord:
     """A node's latest commitment to its receipt log."""
 
@@ -59,30 +85,62 @@ class InferenceMarket(PullPayments):
 
     CONTRACT: ClassVar[str] = "InferenceMarket"
 
-    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, note: str = "") -> tuple[bytes, Mined]:
-        """Open a session and lock the sum of the caps; returns its id. ``note`` goes into the journal."""
-        value = sum(cap.cumulative for cap in caps)
-        mined = self._send("open", checksum(signer), expiry, _caps(caps), nonce, value=value, note=note)
+    def open(
+        self,
+        signer: str,
+        expiry: int,
+        caps: Sequence[Line],
+        nonce: bytes,
+        note: str = "",
+        share: AgreedShare | None = None,
+    ) -> tuple[bytes, Mined]:
+        """Open a session and lock the sum of the caps; returns its id. ``note`` goes into the journal.
+
+        With ``share`` it is opened for that version, and the share of each cap is locked beside it.
+        """
+        mined = self._open("open", share, (checksum(signer), expiry, _caps(caps), nonce), caps, note)
         return self._opened(mined), mined
 
-    def encode_open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes) -> bytes:
-        """The data of an ``open`` that another account sends, with the sum of the caps as its value."""
-        return self.encode("open", checksum(signer), expiry, _caps(caps), nonce)
+    def encode_open(
+        self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, share: AgreedShare | None = None
+    ) -> bytes:
+        """The data of an ``open`` that another account sends, with what its caps and their shares lock as its value."""
+        name, first = _opening("open", share)
+        return self.encode(name, *first, checksum(signer), expiry, _caps(caps), nonce)
 
     def pay_per_inference(
-        self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, order_digest: bytes, note: str = ""
+        self,
+        signer: str,
+        expiry: int,
+        caps: Sequence[Line],
+        nonce: bytes,
+        order_digest: bytes,
+        note: str = "",
+        share: AgreedShare | None = None,
     ) -> tuple[bytes, Mined]:
-        """Open and fund a session for one order, whose ``session`` is ``session_id(user, nonce)``."""
-        value = sum(cap.cumulative for cap in caps)
+        """Open and fund a session for one order, whose ``session`` is ``session_id(user, nonce)``; else as ``open``."""
         arguments = (checksum(signer), expiry, _caps(caps), nonce, order_digest)
-        mined = self._send("payPerInference", *arguments, value=value, note=note)
+        mined = self._open("payPerInference", share, arguments, caps, note)
         return self._opened(mined), mined
 
+    def _open(
+        self, name: str, share: AgreedShare | None, arguments: tuple[Any, ...], caps: Sequence[Line], note: str
+    ) -> Mined:
+        name, first = _opening(name, share)
+        value = locked_with_share((cap.cumulative for cap in caps), share.basis_points if share else 0)
+        return self._send(name, *first, *arguments, value=value, note=note)
+
     def allot(self, session: bytes, node: str, cap: int) -> Mined:
-        """Raise a node's cap to ``cap`` wei, or add the node; sends what is missing."""
+        """Raise a node's cap to ``cap`` wei, or add the node; sends what is missing, the publisher's share included."""
         standing = self.line_of(session, node).cap
         wish = f"allot {session.hex()} {checksum(node)} {cap}"
-        return self._send("allot", session, checksum(node), cap, value=max(0, cap - standing), wish=wish)
+        return self._send("allot", session, checksum(node), cap, value=self._missing(session, standing, cap), wish=wish)
+
+    def _missing(self, session: bytes, standing: int, cap: int) -> int:
+        if cap <= standing:
+            return 0
+        rate = self.share_of(session).basis_points
+        return cap - standing + publisher_share(cap, rate) - publisher_share(standing, rate)
 
     def post(self, voucher: Voucher, signature: bytes) -> Mined:
         """Raise the lines that a voucher names; lower or repeated ones change nothing."""
@@ -120,6 +178,13 @@ class InferenceMarket(PullPayments):
         """A node's line; all zero when there is none."""
         return LineRecord(*self._read("lineOf", session, checksum(node)))
 
+    def share_of(self, session: bytes) -> SessionShare:
+        """For which version a session was opened and for which share; all zero when for none."""
+        try:
+            return SessionShare(*self._read("shareOf", session))
+        except ContractRevertedError:  # it never refuses: a market that is older than shares
+            return NO_SHARE
+
     def receipt_log_of(self, node: str) -> ReceiptLogRecord:
         return ReceiptLogRecord(*self._read("receiptLogOf", checksum(node)))
 
@@ -152,6 +217,11 @@ class InferenceMarket(PullPayments):
 
     def _opened(self, mined: Mined) -> bytes:
         return bytes(self.events_in(mined.receipt, "SessionOpened")[0].arguments["session"])
+
+
+def _opening(name: str, share: AgreedShare | None) -> tuple[str, tuple[Any, ...]]:
+    """The function that opens, and its first arguments."""
+    return (name, ()) if share is None else (f"{name}For", (share.model_version, share.basis_points))
 
 
 def _caps(lines: Iterable[Line]) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from nexus_chain.chain.bound import BoundContract
+from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.market.documents import checksum
 
@@ -44,6 +45,15 @@ class ModelVersion:
         return (*roots, self.price_per_token, self.layers, version, self.manifest_cid)
 
 
+@dataclass(frozen=True)
+class VersionShare:
+    """What the publisher of a version asks beside what nodes earn, as the chain holds it."""
+
+    publisher: str
+    basis_points: int
+    since: int  # timestamp at which it last rose from zero; 0 while it was never above
+
+
 class ModelRegistry(BoundContract):
     """Typed access; methods are the contract's, in snake case."""
 
@@ -53,6 +63,26 @@ class ModelRegistry(BoundContract):
         """Publish for ever; returns the version's id."""
         mined = self._send("publish", version._abi())
         return bytes(self.events_in(mined.receipt, "Published")[0].arguments["id"]), mined
+
+    def set_share(self, version_id: bytes, basis_points: int) -> Mined:
+        """Ask for a share of what nodes earn, on top, in sessions that are opened afterwards. Only its publisher."""
+        return self._send("setShare", version_id, basis_points)
+
+    def share_of(self, version_id: bytes) -> VersionShare:
+        """Raises ContractRevertedError ModelRegistry_Unknown."""
+        try:
+            return VersionShare(*self._read("shareOf", version_id))
+        except ContractRevertedError:
+            # It refuses versions that are not published, and nothing else: a registry that is older than shares, of
+            # which none can be paid there.
+            publisher = self.publisher_of(version_id)
+            if publisher is None:
+                raise
+            return VersionShare(publisher, 0, 0)
+
+    def most_share(self) -> int:
+        """The highest share that can be set, basis points."""
+        return int(self._read("mostShare"))
 
     def id_of(self, publisher: str, version: ModelVersion) -> bytes:
         """The id ``publish`` gives to this version of this publisher."""

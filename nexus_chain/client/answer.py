@@ -46,6 +46,8 @@ class Answer:
 
     ``tokens`` are the sampled ones (an end token included), ``cost_wei`` what the receipts bill,
     ``promised_wei`` what the vouchers allow the nodes to collect for this order's session so far.
+    ``share_wei`` is what the version's publisher gets of ``cost_wei`` beside it, rounded up for each node: a session's
+    share is rounded once, when its lines are settled.
     """
 
     mode: str
@@ -62,6 +64,7 @@ class Answer:
     proof: InferenceProof
     transactions: tuple[Transaction, ...] = ()
     audits: tuple[AuditResult, ...] = ()
+    share_wei: int = 0
     embedding: tuple[int, ...] | None = None  # of an encoder: one number a component, 16 fraction bits
 
     @property
@@ -81,6 +84,7 @@ class Answer:
             "tokens": list(self.tokens),
             **({} if self.embedding is None else {"embedding": list(self.embedding)}),
             "cost_wei": str(self.cost_wei),
+            "share_wei": str(self.share_wei),
             "promised_wei": str(self.promised_wei),
             "seconds": round(self.seconds, 3),
             "first_token_seconds": round(self.first_token_seconds, 3),

@@ -20,6 +20,7 @@ from nexus_chain.client.reserve import RouteReserve
 from nexus_chain.client.store import DONE, FAILED
 from nexus_chain.evidence.proof import InferenceProof, generate_proof
 from nexus_chain.market.documents import Order, sign
+from nexus_chain.market.publisher_share import share_of_costs
 from nexus_chain.versions.text_codec import TextCodec
 from nexus_chain.wire.peer import SignedOrder
 
@@ -157,6 +158,7 @@ class AnswerRun:
             text=text.text,
             tokens=tuple(text.tokens),
             cost_wei=proof.cost_wei,
+            share_wei=share_of_costs(((r.node, r.price) for r, _ in proof.receipts), session.money.purse.share),
             promised_wei=sum(line.cumulative for line in voucher[0].lines) if voucher else 0,
             seconds=text.seconds,
             first_token_seconds=text.first_token_seconds,

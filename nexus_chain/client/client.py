@@ -16,6 +16,7 @@ from typing import Self
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.errors import WalletError
+from nexus_chain.chain.inference_market import AgreedShare
 from nexus_chain.chain.transactions import Mined, Sender
 from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_stream import AnswerStream
@@ -25,7 +26,7 @@ from nexus_chain.client.home import ClientHome
 from nexus_chain.client.lost_openings import OpeningNote, finish_openings
 from nexus_chain.client.network import route_over
 from nexus_chain.client.nodes_source import FreshNodes, NodesSource
-from nexus_chain.client.opening import NewSession, caps_for, prepare_session
+from nexus_chain.client.opening import NewSession, WantedLock, caps_for, prepare_session, share_now
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.request import Prompt, Request, blame_choice_of, price_request
 from nexus_chain.client.session import OnFailover, Session
@@ -90,15 +91,16 @@ class Client:
         seconds: int = SESSION_SECONDS,
         value_at_risk: int = 0,
         operators: Sequence[str] = (),
-        allow: Callable[[int], None] = lambda wei: None,
+        allow: Callable[[WantedLock], None] = lambda lock: None,
     ) -> tuple[Session, Mined]:
         """Lock money for ``tokens`` positions at each node of the best route; spares are funded when needed.
 
         Where an earlier call for the same lost its answer, this one goes on with it and pays nothing again.
 
         ``value_at_risk``: wei that each node's stake has to cover, if that is more than its cap. ``operators``: the
-        only nodes that may ever take part in the session, spares included. ``allow`` is told the wei before they are
-        locked, and raises what keeps them from it. Raises StakeTooSmallError, TransactionPendingError.
+        only nodes that may ever take part in the session, spares included. ``allow`` is told what is to be locked
+        before it is, and raises what keeps it from that. Where the version's publisher gets a share the session is
+        opened for the version. Raises StakeTooSmallError, TransactionPendingError.
         """
         request = json.dumps([tokens, seconds, value_at_risk])
         for session, mined in self.lost_sessions(version, files, operators, request):
@@ -108,7 +110,8 @@ class Client:
             value_at_risk=value_at_risk, operators=operators, allow=allow,
         )  # fmt: skip
         note = self._note(new, request, operators)
-        _, mined = self.contracts.market.open(new.record.signer, new.record.expiry, new.caps, new.nonce, note)
+        record = new.record
+        _, mined = self.contracts.market.open(record.signer, record.expiry, new.caps, new.nonce, note, new.share)
         return self._enter(new.record, files, mined), mined
 
     def prepare_session(
@@ -121,7 +124,7 @@ class Client:
         seconds: int = SESSION_SECONDS,
         value_at_risk: int = 0,
         operators: Sequence[str] = (),
-        allow: Callable[[int], None] = lambda wei: None,
+        allow: Callable[[WantedLock], None] = lambda lock: None,
     ) -> NewSession:
         """The session that ``owner`` can open: its key is on disk, nothing is sent. Arguments and errors as there."""
 
@@ -133,8 +136,9 @@ class Client:
             return max(caps[node.node_id].cumulative, value_at_risk) if node.node_id in caps else None
 
         caps = list(choose_covered(self.user.nodes.candidates(version, operators), choose, added).values())
-        allow(sum(cap.cumulative for cap in caps))
-        new = prepare_session(self.user, owner, version, seconds, caps, direct=False)
+        share = share_now(self.user, version)
+        allow(WantedLock.of(caps, share))
+        new = prepare_session(self.user, owner, version, seconds, caps, direct=False, share=share)
         self.store.name_operators(new.record.id, operators)
         return new
 
@@ -199,9 +203,10 @@ class Client:
         ``Session.start`` and UnfundedWalletError.
         """
         options = (options or AskOptions()).for_model(files.program)
-        request = self._request(version, files, Prompt.of(prompt, files, options), options)
+        share = share_now(self.user, version)
+        request = self._request(version, files, Prompt.of(prompt, files, options), options, share)
         caps = caps_for(request.route, request.offer.positions)
-        session, order, mined = self._paid(version, files, request, caps)
+        session, order, mined = self._paid(version, files, request, caps, share)
         watch = self.user.nodes.watch(session.id, request.route.addresses)
         session = self._enter(session.record, files, mined)
         stream = session.stream(order, request, watch, on_failover)
@@ -209,7 +214,7 @@ class Client:
         return stream
 
     def _paid(
-        self, version: bytes, files: ModelFiles, request: Request, caps: Sequence[Line]
+        self, version: bytes, files: ModelFiles, request: Request, caps: Sequence[Line], share: AgreedShare | None
     ) -> tuple[Session, Order, Mined]:
         """A session of one order: an earlier call's that never heard of it and has the money, else a new one."""
 
@@ -219,20 +224,24 @@ class Client:
         for record, mined in finish_openings(self.user, self._sender, wanted):
             session = Session(self.user, record, files)
             return session, session.order_for(request), mined
-        new = prepare_session(self.user, self._payer, version, DIRECT_SECONDS, caps, direct=True)
+        new = prepare_session(self.user, self._payer, version, DIRECT_SECONDS, caps, direct=True, share=share)
         order = Session(self.user, new.record, files).order_for(request)
         digest, note = order.digest(self._domain), self._note(new, "")
         _, mined = self.contracts.market.pay_per_inference(
-            new.record.signer, new.record.expiry, caps, new.nonce, digest, note
+            new.record.signer, new.record.expiry, caps, new.nonce, digest, note, share
         )
         return Session(self.user, new.record, files), order, mined
 
-    def _request(self, version: bytes, files: ModelFiles, prompt: Prompt, options: AskOptions) -> Request:
+    def _request(
+        self, version: bytes, files: ModelFiles, prompt: Prompt, options: AskOptions, share: AgreedShare | None
+    ) -> Request:
         """A request over nodes whose stakes cover the order."""
+
+        rate = share.basis_points if share else 0
 
         def choose(nodes: Sequence[ShardNode]) -> Request:
             with blame_choice_of(options.operators, files.program.shape.layers):
-                return price_request(prompt, route_over(nodes, files.program), options)
+                return price_request(prompt, route_over(nodes, files.program), options, rate)
 
         def added(request: Request, node: ShardNode) -> int | None:
             locked = wei_to_lock(node.wei_per_token, request.offer.positions)

@@ -18,7 +18,7 @@ from nexus_chain.client.user import User
 from nexus_chain.json_text import parse_json
 from nexus_chain.market.documents import Line
 
-OPENINGS = ("open", "payPerInference")
+OPENINGS = ("open", "openFor", "payPerInference", "payPerInferenceFor")
 LEAST_SECONDS = 60
 """A session that lives no longer than this is of no use to anybody."""
 

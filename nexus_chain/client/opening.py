@@ -6,12 +6,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nexus_chain.chain.inference_market import AgreedShare
 from nexus_chain.client.headroom import wei_to_lock
 from nexus_chain.client.network import ClientRoute
 from nexus_chain.client.session_key import new_key, save_key
 from nexus_chain.client.store import StoredLine, StoredSession
 from nexus_chain.client.user import User
 from nexus_chain.market.documents import Line
+from nexus_chain.market.publisher_share import locked_with_share
 
 MARGIN_SECONDS = 60
 """The last minute of the longest session is left to the transaction itself: the contract counts from its own block."""
@@ -19,11 +21,41 @@ MARGIN_SECONDS = 60
 
 @dataclass(frozen=True)
 class NewSession:
-    """A session that is on disk and not on the chain yet."""
+    """A session that is on disk and not on the chain yet. ``share``: what it is opened for; None: for no version."""
 
     record: StoredSession
     caps: Sequence[Line]
     nonce: bytes
+    share: AgreedShare | None = None
+
+
+@dataclass(frozen=True)
+class WantedLock:
+    """What an opening would lock, wei: ``caps`` for nodes and the vault, and ``share_wei`` for the publisher beside.
+
+    ``share``: its rate, basis points. What is not earned comes back, the share of it too.
+    """
+
+    caps: int
+    share: int
+    share_wei: int
+
+    @property
+    def wei(self) -> int:
+        """All of it."""
+        return self.caps + self.share_wei
+
+    @classmethod
+    def of(cls, caps: Sequence[Line], share: AgreedShare | None) -> WantedLock:
+        """Of these caps."""
+        rate, sums = 0 if share is None else share.basis_points, [cap.cumulative for cap in caps]
+        return cls(sum(sums), rate, locked_with_share(sums, rate) - sum(sums))
+
+
+def share_now(user: User, version: bytes) -> AgreedShare | None:
+    """The share that a session for ``version`` is to be opened with; None where its publisher asks for nothing."""
+    rate = user.contracts.models.share_of(version).basis_points
+    return AgreedShare(version, rate) if rate else None
 
 
 def caps_for(route: ClientRoute, positions: int) -> list[Line]:
@@ -36,7 +68,14 @@ def caps_for(route: ClientRoute, positions: int) -> list[Line]:
 
 
 def prepare_session(
-    user: User, address: str, version: bytes, seconds: int, caps: Sequence[Line], *, direct: bool
+    user: User,
+    address: str,
+    version: bytes,
+    seconds: int,
+    caps: Sequence[Line],
+    *,
+    direct: bool,
+    share: AgreedShare | None = None,
 ) -> NewSession:
     """Key, nonce and id of a session of the wallet ``address``, all on disk. Raises ClientStoreError."""
     market, domain, nonce = user.contracts.market, user.contracts.domain, secrets.token_bytes(32)
@@ -53,5 +92,6 @@ def prepare_session(
         user.chain_time() + min(seconds, longest),
         direct,
     )
-    user.store.add_session(record, [StoredLine(cap.node, cap.cumulative) for cap in caps])
-    return NewSession(record, caps, nonce)
+    lines = [StoredLine(cap.node, cap.cumulative) for cap in caps]
+    user.store.add_session(record, lines, share.basis_points if share else 0)
+    return NewSession(record, caps, nonce, share)

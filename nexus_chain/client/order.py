@@ -21,7 +21,8 @@ ORDER_SECONDS = 600
 
 @dataclass(frozen=True)
 class AskOptions:
-    """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order.
+    """How to answer. ``temperature`` 0 is greedy; ``seed`` 32 bytes, None draws one; ``max_wei`` limits the order, the
+    publisher's share included.
 
     ``drafting``: feed guesses at the next tokens along. It changes the number of rounds, and no token.
     ``receipted``: show text only once receipts cover it. ``value_at_risk``: wei that a wrong answer could cost,
@@ -53,14 +54,17 @@ class AskOptions:
         return Sampling.at_temperature(self.temperature, self.seed or secrets.token_bytes(32))
 
 
-def price_order(asks: Sequence[Ask], prompt: Sequence[int], options: AskOptions) -> Quote:
-    """What the order can cost at most. Raises OrderOverLimitError, PriceError."""
+def price_order(asks: Sequence[Ask], prompt: Sequence[int], options: AskOptions, share: int = 0) -> Quote:
+    """What the order can cost at most; ``share``: the publisher's, basis points.
+
+    Raises OrderOverLimitError, PriceError.
+    """
     if not prompt or options.max_tokens < 1:
         raise OrderOverLimitError(
             f"{len(prompt)} prompt tokens and {options.max_tokens} new tokens are nothing to compute",
             advice="Give a prompt of at least one token and --max-tokens of at least 1.",
         )
-    offer = quote(asks, len(prompt), options.max_tokens)
+    offer = quote(asks, len(prompt), options.max_tokens, share)
     PricePolicy(max_order_wei=options.max_wei).accept_total(offer)
     return offer
 

@@ -25,6 +25,7 @@ from nexus_chain.client.errors import CapTooLowError
 from nexus_chain.client.headroom import cap_for, spendable
 from nexus_chain.client.store import ClientStore, StoredLine
 from nexus_chain.market.documents import Domain, Line, Receipt, Voucher, sign
+from nexus_chain.market.publisher_share import share_of_costs
 from nexus_chain.wire.peer import SignedVoucher
 
 
@@ -33,17 +34,24 @@ class AnswerSpending:
     """What one answer took of a session's money, wei by node.
 
     ``billed``: by receipts, those that were refused later included. ``lost``: written off, which a node may collect
-    with the voucher that it has, though it signed no receipt for it.
+    with the voucher that it has, though it signed no receipt for it. ``share``: what the version's publisher gets
+    beside it in that session, basis points.
     """
 
     session: bytes
     billed: Mapping[str, int]
     lost: Mapping[str, int]
+    share: int = 0
 
     @property
     def wei(self) -> int:
-        """All of it."""
+        """All of it that nodes and the vault get."""
         return sum(self.billed.values()) + sum(self.lost.values())
+
+    @property
+    def share_wei(self) -> int:
+        """What it can add to the publisher's share."""
+        return share_of_costs([*self.billed.items(), *self.lost.items()], self.share)
 
 
 class SessionPurse:
@@ -51,6 +59,7 @@ class SessionPurse:
 
     def __init__(self, store: ClientStore, session: bytes, key: bytes, domain: Domain) -> None:
         self.store, self.session, self._domain = store, session, domain
+        self.share = store.share(session)
         self._key = PrivateKey(key)  # once: making it takes longer than signing with it
         self.lock = threading.RLock()
         self._accounts: list[AnswerAccount] = []
@@ -164,7 +173,7 @@ class AnswerAccount:
         billed: dict[str, int] = {}
         for (signer, _, _), price in list(self._receipts.items()):
             billed[signer] = billed.get(signer, 0) + price
-        return AnswerSpending(self._purse.session, billed, dict(self._lost))
+        return AnswerSpending(self._purse.session, billed, dict(self._lost), self._purse.share)
 
     def claim(self, node: str, wei: int) -> int:
         """Keep ``wei`` of the node's cap for the rest of this answer; by how much the cap is too low for it, if so."""

@@ -54,9 +54,12 @@ class Request:
         return wei
 
 
-def price_request(prompt: Prompt, route: ClientRoute, options: AskOptions) -> Request:
-    """A request with its price. Raises PriceError above the user's limit, OrderOverLimitError."""
-    return Request(prompt, route, price_order(route.asks, prompt.tokens, options), options)
+def price_request(prompt: Prompt, route: ClientRoute, options: AskOptions, share: int = 0) -> Request:
+    """A request with its price; ``share``: the publisher's, basis points.
+
+    Raises PriceError above the user's limit, OrderOverLimitError.
+    """
+    return Request(prompt, route, price_order(route.asks, prompt.tokens, options, share), options)
 
 
 @contextmanager

@@ -31,16 +31,15 @@ _BESIDE = ("", "-wal", "-shm")
 
 @dataclass(frozen=True)
 class RecoveredSession:
-    """A session that the chain had and this machine did not. ``key``: whether its key is in the home."""
+    """A session that the chain had and this machine did not. ``key``: whether its key is in the home.
+
+    ``locked``: wei over all lines, and the publisher's share of each.
+    """
 
     record: StoredSession
     lines: tuple[StoredLine, ...]
     key: bool
-
-    @property
-    def locked(self) -> int:
-        """Wei over all lines."""
-        return sum(line.cap for line in self.lines)
+    locked: int
 
 
 def set_damaged_aside(path: Path) -> Path | None:
@@ -97,15 +96,17 @@ def _recover(
     nodes = dict.fromkeys([*(_node_of(cap) for cap in caps), *(event.arguments["node"] for event in allotted)])
     on_chain = {node: market.line_of(session, node) for node in nodes}
     lines = tuple(StoredLine(node, line.cap, line.cumulative, line.cap) for node, line in on_chain.items())
+    share = market.share_of(session)
+    opened_for = share.model_version if any(share.model_version) else UNKNOWN_VERSION
     record = StoredSession(
         session, domain.chain_id, domain.verifying_contract, checksum(owner), checksum(found.signer),
-        versions.get(session, UNKNOWN_VERSION), found.expiry, False, RECOVERED,
+        versions.get(session, opened_for), found.expiry, False, RECOVERED,
     )  # fmt: skip
-    user.store.add_recovered(record, lines)
+    user.store.add_recovered(record, lines, share.basis_points)
     state = read_state(user.contracts, user.store, record, user.chain_time)
     user.store.set_session_state(session, state)
     key = (user.home.session_keys / f"{record.signer}.key").is_file()
-    return RecoveredSession(user.store.session(session), lines, key)
+    return RecoveredSession(user.store.session(session), lines, key, user.store.locked(session))
 
 
 def _node_of(cap: object) -> str:

@@ -23,7 +23,7 @@ class SessionRoutes:
 
     def __init__(self, user: User, version: bytes, program: Program, purse: SessionPurse) -> None:
         self._user, self._version, self._program, self._purse = user, version, program, purse
-        self._id = purse.session
+        self._id, self._share = purse.session, purse.share
 
     def watch(self, operators: Sequence[str]) -> tuple[list[ShardNode], LineWatch]:
         """Who could serve now, and what binds them and the session's nodes to their word.
@@ -51,7 +51,7 @@ class SessionRoutes:
             fit = [node for node in left if not facts.unfit(node.node_id)]
             with blame_choice_of(operators, self._program.shape.layers):
                 route = self._route(fit, facts, len(prompt.tokens) + options.max_tokens)
-                return price_request(prompt, route, options)
+                return price_request(prompt, route, options, self._share)
 
         return choose_covered(nodes, choose, self._added)
 

@@ -18,9 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from nexus_chain.client.errors import ClientStoreError, SessionStateError
-from nexus_chain.client.store_schema import AUDITS, EVIDENCE, SCHEMA, SCHEMA_VERSION, SESSION_OPERATORS
+from nexus_chain.client.store_schema import (
+    AUDITS,
+    EVIDENCE,
+    SCHEMA,
+    SCHEMA_VERSION,
+    SESSION_OPERATORS,
+    SESSION_SHARES,
+)
 from nexus_chain.evidence.order_record import OrderRecord
 from nexus_chain.market.documents import AuditOrder, Order, Receipt, TokenFeed, Voucher
+from nexus_chain.market.publisher_share import locked_with_share
 from nexus_chain.routing.reputation import ReputationBook, TrackRecord
 
 OPENING, OPEN, CLOSED, SETTLED = "opening", "open", "closed", "settled"
@@ -101,6 +109,7 @@ class ClientStore:
                     advice="Use the program version that wrote it, or another --home.",
                 )
             db.execute(SESSION_OPERATORS)
+            db.execute(SESSION_SHARES)
             for statement in filter(str.strip, EVIDENCE.split(";")):
                 db.execute(statement)
             db.execute(AUDITS)
@@ -151,8 +160,8 @@ class ClientStore:
 
     # ---------------------------------------------------------------- sessions
 
-    def add_session(self, record: StoredSession, lines: Sequence[StoredLine]) -> None:
-        """Remember a session before its transaction is sent."""
+    def add_session(self, record: StoredSession, lines: Sequence[StoredLine], share: int = 0) -> None:
+        """Remember a session before its transaction is sent. ``share``: its publisher's, basis points."""
         row = (
             record.id, record.chain_id, record.market, record.user, record.signer,
             record.model_version, record.expiry, int(record.direct), record.state, record.created or time.time(),
@@ -163,10 +172,12 @@ class ClientStore:
                 db.execute(
                     "INSERT INTO lines (session, node, cap) VALUES (?,?,?)", (record.id, line.node, str(line.cap))
                 )
+            if share:
+                db.execute(_SET_SHARE, (record.id, share))
 
-    def add_recovered(self, record: StoredSession, lines: Sequence[StoredLine]) -> None:
+    def add_recovered(self, record: StoredSession, lines: Sequence[StoredLine], share: int = 0) -> None:
         """Remember a session that the chain has, with what its lines promise and have used at most."""
-        self.add_session(record, lines)
+        self.add_session(record, lines, share)
         with self._write() as db:
             db.executemany(
                 "UPDATE lines SET promised = ?, used = ? WHERE session = ? AND node = ?",
@@ -182,6 +193,20 @@ class ClientStore:
         """The only nodes that may take part in a session; empty: anybody."""
         rows = self._read("SELECT node FROM operators WHERE session = ? ORDER BY node", session)
         return tuple(str(node) for (node,) in rows)
+
+    def set_share(self, session: bytes, basis_points: int) -> None:
+        """Remember the publisher's share that a session was opened with."""
+        with self._write() as db:
+            db.execute(_SET_SHARE, (session, basis_points))
+
+    def share(self, session: bytes) -> int:
+        """Basis points that its publisher gets beside what nodes earn in a session; 0: nothing."""
+        rows = self._read("SELECT basis_points FROM shares WHERE session = ?", session)
+        return int(str(rows[0][0])) if rows else 0
+
+    def locked(self, session: bytes) -> int:
+        """Wei that a session locks: the caps of its lines, and the publisher's share of each."""
+        return locked_with_share((line.cap for line in self.lines(session).values()), self.share(session))
 
     def set_session_state(self, session: bytes, state: str) -> None:
         """Move a session to ``state``."""
@@ -397,6 +422,9 @@ class ClientStore:
             tuple((Receipt.from_json(str(j)), _blob(s)) for j, s in disputed),
             audits=tuple((AuditOrder.from_json(str(j)), _blob(s)) for j, s in audits),
         )
+
+
+_SET_SHARE = "INSERT OR REPLACE INTO shares VALUES (?,?)"
 
 
 def _blob(value: object) -> bytes:

@@ -33,6 +33,11 @@ CREATE TABLE IF NOT EXISTS operators (
   session BLOB NOT NULL REFERENCES sessions(id), node TEXT NOT NULL, PRIMARY KEY (session, node));
 """  # younger than the schema: also made in files that lack it
 
+SESSION_SHARES = """
+CREATE TABLE IF NOT EXISTS shares (
+  session BLOB PRIMARY KEY REFERENCES sessions(id), basis_points INTEGER NOT NULL) WITHOUT ROWID;
+"""  # younger than the schema: also made in files that lack it
+
 EVIDENCE = """
 CREATE TABLE IF NOT EXISTS tracks (
   node TEXT PRIMARY KEY, signed INTEGER NOT NULL DEFAULT 0, verified INTEGER NOT NULL DEFAULT 0,

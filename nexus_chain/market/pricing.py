@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from nexus_chain.market.documents import Ask
 from nexus_chain.market.errors import PriceError
+from nexus_chain.market.publisher_share import publisher_share
 
 #: Weights of a model of complexity 1.
 REFERENCE_WEIGHTS = 7_000_000_000
@@ -90,33 +91,45 @@ def billed_positions(prompt_tokens: int, max_tokens: int) -> int:
 
 @dataclass(frozen=True)
 class Quote:
-    """What an order can cost at most."""
+    """What an order can cost at most. ``share``: the publisher's, basis points on top of what nodes earn."""
 
     positions: int
     wei_by_segment: tuple[int, ...]
+    share: int = 0
 
     @property
     def total_wei(self) -> int:
-        """The order's ``maxPrice``."""
+        """The order's ``maxPrice``: what nodes can earn."""
         return sum(self.wei_by_segment)
 
+    @property
+    def share_wei(self) -> int:
+        """What the publisher can get beside it."""
+        return publisher_share(self.total_wei, self.share)
 
-def quote(asks: Sequence[Ask], prompt_tokens: int, max_tokens: int) -> Quote:
-    """The most that an order with these asks can cost, by segment."""
+    @property
+    def most_wei(self) -> int:
+        """What the user can pay in all."""
+        return self.total_wei + self.share_wei
+
+
+def quote(asks: Sequence[Ask], prompt_tokens: int, max_tokens: int, share: int = 0) -> Quote:
+    """The most that an order with these asks can cost, by segment; ``share`` as of ``Quote``."""
     positions = billed_positions(prompt_tokens, max_tokens)
-    return Quote(positions, tuple(ask.wei_per_token * positions for ask in asks))
+    return Quote(positions, tuple(ask.wei_per_token * positions for ask in asks), share)
 
 
 @dataclass(frozen=True)
 class PricePolicy:
-    """A client's limit: the most that a whole order may cost, wei; None: any amount."""
+    """A client's limit: the most that a whole order may cost, the publisher's share included, wei; None: any amount."""
 
     max_order_wei: int | None = None
 
     def accept_total(self, offer: Quote) -> None:
         """Raise PriceError when a whole order may cost more than ``max_order_wei``."""
-        if self.max_order_wei is not None and offer.total_wei > self.max_order_wei:
+        if self.max_order_wei is not None and offer.most_wei > self.max_order_wei:
+            share = f", {offer.share_wei} wei of it for the publisher" if offer.share else ""
             raise PriceError(
-                f"the order may cost {offer.total_wei} wei, the limit is {self.max_order_wei}",
+                f"the order may cost {offer.most_wei} wei{share}, the limit is {self.max_order_wei}",
                 advice="Ask for fewer tokens, or raise the limit.",
             )

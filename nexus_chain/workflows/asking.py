@@ -11,6 +11,7 @@ from nexus_chain.client.answer import Answer, Transaction
 from nexus_chain.client.answer_stream import AnswerStream
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import CapTooLowError
+from nexus_chain.client.opening import WantedLock
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.request import Prompt
 from nexus_chain.client.session import OnFailover, Session
@@ -22,10 +23,10 @@ from nexus_chain.workflows.workspace import Workspace
 
 @dataclass(frozen=True)
 class SessionTerms:
-    """A session that may be opened for an answer. ``allow``: told the wei to lock; it raises what forbids that."""
+    """A session that may be opened for an answer. ``allow``: told what to lock; it raises what forbids that."""
 
     request: SessionRequest
-    allow: Callable[[int], None]
+    allow: Callable[[WantedLock], None]
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,14 @@ class Network:
                 prices.append(sum(ask.wei_per_token for ask in route.asks))
         return max(prices)
 
+    def most_share(self) -> int:
+        """What the publisher gets at most of an answer that begins now, basis points on top of what nodes earn.
+
+        By open sessions, and by what a new one would be opened with. Raises the chain package's errors.
+        """
+        now = self.client.contracts.models.share_of(self.version).basis_points
+        return max(now, *(self.client.store.share(session.id) for session in self.pool.sessions), 0)
+
     @cached_property
     def aio(self) -> AsyncNetwork:
         """The same for an event loop."""

@@ -44,9 +44,9 @@ def prepare_for(client: Client, library: ModelLibrary, account: str, wanted: Ses
         checksum(account), version, library.files_of(version), tokens=wanted.tokens, seconds=wanted.seconds,
         value_at_risk=wanted.value_at_risk, operators=wanted.operators,
     )  # fmt: skip
-    value = sum(cap.cumulative for cap in new.caps)
+    value = client.store.locked(new.record.id)
     calls = (
-        ("open", value, market.encode_open(new.record.signer, new.record.expiry, new.caps, new.nonce)),
+        ("open", value, market.encode_open(new.record.signer, new.record.expiry, new.caps, new.nonce, new.share)),
         ("close", 0, market.encode("close", new.record.id)),
         ("withdraw", 0, market.encode("withdraw")),
     )
@@ -80,5 +80,6 @@ def adopt_session(client: Client, wanted: str) -> StoredSession:
     load_key(client.user.home.session_keys, record.signer)
     for node in client.store.lines(record.id):
         client.store.set_cap(record.id, node, market.line_of(record.id, node).cap)
+    client.store.set_share(record.id, market.share_of(record.id).basis_points)
     client.store.set_session_state(record.id, record.state)
     return record

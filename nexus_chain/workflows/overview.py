@@ -39,12 +39,13 @@ class ListedVersion:
     """A registered version; ``certificate`` None: it has none. ``nodes`` announce layers of it.
 
     Wei per token: ``asks`` by layer range, lowest and highest, of active nodes; ``route`` over the cheapest ranges
-    through all layers, None where nodes do not cover them.
+    through all layers, None where nodes do not cover them. ``share``: basis points for the publisher on top.
     """
 
     version: bytes
     record: ModelVersion
-    publisher: str | None
+    publisher: str
+    share: int
     certificate: AnchoredCertificate | None
     nodes: int
     asks: dict[tuple[int, int], tuple[int, int]]
@@ -67,11 +68,12 @@ def list_nodes(
 def list_versions(contracts: Contracts, library: ModelLibrary) -> Iterator[ListedVersion]:
     """Every registered version, oldest first."""
     for version, record in library.versions():
-        serving = discover_nodes(contracts, version)
+        serving, share = discover_nodes(contracts, version), contracts.models.share_of(version)
         yield ListedVersion(
             version,
             record,
-            contracts.models.publisher_of(version),
+            share.publisher,
+            share.basis_points,
             contracts.certificates.certificate(version),
             contracts.nodes.announcement_count(version),
             asked_by_range(serving),

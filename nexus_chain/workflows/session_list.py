@@ -13,15 +13,16 @@ from nexus_chain.workflows.workspace import Workspace
 
 @dataclass(frozen=True)
 class ListedSession:
-    """A session of this machine with its lines and the digests of its orders."""
+    """A session of this machine with its lines and the digests of its orders.
+
+    ``locked``: wei, with what is locked for its version's publisher; ``share``: the publisher's rate, basis points.
+    """
 
     record: StoredSession
     lines: tuple[StoredLine, ...]
     orders: tuple[bytes, ...]
-
-    @property
-    def locked(self) -> int:
-        return sum(line.cap for line in self.lines)
+    locked: int
+    share: int
 
     @property
     def promised(self) -> int:
@@ -34,6 +35,12 @@ def list_sessions(workspace: Workspace) -> list[ListedSession]:
     with closing(ClientStore(workspace.home.prepare().database)) as store:
         known = sessions_with_states(contracts, store, lambda: chain_time(contracts.connection))
         return [
-            ListedSession(record, tuple(store.lines(record.id).values()), tuple(store.order_digests(record.id)))
+            ListedSession(
+                record,
+                tuple(store.lines(record.id).values()),
+                tuple(store.order_digests(record.id)),
+                store.locked(record.id),
+                store.share(record.id),
+            )
             for record in known
         ]

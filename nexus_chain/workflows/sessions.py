@@ -10,6 +10,7 @@ from nexus_chain.chain.earnings import Settled, sum_settlements
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
+from nexus_chain.client.opening import WantedLock
 from nexus_chain.client.session import Session
 from nexus_chain.client.session_money import SessionEnd
 from nexus_chain.client.session_recovery import RecoveredSession, recover_sessions, set_damaged_aside
@@ -35,16 +36,16 @@ class SessionRequest:
 
 @dataclass(frozen=True)
 class OpenedSession:
-    """A session with the lines that its money is locked in, by node."""
+    """A session with the lines that its money is locked in, by node.
+
+    ``locked``: wei over all lines and the publisher's share of each; ``share``: its rate, basis points.
+    """
 
     session: Session
     mined: Mined
     lines: dict[str, StoredLine]
-
-    @property
-    def locked(self) -> int:
-        """Wei over all lines."""
-        return sum(line.cap for line in self.lines.values())
+    locked: int
+    share: int
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,13 @@ class SettledSession:
 
 
 def open_session(
-    client: Client, library: ModelLibrary, wanted: SessionRequest, allow: Callable[[int], None] = lambda wei: None
+    client: Client,
+    library: ModelLibrary,
+    wanted: SessionRequest,
+    allow: Callable[[WantedLock], None] = lambda lock: None,
 ) -> OpenedSession:
-    """Lock money for the nodes of the best route, once ``allow`` was told how much and did not raise.
+    """Lock money for the nodes of the best route, and beside it for the version's publisher, once ``allow`` was told
+    how much and did not raise.
 
     Raises ModelFilesError and what ``Client.open_session`` raises.
     """
@@ -73,7 +78,8 @@ def open_session(
         operators=wanted.operators,
         allow=allow,
     )
-    return OpenedSession(session, mined, client.store.lines(session.id))
+    store = client.store
+    return OpenedSession(session, mined, store.lines(session.id), store.locked(session.id), store.share(session.id))
 
 
 def close_session(client: Client, session: SessionEnd) -> tuple[Mined, int]:

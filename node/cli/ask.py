@@ -19,6 +19,8 @@ from node.cli.settings import JsonFlag, OperatorsOption, ValueOption, workspace_
 from node.cli.typed_text import require_text, standard_input
 
 if TYPE_CHECKING:
+    from nexus_chain.client.answer import Answer
+    from nexus_chain.client.opening import WantedLock
     from nexus_chain.client.segment import FailoverEvent
     from nexus_chain.workflows.asking import KeptAnswer
     from nexus_chain.workflows.observer import TaskObserver
@@ -93,7 +95,7 @@ def ask(
     if yes or (sys.stdin.isatty() and not json):
         request = SessionRequest(SESSION_TOKENS, SESSION_SECONDS, model, value_at_risk or 0, options.operators)
         opening = SessionTerms(
-            request, lambda wei: _require_yes(wei, max_wei or MOST_LOCKED, workspace.observer, yes=yes)
+            request, lambda lock: _require_yes(lock, max_wei or MOST_LOCKED, workspace.observer, yes=yes)
         )
     purchase = Purchase(options, direct, model if direct else session, opening)
     with workspace.client(locked=True) as client:
@@ -119,13 +121,16 @@ def ask(
         _say_bill(kept)
 
 
-def _require_yes(wei: int, most: int, observer: TaskObserver, *, yes: bool) -> None:
-    """Ask whether a session may lock ``wei``, unless that was answered. Raises PriceError."""
+def _require_yes(lock: WantedLock, most: int, observer: TaskObserver, *, yes: bool) -> None:
+    """Ask whether a session may lock so much, unless that was answered. Raises PriceError."""
     from nexus_chain.market.errors import PriceError
+    from nexus_chain.market.publisher_share import per_cent
 
-    said = f"No session is open. One of {SESSION_SECONDS // 60} minutes locks {ether(wei)}; the rest comes back"
+    share = f", {ether(lock.share_wei)} of it for the publisher's {per_cent(lock.share)}" if lock.share else ""
+    minutes = SESSION_SECONDS // 60
+    said = f"No session is open. One of {minutes} minutes locks {ether(lock.wei)}{share}; the rest comes back"
     # INVARIANT: nobody's money is locked without a yes, and never more than the limit.
-    if wei > most:
+    if lock.wei > most:
         raise PriceError(
             f"{said}. That is more than {ether(most)}",
             advice="Raise --max-wei, give --direct, or open a smaller one with `nexus session open --tokens`.",
@@ -150,10 +155,15 @@ def _say_bill(kept: KeptAnswer) -> None:
     ]
     table(f"{len(rows)} receipts", ("segment", "node", "positions", "price"), rows, aside=True)
     note(
-        f"{len(answer.tokens)} tokens, {answer.tokens_per_second:.1f} a second; cost {ether(answer.cost_wei)} "
+        f"{len(answer.tokens)} tokens, {answer.tokens_per_second:.1f} a second; cost {_cost(answer)} "
         f"in session {hex_id(answer.session)[:12]}"
     )
     note(f"answer kept in {kept.file}; check it with `nexus verify {kept.file}`")
+
+
+def _cost(answer: Answer) -> str:
+    """What was paid to nodes and vault, and what its publisher gets beside it."""
+    return ether(answer.cost_wei) + (f" and {ether(answer.share_wei)} for the publisher" if answer.share_wei else "")
 
 
 def _show(pieces: Iterator[str], *, quiet: bool) -> None:

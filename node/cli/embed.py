@@ -39,7 +39,7 @@ def embed(
     with workspace.client() as client:
         for kept in asking.embed(client, workspace, lines, purchase, on_failover=None if json else tell_failover):
             documents.append(kept.to_dict())
-            cost += kept.answer.cost_wei
+            cost += kept.answer.cost_wei + kept.answer.share_wei
             if not json:
                 result(json_module.dumps([component / UNIT for component in kept.answer.embedding or ()]))
     if json:

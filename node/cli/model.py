@@ -10,7 +10,7 @@ import typer
 from node.cli import catalogue as catalogue_commands
 from node.cli import drafts as draft_commands
 from node.cli import experts as expert_commands
-from node.cli import model_forms, publishing
+from node.cli import model_forms, publisher_share, publishing
 from node.cli import shards as shard_commands
 from node.cli.output import Shown, emit_json, hex_id, note, result, table
 from node.cli.publishing import GATE_PER_CENT, BeyondGateFlag, GateOption
@@ -25,6 +25,7 @@ app.command("plan")(shard_commands.plan)
 app.command("expert-uses")(expert_commands.expert_uses)
 app.command("draft-table")(draft_commands.draft_table)
 app.command("publish")(publishing.publish)
+app.command("share")(publisher_share.share)
 app.command("sign")(model_forms.sign)
 app.command("check-signature")(model_forms.check_signature)
 app.command("bom")(model_forms.bom)

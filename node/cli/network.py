@@ -63,7 +63,8 @@ def nodes(
 def models(context: typer.Context, json: JsonFlag = False) -> None:
     """List registered model versions, what a token costs, and their certificate.
 
-    The price is that of the cheapest nodes through all layers, and what the nodes of each layer range ask.
+    The price is that of the cheapest nodes through all layers, and what the nodes of each layer range ask. Some
+    publishers get a share of it on top.
     """
     from nexus_chain.workflows.overview import list_versions
 
@@ -80,6 +81,7 @@ def models(context: typer.Context, json: JsonFlag = False) -> None:
                 for (start, end), (least, most) in listed.asks.items()
             ],
             "publisher": listed.publisher,
+            "share_basis_points": listed.share,
             "manifest_cid": listed.record.manifest_cid,
             "certificate_cid": listed.certificate.cid if listed.certificate else None,
             "weights_root": hex_id(listed.record.weights_root),
@@ -102,11 +104,14 @@ def models(context: typer.Context, json: JsonFlag = False) -> None:
 
 def _price(row: dict[str, Any]) -> str:
     """The cheapest route's price; the publisher's suggestion where nobody serves all layers."""
-    route = row["route_wei_per_token"]
+    from nexus_chain.market.publisher_share import per_cent
+
+    route, share = row["route_wei_per_token"], row["share_basis_points"]
+    on_top = f" + {per_cent(share)} for its publisher" if share else ""
     if route is None:
-        return f"not served; suggested {row['wei_per_token']} wei"
+        return f"not served; suggested {row['wei_per_token']} wei{on_top}"
     wei = int(route)
-    return f"{wei} wei" + (f" ({ether(wei)})" if ether(wei) != f"{wei} wei" else "")
+    return f"{wei} wei" + (f" ({ether(wei)})" if ether(wei) != f"{wei} wei" else "") + on_top
 
 
 def _asks(row: dict[str, Any]) -> str:

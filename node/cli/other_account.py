@@ -53,7 +53,7 @@ def adopt(
 
     with workspace_of(context, quiet=json).client(signing=False) as client:
         record = other_account.adopt_session(client, session)
-        locked = sum(line.cap for line in client.store.lines(record.id).values())
+        locked = client.store.locked(record.id)
     if json:
         emit_json({"session": hex_id(record.id), "state": record.state, "locked_wei": str(locked)})
         return

@@ -30,7 +30,8 @@ def open_session(
     operators: OperatorsOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Open a session: lock money for the nodes of the best route."""
+    """Open a session: lock money for the nodes of the best route, and the publisher's share where there is one."""
+    from nexus_chain.market.publisher_share import per_cent
     from nexus_chain.workflows import sessions
 
     workspace = workspace_of(context, quiet=json)
@@ -41,11 +42,18 @@ def open_session(
     session, lines = hex_id(opened.session.id), opened.lines
     if json:
         caps = {node: str(line.cap) for node, line in lines.items()}
-        facts = {"session": session, "locked_wei": str(opened.locked), "caps": caps}
+        facts = {
+            "session": session,
+            "locked_wei": str(opened.locked),
+            "share_basis_points": opened.share,
+            "caps": caps,
+        }
         emit_json({**facts, "expiry": opened.session.record.expiry, **mined_fields(opened.mined)})
         return
     result(session)
-    note(f"Locked {ether(opened.locked)} for {len(lines)} nodes ({opened.mined.gas} gas). Ask with `nexus ask`.")
+    publisher = f" and the publisher's {per_cent(opened.share)}" if opened.share else ""
+    locked = f"Locked {ether(opened.locked)} for {len(lines)} nodes{publisher}"
+    note(f"{locked} ({opened.mined.gas} gas). Ask with `nexus ask`.")
 
 
 @app.command("list")
@@ -60,6 +68,7 @@ def list_sessions(context: typer.Context, json: JsonFlag = False) -> None:
             "state": one.record.state,
             "direct": bool(one.record.direct),
             "locked_wei": str(one.locked),
+            "share_basis_points": one.share,
             "promised_wei": str(one.promised),
             "expiry": one.record.expiry,
             "orders": [hex_id(digest) for digest in one.orders],
@@ -104,11 +113,17 @@ def settle(context: typer.Context, session: SessionArgument = None, json: JsonFl
         settled = sessions.settle_session(client, chosen)
     sums = settled.amounts
     if json:
-        amounts = {"to_nodes_wei": sums.to_nodes, "to_vault_wei": sums.to_vault, "to_user_wei": sums.to_users}
+        amounts = {
+            "to_nodes_wei": sums.to_nodes,
+            "to_vault_wei": sums.to_vault,
+            "to_publisher_wei": sums.to_publishers,
+            "to_user_wei": sums.to_users,
+        }
         document = {"session": hex_id(settled.session), **{name: str(wei) for name, wei in amounts.items()}}
         emit_json({**document, **(mined_fields(settled.mined) if settled.mined else {})})
         return
-    result(f"nodes {ether(sums.to_nodes)}, vault {ether(sums.to_vault)}, back to you {ether(sums.to_users)}")
+    publisher = f"publisher {ether(sums.to_publishers)}, " if sums.to_publishers else ""
+    result(f"nodes {ether(sums.to_nodes)}, vault {ether(sums.to_vault)}, {publisher}back to you {ether(sums.to_users)}")
     note("Fetch your part with `nexus withdraw`.")
 
 

@@ -9,6 +9,7 @@ from nexus_chain.chain.inference_market import SessionRecord
 from nexus_chain.chain.rpc_answers import BlockHead
 from node.daemon.errors import PredecessorError, SessionNotOpenError
 from node.daemon.ledger.events import SessionObserved
+from node.daemon.share_rule import ShareRule
 
 
 class ChainView:
@@ -20,6 +21,7 @@ class ChainView:
         self._allotted: set[tuple[bytes, str]] = set()
         self._clock = ChainClock(contracts.connection)
         self._window: int | None = None  # seconds; fixed for ever
+        self._shares = ShareRule(contracts)
 
     def session(self, session: bytes) -> SessionObserved:
         """A session and this node's line, as the chain holds them now."""
@@ -52,6 +54,10 @@ class ChainView:
         if self._window is None:
             self._window = self._contracts.market.challenge_window()
         return record.end or record.expiry + self._window
+
+    def require_share(self, session: SessionObserved, version: bytes) -> None:
+        """See ``ShareRule.require``."""
+        self._shares.require(session.session, session.expiry, version)
 
     def is_allotted(self, session: bytes, node: str) -> bool:
         """Lines never disappear, so a yes is remembered."""

@@ -9,6 +9,7 @@ NexusError
     │   ├── MalformedRequestError fields that no honest client sends
     │   ├── ModelNotServedError   another model version, segment or layer range
     │   ├── SessionNotOpenError   the session is unknown, closing, expired, or has no line for this node
+    │   ├── ShareNotPaidError     the version's publisher gets a share, and the session was not opened for the version
     │   ├── PromptError           the prompt does not hash to promptRoot, or does not fit the context
     │   ├── UnknownOrderError     rows for an order that was never opened here
     │   ├── OrderConflictError    an open order is opened again, differently
@@ -59,6 +60,10 @@ class ModelNotServedError(ServingError):
 
 class SessionNotOpenError(ServingError):
     """Raised when the chain has no open session with a line for this node."""
+
+
+class ShareNotPaidError(ServingError):
+    """Raised when a version's publisher gets a share and the session was not opened for the version."""
 
 
 class PromptError(ServingError):

@@ -72,10 +72,10 @@ class Caller:
 
 @dataclass(frozen=True)
 class Bill:
-    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway.
+    """What an answer cost, in wei: to its nodes, to the vault, for gas, to the gateway, to the version's publisher.
 
     ``lost_wei``: what the session paid for it beyond that, or may have to. No caller pays it: the gateway does.
-    ``sessions``: what it took of each session, by id.
+    ``sessions``: what nodes and the vault got of each session, by id.
     """
 
     nodes_wei: int
@@ -84,11 +84,12 @@ class Bill:
     fee_wei: int = 0
     lost_wei: int = 0
     sessions: Mapping[bytes, int] = field(default_factory=dict, compare=False)
+    publisher_wei: int = 0
 
     @property
     def total_wei(self) -> int:
         """What the caller pays."""
-        return self.nodes_wei + self.vault_wei + self.gas_wei + self.fee_wei
+        return self.nodes_wei + self.vault_wei + self.publisher_wei + self.gas_wei + self.fee_wei
 
 
 class PaidEvidence(Protocol):

@@ -20,6 +20,9 @@ that nobody can replace ends it when it likes. What the node signed of the answe
 had counted for it and one more: one that ends half of what it is given gets no more orders here. Of answers that it
 ends at once, those chunks count once, as in an outage; that bounds what it can gain at a time by the answers under way.
 A loss is booked, so that the books account for all that sessions paid.
+
+Where the version's publisher gets a share, its caller pays it on top of what it owes nodes and vault, rounded up for
+each node: a session's share is rounded once, in the end, and is never more than what its answers were billed for it.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from collections.abc import Iterable
 
 from nexus_chain.client.answer import Answer
 from nexus_chain.evidence.proof import InferenceProof
+from nexus_chain.market.publisher_share import share_at_most
 from nexus_chain.market.settlement import split_settlement
 from node.gateway.accounts import Bill
 from node.gateway.running_answer import RunningAnswer
@@ -42,13 +46,20 @@ def fee_of(wei: int, settings: GatewaySettings) -> int:
 def bill_of(running: RunningAnswer, answer: Answer | None, wei_per_token: int, settings: GatewaySettings) -> Bill:
     """The bill of an answer that has ended; ``answer`` None: it failed. Never more than what was reserved for it."""
     sessions = spending_of([running])
-    spent = sum(sessions.values())
+    spent, share = sum(sessions.values()), sum(one.share_wei for one in running.spending)
     costs = _delivered_costs(running, wei_per_token) if answer is None else _ended_costs(running, answer)
     due = sum(costs)
     if not due:
-        return Bill(0, 0, lost_wei=spent, sessions=sessions)
+        return Bill(0, 0, lost_wei=spent + share, sessions=sessions)
     vault = sum(split_settlement(wei)[1] for wei in costs)
-    return Bill(due - vault, vault, settings.gas_wei, fee_of(due, settings), max(0, spent - due), sessions)
+    publisher = sum(share_at_most(wei, _rate(running)) for wei in costs)
+    lost = max(0, spent - due) + max(0, share - publisher)
+    return Bill(due - vault, vault, settings.gas_wei, fee_of(due, settings), lost, sessions, publisher_wei=publisher)
+
+
+def _rate(running: RunningAnswer) -> int:
+    """Basis points for the publisher: those of the session that the answer came from, the last that it was tried in."""
+    return running.spending[-1].share if running.spending else 0
 
 
 def spending_of(answers: Iterable[RunningAnswer]) -> dict[bytes, int]:

@@ -192,7 +192,13 @@ def failed_document_of(id: str, created: int, model: OfferedModel, proof: Infere
 
 
 def _head(id: str, created: int, model: OfferedModel, finish: str, bill: Bill) -> dict[str, Any]:
-    wei = {"nodes": bill.nodes_wei, "vault": bill.vault_wei, "gas": bill.gas_wei, "fee": bill.fee_wei}
+    wei = {
+        "nodes": bill.nodes_wei,
+        "vault": bill.vault_wei,
+        "publisher": bill.publisher_wei,
+        "gas": bill.gas_wei,
+        "fee": bill.fee_wei,
+    }
     return {
         "id": id,
         "object": "nexus.receipts",

@@ -25,6 +25,7 @@ class OfferedModel:
 
     ``name``: as callers write it. ``version``, ``weights_root``: 32 bytes. ``created``: Unix seconds of its
     registration. ``wei_per_token``: what the segments of a route ask together now; None while no route is known.
+    ``share``: what the publisher gets on top of it at most, basis points.
     ``licence`` and ``source`` are words of the catalogue or the manifest, empty where unknown. ``publisher`` and
     ``record`` are what the registry says; None where it was not asked.
     """
@@ -39,6 +40,7 @@ class OfferedModel:
     source: str = ""
     publisher: str = ""
     record: ModelVersion | None = None
+    share: int = 0
 
     @property
     def is_encoder(self) -> bool:

@@ -20,7 +20,9 @@ from nexus_chain.client.answer import Answer
 from nexus_chain.client.order import AskOptions
 from nexus_chain.client.segment import FailoverEvent
 from nexus_chain.errors import NexusError
+from nexus_chain.market.documents import MAX_LINES
 from nexus_chain.market.pricing import billed_positions
+from nexus_chain.market.publisher_share import publisher_share
 from nexus_chain.workflows.connected import Network
 from nexus_chain.workflows.sent_requests import seed_bytes
 from node.gateway.accounts import ANSWER, Accounts, Bill, Caller, Reservation
@@ -239,12 +241,13 @@ class NetworkService:
     ) -> RunningAnswer:
         id = secrets.token_hex(16)
         price = await self._price(model.name)
+        share = self._models[model.name].share
         order = billed_positions(len(prompt), options.max_tokens) * price
-        reservation = await self._accounts.reserve(
-            caller, id, self._with_fees(order * (2 if options.audit_rate else 1))
-        )
+        most = order * (2 if options.audit_rate else 1)
+        reservation = await self._accounts.reserve(caller, id, self._with_fees(most) + _most_share(most, share))
         network, drafting = self._networks[model.name], len(self._running) < DRAFTING_ANSWERS
-        options = replace(options, max_wei=order, audit_budget=order, drafting=drafting)
+        limit = order + publisher_share(order, share)
+        options = replace(options, max_wei=limit, audit_budget=order, drafting=drafting)
         pooled = network.pool.ask(list(prompt), options, self._count_failover(model.name))
         source = network.aio.threads.answer(pooled)
         running = RunningAnswer(
@@ -259,8 +262,9 @@ class NetworkService:
         """Wei for a position, all segments together, as known within PRICE_SECONDS. Raises UnavailableError."""
         model = self._models[name]
         if model.wei_per_token is None or time.monotonic() - self._priced.get(name, -1e9) > PRICE_SECONDS:
-            wei = await self._call(self._networks[name].wei_per_token)
-            model = self._models[name] = replace(model, wei_per_token=wei)
+            network = self._networks[name]
+            wei, share = await self._call(lambda: (network.wei_per_token(), network.most_share()))
+            model = self._models[name] = replace(model, wei_per_token=wei, share=share)
             self._priced[name] = time.monotonic()
         return model.wei_per_token or 0
 
@@ -320,6 +324,11 @@ class NetworkService:
 
     def _count_failover(self, model: str) -> Callable[[FailoverEvent], None]:
         return lambda event: self._metrics.failovers.labels(model).inc()
+
+
+def _most_share(wei: int, share: int) -> int:
+    """What the publisher can get of an answer beside ``wei``: it is rounded up for each node of it."""
+    return publisher_share(wei, share) + (MAX_LINES if share else 0)
 
 
 @dataclass(frozen=True)

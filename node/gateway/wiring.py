@@ -203,9 +203,10 @@ def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
     _ = files.codec, files.program  # read now, not in the first answer
     try:
         wei: int | None = network.wei_per_token()
+        share = network.most_share()
     except NexusError as error:
         log.warning("No answer of %s can be had now: %s", name or files.folder.name, error)
-        wei = None
+        wei, share = None, 0
     published = workspace.chain.models.published_at(network.version)
     known = catalogue().get(name)
     return OfferedModel(
@@ -219,4 +220,5 @@ def _offer(workspace: Workspace, network: Network, name: str) -> OfferedModel:
         source=record.manifest_cid,
         publisher=workspace.chain.models.publisher_of(network.version) or "",
         record=record,
+        share=share,
     )

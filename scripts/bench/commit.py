@@ -68,6 +68,9 @@ class OneSession:
         end = int(time.time()) + 10**6
         return SessionObserved(session, self.signer, end, end, False, CAP, 0, False)
 
+    def require_share(self, session: SessionObserved, version: bytes) -> None:
+        """No publisher asks for anything."""
+
     def is_allotted(self, session: bytes, node: str) -> bool:
         return node in self.keys
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from nexus_chain.chain.contracts import Contracts
 from nexus_chain.chain.deployer import ArtefactCreator, deploy
+from nexus_chain.chain.inference_market import AgreedShare
 from nexus_chain.chain.local import DEVELOPMENT_KEYS, LocalChain, anvil
 from nexus_chain.chain.model_registry import ModelVersion, SemVer
 from nexus_chain.chain.transactions import Mined
@@ -36,6 +37,8 @@ GWEI = 10**9
 #: What one inference pays each node: 128 tokens.
 PAY = 128 * GWEI
 STAKE = 10**18
+#: Basis points that the publisher gets beside what nodes earn.
+SHARE = 500
 #: All that a session costs on chain, whoever pays it: two nodes, so two settlements and three withdrawals.
 SETTLEMENT = {"open": 1, "post": 1, "close": 1, "settle": 2, "withdraw": 3}
 
@@ -101,6 +104,7 @@ def join(at: Stage, book: GasBook) -> None:
     version = ModelVersion(digest, digest, digest, GWEI, LAYERS, SemVer(1, 0, 0), "b" * 59)
     model_version, mined = at.owner.models.publish(version)
     book.note("publish", mined)
+    book.note("setShare", at.owner.models.set_share(model_version, SHARE))
     book.note("anchor", at.owner.certificates.anchor(model_version, "b" * 59, digest))
     half = LAYERS // 2
     for index, node in enumerate(at.nodes):
@@ -143,10 +147,26 @@ def play_other_moves(at: Stage, book: GasBook) -> None:
     market.close(session)
     at.pass_window()
     book.note("settleMany", market.settle_many(session, at.operators))
+    play_share(at, book)
     leaving = at.nodes[0].nodes
     book.note("requestUnbond", leaving.request_unbond())
     at.chain.advance(leaving.unbonding_delay() + 2)
     book.note("completeUnbond", leaving.complete_unbond())
+
+
+def play_share(at: Stage, book: GasBook) -> None:
+    """A session whose version's publisher gets a share: what it costs more than one without."""
+    market, first = at.user.market, at.operators[0]
+    (version,) = at.owner.models.versions()
+    share = AgreedShare(version, SHARE)
+    session, mined = market.open(at.session_key.address, at.expiry(), at.caps(PAY), b"\2" * 32, share=share)
+    book.note("openFor", mined)
+    voucher = Voucher(session, (Line(first, PAY),))
+    market.post(voucher, at.session_key.sign(voucher, at.user.domain))
+    market.close(session)
+    at.pass_window()
+    book.note("settle, with a share", market.settle(session, first))
+    market.settle(session, at.operators[1])
 
 
 def main() -> int:

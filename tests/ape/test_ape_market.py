@@ -93,6 +93,29 @@ def test_pay_per_inference_is_a_session_of_one_order(
     assert (bytes(event.session), bytes(event.orderDigest), event.amount) == (session, digest, 50)
 
 
+def test_a_publishers_share_is_paid_beside_ninety_ten(
+    world: World, chain: Any, accounts: Any, session_key: Wallet
+) -> None:
+    user, (first, second) = accounts[5], world.operators
+    with ape.reverts(world.models.ModelRegistry_NotPublisher):
+        world.models.setShare(world.version, 500, sender=user)
+    world.models.setShare(world.version, 500, sender=world.publisher)
+    caps, nonce, expiry = [(operator, CAP) for operator in (first, second)], b"\x06" * 32, chain.pending_timestamp + 600
+    arguments = (session_key.address, expiry, caps, nonce)
+    value = 2 * (CAP + CAP * 500 // 10_000)
+    with ape.reverts(world.market.InferenceMarket_OtherShare):
+        world.market.openFor(world.version, 499, *arguments, sender=user, value=value)
+    done = world.market.openFor(world.version, 500, *arguments, sender=user, value=value)
+    session = bytes(done.events.filter(world.market.OpenedFor)[0].session)
+    world.market.post(*signed(world, chain, session_key, session, [1009, 2000]), sender=accounts[6])
+    world.market.close(session, sender=user)
+    chain.mine(timestamp=chain.pending_timestamp + WINDOW + 1)
+    world.market.settleMany(session, [first, second], sender=accounts[6])
+    assert [world.market.balanceOf(payee) for payee in (first, second, world.vault)] == [909, 1800, 300]
+    assert world.market.balanceOf(world.publisher) == 50 + 100
+    assert world.market.balanceOf(user) == value - 3009 - 150
+
+
 def test_post_wrong_signer_reverts(world: World, chain: Any, accounts: Any, session_key: Wallet) -> None:
     session = open_session(world, accounts[5], session_key.address, chain.pending_timestamp)
     voucher, signature = signed(world, chain, Wallet(b"\x08" * 32), session, [1, 1])

@@ -455,9 +455,11 @@ def test_a_pool_finds_the_session_whose_opening_was_lost(
     assert len(opened) == 1
 
 
+@pytest.mark.parametrize("share", [0, 500])
 def test_opening_again_after_a_lost_answer_gives_the_session_that_was_paid_for(
-    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, world: World, tmp_path: Path
+    local_chain: LocalChain, rpc: ChosenRpc, wallet: Wallet, world: World, tmp_path: Path, share: int
 ) -> None:
+    world.owner.models.set_share(world.version, share)
     rpc.lost = {"eth_sendRawTransaction"}
     with closing(client_over(world, wallet, tmp_path, 0.2)) as client, pytest.raises(TransactionPendingError):
         client.open_session(world.version, FILES, tokens=100)
@@ -465,6 +467,7 @@ def test_opening_again_after_a_lost_answer_gives_the_session_that_was_paid_for(
     with closing(client_over(world, wallet, tmp_path, WAIT)) as client:
         session, mined = client.open_session(world.version, FILES, tokens=100)
         assert (mined.found, session.record.state) == (True, "open")
+        assert world.user.market.share_of(session.id).basis_points == client.store.share(session.id) == share
         other, mined = client.open_session(world.version, FILES, tokens=100)
         assert (mined.found, other.id != session.id) == (False, True)
 

@@ -407,6 +407,43 @@ def test_fees_are_reserved_and_billed(world: ToyWorld, tmp_path: Path) -> None:
         assert only_bill(toy) == Bill(396, 44, gas_wei=7, fee_wei=11)
 
 
+def test_the_publishers_share_is_reserved_billed_and_kept(world: ToyWorld, tmp_path: Path) -> None:
+    world.share = 777
+    with toy_service(world, tmp_path, fee_basis_points=250) as toy:
+
+        async def work() -> Any:
+            running = await toy.service.generate(CALLER, ask())
+            async for _ in running:
+                pass
+            return running, await toy.evidence.receipts(CALLER, running.id)
+
+        running, kept = run_service(toy, work)
+        (reservation,) = toy.accounts.reservations.values()
+        publisher = 2 * 18  # 220 * 777 / 10 000 = 17.1 for each of two nodes, rounded up
+        assert reservation.wei >= 440 + publisher + 11
+        bill = only_bill(toy)
+        # Nodes, vault and gateway get what they get without a share.
+        assert bill == Bill(396, 44, fee_wei=11, publisher_wei=publisher)
+        assert (running.cost_wei, kept["bill_wei"]["publisher"]) == (440 + 11 + publisher, str(publisher))
+        assert (bill.lost_wei, bill.sessions) == (0, {bytes.fromhex(kept["session"][2:]): 440})
+
+
+def test_an_answer_that_failed_loses_its_share_too(world: ToyWorld, tmp_path: Path) -> None:
+    world.share = 1_000
+    with toy_service(world, tmp_path) as toy:
+
+        async def work() -> None:
+            running = await toy.service.generate(CALLER, ask(max_tokens=200))
+            failing_later(toy, 150)
+            with pytest.raises(UnavailableError):
+                await whole_text(running)
+
+        run_service(toy, work)
+        bill, spent = only_bill(toy), spent_in_sessions(toy)
+        assert spent > 0
+        assert (bill.total_wei, bill.lost_wei) == (0, spent + spent // 10)
+
+
 def test_the_same_seed_is_the_same_order_seed(toy: ToyService) -> None:
     assert seed_bytes(7) == seed_bytes(7) != seed_bytes(-7)
     assert len(seed_bytes(2**400)) == 32

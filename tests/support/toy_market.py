@@ -16,8 +16,9 @@ import pytest
 
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.exposure import OpenLines
-from nexus_chain.chain.inference_market import LineRecord, SessionRecord
+from nexus_chain.chain.inference_market import AgreedShare, LineRecord, SessionRecord
 from nexus_chain.chain.line_facts import SessionFacts
+from nexus_chain.chain.model_registry import VersionShare
 from nexus_chain.chain.transactions import Mined
 from nexus_chain.client import user as user_module
 from nexus_chain.client.client import Client
@@ -65,7 +66,15 @@ class ToyMarket:
     def line_of(self, session: bytes, node: str) -> LineRecord:
         return self.lines[session].get(node, NO_LINE)
 
-    def open(self, signer: str, expiry: int, caps: Sequence[Line], nonce: bytes, note: str = "") -> tuple[bytes, Mined]:
+    def open(
+        self,
+        signer: str,
+        expiry: int,
+        caps: Sequence[Line],
+        nonce: bytes,
+        note: str = "",
+        share: AgreedShare | None = None,
+    ) -> tuple[bytes, Mined]:
         if self.refuses is not None:
             raise self.refuses
         session = self.session_id(USER, nonce)
@@ -196,6 +205,7 @@ class ToyWorld:
         self.market, self.files = ToyMarket(), ToyFiles(folder)
         self.facts = MarketFacts(nodes, market=self.market)
         self.version = bytes([1]) * 32
+        self.share = 0
         self.slow: Callable[[], None] = lambda: None
         self._folder, self._lock = folder, threading.Lock()
         self._ledgers: dict[tuple[str, bytes], ToyNode] = {}
@@ -228,8 +238,9 @@ class ToyWorld:
         wallet = SimpleNamespace(address=USER, require_key=lambda: None)
         sender = SimpleNamespace(wallet=wallet, unfinished=lambda *purposes: [], tell=lambda mined: None)
         registry = SimpleNamespace(node=lambda address: SimpleNamespace(stake=STAKE), receipt_key_of=lambda node: node)
+        models = SimpleNamespace(share_of=lambda version: VersionShare(USER, self.share, 0))
         contracts: Any = SimpleNamespace(
-            market=self.market, nodes=registry, domain=DOMAIN, sender=sender, connection=self.market
+            market=self.market, nodes=registry, models=models, domain=DOMAIN, sender=sender, connection=self.market
         )
         with (
             Client(contracts, ClientHome(self._folder / name), self.dial) as client,

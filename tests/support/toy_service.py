@@ -65,6 +65,7 @@ def toy_service(world: ToyWorld, folder: Path, **settings: Any) -> Iterator[ToyS
             pool=pool,
             aio=SimpleNamespace(threads=threads),
             wei_per_token=lambda: PRICE,
+            most_share=lambda: world.share,
             own_weights=SimpleNamespace(are_here=False),
             recompute=lambda answer: recomputed.append(answer) or VerificationReport((), (), True),
         )

@@ -59,6 +59,9 @@ class Facts:
             SESSION, self.user.address, expiry, expiry + 60, self.closing, self.cap, 0, False, expiry + 60
         )
 
+    def require_share(self, session: SessionObserved, version: bytes) -> None:
+        """No publisher asks for anything."""
+
     def is_allotted(self, session: bytes, node: str) -> bool:
         return session == SESSION and node in self.keys
 

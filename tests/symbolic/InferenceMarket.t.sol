@@ -47,6 +47,23 @@ contract InferenceMarketProofs is SymbolicDeployment {
         assertEq(market.balanceOf(NODE) + market.balanceOf(VAULT), 0);
     }
 
+    /// @dev Each publisher's share that a session can be opened with would be a multiplication of two unknowns: one that
+    /// divides nothing stands for them all.
+    function check_settlementWithAShareAddsUp(uint104 cap, uint104 earned) public {
+        vm.assume(cap != 0 && earned <= cap);
+        bytes32 session = _openFor(cap, 777);
+        assertTrue(_tryPost(session, earned));
+        _close(session);
+        _afterWindow(session);
+        market.settle(session, NODE);
+        uint256 share = uint256(earned) * 777 / 10_000;
+        assertEq(market.balanceOf(PUBLISHER), share);
+        assertEq(market.balanceOf(VAULT), earned / 10);
+        assertEq(market.balanceOf(NODE), earned - earned / 10);
+        assertEq(market.balanceOf(USER), address(market).balance - earned - share);
+        assertEq(address(market).balance, uint256(cap) + uint256(cap) * 777 / 10_000);
+    }
+
     function check_settlesOnce(uint104 cap, uint104 earned, uint40 later) public {
         bytes32 session = _earned(cap, earned);
         _close(session);

@@ -7,6 +7,7 @@ import {InferenceMarket} from "../../contracts/market/InferenceMarket.sol";
 import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
 import {NodeRegistry} from "../../contracts/nodes/NodeRegistry.sol";
 import {IInferenceMarket} from "../../contracts/interfaces/IInferenceMarket.sol";
+import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
 
 /// @notice The real registry and market. The prover chooses amounts and timestamps; times and addresses are fixed.
@@ -22,6 +23,7 @@ abstract contract SymbolicDeployment is Test {
     address internal constant VAULT = address(0x7A017);
     address internal constant USER = address(0x05E4);
     address internal constant NODE = address(0xA11CE);
+    address internal constant PUBLISHER = address(0x9B11);
     address internal constant CAROL = address(0xCA401);
     uint256 internal constant SESSION_KEY = 0x5E551;
 
@@ -52,5 +54,23 @@ abstract contract SymbolicDeployment is Test {
         vm.deal(USER, cap);
         vm.prank(USER);
         return market.open{value: cap}(vm.addr(SESSION_KEY), uint64(block.timestamp + T), caps, keccak256("nonce"));
+    }
+
+    /// @dev For a version whose publisher asks for `share` basis points.
+    function _openFor(uint128 cap, uint16 share) internal returns (bytes32) {
+        IModelRegistry.ModelVersion memory version;
+        (version.weightsRoot, version.programRoot, version.tokenizerHash) = ("weights", "program", "tokenizer");
+        (version.layers, version.manifestCid) = (1, "bafk");
+        vm.startPrank(PUBLISHER);
+        bytes32 id = models.publish(version);
+        models.setShare(id, share);
+        vm.stopPrank();
+        IInferenceMarket.Cap[] memory caps = new IInferenceMarket.Cap[](1);
+        caps[0] = IInferenceMarket.Cap({node: NODE, cap: cap});
+        uint256 value = uint256(cap) + uint256(cap) * share / 10_000;
+        vm.deal(USER, value);
+        uint64 expiry = uint64(block.timestamp + T);
+        vm.prank(USER);
+        return market.openFor{value: value}(id, share, vm.addr(SESSION_KEY), expiry, caps, keccak256("nonce"));
     }
 }

@@ -173,7 +173,7 @@ def test_contract_calls(number: int) -> None:
             returned = re.match(r"`(\(.*?\)(?:\[\])?)`", answer)
             if returned:
                 assert parsed(returned[1]) == known[name][1], name
-    assert found == {2: 4, 3: 13}[number]
+    assert found == {2: 5, 3: 16}[number]
 
 
 def test_events() -> None:

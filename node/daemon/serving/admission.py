@@ -48,6 +48,9 @@ class ChainFacts(Protocol):
     def session(self, session: bytes) -> SessionObserved:
         """A session and this node's line in it; SessionNotOpenError when there is none."""
 
+    def require_share(self, session: SessionObserved, version: bytes) -> None:
+        """Raise ShareNotPaidError where the publisher of ``version`` gets a share that the session does not pay."""
+
     def is_allotted(self, session: bytes, node: str) -> bool:
         """Whether ``node`` has a line in the session."""
 

@@ -117,9 +117,11 @@ class Serving:
         now, order = self._facts.now(), application.order
         if application.audit is None:
             admit(application, self.model, session, self.domain, now)
-            return
-        served = order.digest(self.domain) in self._ledger.state.orders
-        admit_audit(application, self.model, self.identity.address, session, self.domain, now, served=served)
+        else:
+            served = order.digest(self.domain) in self._ledger.state.orders
+            admit_audit(application, self.model, self.identity.address, session, self.domain, now, served=served)
+        # INVARIANT: the publisher's share is paid in whatever this node earns with the version, audits included.
+        self._facts.require_share(session, self.model.version)
 
     def _order_event(self, application: Application, digest: bytes) -> OrderReceived:
         if application.audit is not None:

@@ -39,13 +39,14 @@ CREATE INDEX event_game ON event (game, block, log) WHERE game IS NOT NULL;
 CREATE INDEX event_receipt ON event (receipt, block, log) WHERE receipt IS NOT NULL;
 CREATE TABLE head (block INTEGER PRIMARY KEY, hash BLOB NOT NULL, time INTEGER NOT NULL);
 CREATE TABLE settled (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, forfeited INTEGER NOT NULL,
-  to_node TEXT NOT NULL, to_vault TEXT NOT NULL, to_user TEXT NOT NULL, returned TEXT NOT NULL);
+  to_node TEXT NOT NULL, to_vault TEXT NOT NULL, to_user TEXT NOT NULL, returned TEXT NOT NULL,
+  to_publisher TEXT NOT NULL, share_returned TEXT NOT NULL);
 CREATE TABLE note (kind TEXT NOT NULL, name TEXT NOT NULL, block INTEGER NOT NULL, document TEXT NOT NULL,
   PRIMARY KEY (kind, name));
 CREATE TABLE sighting (node TEXT NOT NULL, hour INTEGER NOT NULL, asked INTEGER NOT NULL, answered INTEGER NOT NULL,
   PRIMARY KEY (node, hour));
 """
-_FORMAT = "nexus.explorer.v1"
+_FORMAT = "nexus.explorer.v2"
 _COLUMNS = "block, log, time, contract, name, tx, arguments, session, node, version, game, receipt"
 
 
@@ -162,9 +163,10 @@ class ChainArchive:
                 continue
             for node in (ALL, str(event.node)):
                 sums = self.settled(node).after(event.name, event.arguments, sign)
-                wei = map(str, (sums.to_node, sums.to_vault, sums.to_user, sums.returned))
+                lines = (sums.to_node, sums.to_vault, sums.to_user, sums.returned)
+                wei = map(str, (*lines, sums.to_publisher, sums.share_returned))
                 row = (node, sums.lines, sums.forfeited, *wei)
-                self._db.execute("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                self._db.execute("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     # ------------------------------------------------------------------ reading
 

@@ -20,13 +20,13 @@ MARKET, NODES, MODELS, CERTIFICATES, DISPUTES = "market", "nodes", "models", "ce
 KEPT_EVENTS: Mapping[str, tuple[str, ...]] = {
     MARKET: (
         "SessionOpened", "OrderPaid", "Allotted", "VoucherPosted", "LineRefused", "SessionClosed", "LineClosed",
-        "LineRefunded", "LineSettled", "GameOpened", "GameClosed",
+        "LineRefunded", "LineSettled", "OpenedFor", "ShareSettled", "GameOpened", "GameClosed",
     ),
     NODES: (
         "Registered", "StakeAdded", "EndpointUpdated", "Announced", "AnnouncementRemoved", "UnbondRequested",
         "Unbonded", "GameOpened", "GameClosed", "Slashed",
     ),
-    MODELS: ("Published",),
+    MODELS: ("Published", "ShareSet"),
     CERTIFICATES: ("Anchored",),
     DISPUTES: (
         "GameOpened", "TracePosted", "TensorPicked", "RowsPosted", "SubtreePicked", "SubtreePosted", "LeafPicked",
@@ -72,9 +72,14 @@ class KeptEvent:
 
 
 def kept_event(contract: str, event: ChainEvent, time: int) -> KeptEvent:
-    """What is kept of an event of ``contract`` in a block of ``time``."""
+    """What is kept of an event of ``contract`` in a block of ``time``.
+
+    A session that is opened for a version is not found by the version: there are many of them, and whoever looks for a
+    version wants what its publisher and its nodes said.
+    """
     arguments = {name: _plain(name, value) for name, value in event.arguments.items()}
-    version = next((arguments[name] for name in _VERSION_ARGUMENTS if name in arguments), None)
+    named = () if contract == MARKET else _VERSION_ARGUMENTS
+    version = next((arguments[name] for name in named if name in arguments), None)
     game, node = arguments.get("game"), arguments.get("node")
     return KeptEvent(
         event.block, event.log_index, time, contract, event.name, event.transaction, arguments,

@@ -44,6 +44,7 @@ def _model(context: ViewContext, published: KeptEvent) -> dict[str, Any]:
     cover = cheapest_cover(serving, layers) if layers else None
     online = [_shard_node(offer) for offer in offers if offer["active"] and offer["online"]]
     names = [model.name for model in context.offered() if "0x" + model.version.hex() == version]
+    share = context.archive.latest(contract=MODELS, name="ShareSet", version=version)
     pace = next((context.paces()[name] for name in names if name in context.paces()), None)
     return {
         "id": published.id,
@@ -62,6 +63,7 @@ def _model(context: ViewContext, published: KeptEvent) -> dict[str, Any]:
             for (start, end), (least, most) in asked_by_range(serving).items()
         ],
         "wei_per_token": None if cover is None else str(cover),
+        "share_basis_points": 0 if share is None else int(share.arguments["basisPoints"]),
         "answers": bool(layers) and cheapest_cover(online, layers) is not None,
         "pace": None
         if pace is None

@@ -35,9 +35,11 @@ def settlements_page(context: ViewContext, page: PageRequest, node: str | None =
 
 
 def settlement(archive: ChainArchive, settled: KeptEvent) -> dict[str, Any]:
-    """A settled line: what was locked is just what node, vault and user got of it."""
-    before = [event for event in archive.events(session=str(settled.session)) if event.place <= settled.place]
-    line = _lines(before)[str(settled.node)]
+    """A settled line: what was locked is just what node, vault and user got of it, and what was locked beside it what
+    publisher and user got of that.
+    """
+    events = list(archive.events(session=str(settled.session)))
+    line = _lines([event for event in events if event.place <= settled.place])[str(settled.node)]
     return {
         "id": settled.id,
         "session": settled.session,
@@ -48,6 +50,21 @@ def settlement(archive: ChainArchive, settled: KeptEvent) -> dict[str, Any]:
         "promised_wei": line["promised_wei"],
         "returned_wei": line["returned_wei"],
         **_parts(settled),
+        "share": _share_paid(events, str(settled.node)),
+    }
+
+
+def _share_paid(events: list[KeptEvent], node: str) -> dict[str, Any] | None:
+    """Where a settled line's share went; None where the session has none. It comes right after what it belongs to."""
+    opened_for = next((event for event in events if event.name == "OpenedFor"), None)
+    found = [event.arguments for event in events if event.name == "ShareSettled" and event.node == node]
+    if opened_for is None or not found:
+        return None
+    return {
+        "publisher": found[-1]["publisher"],
+        "share_basis_points": int(opened_for.arguments["basisPoints"]),
+        "to_publisher_wei": str(sum(int(one["toPublisher"]) for one in found)),
+        "returned_wei": str(sum(int(one["toUser"]) for one in found)),
     }
 
 
@@ -68,6 +85,7 @@ def _session(context: ViewContext, opened: KeptEvent) -> dict[str, Any]:
     expiry = int(opened.arguments["expiry"])
     end = int(closed.arguments["end"]) if closed is not None else expiry + int(context.terms["challenge_window"])
     paid = next((event for event in events if event.name == "OrderPaid"), None)
+    opened_for = next((event for event in events if event.name == "OpenedFor"), None)
     return {
         "id": opened.id,
         "session": opened.session,
@@ -79,7 +97,17 @@ def _session(context: ViewContext, opened: KeptEvent) -> dict[str, Any]:
         "end": end,
         "state": _state(lines, closed is not None, expiry, end, context.now()),
         "order": None if paid is None else paid.arguments["orderDigest"],
+        "opened_for": None if opened_for is None else _opened_for(opened_for),
         "lines": lines,
+    }
+
+
+def _opened_for(event: KeptEvent) -> dict[str, Any]:
+    """The version, and what its publisher gets of what nodes earn, on top."""
+    return {
+        "version": event.arguments["modelVersion"],
+        "publisher": event.arguments["publisher"],
+        "share_basis_points": int(event.arguments["basisPoints"]),
     }
 
 
@@ -106,18 +134,18 @@ def _lines(events: list[KeptEvent]) -> dict[str, dict[str, Any]]:
             if event.name == "Allotted":
                 lines.setdefault(event.node, _line(event.node, 0))["cap_wei"] = str(event.arguments["cap"])
             elif event.node in lines:
-                lines[event.node] |= _change(event)
+                lines[event.node] |= _change(event, lines[event.node])
     return lines
 
 
 def _line(node: str, cap: int) -> dict[str, Any]:
     return {
         "node": checksum(node), "cap_wei": str(cap), "promised_wei": "0", "returned_wei": "0", "open_games": 0,
-        "closed_until": None, "settled": None,
+        "closed_until": None, "settled": None, "to_publisher_wei": "0", "share_returned_wei": "0",
     }  # fmt: skip
 
 
-def _change(event: KeptEvent) -> dict[str, Any]:
+def _change(event: KeptEvent, line: dict[str, Any]) -> dict[str, Any]:
     """What an event changes in its line."""
     match event.name:
         case "VoucherPosted":
@@ -126,6 +154,11 @@ def _change(event: KeptEvent) -> dict[str, Any]:
             return {"closed_until": int(event.arguments["end"])}
         case "LineRefunded":
             return {"returned_wei": str(event.arguments["toUser"])}
+        case "ShareSettled":
+            return {
+                "to_publisher_wei": str(int(line["to_publisher_wei"]) + int(event.arguments["toPublisher"])),
+                "share_returned_wei": str(int(line["share_returned_wei"]) + int(event.arguments["toUser"])),
+            }
         case "GameOpened" | "GameClosed":
             return {"open_games": int(event.arguments["openGames"])}
         case "LineSettled":

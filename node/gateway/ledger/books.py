@@ -7,7 +7,7 @@ outside of the gateway: what came from there is theirs, negated.
     user:ADDRESS      what a caller may spend
     reserved:ADDRESS  what is kept of it for answers under way
     refunds:ADDRESS   what a caller asked back of a deposit, and cannot spend any more
-    nodes, vault, gas, fees   what answers cost, by who got it
+    nodes, vault, publishers, gas, fees   what answers cost, by who got it
     losses            what sessions paid for answers beyond what callers paid; the operator bears it
     deposits:CONTRACT  outside: what a deposit contract holds
     payments          outside: tokens that came with requests
@@ -27,10 +27,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from nexus_chain.errors import NexusError
 from node.gateway.ledger.tables import ACCOUNTS, LEDGER_ENTRIES, RESERVATIONS, TRANSACTIONS
 
-NODES, VAULT, GAS, FEES = "nodes", "vault", "gas", "fees"
+NODES, VAULT, PUBLISHERS, GAS, FEES = "nodes", "vault", "publishers", "gas", "fees"
 """What answers cost, by who got it."""
 LOSSES = "losses"
-"""What sessions paid for answers that no caller pays: with ``nodes`` and ``vault``, all that sessions paid."""
+"""What sessions paid for answers that no caller pays: with ``nodes``, ``vault`` and ``publishers``, all that
+sessions paid."""
 PAYMENTS_IN, OPERATOR, UNFETCHED = "payments", "operator", "unfetched"
 """Money outside of the gateway; so is what ``deposits`` names."""
 

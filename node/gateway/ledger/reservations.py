@@ -21,6 +21,7 @@ from node.gateway.ledger.books import (
     LOSSES,
     NODES,
     OPERATOR,
+    PUBLISHERS,
     VAULT,
     OverdrawnError,
     insert_new,
@@ -119,7 +120,7 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
 
     What a bill says beyond the reservation is the operator's loss: a caller never pays more than was reserved.
     """
-    if min(bill.nodes_wei, bill.vault_wei, bill.gas_wei, bill.fee_wei, bill.lost_wei) < 0:
+    if min(bill.nodes_wei, bill.vault_wei, bill.publisher_wei, bill.gas_wei, bill.fee_wei, bill.lost_wei) < 0:
         raise ValueError("a bill has no negative part")
     found = _reservation(connection, answer)
     if found is None or found.state != _OPEN:
@@ -130,6 +131,7 @@ def settle(connection: Connection, answer: str, bill: Bill) -> bool:
         user(found.account): found.wei - paid,
         NODES: bill.nodes_wei,
         VAULT: bill.vault_wei,
+        PUBLISHERS: bill.publisher_wei,
         GAS: bill.gas_wei,
         FEES: bill.fee_wei,
         LOSSES: bill.lost_wei,

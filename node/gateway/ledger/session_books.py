@@ -4,7 +4,8 @@ Each answer's bill says what it took of each session: receipts and what was writ
 and ``losses`` are booked, and the session's total. The client's store counts the same from the other side: what nodes
 may bill by the vouchers that the session key signed. The two are compared while answers are under way, whose spending
 is not booked yet. Once a session is settled, the chain says what was paid, and the difference is booked: nodes may have
-fetched more than was used, up to the last voucher, or less.
+fetched more than was used, up to the last voucher, or less. The publisher's share is no part of what is compared, as it
+follows from it; of a difference that is booked its share is booked too.
 
 A session that was used before these books knew it begins with what was used: that was somebody else's.
 """
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from nexus_chain.chain.inference_market import LineRecord
 from nexus_chain.client.store import SETTLED, ClientStore
+from nexus_chain.market.publisher_share import publisher_share, share_at_most
 from node.gateway.ledger.books import LOSSES, OPERATOR, UNFETCHED, insert_new, post
 from node.gateway.ledger.database import Database
 from node.gateway.ledger.tables import SESSION_SPENDING
@@ -66,7 +68,8 @@ class SessionBooks:
         """
         for record in self._store.sessions():
             if record.state != SETTLED:
-                self._database.write(partial(self._begin_session, session=record.id, used=self._used(record.id)))
+                used, share = self._used(record.id), self._store.share(record.id)
+                self._database.write(partial(self._begin_session, session=record.id, used=used, share=share))
 
     def compare(self) -> list[str]:
         """What is wrong, one sentence each. A difference counts once it is the same twice: answers go on meanwhile.
@@ -106,19 +109,21 @@ class SessionBooks:
                 yield f"session 0x{session.hex()}: node {node} was paid {wei} wei, and promised {line.promised} wei"
             paid += wei
         if not is_wrong:
-            self._database.write(partial(_book_settled, session=session, paid=paid))
+            share = self._store.share(session)
+            self._database.write(partial(_book_settled, session=session, paid=paid, share=share))
 
     def _used(self, session: bytes) -> int:
         return sum(line.used for line in self._store.lines(session).values())
 
-    def _begin_session(self, connection: Connection, session: bytes, used: int) -> None:
+    def _begin_session(self, connection: Connection, session: bytes, used: int, share: int) -> None:
         known = _row(connection, session)
         if known is None:
             connection.execute(insert(SESSION_SPENDING).values(session=session, booked=used, settled=0))
             return
         if (lost := used - int(known.booked)) > 0:
             log.warning("session 0x%s: %d wei were spent and not booked: they are a loss now", session.hex(), lost)
-            post(connection, f"unbooked:{session.hex()}:{used}", "unbooked", {LOSSES: lost, OPERATOR: -lost})
+            wei = lost + share_at_most(lost, share)
+            post(connection, f"unbooked:{session.hex()}:{used}", "unbooked", {LOSSES: wei, OPERATOR: -wei})
             _set_booked(connection, session, used)
 
 
@@ -140,12 +145,14 @@ def _set_booked(connection: Connection, session: bytes, wei: int) -> None:
     connection.execute(_BOOK, {"of_session": session, "now_booked": wei})
 
 
-def _book_settled(connection: Connection, session: bytes, paid: int) -> None:
+def _book_settled(connection: Connection, session: bytes, paid: int, share: int) -> None:
     known = _row(connection, session)
     if known is None or known.settled:
         return
     more = paid - int(known.booked)
-    moves = {LOSSES: more, OPERATOR: -more} if more > 0 else {UNFETCHED: more, OPERATOR: -more}
+    # What answers were billed for the publisher was rounded up, so of a difference it is rounded down.
+    wei = more + publisher_share(more, share) if more > 0 else more - publisher_share(-more, share)
+    moves = {LOSSES: wei, OPERATOR: -wei} if more > 0 else {UNFETCHED: wei, OPERATOR: -wei}
     post(connection, f"settled:{session.hex()}", "settled", moves)
     _set_booked(connection, session, paid)
     connection.execute(update(SESSION_SPENDING).where(SESSION_SPENDING.c.session == session).values(settled=1))

@@ -99,6 +99,7 @@ def _information(model: OfferedModel) -> dict[str, Any]:
         "nexus.version": f"0x{model.version.hex()}",
         "nexus.weights_root": f"sha256:{model.weights_root.hex()}",
         "nexus.wei_per_token": model.wei_per_token,
+        "nexus.share_basis_points": model.share,
         "nexus.source": model.source,
     }
 

@@ -36,5 +36,6 @@ def _model(model: OfferedModel) -> dict[str, Any]:
         "model_version": "0x" + model.version.hex(),
         "weights_root": "0x" + model.weights_root.hex(),
         "wei_per_token": None if model.wei_per_token is None else str(model.wei_per_token),
+        "share_basis_points": model.share,
         "licence": model.licence or None,
     }

@@ -44,7 +44,10 @@ contract ConservationTest is Deployed {
             assertLe(line.cumulative, line.cap, "never above the cap");
             assertEq(line.end, lines[i].end, "the end is fixed by the first closing");
             assertEq(line.openGames, lines[i].games, "games are counted once");
-            if (line.settled) assertEq(lines[i].locked, 0, "a settled line locks nothing");
+            if (line.settled) assertEq(lines[i].locked + lines[i].beside, 0, "a settled line locks nothing");
+            IInferenceMarket.SessionShare memory share = market.shareOf(lines[i].session);
+            assertEq(share.basisPoints, lines[i].share, "a session keeps the share that it was opened with");
+            assertEq(share.publisher, lines[i].publisher, "and whom it is paid to");
         }
         for (uint256 i = 0; i < handler.operatorCount(); ++i) {
             INodeRegistry.Node memory node = nodes.node(handler.operators(i));

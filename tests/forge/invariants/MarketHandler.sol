@@ -6,15 +6,18 @@ import {StdCheats} from "forge-std/StdCheats.sol";
 import {StdUtils} from "forge-std/StdUtils.sol";
 
 import {IInferenceMarket} from "../../../contracts/interfaces/IInferenceMarket.sol";
+import {IModelRegistry} from "../../../contracts/interfaces/IModelRegistry.sol";
 import {IPullPayments} from "../../../contracts/interfaces/IPullPayments.sol";
 import {GenesisVault} from "../../../contracts/market/GenesisVault.sol";
 import {InferenceMarket} from "../../../contracts/market/InferenceMarket.sol";
 import {SignedDocuments} from "../../../contracts/market/SignedDocuments.sol";
+import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
 import {NodeRegistry} from "../../../contracts/nodes/NodeRegistry.sol";
 import {DisputeDouble} from "../doubles/DisputeDouble.sol";
 
-/// @notice Random users, nodes, strangers and a random judge. Beside the contracts it keeps its own books, written
-/// after the protocol's text: what is locked in each line, what each line has earned, who is owed what.
+/// @notice Random users, nodes, publishers, strangers and a random judge. Beside the contracts it keeps its own books,
+/// written after the protocol's text: what is locked in each line, and beside it for a publisher, what each line has
+/// earned, who is owed what.
 /// @dev Amounts come from the contracts' inputs only; the books never read a contract's amounts.
 contract MarketHandler is CommonBase, StdCheats, StdUtils {
     struct Line {
@@ -27,6 +30,9 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
         uint256 end;
         uint256 games;
         bool ended; // its end is fixed
+        uint256 share; // basis points, as they stood when the session was opened
+        uint256 beside; // locked for the publisher
+        address publisher;
     }
 
     uint256 internal constant KEY = uint256(keccak256("one key for all sessions"));
@@ -35,11 +41,15 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
     InferenceMarket internal immutable MARKET;
     GenesisVault internal immutable VAULT;
     DisputeDouble internal immutable DISPUTE;
+    ModelRegistry internal immutable MODELS;
     uint256 internal immutable T;
     uint256 internal immutable W;
 
     address[] public users;
     address[] public operators;
+    address internal publisher = makeAddr("publisher"); // of the first version; the first user publishes the second
+    bytes32[2] internal _versions;
+    mapping(bytes32 version => uint256) internal _asked;
     address internal watcher = makeAddr("watcher"); // earns the rewards
 
     Line[] internal _lines;
@@ -62,6 +72,7 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
 
     constructor(NodeRegistry nodes, InferenceMarket market, GenesisVault vault, DisputeDouble dispute) {
         (NODES, MARKET, VAULT, DISPUTE) = (nodes, market, vault, dispute);
+        MODELS = ModelRegistry(address(market.models()));
         (T, W, _now) = (market.longestSession(), market.challengeWindow(), block.timestamp);
         for (uint256 i = 0; i < 3; ++i) {
             users.push(makeAddr(string.concat("user ", vm.toString(i))));
@@ -69,11 +80,36 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
         for (uint256 i = 0; i < 4; ++i) {
             _newOperator(1 ether);
         }
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.prank(_publisherOf(i));
+            _versions[i] = MODELS.publish(
+                IModelRegistry.ModelVersion({
+                    weightsRoot: "weights",
+                    programRoot: "program",
+                    tokenizerHash: "tokenizer",
+                    parent: 0,
+                    pricePerToken: 1,
+                    layers: 1,
+                    semver: IModelRegistry.SemVer({major: 1, minor: 0, patch: 0}),
+                    manifestCid: "bafk"
+                })
+            );
+        }
+    }
+
+    // ---------------------------------------------------------------- publishers
+
+    function setShare(uint256 which, uint16 share) external move {
+        share = uint16(bound(share, 0, 2000));
+        vm.prank(_publisherOf(which % 2));
+        MODELS.setShare(_versions[which % 2], share);
+        _asked[_versions[which % 2]] = share;
     }
 
     // ---------------------------------------------------------------- users
 
-    function open(uint256 who, uint256 first, uint256 second, uint96 cap, uint256 lifetime) external move {
+    /// @dev One time out of three for no version.
+    function open(uint256 who, uint256 first, uint256 second, uint96 cap, uint256 lifetime, uint8 which) external move {
         address user = users[who % users.length];
         (address one, address two) = (_operator(first), _operator(second));
         if (!NODES.isActive(one)) one = two;
@@ -84,17 +120,29 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
         uint128 amount = uint128(bound(cap, 1, 100 ether));
         caps[0] = IInferenceMarket.Cap({node: one, cap: amount});
         if (count == 2) caps[1] = IInferenceMarket.Cap({node: two, cap: amount / 2 + 1});
-        uint256 value = count == 2 ? uint256(amount) + amount / 2 + 1 : amount;
-        uint256 expiry = _now + bound(lifetime, 1, T);
 
+        _expiry[MARKET.sessionId(user, bytes32(_sessions.length))] = _now + bound(lifetime, 1, T);
+        _open(user, caps, which % 3);
+    }
+
+    function _open(address user, IInferenceMarket.Cap[] memory caps, uint256 which) private {
+        bytes32 session = MARKET.sessionId(user, bytes32(_sessions.length));
+        uint256 share = which == 2 ? 0 : _asked[_versions[which]];
+        uint256 value;
+        for (uint256 i = 0; i < caps.length; ++i) {
+            address payee = which == 2 ? address(0) : _publisherOf(which);
+            value += caps[i].cap + _pushLine(session, user, caps[i].node, caps[i].cap, share, payee);
+        }
         vm.deal(user, value);
         vm.prank(user);
-        bytes32 session = MARKET.open{value: value}(vm.addr(KEY), uint64(expiry), caps, bytes32(_sessions.length));
-        _sessions.push(session);
-        _expiry[session] = expiry;
-        for (uint256 i = 0; i < count; ++i) {
-            _pushLine(session, user, caps[i].node, caps[i].cap);
+        uint64 expiry = uint64(_expiry[session]);
+        if (which == 2) {
+            MARKET.open{value: value}(vm.addr(KEY), expiry, caps, bytes32(_sessions.length));
+        } else {
+            bytes32 nonce = bytes32(_sessions.length);
+            MARKET.openFor{value: value}(_versions[which], uint16(share), vm.addr(KEY), expiry, caps, nonce);
         }
+        _sessions.push(session);
     }
 
     function allot(uint256 which, uint256 node, uint96 more) external move {
@@ -108,15 +156,18 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
         if (index != type(uint256).max && _lines[index].ended) return;
         uint256 cap = more + (index == type(uint256).max ? 0 : _lines[index].cap);
 
-        vm.deal(any.user, more);
-        vm.prank(any.user);
-        MARKET.allot{value: more}(session, operator, uint128(cap));
+        uint256 added;
         if (index == type(uint256).max) {
-            _pushLine(session, any.user, operator, cap);
+            added = _pushLine(session, any.user, operator, cap, any.share, any.publisher);
         } else {
+            added = _beside(cap, any.share) - _lines[index].beside;
             _lines[index].cap = cap;
             _lines[index].locked = cap;
+            _lines[index].beside += added;
         }
+        vm.deal(any.user, more + added);
+        vm.prank(any.user);
+        MARKET.allot{value: more + added}(session, operator, uint128(cap));
     }
 
     /// @dev Sums from far below to above the cap, in any order, at any time, by anyone.
@@ -218,10 +269,9 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
     }
 
     function withdraw(uint256 who, bool fromMarket) external move {
-        uint256 count = users.length + operators.length + 2;
-        who %= count;
-        if (who == count - 1) return _collect();
-        address payee = who == count - 2 ? watcher : who < users.length ? users[who] : operators[who - users.length];
+        address[] memory all = everybody();
+        address payee = all[who % all.length];
+        if (payee == address(VAULT)) return _collect();
         mapping(address => uint256) storage owed = fromMarket ? owedByMarket : owedByNodes;
         IPullPayments source = fromMarket ? IPullPayments(MARKET) : IPullPayments(NODES);
         if (owed[payee] == 0) return;
@@ -302,14 +352,16 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
             _empty(users[i]);
         }
         _empty(watcher);
+        _empty(publisher);
         _collect();
     }
 
     // ---------------------------------------------------------------- what the books say
 
+    /// @notice For nodes, vault and publishers.
     function lockedInLines() external view returns (uint256 sum) {
         for (uint256 i = 0; i < _lines.length; ++i) {
-            sum += _lines[i].locked;
+            sum += _lines[i].locked + _lines[i].beside;
         }
     }
 
@@ -320,13 +372,14 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
     }
 
     function everybody() public view returns (address[] memory all) {
-        all = new address[](users.length + operators.length + 2);
+        all = new address[](users.length + operators.length + 3);
         for (uint256 i = 0; i < users.length; ++i) {
             all[i] = users[i];
         }
         for (uint256 i = 0; i < operators.length; ++i) {
             all[users.length + i] = operators[i];
         }
+        all[all.length - 3] = publisher;
         all[all.length - 2] = watcher;
         all[all.length - 1] = address(VAULT);
     }
@@ -354,20 +407,31 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
         return operators[seed % operators.length];
     }
 
-    function _pushLine(bytes32 session, address user, address node, uint256 cap) private {
-        _lines.push(
-            Line({
-                session: session,
-                user: user,
-                node: node,
-                cap: cap,
-                earned: 0,
-                locked: cap,
-                end: _expiry[session] + W,
-                games: 0,
-                ended: false
-            })
-        );
+    /// @dev Returns what is locked beside the cap.
+    function _pushLine(
+        bytes32 session,
+        address user,
+        address node,
+        uint256 cap,
+        uint256 share,
+        address payee
+    )
+        private
+        returns (uint256)
+    {
+        Line storage line = _lines.push();
+        (line.session, line.user, line.node, line.publisher) = (session, user, node, payee);
+        (line.cap, line.locked, line.share, line.beside) = (cap, cap, share, _beside(cap, share));
+        line.end = _expiry[session] + W;
+        return line.beside;
+    }
+
+    function _beside(uint256 amount, uint256 share) private pure returns (uint256) {
+        return amount * share / 10_000;
+    }
+
+    function _publisherOf(uint256 which) private view returns (address) {
+        return which == 0 ? publisher : users[0];
     }
 
     function _find(bytes32 session, address node) private view returns (uint256) {
@@ -404,16 +468,19 @@ contract MarketHandler is CommonBase, StdCheats, StdUtils {
         require(happened == _payable(line), "books: settled when it must not, or not when it must");
         if (!happened) return;
         if (convicted[line.node]) {
-            owedByMarket[line.user] += line.locked;
-            line.locked = 0;
+            owedByMarket[line.user] += line.locked + line.beside;
+            line.locked = line.beside = 0;
         } else if (line.games == 0) {
-            owedByMarket[line.user] += line.locked - line.earned;
+            uint256 toPublisher = _beside(line.earned, line.share);
+            owedByMarket[line.user] += line.locked - line.earned + line.beside - toPublisher;
             owedByMarket[address(VAULT)] += line.earned / 10;
             owedByMarket[line.node] += line.earned - line.earned / 10;
-            line.locked = 0;
+            owedByMarket[line.publisher] += toPublisher;
+            line.locked = line.beside = 0;
         } else {
-            owedByMarket[line.user] += line.locked - line.earned;
+            owedByMarket[line.user] += line.locked - line.earned + line.beside - _beside(line.earned, line.share);
             line.locked = line.earned;
+            line.beside = _beside(line.earned, line.share);
         }
     }
 

@@ -115,4 +115,65 @@ contract ModelRegistryTest is Deployed {
         assertEq(page.length, offset == 0 && limit != 0 ? 1 : 0);
         if (page.length == 1) assertEq(page[0], modelVersion);
     }
+
+    // ---------------------------------------------------------------- share
+
+    function test_setShare_isReadBackWithItsPublisher(uint16 basisPoints) public {
+        basisPoints = uint16(bound(basisPoints, 1, 2000));
+        assertEq(keccak256(abi.encode(models.shareOf(modelVersion))), keccak256(abi.encode(publisher, 0, 0)));
+        vm.expectEmit();
+        emit IModelRegistry.ShareSet(modelVersion, publisher, basisPoints);
+        vm.prank(publisher);
+        models.setShare(modelVersion, basisPoints);
+        IModelRegistry.Share memory found = models.shareOf(modelVersion);
+        assertEq(found.publisher, publisher);
+        assertEq(found.basisPoints, basisPoints);
+        assertEq(found.since, block.timestamp);
+        // The version itself did not change.
+        assertEq(keccak256(abi.encode(models.version(modelVersion))), keccak256(abi.encode(_modelVersion())));
+    }
+
+    /// @dev Another rate keeps the time; none at all and then one again starts anew.
+    function test_setShare_sinceItLastRoseFromZero() public {
+        uint256 start = block.timestamp;
+        vm.startPrank(publisher);
+        models.setShare(modelVersion, 1);
+        vm.warp(start + 5);
+        models.setShare(modelVersion, 2000);
+        assertEq(models.shareOf(modelVersion).since, start);
+        models.setShare(modelVersion, 0);
+        assertEq(models.shareOf(modelVersion).since, start);
+        vm.warp(start + 9);
+        models.setShare(modelVersion, 7);
+        assertEq(models.shareOf(modelVersion).since, start + 9);
+    }
+
+    function test_setShare_aboveTheMost_reverts(uint16 basisPoints) public {
+        basisPoints = uint16(bound(basisPoints, 2001, type(uint16).max));
+        assertEq(models.mostShare(), 2000);
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_ShareTooHigh.selector, basisPoints, 2000));
+        vm.prank(publisher);
+        models.setShare(modelVersion, basisPoints);
+    }
+
+    function test_setShare_byAnotherThanThePublisher_reverts(address caller) public {
+        vm.assume(caller != publisher);
+        vm.expectRevert(
+            abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotPublisher.selector, modelVersion, caller, publisher)
+        );
+        vm.prank(caller);
+        models.setShare(modelVersion, 1);
+    }
+
+    /// @dev Nobody can set the share of a version before it is published, and take it over.
+    function test_setShare_unknownVersion_reverts(bytes32 id, address caller) public {
+        vm.assume(id != modelVersion && caller != address(0));
+        vm.expectRevert(
+            abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotPublisher.selector, id, caller, address(0))
+        );
+        vm.prank(caller);
+        models.setShare(id, 1);
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_Unknown.selector, id));
+        models.shareOf(id);
+    }
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from nexus_chain.chain.inference_market import AgreedShare
 from nexus_chain.chain.model_registry import SemVer
 from nexus_chain.market.documents import Line
 from nexus_chain.routing.registry_view import Measurement
@@ -55,6 +56,70 @@ def test_a_settled_line_adds_up_to_the_last_wei(world: World, watched: Watched) 
     assert int(sums["to_user_wei"]) == 2 * CAP - 508
     of_first = settlements_page(watched.context, PAGE, first)
     assert ([item["node"] for item in of_first["items"]], of_first["sums"]["lines"]) == ([first], 1)
+
+
+@pytest.mark.parametrize("in_dispute", [False, True])
+def test_a_publishers_share_adds_up_to_the_last_wei(world: World, watched: Watched, in_dispute: bool) -> None:
+    node, rate = world.nodes[0], 777
+    world.owner.models.set_share(world.version, rate)
+    market, share = world.user.market, AgreedShare(world.version, rate)
+    session, _ = market.open(
+        world.key.address, market.now() + 600, [Line(node, CAP)], secrets.token_bytes(32), share=share
+    )
+    world.owner.market.post(*world.voucher(session, 501))
+    watched.explorer.look()
+    opened = find_session(watched.context, hexadecimal(session))
+    assert opened is not None
+    publisher = world.address(world.owner)
+    assert opened["opened_for"] == {
+        "version": hexadecimal(world.version), "publisher": publisher, "share_basis_points": rate,
+    }  # fmt: skip
+    if in_dispute:
+        judge(world, "openGame", session, node)
+    settle(world, session, node)
+    if in_dispute:
+        judge(world, "closeGame", session, node)
+        market.settle(session, node)
+    watched.explorer.look()
+    (item,) = settlements_page(watched.context, PAGE)["items"]
+    beside, paid = CAP * rate // 10_000, 501 * rate // 10_000
+    assert item["share"] == {
+        "publisher": publisher, "share_basis_points": rate, "to_publisher_wei": str(paid),
+        "returned_wei": str(beside - paid),
+    }  # fmt: skip
+    parts = [int(item[name]) for name in ("to_node_wei", "to_vault_wei", "to_user_wei", "returned_wei")]
+    assert (sum(parts), parts[:2]) == (CAP, [451, 50])
+    sums = settlements_page(watched.context, PAGE, node)["sums"]
+    assert sums == watched.archive.settled().document()
+    assert (sums["to_publisher_wei"], sums["share_returned_wei"]) == (str(paid), str(beside - paid))
+    found = find_session(watched.context, hexadecimal(session))
+    assert found is not None
+    (line,) = found["lines"]
+    assert (line["to_publisher_wei"], line["share_returned_wei"]) == (str(paid), str(beside - paid))
+    assert found["state"] == "settled"
+    # What was read of replaced blocks is taken out again.
+    watched.archive.cut(-1)
+    assert watched.archive.settled().document()["to_publisher_wei"] == "0"
+
+
+def judge(world: World, move: str, session: bytes, node: str) -> None:
+    """What the dispute contract does to a line."""
+    market, chain = world.user.market, world.chain.connection
+    chain.web3.provider.make_request("anvil_impersonateAccount", [market.dispute()])  # type: ignore[arg-type]
+    world.chain.set_balance(market.dispute(), 10**18)
+    sent = chain.web3.eth.send_transaction(
+        {"from": market.dispute(), "to": market.address, "data": market.encode(move, session, node)}  # type: ignore[typeddict-item]
+    )
+    assert chain.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+
+
+def test_a_session_without_a_share_says_so(world: World, watched: Watched) -> None:
+    session = world.open()
+    settle(world, session, world.nodes[0])
+    watched.explorer.look()
+    found = find_session(watched.context, hexadecimal(session))
+    assert found is not None
+    assert (found["opened_for"], settlements_page(watched.context, PAGE)["items"][0]["share"]) == (None, None)
 
 
 def test_a_session_is_told_as_the_market_holds_it(world: World, watched: Watched) -> None:
@@ -122,6 +187,7 @@ def test_versions_have_parents_layers_and_the_cheapest_route(world: World, watch
         (0, 2, first), (2, 4, second),
     ]  # fmt: skip
     assert (oldest["wei_per_token"], oldest["answers"]) == ("10", False)
+    assert (oldest["share_basis_points"], newest["share_basis_points"]) == (0, 0)
     assert (newest["offers"], newest["wei_per_token"], newest["certificate"]) == ([], None, None)
     watched.measured[second] = Measurement(1.0)
     detail = find_model(watched.context, hexadecimal(world.version))
@@ -129,9 +195,12 @@ def test_versions_have_parents_layers_and_the_cheapest_route(world: World, watch
     assert (detail["answers"], detail["children"]) == (True, [hexadecimal(child)])
     assert [node["node"] for node in detail["nodes"]] == [first, second]
     world.operators[1].nodes.request_unbond()
+    for rate in (100, 150):
+        world.owner.models.set_share(world.version, rate)
     watched.explorer.look()
     without = find_model(watched.context, hexadecimal(world.version))
     assert without is not None
+    assert without["share_basis_points"] == 150
     assert (without["wei_per_token"], without["offers"][1]["active"]) == (None, False)
 
 

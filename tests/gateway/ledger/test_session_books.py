@@ -17,7 +17,18 @@ from node.gateway.accounts import ANSWER, Caller
 from node.gateway.delivery import begun_pieces
 from node.gateway.errors import UnavailableError
 from node.gateway.generation import GenerationRequest
-from node.gateway.ledger.books import LOSSES, NODES, OPERATOR, UNFETCHED, VAULT, audit_books, booked_balance, post, user
+from node.gateway.ledger.books import (
+    LOSSES,
+    NODES,
+    OPERATOR,
+    PUBLISHERS,
+    UNFETCHED,
+    VAULT,
+    audit_books,
+    booked_balance,
+    post,
+    user,
+)
 from node.gateway.ledger.database import Database, sqlite_url
 from node.gateway.ledger.session_books import SessionBooks
 from node.gateway.metrics import GatewayMetrics
@@ -189,6 +200,24 @@ def test_what_the_chain_paid_is_booked_once(booked: Booked, more: int) -> None:
     assert booked.balance(LOSSES) == max(0, more)
     assert booked.balance(UNFETCHED) == min(0, more)
     assert booked.balance(NODES, VAULT, LOSSES, UNFETCHED) == before + more
+    assert booked.accounts.database.read(audit_books) == []
+
+
+def test_of_what_nodes_fetched_beyond_the_answers_the_publishers_share_is_lost_too(booked: Booked) -> None:
+    booked.toy.world.share = 1_000
+    booked.run(lambda: booked.read(40, most=3))
+    session, market = booked.session, booked.toy.world.market
+    node = next(node for node, line in booked.store.lines(session).items() if line.used)
+    billed = booked.balance(PUBLISHERS)
+    assert billed == sum(line.used // 10 for line in booked.store.lines(session).values()) > 0
+    booked.prepay(node, 30)
+    paid = booked.store.lines(session)[node].used + 30
+    for other, line in booked.store.lines(session).items():
+        wei = paid if other == node else line.used
+        market.lines[session][other] = replace(market.line_of(session, other), cumulative=wei, settled=True)
+    booked.store.set_session_state(session, SETTLED)
+    assert booked.alarms() == []
+    assert (booked.balance(LOSSES), booked.balance(PUBLISHERS)) == (30 + 3, billed)
     assert booked.accounts.database.read(audit_books) == []
 
 

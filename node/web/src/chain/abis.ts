@@ -91,6 +91,7 @@ export const inferenceMarketAbi = [
   { inputs: [{ name: "caller", type: "address" }], name: "InferenceMarket_NotAllowed", type: "error" },
   { inputs: [{ name: "caller", type: "address" }], name: "InferenceMarket_NotDispute", type: "error" },
   { inputs: [{ name: "session", type: "bytes32" }, { name: "node", type: "address" }, { name: "openGames", type: "uint256" }], name: "InferenceMarket_OpenGames", type: "error" },
+  { inputs: [{ name: "modelVersion", type: "bytes32" }, { name: "agreed", type: "uint256" }, { name: "standing", type: "uint256" }], name: "InferenceMarket_OtherShare", type: "error" },
   { inputs: [{ name: "session", type: "bytes32" }, { name: "end", type: "uint256" }], name: "InferenceMarket_SessionClosed", type: "error" },
   { inputs: [{ name: "session", type: "bytes32" }], name: "InferenceMarket_SessionExists", type: "error" },
   { inputs: [{ name: "session", type: "bytes32" }, { name: "expiry", type: "uint256" }], name: "InferenceMarket_SessionExpired", type: "error" },

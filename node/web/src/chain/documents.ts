@@ -43,6 +43,8 @@ export interface Sums {
   readonly to_vault_wei: string;
   readonly to_user_wei: string;
   readonly returned_wei: string;
+  readonly to_publisher_wei: string;
+  readonly share_returned_wei: string;
 }
 
 export interface Summary extends Dated {
@@ -120,6 +122,8 @@ export interface Model {
   readonly offers: readonly Offer[];
   /** Over the cheapest active nodes through all layers; null: they do not cover them. */
   readonly wei_per_token: string | null;
+  /** For the publisher, on top of what nodes earn. */
+  readonly share_basis_points: number;
   /** Whether nodes that answer cover all layers. */
   readonly answers: boolean;
   readonly pace: { readonly answers: number; readonly tokens: number; readonly seconds: number } | null;
@@ -166,6 +170,15 @@ export interface Line {
   readonly returned_wei: string;
   readonly open_games: number;
   readonly settled: (Parts & { readonly time: number }) | null;
+  readonly to_publisher_wei: string;
+  readonly share_returned_wei: string;
+}
+
+/** What was locked beside a line for a publisher, once it is settled. */
+export interface SettledShare {
+  readonly share_basis_points: number;
+  readonly to_publisher_wei: string;
+  readonly returned_wei: string;
 }
 
 export interface Session {
@@ -178,6 +191,8 @@ export interface Session {
   readonly expiry: number;
   readonly end: number;
   readonly state: "open" | "expired" | "closing" | "settling" | "settled";
+  /** Null: for no version, and without a publisher's share. */
+  readonly opened_for: { readonly version: string; readonly share_basis_points: number } | null;
   readonly lines: readonly Line[];
 }
 
@@ -201,6 +216,7 @@ export interface Settlement extends Parts {
   readonly cap_wei: string;
   readonly promised_wei: string;
   readonly returned_wei: string;
+  readonly share: SettledShare | null;
 }
 
 export interface Settlements extends PageOf<Settlement> {

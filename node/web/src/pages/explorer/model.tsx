@@ -1,5 +1,6 @@
 import type { ModelDetail, Offer } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
+import { rateOf } from "../../chain/publisher_share";
 import { CertifiedQuality } from "../../chain/quality";
 import { numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
@@ -34,7 +35,10 @@ export function ModelPage({ id }: { id: string }) {
           <Fact name={t.published}>
             <Moment time={model.published_at} />
           </Fact>
-          <Fact name={t.price}>{model.wei_per_token ? <Wei wei={model.wei_per_token} /> : t.noRoute}</Fact>
+          <Fact name={t.price}>
+            {model.wei_per_token ? <Wei wei={model.wei_per_token} /> : t.noRoute}
+            {model.share_basis_points > 0 && ` ${t.onTop(rateOf(model.share_basis_points))}`}
+          </Fact>
           {model.record && <Fact name={t.layers}>{numberOf(model.record.layers)}</Fact>}
           {model.parent && (
             <Fact name={t.parent}>

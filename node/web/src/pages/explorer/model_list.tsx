@@ -1,4 +1,5 @@
 import type { Model, PageOf } from "../../chain/documents";
+import { rateOf } from "../../chain/publisher_share";
 import { Hash } from "../../design/hash";
 import { addressOf } from "../../router";
 import { Coverage } from "./coverage";
@@ -6,7 +7,15 @@ import { List, useList } from "./list";
 import { Badge, Moment, Wei } from "./parts";
 import { words } from "./words";
 
-const RELEVANT = ["Published", "Anchored", "Announced", "AnnouncementRemoved", "UnbondRequested", "Slashed"];
+const RELEVANT = [
+  "Published",
+  "ShareSet",
+  "Anchored",
+  "Announced",
+  "AnnouncementRemoved",
+  "UnbondRequested",
+  "Slashed",
+];
 
 export function ModelList() {
   const t = words();
@@ -31,6 +40,7 @@ function ModelCard({ model }: { model: Model }) {
         <Badge verdict={model.certificate ? "right" : "open"}>{model.certificate ? t.certified : t.uncertified}</Badge>
         <span>
           {t.price}: {model.wei_per_token ? <Wei wei={model.wei_per_token} /> : t.noRoute}
+          {model.share_basis_points > 0 && ` ${t.onTop(rateOf(model.share_basis_points))}`}
         </span>
         <span class="quiet">
           <Moment time={model.published_at} />

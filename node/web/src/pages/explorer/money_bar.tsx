@@ -5,7 +5,14 @@ import { words } from "./words";
 /** Where an amount went: a bar without gaps, and each part in words with its exact wei. */
 export function MoneyBar({ segments, total }: { segments: readonly Segment[]; total: bigint }) {
   const t = words();
-  const names = { node: t.toNode, vault: t.toVault, user: t.toUser, returned: t.returned, open: t.notYet };
+  const names = {
+    node: t.toNode,
+    vault: t.toVault,
+    publisher: t.publisher,
+    user: t.toUser,
+    returned: t.returned,
+    open: t.notYet,
+  };
   if (total <= 0n) return <p class="quiet">{t.none}</p>;
   const said = segments.map((one) => `${names[one.name]} ${etherOf(one.wei)}`).join(", ");
   return (

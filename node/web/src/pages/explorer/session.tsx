@@ -1,6 +1,7 @@
 import { durationOf } from "../../chain/clock";
-import type { Line, SessionDetail } from "../../chain/documents";
+import type { Line, Session, SessionDetail } from "../../chain/documents";
 import { chainNow, useDocument } from "../../chain/live";
+import { publisherShare, rateOf } from "../../chain/publisher_share";
 import { Hash } from "../../design/hash";
 import { addressOf } from "../../router";
 import { MoneyBar } from "./money_bar";
@@ -49,12 +50,22 @@ export function SessionPage({ id }: { id: string }) {
             {left !== undefined && left > 0 && ` (${durationOf(left)})`}
           </Fact>
           <Fact name={t.locked}>
-            <Wei wei={sumOf(session.lines.map((line) => line.cap_wei))} />
+            <Wei wei={sumOf(session.lines.flatMap((line) => [line.cap_wei, String(shareOf(line, session))]))} />
           </Fact>
+          {session.opened_for && (
+            <Fact name={t.version}>
+              <Hash
+                value={session.opened_for.version}
+                href={addressOf("explorer", "models", session.opened_for.version)}
+              />
+              {session.opened_for.share_basis_points > 0 &&
+                ` ${t.onTop(rateOf(session.opened_for.share_basis_points))}`}
+            </Fact>
+          )}
         </dl>
       </section>
       {session.lines.map((line) => (
-        <LineCard key={line.node} line={line} />
+        <LineCard key={line.node} line={line} session={session} />
       ))}
       <section class="card">
         <h2>{t.events}</h2>
@@ -91,9 +102,21 @@ export function SessionPage({ id }: { id: string }) {
   );
 }
 
-function LineCard({ line }: { line: Line }) {
+/** What was locked beside a line for the publisher. */
+function shareOf(line: Line, session: Session): bigint {
+  return publisherShare(BigInt(line.cap_wei), session.opened_for?.share_basis_points ?? 0);
+}
+
+function LineCard({ line, session }: { line: Line; session: Session }) {
   const t = words();
-  const { parts, total } = line.settled ? settledParts({ ...line, ...line.settled }) : promisedParts(line);
+  const share = session.opened_for && {
+    share_basis_points: session.opened_for.share_basis_points,
+    to_publisher_wei: line.to_publisher_wei,
+    returned_wei: line.share_returned_wei,
+  };
+  const { parts, total } = line.settled
+    ? settledParts({ ...line, ...line.settled, share })
+    : promisedParts(line, shareOf(line, session));
   return (
     <section class="card">
       <h2>
@@ -109,9 +132,9 @@ function LineCard({ line }: { line: Line }) {
 }
 
 /** What is known of a line that is not settled: what came back early, and the rest, which is not settled yet. */
-function promisedParts(line: Line): { parts: Segment[]; total: bigint } {
-  const total = BigInt(line.cap_wei);
-  const returned = BigInt(line.returned_wei);
+function promisedParts(line: Line, share: bigint): { parts: Segment[]; total: bigint } {
+  const total = BigInt(line.cap_wei) + share;
+  const returned = BigInt(line.returned_wei) + BigInt(line.share_returned_wei);
   const amounts: [Segment["name"], bigint][] = [
     ["open", total - returned],
     ["returned", returned],

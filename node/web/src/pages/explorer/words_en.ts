@@ -19,6 +19,7 @@ export const english = {
   parent: "Parent",
   children: "Versions made from it",
   price: "Price per token",
+  onTop: (rate: string) => `+ ${rate} for the publisher`,
   noRoute: "no nodes cover all layers",
   layers: "Layers",
   layerRange: (start: number, end: number) => (end - start > 1 ? `Layers ${start} to ${end - 1}` : `Layer ${start}`),

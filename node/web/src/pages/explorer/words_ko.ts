@@ -21,6 +21,7 @@ export const korean: typeof english = {
   parent: "부모 버전",
   children: "여기서 만들어진 버전",
   price: "토큰당 가격",
+  onTop: (rate) => `+ 게시자 몫 ${rate}`,
   noRoute: "노드가 모든 레이어를 맡지 못합니다",
   layers: "레이어",
   layerRange: (start, end) => (end - start > 1 ? `레이어 ${start}–${end - 1}` : `레이어 ${start}`),

@@ -21,6 +21,7 @@ export const portuguese: typeof english = {
   parent: "Versão-mãe",
   children: "Versões feitas a partir dela",
   price: "Preço por token",
+  onTop: (rate) => `+ ${rate} para o editor`,
   noRoute: "os nós não cobrem todas as camadas",
   layers: "Camadas",
   layerRange: (start, end) => (end - start > 1 ? `Camadas ${start} a ${end - 1}` : `Camada ${start}`),

@@ -1,4 +1,5 @@
 import { momentOf, shareOf } from "../../chain/clock";
+import { rateOf } from "../../chain/publisher_share";
 import { CertifiedQuality } from "../../chain/quality";
 import { etherOf, numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
@@ -13,7 +14,7 @@ export function EntryCard({ entry }: { entry: Entry }) {
   const name = model.names[0] ?? model.certificate?.quality?.name ?? model.version.slice(0, 10);
   const unknown = <span class="quiet">{t.unknown}</span>;
   const facts = [
-    [t.price, entry.price === undefined ? <span class="quiet">{t.noRoute}</span> : etherOf(entry.price)],
+    [t.price, <Price key="price" entry={entry} />],
     [t.nodes, numberOf(entry.nodes)],
     [t.latency, entry.latency === undefined ? unknown : `${numberOf(Math.round(entry.latency * 10) / 10)} ms`],
     [
@@ -55,5 +56,17 @@ export function EntryCard({ entry }: { entry: Entry }) {
         </a>
       ))}
     </article>
+  );
+}
+
+/** What nodes ask for a token, and what its publisher gets on top. */
+function Price({ entry }: { entry: Entry }) {
+  const t = words();
+  const rate = entry.model.share_basis_points;
+  return (
+    <>
+      {entry.price === undefined ? <span class="quiet">{t.noRoute}</span> : etherOf(entry.price)}
+      {rate > 0 && ` ${t.onTop(rateOf(rate))}`}
+    </>
   );
 }

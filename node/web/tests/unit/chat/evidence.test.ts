@@ -56,6 +56,13 @@ test("receipts say which node ran which layers, and what it was paid", () => {
   expect(odditiesOf(evidence, HASH.toUpperCase().replace("0X", "0x"))).toEqual([]);
 });
 
+test("a publisher's share is part of the bill, and no part of what nodes may take", () => {
+  const bill = { nodes: "90", vault: "10", publisher: "5", gas: "3", fee: "2" };
+  const { evidence } = readReceipts(JSON.stringify(told({ cost_wei: "110", bill_wei: bill })), ID);
+  expect([evidence.publisherWei, odditiesOf(evidence, HASH)]).toEqual(["5", []]);
+  expect(odditiesOf({ ...evidence, publisherWei: "6" }, HASH)).toEqual(["bill"]);
+});
+
 test("amounts above 2^53, which documents write as texts, are read to the wei", () => {
   const proof = {
     ...told().proof,

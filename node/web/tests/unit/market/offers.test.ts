@@ -34,6 +34,7 @@ function model(version: string, more: Partial<Model> = {}): Model {
     licence: null,
     offers: [],
     wei_per_token: null,
+    share_basis_points: 0,
     answers: false,
     pace: null,
     ...more,

@@ -5,6 +5,8 @@ export interface Evidence {
   readonly costWei: string;
   readonly nodesWei: string;
   readonly vaultWei: string;
+  /** What the version's publisher gets beside them; none: nothing. */
+  readonly publisherWei?: string;
   /** Gas and fee, which the gateway takes. */
   readonly gatewayWei: string;
   /** What nodes and vault may take for the order, as the session's key signed it; audits come on top. */
@@ -73,6 +75,7 @@ function evidenceOf(found: Record<string, unknown>): Evidence {
     costWei: wei(found["cost_wei"]),
     nodesWei: wei(bill["nodes"]),
     vaultWei: wei(bill["vault"]),
+    ...(bill["publisher"] === undefined ? {} : { publisherWei: wei(bill["publisher"]) }),
     gatewayWei: String(BigInt(wei(bill["gas"])) + BigInt(wei(bill["fee"]))),
     // Documents write whole numbers above 2^53 as decimal texts.
     mostWei: wei(String(order["maxPrice"])),
@@ -115,7 +118,8 @@ export function odditiesOf(evidence: Evidence, version: string): Oddity[] {
   const wei = (amount: string) => BigInt(amount);
   const network = wei(evidence.nodesWei) + wei(evidence.vaultWei);
   const found: Oddity[] = [];
-  if (wei(evidence.costWei) !== network + wei(evidence.gatewayWei)) found.push("bill");
+  const beside = wei(evidence.publisherWei ?? "0") + wei(evidence.gatewayWei);
+  if (wei(evidence.costWei) !== network + beside) found.push("bill");
   if (evidence.audits === 0 && network > wei(evidence.mostWei)) found.push("price");
   if (version.toLowerCase() !== evidence.version.toLowerCase()) found.push("version");
   return found;

@@ -33,6 +33,7 @@ function Facts({ answer, evidence }: { answer: Answer; evidence: Evidence }) {
   const t = words();
   const seed = answer.question.body["seed"];
   const gateway = BigInt(evidence.gatewayWei);
+  const publisher = BigInt(evidence.publisherWei ?? "0");
   const odd = odditiesOf(evidence, answer.version);
   const said = { bill: t.oddBill, price: t.oddPrice, version: t.oddVersion };
   return (
@@ -49,6 +50,7 @@ function Facts({ answer, evidence }: { answer: Answer; evidence: Evidence }) {
           <br />
           <span class="quiet">
             {t.bill(etherOf(BigInt(evidence.nodesWei)), etherOf(BigInt(evidence.vaultWei)))}
+            {publisher > 0n && ` · ${t.publisher(etherOf(publisher))}`}
             {gateway > 0n && ` · ${t.gateway(etherOf(gateway))}`}
           </span>
         </dd>

@@ -97,6 +97,7 @@ function evidence(found: unknown): Evidence {
     costWei: wei(it["costWei"]),
     nodesWei: wei(it["nodesWei"]),
     vaultWei: wei(it["vaultWei"]),
+    ...optional("publisherWei", it, wei),
     gatewayWei: wei(it["gatewayWei"]),
     mostWei: wei(it["mostWei"]),
     audits: number(it["audits"]),
