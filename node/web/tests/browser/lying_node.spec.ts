@@ -1,63 +1,23 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { createInterface } from "node:readline";
-import { join } from "node:path";
-import { expect, expectAccessible, network, PYTHON, ROOT, test } from "./network";
+import { askLiar, handOver, startLiar, watch, type Liar } from "./liar";
+import { expect, expectAccessible, network, test } from "./network";
 
-/** What scripts/runs/page_liar.py prints. */
-interface Liar {
-  readonly address: string;
-  readonly key: string;
-  readonly prompt: string;
-  readonly node: string;
-  readonly layers: readonly [number, number];
-  readonly answers: string;
-  readonly watch: readonly string[];
-}
-
-let process_: ChildProcess;
 let liar: Liar;
-
-function start(command: string, words: readonly string[]): ChildProcess {
-  const env = { ...process.env, PYTHONPATH: ROOT };
-  return spawn(command, words, { cwd: ROOT, stdio: ["pipe", "pipe", "inherit"], env });
-}
-
-const ended = (child: ChildProcess) => new Promise<number | null>((done) => child.once("exit", done));
+let stop: () => Promise<void>;
 
 test.beforeAll(async () => {
   test.setTimeout(900_000);
-  const { home, rpc } = network();
-  process_ = start(PYTHON, ["-m", "scripts.runs.page_liar", home, rpc]);
-  const line = new Promise<string>((said) => createInterface(process_.stdout!).once("line", said));
-  const first = await Promise.race([line, ended(process_)]);
-  if (typeof first !== "string") throw new Error("the liar did not start: its message is above");
-  liar = JSON.parse(first) as Liar;
+  ({ liar, stop } = await startLiar());
 });
 
-test.afterAll(async () => {
-  const over = ended(process_);
-  process_.stdin?.end();
-  await over;
-});
+test.afterAll(() => stop());
 
 test("a lie goes red, names node and layers, is handed over, and its dispute is followed to the verdict", async ({
   page,
   context,
 }) => {
   test.setTimeout(900_000);
-  await page.addInitScript((token) => sessionStorage.setItem("nexus.credentials", JSON.stringify({ token })), liar.key);
-  await page.goto(`${liar.address}/app/chat`);
-  await page.getByRole("button", { name: "Settings" }).click();
-  await page.getByLabel("Tokens at most").fill("12");
-  await page.getByRole("button", { name: "Settings" }).click();
-  await page.getByLabel("Your question").fill(liar.prompt);
-  await page.keyboard.press("Enter");
-  const answer = page.getByRole("article").first();
-  await expect(answer.getByText("Price")).toBeVisible();
-  await answer.getByRole("button", { name: "Verify" }).click();
-
+  const answer = await askLiar(page, liar);
   const verdict = answer.locator('.verdict[data-verdict="wrong"]');
-  await expect(verdict).toBeVisible();
   const [first, end] = liar.layers;
   await expect(verdict).toContainText(`layers ${first} to ${end - 1}`);
   await expect(verdict.locator(`a[href$="/app/explorer/nodes/${liar.node}"]`)).toBeVisible();
@@ -65,19 +25,19 @@ test("a lie goes red, names node and layers, is handed over, and its dispute is 
 
   await answer.getByRole("button", { name: "Hand the evidence to a watcher" }).click();
   await expect(answer.getByText("watch --answers handed-over")).toBeVisible();
+  for (const width of [360, 800, 1400]) {
+    await page.setViewportSize({ width, height: 900 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(wide, `${width} px`).toBeLessThanOrEqual(0);
+  }
   await expectAccessible(page);
-  const coming = page.waitForEvent("download");
-  await answer.locator(".hand-over").getByRole("button", { name: "The answer file" }).click();
-  const file = await coming;
-  await file.saveAs(join(liar.answers, file.suggestedFilename()));
+  await handOver(page, answer, liar);
 
   // Somebody else looks at the explorer of another gateway meanwhile.
   const other = await context.newPage();
   await other.goto(`${network().address}/app/explorer/disputes`);
   await expect(other.locator('[data-state="live"]')).toBeVisible();
-  const [command, ...words] = liar.watch;
-  const watcher = start(command!, words);
-  const over = ended(watcher);
+  const over = watch(liar);
   await other.locator('a[href*="/app/explorer/disputes/"]').first().click();
   for (const move of ["opened the dispute", "showed the roots of its trace", "picked a tensor", "picked a leaf"])
     await expect(other.getByText(move)).toBeVisible();
