@@ -34,6 +34,7 @@ sides of a ratio are measured in one run, with two threads each. Gas does not de
 | V | two cores of an AMD EPYC (Zen 5) with AVX-512 VNNI |
 | Z | two cores of an AMD EPYC (Zen 4) with AVX-512 VNNI |
 | X | two cores of an Intel Xeon (Sapphire Rapids) with AVX-512 VNNI and AMX |
+| E | two cores of an Intel Xeon (Emerald Rapids) with AVX-512 VNNI |
 | M | two cores of an AMD EPYC (Zen 3) with AVX2 alone |
 | A | two cores of an AMD EPYC (Zen 1) with AVX2 alone: an exact 8-bit product costs as much there as a float one |
 """
@@ -44,7 +45,7 @@ COLUMNS = ("what", "this", "baseline", "ratio", "bar", "command", "machine", "co
 #: How the machines of HEAD call themselves; where others have the same name, with the only instructions they have.
 MACHINES = {"Intel(R) Xeon(R) Processor": "X", "AMD EPYC, avx2": "M"}
 #: Those of HEAD that are told by family and model.
-GENERATIONS = {"AMD EPYC 25.17": "Z"}
+GENERATIONS = {"AMD EPYC 25.17": "Z", "Intel(R) Xeon(R) Processor 6.207": "E"}
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,21 @@ def memory_rows(record: Record) -> Iterator[Row]:
     yield Row("search, 95th percentile, ms", number(record["search_ms"]["p95"], 2), bar="≤ 20")
 
 
+def web_rows(record: Record) -> Iterator[Row]:
+    whats = {
+        "lighthouse_performance": "the page, Lighthouse's mark for performance, the worst of its parts",
+        "lighthouse_accessibility": "the page, Lighthouse's mark for accessibility, the worst of its parts",
+        "axe_violations": "the page, violations that axe-core sees, in all parts and both themes",
+        "script_gzip_bytes": "the page, all its scripts as they travel, bytes",
+        "verify_64_tokens_s": "the page, verifying 64 tokens of the shipped model, its files to be fetched, s",
+        "first_token_ms": "the page, from a token's coming to the screen, ms",
+        "longest_frame_ms": "the page, the longest frame of a stream of 10 000 tokens, ms",
+    }
+    for name, what in whats.items():
+        least = name.startswith("lighthouse")
+        yield Row(what, number(record[name]), bar=f"{'≥' if least else '≤'} {number(record['bars'][name])}")
+
+
 #: Record, what makes it, and its rows.
 BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("engine", "make bench-engine", engine_rows),
@@ -297,6 +313,7 @@ BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("distiller", "python -m scripts.bench.distiller", distiller_rows),
     ("distill", "make bench-distill", distill_rows),
     ("memory", "make bench-memory", memory_rows),
+    ("web", "make bench-web", web_rows),
     ("devices", "python -m scripts.runs.compare_devices", devices_rows),
 )
 
