@@ -296,7 +296,7 @@ def test_the_queue_is_short_and_ipv6_callers_count_by_their_network(
         here.gate.clear()
         desk = here.desk
         told = json.dumps({"proof": honest.to_dict()}).encode()
-        sent = [SentAnswer.read(told + b" " * n) for n in range(8)]
+        sent = [told + b" " * n for n in range(8)]
         waiting = [await desk.begin(one, f"10.0.0.{n}") for n, one in enumerate(sent[:3])]
         waiting.append(await desk.begin(sent[3], "2001:db8::1"))
         with pytest.raises(UnavailableError, match="too many checks"):
@@ -307,6 +307,48 @@ def test_the_queue_is_short_and_ipv6_callers_count_by_their_network(
         for events in waiting:
             assert [one async for one in events][-1].startswith(b"event: verdict")
         assert [one async for one in await desk.begin(sent[4], "10.0.0.9")][-1].startswith(b"event: verdict")
+
+    run(model, work)
+
+
+def test_a_strangers_file_is_read_once_it_is_counted_and_holds_nobody_up(
+    model: IntegerModel, honest: InferenceProof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: two megabytes that somebody thought up stopped all of the gateway for half a second, each time."""
+    monkeypatch.setattr(answer_checks, "CHECKS_PER_HOUR", 2)
+    read, slow, real = [0], threading.Event(), SentAnswer.read
+
+    def slowly(body: bytes) -> SentAnswer:
+        read[0] += 1
+        slow.wait(60)
+        return real(body)
+
+    monkeypatch.setattr(answer_checks.SentAnswer, "read", slowly)
+
+    async def work(here: Place) -> None:
+        first = asyncio.ensure_future(here.check({"format": "none"}))
+        while not read[0]:
+            await asyncio.sleep(0.01)
+        assert (await here.http.options(PATH, headers=ASKED)).status_code == 204  # it answers meanwhile
+        slow.set()
+        assert [(await first).status_code, (await here.check({})).status_code] == [400, 400]
+        assert (await here.check({})).status_code == 429
+        assert read == [2]
+
+    run(model, work)
+
+
+def test_callers_by_ipv4_to_a_socket_of_ipv6_are_not_one(model: IntegerModel, honest: InferenceProof) -> None:
+    async def work(here: Place) -> None:
+        here.gate.clear()
+        told = json.dumps({"proof": honest.to_dict()}).encode()
+        first = await here.desk.begin(told, "::ffff:10.0.0.1")
+        with pytest.raises(LimitReachedError, match="under way"):
+            await here.desk.begin(told + b" ", "10.0.0.1")
+        second = await here.desk.begin(told + b" ", "::ffff:10.0.0.2")
+        here.gate.set()
+        for events in (first, second):
+            assert [one async for one in events][-1].startswith(b"event: verdict")
 
     run(model, work)
 
