@@ -175,7 +175,8 @@ class AnswerCheckDesk:
                 log.exception("An answer of another gateway could not be checked")
                 yield _error("internal_error", "the answer could not be checked")
             else:
-                self._keep(sent.digest, verdict)
+                if verdict["recomputed"]:  # who is registered changes, what a program computes does not
+                    self._keep(sent.digest, verdict)
                 yield event(verdict, "verdict")
         finally:
             check.left.set()

@@ -173,6 +173,18 @@ def test_nothing_is_recomputed_that_registered_nodes_did_not_sign(model: Integer
     run(model, work, key_of=lambda node: NOBODY)  # the file's own keys are not believed
 
 
+def test_who_is_registered_is_looked_at_again(model: IntegerModel, honest: InferenceProof) -> None:
+    """Regression: "no such node" was kept, and told again after the node had registered."""
+    registered: dict[str, str] = {}
+
+    async def work(here: Place) -> None:
+        assert not verdict_in(await here.check(honest))["verified"]
+        registered.update({address_of(key): address_of(key) for key in NODE_KEYS})
+        assert verdict_in(await here.check(honest))["verified"]
+
+    run(model, work, key_of=lambda node: registered.get(node, NOBODY))
+
+
 def test_an_altered_answer_is_wrong_by_its_papers(model: IntegerModel, honest: InferenceProof) -> None:
     async def work(here: Place) -> None:
         altered = replace(honest, tokens=(*honest.tokens[:-1], (honest.tokens[-1] + 1) % 300))
@@ -429,7 +441,8 @@ def test_the_page_is_served_with_that_policy() -> None:
     "origin",
     ["b.example", "https://b.example/", "https://b.example/path", "https://*", "https://*.example", "'unsafe-inline'",
      "https://b.example; script-src *", "https://b.example https://c.example", "ftp://b.example", "https://u@b.example",
-     "https://B.example", "https://[::1]:1", "https://b.example:0", "https://b.example\n", ""],
+     "https://B.example", "https://[::1]:1", "https://b.example:0",
+     "https://b.example:443", "http://b.example:80", "https://b.example\n", ""],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["verifier", "verify_for"])
 def test_what_is_no_origin_is_no_setting(name: str, origin: str) -> None:
@@ -437,6 +450,13 @@ def test_what_is_no_origin_is_no_setting(name: str, origin: str) -> None:
         GatewaySettings(**cast(Any, {name: (origin,)}))
 
 
+def test_a_gateway_is_no_second_gateway_of_its_own() -> None:
+    for address in ("https://a.example", "https://a.example/"):
+        with pytest.raises(SettingsError, match="this gateway itself"):
+            GatewaySettings(public_url=address, verifier=("https://b.example", "https://a.example"))
+
+
 def test_origins_are_settings() -> None:
-    known = ("https://b.example", "https://b.example:8443", "http://localhost:11434", "http://127.0.0.1:1")
+    known = ("https://b.example", "https://b.example:8443", "http://localhost:11434", "http://127.0.0.1:1",
+             "http://b.example:443", "https://b.example:80", "https://b.example:4430")  # fmt: skip
     assert GatewaySettings(verifier=known, verify_for=known).verifier == known
