@@ -122,6 +122,31 @@ def test_a_deposit_is_booked_once_and_not_before_it_is_confirmed(bank: Bank) -> 
     assert bank.database.read(audit_books) == []
 
 
+def test_a_slower_gateway_does_not_take_the_books_back(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: what one gateway had booked meanwhile seemed to be credit from elsewhere, and what was spent of
+    the deposit before was not claimed: a refund would have given it back."""
+    bank.caller.deposit(bank.account, 1_000)
+    bank.follow()
+    bank.spend(1_000)
+    bank.request("evm_mine")
+    slow = DepositBooks(bank.database, bank.operator, bank.first, 2)
+    real, others = bank.operator.accounts_of, []
+
+    def accounts_of(*asked: Any) -> Any:
+        if not others:
+            others.append(True)  # a whole look of the other gateway
+            bank.caller.deposit(bank.account, 1_000)
+            bank.follow()
+        return real(*asked)
+
+    monkeypatch.setattr(bank.operator, "accounts_of", accounts_of)
+    seen = slow.follow()
+    assert (seen.difference_wei, seen.alarms) == (0, ())
+    assert others == [True]
+    assert bank.balances(user(bank.account)) == [1_000]
+    assert bank.books.claim(1) == 1_000
+
+
 def test_deposits_of_one_block_and_of_others_are_told_apart(bank: Bank) -> None:
     bank.request("evm_setAutomine", False)
     call = bank.operator._function("deposit", bank.account)
