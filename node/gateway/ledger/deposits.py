@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from nexus_chain.chain.bound import PAGE, ChainEvent, in_ranges
 from nexus_chain.chain.credit_deposits import CreditDeposits, DepositAccount
-from nexus_chain.chain.errors import ChainError
+from nexus_chain.chain.errors import ChainError, RpcLaggingError
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.errors import NexusError, SettingsError
 from node.gateway.ledger.books import (
@@ -138,19 +138,29 @@ class DepositBooks:
         return self._compared(max(last, start - 1), alarms)
 
     def _start(self) -> tuple[int, _Reached | None, list[str]]:
-        """The first block that is not booked; and the block that the books follow, where the chain has it no more."""
+        """The first block that is not booked; and the block that the books follow, where the chain has it no more.
+
+        Raises ChainError, also where the server does not know that block yet: another gateway's may be ahead of it.
+        """
         query = select(CHAIN_PROGRESS).where(CHAIN_PROGRESS.c.contract == self._contract.address)
         known = self._database.read(lambda connection: connection.execute(query).first())
         if known is None:
             return self._first, None, []
-        if self._hash_of(known.block) == known.block_hash:
+        found = self._hash_of(known.block)
+        if not found:
+            # INVARIANT: what one server does not know yet is not taken for what the chain has no more.
+            raise RpcLaggingError(
+                f"the books follow the chain up to block {known.block}, and its server knows less",
+                advice="It is asked again; where this goes on, ask the server's operator, or use another --rpc.",
+            )
+        if found == known.block_hash:
             return known.block + 1, None, []
         alarm = f"block {known.block} was replaced after its deposits had been booked: all of them are read again"
         log.error("%s", alarm)
         return self._first, (known.block, known.block_hash), [alarm]
 
     def _hash_of(self, block: int) -> str:
-        """Empty where the chain has no such block (any more)."""
+        """Empty where the chain has not come to such a block."""
         web3 = self._contract.web3
         with chain_errors(web3):
             if block > int(web3.eth.block_number):

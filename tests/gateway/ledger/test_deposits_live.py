@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from web3.types import RPCEndpoint
 
 from nexus_chain.chain.credit_deposits import CreditDeposits, create_credit_deposits
 from nexus_chain.chain.deployer import ArtefactCreator
-from nexus_chain.chain.errors import ContractRevertedError, TransactionPendingError
+from nexus_chain.chain.errors import ContractRevertedError, RpcLaggingError, TransactionPendingError
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.chain.transactions import Sender
 from nexus_chain.chain.wallet import Wallet
@@ -145,6 +146,22 @@ def test_a_slower_gateway_does_not_take_the_books_back(bank: Bank, monkeypatch: 
     assert others == [True]
     assert bank.balances(user(bank.account)) == [1_000]
     assert bank.books.claim(1) == 1_000
+
+
+def test_a_gateway_whose_server_is_behind_takes_no_block_for_replaced(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: where another gateway's server was a block ahead, it read all again, and took the books back."""
+    bank.caller.deposit(bank.account, 1_000)
+    known = bank.follow().block
+    web3 = bank.operator.web3
+    behind = SimpleNamespace(eth=SimpleNamespace(block_number=known - 1, get_block=web3.eth.get_block))
+    with monkeypatch.context() as patched:
+        patched.setattr(CreditDeposits, "web3", behind)
+        with pytest.raises(RpcLaggingError, match=f"up to block {known}, and its server knows less"):
+            bank.books.follow()
+    assert bank.follow().alarms == ()
+    assert bank.balances(user(bank.account)) == [1_000]
 
 
 def test_deposits_of_one_block_and_of_others_are_told_apart(bank: Bank) -> None:
