@@ -4,8 +4,8 @@ Whoever reads an answer on another gateway's page may lack the machine to recomp
 that gateway. So its page asks this one, which is somebody else's. It tells what it found, and which node signed what
 is wrong; it is believed no more than that.
 
-Nobody pays for it, so strangers get little: one place, a short queue, so many an hour for each address, and nothing is
-recomputed that registered nodes did not sign.
+Nobody pays for it, so strangers get little: one place, a short queue, so many an hour for each address, counted before
+a file is read, and nothing is recomputed that registered nodes did not sign.
 """
 
 from __future__ import annotations
@@ -102,19 +102,19 @@ class AnswerCheckDesk:
     def __init__(self, origins: Sequence[str], versions: Mapping[bytes, CheckedVersion]) -> None:
         self.origins, self._versions = frozenset(origins), versions
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="nexus-check")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="nexus-check-reader")  # none waits for a computation
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._leaving = threading.Event()
         self._asking: set[str] = set()
         self._known: OrderedDict[bytes, dict[str, Any]] = OrderedDict()  # verdicts by digest of what was sent
 
-    async def begin(self, sent: SentAnswer, address: str) -> AsyncGenerator[bytes, None]:
+    async def begin(self, body: bytes, address: str) -> AsyncGenerator[bytes, None]:
         """The events of one check: ``progress`` (done, total), then its ``verdict`` or an ``error``.
 
-        ``address``: of the caller. Raises InvalidRequestError, NotFoundError for a version that is not here,
-        LimitReachedError and UnavailableError; nothing was computed then.
+        ``body``: see ``SentAnswer.read``. ``address``: of the caller. Raises InvalidRequestError, NotFoundError for a
+        version that is not here, LimitReachedError and UnavailableError; nothing was computed then.
         """
-        version = self._version_of(sent.proof)
-        if (known := self._known.get(sent.digest)) is not None:
+        if (known := self._known.get(sha256(body).digest())) is not None:
             return _only(known)
         caller = _network_of(address)
         # INVARIANT: strangers get one thread and a short queue, and nobody gets all of it.
@@ -128,8 +128,11 @@ class AnswerCheckDesk:
             )
         self._asking.add(caller)
         try:
+            # INVARIANT: a stranger's file is read once it is counted, and keeps no other request waiting: one that is
+            # thought up, as large as may be sent, takes half a second.
             await self._count(caller)
-            check = _Check(self._threads, version, sent, self._leaving)
+            sent = await asyncio.get_running_loop().run_in_executor(self._reader, SentAnswer.read, body)
+            check = _Check(self._threads, self._version_of(sent.proof), sent, self._leaving)
         except BaseException:
             self._asking.discard(caller)
             raise
@@ -172,7 +175,8 @@ class AnswerCheckDesk:
                 log.exception("An answer of another gateway could not be checked")
                 yield _error("internal_error", "the answer could not be checked")
             else:
-                self._keep(sent.digest, verdict)
+                if verdict["recomputed"]:  # who is registered changes, what a program computes does not
+                    self._keep(sent.digest, verdict)
                 yield event(verdict, "verdict")
         finally:
             check.left.set()
@@ -185,6 +189,7 @@ class AnswerCheckDesk:
     def close(self) -> None:
         """End what waits and what runs."""
         self._leaving.set()
+        self._reader.shutdown(cancel_futures=True)
         self._threads.shutdown(cancel_futures=True)
 
 
@@ -228,7 +233,10 @@ def _network_of(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    # Who comes by IPv4 to a socket of IPv6 has an address of its own, and not one 64 bits with everybody.
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def _require_size(proof: InferenceProof, model: OfferedModel) -> None:

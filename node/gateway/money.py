@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ LEAST_CLAIM = 10**15
 class Money:
     """Who may spend. ``desk``: None without sign-in. ``deposits``, ``payments``: None where none are taken.
 
-    ``sessions``: compares what nodes got with the books; None: nothing does.
+    ``sessions``: compares what nodes got with the books; None: nothing does. ``deposit_alarms``: of the last looks at
+    the contract that did not fail, as many as a round has.
     """
 
     accounts: Accounts
@@ -59,7 +61,7 @@ class Money:
     claim_rounds: int = 0
     wrong_books: list[str] = field(default_factory=list)
     wrong_sessions: list[str] = field(default_factory=list)
-    deposit_alarms: int = 0
+    deposit_alarms: deque[int] = field(default_factory=lambda: deque(maxlen=DEPOSIT_LOOKS))
 
     @property
     def deposit_contract(self) -> CreditDeposits | None:
@@ -89,10 +91,11 @@ class Money:
         if self.payments is not None:
             _tried(self.payments.keep_up)
         if self.rounds % AUDIT_ROUNDS == 0:
-            self.wrong_books = _tried(lambda: accounts.database.read(audit_books)) or []
+            self.wrong_books = _seen(lambda: accounts.database.read(audit_books), self.wrong_books)
             for difference in self.wrong_books:
                 log.error("The books are wrong: %s", difference)
-        self.wrong_sessions = (_tried(self.sessions.compare) if self.sessions is not None else None) or []
+        if self.sessions is not None:
+            self.wrong_sessions = _seen(self.sessions.compare, self.wrong_sessions)
         for difference in self.wrong_sessions:
             log.error("The books and the sessions differ: %s", difference)
         self._show_alarms()
@@ -111,13 +114,15 @@ class Money:
             return
         found = _tried(self.deposits.follow)
         _tried(self.deposits.answer_refunds)
-        self.deposit_alarms = 0 if found is None else len(found.alarms)
-        if found is not None:
+        if found is not None:  # a look that failed has not seen that all is well
+            self.deposit_alarms.append(len(found.alarms))
             self.metrics.ledger_difference.set(found.difference_wei)
         self._show_alarms()
 
     def _show_alarms(self) -> None:
-        self.metrics.ledger_alarms.set(self.deposit_alarms + len(self.wrong_books) + len(self.wrong_sessions))
+        # INVARIANT: an alarm of one look is shown for a whole round: who collects metrics comes once in a while.
+        deposits = max(self.deposit_alarms, default=0)
+        self.metrics.ledger_alarms.set(deposits + len(self.wrong_books) + len(self.wrong_sessions))
 
 
 def keep_reservations(accounts: LedgerAccounts) -> None:
@@ -141,6 +146,12 @@ def _tried(work: Callable[[], Any]) -> Any:
     except Exception:
         log.exception("The books could not be looked after")
     return None
+
+
+def _seen(look: Callable[[], list[str]], before: list[str]) -> list[str]:
+    """What is wrong by ``look``; what was wrong ``before`` where it failed: then nobody has seen that all is well."""
+    found: list[str] | None = _tried(look)
+    return before if found is None else found
 
 
 def open_money(

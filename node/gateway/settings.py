@@ -14,8 +14,9 @@ from nexus_chain.errors import SettingsError
 from nexus_chain.settings import merge
 from node.gateway.accounts import OPEN_ANSWERS
 
-_ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
-"""As browsers write it: small letters, no path; the policy of a page has no words for IPv6 addresses."""
+_ORIGIN = re.compile(r"(https://(?!.*:443$)|http://(?!.*:80$))[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
+"""As browsers write it: small letters, no path, no port that goes without saying; the policy of a page has no words for
+IPv6 addresses."""
 GATEWAY_PREFIX = "NEXUS_GATEWAY_"
 
 
@@ -97,6 +98,10 @@ class GatewaySettings:
         for name in ("verifier", "verify_for"):
             for origin in getattr(self, name):
                 _require_origin(name, origin)
+        if self.public_url.rstrip("/") in self.verifier:
+            raise SettingsError(
+                f"verifier = {self.public_url!r} is this gateway itself", advice="Name gateways of other operators."
+            )
 
     @property
     def address(self) -> tuple[str, int]:
@@ -130,7 +135,8 @@ def _require_origin(name: str, origin: str) -> None:
     """INVARIANT: it goes into the page's policy, so it is an address and nothing else. Raises SettingsError."""
     if _ORIGIN.fullmatch(origin) is None:
         raise SettingsError(
-            f"{name} = {origin!r} is no origin of a gateway", advice="Give https://HOST or https://HOST:PORT, no path."
+            f"{name} = {origin!r} is no origin of a gateway",
+            advice="Give https://HOST or https://HOST:PORT, no path, no port 443.",
         )
 
 

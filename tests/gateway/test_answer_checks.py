@@ -173,6 +173,18 @@ def test_nothing_is_recomputed_that_registered_nodes_did_not_sign(model: Integer
     run(model, work, key_of=lambda node: NOBODY)  # the file's own keys are not believed
 
 
+def test_who_is_registered_is_looked_at_again(model: IntegerModel, honest: InferenceProof) -> None:
+    """Regression: "no such node" was kept, and told again after the node had registered."""
+    registered: dict[str, str] = {}
+
+    async def work(here: Place) -> None:
+        assert not verdict_in(await here.check(honest))["verified"]
+        registered.update({address_of(key): address_of(key) for key in NODE_KEYS})
+        assert verdict_in(await here.check(honest))["verified"]
+
+    run(model, work, key_of=lambda node: registered.get(node, NOBODY))
+
+
 def test_an_altered_answer_is_wrong_by_its_papers(model: IntegerModel, honest: InferenceProof) -> None:
     async def work(here: Place) -> None:
         altered = replace(honest, tokens=(*honest.tokens[:-1], (honest.tokens[-1] + 1) % 300))
@@ -296,7 +308,7 @@ def test_the_queue_is_short_and_ipv6_callers_count_by_their_network(
         here.gate.clear()
         desk = here.desk
         told = json.dumps({"proof": honest.to_dict()}).encode()
-        sent = [SentAnswer.read(told + b" " * n) for n in range(8)]
+        sent = [told + b" " * n for n in range(8)]
         waiting = [await desk.begin(one, f"10.0.0.{n}") for n, one in enumerate(sent[:3])]
         waiting.append(await desk.begin(sent[3], "2001:db8::1"))
         with pytest.raises(UnavailableError, match="too many checks"):
@@ -307,6 +319,48 @@ def test_the_queue_is_short_and_ipv6_callers_count_by_their_network(
         for events in waiting:
             assert [one async for one in events][-1].startswith(b"event: verdict")
         assert [one async for one in await desk.begin(sent[4], "10.0.0.9")][-1].startswith(b"event: verdict")
+
+    run(model, work)
+
+
+def test_a_strangers_file_is_read_once_it_is_counted_and_holds_nobody_up(
+    model: IntegerModel, honest: InferenceProof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: two megabytes that somebody thought up stopped all of the gateway for half a second, each time."""
+    monkeypatch.setattr(answer_checks, "CHECKS_PER_HOUR", 2)
+    read, slow, real = [0], threading.Event(), SentAnswer.read
+
+    def slowly(body: bytes) -> SentAnswer:
+        read[0] += 1
+        slow.wait(60)
+        return real(body)
+
+    monkeypatch.setattr(answer_checks.SentAnswer, "read", slowly)
+
+    async def work(here: Place) -> None:
+        first = asyncio.ensure_future(here.check({"format": "none"}))
+        while not read[0]:
+            await asyncio.sleep(0.01)
+        assert (await here.http.options(PATH, headers=ASKED)).status_code == 204  # it answers meanwhile
+        slow.set()
+        assert [(await first).status_code, (await here.check({})).status_code] == [400, 400]
+        assert (await here.check({})).status_code == 429
+        assert read == [2]
+
+    run(model, work)
+
+
+def test_callers_by_ipv4_to_a_socket_of_ipv6_are_not_one(model: IntegerModel, honest: InferenceProof) -> None:
+    async def work(here: Place) -> None:
+        here.gate.clear()
+        told = json.dumps({"proof": honest.to_dict()}).encode()
+        first = await here.desk.begin(told, "::ffff:10.0.0.1")
+        with pytest.raises(LimitReachedError, match="under way"):
+            await here.desk.begin(told + b" ", "10.0.0.1")
+        second = await here.desk.begin(told + b" ", "::ffff:10.0.0.2")
+        here.gate.set()
+        for events in (first, second):
+            assert [one async for one in events][-1].startswith(b"event: verdict")
 
     run(model, work)
 
@@ -387,7 +441,8 @@ def test_the_page_is_served_with_that_policy() -> None:
     "origin",
     ["b.example", "https://b.example/", "https://b.example/path", "https://*", "https://*.example", "'unsafe-inline'",
      "https://b.example; script-src *", "https://b.example https://c.example", "ftp://b.example", "https://u@b.example",
-     "https://B.example", "https://[::1]:1", "https://b.example:0", "https://b.example\n", ""],
+     "https://B.example", "https://[::1]:1", "https://b.example:0",
+     "https://b.example:443", "http://b.example:80", "https://b.example\n", ""],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["verifier", "verify_for"])
 def test_what_is_no_origin_is_no_setting(name: str, origin: str) -> None:
@@ -395,6 +450,13 @@ def test_what_is_no_origin_is_no_setting(name: str, origin: str) -> None:
         GatewaySettings(**cast(Any, {name: (origin,)}))
 
 
+def test_a_gateway_is_no_second_gateway_of_its_own() -> None:
+    for address in ("https://a.example", "https://a.example/"):
+        with pytest.raises(SettingsError, match="this gateway itself"):
+            GatewaySettings(public_url=address, verifier=("https://b.example", "https://a.example"))
+
+
 def test_origins_are_settings() -> None:
-    known = ("https://b.example", "https://b.example:8443", "http://localhost:11434", "http://127.0.0.1:1")
+    known = ("https://b.example", "https://b.example:8443", "http://localhost:11434", "http://127.0.0.1:1",
+             "http://b.example:443", "https://b.example:80", "https://b.example:4430")  # fmt: skip
     assert GatewaySettings(verifier=known, verify_for=known).verifier == known

@@ -25,6 +25,7 @@ from node.gateway.errors import InvalidProofError
 
 THUMBPRINT_URN = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"
 """What a key's thumbprint is called in a sign-in message (RFC 9278)."""
+_ANY_THUMBPRINT = THUMBPRINT_URN.removesuffix("sha-256:")
 PROOF_SECONDS = 60
 """How old a proof may be."""
 AHEAD_SECONDS = 10
@@ -32,8 +33,14 @@ AHEAD_SECONDS = 10
 KEPT_PROOFS = 100_000
 """How many proofs a gateway remembers: more than it can check within the time in which they count."""
 _MOST_PROOF, _MOST_ID = 2_048, 128
+_LAST_SECOND = 1 << 40
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 _COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def names_key(resource: str) -> bool:
+    """Whether a resource of a sign-in message is meant to name a key, by whatever hash and in whatever capitals."""
+    return resource.lower().startswith(_ANY_THUMBPRINT)
 
 
 def is_thumbprint(text: str) -> bool:
@@ -84,7 +91,8 @@ class KeyProofs:
         self._remember(thumbprint, claims.get("jti"), made)
 
     def _require_time(self, made: Any) -> int:
-        if isinstance(made, bool) or not isinstance(made, int | float) or not math.isfinite(made):
+        # A whole number may be too large for a float, which is no time either.
+        if isinstance(made, bool) or not isinstance(made, int | float) or not 0 <= made < _LAST_SECOND:
             raise _refused("the proof does not say when it was made (iat)")
         late = self._clock() - made
         if late > PROOF_SECONDS:
@@ -98,7 +106,7 @@ class KeyProofs:
             raise _refused("the proof has no id (jti), or one that is too long")
         oldest = math.floor(self._clock()) - PROOF_SECONDS - 1
         while self._times and self._times[0][0] < oldest:
-            self._seen.discard(heapq.heappop(self._times)[1])
+            self._forget_oldest()
         if made <= self._forgotten:
             raise _refused("the proof is older than what this gateway remembers")
         digest = hashlib.sha256(f"{thumbprint} {id}".encode("utf-8", "surrogatepass")).digest()[:16]
@@ -107,8 +115,13 @@ class KeyProofs:
         self._seen.add(digest)
         heapq.heappush(self._times, (made, digest))
         if len(self._times) > self._most:
-            self._forgotten, gone = heapq.heappop(self._times)
-            self._seen.discard(gone)
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Also where the clock is set back later: what is forgotten counts no more."""
+        made, gone = heapq.heappop(self._times)
+        self._seen.discard(gone)
+        self._forgotten = max(self._forgotten, made)
 
 
 def _opened(proof: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -20,7 +20,7 @@ from web3.exceptions import Web3Exception
 
 from nexus_chain.chain.errors import ChainError
 from node.gateway.access.api_keys import SCOPES
-from node.gateway.access.key_proofs import THUMBPRINT_URN, is_thumbprint
+from node.gateway.access.key_proofs import THUMBPRINT_URN, is_thumbprint, names_key
 from node.gateway.access.tokens import SESSION_PREFIX, new_token, token_digest
 from node.gateway.accounts import Caller
 from node.gateway.errors import GatewayError, InvalidRequestError, UnauthorizedError, UnavailableError
@@ -145,7 +145,8 @@ def key_named_in(message: SiweMessage) -> str | None:
 
     Raises InvalidRequestError where it names several, or one that is no SHA-256 thumbprint.
     """
-    named = [one.removeprefix(THUMBPRINT_URN) for one in message.resources or [] if one.startswith(THUMBPRINT_URN)]
+    # INVARIANT: who asks for a session with a key gets one or none, and never one that its token alone opens.
+    named = [one.removeprefix(THUMBPRINT_URN) for one in message.resources or [] if names_key(one)]
     if not named:
         return None
     if len(named) > 1 or not is_thumbprint(named[0]):

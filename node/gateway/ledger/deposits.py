@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from nexus_chain.chain.bound import PAGE, ChainEvent, in_ranges
 from nexus_chain.chain.credit_deposits import CreditDeposits, DepositAccount
-from nexus_chain.chain.errors import ChainError
+from nexus_chain.chain.errors import ChainError, RpcLaggingError
 from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.errors import NexusError, SettingsError
 from node.gateway.ledger.books import (
@@ -47,6 +47,7 @@ for those before it, and servers keep 16 of a wallet whatever happens."""
 ANSWER_GAS = 100_000
 """What an answer to a refund takes, about."""
 _NOTHING = DepositAccount(0, 0, 0, 0)
+_Reached = tuple[int, str]  # a block and its hash
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class DepositBooks:
         """Book what is new, and compare. Raises ChainError and UnavailableError: it goes on there the next time."""
         with chain_errors(self._contract.web3):
             last = int(self._contract.web3.eth.block_number) - self._confirmations + 1
-        start, alarms = self._start()
+        start, replaced, alarms = self._start()
         if last >= start:
             query = partial(self._contract.events_of, _EVENTS)
             for block, events in in_ranges(query, start, last):
@@ -131,24 +132,35 @@ class DepositBooks:
                 found = dict(zip(accounts, self._contract.accounts_of(accounts, last), strict=True))
                 # INVARIANT: where all is read again, the books go on knowing of what is in them until that is done.
                 reached = (block, self._hash_of(block)) if block == last or not alarms else None
-                self._database.write(partial(self._book, events=events, found=found, reached=reached))
+                work = partial(self._book, events=events, found=found, reached=reached, replaced=replaced)
+                self._database.write(work)
                 self._asking.update(_asked_back(events))
         return self._compared(max(last, start - 1), alarms)
 
-    def _start(self) -> tuple[int, list[str]]:
-        """The first block that is not booked."""
+    def _start(self) -> tuple[int, _Reached | None, list[str]]:
+        """The first block that is not booked; and the block that the books follow, where the chain has it no more.
+
+        Raises ChainError, also where the server does not know that block yet: another gateway's may be ahead of it.
+        """
         query = select(CHAIN_PROGRESS).where(CHAIN_PROGRESS.c.contract == self._contract.address)
         known = self._database.read(lambda connection: connection.execute(query).first())
         if known is None:
-            return self._first, []
-        if self._hash_of(known.block) == known.block_hash:
-            return known.block + 1, []
+            return self._first, None, []
+        found = self._hash_of(known.block)
+        if not found:
+            # INVARIANT: what one server does not know yet is not taken for what the chain has no more.
+            raise RpcLaggingError(
+                f"the books follow the chain up to block {known.block}, and its server knows less",
+                advice="It is asked again; where this goes on, ask the server's operator, or use another --rpc.",
+            )
+        if found == known.block_hash:
+            return known.block + 1, None, []
         alarm = f"block {known.block} was replaced after its deposits had been booked: all of them are read again"
         log.error("%s", alarm)
-        return self._first, [alarm]
+        return self._first, (known.block, known.block_hash), [alarm]
 
     def _hash_of(self, block: int) -> str:
-        """Empty where the chain has no such block (any more)."""
+        """Empty where the chain has not come to such a block."""
         web3 = self._contract.web3
         with chain_errors(web3):
             if block > int(web3.eth.block_number):
@@ -160,16 +172,27 @@ class DepositBooks:
         connection: Connection,
         events: Sequence[ChainEvent],
         found: Mapping[str, DepositAccount],
-        reached: tuple[int, str] | None,
+        reached: _Reached | None,
+        replaced: _Reached | None,
     ) -> None:
-        """``reached``: up to which block, with its hash, the books follow the chain by that; None: no farther."""
+        """``reached``: up to which block the books follow the chain by that; None: no farther. ``replaced``: by what
+        the chain has no more."""
         for key, event in zip(_keys(self._contract.address, events), events, strict=True):
             if entries_of(connection, key) is None:
                 post(connection, key, event.name, self._moves(connection, event, found))
         if reached is not None:
-            row = {"contract": self._contract.address, "block": reached[0], "block_hash": reached[1]}
-            connection.execute(delete(CHAIN_PROGRESS).where(CHAIN_PROGRESS.c.contract == self._contract.address))
-            connection.execute(insert(CHAIN_PROGRESS).values(row))
+            self._advance(connection, reached, replaced)
+
+    def _advance(self, connection: Connection, reached: _Reached, replaced: _Reached | None) -> None:
+        mine = CHAIN_PROGRESS.c.contract == self._contract.address
+        known = connection.execute(select(CHAIN_PROGRESS).where(mine).with_for_update()).first()
+        # INVARIANT: the books never seem to follow the chain less far than they do. Of two gateways on a database the
+        # slower one writes last; with a deposit that is booked and not counted, what was spent would be given back.
+        if known is not None and known.block > reached[0] and (known.block, known.block_hash) != replaced:
+            return
+        row = {"contract": self._contract.address, "block": reached[0], "block_hash": reached[1]}
+        connection.execute(delete(CHAIN_PROGRESS).where(mine))
+        connection.execute(insert(CHAIN_PROGRESS).values(row))
 
     def _moves(self, connection: Connection, event: ChainEvent, found: Mapping[str, DepositAccount]) -> dict[str, int]:
         """What an event means for the books. ``found``: accounts in the contract, in the last block that counts."""
@@ -198,8 +221,10 @@ class DepositBooks:
         }
 
     def _compared(self, block: int, alarms: list[str]) -> Reconciled:
+        followed, booked = self._database.read(partial(_followed, contract=self._contract.address))
+        if not alarms:  # another gateway on the database may have gone further meanwhile
+            block = max(block, followed)
         held = self._contract.held_at(block) if block >= self._first else 0
-        booked = -self._database.read(partial(booked_balance, account=deposits(self._contract.address)))
         if held != booked:
             alarms = [*alarms, f"the deposit contract holds {held} wei, and {booked} wei by the books"]
             log.error("%s", alarms[-1])
@@ -334,6 +359,12 @@ def _booked_of(connection: Connection, contract: str, accounts: Sequence[str]) -
     found = {row.name: int(row.balance) for row in rows}
     balances = [_Booked(*(found.get(kind(account), 0) for kind in (user, reserved, refunds))) for account in accounts]
     return (rows[0].block if rows else None), balances
+
+
+def _followed(connection: Connection, contract: str) -> tuple[int, int]:
+    """Up to which block the books follow the contract, -1 for none; and how many wei it holds by them."""
+    block = connection.scalar(select(CHAIN_PROGRESS.c.block).where(CHAIN_PROGRESS.c.contract == contract))
+    return -1 if block is None else int(block), -booked_balance(connection, deposits(contract))
 
 
 def _depositors(connection: Connection) -> list[str]:

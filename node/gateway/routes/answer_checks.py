@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from nexus_chain.errors import NexusError
-from node.gateway.answer_checks import AnswerCheckDesk, SentAnswer
+from node.gateway.answer_checks import AnswerCheckDesk
 from node.gateway.client_errors import told
 from node.gateway.deps import AppDeps, Deps
 from node.gateway.errors import ForbiddenError, NotFoundError
@@ -37,8 +37,7 @@ async def check_answer(request: Request, deps: AppDeps) -> StreamingResponse:
     desk = _desk(deps)
     headers = _allowed(request, desk)
     try:
-        sent = SentAnswer.read(await request.body())
-        events = await desk.begin(sent, request.client.host if request.client else "")
+        events = await desk.begin(await request.body(), request.client.host if request.client else "")
     except NexusError as error:
         refused = told(error)
         refused.headers |= headers  # so that the page can read why

@@ -77,6 +77,20 @@ def test_a_message_without_a_key_opens_a_session_as_before(app: AccessApp) -> No
     assert app.call("GET", "/v1/account", said["token"]).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "urn",
+    [
+        THUMBPRINT_URN.upper(),
+        THUMBPRINT_URN.replace("urn:", "URN:"),
+        THUMBPRINT_URN.replace("sha-256", "SHA-256"),
+        THUMBPRINT_URN.replace("sha-256", "sha-512"),
+        THUMBPRINT_URN.replace(":sha-256", ""),
+    ],
+)
+def test_a_key_that_is_named_in_another_way_opens_no_session_without_one(app: AccessApp, urn: str) -> None:
+    assert verified(app, f"\n- {urn}{SessionKey().thumbprint}").status_code == 400
+
+
 @pytest.mark.parametrize("named", ["", "short", "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 42 + "!"])
 def test_a_key_that_cannot_be_one_is_refused(app: AccessApp, named: str) -> None:
     assert verified(app, f"\n- {THUMBPRINT_URN}{named}").status_code == 400
@@ -155,6 +169,8 @@ def test_a_refused_proof_is_not_used_up(bound: Bound) -> None:
         ({"iat": None}, "does not say when"),
         ({"iat": True}, "does not say when"),
         ({"iat": "now"}, "does not say when"),
+        ({"iat": 10**400}, "does not say when"),
+        ({"iat": -(10**400)}, "does not say when"),
         ({"iat": START - 86_400}, "86400 seconds older than the gateway's clock"),
         ({"iat": START + 86_400}, "86400 seconds ahead of the gateway's clock"),
         ({"jti": None}, "no id"),
@@ -286,6 +302,16 @@ def test_what_counts_no_more_is_not_remembered() -> None:
     clock.now += PROOF_SECONDS + 2
     assert take(proofs, key, clock.now, "late") == ""
     assert len(proofs._seen) == len(proofs._times) == 1
+
+
+def test_a_clock_that_is_set_back_makes_no_forgotten_proof_count_again() -> None:
+    proofs, key, clock = proofs_with(most=100)
+    made = clock.now
+    assert take(proofs, key, made, "id") == ""
+    clock.now += 3_600
+    assert take(proofs, key, clock.now, "late") == ""
+    clock.now = made + 1
+    assert take(proofs, key, made, "id") != ""
 
 
 def test_the_thumbprint_is_that_of_rfc_7638() -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from web3.types import RPCEndpoint
 
 from nexus_chain.chain.credit_deposits import CreditDeposits, create_credit_deposits
 from nexus_chain.chain.deployer import ArtefactCreator
-from nexus_chain.chain.errors import ContractRevertedError, TransactionPendingError
+from nexus_chain.chain.errors import ContractRevertedError, RpcLaggingError, TransactionPendingError
 from nexus_chain.chain.local import LocalChain, anvil
 from nexus_chain.chain.transactions import Sender
 from nexus_chain.chain.wallet import Wallet
@@ -120,6 +121,47 @@ def test_a_deposit_is_booked_once_and_not_before_it_is_confirmed(bank: Bank) -> 
     DepositBooks(bank.database, bank.operator, bank.first, 2).follow()
     assert bank.balances() == [10**18, 0, -(10**18), 0]
     assert bank.database.read(audit_books) == []
+
+
+def test_a_slower_gateway_does_not_take_the_books_back(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: what one gateway had booked meanwhile seemed to be credit from elsewhere, and what was spent of
+    the deposit before was not claimed: a refund would have given it back."""
+    bank.caller.deposit(bank.account, 1_000)
+    bank.follow()
+    bank.spend(1_000)
+    bank.request("evm_mine")
+    slow = DepositBooks(bank.database, bank.operator, bank.first, 2)
+    real, others = bank.operator.accounts_of, []
+
+    def accounts_of(*asked: Any) -> Any:
+        if not others:
+            others.append(True)  # a whole look of the other gateway
+            bank.caller.deposit(bank.account, 1_000)
+            bank.follow()
+        return real(*asked)
+
+    monkeypatch.setattr(bank.operator, "accounts_of", accounts_of)
+    seen = slow.follow()
+    assert (seen.difference_wei, seen.alarms) == (0, ())
+    assert others == [True]
+    assert bank.balances(user(bank.account)) == [1_000]
+    assert bank.books.claim(1) == 1_000
+
+
+def test_a_gateway_whose_server_is_behind_takes_no_block_for_replaced(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: where another gateway's server was a block ahead, it read all again, and took the books back."""
+    bank.caller.deposit(bank.account, 1_000)
+    known = bank.follow().block
+    web3 = bank.operator.web3
+    behind = SimpleNamespace(eth=SimpleNamespace(block_number=known - 1, get_block=web3.eth.get_block))
+    with monkeypatch.context() as patched:
+        patched.setattr(CreditDeposits, "web3", behind)
+        with pytest.raises(RpcLaggingError, match=f"up to block {known}, and its server knows less"):
+            bank.books.follow()
+    assert bank.follow().alarms == ()
+    assert bank.balances(user(bank.account)) == [1_000]
 
 
 def test_deposits_of_one_block_and_of_others_are_told_apart(bank: Bank) -> None:

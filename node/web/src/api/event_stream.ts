@@ -1,3 +1,8 @@
+import { GatewayError } from "./gateway";
+
+/** Characters of one event. What never ends would fill the memory, whoever sends it. */
+const MOST_OF_AN_EVENT = 4 << 20;
+
 /** One event of a stream: its name (`message` without one) and its data. */
 export interface StreamedEvent {
   readonly name: string;
@@ -6,6 +11,7 @@ export interface StreamedEvent {
 
 /**
  * Events of a response, as they come. A stream that ends within an event ends without it: half an event is none.
+ * Throws GatewayError where an event is too long.
  *
  * Source of the format: HTML standard, server-sent events.
  */
@@ -19,6 +25,9 @@ export async function* eventsOf(response: Response): AsyncGenerator<StreamedEven
       if (done) return;
       const blocks = (rest + value).split(/\r\n\r\n|\n\n|\r\r/);
       rest = blocks.pop() ?? "";
+      if (rest.length > MOST_OF_AN_EVENT) {
+        throw new GatewayError("the gateway's answer is longer than one can be", response.status, "malformed");
+      }
       for (const block of blocks) {
         const event = eventOf(block);
         if (event) yield event;

@@ -64,9 +64,12 @@ async function authorization(method: string, path: string): Promise<Record<strin
   const held = credentials.value;
   if (!held) return {};
   if (held.key === undefined) return { authorization: `Bearer ${held.token}` };
-  const key = await keptSessionKey(held.key);
+  const key = await keptSessionKey(held.key).catch(() => {
+    throw new GatewayError("the browser's database does not give the session's key: load the page again", 0, "no_key");
+  });
   if (!key) {
-    forgetCredentials();
+    // Only this session is over, and not one that began meanwhile.
+    if (credentials.value === held) forgetCredentials();
     return {};
   }
   const url = new URL(path, location.origin);

@@ -27,8 +27,10 @@ export function shareSession(): () => void {
   const stop = effect(() => {
     const here = credentials.value;
     const key = here?.key;
-    if (before !== undefined && !here) tell({ over: before });
-    if (before === undefined && here && key !== undefined) tell({ session: here });
+    // Another session took its place, and ended it. An API key does not: that is this tab's alone.
+    const isReplaced = here?.account !== undefined && key !== before;
+    if (before !== undefined && (!here || isReplaced)) tell({ over: before });
+    if (here && key !== undefined && key !== before) tell({ session: here });
     before = key;
   });
   return () => {

@@ -57,18 +57,14 @@ export async function makeSessionKey(): Promise<SessionKey | undefined> {
   }
 }
 
-/** The key of that name; undefined where the browser has it no more. */
+/** The key of that name; undefined where the browser has it no more. Throws where its database does not answer. */
 export async function keptSessionKey(thumbprint: string): Promise<SessionKey | undefined> {
   const before = known.get(thumbprint);
   if (before) return before;
-  try {
-    const found = await inKeys("readonly", (keys) => keys.get(thumbprint));
-    if (!isKey(found)) return undefined;
-    known.set(thumbprint, found);
-    return found;
-  } catch {
-    return undefined;
-  }
+  const found = await inKeys("readonly", (keys) => keys.get(thumbprint));
+  if (!isKey(found)) return undefined;
+  known.set(thumbprint, found);
+  return found;
 }
 
 /** Delete a key: no request is made with it again. */
@@ -135,7 +131,11 @@ async function inKeys<Found>(
 
 function opened(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error("the browser's database does not open")), OPEN_WITHIN);
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      reject(new Error("the browser's database does not open"));
+    }, OPEN_WITHIN);
     const asked = indexedDB.open(NAME, 1);
     asked.onupgradeneeded = () => void asked.result.createObjectStore(KEYS, { keyPath: "thumbprint" });
     asked.onerror = () => {
@@ -144,7 +144,9 @@ function opened(): Promise<IDBDatabase> {
     };
     asked.onsuccess = () => {
       clearTimeout(late);
-      resolve(asked.result);
+      // Nobody waits for it any more, and nobody else would close it.
+      if (isLate) asked.result.close();
+      else resolve(asked.result);
     };
   });
 }

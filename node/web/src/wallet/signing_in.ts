@@ -44,7 +44,16 @@ export async function signIn(who: Connection, { message, key }: PreparedSignIn):
     throw new GatewayError("the gateway signed somebody else in", 200, "malformed");
   }
   if (bound === undefined && key !== undefined) await deleteSessionKey(key);
+  await endSessionBefore();
   useCredentials({ token, account: who.account, expires, ...(bound === undefined ? {} : { key: bound }) });
+}
+
+/** INVARIANT: no session goes on that nobody sees any more, and so nobody could sign out of. */
+async function endSessionBefore(): Promise<void> {
+  const session = credentials.value;
+  if (session?.account === undefined) return;
+  await ask("/v1/siwe/logout", { method: "POST" }).catch(() => undefined); // it may be over already
+  if (session.key !== undefined) await deleteSessionKey(session.key);
 }
 
 /** End the session, here and at the gateway, and delete its key. Here it ends in any case. */

@@ -21,6 +21,19 @@ const EVENTS = [
   { name: "message", data: "[DONE]" },
 ];
 
+test("an event that never ends does not fill the memory", async () => {
+  const piece = new TextEncoder().encode("x".repeat(1 << 20));
+  let sent = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (++sent > 64) controller.close();
+      controller.enqueue(piece);
+    },
+  });
+  await expect(eventsOf({ body, status: 200 } as Response).next()).rejects.toMatchObject({ code: "malformed" });
+  expect(sent).toBeLessThan(16);
+});
+
 test("events are the same however the network cuts them, and half an event is none", async () => {
   const bytes = new TextEncoder().encode(TEXT);
   for (let size = 1; size <= bytes.length; size++) {

@@ -106,6 +106,33 @@ describe("a session's key", () => {
     expect(await keptSessionKey(thumbprint)).toBeUndefined();
   });
 
+  test("is not taken for gone where the database does not answer: the session goes on", async () => {
+    const session = { token: "nexus-session-one", account: "0x01", expires: NOW / 1000 + 3600, key: "unknown here" };
+    useCredentials(session);
+    vi.stubGlobal("indexedDB", {
+      open: () => {
+        throw new DOMException("busy", "UnknownError");
+      },
+    });
+    const sent = gateway();
+    await expect(ask("/v1/account")).rejects.toMatchObject({ code: "no_key" });
+    expect(sent).toEqual([]);
+    expect(credentials.value).toEqual(session);
+  });
+
+  test("leaves no database open that opened too late", async () => {
+    vi.useFakeTimers({ now: NOW });
+    const asked: { result?: { close: () => void }; onsuccess?: () => void } = {};
+    const close = vi.fn();
+    vi.stubGlobal("indexedDB", { open: () => asked });
+    const found = expect(keptSessionKey("unknown here")).rejects.toThrow("does not open");
+    await vi.advanceTimersByTimeAsync(5000);
+    await found;
+    asked.result = { close };
+    asked.onsuccess?.();
+    expect(close).toHaveBeenCalledOnce();
+  });
+
   test("of a session that is long over goes when another is made", async () => {
     const old = await made();
     vi.setSystemTime(NOW + DAY / 2);
@@ -169,6 +196,17 @@ describe("a request of a session with a key", () => {
     await expect(ask("/v1/account")).rejects.toBeInstanceOf(GatewayError);
     expect(sent[0]?.has("authorization")).toBe(false);
     expect(credentials.value).toBeUndefined();
+  });
+
+  test("whose key is gone ends no session that began meanwhile", async () => {
+    const key = await signedIn();
+    await deleteSessionKey(key.thumbprint);
+    gateway({ status: 401 });
+    const asking = ask("/v1/account");
+    const next = { token: "nexus-session-two", account: "0x02", expires: 5, key: "next" };
+    useCredentials(next);
+    await expect(asking).rejects.toBeInstanceOf(GatewayError);
+    expect(credentials.value).toEqual(next);
   });
 
   test("is as before with an API key: Bearer, without a proof, and not asked again", async () => {
@@ -238,6 +276,17 @@ describe("the tabs of a page", () => {
     hear({ session: { ...SESSION, token: "other", key: "other" } });
     hear({ over: "other" });
     expect(credentials.value).toEqual(SESSION);
+  });
+
+  test("follow where one signs in with another account, and keep what an API key replaces in one", () => {
+    const other = { ...SESSION, token: "nexus-session-two", account: "0x02", key: "other" };
+    useCredentials(SESSION);
+    stop = shareSession();
+    useCredentials(other);
+    expect(told).toEqual([{ over: "thumb" }, { session: other }]);
+    told.length = 0;
+    useCredentials({ token: "sk-nexus-one" });
+    expect(told).toEqual([]);
   });
 
   test("are all signed out where one is", () => {

@@ -4,6 +4,8 @@ import { expect, test } from "vitest";
 import { guessedLanguage, highlighted } from "../../../src/pages/chat/text/highlight";
 import { prose, sanitised } from "../../../src/pages/chat/text/markdown";
 
+const always = () => true;
+
 function drawn(fragment: DocumentFragment | undefined): HTMLElement {
   const place = document.createElement("div");
   if (fragment) place.replaceChildren(fragment);
@@ -123,30 +125,46 @@ test("the second wall holds alone: of HTML only the short lists are left", () =>
 });
 
 test("code is marked, and stays text", async () => {
-  const place = drawn(await highlighted('def f():\n    return "<img src=x onerror=alert(1)>"', "python"));
+  const place = drawn(await highlighted('def f():\n    return "<img src=x onerror=alert(1)>"', "python", always));
   expect(place.querySelector(".hljs-keyword")?.textContent).toBe("def");
   expect(isHarmless(place)).toBe(true);
   expect(place.textContent).toBe('def f():\n    return "<img src=x onerror=alert(1)>"');
 });
 
 test("a language that is not known here is not marked", async () => {
-  expect(await highlighted("x", "brainfuck")).toBeUndefined();
-  expect(await highlighted("x", "constructor")).toBeUndefined();
+  expect(await highlighted("x", "brainfuck", always)).toBeUndefined();
+  expect(await highlighted("x", "constructor", always)).toBeUndefined();
 });
 
 test("a language is guessed where one is likely, and none for prose", async () => {
   const code = "import os\n\n\ndef walk(path: str) -> list[str]:\n    return [one for one in os.listdir(path)]\n";
-  expect(await guessedLanguage(code)).toBe("python");
-  expect(await guessedLanguage("It was a day like any other.")).toBe("");
+  expect(await guessedLanguage(code, always)).toBe("python");
+  expect(await guessedLanguage("It was a day like any other.", always)).toBe("");
 });
 
 test("pieces are marked one after the other, and the browser can draw in between", async () => {
   const order: string[] = [];
-  const first = highlighted("x = 1", "python").then(() => {
+  const first = highlighted("x = 1", "python", always).then(() => {
     order.push("first");
     setTimeout(() => order.push("drawn"));
   });
-  const second = highlighted("y = 2", "python").then(() => order.push("second"));
+  const second = highlighted("y = 2", "python", always).then(() => order.push("second"));
   await Promise.all([first, second]);
   expect(order).toEqual(["first", "drawn", "second"]);
+});
+
+test("what nobody looks at any more takes no turn of what is looked at", async () => {
+  const order: string[] = [];
+  const left = Array.from({ length: 200 }, (_, at) => highlighted(`x = ${at}`, "python", () => false));
+  const wanted = highlighted("y = 2", "python", always).then(() => order.push("wanted"));
+  let tasks = 0;
+  const count = () => {
+    tasks++;
+    if (order.length === 0) setTimeout(count);
+  };
+  count();
+  await wanted;
+  expect(tasks).toBeLessThan(20);
+  expect(await Promise.all(left)).toEqual(left.map(() => undefined));
+  expect(await guessedLanguage("import os", () => false)).toBe("");
 });

@@ -223,6 +223,21 @@ test.each([
   expect(() => readVerdict({ ...RIGHT, ...changes })).toThrow("cannot be read");
 });
 
+test("who chose the second gateway, and what it is sent, is said before it is asked", async () => {
+  second([]);
+  await act(() => render(<SecondGateways answer={ANSWER} />, place));
+  await vi.waitFor(() => expect(place.textContent).toContain("Ask second.example"));
+  expect(place.textContent).toContain("The operator of this gateway chose which gateways stand here.");
+  expect(place.textContent).toContain("is sent the question and the answer");
+});
+
+test("a gateway that names itself offers none", async () => {
+  vi.mocked(networkFacts).mockResolvedValue({ verifiers: [location.origin] } as never);
+  await act(() => render(<SecondGateways answer={ANSWER} />, place));
+  await act(() => Promise.resolve());
+  expect(place.textContent).toBe("");
+});
+
 test("a gateway that names no other offers none", async () => {
   vi.mocked(networkFacts).mockResolvedValue({ verifiers: [] } as never);
   await act(() => render(<SecondGateways answer={ANSWER} />, place));

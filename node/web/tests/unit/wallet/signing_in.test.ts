@@ -1,7 +1,7 @@
 import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { credentials, forgetCredentials, useCredentials } from "../../../src/api/credentials";
-import { keptSessionKey } from "../../../src/api/session_key";
+import { keptSessionKey, makeSessionKey } from "../../../src/api/session_key";
 import type { Connection } from "../../../src/wallet/connection";
 import { prepareSignIn, signIn, signOut } from "../../../src/wallet/signing_in";
 import { ALICE, BOB, FakeWallet, found, refuses } from "./fake_wallet";
@@ -97,6 +97,19 @@ describe("signing in", () => {
     expect(last.has("dpop")).toBe(true);
     expect(credentials.value).toBeUndefined();
     expect(await keptSessionKey(key)).toBeUndefined();
+  });
+
+  test("with another account ends the session before, and deletes its key", async () => {
+    vi.stubGlobal("indexedDB", new IDBFactory());
+    const before = (await makeSessionKey())?.thumbprint ?? "none";
+    useCredentials({ token: "ses-0", account: BOB, expires: SESSION.expires, key: before });
+    const sent = gateway({ "/v1/siwe/verify": { body: SESSION }, "/v1/siwe/logout": { status: 503 } });
+    const wallet = new FakeWallet({ eth_accounts: [ALICE], personal_sign: "0x1234" });
+    await signIn(who(wallet), { message: "text" });
+    const ended = sent.find((one) => one.path === "/v1/siwe/logout");
+    expect(new Headers(ended?.request.headers).get("authorization")).toBe("DPoP ses-0");
+    expect(await keptSessionKey(before)).toBeUndefined();
+    expect(credentials.value).toEqual(SESSION);
   });
 
   test("takes no session that is bound to a key of somebody else", async () => {

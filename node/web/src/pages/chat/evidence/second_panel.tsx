@@ -12,11 +12,13 @@ import { words } from "./words";
 export function SecondGateways({ answer }: { answer: Answer & { id: string } }) {
   const t = secondWordsOf();
   const { found } = useFetched(networkFacts, []);
-  if (!found || found.verifiers.length === 0) return null;
+  // A gateway that names itself has no second word.
+  const others = found?.verifiers.filter((origin) => origin !== location.origin) ?? [];
+  if (others.length === 0) return null;
   return (
     <section class="check" aria-label={t.title}>
       <p class="quiet">{t.hint}</p>
-      {found.verifiers.map((origin) => (
+      {others.map((origin) => (
         <Second key={origin} answer={answer} origin={origin} />
       ))}
     </section>

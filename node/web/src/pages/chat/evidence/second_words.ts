@@ -4,7 +4,7 @@ import type { Contradiction } from "./second_gateway";
 /** Sentences about what a second gateway says. */
 const en = {
   title: "A second gateway",
-  hint: "For models that are too large for this browser. The second gateway reads the question and the answer, and computes the answer again. You have its word for it: it helps as far as the two gateways do not work together.",
+  hint: "For models that are too large for this browser. The operator of this gateway chose which gateways stand here. The one that you ask is sent the question and the answer, and computes the answer again. You have its word for it: it helps as far as the two gateways do not work together.",
   ask: (host: string) => `Ask ${host}`,
   again: (host: string) => `Ask ${host} again`,
   computing: (host: string) => `${host} computes the answer again`,
@@ -25,7 +25,7 @@ type SecondWords = typeof en;
 
 const pt: SecondWords = {
   title: "Um segundo gateway",
-  hint: "Para modelos grandes demais para este navegador. O segundo gateway lê a pergunta e a resposta e calcula a resposta de novo. Você tem a palavra dele: ela vale enquanto os dois gateways não agirem juntos.",
+  hint: "Para modelos grandes demais para este navegador. O operador deste gateway escolheu os gateways que estão aqui. Aquele a que você pergunta recebe a pergunta e a resposta e calcula a resposta de novo. Você tem a palavra dele: ela vale enquanto os dois gateways não agirem juntos.",
   ask: (host) => `Perguntar a ${host}`,
   again: (host) => `Perguntar de novo a ${host}`,
   computing: (host) => `${host} calcula a resposta de novo`,
@@ -43,7 +43,7 @@ const pt: SecondWords = {
 
 const ko: SecondWords = {
   title: "두 번째 게이트웨이",
-  hint: "이 브라우저에는 너무 큰 모델을 위한 것입니다. 두 번째 게이트웨이가 질문과 답을 읽고 답을 다시 계산합니다. 그 게이트웨이의 말일 뿐이며, 두 게이트웨이가 짜지 않았을 때만 도움이 됩니다.",
+  hint: "이 브라우저에는 너무 큰 모델을 위한 것입니다. 여기 있는 게이트웨이는 이 게이트웨이의 운영자가 골랐습니다. 묻는 게이트웨이에 질문과 답을 보내며, 그 게이트웨이가 답을 다시 계산합니다. 그 게이트웨이의 말일 뿐이며, 두 게이트웨이가 짜지 않았을 때만 도움이 됩니다.",
   ask: (host) => `${host}에 묻기`,
   again: (host) => `${host}에 다시 묻기`,
   computing: (host) => `${host}이(가) 답을 다시 계산합니다`,

@@ -29,7 +29,7 @@ function useLanguage(text: string): string {
     // A gateway that is gone leaves code without colours.
     void import("./highlight").then(
       async ({ guessedLanguage }) => {
-        const guessed = await guessedLanguage(text);
+        const guessed = await guessedLanguage(text, () => isWanted);
         if (isWanted) learn(guessed);
       },
       () => undefined,

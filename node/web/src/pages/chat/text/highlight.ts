@@ -21,10 +21,15 @@ for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(
 
 /**
  * A piece of code with its words marked, as nodes; none where the language is not known here. Pieces are marked one
- * after the other, each in a task of its own: a long text that ends does not stop the browser from drawing.
+ * after the other, each in a task of its own: a long text that ends does not stop the browser from drawing. What is
+ * not wanted any more when its turn comes takes none.
  */
-export function highlighted(code: string, language: string): Promise<DocumentFragment | undefined> {
-  return inTurn(() => {
+export function highlighted(
+  code: string,
+  language: string,
+  isWanted: () => boolean,
+): Promise<DocumentFragment | undefined> {
+  return inTurn(isWanted, () => {
     if (!hljs.getLanguage(language)) return undefined;
     return sanitised(hljs.highlight(visible(code), { language, ignoreIllegals: true }).value);
   });
@@ -34,13 +39,15 @@ const LOOKED_AT = 2000;
 const SURE = 5;
 
 /** The language that a text seems to be written in; empty where none is likely. Each is tried in a task of its own. */
-export async function guessedLanguage(text: string): Promise<string> {
+export async function guessedLanguage(text: string, isWanted: () => boolean): Promise<string> {
   let likely = "";
   let most = SURE - 1;
   for (const language of Object.keys(LANGUAGES)) {
-    const { relevance } = await inTurn(() =>
+    const found = await inTurn(isWanted, () =>
       hljs.highlight(text.slice(0, LOOKED_AT), { language, ignoreIllegals: false }),
     );
+    if (!found) return "";
+    const { relevance } = found;
     if (relevance > most) [likely, most] = [language, relevance];
   }
   return likely;
@@ -48,9 +55,13 @@ export async function guessedLanguage(text: string): Promise<string> {
 
 let before: Promise<unknown> = Promise.resolve();
 
-/** Do `work` in a task of its own, once what was asked for before is done. */
-function inTurn<T>(work: () => T): Promise<T> {
-  const done = before.then(() => new Promise((resolve) => setTimeout(resolve))).then(work);
+/** Do `work` in a task of its own, once what was asked for before is done; nothing where it is not wanted by then. */
+function inTurn<T>(isWanted: () => boolean, work: () => T): Promise<T | undefined> {
+  const done = before.then(async () => {
+    if (!isWanted()) return undefined;
+    await new Promise((resolve) => setTimeout(resolve));
+    return work();
+  });
   before = done.catch(() => undefined);
   return done;
 }

@@ -79,7 +79,7 @@ export function Piece({ text, language, isDone }: { text: string; language: stri
     // A gateway that is gone leaves code without colours.
     void import("./highlight").then(
       async ({ highlighted }) => {
-        const found = isWanted ? await highlighted(text, language.toLowerCase()) : undefined;
+        const found = await highlighted(text, language.toLowerCase(), () => isWanted);
         if (found && isWanted) place.current?.replaceChildren(found);
       },
       () => undefined,
