@@ -1,2 +1,0 @@
-async function*l(a){if(!a.body)return;const o=a.body.pipeThrough(new TextDecoderStream).getReader();let e="";try{for(;;){const{done:n,value:t}=await o.read();if(n)return;const r=(e+t).split(/\r\n\r\n|\n\n|\r\r/);e=r.pop()??"";for(const c of r){const i=s(c);i&&(yield i)}}}finally{await o.cancel().catch(()=>{})}}function s(a){let o="message";const e=[];for(const n of a.split(/\r\n|\n|\r/)){const t=n.indexOf(":"),r=t<0?n:n.slice(0,t),c=t<0?"":n.slice(t+1).replace(/^ /,"");r==="event"&&(o=c),r==="data"&&e.push(c)}return e.length>0?{name:o,data:e.join(`
-`)}:void 0}export{l as e};
