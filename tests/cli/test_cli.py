@@ -239,10 +239,11 @@ def test_amounts(wei: int, shown: str) -> None:
 
 
 def test_prices_are_exact_and_in_a_unit_for_people() -> None:
-    row = {"route_wei_per_token": str(2 * 10**9), "wei_per_token": "7", "asks": []}
+    row = {"route_wei_per_token": str(2 * 10**9), "wei_per_token": "7", "share_basis_points": 0, "asks": []}
     assert _price(row) == "2000000000 wei (0.000000002 ETH)"
     assert _price({**row, "route_wei_per_token": "12"}) == "12 wei"
     assert _price({**row, "route_wei_per_token": None}) == "not served; suggested 7 wei"
+    assert _price({**row, "share_basis_points": 250}) == "2000000000 wei (0.000000002 ETH) + 2.5 % for its publisher"
     asks = [
         {"layers": "0-1", "lowest_wei": "3", "highest_wei": "3"},
         {"layers": "1-3", "lowest_wei": "4", "highest_wei": "9"},

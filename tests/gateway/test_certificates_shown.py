@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -32,6 +33,7 @@ from node.gateway.auditing.published_certificates import PublishedCertificates
 from node.gateway.errors import NotFoundError
 from node.gateway.sent_file import SMALL_BYTES, SentBytes, new_transfers
 from node.gateway.shared_places import SharedPlaces
+from node.gateway.single_flight import SingleFlight
 from tests.support.page_app import ALICE, BLIND, BOB, keyed, page_client
 from tests.support.tiny_distillation import Distilled, distil
 from tests.support.tiny_publication import HELD_OUT, TRAINING, FloatModel, Registries, publish, train
@@ -244,8 +246,14 @@ class Slow:
 
 def together(world: World, slow: Slow, asked: Sequence[tuple[str, str | None]], before: int) -> list[tuple[int, bytes]]:
     """Statuses and bodies of questions. The first is under way when the others are asked, and goes on once ``before``
-    of these were answered.
+    of these were answered and the others wait.
     """
+    real, waiting = SingleFlight.made, 0
+
+    async def counted(self: SingleFlight, *words: Any) -> Any:
+        nonlocal waiting
+        waiting += 1
+        return await real(self, *words)
 
     async def work() -> list[tuple[int, bytes]]:
         shown = PublishedCertificates(world.workspace)
@@ -258,14 +266,15 @@ def together(world: World, slow: Slow, asked: Sequence[tuple[str, str | None]], 
             while not slow.begun:
                 await asyncio.sleep(0.001)
             tasks += [ask(*one) for one in asked[1:]]
-            while sum(task.done() for task in tasks) < before:
+            while sum(task.done() for task in tasks) < before or waiting < len(asked) - before:
                 await asyncio.sleep(0.001)
             slow.go_on.set()
             answers = await asyncio.gather(*tasks)
         await shown.close()
         return [(answer.status_code, answer.content) for answer in answers]
 
-    return asyncio.run(work())
+    with patch.object(SingleFlight, "made", counted):
+        return asyncio.run(work())
 
 
 def test_many_who_ask_for_the_versions_have_them_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
