@@ -50,7 +50,7 @@ def test_publisher_node_vault_and_user_get_their_parts_to_the_wei(world: World) 
     publisher, market = world.address(world.owner), world.user.market
     world.owner.models.set_share(world.version, RATE)
     session = opened(world)
-    assert market.share_of(session) == SessionShare(world.version, publisher, RATE)
+    assert market.share_of(session) == SessionShare(world.version, publisher, RATE, market.now())
     market.allot(session, second, 2 * CAP + 1)
     beside = CAP * RATE // 10_000 + (2 * CAP + 1) * RATE // 10_000
     assert world.chain.connection.balance(market.address) == 3 * CAP + 1 + beside
@@ -104,7 +104,8 @@ def test_one_order_can_be_paid_with_a_share(world: World) -> None:
 def test_a_session_for_no_version_has_no_share(world: World) -> None:
     world.owner.models.set_share(world.version, RATE)
     session = world.open()
-    assert world.user.market.share_of(session) == NO_SHARE
+    assert world.user.market.share_of(session) == replace(NO_SHARE, opened_at=world.user.market.now())
+    assert world.user.market.share_of(bytes(32)) == NO_SHARE  # there is no such session
 
 
 def test_contracts_that_are_older_than_shares_have_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
