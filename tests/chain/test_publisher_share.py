@@ -113,13 +113,14 @@ def test_contracts_that_are_older_than_shares_have_none(world: World, monkeypatc
 
     def as_before(contract: BoundContract, name: str, *arguments: Any) -> Any:
         # A function that a contract does not have: what the chain answers is a revert without a word.
-        if name == "shareOf":
+        if name in ("shareOf", "mostShare"):
             call = replace(contract.call(name, *arguments), data=b"\xde\xad\xbe\xef")
             return call.value(contract.connection.call(call.fields, "latest"))
         return read(contract, name, *arguments)
 
     monkeypatch.setattr(BoundContract, "_read", as_before)
     assert world.user.models.share_of(world.version) == VersionShare(world.address(world.owner), 0, 0)
+    assert world.user.models.most_share() == 0
     with pytest.raises(ContractRevertedError):
         world.user.models.share_of(bytes(32))
     assert world.user.market.share_of(session) == NO_SHARE

@@ -117,11 +117,14 @@ def test_what_cannot_be_asked_is_said(publisher: Nexus, user: Nexus, live: LiveN
     refused = publisher("model", "share", version, "--percent", 20.01, "--json")
     assert refused.json["error"]["message"] == "a publisher's share is at most 20 % of what nodes earn, not 20.01 %"
     assert publisher("model", "share", version, "--percent", 0.005).code == 2
-    assert publisher("model", "share", version, "--percent", -1).code == 2
+    for never in (-1, 20.001, "nan", "inf", "-inf", "1e308", "5,5", ""):
+        asked = publisher("model", "share", version, "--percent", never)
+        assert (asked.code, asked.out, "Traceback" in asked.err) == (2, "", False), never
     refused = user("model", "share", version, "--percent", 5, "--json")
     assert refused.json["error"]["type"] == "WalletError"
     assert "published version" in refused.json["error"]["message"]
     assert user("model", "share", "ff" * 32, "--json").json["error"]["type"] == "ModelFilesError"
+    assert publisher("model", "share", version, "--json").json["share_basis_points"] == 0  # nothing was sent
 
 
 def _selector(name: str) -> str:
