@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from nexus_chain.chain.bound import BoundContract
-from nexus_chain.chain.earnings import sum_settlements
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.dispute_game import commitment_of
+from nexus_chain.chain.earnings import forfeited_lines, sum_settlements
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.chain.inference_market import NO_SHARE, AgreedShare, SessionShare
 from nexus_chain.chain.model_registry import VersionShare
+from nexus_chain.market.documents import TraceDocument
 from tests.support.chain_world import CAP, World
 
 RATE = 777
@@ -99,6 +102,33 @@ def test_one_order_can_be_paid_with_a_share(world: World) -> None:
     (paid,) = market.events_in(mined.receipt, "OrderPaid")
     assert paid.arguments["amount"] == 2 * (9_999 + 9_999 * RATE // 10_000)
     assert market.share_of(session).model_version == world.version
+
+
+def test_of_a_convicted_nodes_line_all_comes_back(world: World) -> None:
+    world.owner.models.set_share(world.version, RATE)
+    session, (liar, other), market = opened(world), world.nodes, world.user.market
+    market.post(*world.voucher(session, 1009, 2000))
+    assert forfeited_lines(world.user, session, world.nodes) == frozenset()
+    convict_at_once(world, world.operators[0])
+    market.close(session)
+    world.chain.advance(61)
+    assert forfeited_lines(world.user, session, world.nodes) == frozenset()  # convicted, and not settled yet
+    market.settle_many(session, [liar, other])
+    assert forfeited_lines(world.user, session, world.nodes) == {liar}
+    total, beside = sum_settlements(world.user, session=session), 2000 * RATE // 10_000
+    assert (total.to_nodes, total.to_vault, total.to_publishers) == (1800, 200, beside)
+    assert total.to_users == 2 * (CAP + CAP * RATE // 10_000) - 2000 - beside
+
+
+def convict_at_once(world: World, operator: Contracts) -> None:
+    """The node signs two traces of one receipt, and the owner finds them."""
+    assert operator.sender is not None
+    finder, wallet, receipt, salt = world.owner, operator.sender.wallet, b"\x05" * 32, b"\x06" * 32
+    documents = [TraceDocument(receipt, root) for root in (b"\x01" * 32, b"\x02" * 32)]
+    first, second = ((document.root, wallet.sign(document, finder.domain)) for document in documents)
+    finder.disputes.commit(commitment_of(documents[0].digest(finder.domain), world.address(finder), salt))
+    world.chain.advance(2)
+    finder.disputes.contradict(wallet.address, receipt, first, second, salt)
 
 
 def test_a_session_for_no_version_has_no_share(world: World) -> None:
