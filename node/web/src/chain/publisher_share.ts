@@ -18,6 +18,13 @@ export interface TokenPrice {
 
 const WHOLE = 10_000n;
 const MOST_SHARE = 2_000;
+/** A bill rounds the share up for each node of an answer, a session has 32, and for what has no receipt. */
+const MOST_PARTS = 33n;
+
+/** The most that a publisher can get of an answer of which nodes and vault get `wei`. */
+export function mostBeside(wei: bigint): bigint {
+  return publisherShare(wei, MOST_SHARE) + MOST_PARTS;
+}
 
 /** The price of a model as the gateway lists it; undefined where it has none, or one that can be no price. */
 export function priceOf(listed: { wei_per_token?: unknown; share_basis_points?: unknown }): TokenPrice | undefined {
