@@ -41,6 +41,7 @@ interface IInferenceMarket is IPullPayments {
         bytes32 modelVersion; // zero: the session was opened for none
         address publisher;
         uint16 basisPoints; // as it stood at the opening
+        uint64 openedAt; // timestamp of the opening, also of a session that was opened for none
     }
 
     /// @notice A node's latest commitment to its receipt log.
@@ -269,7 +270,8 @@ interface IInferenceMarket is IPullPayments {
     /// @notice A node's line in a session; all zero when there is none.
     function lineOf(bytes32 session, address node) external view returns (LineView memory);
 
-    /// @notice For which version a session was opened and for which share; all zero when it was opened for none.
+    /// @notice For which version a session was opened, for which share, and when. All but the time is zero when it was
+    /// opened for none; all of it where there is no such session.
     function shareOf(bytes32 session) external view returns (SessionShare memory);
 
     /// @notice A node's latest commitment to its receipt log; all zero when there is none.

@@ -37,6 +37,7 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         bool hasShare;
         address signer;
         uint16 share; // basis points
+        uint40 openedAt;
     }
 
     /// @dev One storage word; 104 bits hold 2e31 wei. `cap` is zero only for lines that do not exist, `end` until the
@@ -333,12 +334,13 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
 
     /// @inheritdoc IInferenceMarket
     function shareOf(bytes32 session) external view returns (SessionShare memory found) {
+        StoredSession storage entry = _sessions[session];
         bytes32 modelVersion = _versions[session];
-        if (modelVersion == 0) return found;
         found = SessionShare({
             modelVersion: modelVersion,
-            publisher: models.publisherOf(modelVersion),
-            basisPoints: _sessions[session].share
+            publisher: modelVersion == 0 ? address(0) : models.publisherOf(modelVersion),
+            basisPoints: entry.share,
+            openedAt: entry.openedAt
         });
     }
 
@@ -409,10 +411,10 @@ contract InferenceMarket is IInferenceMarket, PullPayments, EIP712 {
         entry.expiry = uint256(expiry).toUint40();
         entry.lineCount = uint8(caps.length);
         entry.signer = signer;
-        if (share != 0) {
-            entry.hasShare = true;
-            entry.share = share;
-        }
+        entry.share = share;
+        // INVARIANT: whether a session is older than a share is a fact of the chain: it is no excuse for younger ones.
+        entry.openedAt = block.timestamp.toUint40();
+        if (share != 0) entry.hasShare = true;
         uint256 sum = 0;
         for (uint256 i = 0; i < caps.length; ++i) {
             _addLine(session, caps[i]);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nexus_chain.chain.contracts import Contracts
@@ -48,3 +49,15 @@ def sum_settlements(contracts: Contracts, *, node: str | None = None, session: b
         to_users=sum(a["toUser"] for a in done + early + shares),
         to_publishers=sum(a["toPublisher"] for a in shares),
     )
+
+
+def forfeited_lines(contracts: Contracts, session: bytes, nodes: Iterable[str]) -> frozenset[str]:
+    """Those of ``nodes`` whose line in a session was settled after their conviction: all of it went back to the user.
+
+    The chain's events are read only where one of them is convicted by now.
+    """
+    convicted = {node for node in nodes if contracts.nodes.is_convicted(node)}
+    if not convicted:
+        return frozenset()
+    settled = contracts.market.events("LineSettled", contracts.deployment.block, where={"session": session})
+    return frozenset(convicted & {str(e.arguments["node"]) for e in settled if e.arguments["forfeited"]})

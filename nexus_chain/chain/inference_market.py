@@ -42,15 +42,16 @@ class LineRecord:
 class SessionShare:
     """For which version a session was opened, and what its publisher gets beside what nodes earn.
 
-    All zero: it was opened for none.
+    These are zero where it was opened for none. ``opened_at``: timestamp; 0 where the chain knows no such session.
     """
 
     model_version: bytes
     publisher: str
     basis_points: int
+    opened_at: int = 0
 
 
-#: What a session has that was opened for no version.
+#: What a market says of a session that it does not know.
 NO_SHARE = SessionShare(bytes(32), "0x" + "00" * 20, 0)
 
 
@@ -179,7 +180,7 @@ class InferenceMarket(PullPayments):
         return LineRecord(*self._read("lineOf", session, checksum(node)))
 
     def share_of(self, session: bytes) -> SessionShare:
-        """For which version a session was opened and for which share; all zero when for none."""
+        """For which version a session was opened, for which share, and when."""
         try:
             return SessionShare(*self._read("shareOf", session))
         except ContractRevertedError:  # it never refuses: a market that is older than shares

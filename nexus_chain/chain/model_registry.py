@@ -81,8 +81,11 @@ class ModelRegistry(BoundContract):
             return VersionShare(publisher, 0, 0)
 
     def most_share(self) -> int:
-        """The highest share that can be set, basis points."""
-        return int(self._read("mostShare"))
+        """The highest share that can be set, basis points; 0 where the registry is older than shares."""
+        try:
+            return int(self._read("mostShare"))
+        except ContractRevertedError:  # it never refuses
+            return 0
 
     def id_of(self, publisher: str, version: ModelVersion) -> bytes:
         """The id ``publish`` gives to this version of this publisher."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nexus_chain.chain.inference_market import AgreedShare
 from nexus_chain.client.client import Client
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.session_key import load_key
@@ -44,9 +45,13 @@ def prepare_for(client: Client, library: ModelLibrary, account: str, wanted: Ses
         checksum(account), version, library.files_of(version), tokens=wanted.tokens, seconds=wanted.seconds,
         value_at_risk=wanted.value_at_risk, operators=wanted.operators,
     )  # fmt: skip
-    value = client.store.locked(new.record.id)
+    value, record = client.store.locked(new.record.id), new.record
+    # INVARIANT: an account may send the call hours later. It is for the version, also where there is no share now: were
+    # one set meanwhile, the call is refused instead of money being locked in a session that no node serves.
+    for_none = AgreedShare(version, 0) if client.contracts.models.most_share() else None
+    share = new.share or for_none
     calls = (
-        ("open", value, market.encode_open(new.record.signer, new.record.expiry, new.caps, new.nonce, new.share)),
+        ("open", value, market.encode_open(record.signer, record.expiry, new.caps, new.nonce, share)),
         ("close", 0, market.encode("close", new.record.id)),
         ("withdraw", 0, market.encode("withdraw")),
     )

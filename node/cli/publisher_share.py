@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated
 
 import typer
@@ -44,6 +45,8 @@ def share(
 
 def _basis_points(percent: float) -> int:
     """Raises BadParameter for what is no whole number of them."""
+    if not isfinite(percent * 100):  # also NaN, which is neither below the least nor above the most
+        raise typer.BadParameter(f"{percent} is no number of per cent", param_hint="--percent")
     found = round(percent * 100)
     if abs(percent * 100 - found) > 1e-6:
         raise typer.BadParameter("give steps of 0.01 per cent", param_hint="--percent")

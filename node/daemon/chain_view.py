@@ -57,7 +57,7 @@ class ChainView:
 
     def require_share(self, session: SessionObserved, version: bytes) -> None:
         """See ``ShareRule.require``."""
-        self._shares.require(session.session, session.expiry, version)
+        self._shares.require(session.session, version)
 
     def is_allotted(self, session: bytes, node: str) -> bool:
         """Lines never disappear, so a yes is remembered."""

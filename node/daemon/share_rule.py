@@ -2,8 +2,8 @@
 
 The contract pays the share of a session that was opened for the version. It cannot know which version a node serves, so
 nodes hold the rule: who serves a version with a share does it in sessions that were opened for that version. A session
-that may be older than the share is served as it is, until it expires: nobody's money is locked for nothing because a
-publisher changed its mind. Such a session expires within the longest session after the share began.
+that is older than the share is served as it is, until it expires: nobody's money is locked for nothing because a
+publisher changed its mind. So is one whose opening was on its way then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.inference_market import SessionShare
 from nexus_chain.chain.model_registry import VersionShare
 from nexus_chain.market.publisher_share import per_cent
 from node.daemon.errors import ShareNotPaidError
@@ -19,6 +20,10 @@ from node.daemon.errors import ShareNotPaidError
 REFRESH_SECONDS = 60.0
 """A share is read again after so long. One that began meanwhile is asked for a little later; nobody is refused for one
 that ended."""
+MINING_SECONDS = 600
+"""A transaction that leaves the share out, as there was none when it was sent, may take so long to be mined."""
+MOST_OPENINGS = 10_000
+"""Openings that are remembered."""
 
 
 class ShareRule:
@@ -28,19 +33,20 @@ class ShareRule:
         """``clock``: seconds from any start, that never go back."""
         self._contracts, self._clock = contracts, clock
         self._shares: dict[bytes, tuple[float, VersionShare]] = {}
-        self._longest: int | None = None  # seconds; fixed for ever
-        self._opened_for: dict[bytes, bytes] = {}
+        self._openings: dict[bytes, SessionShare] = {}
 
-    def require(self, session: bytes, expiry: int, version: bytes) -> None:
-        """Raise ShareNotPaidError unless ``version`` may be served in a session that expires at ``expiry``.
+    def require(self, session: bytes, version: bytes) -> None:
+        """Raise ShareNotPaidError unless ``version`` may be served in a session.
 
         Raises ContractRevertedError where there is no such version.
         """
-        if self._allows(self._share(version), session, expiry, version):
+        if self._allows(self._share(version), session, version):
             return
-        # INVARIANT: nobody is refused for a share that is gone by now.
+        # INVARIANT: nobody is refused for a share that is gone by now, nor for an opening as it was before blocks were
+        # replaced.
+        self._openings.pop(session, None)
         share = self._read(version)
-        if self._allows(share, session, expiry, version):
+        if self._allows(share, session, version):
             return
         raise ShareNotPaidError(
             f"the publisher of version 0x{version.hex()} gets {per_cent(share.basis_points)} of what nodes earn, and "
@@ -49,22 +55,24 @@ class ShareRule:
             "not use comes back.",
         )
 
-    def _allows(self, share: VersionShare, session: bytes, expiry: int, version: bytes) -> bool:
-        # A session lives for the longest session at most, so one that expires sooner may be older than the share.
-        if not share.basis_points or expiry <= share.since + self._longest_session():
+    def _allows(self, share: VersionShare, session: bytes, version: bytes) -> bool:
+        if not share.basis_points:
             return True
-        return self._version_of(session) == version
+        opening = self._opening(session)
+        return opening.model_version == version or 0 < opening.opened_at <= share.since + MINING_SECONDS
 
-    def _version_of(self, session: bytes) -> bytes:
-        """For which version a session was opened; fixed at its opening, so it is asked for once."""
-        if session not in self._opened_for:
-            self._opened_for[session] = self._contracts.market.share_of(session).model_version
-        return self._opened_for[session]
-
-    def _longest_session(self) -> int:
-        if self._longest is None:
-            self._longest = self._contracts.market.longest_session()
-        return self._longest
+    def _opening(self, session: bytes) -> SessionShare:
+        """How a session was opened; fixed by then, so it is asked for once."""
+        known = self._openings.get(session)
+        if known is not None:
+            return known
+        found = self._contracts.market.share_of(session)
+        # INVARIANT: what a server that lags behind does not know yet is asked for again.
+        if found.opened_at:
+            if len(self._openings) >= MOST_OPENINGS:
+                self._openings.clear()
+            self._openings[session] = found
+        return found
 
     def _share(self, version: bytes) -> VersionShare:
         known = self._shares.get(version)

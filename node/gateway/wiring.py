@@ -7,9 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI
 
+from nexus_chain.chain.earnings import forfeited_lines
 from nexus_chain.client.errors import SessionStateError
 from nexus_chain.client.pool import PoolPolicy
 from nexus_chain.errors import NexusError, SettingsError
@@ -142,7 +144,13 @@ def _session_books(
             with suppress(SessionStateError), session.lock.hold():
                 pass
     client = next(iter(networks.values())).pool.client  # all have one home, and so one store
-    made = SessionBooks(database, client.store, client.contracts.market, service.spending_under_way)
+    made = SessionBooks(
+        database,
+        client.store,
+        client.contracts.market,
+        service.spending_under_way,
+        partial(forfeited_lines, client.contracts),
+    )
     made.begin()
     return made
 

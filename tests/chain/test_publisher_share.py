@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from nexus_chain.chain.bound import BoundContract
-from nexus_chain.chain.earnings import sum_settlements
+from nexus_chain.chain.contracts import Contracts
+from nexus_chain.chain.dispute_game import commitment_of
+from nexus_chain.chain.earnings import forfeited_lines, sum_settlements
 from nexus_chain.chain.errors import ContractRevertedError
 from nexus_chain.chain.exposure import unsettled_lines
 from nexus_chain.chain.inference_market import NO_SHARE, AgreedShare, SessionShare
 from nexus_chain.chain.model_registry import VersionShare
+from nexus_chain.market.documents import TraceDocument
 from tests.support.chain_world import CAP, World
 
 RATE = 777
@@ -50,7 +53,7 @@ def test_publisher_node_vault_and_user_get_their_parts_to_the_wei(world: World) 
     publisher, market = world.address(world.owner), world.user.market
     world.owner.models.set_share(world.version, RATE)
     session = opened(world)
-    assert market.share_of(session) == SessionShare(world.version, publisher, RATE)
+    assert market.share_of(session) == SessionShare(world.version, publisher, RATE, market.now())
     market.allot(session, second, 2 * CAP + 1)
     beside = CAP * RATE // 10_000 + (2 * CAP + 1) * RATE // 10_000
     assert world.chain.connection.balance(market.address) == 3 * CAP + 1 + beside
@@ -101,10 +104,38 @@ def test_one_order_can_be_paid_with_a_share(world: World) -> None:
     assert market.share_of(session).model_version == world.version
 
 
+def test_of_a_convicted_nodes_line_all_comes_back(world: World) -> None:
+    world.owner.models.set_share(world.version, RATE)
+    session, (liar, other), market = opened(world), world.nodes, world.user.market
+    market.post(*world.voucher(session, 1009, 2000))
+    assert forfeited_lines(world.user, session, world.nodes) == frozenset()
+    convict_at_once(world, world.operators[0])
+    market.close(session)
+    world.chain.advance(61)
+    assert forfeited_lines(world.user, session, world.nodes) == frozenset()  # convicted, and not settled yet
+    market.settle_many(session, [liar, other])
+    assert forfeited_lines(world.user, session, world.nodes) == {liar}
+    total, beside = sum_settlements(world.user, session=session), 2000 * RATE // 10_000
+    assert (total.to_nodes, total.to_vault, total.to_publishers) == (1800, 200, beside)
+    assert total.to_users == 2 * (CAP + CAP * RATE // 10_000) - 2000 - beside
+
+
+def convict_at_once(world: World, operator: Contracts) -> None:
+    """The node signs two traces of one receipt, and the owner finds them."""
+    assert operator.sender is not None
+    finder, wallet, receipt, salt = world.owner, operator.sender.wallet, b"\x05" * 32, b"\x06" * 32
+    documents = [TraceDocument(receipt, root) for root in (b"\x01" * 32, b"\x02" * 32)]
+    first, second = ((document.root, wallet.sign(document, finder.domain)) for document in documents)
+    finder.disputes.commit(commitment_of(documents[0].digest(finder.domain), world.address(finder), salt))
+    world.chain.advance(2)
+    finder.disputes.contradict(wallet.address, receipt, first, second, salt)
+
+
 def test_a_session_for_no_version_has_no_share(world: World) -> None:
     world.owner.models.set_share(world.version, RATE)
     session = world.open()
-    assert world.user.market.share_of(session) == NO_SHARE
+    assert world.user.market.share_of(session) == replace(NO_SHARE, opened_at=world.user.market.now())
+    assert world.user.market.share_of(bytes(32)) == NO_SHARE  # there is no such session
 
 
 def test_contracts_that_are_older_than_shares_have_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,13 +143,14 @@ def test_contracts_that_are_older_than_shares_have_none(world: World, monkeypatc
 
     def as_before(contract: BoundContract, name: str, *arguments: Any) -> Any:
         # A function that a contract does not have: what the chain answers is a revert without a word.
-        if name == "shareOf":
+        if name in ("shareOf", "mostShare"):
             call = replace(contract.call(name, *arguments), data=b"\xde\xad\xbe\xef")
             return call.value(contract.connection.call(call.fields, "latest"))
         return read(contract, name, *arguments)
 
     monkeypatch.setattr(BoundContract, "_read", as_before)
     assert world.user.models.share_of(world.version) == VersionShare(world.address(world.owner), 0, 0)
+    assert world.user.models.most_share() == 0
     with pytest.raises(ContractRevertedError):
         world.user.models.share_of(bytes(32))
     assert world.user.market.share_of(session) == NO_SHARE

@@ -9,6 +9,7 @@ import pytest
 
 from nexus_chain.chain.local import DEVELOPMENT_KEYS
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.errors import NexusError
 from nexus_chain.market.publisher_share import locked_with_share
 from tests.support.invocation import Nexus, Printed
 from tests.support.live_network import LiveNetwork, live_network
@@ -109,7 +110,16 @@ def test_the_call_of_another_account_locks_the_share(publisher: Nexus, user: Nex
     assert int(made["calls"]["open"]["value_wei"]) % 11 == 0
     publisher("model", "share", live.version.hex(), "--percent", 0)
     made = user("session", "prepare", "0x" + "11" * 20, "--tokens", 100, "--json").json
-    assert made["calls"]["open"]["data"].startswith("0x" + _selector("open"))
+    # For the version all the same: a share that is set before the account sends it stops it, and locks nothing.
+    call = made["calls"]["open"]
+    assert call["data"].startswith("0x" + _selector("openFor") + live.version.hex() + "00" * 32)
+    sent = {"from": "0x" + "11" * 20, "to": call["to"], "value": hex(int(call["value_wei"])), "data": call["data"]}
+    live.net.chain.set_balance(sent["from"], 10**19)
+    live.net.chain.connection.call(sent, "latest")
+    publisher("model", "share", live.version.hex(), "--percent", 1)
+    with pytest.raises(NexusError, match="OtherShare"):
+        live.net.chain.connection.call(sent, "latest")
+    publisher("model", "share", live.version.hex(), "--percent", 0)
 
 
 def test_what_cannot_be_asked_is_said(publisher: Nexus, user: Nexus, live: LiveNetwork) -> None:
@@ -117,11 +127,14 @@ def test_what_cannot_be_asked_is_said(publisher: Nexus, user: Nexus, live: LiveN
     refused = publisher("model", "share", version, "--percent", 20.01, "--json")
     assert refused.json["error"]["message"] == "a publisher's share is at most 20 % of what nodes earn, not 20.01 %"
     assert publisher("model", "share", version, "--percent", 0.005).code == 2
-    assert publisher("model", "share", version, "--percent", -1).code == 2
+    for never in (-1, 20.001, "nan", "inf", "-inf", "1e308", "5,5", ""):
+        asked = publisher("model", "share", version, "--percent", never)
+        assert (asked.code, asked.out, "Traceback" in asked.err) == (2, "", False), never
     refused = user("model", "share", version, "--percent", 5, "--json")
     assert refused.json["error"]["type"] == "WalletError"
     assert "published version" in refused.json["error"]["message"]
     assert user("model", "share", "ff" * 32, "--json").json["error"]["type"] == "ModelFilesError"
+    assert publisher("model", "share", version, "--json").json["share_basis_points"] == 0  # nothing was sent
 
 
 def _selector(name: str) -> str:

@@ -15,6 +15,7 @@ from nexus_chain.client.order import AskOptions
 from nexus_chain.client.session import Session
 from nexus_chain.market.errors import PriceError
 from nexus_chain.market.publisher_share import locked_with_share, publisher_share
+from node.daemon.share_rule import MINING_SECONDS
 from tests.support.live_network import PRICE, LiveNetwork, live_network
 
 PROMPT, TOKENS, RATE = "def fib(n):", 12, 777
@@ -97,10 +98,10 @@ def test_the_users_limit_counts_it(live: LiveNetwork, client: Client) -> None:
 def test_a_client_that_leaves_it_out_is_refused_by_nodes(
     live: LiveNetwork, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A session that is opened within a minute of the share could be older than it.
-    live.net.chain.advance(120)
+    # An opening of the first minutes of a share was perhaps on its way before.
+    live.net.chain.advance(MINING_SECONDS + 1)
     monkeypatch.setattr(client_module, "share_now", lambda user, version: None)
-    session, _ = client.open_session(live.version, live.files, tokens=100, seconds=10**6)
+    session, _ = client.open_session(live.version, live.files, tokens=100, seconds=600)
     with pytest.raises(NoSpareError, match=r"refuses: the publisher of version .* was not opened for that version"):
         list(session.start(PROMPT, AskOptions(max_tokens=TOKENS)))
     # Nothing was earned, and all of it comes back.

@@ -13,7 +13,7 @@ A session that was used before these books knew it begins with what was used: th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -56,9 +56,14 @@ class SessionBooks:
         store: ClientStore,
         market: LinesOfSessions,
         under_way: Callable[[], Mapping[bytes, int]],
+        forfeited: Callable[[bytes, Iterable[str]], Collection[str]],
     ) -> None:
-        """``under_way``: wei that answers took of each session which are not booked yet. Any thread may call it."""
+        """``under_way``: wei that answers took of each session which are not booked yet. Any thread may call it.
+
+        ``forfeited``: which nodes' lines of a settled session came back whole. Raises the chain package's errors.
+        """
         self._database, self._store, self._market, self._under_way = database, store, market, under_way
+        self._forfeited = forfeited
         self._differed: dict[bytes, int] = {}
 
     def begin(self) -> None:
@@ -99,10 +104,11 @@ class SessionBooks:
 
     def _settle(self, session: bytes) -> Iterator[str]:
         """Book what the chain paid beyond what was booked, or less; once. Not where it is wrong: a person decides."""
-        paid, is_wrong = 0, False
-        for node, line in self._store.lines(session).items():
-            found = self._market.line_of(session, node)
-            wei = 0 if found.refunded else found.cumulative
+        paid, is_wrong, lines = 0, False, self._store.lines(session)
+        forfeited = self._forfeited(session, lines)
+        for node, line in lines.items():
+            # INVARIANT: what a convicted node had earned came back, and the publisher's share of it too.
+            wei = 0 if node in forfeited else self._market.line_of(session, node).cumulative
             # INVARIANT: no node is paid more than a voucher of ours says.
             if wei > line.promised:
                 is_wrong = True

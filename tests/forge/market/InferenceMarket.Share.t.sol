@@ -40,6 +40,7 @@ contract InferenceMarketShareTest is Deployed {
         assertEq(found.modelVersion, modelVersion);
         assertEq(found.publisher, publisher);
         assertEq(found.basisPoints, share);
+        assertEq(found.openedAt, block.timestamp);
     }
 
     function test_openFor_anotherValue_reverts(uint96 value) public {
@@ -81,6 +82,15 @@ contract InferenceMarketShareTest is Deployed {
         assertEq(found.modelVersion, 0);
         assertEq(found.publisher, address(0));
         assertEq(found.basisPoints, 0);
+    }
+
+    /// @dev Nodes tell a session that is older than a share from one that leaves it out, whatever its expiry is.
+    function test_shareOf_saysWhenASessionWasOpened(uint32 later) public {
+        bytes32 session = _open(_caps(alice, 1 ether));
+        uint256 opened = block.timestamp;
+        vm.warp(opened + later);
+        assertEq(market.shareOf(session).openedAt, opened);
+        assertEq(market.shareOf(bytes32(uint256(1))).openedAt, 0);
     }
 
     function test_payPerInferenceFor_opensASessionForOneOrder(uint96 cap, bytes32 orderDigest) public {

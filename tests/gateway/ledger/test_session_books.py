@@ -41,11 +41,12 @@ CALLER = Caller("A", frozenset({ANSWER}))
 
 @dataclass
 class Booked:
-    """A toy service with a ledger, and what compares the two."""
+    """A toy service with a ledger, and what compares the two. ``forfeited``: nodes whose lines came back whole."""
 
     toy: ToyService
     accounts: LedgerAccounts
     books: SessionBooks
+    forfeited: set[str]
 
     @property
     def store(self) -> Any:
@@ -101,9 +102,12 @@ def booked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Booked]:
         database.write(partial(post, key="credit", kind="test", moves={OPERATOR: -(10**9), user("A"): 10**9}))
         toy.service._accounts = accounts = LedgerAccounts(database)
         client = toy.network.pool.client
-        books = SessionBooks(database, client.store, toy.world.market, toy.service.spending_under_way)
+        forfeited: set[str] = set()
+        books = SessionBooks(
+            database, client.store, toy.world.market, toy.service.spending_under_way, lambda session, nodes: forfeited
+        )
         books.begin()
-        yield Booked(toy, accounts, books)
+        yield Booked(toy, accounts, books, forfeited)
     accounts.close()
     database.close()
 
@@ -175,7 +179,7 @@ def test_an_answer_that_was_not_booked_is_an_alarm(booked: Booked, monkeypatch: 
 def test_what_others_used_before_is_not_the_gateways(booked: Booked) -> None:
     booked.run(lambda: booked.read(5))
     other = Database(sqlite_url(booked.toy.world.files.folder / "other.sqlite"))
-    books = SessionBooks(other, booked.store, booked.toy.world.market, dict)
+    books = SessionBooks(other, booked.store, booked.toy.world.market, dict, lambda session, nodes: ())
     books.begin()
     assert [books.compare(), books.compare()] == [[], []]
     assert other.read(partial(booked_balance, account=LOSSES)) == 0
@@ -218,6 +222,24 @@ def test_of_what_nodes_fetched_beyond_the_answers_the_publishers_share_is_lost_t
     booked.store.set_session_state(session, SETTLED)
     assert booked.alarms() == []
     assert (booked.balance(LOSSES), booked.balance(PUBLISHERS)) == (30 + 3, billed)
+    assert booked.accounts.database.read(audit_books) == []
+
+
+@pytest.mark.parametrize("share", [0, 1_000])
+def test_what_a_convicted_node_had_earned_came_back_with_its_share(booked: Booked, share: int) -> None:
+    booked.toy.world.share = share
+    booked.run(lambda: booked.read(40, most=3))
+    session, market, lines = booked.session, booked.toy.world.market, booked.store.lines(booked.session)
+    for node, line in lines.items():
+        market.lines[session][node] = replace(market.line_of(session, node), cumulative=line.used, settled=True)
+    convicted = next(node for node, line in lines.items() if line.used)
+    booked.forfeited.add(convicted)
+    before, billed = booked.balance(NODES, VAULT), booked.balance(PUBLISHERS)
+    booked.store.set_session_state(session, SETTLED)
+    assert booked.alarms() == []
+    back = lines[convicted].used + lines[convicted].used * share // 10_000
+    assert (booked.balance(UNFETCHED), back > 0) == (-back, True)
+    assert (booked.balance(NODES, VAULT), booked.balance(PUBLISHERS), booked.balance(LOSSES)) == (before, billed, 0)
     assert booked.accounts.database.read(audit_books) == []
 
 

@@ -3,6 +3,7 @@ import { askJson } from "../api/gateway";
 import { creditDepositsAbi as abi } from "../chain/abis";
 import type { ContractCall } from "../chain/calls";
 import type { DepositTerms, NetworkFacts } from "../chain/network";
+import { priceOf, rateOf, tokensFor, type TokenPrice } from "../chain/publisher_share";
 import { etherOf, numberOf } from "../design/amount";
 import { weiOf } from "./amount_given";
 import type { Connection } from "./connection";
@@ -75,8 +76,7 @@ function Meaning({ here, terms, wei }: { here: Connection; terms: DepositTerms; 
   );
   return (
     <>
-      {model.found && t.about(numberOf(wei / model.found.weiPerToken), model.found.name)}{" "}
-      {cost.found && t.gas(etherOf(cost.found.wei))}
+      {model.found && bought(wei, model.found)} {cost.found && t.gas(etherOf(cost.found.wei))}
     </>
   );
 }
@@ -85,13 +85,24 @@ function callOf(terms: DepositTerms, here: Connection, value: bigint): ContractC
   return { address: terms.contract, abi, functionName: "deposit", args: [here.account], value };
 }
 
-/** The first model that has a price. None where there is none. */
-async function firstModel(): Promise<{ name: string; weiPerToken: bigint } | undefined> {
-  const said = await askJson<{ data?: { id?: unknown; wei_per_token?: unknown }[] }>("/v1/models");
-  for (const { id, wei_per_token: price } of said.data ?? []) {
-    if (typeof id === "string" && typeof price === "string" && /^[1-9]\d*$/.test(price)) {
-      return { name: id.slice(0, 60), weiPerToken: BigInt(price) };
-    }
+interface PricedModel {
+  readonly name: string;
+  readonly price: TokenPrice;
+}
+
+/** Tokens that an amount pays, in words; its publisher's share counts. */
+function bought(wei: bigint, { name, price }: PricedModel): string {
+  const t = words();
+  const about = t.about(numberOf(tokensFor(wei, price) ?? 0n), name);
+  return price.share > 0 ? `${about} ${t.withShare(rateOf(price.share))}` : about;
+}
+
+/** The first model that costs anything. None where there is none. */
+async function firstModel(): Promise<PricedModel | undefined> {
+  const said = await askJson<{ data?: Record<string, unknown>[] }>("/v1/models");
+  for (const listed of said.data ?? []) {
+    const [name, price] = [listed["id"], priceOf(listed)];
+    if (typeof name === "string" && price && price.weiPerToken > 0n) return { name: name.slice(0, 60), price };
   }
   return undefined;
 }

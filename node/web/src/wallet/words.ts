@@ -43,6 +43,7 @@ const en = {
   amount: "Amount in ETH",
   badAmount: "Type an amount above zero, such as 0.01.",
   about: (tokens: string, model: string) => `About ${tokens} tokens of ${model} at today's price.`,
+  withShare: (rate: string) => `Its publisher's ${rate}, on top of what nodes ask, is in it.`,
   gas: (amount: string) => `Gas: about ${amount}.`,
   once: "One transaction opens your credit. Answers then need no window of your wallet.",
   trust: (operator: string, days: string) =>
@@ -130,6 +131,7 @@ const pt: WalletWords = {
   amount: "Valor em ETH",
   badAmount: "Digite um valor acima de zero, como 0,01.",
   about: (tokens, model) => `Cerca de ${tokens} tokens de ${model} ao preço de hoje.`,
+  withShare: (rate) => `Inclui ${rate} para o editor, além do que os nós pedem.`,
   gas: (amount) => `Gás: cerca de ${amount}.`,
   once: "Uma transação abre o seu crédito. Depois, as respostas não abrem janelas da carteira.",
   trust: (operator, days) =>
@@ -215,6 +217,7 @@ const ko: WalletWords = {
   amount: "금액 (ETH)",
   badAmount: "0.01처럼 0보다 큰 금액을 적으세요.",
   about: (tokens, model) => `오늘 가격으로 ${model} 약 ${tokens}토큰입니다.`,
+  withShare: (rate) => `노드 가격에 더해지는 게시자 몫 ${rate}가 포함되어 있습니다.`,
   gas: (amount) => `가스비: 약 ${amount}.`,
   once: "거래 한 번으로 크레딧이 열립니다. 그 뒤로 답변마다 지갑 창이 뜨지 않습니다.",
   trust: (operator, days) =>

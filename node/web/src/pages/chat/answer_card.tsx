@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
+import { paidFor } from "../../chain/publisher_share";
 import { etherOf } from "../../design/amount";
 import { CopyButton } from "./copy_button";
 import { askAgain, change } from "./desk";
@@ -99,12 +100,12 @@ function Ending({ answer, again }: { answer: Answer; again: () => void }) {
 function Growth({ answer }: { answer: Answer }) {
   const t = words();
   const pieces = shownOf(answer).pieces.value;
-  const price = modelNamed(answer.model)?.weiPerToken;
+  const price = modelNamed(answer.model)?.price;
   if (pieces === 0) return null;
   return (
     <span class="quiet">
       {t.tokens(pieces)}
-      {price !== undefined && ` · ${t.soFar(etherOf(BigInt(pieces) * price))}`}
+      {price !== undefined && ` · ${t.soFar(etherOf(paidFor(BigInt(pieces), price)))}`}
     </span>
   );
 }

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { askJson } from "../../api/gateway";
+import { priceOf, type TokenPrice } from "../../chain/publisher_share";
 
 /** A model that writes texts, as the gateway offers it. */
 export interface ChatModel {
@@ -10,8 +11,8 @@ export interface ChatModel {
   readonly context: number;
   readonly version: string;
   readonly weightsRoot: string;
-  /** Wei; none while no route is known. */
-  readonly weiPerToken: bigint | undefined;
+  /** None while no route is known. */
+  readonly price: TokenPrice | undefined;
   readonly licence: string;
 }
 
@@ -34,7 +35,7 @@ type Listed = Omit<ChatModel, "isChat">;
 
 function listedModel(found: unknown): Listed | undefined {
   const it = (found ?? {}) as Record<string, unknown>;
-  const { id, max_model_len: context, model_version: version, weights_root: root, wei_per_token: wei } = it;
+  const { id, max_model_len: context, model_version: version, weights_root: root } = it;
   // Versions and roots end up in commands that people paste.
   if (typeof id !== "string" || !isHash(version) || !isHash(root)) return undefined;
   return {
@@ -42,7 +43,7 @@ function listedModel(found: unknown): Listed | undefined {
     context: typeof context === "number" ? context : 0,
     version,
     weightsRoot: root,
-    weiPerToken: typeof wei === "string" && /^\d+$/.test(wei) ? BigInt(wei) : undefined,
+    price: priceOf(it),
     licence: typeof it["licence"] === "string" ? it["licence"] : "",
   };
 }

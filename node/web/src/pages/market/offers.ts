@@ -3,7 +3,7 @@ import type { Model } from "../../chain/documents";
 /** A version as a buyer compares it. Figures that nobody knows are undefined: they come last, however one sorts. */
 export interface Entry {
   readonly model: Model;
-  /** Wei per token over all layers. */
+  /** Wei per token over all layers, as nodes ask them. */
   readonly price?: bigint | undefined;
   /** Milliseconds, of all segments together: the fastest node of each layer range that answers. */
   readonly latency?: number | undefined;
@@ -84,7 +84,7 @@ export function chosen(entries: readonly Entry[], wanted: Wanted, order: Order):
 /** What is best comes first: the smaller key. */
 const KEYS: Readonly<Record<Order, ((entry: Entry) => number | bigint | undefined) | undefined>> = {
   newest: undefined,
-  price: (entry) => entry.price,
+  price: paid,
   latency: (entry) => entry.latency,
   throughput: (entry) => negative(entry.throughput),
   uptime: (entry) => negative(entry.uptime),
@@ -93,6 +93,11 @@ const KEYS: Readonly<Record<Order, ((entry: Entry) => number | bigint | undefine
   top1: (entry) => negative(entry.top1),
   nodes: (entry) => -entry.nodes,
 };
+
+/** What a user pays, the publisher's share included, in ten-thousandths of a wei: compared to the last of them. */
+function paid({ model, price }: Entry): bigint | undefined {
+  return price === undefined ? undefined : price * BigInt(10_000 + model.share_basis_points);
+}
 
 function negative(value: number | undefined): number | undefined {
   return value === undefined ? undefined : -value;

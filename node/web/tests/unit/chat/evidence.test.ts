@@ -63,6 +63,17 @@ test("a publisher's share is part of the bill, and no part of what nodes may tak
   expect(odditiesOf({ ...evidence, publisherWei: "6" }, HASH)).toEqual(["bill"]);
 });
 
+test("what no publisher can get is odd: a fifth of the rest, and a wei for each of 33 roundings", () => {
+  const { evidence } = readReceipts(JSON.stringify(told()), ID);
+  const billed = (publisher: number) => {
+    const network = 100_000;
+    const costWei = String(network + publisher + Number(evidence.gatewayWei));
+    const parts = { nodesWei: "90000", vaultWei: "10000", publisherWei: String(publisher), mostWei: String(network) };
+    return odditiesOf({ ...evidence, ...parts, costWei }, HASH);
+  };
+  expect([billed(20_033), billed(20_034)]).toEqual([[], ["price"]]);
+});
+
 test("amounts above 2^53, which documents write as texts, are read to the wei", () => {
   const proof = {
     ...told().proof,

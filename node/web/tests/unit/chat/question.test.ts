@@ -23,7 +23,7 @@ const model = (name: string, isChat = true): ChatModel => ({
   context: 512,
   version: `0x${"0".repeat(64)}`,
   weightsRoot: `0x${"1".repeat(64)}`,
-  weiPerToken: 2n,
+  price: { weiPerToken: 2n, share: 0 },
   licence: "",
 });
 

@@ -32,7 +32,7 @@ let place: HTMLElement;
 
 beforeEach(() => {
   checks.value = new Map();
-  models.value = [{ ...MODEL, weiPerToken: 1n }];
+  models.value = [{ ...MODEL, price: { weiPerToken: 1n, share: 0 } }];
   place = document.createElement("div");
   document.body.replaceChildren(place);
 });

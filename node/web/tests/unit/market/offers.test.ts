@@ -65,6 +65,13 @@ test("prices beyond a double's reach are compared exactly", () => {
   expect(names([dear, cheap], NOTHING, "price")).toEqual(["cheap", "dear"]);
 });
 
+test("the cheapest is what costs its user least, the publisher's share included", () => {
+  const shared = model("shared", { wei_per_token: "100", share_basis_points: 2_000 });
+  const plain = model("plain", { wei_per_token: "119" });
+  const equal = model("equal", { wei_per_token: "120" });
+  expect(names([shared, equal, plain], NOTHING, "price")).toEqual(["plain", "shared", "equal"]);
+});
+
 test("latency is of a whole way through the layers, the fastest", () => {
   const offers = [
     OFFER,

@@ -1,4 +1,5 @@
 import { GatewayError, ask } from "../../../api/gateway";
+import { mostBeside } from "../../../chain/publisher_share";
 
 /** What is shown beside an answer of its receipts. Amounts are wei, decimal. */
 export interface Evidence {
@@ -118,9 +119,11 @@ export function odditiesOf(evidence: Evidence, version: string): Oddity[] {
   const wei = (amount: string) => BigInt(amount);
   const network = wei(evidence.nodesWei) + wei(evidence.vaultWei);
   const found: Oddity[] = [];
-  const beside = wei(evidence.publisherWei ?? "0") + wei(evidence.gatewayWei);
-  if (wei(evidence.costWei) !== network + beside) found.push("bill");
-  if (evidence.audits === 0 && network > wei(evidence.mostWei)) found.push("price");
+  const publisher = wei(evidence.publisherWei ?? "0");
+  if (wei(evidence.costWei) !== network + publisher + wei(evidence.gatewayWei)) found.push("bill");
+  // A gateway could say that what it keeps itself is the publisher's.
+  const isTooHigh = (evidence.audits === 0 && network > wei(evidence.mostWei)) || publisher > mostBeside(network);
+  if (isTooHigh) found.push("price");
   if (version.toLowerCase() !== evidence.version.toLowerCase()) found.push("version");
   return found;
 }

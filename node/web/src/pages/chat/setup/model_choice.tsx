@@ -1,3 +1,4 @@
+import { paidFor, rateOf, type TokenPrice } from "../../../chain/publisher_share";
 import { etherOf } from "../../../design/amount";
 import { changeSetup, chosenModels, current } from "../desk";
 import { MOST_MODELS } from "../kept/conversation";
@@ -55,13 +56,16 @@ function About({ model }: { model: ChatModel | undefined }) {
   if (!model) return null;
   return (
     <span class="quiet about">
-      {[
-        model.isChat ? "" : t.continues,
-        model.weiPerToken === undefined ? "" : t.price(etherOf(model.weiPerToken)),
-        visible(model.licence),
-      ]
+      {[model.isChat ? "" : t.continues, model.price && said(model.price), visible(model.licence)]
         .filter(Boolean)
         .join(" · ")}
     </span>
   );
+}
+
+/** What a user pays for a token, and what of it is the publisher's. */
+function said(price: TokenPrice): string {
+  const t = words();
+  const whole = t.price(etherOf(paidFor(1n, price)));
+  return price.share > 0 ? `${whole} ${t.withShare(rateOf(price.share))}` : whole;
 }
