@@ -1,7 +1,12 @@
 import type { Page } from "@playwright/test";
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { badGateway } from "./chat_gateway";
-import { expect, expectAccessible, network, nexus, test, withKey } from "./network";
+import { expect, expectAccessible, network, nexus, processes, test, withKey } from "./network";
+
+interface Wallet {
+  readonly address: string;
+}
 
 const field = (page: Page) => page.getByLabel("Your question");
 const answers = (page: Page) => page.getByRole("article");
@@ -250,6 +255,46 @@ test("a gateway that goes in the middle leaves what came, marked as not whole", 
   } finally {
     await gateway.close();
   }
+});
+
+/** The network's name of the node with an address. */
+function nodeNamed(address: string): string {
+  const nodes = resolve(network().home, "nodes");
+  const has = (name: string) => {
+    const { address: own } = JSON.parse(readFileSync(resolve(nodes, name, "wallet.json"), "utf8")) as Wallet;
+    return own.replace(/^0x/, "").toLowerCase() === address.replace(/^0x/, "").toLowerCase();
+  };
+  return readdirSync(nodes).find(has) ?? "";
+}
+
+test("a node that is killed in the middle of a stream costs no word: a spare goes on with the same", async ({
+  page,
+}) => {
+  test.setTimeout(900_000);
+  await open(page);
+  await settle(page, 192);
+  await ask(page, "class Stack:\n    ");
+  await answered(page);
+  const undisturbed = await textOf(page).textContent();
+  const route = (at: number) => answers(page).nth(at).locator(".route > li");
+  await expect(route(0)).toHaveCount(2);
+  // A kill can come too late, when the node has given all that it had to give: then it is tried again.
+  for (let tries = 1; ; tries++) {
+    expect(tries, "a kill in time").toBeLessThan(6);
+    const last = (await route(0).last().locator("a").getAttribute("href"))?.split("/").at(-1) ?? "";
+    const name = nodeNamed(last);
+    await expect.poll(async () => (await processes())[name] ?? 0).toBeGreaterThan(0);
+    const { [name]: working } = await processes();
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await ask(page, "class Stack:\n    ");
+    await expect(answers(page).first().locator(".continued")).toContainText(/class Stack:\s+\S/);
+    process.kill(working as number, "SIGKILL");
+    await answered(page);
+    if ((await route(0).count()) > 2) break;
+  }
+  expect(await textOf(page).textContent()).toBe(undisturbed);
+  await answers(page).first().getByRole("button", { name: "Verify" }).click();
+  await expect(answers(page).first().locator('.verdict[data-verdict="right"]')).toBeVisible();
 });
 
 test("an answer that the gateway altered goes red, an untouched one does not", async ({ page }) => {
