@@ -9,14 +9,26 @@ export interface BadGateway {
   breakAfter(events: number): void;
   /** Change what passes in the next stream. */
   alter(change: (text: string) => string): void;
+  /** Answer the next question by these pieces of an event stream, in the gateway's place. */
+  answerWith(pieces: AsyncIterable<string>): void;
+  /** Resolves when the last of these pieces was sent. */
+  answered(): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function badGateway(): Promise<BadGateway> {
   let eventsLeft: number | undefined;
   let change: ((text: string) => string) | undefined;
+  let own: AsyncIterable<string> | undefined;
+  let tell: () => void = () => undefined;
+  let sent = Promise.resolve();
   const server = createServer((asked, answer) => {
     const isStream = asked.method === "POST" && (asked.url ?? "").startsWith("/v1/completions");
+    if (isStream && own) {
+      void send(answer, own).then(tell);
+      own = undefined;
+      return;
+    }
     const limit = isStream ? eventsLeft : undefined;
     const altered = isStream ? change : undefined;
     if (isStream) eventsLeft = change = undefined;
@@ -27,12 +39,26 @@ export async function badGateway(): Promise<BadGateway> {
     address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     breakAfter: (events) => (eventsLeft = events),
     alter: (made) => (change = made),
+    answerWith: (pieces) => {
+      own = pieces;
+      sent = new Promise((done) => (tell = done));
+    },
+    answered: () => sent,
     close: () =>
       new Promise((closed) => {
         server.closeAllConnections();
         server.close(() => closed());
       }),
   };
+}
+
+async function send(answer: ServerResponse, pieces: AsyncIterable<string>): Promise<void> {
+  answer.writeHead(200, {
+    "content-type": "text/event-stream",
+    "x-nexus-answer-id": "0123456789abcdef0123456789abcdef",
+  });
+  for await (const piece of pieces) answer.write(piece);
+  answer.end();
 }
 
 function forward(

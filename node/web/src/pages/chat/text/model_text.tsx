@@ -72,8 +72,9 @@ function Code({ block }: { block: CodeBlock }) {
 /** A part of code: plain while it grows, its words marked when it is done. */
 export function Piece({ text, language, isDone }: { text: string; language: string; isDone: boolean }) {
   const place = useRef<HTMLElement>(null);
+  // By itself: at the end of a long answer all its pieces are done at once, and none of them is laid out anew for that.
+  useLayoutEffect(() => place.current?.replaceChildren(visible(text)), [text]);
   useLayoutEffect(() => {
-    place.current?.replaceChildren(visible(text));
     if (!isDone || language === "") return undefined;
     let isWanted = true;
     // A gateway that is gone leaves code without colours.
