@@ -1,10 +1,11 @@
 import type { DisputeDetail, Move } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
+import { Fact } from "../../design/fact";
 import { Hash } from "../../design/hash";
 import { addressOf } from "../../router";
 import { Outcome } from "./dispute_list";
 import { ElementCard } from "./element";
-import { Fact, Moment, NotYet, Top, Wei } from "./parts";
+import { Moment, NotYet, Top, Wei } from "./parts";
 import { Turn } from "./turn";
 import { words } from "./words";
 

@@ -1,7 +1,7 @@
 import type { Dispute } from "../../chain/documents";
+import { Fact } from "../../design/fact";
 import { numberOf } from "../../design/amount";
 import { FORMULAS } from "./formulas";
-import { Fact } from "./parts";
 import { words } from "./words";
 
 /** The element that a game has come to: the op's formula, and the two numbers. */

@@ -2,12 +2,13 @@ import type { ModelDetail, Offer } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
 import { rateOf } from "../../chain/publisher_share";
 import { CertifiedQuality } from "../../chain/quality";
+import { Fact } from "../../design/fact";
 import { numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
 import { addressOf } from "../../router";
 import { Coverage } from "./coverage";
 import { nameOf } from "./model_list";
-import { Badge, Fact, Moment, NotYet, Seen, Top, Wei } from "./parts";
+import { Badge, Moment, NotYet, Seen, Top, Wei } from "./parts";
 import { words } from "./words";
 
 export function ModelPage({ id }: { id: string }) {

@@ -1,11 +1,12 @@
 import type { Dated, Node } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
+import { Fact } from "../../design/fact";
 import { etherOf, numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
 import { addressOf } from "../../router";
 import { MoneyBar } from "./money_bar";
 import { NodeState } from "./node_list";
-import { Fact, Moment, NotYet, Seen, Top, Wei } from "./parts";
+import { Moment, NotYet, Seen, Top, Wei } from "./parts";
 import { Settled } from "./settlement_list";
 import { summedParts } from "./sums";
 import { words } from "./words";

@@ -1,11 +1,12 @@
 import { durationOf } from "../../chain/clock";
 import type { Summary } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
+import { Fact } from "../../design/fact";
 import { numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
 import { addressOf } from "../../router";
 import { MoneyBar } from "./money_bar";
-import { Fact, NotYet, Wei } from "./parts";
+import { NotYet, Wei } from "./parts";
 import { summedParts } from "./sums";
 import { words } from "./words";
 

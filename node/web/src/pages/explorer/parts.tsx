@@ -7,16 +7,6 @@ import { Failure, Loading } from "../../design/state";
 import { addressOf } from "../../router";
 import { words } from "./words";
 
-/** One fact: a name and what it is. */
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
 /** An amount of wei as people read it; the exact one in its title. */
 export function Wei({ wei }: { wei: string }) {
   const amount = BigInt(wei);

@@ -3,9 +3,9 @@ import { GatewayError } from "../../api/gateway";
 import { shareOf } from "../../chain/clock";
 import type { Dated, Node } from "../../chain/documents";
 import { useDocument } from "../../chain/live";
+import { Fact } from "../../design/fact";
 import { numberOf } from "../../design/amount";
 import { Failure } from "../../design/state";
-import { Fact } from "./fact";
 import { words } from "./words";
 
 /** What this gateway saw of a node: the figures by which it chooses, and by which users do. */

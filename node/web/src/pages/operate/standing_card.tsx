@@ -1,6 +1,6 @@
+import { Fact } from "../../design/fact";
 import { etherOf, numberOf } from "../../design/amount";
 import { Hash } from "../../design/hash";
-import { Fact } from "./fact";
 import { stageOf, type Standing } from "./standing";
 import { momentOf } from "./time";
 import { words } from "./words";
