@@ -281,7 +281,7 @@ def web_rows(record: Record) -> Iterator[Row]:
         "script_gzip_bytes": "the page, all its scripts as they travel, bytes",
         "verify_64_tokens_s": "the page, verifying 64 tokens of the shipped model, its files to be fetched, s",
         "first_token_ms": "the page, from a token's coming to the screen, ms",
-        "longest_frame_ms": "the page, the longest frame of a stream of 10 000 tokens, ms",
+        "longest_frame_ms": "the page, the longest frame above 50 ms in a stream of 10 000 tokens, ms (0: none)",
     }
     for name, what in whats.items():
         least = name.startswith("lighthouse")
