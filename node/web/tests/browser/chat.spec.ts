@@ -245,8 +245,10 @@ test("a gateway that goes in the middle leaves what came, marked as not whole", 
   try {
     await open(page, gateway.address);
     await settle(page, 300);
-    gateway.breakAfter(10);
+    gateway.holdAfter(10);
     await ask(page, "def parse(text):\n");
+    await expect(textOf(page)).toHaveText(/text\):\s+\S/);
+    gateway.breakOff();
     await expect(page.getByText("is not the whole answer")).toBeVisible();
     const came = await textOf(page).textContent();
     expect(came?.length).toBeGreaterThan("def parse(text):\n".length);

@@ -5,8 +5,10 @@ import { network } from "./network";
 /** A gateway that stands between the page and the real one, and can fail or lie as gateways and cables do. */
 export interface BadGateway {
   readonly address: string;
-  /** Break the next stream off once so many events have passed. */
-  breakAfter(events: number): void;
+  /** Hold the next stream up once so many events have passed. */
+  holdAfter(events: number): void;
+  /** Break off what is held up. Apart, as a browser drops what it has not read when a connection breaks. */
+  breakOff(): void;
   /** Change what passes in the next stream. */
   alter(change: (text: string) => string): void;
   /** Answer the next question by these pieces of an event stream, in the gateway's place. */
@@ -19,6 +21,7 @@ export interface BadGateway {
 export async function badGateway(): Promise<BadGateway> {
   let eventsLeft: number | undefined;
   let change: ((text: string) => string) | undefined;
+  let held: ServerResponse | undefined;
   let own: AsyncIterable<string> | undefined;
   let tell: () => void = () => undefined;
   let sent = Promise.resolve();
@@ -32,12 +35,14 @@ export async function badGateway(): Promise<BadGateway> {
     const limit = isStream ? eventsLeft : undefined;
     const altered = isStream ? change : undefined;
     if (isStream) eventsLeft = change = undefined;
+    if (limit !== undefined) held = answer;
     forward(asked, answer, limit, altered);
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   return {
     address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    breakAfter: (events) => (eventsLeft = events),
+    holdAfter: (events) => (eventsLeft = events),
+    breakOff: () => held?.destroy(),
     alter: (made) => (change = made),
     answerWith: (pieces) => {
       own = pieces;
@@ -72,12 +77,10 @@ function forward(
     answer.writeHead(response.statusCode ?? 502, response.headers);
     let events = 0;
     response.on("data", (data: Buffer) => {
-      answer.write(change ? change(data.toString()) : data);
       events += data.toString().split("\n\n").length - 1;
-      if (limit !== undefined && events >= limit) {
-        answer.destroy();
-        real.destroy();
-      }
+      const isLast = limit !== undefined && events >= limit;
+      answer.write(change ? change(data.toString()) : data);
+      if (isLast) response.pause();
     });
     response.on("end", () => answer.end());
     response.on("error", () => answer.destroy());
