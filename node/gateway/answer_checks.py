@@ -11,7 +11,6 @@ a file is read, and nothing is recomputed that registered nodes did not sign.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import threading
 from collections import OrderedDict
@@ -37,6 +36,7 @@ from nexus_chain.workflows.sent_requests import is_complete, judged_text, writte
 from node.gateway.errors import InvalidRequestError, LimitReachedError, NotFoundError, UnavailableError
 from node.gateway.event_stream import event
 from node.gateway.generation import OfferedModel
+from node.gateway.shared_places import network_of
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class AnswerCheckDesk:
         """
         if (known := self._known.get(sha256(body).digest())) is not None:
             return _only(known)
-        caller = _network_of(address)
+        caller = network_of(address)
         # INVARIANT: strangers get one thread and a short queue, and nobody gets all of it.
         if caller in self._asking:
             raise LimitReachedError(
@@ -225,18 +225,6 @@ def _error(code: str, message: str) -> bytes:
 
 async def _only(verdict: dict[str, Any]) -> AsyncGenerator[bytes, None]:
     yield event(verdict, "verdict")
-
-
-def _network_of(address: str) -> str:
-    """What counts as one caller: an IPv4 address, or the 64 bits of IPv6 that one customer gets."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    # Who comes by IPv4 to a socket of IPv6 has an address of its own, and not one 64 bits with everybody.
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def _require_size(proof: InferenceProof, model: OfferedModel) -> None:

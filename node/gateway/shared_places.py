@@ -21,14 +21,29 @@ OWN_MACHINE = ""
 def remote_address(scope: Scope) -> str:
     """Whose request it is, as places are counted."""
     host = str((scope.get("client") or (OWN_MACHINE,))[0])
+    found = _ip_of(host)
+    return OWN_MACHINE if found is not None and found.is_loopback else network_of(host)
+
+
+def network_of(host: str) -> str:
+    """What counts as one caller: an IPv4 address, or the 64 bits of IPv6 that one customer gets.
+
+    Who comes by IPv4 to a socket of IPv6 has the IPv4 address. What is no address stands for itself: it is unknown, or
+    a proxy names its callers otherwise.
+    """
+    match _ip_of(host):
+        case IPv6Address() as found:
+            return str(IPv6Network((int(found) >> 64 << 64, 64)))
+        case found:
+            return host if found is None else str(found)
+
+
+def _ip_of(host: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(host.partition("%")[0])
-    except ValueError:  # unknown, or a proxy that names its callers otherwise
-        return host
-    one: IPv4Address | IPv6Address = (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
-    if one.is_loopback:
-        return OWN_MACHINE
-    return str(one) if isinstance(one, IPv4Address) else str(IPv6Network((int(one) >> 64 << 64, 64)))
+    except ValueError:
+        return None
+    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
 
 
 class SharedPlaces:

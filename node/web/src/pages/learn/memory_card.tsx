@@ -1,4 +1,5 @@
 import { numberOf } from "../../design/amount";
+import { Fact } from "../../design/fact";
 import { language } from "../../words/language";
 import type { Memory } from "./gateway_types";
 import { timeOf } from "./sentences";
@@ -27,25 +28,16 @@ export function MemoryCard({ memory }: { memory: Memory | null }) {
         </span>
       </p>
       <dl class="learn-facts">
-        <Fact label={t.average} value={memory.avg_confidence.toFixed(2)} />
-        <Fact label={t.storage} value={`${megabytes} MiB`} />
-        <Fact label={t.compressedEmbedded} value={`${numberOf(memory.compressed)}, ${numberOf(memory.embedded)}`} />
+        <Fact name={t.average}>{memory.avg_confidence.toFixed(2)}</Fact>
+        <Fact name={t.storage}>{`${megabytes} MiB`}</Fact>
+        <Fact name={t.compressedEmbedded}>{`${numberOf(memory.compressed)}, ${numberOf(memory.embedded)}`}</Fact>
         {memory.oldest !== null && memory.newest !== null && (
-          <Fact label={t.since} value={`${timeOf(memory.oldest)} – ${timeOf(memory.newest)}`} />
+          <Fact name={t.since}>{`${timeOf(memory.oldest)} – ${timeOf(memory.newest)}`}</Fact>
         )}
       </dl>
       <Bars title={t.byCategory} counts={memory.categories} />
       <Bars title={t.bySource} counts={memory.sources} />
     </section>
-  );
-}
-
-function Fact({ label, value }: { label: string; value: string }) {
-  return (
-    <div>
-      <dt>{label}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 
