@@ -6,6 +6,7 @@ repository's ``node_modules``. Knows nothing of our contracts.
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -33,6 +34,8 @@ DEVELOPMENT_KEYS: tuple[str, ...] = (
 )
 LOCAL_CHAIN_ID = 31337
 _START_SECONDS = 15.0
+#: Below the nodes of `nexus up`, and below what Linux, macOS and Windows give to outgoing connections.
+_PORTS = range(12_000, 20_000)
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,15 @@ def find_anvil() -> Path:
 
 
 def free_port() -> int:
-    """A loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback TCP port that was free a moment ago.
+
+    It is none of those that a system gives to outgoing connections: one of them could take it before it is used.
+    Raises LocalChainError where none is free.
+    """
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        if port_error(port) is None:
+            return port
+    raise LocalChainError("no port is free", advice="End programs that listen on 127.0.0.1, and run this again.")
 
 
 @contextmanager
@@ -110,14 +118,21 @@ def anvil(
 
 def _require_free(port: int) -> None:
     """Somebody else's server on this port would answer in Anvil's place."""
+    if reason := port_error(port):
+        raise LocalChainError(
+            f"port {port} cannot be used ({reason.strerror})", advice="Choose another port, or none for a free one."
+        ) from reason
+
+
+def port_error(port: int) -> OSError | None:
+    """Why a server cannot listen on this loopback port now; None: it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise LocalChainError(
-                f"port {port} cannot be used ({error.strerror})", advice="Choose another port, or none for a free one."
-            ) from error
+            return error
+    return None
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, chain_id: int) -> ChainConnection:

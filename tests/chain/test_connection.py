@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,6 +38,14 @@ def test_wrong_chain_is_named(local_chain: LocalChain) -> None:
         connect(local_chain.rpc_url, 1)
     with pytest.raises(WrongChainError):
         Contracts.connect(local_chain.rpc_url, replace(SAMPLE, chain_id=5))
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_could_take() -> None:
+    ports = {free_port() for _ in range(50)}
+    assert len(ports) > 40
+    assert max(ports) < 32_768  # where Linux begins; others begin later
+    for port in ports:
+        socket.create_server(("127.0.0.1", port)).close()
 
 
 def test_nobody_there_is_said_without_secrets() -> None:

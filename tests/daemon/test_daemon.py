@@ -13,6 +13,7 @@ import pytest
 
 from nexus_chain.chain.earnings import sum_settlements
 from nexus_chain.chain.errors import UnfundedWalletError
+from nexus_chain.chain.local import free_port
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import Receipt
 from nexus_chain.wire import shard_pb2 as wire
@@ -257,7 +258,7 @@ def test_second_daemon_on_one_folder_is_refused(pair: list[NodeProcess]) -> None
 def test_register_again_brings_endpoint_and_stake_up_to_date(fresh: NodeProcess, net: Network) -> None:
     assert fresh.run("register").returncode == 0
     assert "nothing to change" in fresh.run("register").stdout
-    fresh.port += 1
+    fresh.port = free_port()
     done = fresh.run("register", "--stake", str(2 * 10**17))
     assert "changed the endpoint" in done.stdout
     record = net.user.nodes.node(fresh.address)
@@ -279,7 +280,7 @@ def test_register_looks_at_everything_before_it_stakes(fresh: NodeProcess, net: 
     assert "there is no block /nonexistent" in refused(fresh, net, "--block", "/nonexistent")
     assert "is not a version id" in refused(fresh, net, "--model-version", "0x" + net.version.hex()[:8])
     assert "knows no model version" in refused(fresh, net, "--model-version", "0x" + "ab" * 32)
-    assert "does not reach" in refused(fresh, net, "--endpoint", f"127.0.0.1:{fresh.port + 1}")
+    assert "does not reach" in refused(fresh, net, "--endpoint", f"127.0.0.1:{free_port()}")
     assert "is not host:port" in refused(fresh, net, "--endpoint", "nowhere")
     with socket.create_server(("127.0.0.1", fresh.port)):
         assert "--listen" in refused(fresh, net)

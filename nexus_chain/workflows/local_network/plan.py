@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from nexus_chain.chain.local import LOCAL_CHAIN_ID
+from nexus_chain.chain.local import LOCAL_CHAIN_ID, port_error
 from nexus_chain.workflows.errors import LocalNetworkError
 from nexus_chain.workflows.local_network.children import ChildPlan
 from nexus_chain.workflows.local_network.state import DepositPlace, ServedVersion
@@ -164,13 +163,7 @@ def threads_each(segments: int, cores: int | None = os.cpu_count()) -> int:
 
 def port_is_free(port: int) -> bool:
     """Whether a server may listen there now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return port_error(port) is None
 
 
 def require_port(
