@@ -12,7 +12,7 @@ WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup build up web web-engine test-web demo demo-embeddings test test-python test-forge test-ape check format bench \
-        bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
+        bench-engine bench-engine-avx2 bench-blocks bench-accuracy bench-embeddings bench-commit bench-market bench-dispute bench-audit \
         artefacts test-fast test-postgres bench-trace bench-llama-cpp bench-serving bench-client bench-cli \
         bench-incentives bench-gateway bench-judge bench-distill bench-memory bench-web show-audits demo-chat demo-distill conformance conformance-live fuzz-gateway \
         bench-real-model bench-real-speed fuzz-operators fuzz-programs fuzz-rpc symbolic vectors op-kinds generate benchmarks-page \
@@ -99,6 +99,10 @@ bench: bench-engine bench-blocks bench-accuracy bench-embeddings bench-commit be
 
 bench-engine: build ## Tokens per second against transformers; memory of a node
 	python -m scripts.bench.engine
+
+bench-engine-avx2: build ## The same on a processor with more, both sides held to AVX2 (build/bench/engine_avx2.json)
+	NEXUS_KERNEL_TARGET=haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+		python -m scripts.bench.engine --rounds 9 --out build/bench/engine_avx2.json
 
 bench-llama-cpp: build ## The same against llama.cpp, built from source the first time
 	python -m scripts.bench.llama_cpp

@@ -88,6 +88,14 @@ def engine_rows(record: Record) -> Iterator[Row]:
         yield Row("memory of a node with half of the 1.1 B shape, by its shard", number(record["node_memory_ratio"], 3))
 
 
+def held_engine_rows(record: Record) -> Iterator[Row]:
+    bars = {"decode": "≥ 4", "prefill": "≥ 1.3"}
+    for name, stacks in record["models"].items():
+        for phase, bar in bars.items():
+            speeds = (stacks[side][f"{phase}_tokens_per_second"] for side in ("integer", "float32"))
+            yield ratio_row(f"{name}, both held to AVX2, {phase} against float32, tokens/s", speeds, bar)
+
+
 def llama_cpp_rows(record: Record) -> Iterator[Row]:
     for phase, bar in record["bars"].items():
         speeds = (record[side][f"{phase}_tokens_per_second"] for side in ("integer", "llama_cpp"))
@@ -291,6 +299,7 @@ def web_rows(record: Record) -> Iterator[Row]:
 #: Record, what makes it, and its rows.
 BENCHMARKS: tuple[tuple[str, str, Callable[[Record], Iterable[Row]]], ...] = (
     ("engine", "make bench-engine", engine_rows),
+    ("engine_avx2", "make bench-engine-avx2", held_engine_rows),
     ("llama_cpp", "make bench-llama-cpp", llama_cpp_rows),
     ("serving", "make bench-serving", serving_rows),
     ("client", "make bench-client", client_rows),

@@ -44,7 +44,7 @@ typedef struct {
     int32_t *scores;  /* [rows, length], later the weights 2^-x */
     Weight *planes;
 #if NEXUS_AVX2
-    int16_t *queries; /* [rows, size rounded up to 4] */
+    int16_t *queries; /* [rows, size] */
 #else
     const int8_t **row; /* [2 rows]: what is multiplied, and where its sums begin */
     int32_t *start;
@@ -74,8 +74,6 @@ static int64_t keys_end(const AttentionShape *a, const Sequence *q, int64_t row)
     return q->position + (a->window < 0 ? q->count : row);
 }
 
-static int64_t round4(int64_t n) { return (n + 3) & ~(int64_t)3; }
-
 /* Elements from one row of mixed sums to the next. */
 static int64_t mixed_width(const AttentionShape *a) { return padded(a->size); }
 
@@ -85,7 +83,7 @@ static int64_t mixed_bytes(const AttentionShape *a) {
 
 /* What a row takes beside scores and sums for the products. */
 static int64_t multiplier_bytes(const AttentionShape *a) {
-    return NEXUS_AVX2 ? round4(a->size) * 2 : WEIGHT_PLANES * 12;
+    return NEXUS_AVX2 ? a->size * 2 : WEIGHT_PLANES * 12;
 }
 
 static int64_t attention_rows(const AttentionShape *a) {
@@ -142,45 +140,26 @@ static int64_t last_key(const AttentionShape *a, const AttentionItem *w) {
 /* score_products: scores[r, j] = q_r . k_(base + j), exact. Keys past the end of the sequence, which the cache
  * holds in whole blocks, give values nobody reads. */
 #if NEXUS_AVX2
-#define KEYS 16 /* keys scored together */
-
-/* packed[i][j] = elements 2i, 2i + 1 of key j as 16-bit numbers: 16 keys side by side. */
-static void pack_keys(const int8_t *keys, int64_t size, int32_t *restrict packed) {
-    memset(packed, 0, (size_t)(round4(size) * KEYS * 2));
-    for (int64_t j = 0; j < KEYS; j++)
-        for (int64_t i = 0; i < size; i++) ((int16_t *)(packed + i / 2 * KEYS + j))[i % 2] = keys[j * size + i];
-}
-
-static inline void score_keys(const int16_t *query, int64_t words, const int32_t *packed, int32_t *out) {
-    __m256i low = _mm256_setzero_si256(), high = low;
-    for (int64_t i = 0; i < words; i++) {
-        int32_t pair;
-        memcpy(&pair, query + 2 * i, 4);
-        const __m256i q = _mm256_set1_epi32(pair), *k = (const __m256i *)(packed + i * KEYS);
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(q, _mm256_loadu_si256(k)));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(q, _mm256_loadu_si256(k + 1)));
-    }
-    _mm256_storeu_si256((__m256i *)out, low);
-    _mm256_storeu_si256((__m256i *)out + 1, high);
-}
-
 static void pack_queries(const AttentionShape *a, const AttentionItem *w, int16_t *out) {
-    const int8_t *q = a->step->in[0];
-    const int64_t wide = round4(a->size);
+    const int64_t size = a->size;
     for (int64_t r = 0; r < w->count * a->per_group; r++) {
-        memset(out + r * wide, 0, (size_t)wide * 2);
-        for (int64_t i = 0; i < a->size; i++) out[r * wide + i] = q[head_row(a, w, r) * a->size + i];
+        const int8_t *restrict query = (const int8_t *)a->step->in[0] + head_row(a, w, r) * size;
+        int16_t *restrict packed = out + r * size;
+        for (int64_t i = 0; i < size; i++) packed[i] = query[i];
     }
 }
 
 static void score_products(const AttentionShape *a, const AttentionItem *w, const AttentionScratch *b) {
-    const int64_t wide = round4(a->size), rows = w->count * a->per_group;
-    int32_t packed[wide / 2 * KEYS];
+    const int64_t rows = w->count * a->per_group, length = w->length;
     pack_queries(a, w, b->queries);
-    for (int64_t j = 0; j < last_key(a, w); j += KEYS) {
-        pack_keys(keys_of(a, w) + j * a->size, a->size, packed);
-        for (int64_t r = 0; r < rows; r++)
-            score_keys(b->queries + r * wide, wide / 2, packed, b->scores + r * w->length + j);
+    for (int64_t j = 0; j < last_key(a, w); j += BLOCK_COLUMNS) {
+        product_pairs(b->queries, a->size, rows, keys_of(a, w) + j * a->size, a->size, BLOCK_COLUMNS, a->size, b->sums,
+                      BLOCK_COLUMNS, b->workspace);
+        for (int64_t r = 0; r < rows; r++) {
+            const MixedSum *restrict sums = b->sums + r * BLOCK_COLUMNS;
+            int32_t *restrict scores = b->scores + r * length + j;
+            for (int64_t i = 0; i < BLOCK_COLUMNS; i++) scores[i] = (int32_t)sums[i];
+        }
     }
 }
 #else
@@ -345,11 +324,11 @@ static void mix_block(const AttentionShape *a, const AttentionItem *w, const Att
         weight_planes(b->scores + r * n, magnitudes, from, to, b->total[r], planes, n, b->mantissas + r, b->shifts + r);
     }
     mix_products(a, w, b, start, stop);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < a->size; i++) {
-            int64_t sum = mixed_sum(b->sums, wide, r, i);
-            b->out[r * a->size + i] += round_shift(sum * b->mantissas[r], 21 - b->shifts[r]);
-        }
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t size = a->size, mantissa = b->mantissas[r], shift = 21 - b->shifts[r];
+        int64_t *restrict out = b->out + r * size;
+        for (int64_t i = 0; i < size; i++) out[i] += round_shift(mixed_sum(b->sums, wide, r, i) * mantissa, shift);
+    }
 }
 
 static void attend(const AttentionShape *a, const AttentionItem *w, char *scratch) {

@@ -114,13 +114,14 @@ static inline int64_t largest_product(const int32_t *restrict x, const int32_t *
     int64_t largest = 1, j = from;
 #ifdef LANES
     int64_t found[LANES / 2];
-    Lanes most = lanes_all(1);
+    Lanes even = lanes_all(1), odd = even; /* apart: one would wait for the other */
     for (; j + LANES <= to; j += LANES) {
         const Lanes a = lanes_load(x + j), b = lanes_load(y + j);
-        most = lanes_largest(most, lanes_product(a, b));
-        most = lanes_largest(most, lanes_product(lanes_down32(a), lanes_down32(b)));
+        even = lanes_largest(even, lanes_product(a, b));
+        odd = lanes_largest(odd, lanes_product(lanes_down32(a), lanes_down32(b)));
     }
-    __builtin_memcpy(found, &most, sizeof found);
+    even = lanes_largest(even, odd);
+    __builtin_memcpy(found, &even, sizeof found);
     for (int64_t i = 0; i < LANES / 2; i++) largest = found[i] > largest ? found[i] : largest;
 #endif
     for (; j < to; j++) {

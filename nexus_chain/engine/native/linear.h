@@ -97,14 +97,15 @@ static int64_t row_block_bytes(const LinearShape *l, int64_t rows) {
 
 /* Rows [first, first + count) of a group, planes joined. */
 static void gather_rows(const LinearShape *l, const RowGroup *g, int64_t first, int64_t count, RowBlock *b) {
+    const int64_t width = l->width, planes = l->planes; /* stores could change what `l` points at: no vector code */
     for (int64_t i = 0; i < count; i++) {
-        const int8_t *restrict high = (const int8_t *)l->step->in[0] + row_number(g, first + i) * l->planes * l->width;
-        const int8_t *restrict low = high + l->width;
+        const int8_t *restrict high = (const int8_t *)l->step->in[0] + row_number(g, first + i) * planes * width;
+        const int8_t *restrict low = high + width;
         int16_t *restrict out = b->packed + i * b->stride;
-        if (l->planes == 1)
-            for (int64_t c = 0; c < l->width; c++) out[c] = high[c];
+        if (planes == 1)
+            for (int64_t c = 0; c < width; c++) out[c] = high[c];
         else
-            for (int64_t c = 0; c < l->width; c++) out[c] = (int16_t)(high[c] * 128 + low[c]);
+            for (int64_t c = 0; c < width; c++) out[c] = (int16_t)(high[c] * 128 + low[c]);
     }
 }
 

@@ -13,19 +13,27 @@
 
 #define PAIR_ROWS 3       /* rows of 16 bits per tile of few rows: 12 accumulators of the 16 registers */
 #define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
+#define PAIR_AHEAD 8192   /* bytes of weights that are fetched ahead: the next columns lie behind this one */
 #define PACKED_ROWS 5     /* rows per tile of packed columns, two registers each: with six, sums go through memory */
 #define PACKED_COLUMNS 16
 #define PACKED_DEPTH 512  /* a lane sums 256 pairs here too; what is packed stays in the first-level cache */
 #define PACK_FROM 8       /* rows from which packing pays */
 #define BLOCK_WORKSPACE (PACKED_COLUMNS * PACKED_DEPTH * 2)
 
-/* The sum of eight lanes, which may be beyond 32 bits. */
-static inline double lane_sum(__m256i v) {
-    const __m256d low = _mm256_cvtepi32_pd(_mm256_castsi256_si128(v)), high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(v, 1));
-    const __m256d four = _mm256_add_pd(low, high);
-    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+/* Eight lanes, whose sum may be beyond 32 bits, as four doubles. */
+static inline __m256d joined_lanes(__m256i v) {
+    return _mm256_add_pd(_mm256_cvtepi32_pd(_mm256_castsi256_si128(v)), _mm256_cvtepi32_pd(_mm256_extracti128_si256(v, 1)));
 }
+
+/* out[n] += the sum of all lanes of sum[n], for the columns of a panel. */
+static inline void add_lane_sums(const __m256i *sum, double *out) {
+    const __m256d a = _mm256_hadd_pd(joined_lanes(sum[0]), joined_lanes(sum[1]));
+    const __m256d b = _mm256_hadd_pd(joined_lanes(sum[2]), joined_lanes(sum[3]));
+    const __m256d whole = _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), whole));
+}
+
+#define FETCH_AHEAD(weights) _mm_prefetch((const char *)(weights) + PAIR_AHEAD, _MM_HINT_T0)
 
 #define DEFINE_PAIR_TILE(ROWS)                                                                         \
     static void pair_tile_##ROWS(const int16_t *x, int64_t ldx, const int8_t *const *w, int64_t k,     \
@@ -36,6 +44,8 @@ static inline double lane_sum(__m256i v) {
         const int8_t *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];                                   \
         for (int64_t c = 0; c < k; c += 16) {                                                          \
             const int8_t *from[PANEL] = {w0 + c, w1 + c, w2 + c, w3 + c};                              \
+            if (c % 64 == 0)                                                                           \
+                _Pragma("GCC unroll 4") for (int n = 0; n < PANEL; n++) FETCH_AHEAD(from[n]);          \
             _Pragma("GCC unroll 4") for (int n = 0; n < PANEL; n++) {                                  \
                 __m256i v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)from[n]));           \
                 _Pragma("GCC unroll 3") for (int r = 0; r < ROWS; r++) {                               \
@@ -44,8 +54,7 @@ static inline double lane_sum(__m256i v) {
                 }                                                                                      \
             }                                                                                          \
         }                                                                                              \
-        for (int r = 0; r < ROWS; r++)                                                                 \
-            for (int n = 0; n < PANEL; n++) out[r * ldo + n] += lane_sum(sum[r][n]);                   \
+        for (int r = 0; r < ROWS; r++) add_lane_sums(sum[r], out + r * ldo);                           \
     }
 
 DEFINE_PAIR_TILE(2)
@@ -53,7 +62,8 @@ DEFINE_PAIR_TILE(3)
 
 /* One row: what limits it is reading the weights, which is fastest along one weight row after the other. */
 static void pair_tile_1(const int16_t *x, const int8_t *const *w, int64_t k, double *out) {
-    for (int n = 0; n < PANEL; n++) {
+    __m256i whole[PANEL];
+    _Pragma("GCC unroll 4") for (int n = 0; n < PANEL; n++) {
         __m256i sum[4] = {0};
         int64_t c = 0;
 #define ADD_PAIRS(lane, at)                                                                             \
@@ -61,6 +71,7 @@ static void pair_tile_1(const int16_t *x, const int8_t *const *w, int64_t k, dou
         sum[lane], _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(x + (at))),                   \
                                      _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w[n] + (at))))))
         for (; c + 64 <= k; c += 64) {
+            FETCH_AHEAD(w[n] + c);
             ADD_PAIRS(0, c);
             ADD_PAIRS(1, c + 16);
             ADD_PAIRS(2, c + 32);
@@ -68,9 +79,9 @@ static void pair_tile_1(const int16_t *x, const int8_t *const *w, int64_t k, dou
         }
         for (; c < k; c += 16) ADD_PAIRS(0, c);
 #undef ADD_PAIRS
-        sum[0] = _mm256_add_epi32(_mm256_add_epi32(sum[0], sum[1]), _mm256_add_epi32(sum[2], sum[3]));
-        out[n] += lane_sum(sum[0]);
+        whole[n] = _mm256_add_epi32(_mm256_add_epi32(sum[0], sum[1]), _mm256_add_epi32(sum[2], sum[3]));
     }
+    add_lane_sums(whole, out);
 }
 
 static inline void pair_tile(int64_t rows, const int16_t *x, int64_t ldx, const int8_t *const *w, int64_t k,
@@ -132,9 +143,13 @@ static inline void transpose_pairs(const int8_t *const *w, int64_t at, __m128i *
     }
 }
 
-/* Columns w[0 .. 16), bytes [from, to), whole lines of 16: pair by pair, 16 columns side by side as 16-bit numbers. */
-static void pack(const int8_t *const *w, int64_t from, int64_t to, int16_t *packed) {
-    for (int64_t c = from; c < to; c += 16)
+/* Columns w[0 .. 16), bytes [from, to), whole lines of 16: pair by pair, 16 columns side by side as 16-bit numbers. The
+ * next columns, `ldw` bytes apart like these, are fetched meanwhile. */
+static void pack(const int8_t *const *w, int64_t ldw, int64_t from, int64_t to, int16_t *packed) {
+    for (int64_t c = from; c < to; c += 16) {
+        if (c % 64 == 0)
+            for (int64_t n = 0; n < PACKED_COLUMNS; n++)
+                _mm_prefetch((const char *)w[n] + PACKED_COLUMNS * ldw + c, _MM_HINT_T1);
         for (int64_t n = 0; n < PACKED_COLUMNS; n += 8) {
             __m128i pair[8];
             transpose_pairs(w + n, c, pair);
@@ -142,6 +157,7 @@ static void pack(const int8_t *const *w, int64_t from, int64_t to, int16_t *pack
             _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
                 _mm256_store_si256((__m256i *)(into + i * 2 * PACKED_COLUMNS), _mm256_cvtepi8_epi16(pair[i]));
         }
+    }
 }
 
 /* out[0 .. 8) (+)= sum */
@@ -205,7 +221,7 @@ static void product_packed(const int16_t *x, int64_t ldx, int64_t rows, const in
         panel_rows(column, w, ldw, n, columns, PACKED_COLUMNS);
         for (int64_t c = 0; c < whole; c += PACKED_DEPTH) {
             const int64_t to = whole - c < PACKED_DEPTH ? whole : c + PACKED_DEPTH;
-            pack(column, c, to, packed);
+            pack(column, ldw, c, to, packed);
             for (int64_t r = 0; r < rows; r += PACKED_ROWS)
                 packed_tile(rows - r < PACKED_ROWS ? rows - r : PACKED_ROWS, x + r * ldx + c, ldx, packed, (to - c) / 2,
                             c == 0, out + r * ldo + n, ldo);

@@ -1,1 +1,0 @@
-import{u as r}from"./index-BPtqx3lK.js";function n({name:d,children:t}){return r("div",{children:[r("dt",{children:d}),r("dd",{children:t})]})}export{n as F};
