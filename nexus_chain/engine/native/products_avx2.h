@@ -13,7 +13,7 @@
 
 #define PAIR_ROWS 3       /* rows of 16 bits per tile of few rows: 12 accumulators of the 16 registers */
 #define PAIR_COLUMNS 4096 /* a lane sums 256 pairs of at most 2 * 16512 * 128: below 2^31 */
-#define PAIR_AHEAD 8192   /* bytes of weights that are fetched ahead: the next columns lie behind this one */
+#define PAIR_AHEAD 8192   /* bytes of weights that are on their way to the second-level cache: the next columns lie behind */
 #define PACKED_ROWS 5     /* rows per tile of packed columns, two registers each: with six, sums go through memory */
 #define PACKED_COLUMNS 16
 #define PACKED_DEPTH 512  /* a lane sums 256 pairs here too; what is packed stays in the first-level cache */
@@ -33,7 +33,7 @@ static inline void add_lane_sums(const __m256i *sum, double *out) {
     _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), whole));
 }
 
-#define FETCH_AHEAD(weights) _mm_prefetch((const char *)(weights) + PAIR_AHEAD, _MM_HINT_T0)
+#define FETCH_AHEAD(weights) _mm_prefetch((const char *)(weights) + PAIR_AHEAD, _MM_HINT_T1)
 
 #define DEFINE_PAIR_TILE(ROWS)                                                                         \
     static void pair_tile_##ROWS(const int16_t *x, int64_t ldx, const int8_t *const *w, int64_t k,     \
