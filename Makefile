@@ -102,7 +102,7 @@ bench-engine: build ## Tokens per second against transformers; memory of a node
 
 bench-engine-avx2: build ## The same on a processor with more, both sides held to AVX2 (build/bench/engine_avx2.json)
 	NEXUS_KERNEL_TARGET=haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
-		python -m scripts.bench.engine --rounds 9 --out build/bench/engine_avx2.json
+		python -m scripts.bench.engine --rounds 5 --out build/bench/engine_avx2.json
 
 bench-llama-cpp: build ## The same against llama.cpp, built from source the first time
 	python -m scripts.bench.llama_cpp
