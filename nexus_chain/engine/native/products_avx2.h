@@ -172,6 +172,9 @@ static inline void flush_sums(__m256i sum, int first, double *out) {
  * left for their sums, and keep those in memory: a third slower. */
 #define AFTER(value, done) __asm__("" : "+x"(value), "+x"(done))
 
+/* sum += value, in the register that holds the sum. Compilers would put it into another one, and copy it back. */
+#define ADD_TO(sum, value) __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(value))
+
 /* Sums of ROWS rows and PACKED_COLUMNS packed columns over `pairs` pairs. */
 #define DEFINE_PACKED_TILE(ROWS)                                                                       \
     static void packed_tile_##ROWS(const int16_t *x, int64_t ldx, const int16_t *packed, int64_t pairs, int first, \
@@ -186,8 +189,8 @@ static inline void flush_sums(__m256i sum, int first, double *out) {
                 memcpy(&pair, x + r * ldx + 2 * i, 4);                                                 \
                 __m256i both = _mm256_set1_epi32(pair);                                                \
                 AFTER(both, sum[r ? r - 1 : 0][1]);                                                    \
-                sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(both, u));                   \
-                sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(both, v));                   \
+                ADD_TO(sum[r][0], _mm256_madd_epi16(both, u));                                         \
+                ADD_TO(sum[r][1], _mm256_madd_epi16(both, v));                                         \
             }                                                                                          \
         }                                                                                              \
         _Pragma("GCC unroll 5") for (int r = 0; r < ROWS; r++) {                                       \
