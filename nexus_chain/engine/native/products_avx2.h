@@ -16,7 +16,7 @@
 #define PAIR_AHEAD 8192   /* bytes of weights that are on their way to the second-level cache: the next columns lie behind */
 #define PACKED_ROWS 5     /* rows per tile of packed columns, two registers each: with six, sums go through memory */
 #define PACKED_COLUMNS 16
-#define PACKED_DEPTH 512  /* a lane sums 256 pairs here too; what is packed stays in the first-level cache */
+#define PACKED_DEPTH 576  /* a lane sums 288 pairs: below 2^31, too; what is packed stays in the first-level cache */
 #define PACK_FROM 8       /* rows from which packing pays */
 #define BLOCK_WORKSPACE (PACKED_COLUMNS * PACKED_DEPTH * 2)
 
