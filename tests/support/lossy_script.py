@@ -27,7 +27,7 @@ from nexus_chain.market.documents import Line, Voucher
 from nexus_chain.routing.registry_view import ShardNode, discover_nodes
 from tests.support.chain_world import World
 from tests.support.lossy_rpc import LOSSY_URL, LossyRpc
-from tests.support.mined import mined_since
+from tests.support.mined import called, mined_since
 
 FUNDS = 10**18
 PATIENT = 12
@@ -173,13 +173,14 @@ class LossyUser:
                 assert {node: line.cap for node, line in client.store.lines(session).items()} == caps
                 load_key(ClientHome(self.folder).session_keys, client.store.session(session).signer)
             assert client.contracts.sender is not None
-        count, fees = 0, 0
+        succeeded: list[str] = []
+        fees = 0
         for transaction, receipt in mined_since(connection, self.first_block):
             if transaction["from"] == address.lower():
                 fees += receipt.gas * (receipt.price or 0)
                 # One that reverted cost gas and did nothing: a server that lags may estimate too little gas for it.
-                count += receipt.succeeded
-        assert count == self.transactions, "one transaction that succeeded for each command"
+                succeeded += [called(transaction, "InferenceMarket")] * receipt.succeeded
+        assert len(succeeded) == self.transactions, f"one transaction for each command, of: {', '.join(succeeded)}"
         locked = sum(sum(caps.values()) for caps in self.locked.values())
         assert connection.balance(address) == FUNDS - locked - self.given + self.fetched - fees
         assert connection.balance(self.to) == self.given
