@@ -20,15 +20,17 @@ from nexus_chain.program.sampling import Sampling
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = """
 import sys, torch
+from dataclasses import replace
 from nexus_chain.engine.engine import Engine
 from nexus_chain.engine.generation import generate
 from nexus_chain.engine.products import exact_product, is_exact, product_name
 from nexus_chain.program import PRESETS, random_model
 assert is_exact(exact_product())
-model = random_model(PRESETS["tiny"], seed=11)
+model = random_model(replace(PRESETS["tiny"], context=128), seed=11)
 engine = Engine(model.program, model.weights, threads=2)
 torch_engine = Engine(model.program, model.weights, threads=2, backend="torch")
-answers = [list(generate([e], [5, 6, 7, 8], 10)) for e in (engine, torch_engine)]
+prompt = [5 + 7 * i % 90 for i in range(70)]  # more keys than the kernels take together
+answers = [list(generate([e], prompt, 10)) for e in (engine, torch_engine)]
 print(product_name(), engine.backend, answers[0], answers[1], sep=";")
 """
 
