@@ -43,7 +43,12 @@ _PIECE_BYTES = 65_536
 _AT_HEAD = frozenset(
     ("eth_call", "eth_estimateGas", "eth_getBalance", "eth_getCode", "eth_getTransactionCount", "eth_getLogs")
 )
+_OF_BLOCK = frozenset(("eth_call", "eth_getBalance", "eth_getCode", "eth_getTransactionCount"))
+"""Their second parameter names a block."""
+_NO_BLOCK_WORDS = ("block", "header", "state", "trie", "not found")
+"""One of them is in what servers say of a block that they do not know."""
 _HEAD: tuple[str, Any] = ("eth_blockNumber", [])
+_LAGGING_ADVICE = "Wait until it has caught up, or give a second address after a comma."
 _BUSY_WORDS = ("rate limit", "too many requests", "request limit")
 
 RpcRequest = tuple[str, Any]
@@ -179,7 +184,7 @@ class RpcProvider:
             if least and (head := _head_of(method, params, answer)) is not None and head < least:
                 late = RpcLaggingError(
                     f"the RPC server {shown_url(url)} is at block {head}, and block {least} is known",
-                    advice="Wait until it has caught up, or give a second address after a comma.",
+                    advice=_LAGGING_ADVICE,
                 )
                 late.forgotten = known >= least
                 raise late
@@ -195,11 +200,30 @@ class RpcProvider:
         if not isinstance(answer, list):
             if isinstance(answer, dict):
                 _require_not_busy(url, answer)
-            return [self._one(url, request) for request in requests_]
+            return self._one_by_one(url, requests_)
         by_id = {entry["id"]: entry for entry in answer if isinstance(entry, dict) and _is_id(entry.get("id"))}
         if any(number not in by_id for number in wanted):
             raise _nonsense(url, "an answer to another request")
         return [by_id[number] for number in wanted]
+
+    def _one_by_one(self, url: str, requests_: list[RpcRequest]) -> list[RpcAnswer]:
+        """INVARIANT: what follows a head is read in that block, or not at all: behind one address there may be several
+        servers, of which the next one lags.
+        """
+        answers: list[RpcAnswer] = []
+        head: int | None = None
+        for method, params in requests_:
+            named = params if head is None else _in_block(method, params, head)
+            answer = self._one(url, (method, named))
+            if named is not params and _lacks_block(answer):
+                raise RpcLaggingError(
+                    f"the RPC server {shown_url(url)} does not know block {head}, of which it has just told",
+                    advice=_LAGGING_ADVICE,
+                )
+            told = _head_of(method, params, answer)
+            head = head if told is None else told
+            answers.append(answer)
+        return answers
 
     def _one(self, url: str, request: RpcRequest) -> RpcAnswer:
         call = self._call(request)
@@ -260,6 +284,22 @@ def _require_no_doubt(
     for failure in failures:
         if refused and getattr(failure, "arrived", False):
             raise failure
+
+
+def _in_block(method: str, params: Any, number: int) -> Any:
+    """The same parameters, where they ask for the latest block, for block ``number``."""
+    if method not in _OF_BLOCK or len(params) < 2 or params[1] != "latest":
+        return params
+    return [params[0], hex(number), *params[2:]]
+
+
+def _lacks_block(answer: RpcAnswer) -> bool:
+    """Whether it is an error of a server that does not know the block; no contract's refusal."""
+    error: Any = answer.get("error")
+    if not isinstance(error, dict) or error.get("code") == 3:
+        return False
+    said = str(error.get("message", "")).lower()
+    return "revert" not in said and any(word in said for word in _NO_BLOCK_WORDS)
 
 
 def _is_id(value: Any) -> bool:

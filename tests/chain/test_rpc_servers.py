@@ -150,6 +150,61 @@ def test_a_read_after_a_write_waits_for_a_server_that_lags() -> None:
         assert connection.balance("0x" + "11" * 20) == 7
 
 
+class Unbatched:
+    """Two servers behind one address, at blocks 18 and 16, that take no batches. ``heads``: who is asked next."""
+
+    def __init__(self, heads: list[int], refusal: dict[str, object]) -> None:
+        self.heads, self.refusal = heads, refusal
+        self.asked: list[tuple[str, object]] = []
+
+    def answer(self, body: bytes) -> tuple[int, bytes]:
+        """As ``LossyRpc``."""
+        call = json.loads(body)
+        if isinstance(call, list):
+            return 200, json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no"}}).encode()
+        head, block = self.heads.pop(0) if len(self.heads) > 1 else self.heads[0], call["params"][1:2]
+        self.asked.append((call["method"], *block))
+        if block and block[0].startswith("0x") and int(block[0], 16) > head:
+            return 200, json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": self.refusal}).encode()
+        result = {"eth_chainId": "0x7a69", "eth_blockNumber": hex(head), "eth_getBalance": hex(100 + head)}
+        return 200, json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result[call["method"]]}).encode()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"code": -32000, "message": "header not found"},
+        {"code": -32001, "message": "Unknown block", "data": None},
+        {"code": -32602, "message": "Block out of range: requested 18, have 16"},
+        {"code": -32000, "message": "missing trie node 0123 (path ) state 0x45 is not available"},
+    ],
+)
+def test_a_read_after_a_write_is_of_the_block_that_was_told_of(
+    refusal: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: one server told of a block, and another one behind the same address answered from before it."""
+    servers, session = Unbatched([18, 18, 16, 18, 16, 18], refusal), requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(servers))  # type: ignore[arg-type]
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    connection = connect(LOSSY_URL, 31337)
+    connection.provider.require_block(18)
+    assert connection.balance("0x" + "11" * 20) == 118
+    # The head from one server, what is asked in it from the other, which lags; both again.
+    reads = [("eth_blockNumber",), ("eth_getBalance", "0x12")]
+    assert servers.asked == [("eth_chainId",), *reads, *reads, *reads]
+
+
+def test_a_contracts_refusal_in_a_named_block_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = {"code": 3, "message": "execution reverted: the block is over", "data": "0x"}
+    servers, session = Unbatched([18, 18, 16], refusal), requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(servers))  # type: ignore[arg-type]
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    connection = connect(LOSSY_URL, 31337)
+    connection.provider.require_block(18)
+    with pytest.raises(errors.RpcRefusedError, match="the block is over"):
+        connection.balance("0x" + "11" * 20)
+
+
 def test_a_server_that_forgets_its_own_block_has_another_chain_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a re-organisation nobody knows the block again: whoever waited for it would answer no game in time."""
     monkeypatch.setattr(provider, "REPLACED_SECONDS", 0.3)

@@ -23,6 +23,8 @@ FAULTS = ("lost", "answer_lost", "late", "doubled", "busy", "failing", "page", "
 FEE_METHODS = ("eth_maxPriorityFeePerGas", "eth_feeHistory")
 HEAD_METHODS = ("eth_call", "eth_getBalance", "eth_getTransactionCount", "eth_getCode", "eth_estimateGas")
 """Their second parameter is a block."""
+UNKNOWN_BLOCK = ((-32000, "header not found"), (-32001, "Unknown block"), (-32602, "block number is out of range"))
+"""What servers say of a block that they do not know yet."""
 
 
 class Dropped(Exception):
@@ -91,6 +93,8 @@ class LossyRpc:
             return self._error(call["id"], -32601, "the method does not exist")
         if head is not None and method in HEAD_METHODS and parameters[1:2] in (["latest"], ["pending"]):
             parameters[1] = hex(max(head, 0))
+        elif head is not None and method in HEAD_METHODS and _is_after(parameters[1], head):
+            return self._error(call["id"], *self.random.choice(UNKNOWN_BLOCK))
         answer = {**self._ask(method, parameters), "id": call["id"]}
         return self._aged(method, answer, head)
 
@@ -114,6 +118,10 @@ class LossyRpc:
     @staticmethod
     def _error(number: Any, code: int, message: str) -> Any:
         return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}
+
+
+def _is_after(block: str, head: int) -> bool:
+    return block.startswith("0x") and int(block, 16) > head
 
 
 class LossyAdapter(BaseAdapter):
