@@ -75,10 +75,12 @@ class RpcNonsenseError(RpcUnreachableError):
 class RpcLaggingError(RpcUnreachableError):
     """Raised when the RPC server does not know a block that this process has seen.
 
-    ``forgotten``: whether it was this server that had told of it.
+    ``denied``: whether this server had told of it; ``forgotten``: whether it has denied it so often and so long that
+    the block was replaced.
     """
 
     patience = 30.0
+    denied: bool = False
     forgotten: bool = False
 
 

@@ -7,6 +7,7 @@ Knows no RPC server.
 
     intents:  number, chain, wallet, purpose, key, note, state, block, created
     attempts: hash, intent, nonce, raw, fields (JSON), created
+    blocks:   intent, seen (when its block was)
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ CREATE INDEX IF NOT EXISTS intents_state ON intents (chain, wallet, state);
 CREATE TABLE IF NOT EXISTS attempts (
   hash TEXT PRIMARY KEY, intent INTEGER NOT NULL REFERENCES intents(number), nonce INTEGER NOT NULL, raw BLOB NOT NULL,
   fields TEXT NOT NULL, created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS blocks (intent INTEGER PRIMARY KEY REFERENCES intents(number), seen REAL NOT NULL);
 """
 
 
@@ -119,6 +121,8 @@ class TransactionJournal:
         """``block``: where it was mined."""
         with self._database() as db:
             db.execute("UPDATE intents SET state = ?, block = max(block, ?) WHERE number = ?", (state, block, number))
+            if block:
+                db.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (number, time.time()))
 
     # ----------------------------------------------------------------- reading
 
@@ -130,9 +134,10 @@ class TransactionJournal:
         return self._intents(f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?)", *_same(chain), wallet, SENT, MINED)
 
     def latest_block(self, chain: str, wallet: str) -> int:
-        """The highest block in which something was mined of late; 0 where nothing was."""
+        """The highest block that was seen of late to hold something; 0 where none was."""
         recent = self._intents(
-            f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?, ?) AND block > 0 AND created > ?",
+            f"{_SAME_CHAIN} AND wallet = ? AND state IN (?, ?, ?) AND block > 0"
+            " AND coalesce((SELECT seen FROM blocks WHERE intent = number), created) > ?",
             *(*_same(chain), wallet, MINED, TOLD, FAILED, time.time() - TRUSTED_SECONDS),
         )
         return max((intent.block for intent in recent), default=0)

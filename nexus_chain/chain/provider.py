@@ -6,6 +6,7 @@ An answer is one server's word. Knows neither contracts nor wallets.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -34,8 +35,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
 FLOOR_SECONDS = 60.0
 """How long after a write every read is checked to know it."""
 REPLACED_SECONDS = 3.0
-"""How long a server that has known a block may not know it any more, until that block was replaced for certain: behind
-one address there may be several servers, of which one lags."""
+"""How long a server that has known a block may know of older ones alone, until that block was replaced for certain:
+behind one address there may be several servers, of which one lags."""
+DENIALS, DENIED_PAUSE = 12, 0.25
+"""How often in a row it has to say so, and the seconds between: of two servers, each answers by chance."""
 BODY_TIMEOUTS = 4
 """How many times a request's timeout its answer may take from its first byte to its last."""
 MOST_BODY_BYTES = 64 << 20
@@ -45,8 +48,13 @@ _AT_HEAD = frozenset(
 )
 _OF_BLOCK = frozenset(("eth_call", "eth_getBalance", "eth_getCode", "eth_getTransactionCount"))
 """Their second parameter names a block."""
-_NO_BLOCK_WORDS = ("block", "header", "state", "trie", "not found")
-"""One of them is in what servers say of a block that they do not know."""
+_BLOCK_WORDS = re.compile(r"\b(block|header|state|trie|epoch)\b|unfinalized|could not be found")
+_UNKNOWN_WORDS = re.compile(
+    r"\bno\b|\bnot\b|n't\b|unknown|unavailable|missing|invalid|out of range|future|beyond|ahead|greater|expect"
+    "|requested|unfinalized"
+)
+"""Some of each are in what servers say of a block that they do not know: no two say the same."""
+_METHOD_NOT_FOUND, _REVERTED = -32601, 3
 _HEAD: tuple[str, Any] = ("eth_blockNumber", [])
 _LAGGING_ADVICE = "Wait until it has caught up, or give a second address after a comma."
 _BUSY_WORDS = ("rate limit", "too many requests", "request limit")
@@ -79,6 +87,9 @@ class RpcProvider:
         self._preferred = 0
         self._floor, self._floor_until = 0, 0.0
         self._known: dict[str, int] = {}  # the highest block that a server has told of
+        self._denied: dict[
+            str, tuple[float, int]
+        ] = {}  # since when, how often a server denies the floor it had told of
         self._gone = 0  # up to this block numbers may be of blocks that were replaced
         self._sessions = threading.local()
         self._numbers = count()
@@ -91,6 +102,8 @@ class RpcProvider:
     def require_block(self, block: int) -> None:
         """From now on, for a while, take no answer from before ``block``, unless it is known to be gone."""
         if block > self._gone:
+            if block > self._floor:
+                self._denied.clear()
             self._floor, self._floor_until = max(self._floor, block), time.monotonic() + FLOOR_SECONDS
 
     @property
@@ -123,15 +136,15 @@ class RpcProvider:
             except RpcUnreachableError as error:
                 wait, rounds = max(pause, error.pause), rounds + 1
                 spent = time.monotonic() - started
-                certain = not self.retries or spent + wait > REPLACED_SECONDS
-                if isinstance(error, RpcLaggingError) and error.forgotten and certain:
+                if isinstance(error, RpcLaggingError) and error.forgotten:
                     self._gone, self._floor = self._least, 0  # re-organised: what was seen says nothing any more
                     continue
                 again = rounds == 1 if isinstance(error, RpcTimeoutError) else spent + wait <= error.patience
                 if not self.retries or not again or not _repeatable(requests_):
                     raise
                 time.sleep(wait)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                denied = isinstance(error, RpcLaggingError) and error.denied
+                pause = min(2 * pause, LONGEST_PAUSE, DENIED_PAUSE if denied else LONGEST_PAUSE)
         _require_no_doubt(requests_, answers, failures)
         return answers
 
@@ -180,15 +193,37 @@ class RpcProvider:
         answers = self._posted(url, requests_)
         for (method, params), answer in zip(requests_, answers, strict=True):
             _require_not_busy(url, answer)
-            known = self._known[url] = max(self._known.get(url, 0), _block_of(method, answer) or 0)
-            if least and (head := _head_of(method, params, answer)) is not None and head < least:
-                late = RpcLaggingError(
-                    f"the RPC server {shown_url(url)} is at block {head}, and block {least} is known",
-                    advice=_LAGGING_ADVICE,
-                )
-                late.forgotten = known >= least
-                raise late
+            self._note(url, method, answer)
+            if least:
+                self._require_recent(url, method, _head_of(method, params, answer), least)
         return answers
+
+    def _note(self, url: str, method: str, answer: RpcAnswer) -> None:
+        """Remember of which block a server has told."""
+        block = _block_of(method, answer) or 0
+        self._known[url] = max(self._known.get(url, 0), block)
+        if block >= self._floor:
+            self._denied.pop(url, None)
+
+    def _require_recent(self, url: str, method: str, head: int | None, least: int) -> None:
+        """INVARIANT: no state counts without a head that goes with it, and none from before ``least``."""
+        if head is None and method == _HEAD[0]:
+            raise RpcFailingError(
+                f"the RPC server {shown_url(url)} does not say which block is its latest",
+                advice="Try again later, or give a second address after a comma.",
+            )
+        if head is None or head >= least:
+            return
+        late = RpcLaggingError(
+            f"the RPC server {shown_url(url)} is at block {head}, and block {least} is known", advice=_LAGGING_ADVICE
+        )
+        late.denied = self._known[url] >= least
+        if late.denied:
+            since, times = self._denied.get(url, (time.monotonic(), 0))
+            self._denied[url] = since, times + 1
+            certain = time.monotonic() - since >= REPLACED_SECONDS and times >= DENIALS
+            late.forgotten = certain or not self.retries
+        raise late
 
     def _posted(self, url: str, requests_: list[RpcRequest]) -> list[RpcAnswer]:
         """In one post; one after the other where the server takes no batches."""
@@ -213,17 +248,34 @@ class RpcProvider:
         answers: list[RpcAnswer] = []
         head: int | None = None
         for method, params in requests_:
-            named = params if head is None else _in_block(method, params, head)
-            answer = self._one(url, (method, named))
-            if named is not params and _lacks_block(answer):
+            if head is not None and _is_of_latest(method, params):
+                answers.append(self._in_block(url, method, [params[0], hex(head), *params[2:]], head))
+                continue
+            answers.append(self._one(url, (method, params)))
+            if (told := _head_of(method, params, answers[-1])) is not None:
+                self._note(url, method, answers[-1])
+                head = told
+        return answers
+
+    def _in_block(self, url: str, method: str, params: Any, number: int) -> RpcAnswer:
+        """The answer for block ``number``, of which the server has told: whoever lags behind it has it soon.
+
+        Raises RpcLaggingError.
+        """
+        pause, until = FIRST_PAUSE, time.monotonic() + REPLACED_SECONDS
+        while True:
+            answer = self._one(url, (method, params))
+            _require_not_busy(url, answer)
+            if not _lacks_block(answer):
+                return answer
+            if not self.retries or time.monotonic() + pause > until:
+                said = str(answer.get("error") or "nothing")
                 raise RpcLaggingError(
-                    f"the RPC server {shown_url(url)} does not know block {head}, of which it has just told",
+                    f"the RPC server {shown_url(url)} does not know block {number}, of which it told: {said[:120]!r}",
                     advice=_LAGGING_ADVICE,
                 )
-            told = _head_of(method, params, answer)
-            head = head if told is None else told
-            answers.append(answer)
-        return answers
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _one(self, url: str, request: RpcRequest) -> RpcAnswer:
         call = self._call(request)
@@ -286,20 +338,19 @@ def _require_no_doubt(
             raise failure
 
 
-def _in_block(method: str, params: Any, number: int) -> Any:
-    """The same parameters, where they ask for the latest block, for block ``number``."""
-    if method not in _OF_BLOCK or len(params) < 2 or params[1] != "latest":
-        return params
-    return [params[0], hex(number), *params[2:]]
+def _is_of_latest(method: str, params: Any) -> bool:
+    return method in _OF_BLOCK and params[1:2] in (["latest"], ("latest",))
 
 
 def _lacks_block(answer: RpcAnswer) -> bool:
-    """Whether it is an error of a server that does not know the block; no contract's refusal."""
+    """Whether a server says that it does not know the block; no contract's refusal, and nothing else."""
     error: Any = answer.get("error")
-    if not isinstance(error, dict) or error.get("code") == 3:
-        return False
+    if not isinstance(error, dict):
+        return answer.get("result") is None
     said = str(error.get("message", "")).lower()
-    return "revert" not in said and any(word in said for word in _NO_BLOCK_WORDS)
+    if error.get("code") in (_METHOD_NOT_FOUND, _REVERTED) or "revert" in said:
+        return False
+    return bool(_BLOCK_WORDS.search(said) and _UNKNOWN_WORDS.search(said))
 
 
 def _is_id(value: Any) -> bool:

@@ -86,6 +86,11 @@ def block_head(value: Any) -> BlockHead:
     return BlockHead(number, _hash(fields.get("hash")), timestamp, None if fee is None else quantity(fee))
 
 
+def block_hashes(value: Any) -> frozenset[str]:
+    """Hashes (0x hex, lower case) of a block's transactions."""
+    return frozenset("0x" + _hash(one).hex() for one in _list(_object(value).get("transactions")))
+
+
 def _log_entry(value: Any) -> LogEntry:
     """One log."""
     fields = _object(value)

@@ -34,6 +34,7 @@ from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent
 from nexus_chain.chain.provider import shown_url
 from nexus_chain.chain.reverts import decode_revert
 from nexus_chain.chain.rpc_answers import TransactionReceipt, nonsense
+from nexus_chain.chain.used_nonce import is_of_others
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import checksum
 
@@ -48,6 +49,8 @@ log = logging.getLogger(__name__)
 _LEAST_GAS = 21_000
 #: Other programs of the wallet may take a nonce between its reading and its use.
 _NONCE_ATTEMPTS = 8
+#: How often the gas is asked for where its server alone says that the contract refuses.
+_ESTIMATES = 6
 #: How often a used nonce has to be seen without our transaction before that is believed: servers lag.
 _SIGHTINGS = 5
 #: Seconds that this takes at least: a server may know an account's new count a while before the receipt.
@@ -362,6 +365,19 @@ class Sender:
             )
 
     def _estimate(self, call: dict[str, Any]) -> int:
+        """Gas. A refusal that the latest block does not share may be of a server that lags: it is asked again."""
+        pause = _FIRST_PAUSE
+        for _ in range(_ESTIMATES - 1):
+            try:
+                return self._estimated_once(call)
+            except ContractRevertedError:
+                if self._quietly(lambda: self.connection.call(call)) is None:
+                    raise
+            time.sleep(pause)
+            pause *= 2
+        return self._estimated_once(call)
+
+    def _estimated_once(self, call: dict[str, Any]) -> int:
         """For the coming block: a clock may allow there what it did not allow in the latest one."""
         fields = cast("TxParams", call)
         with chain_errors(self.web3):
@@ -418,7 +434,9 @@ class Sender:
     def _next_nonce(self, number: int) -> int:
         chain, address = self._chain_name(), self.wallet.address
         with chain_errors(self.web3):
-            count = self.web3.eth.get_transaction_count(address, "pending")
+            pending = self.web3.eth.get_transaction_count(address, "pending")
+        # A server that lags may have an older count for what is pending; the latest block's is never older than known.
+        count = max(pending, self.connection.transaction_count(address, "latest"))
         taken: set[int] = set()
         for intent in self.journal.unfinished(chain, address):
             if intent.number == number:
@@ -469,7 +487,9 @@ class Sender:
                     sightings = sightings + 1 if self._is_nonce_used(intent) else 0
                     sighted = time.monotonic() if sightings <= 1 else sighted
                     if sightings >= _SIGHTINGS and time.monotonic() - sighted >= long_enough:
-                        return None
+                        if self._is_taken(intent):
+                            return None
+                        sightings = 0
                     if not sightings and polls % 3 == 2:
                         self._push(intent)
                 reason = ""
@@ -509,6 +529,15 @@ class Sender:
         """Whether the chain is past the nonce of every attempt. Raises RpcUnreachableError."""
         count = self._quietly(lambda: self.connection.transaction_count(self.wallet.address, "latest"))
         return count is not None and all(attempt.nonce < count for attempt in intent.attempts)
+
+    def _is_taken(self, intent: Intent) -> bool:
+        """INVARIANT: nothing is sent anew before a block shows that another transaction has the nonce: the server that
+        counts may be another one than the server that lags behind the receipt. Raises RpcUnreachableError.
+        """
+        ours = frozenset(attempt.hash.lower() for attempt in intent.attempts)
+        nonces = {attempt.nonce for attempt in intent.attempts}
+        address = self.wallet.address
+        return bool(self._quietly(lambda: all(is_of_others(self.connection, address, nonce, ours) for nonce in nonces)))
 
     def _push(self, intent: Intent) -> None:
         """Send again what the chain does not know, and what stands before it; offer more where fees rose."""

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 import requests
 
 from nexus_chain.chain import errors, provider
-from nexus_chain.chain.connection import connect
+from nexus_chain.chain.connection import ChainConnection, connect
 from nexus_chain.chain.local import LocalChain, free_port
 from nexus_chain.chain.provider import RpcProvider, shown_url
 from tests.support.lossy_rpc import LOSSY_URL, Dropped, LossyAdapter, LossyRpc
@@ -151,9 +152,12 @@ def test_a_read_after_a_write_waits_for_a_server_that_lags() -> None:
 
 
 class Unbatched:
-    """Two servers behind one address, at blocks 18 and 16, that take no batches. ``heads``: who is asked next."""
+    """Two servers behind one address, at blocks 18 and 16, that take no batches. ``heads``: who answers next.
 
-    def __init__(self, heads: list[int], refusal: dict[str, object]) -> None:
+    ``refusal``: what the one at 16 says of block 18; None: nothing at all.
+    """
+
+    def __init__(self, heads: list[int], refusal: dict[str, object] | None) -> None:
         self.heads, self.refusal = heads, refusal
         self.asked: list[tuple[str, object]] = []
 
@@ -165,9 +169,25 @@ class Unbatched:
         head, block = self.heads.pop(0) if len(self.heads) > 1 else self.heads[0], call["params"][1:2]
         self.asked.append((call["method"], *block))
         if block and block[0].startswith("0x") and int(block[0], 16) > head:
-            return 200, json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": self.refusal}).encode()
+            said = {"result": None} if self.refusal is None else {"error": self.refusal}
+            return 200, json.dumps({"jsonrpc": "2.0", "id": call["id"], **said}).encode()
         result = {"eth_chainId": "0x7a69", "eth_blockNumber": hex(head), "eth_getBalance": hex(100 + head)}
         return 200, json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result[call["method"]]}).encode()
+
+
+@pytest.fixture
+def unbatched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Unbatched], ChainConnection]:
+    """A connection to such servers that has to know block 18."""
+
+    def connected(servers: Unbatched) -> ChainConnection:
+        session = requests.Session()
+        session.mount(LOSSY_URL, LossyAdapter(servers))  # type: ignore[arg-type]
+        monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+        connection = connect(LOSSY_URL, 31337)
+        connection.provider.require_block(18)
+        return connection
+
+    return connected
 
 
 @pytest.mark.parametrize(
@@ -175,34 +195,68 @@ class Unbatched:
     [
         {"code": -32000, "message": "header not found"},
         {"code": -32001, "message": "Unknown block", "data": None},
+        {"code": -32001, "message": "18 could not be found", "data": None},
         {"code": -32602, "message": "Block out of range: requested 18, have 16"},
+        {"code": -32602, "message": "BlockOutOfRangeError: block height is 16 but requested was 18"},
+        {"code": -32000, "message": "Received invalid block tag 18. Latest block number is 16"},
         {"code": -32000, "message": "missing trie node 0123 (path ) state 0x45 is not available"},
+        {"code": -32000, "message": "cannot query unfinalized data"},
+        {"code": 1, "message": "requested a future epoch (beyond 'latest')"},
+        None,
     ],
 )
 def test_a_read_after_a_write_is_of_the_block_that_was_told_of(
-    refusal: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    refusal: dict[str, object] | None, unbatched: Callable[[Unbatched], ChainConnection]
 ) -> None:
     """Regression: one server told of a block, and another one behind the same address answered from before it."""
-    servers, session = Unbatched([18, 18, 16, 18, 16, 18], refusal), requests.Session()
-    session.mount(LOSSY_URL, LossyAdapter(servers))  # type: ignore[arg-type]
-    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
-    connection = connect(LOSSY_URL, 31337)
-    connection.provider.require_block(18)
+    servers = Unbatched([18, 18, 16, 16, 18], refusal)
+    assert unbatched(servers).balance("0x" + "11" * 20) == 118
+    # The head from one server, what is asked in it from the other, which lags; it is asked until it knows the block.
+    assert servers.asked == [("eth_chainId",), ("eth_blockNumber",), *[("eth_getBalance", "0x12")] * 3]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"code": 3, "message": "execution reverted: the block is over", "data": "0x"},
+        {"code": -32000, "message": "account disabled; API key not found"},
+        {"code": -32000, "message": "EVM error StateChangeDuringStaticCall"},
+        {"code": -32000, "message": "exceeds block gas limit"},
+        {"code": -32601, "message": "state methods are not available: method not found"},
+    ],
+)
+def test_a_refusal_that_says_nothing_of_the_block_is_told_at_once(
+    refusal: dict[str, object], unbatched: Callable[[Unbatched], ChainConnection]
+) -> None:
+    servers = Unbatched([18, 18, 16], refusal)
+    with pytest.raises(errors.RpcRefusedError, match=str(refusal["message"])):
+        unbatched(servers).balance("0x" + "11" * 20)
+    assert len(servers.asked) == 3
+
+
+def test_a_block_that_was_told_of_again_is_not_gone(
+    unbatched: Callable[[Unbatched], ChainConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: seconds of lagging state counted as seconds without the block, and older state was believed."""
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(provider, "time", clock)
+    monkeypatch.setattr(provider, "FIRST_PAUSE", 1.0)
+    servers = Unbatched([18, 18, 18, *[16] * 3, 16, 18], {"code": -32000, "message": "header not found"})
+    connection = unbatched(servers)
+    assert connection.block_number() == 18
     assert connection.balance("0x" + "11" * 20) == 118
-    # The head from one server, what is asked in it from the other, which lags; both again.
-    reads = [("eth_blockNumber",), ("eth_getBalance", "0x12")]
-    assert servers.asked == [("eth_chainId",), *reads, *reads, *reads]
+    assert now[0] > provider.REPLACED_SECONDS
 
 
-def test_a_contracts_refusal_in_a_named_block_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = {"code": 3, "message": "execution reverted: the block is over", "data": "0x"}
-    servers, session = Unbatched([18, 18, 16], refusal), requests.Session()
-    session.mount(LOSSY_URL, LossyAdapter(servers))  # type: ignore[arg-type]
-    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
-    connection = connect(LOSSY_URL, 31337)
-    connection.provider.require_block(18)
-    with pytest.raises(errors.RpcRefusedError, match="the block is over"):
-        connection.balance("0x" + "11" * 20)
+@pytest.mark.parametrize("head", ["latest", None, 18])
+def test_no_state_counts_without_a_head(head: object) -> None:
+    """Regression: a server that failed to say its latest block was believed without it."""
+    with server(lambda method, number: (200, head if method == "eth_blockNumber" else CHAIN[method])) as url:
+        connection = connect(url, 31337, retries=0)
+        connection.provider.require_block(18)
+        with pytest.raises(errors.RpcFailingError, match="does not say which block"):
+            connection.balance("0x" + "11" * 20)
 
 
 def test_a_server_that_forgets_its_own_block_has_another_chain_now(monkeypatch: pytest.MonkeyPatch) -> None:

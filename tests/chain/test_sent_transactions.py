@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 import requests
 
-from nexus_chain.chain import fees, transactions
+from nexus_chain.chain import fees, journal, transactions
 from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.connection import connect
 from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.errors import (
     JournalError,
+    RpcRefusedError,
     TransactionError,
     TransactionPendingError,
     UnfundedWalletError,
@@ -33,6 +34,7 @@ from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.provider import RpcProvider
 from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.transactions import Sender, Wish
+from nexus_chain.chain.used_nonce import is_of_others
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.home import ClientHome
@@ -58,7 +60,15 @@ class ChosenRpc(LossyRpc):
         self.unknown: set[str] = set()
         self.denied = Counter[str]()  # how often a method's answer is still that there is nothing
         self.chain_id = ""
+        self.reverts = 0  # how often an estimate is refused still, as in an older state
+        self.pending_lags = False  # what is pending is a block's state that is older by one
         self.raw: list[str] = []
+
+    def _one(self, call: Any, head: int | None) -> Any:
+        if call["method"] == "eth_getTransactionCount" and call["params"][1] == "pending" and self.pending_lags:
+            older = int(self._ask("eth_blockNumber", [])["result"], 16) - 1
+            return super()._one({**call, "params": [call["params"][0], hex(older)]}, None)
+        return super()._one(call, head)
 
     def _with(self, fault: str, document: Any) -> tuple[int, bytes]:
         method = document["method"] if isinstance(document, dict) else ""
@@ -68,6 +78,9 @@ class ChosenRpc(LossyRpc):
             raise Dropped
         if method in self.refused:
             return 200, json.dumps(self._error(document["id"], -32000, self.refused[method])).encode()
+        if method == "eth_estimateGas" and self.reverts > 0:
+            self.reverts -= 1
+            return 200, json.dumps(self._error(document["id"], 3, "execution reverted")).encode()
         if method in self.unknown or self.denied[method] > 0:
             self.denied[method] -= 1
             return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": None}).encode()
@@ -248,6 +261,63 @@ def test_a_receipt_that_comes_after_the_nonce_is_waited_for(
     assert balance(local_chain, to) == 5
 
 
+def test_a_nonce_that_our_own_transaction_used_is_never_taken_for_anothers(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    """Regression: one server counted the transaction, another one lagged behind its receipt, and it was paid anew."""
+    rpc.unknown = {"eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    with pytest.raises(TransactionPendingError):
+        sender(3 * transactions._SIGHTING_SECONDS).transfer(to, 5)
+    assert (balance(local_chain, to), local_chain.connection.transaction_count(wallet.address)) == (5, 1)
+    rpc.unknown = set()
+    assert sender().transfer(to, 5).found
+    assert balance(local_chain, to) == 5
+
+
+def test_a_count_that_lags_gives_no_nonce_away_twice(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """Regression: the second transaction was the first one, byte by byte, whose receipt was taken for its own."""
+    rpc.pending_lags, rpc.batches = True, False
+    chain_sender = sender()
+    assert chain_sender.transfer(to, 5).hash != chain_sender.transfer(to, 5).hash
+    assert balance(local_chain, to) == 10
+
+
+def test_a_refusal_in_an_older_state_is_asked_about_again(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    rpc.reverts, rpc.batches = 3, False
+    sender().transfer(to, 5)
+    assert (balance(local_chain, to), rpc.reverts) == (5, 0)
+
+
+def test_whose_a_used_nonce_is(local_chain: LocalChain, wallet: Wallet, to: str) -> None:
+    connection, mined = local_chain.connection, []
+    for blocks in (1, 7, 2, 12):
+        mined.append(Sender(connection, wallet).transfer(to, 1))
+        for _ in range(blocks):
+            connection.request("evm_mine")
+    for nonce, one in enumerate(mined):
+        others = frozenset(other.hash for other in mined if other is not one)
+        assert not is_of_others(connection, wallet.address, nonce, frozenset({one.hash}))
+        assert is_of_others(connection, wallet.address, nonce, others)
+    assert not is_of_others(connection, wallet.address, len(mined), frozenset())
+
+
+@pytest.mark.parametrize(("kept", "believed"), [(2, False), (50, False), (100, True), (128, True)])
+def test_a_nonce_whose_block_is_kept_no_more_is_anothers_once_it_is_old(kept: int, believed: bool) -> None:
+    head = 1000
+
+    def count(address: str, block: int) -> int:
+        if block <= head - kept:
+            raise RpcRefusedError("missing trie node", advice="")
+        return 1
+
+    connection: Any = SimpleNamespace(block_number=lambda: head, transaction_count=count)
+    assert is_of_others(connection, "0x" + "11" * 20, 0, frozenset()) is believed
+
+
 def test_a_server_that_knows_no_first_block_for_once_is_of_the_same_chain(
     local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
 ) -> None:
@@ -424,6 +494,19 @@ def test_ranges_of_logs_are_halved_where_a_server_finds_them_too_long() -> None:
 
     found = [event.block for _, events in in_ranges(query, 3, 1_000) for event in events]
     assert found == list(range(3, 1_001))
+
+
+def test_a_block_counts_from_when_it_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a transaction that was mined late gave the next command no block to look from."""
+    now = [1000.0]
+    monkeypatch.setattr(journal, "time", SimpleNamespace(time=lambda: now[0]))
+    book = TransactionJournal(tmp_path / "transactions.sqlite")
+    number = book.add("1:0x00", "0xaa", "close", "key", "")
+    now[0] += 10 * journal.TRUSTED_SECONDS
+    book.set_state(number, TOLD, 500)
+    assert book.latest_block("1:0x00", "0xaa") == 500
+    now[0] += 2 * journal.TRUSTED_SECONDS
+    assert book.latest_block("1:0x00", "0xaa") == 0
 
 
 def test_the_journal_tells_states_apart(tmp_path: Path) -> None:
