@@ -34,6 +34,8 @@ DEVELOPMENT_KEYS: tuple[str, ...] = (
 )
 LOCAL_CHAIN_ID = 31337
 _START_SECONDS = 15.0
+#: Blocks whose state can be read. Without a number Anvil writes every one to the disk, a megabyte each, for ever.
+_KEPT_STATES = 256
 #: Below the nodes of `nexus up`, and below what Linux, macOS and Windows give to outgoing connections.
 _PORTS = range(12_000, 20_000)
 
@@ -75,6 +77,12 @@ def find_anvil() -> Path:
     )
 
 
+def anvil_command(port: int, chain_id: int = LOCAL_CHAIN_ID) -> list[str]:
+    """The command line of an Anvil on this loopback port. Raises LocalChainError where it is not installed."""
+    where = ["--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)]
+    return [str(find_anvil()), *where, "--prune-history", str(_KEPT_STATES), "--silent"]
+
+
 def free_port() -> int:
     """A loopback TCP port that was free a moment ago.
 
@@ -103,7 +111,7 @@ def anvil(
     """
     port = free_port() if port is None else port
     _require_free(port)
-    command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
+    command = anvil_command(port, chain_id)
     if block_time is not None:
         command += ["--block-time", str(block_time)]
     if hardfork is not None:

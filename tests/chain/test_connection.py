@@ -198,6 +198,16 @@ def test_anvil_stops_with_its_block() -> None:
         os.kill(chain.process_id, 0)
 
 
+def test_a_long_chain_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: Anvil wrote the state after every block into the home, 68 GB within a day of tests."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with anvil() as chain:
+        chain.connection.request("anvil_mine", hex(1_000))
+        address = "0x" + "11" * 20
+        assert chain.connection.transaction_count(address, 1_000 - 128) == 0, "as servers of real chains"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_anvil_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "anvil"
     broken.write_text("#!/bin/sh\necho out of luck >&2\nexit 1\n")

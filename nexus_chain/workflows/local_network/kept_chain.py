@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nexus_chain.chain.connection import ChainConnection, connect
 from nexus_chain.chain.errors import ChainError, RpcUnreachableError
-from nexus_chain.chain.local import LOCAL_CHAIN_ID, find_anvil
+from nexus_chain.chain.local import LOCAL_CHAIN_ID, anvil_command
 from nexus_chain.staging import write_whole
 from nexus_chain.workflows.local_network.children import ChildPlan
 from nexus_chain.workflows.local_network.plan import CHAIN
@@ -31,9 +31,8 @@ class KeptChain:
 
     def plan(self) -> ChildPlan:
         """How Anvil is started now. Raises LocalChainError where it is not installed."""
-        where = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(LOCAL_CHAIN_ID), "--silent"]
         loaded = ["--load-state", str(self._state)] if self._state.is_file() else []
-        return ChildPlan(CHAIN, (str(find_anvil()), *where, *loaded), grace=10.0)
+        return ChildPlan(CHAIN, (*anvil_command(self._port), *loaded), grace=10.0)
 
     def answers(self) -> bool:
         """Whether it can be asked."""
