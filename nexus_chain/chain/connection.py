@@ -163,9 +163,10 @@ def connect(
 
 def _checked_id(connection: ChainConnection) -> int:
     answer = connection.provider.make_request("eth_chainId", [])
-    result = answer.get("result")
+    if answer.get("error") is not None:
+        raise refusal(answer["error"])
     try:
-        return int(str(result), 16)
+        return int(str(answer.get("result")), 16)
     except ValueError as error:
         raise RpcNonsenseError(
             f"no chain answers at {shown_url(connection.provider.endpoint_uri)}: its id is no number",

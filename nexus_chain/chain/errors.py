@@ -140,9 +140,11 @@ class RpcRefusedError(TransactionError):
 class TransactionPendingError(TransactionError):
     """Raised when a transaction was sent and nobody knows yet whether it is mined; ``hash`` names it."""
 
-    def __init__(self, transaction: str, purpose: str, seconds: float, reason: str = "") -> None:
+    def __init__(self, transaction: str, purpose: str, seconds: float | None = None, reason: str = "") -> None:
+        """``seconds``: how long was waited for it; None: nobody waits any more."""
+        waited = "" if seconds is None else f"; it was not mined within {seconds:.0f} s"
         super().__init__(
-            f"transaction {transaction} ({purpose}) was sent and may be mined; it was not mined within {seconds:.0f} s"
+            f"transaction {transaction} ({purpose}) was sent and may be mined{waited}"
             + (f", as far as can be seen: {reason}" if reason else ""),
             advice="Repeat the same command: it goes on with this transaction and pays nothing twice. "
             "`nexus session list` shows the sessions that are open.",

@@ -31,10 +31,10 @@ from nexus_chain.chain.errors import (
 )
 from nexus_chain.chain.fees import base_fee, current_fees, most_per_gas, raised
 from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent, TransactionJournal
+from nexus_chain.chain.nonces import is_of_others, missing_before, next_nonce
 from nexus_chain.chain.provider import shown_url
 from nexus_chain.chain.reverts import decode_revert
 from nexus_chain.chain.rpc_answers import TransactionReceipt, nonsense
-from nexus_chain.chain.used_nonce import is_of_others
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.market.documents import checksum
 
@@ -417,6 +417,10 @@ class Sender:
                 if not _says(error, _TAKEN_WORDS) and not self._is_seen(attempt):
                     self.journal.set_state(number, FAILED)
                     raise
+            except ContractRevertedError:
+                raise
+            except TransactionError:
+                pass  # an answer without sense says nothing: the hash is known without it
 
     def _signed(self, fields: dict[str, Any]) -> Attempt:
         signed = self.wallet.sign_transaction(fields)
@@ -433,14 +437,10 @@ class Sender:
 
     def _next_nonce(self, number: int) -> int:
         chain, address = self._chain_name(), self.wallet.address
-        with chain_errors(self.web3):
-            pending = self.web3.eth.get_transaction_count(address, "pending")
-        # A server that lags may have an older count for what is pending; the latest block's is never older than known.
-        count = max(pending, self.connection.transaction_count(address, "latest"))
+        others = [one for one in self.journal.unfinished(chain, address) if one.number != number]
+        count = next_nonce(self.connection, address, len(others))
         taken: set[int] = set()
-        for intent in self.journal.unfinished(chain, address):
-            if intent.number == number:
-                continue
+        for intent in others:
             live = self.journal.is_held(intent.number)
             taken |= {one.nonce for one in intent.attempts[-1:] if one.nonce >= count and (live or self._is_seen(one))}
         return max([count, *(nonce + 1 for nonce in taken)])
@@ -473,6 +473,14 @@ class Sender:
 
     def _awaited(self, number: int) -> Mined | None:
         """Wait for the intent; None once something else has its nonce. Raises TransactionPendingError."""
+        try:
+            return self._waited(number)
+        except KeyboardInterrupt:
+            if (intent := self.journal.intent(number)).attempts:
+                log.warning("%s", TransactionPendingError(intent.hash, intent.purpose))
+            raise
+
+    def _waited(self, number: int) -> Mined | None:
         started, pause, polls, sightings, reason = time.monotonic(), _FIRST_PAUSE, 0, 0, ""
         sighted, long_enough = started, min(_SIGHTING_SECONDS, self.timeout / 2)
         while True:
@@ -496,6 +504,7 @@ class Sender:
             except RpcUnreachableError as error:
                 reason = error.message
             if time.monotonic() - started > self.timeout:
+                reason = reason or self._missing_before(intent)
                 raise TransactionPendingError(intent.hash, intent.purpose, self.timeout, reason)
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -529,6 +538,16 @@ class Sender:
         """Whether the chain is past the nonce of every attempt. Raises RpcUnreachableError."""
         count = self._quietly(lambda: self.connection.transaction_count(self.wallet.address, "latest"))
         return count is not None and all(attempt.nonce < count for attempt in intent.attempts)
+
+    def _missing_before(self, intent: Intent) -> str:
+        """What the wallet has to send before the intent's transaction can be mined, in words."""
+        unfinished = self.journal.unfinished(self._chain_name(), self.wallet.address)
+        ours = {attempt.nonce for one in unfinished for attempt in one.attempts}
+        nonce = intent.attempts[-1].nonce
+        try:
+            return self._quietly(lambda: missing_before(self.connection, self.wallet.address, nonce, ours)) or ""
+        except RpcUnreachableError as error:
+            return error.message
 
     def _is_taken(self, intent: Intent) -> bool:
         """INVARIANT: nothing is sent anew before a block shows that another transaction has the nonce: the server that

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -22,6 +23,7 @@ from nexus_chain.chain.connection import connect
 from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.errors import (
     JournalError,
+    RpcNonsenseError,
     RpcRefusedError,
     TransactionError,
     TransactionPendingError,
@@ -31,10 +33,10 @@ from nexus_chain.chain.errors import (
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.journal import FAILED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.local import LocalChain
+from nexus_chain.chain.nonces import is_of_others
 from nexus_chain.chain.provider import RpcProvider
 from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.transactions import Sender, Wish
-from nexus_chain.chain.used_nonce import is_of_others
 from nexus_chain.chain.wallet import Wallet
 from nexus_chain.client.client import Client
 from nexus_chain.client.home import ClientHome
@@ -61,10 +63,14 @@ class ChosenRpc(LossyRpc):
         self.denied = Counter[str]()  # how often a method's answer is still that there is nothing
         self.chain_id = ""
         self.reverts = 0  # how often an estimate is refused still, as in an older state
+        self.counts: dict[str, int] = {}  # how many transactions of an account there are, by the block's name
+        self.nonsense: set[str] = set()  # answered, by nothing that makes sense
         self.pending_lags = False  # what is pending is a block's state that is older by one
         self.raw: list[str] = []
 
     def _one(self, call: Any, head: int | None) -> Any:
+        if call["method"] == "eth_getTransactionCount" and call["params"][1] in self.counts:
+            return {"jsonrpc": "2.0", "id": call["id"], "result": hex(self.counts[call["params"][1]])}
         if call["method"] == "eth_getTransactionCount" and call["params"][1] == "pending" and self.pending_lags:
             older = int(self._ask("eth_blockNumber", [])["result"], 16) - 1
             return super()._one({**call, "params": [call["params"][0], hex(older)]}, None)
@@ -87,6 +93,8 @@ class ChosenRpc(LossyRpc):
         if method == "eth_chainId" and self.chain_id:
             return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": self.chain_id}).encode()
         answer = super()._with(fault, document)
+        if method in self.nonsense:
+            return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": None}).encode()
         if method in self.lost_answers:
             raise Dropped
         return answer
@@ -282,6 +290,55 @@ def test_a_count_that_lags_gives_no_nonce_away_twice(
     chain_sender = sender()
     assert chain_sender.transfer(to, 5).hash != chain_sender.transfer(to, 5).hash
     assert balance(local_chain, to) == 10
+
+
+def test_an_answer_without_sense_loses_no_transaction(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    """Regression: the hash is known before it is sent, and nothing was said of it."""
+    rpc.nonsense = {"eth_sendRawTransaction"}
+    assert not sender().transfer(to, 5).found
+    assert balance(local_chain, to) == 5
+
+
+def test_a_count_that_leaps_is_not_signed(rpc: ChosenRpc, sender: Callable[..., Sender], to: str) -> None:
+    """Regression: one wrong count, and everything that the wallet sent from then on waited for ever."""
+    rpc.counts = {"pending": 255}
+    one = sender()
+    with pytest.raises(RpcNonsenseError, match="tells of 255 transactions"):
+        one.transfer(to, 5)
+    assert (rpc.raw, one.unfinished()) == ([], [])
+    rpc.counts = {}
+    assert not one.transfer(to, 5).found
+
+
+def test_what_has_to_come_before_is_said(rpc: ChosenRpc, sender: Callable[..., Sender], to: str) -> None:
+    rpc.counts = {"pending": 2}  # of another program, whose transactions were dropped
+    with pytest.raises(TransactionPendingError, match=r"was sent") as raised:
+        sender(0.3).transfer(to, 5)
+    rpc.counts = {}
+    with pytest.raises(TransactionPendingError, match="no transaction of the wallet with nonce 0 is known") as raised:
+        sender(0.3).transfer(to, 5)
+    assert "nonce 2" in raised.value.message
+
+
+def test_whoever_interrupts_is_told_what_was_sent(
+    rpc: ChosenRpc,
+    sender: Callable[..., Sender],
+    to: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def press(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    rpc.unknown = {"eth_getTransactionReceipt", "eth_getTransactionByHash"}
+    monkeypatch.setattr(transactions, "time", SimpleNamespace(sleep=press, monotonic=time.monotonic, time=time.time))
+    one = sender()
+    with pytest.raises(KeyboardInterrupt):
+        one.transfer(to, 5)
+    (intent,) = one.unfinished()
+    assert f"transaction {intent.hash} (transfer) was sent and may be mined. Repeat the same command" in caplog.text
 
 
 def test_a_refusal_in_an_older_state_is_asked_about_again(
