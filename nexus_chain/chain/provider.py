@@ -55,6 +55,8 @@ _UNKNOWN_WORDS = re.compile(
 )
 """Some of each are in what servers say of a block that they do not know: no two say the same."""
 _METHOD_NOT_FOUND, _REVERTED = -32601, 3
+_GATEWAY_STATUSES = (502, 503, 504)
+"""The server behind a gateway may have done what it was asked, whatever the gateway says."""
 _HEAD: tuple[str, Any] = ("eth_blockNumber", [])
 _LAGGING_ADVICE = "Wait until it has caught up, or give a second address after a comma."
 _BUSY_WORDS = ("rate limit", "too many requests", "request limit")
@@ -415,7 +417,8 @@ def _document(url: str, response: requests.Response, body: bytes) -> Any:
         )
     if status == 429:
         raise _busy(url, "HTTP 429", _seconds(response.headers.get("Retry-After")))
-    if status >= 400 and not (isinstance(document, dict) and isinstance(document.get("error"), dict)):
+    told = isinstance(document, dict) and isinstance(document.get("error"), dict)
+    if status in _GATEWAY_STATUSES or (status >= 400 and not told):
         kind = RpcFailingError if status >= 500 else RpcUnreachableError
         raise kind(
             f"the RPC server {shown_url(url)} has an error (HTTP {status})"

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from nexus_chain.chain.connection import ChainConnection, refusal
@@ -31,7 +32,7 @@ from nexus_chain.chain.errors import (
 )
 from nexus_chain.chain.fees import base_fee, current_fees, most_per_gas, raised
 from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent, TransactionJournal
-from nexus_chain.chain.nonces import is_of_others, missing_before, next_nonce
+from nexus_chain.chain.nonces import NonceUse, missing_before, next_nonce, user_of
 from nexus_chain.chain.provider import shown_url
 from nexus_chain.chain.reverts import decode_revert
 from nexus_chain.chain.rpc_answers import TransactionReceipt, nonsense
@@ -49,10 +50,12 @@ log = logging.getLogger(__name__)
 _LEAST_GAS = 21_000
 #: Other programs of the wallet may take a nonce between its reading and its use.
 _NONCE_ATTEMPTS = 8
-#: How often the gas is asked for where its server alone says that the contract refuses.
-_ESTIMATES = 6
+#: Seconds for which the gas is asked for again where its server alone says that the contract refuses.
+_DOUBTED_SECONDS = 3.0
 #: How often a used nonce has to be seen without our transaction before that is believed: servers lag.
 _SIGHTINGS = 5
+#: After so many seconds a used nonce, of whose transaction nobody knows any more, is believed to be another's.
+_FORGOTTEN_SECONDS = 3_600.0
 #: Seconds that this takes at least: a server may know an account's new count a while before the receipt.
 _SIGHTING_SECONDS = 12.0
 #: The most that one transaction's gas may cost, wei, unless a setting says otherwise.
@@ -62,6 +65,9 @@ REMEMBERED_SECONDS = 86_400.0
 _KNOWN_WORDS = ("already known", "already imported", "known transaction", "already in the mempool", "alreadyknown")
 _TAKEN_WORDS = ("nonce too low", "nonce is too low", "replacement transaction underpriced", "replacement underpriced",
                 "nonce has already been used", "invalid nonce", "oldnonce")  # fmt: skip
+_FAILING_WORDS = ("timeout", "timed out", "deadline", "upstream", "internal error", "internal server", "bad gateway",
+                  "unavailable", "try again", "overloaded", "out of capacity", "connection")  # fmt: skip
+"""Of a gateway whose server may have taken what was sent."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _HANDED_IN = "handed in"
 """The note of intents that nobody waits for."""
@@ -97,8 +103,8 @@ def chain_errors(web3: Web3) -> Iterator[None]:
     except BadResponseFormat as error:
         where = shown_url(str(getattr(web3.provider, "endpoint_uri", "")))
         raise RpcNonsenseError(f"no chain answers at {where}", advice="Check the address.") from error
-    except Web3Exception as error:
-        raise nonsense(error) from error
+    except (Web3Exception, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise nonsense(error) from error  # web3 trips over answers that are none
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,7 @@ class Sender:
 
         Raises TransactionPendingError, RpcUnreachableError.
         """
-        with self.journal.held(intent.number):
+        with self.journal.held(intent.number), self._told_if_interrupted(intent.number):
             try:
                 mined = self._awaited(intent.number)
             except ContractRevertedError:
@@ -212,7 +218,7 @@ class Sender:
             return mined
         fields = self._priced(wish)
         number = self.journal.add(self._chain_name(), self.wallet.address, wish.purpose, wish.key, wish.note)
-        with self.journal.held(number):
+        with self.journal.held(number), self._told_if_interrupted(number):
             for _ in range(_NONCE_ATTEMPTS):
                 self._dispatch(number, fields)
                 if (mined := self._awaited(number)) is not None:
@@ -292,7 +298,7 @@ class Sender:
         self._look_from_latest()
         fields = self._priced(wanted)
         number = self.journal.add(self._chain_name(), self.wallet.address, wanted.purpose, wanted.key, wanted.note)
-        with self.journal.held(number):
+        with self.journal.held(number), self._told_if_interrupted(number):
             self._dispatch(number, fields)
         return True
 
@@ -366,16 +372,23 @@ class Sender:
 
     def _estimate(self, call: dict[str, Any]) -> int:
         """Gas. A refusal that the latest block does not share may be of a server that lags: it is asked again."""
-        pause = _FIRST_PAUSE
-        for _ in range(_ESTIMATES - 1):
+        started, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
             try:
                 return self._estimated_once(call)
             except ContractRevertedError:
-                if self._quietly(lambda: self.connection.call(call)) is None:
+                if time.monotonic() - started > _DOUBTED_SECONDS or not self._passes(call):
                     raise
             time.sleep(pause)
             pause *= 2
-        return self._estimated_once(call)
+
+    def _passes(self, call: dict[str, Any]) -> bool:
+        """Whether the latest block allows the call, as far as can be seen."""
+        try:
+            self.connection.call(call)
+        except ChainError:
+            return False
+        return True
 
     def _estimated_once(self, call: dict[str, Any]) -> int:
         """For the coming block: a clock may allow there what it did not allow in the latest one."""
@@ -414,7 +427,7 @@ class Sender:
                 pass  # it may have arrived: waiting for it sends it again
             except RpcRefusedError as error:
                 # INVARIANT: only a refusal that says so lets another nonce be used; the journal keeps this attempt.
-                if not _says(error, _TAKEN_WORDS) and not self._is_seen(attempt):
+                if not _says(error, (*_TAKEN_WORDS, *_FAILING_WORDS)) and not self._is_seen(attempt):
                     self.journal.set_state(number, FAILED)
                     raise
             except ContractRevertedError:
@@ -443,7 +456,9 @@ class Sender:
         for intent in others:
             live = self.journal.is_held(intent.number)
             taken |= {one.nonce for one in intent.attempts[-1:] if one.nonce >= count and (live or self._is_seen(one))}
-        return max([count, *(nonce + 1 for nonce in taken)])
+        while count in taken:
+            count += 1
+        return count
 
     def _is_seen(self, attempt: Attempt) -> bool:
         """Whether the chain knows the transaction, mined or not."""
@@ -471,17 +486,19 @@ class Sender:
 
     # ------------------------------------------------------------------ waiting
 
-    def _awaited(self, number: int) -> Mined | None:
-        """Wait for the intent; None once something else has its nonce. Raises TransactionPendingError."""
+    @contextmanager
+    def _told_if_interrupted(self, number: int) -> Iterator[None]:
+        """Whoever interrupts is told of what was sent."""
         try:
-            return self._waited(number)
+            yield
         except KeyboardInterrupt:
             if (intent := self.journal.intent(number)).attempts:
                 log.warning("%s", TransactionPendingError(intent.hash, intent.purpose))
             raise
 
-    def _waited(self, number: int) -> Mined | None:
-        started, pause, polls, sightings, reason = time.monotonic(), _FIRST_PAUSE, 0, 0, ""
+    def _awaited(self, number: int) -> Mined | None:
+        """Wait for the intent; None once something else has its nonce. Raises TransactionPendingError."""
+        started, pause, polls, sightings, reason, doubt = time.monotonic(), _FIRST_PAUSE, 0, 0, "", ""
         sighted, long_enough = started, min(_SIGHTING_SECONDS, self.timeout / 2)
         while True:
             intent, polls = self.journal.intent(number), polls + 1
@@ -497,14 +514,14 @@ class Sender:
                     if sightings >= _SIGHTINGS and time.monotonic() - sighted >= long_enough:
                         if self._is_taken(intent):
                             return None
-                        sightings = 0
+                        sightings, doubt = 0, f"nonce {intent.attempts[-1].nonce} is used, and no receipt shows by what"
                     if not sightings and polls % 3 == 2:
                         self._push(intent)
                 reason = ""
             except RpcUnreachableError as error:
                 reason = error.message
             if time.monotonic() - started > self.timeout:
-                reason = reason or self._missing_before(intent)
+                reason = reason or doubt or self._missing_before(intent)
                 raise TransactionPendingError(intent.hash, intent.purpose, self.timeout, reason)
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -551,12 +568,27 @@ class Sender:
 
     def _is_taken(self, intent: Intent) -> bool:
         """INVARIANT: nothing is sent anew before a block shows that another transaction has the nonce: the server that
-        counts may be another one than the server that lags behind the receipt. Raises RpcUnreachableError.
+        counts may be another one than the server that lags behind the receipt. Where no block that is kept shows it, an
+        hour has to pass without a word of ours. Raises RpcUnreachableError.
         """
         ours = frozenset(attempt.hash.lower() for attempt in intent.attempts)
-        nonces = {attempt.nonce for attempt in intent.attempts}
-        address = self.wallet.address
-        return bool(self._quietly(lambda: all(is_of_others(self.connection, address, nonce, ours) for nonce in nonces)))
+        for nonce in {attempt.nonce for attempt in intent.attempts}:
+            use: NonceUse | None = self._quietly(partial(self._user_of, nonce, ours))
+            if use is not None and use.ours:
+                self.journal.set_state(intent.number, MINED, use.block)
+            if use is None or use.ours:
+                return False
+            if use.ours is None and not self._is_forgotten(intent):
+                return False
+        return True
+
+    def _user_of(self, nonce: int, ours: frozenset[str]) -> NonceUse:
+        return user_of(self.connection, self.wallet.address, nonce, ours, confirmations=self.confirmations)
+
+    def _is_forgotten(self, intent: Intent) -> bool:
+        """Whether nobody has known of the intent's transactions for long, mined or not."""
+        old = time.time() - intent.created > _FORGOTTEN_SECONDS
+        return old and intent.state != MINED and not any(self._is_seen(attempt) for attempt in intent.attempts)
 
     def _push(self, intent: Intent) -> None:
         """Send again what the chain does not know, and what stands before it; offer more where fees rose."""

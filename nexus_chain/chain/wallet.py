@@ -39,7 +39,7 @@ def read_password(
     """
     if password_file is not None:
         try:
-            password = password_file.read_text().split("\n", 1)[0].rstrip("\r")
+            password = password_file.read_text(encoding="utf-8-sig").split("\n", 1)[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:
             raise WalletPasswordError(
                 f"the password file {password_file} cannot be read ({type(error).__name__})",
@@ -104,10 +104,18 @@ class Wallet:
             raise WalletExistsError(f"{path} exists", advice="Choose another name; nothing was changed.") from None
         except OSError as error:
             raise WalletError(f"{path} cannot be written: {error.strerror}", advice="Choose another folder.") from error
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({**keystore, "address": self.address}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                json.dump({**keystore, "address": self.address}, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException as error:
+            path.unlink(missing_ok=True)  # half a keystore opens nothing, and would be in the way of the next one
+            if not isinstance(error, OSError):
+                raise
+            raise WalletError(
+                f"{path} cannot be written: {error.strerror}", advice="Make room, or choose another folder."
+            ) from error
 
     @classmethod
     def load(cls, path: Path, password: str) -> Wallet:

@@ -22,7 +22,9 @@ from nexus_chain.chain.bound import ChainEvent, in_ranges
 from nexus_chain.chain.connection import connect
 from nexus_chain.chain.contracts import Contracts, Sending
 from nexus_chain.chain.errors import (
+    ChainError,
     JournalError,
+    RpcKeyRefusedError,
     RpcNonsenseError,
     RpcRefusedError,
     TransactionError,
@@ -33,7 +35,7 @@ from nexus_chain.chain.errors import (
 from nexus_chain.chain.interfaces import abi
 from nexus_chain.chain.journal import FAILED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.local import LocalChain
-from nexus_chain.chain.nonces import is_of_others
+from nexus_chain.chain.nonces import UNKNOWN, NonceUse, user_of
 from nexus_chain.chain.provider import RpcProvider
 from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.transactions import Sender, Wish
@@ -64,7 +66,8 @@ class ChosenRpc(LossyRpc):
         self.chain_id = ""
         self.reverts = 0  # how often an estimate is refused still, as in an older state
         self.counts: dict[str, int] = {}  # how many transactions of an account there are, by the block's name
-        self.nonsense: set[str] = set()  # answered, by nothing that makes sense
+        self.failing_answers: dict[str, str] = {}  # done all the same
+        self.nonsense: dict[str, object] = {}  # answers that make no sense
         self.pending_lags = False  # what is pending is a block's state that is older by one
         self.raw: list[str] = []
 
@@ -93,8 +96,10 @@ class ChosenRpc(LossyRpc):
         if method == "eth_chainId" and self.chain_id:
             return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": self.chain_id}).encode()
         answer = super()._with(fault, document)
+        if method in self.failing_answers:
+            return 200, json.dumps(self._error(document["id"], -32603, self.failing_answers[method])).encode()
         if method in self.nonsense:
-            return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": None}).encode()
+            return 200, json.dumps({"jsonrpc": "2.0", "id": document["id"], "result": self.nonsense[method]}).encode()
         if method in self.lost_answers:
             raise Dropped
         return answer
@@ -292,11 +297,12 @@ def test_a_count_that_lags_gives_no_nonce_away_twice(
     assert balance(local_chain, to) == 10
 
 
+@pytest.mark.parametrize("answer", [None, "zz", "0xzz", 5, [], {}])
 def test_an_answer_without_sense_loses_no_transaction(
-    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str, answer: object
 ) -> None:
     """Regression: the hash is known before it is sent, and nothing was said of it."""
-    rpc.nonsense = {"eth_sendRawTransaction"}
+    rpc.nonsense = {"eth_sendRawTransaction": answer}
     assert not sender().transfer(to, 5).found
     assert balance(local_chain, to) == 5
 
@@ -312,14 +318,19 @@ def test_a_count_that_leaps_is_not_signed(rpc: ChosenRpc, sender: Callable[..., 
     assert not one.transfer(to, 5).found
 
 
-def test_what_has_to_come_before_is_said(rpc: ChosenRpc, sender: Callable[..., Sender], to: str) -> None:
-    rpc.counts = {"pending": 2}  # of another program, whose transactions were dropped
-    with pytest.raises(TransactionPendingError, match=r"was sent") as raised:
+def test_what_has_to_come_before_is_said(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str
+) -> None:
+    rpc.counts = {"pending": 1}  # of another program, whose transaction was dropped
+    with pytest.raises(TransactionPendingError, match=r"was sent"):
         sender(0.3).transfer(to, 5)
     rpc.counts = {}
-    with pytest.raises(TransactionPendingError, match="no transaction of the wallet with nonce 0 is known") as raised:
+    told = "it has nonce 1, and no transaction of the wallet with nonce 0 is known"
+    with pytest.raises(TransactionPendingError, match=told):
         sender(0.3).transfer(to, 5)
-    assert "nonce 2" in raised.value.message
+    sender().transfer(to, 7)  # takes its place
+    assert sender().transfer(to, 5).found
+    assert balance(local_chain, to) == 12
 
 
 def test_whoever_interrupts_is_told_what_was_sent(
@@ -357,22 +368,71 @@ def test_whose_a_used_nonce_is(local_chain: LocalChain, wallet: Wallet, to: str)
             connection.request("evm_mine")
     for nonce, one in enumerate(mined):
         others = frozenset(other.hash for other in mined if other is not one)
-        assert not is_of_others(connection, wallet.address, nonce, frozenset({one.hash}))
-        assert is_of_others(connection, wallet.address, nonce, others)
-    assert not is_of_others(connection, wallet.address, len(mined), frozenset())
+        assert user_of(connection, wallet.address, nonce, frozenset({one.hash})) == NonceUse(True, one.block)
+        assert user_of(connection, wallet.address, nonce, others) == NonceUse(False)
+    assert user_of(connection, wallet.address, len(mined), frozenset()) == UNKNOWN
+    deep = mined[-1].block + 12
+    assert connection.block_number() == deep
+    assert user_of(connection, wallet.address, 3, frozenset(), confirmations=13) == NonceUse(False)
+    assert user_of(connection, wallet.address, 3, frozenset(), confirmations=14) == UNKNOWN
 
 
-@pytest.mark.parametrize(("kept", "believed"), [(2, False), (50, False), (100, True), (128, True)])
-def test_a_nonce_whose_block_is_kept_no_more_is_anothers_once_it_is_old(kept: int, believed: bool) -> None:
+@pytest.mark.parametrize("refusal", [RpcRefusedError, RpcKeyRefusedError])
+@pytest.mark.parametrize("kept", [1, 2, 50, 128])
+def test_state_that_is_kept_no_more_says_nothing(kept: int, refusal: type[ChainError]) -> None:
     head = 1000
 
     def count(address: str, block: int) -> int:
         if block <= head - kept:
-            raise RpcRefusedError("missing trie node", advice="")
+            raise refusal("missing trie node", advice="")
         return 1
 
     connection: Any = SimpleNamespace(block_number=lambda: head, transaction_count=count)
-    assert is_of_others(connection, "0x" + "11" * 20, 0, frozenset()) is believed
+    assert user_of(connection, "0x" + "11" * 20, 0, frozenset()) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "known", "again"), [(60.0, False, False), (4000.0, False, True), (4000.0, True, False)]
+)
+def test_a_nonce_whose_user_nobody_knows_is_anothers_after_an_hour(
+    local_chain: LocalChain,
+    rpc: ChosenRpc,
+    sender: Callable[..., Sender],
+    wallet: Wallet,
+    to: str,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    known: bool,
+    again: bool,
+) -> None:
+    """Servers forget old states and old receipts; who waits for them would wait for ever."""
+    rpc.lost = {"eth_sendRawTransaction"}
+    with pytest.raises(TransactionPendingError):
+        sender(0.2).transfer(to, 5)
+    rpc.lost = set()
+    Sender(local_chain.connection, wallet).transfer(to, 100)  # another home, the same nonce
+    monkeypatch.setattr(transactions, "user_of", lambda *_, **__: UNKNOWN)
+    monkeypatch.setattr(Sender, "_is_seen", lambda self, attempt: known)
+    clock = SimpleNamespace(sleep=time.sleep, monotonic=time.monotonic, time=lambda: time.time() + seconds)
+    monkeypatch.setattr(transactions, "time", clock)
+    one = sender(3 * transactions._SIGHTING_SECONDS)
+    (intent,) = one.unfinished()
+    if again:
+        assert one.resume(intent) is None
+    else:
+        with pytest.raises(TransactionPendingError, match="nonce 0 is used, and no receipt shows by what"):
+            one.resume(intent)
+
+
+@pytest.mark.parametrize("said", ["request timed out", "Internal error", "upstream connect error"])
+def test_a_gateway_that_fails_refuses_nothing(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], to: str, said: str
+) -> None:
+    """Regression: what it had passed on counted as refused, and whoever repeated it paid twice."""
+    rpc.failing_answers = {"eth_sendRawTransaction": said}
+    rpc.unknown = {"eth_getTransactionByHash"}
+    sender().transfer(to, 5)
+    assert balance(local_chain, to) == 5
 
 
 def test_a_server_that_knows_no_first_block_for_once_is_of_the_same_chain(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import pickle
 import stat
 from pathlib import Path
@@ -42,6 +44,20 @@ def test_existing_keystore_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(WalletExistsError, match="nothing was changed"):
         Wallet.create(path, "pw", work=WORK)
     assert path.read_bytes() == before
+
+
+def test_a_full_disk_leaves_no_half_of_a_keystore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: an empty file stayed, and no wallet could be made there once there was room again."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(WalletError, match=r"w\.json cannot be written: No space left"):
+            Wallet.create(tmp_path / "w.json", "pw", work=WORK)
+    assert list(tmp_path.iterdir()) == []
+    Wallet.create(tmp_path / "w.json", "pw", work=WORK)
 
 
 def test_readable_keystore_is_closed_to_others(tmp_path: Path) -> None:
@@ -93,6 +109,8 @@ def test_password_comes_from_file_or_prompt(tmp_path: Path) -> None:
     path = tmp_path / "pw"
     path.write_bytes(b"first line\r\nsecond\n")
     assert read_password(path) == "first line"
+    path.write_bytes("\ufeffpässword\r\n".encode())  # as Windows writes it
+    assert read_password(path) == "pässword"
     assert read_password(prompt="Password: ", ask=lambda prompt: "typed " + prompt) == "typed Password: "
     with pytest.raises(WalletPasswordError, match="cannot be read"):
         read_password(tmp_path / "none")
