@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM at any moment of a command: what is open is closed, one line is said, and no traceback.
 
-Exit code 130 after SIGINT, 143 after SIGTERM, as shells expect.
+Exit code 130 after SIGINT, 143 after SIGTERM, as shells expect. A program whose caller closed its standard streams, or
+whose output finds no room, ends as cleanly.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def end_cleanly(program: str, run: Callable[[], int]) -> NoReturn:
     The first signal is a KeyboardInterrupt in the main thread. Commands may take the signals over.
     """
     pressed: list[int] = []
+    _open_streams()
 
     def note(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
@@ -71,7 +73,35 @@ def end_cleanly(program: str, run: Callable[[], int]) -> NoReturn:
     for number in EXIT_CODES:
         signal.signal(number, signal.SIG_IGN)  # what is left is to say goodbye
     gc.freeze()  # nor does anybody look through them at the end
-    sys.exit(code)
+    sys.exit(code if _flush(program, quiet=code != 0) else code or 1)
+
+
+def _open_streams() -> None:
+    """INVARIANT: no file of the program becomes a standard stream: where the caller closed one, nothing is there."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _flush(program: str, *, quiet: bool) -> bool:
+    """Whether the output went where it should: Python itself would say so in its own way, with exit code 120.
+
+    ``quiet``: another error was told.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if not (quiet or isinstance(error, BrokenPipeError)):
+                with contextlib.suppress(OSError):
+                    print(f"{program}: the output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+            return False
+    return True
 
 
 def _leave(program: str, code: int) -> NoReturn:

@@ -47,6 +47,11 @@ class LogSettings:
     rotate_bytes: int = 0
     keep: int = 5
 
+    def require_known(self) -> None:
+        """Raise SettingsError for a level or format that is none."""
+        _one_of("log_level", self.level, LOG_LEVELS)
+        _one_of("log_format", self.form, LOG_FORMATS)
+
 
 def without_secrets(text: str) -> str:
     """``text`` without passwords and keys that are named as such, and without what RPC addresses hold beside hosts."""

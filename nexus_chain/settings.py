@@ -17,7 +17,8 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
+from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 VARIABLE_PREFIX = "NEXUS_"
+LEAST_SECONDS = 1.0
+"""Of waiting for a transaction: a shorter wait is a mistake."""
 DEFAULT, FILE = "default", "file"
 """Sources of a setting that are no flag and no variable."""
 USER_FILE = "config.toml"
@@ -38,7 +41,20 @@ USER_FILE = "config.toml"
 def nexus_home(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of everything that is kept: ``$NEXUS_HOME``, or ``~/.nexus``."""
     configured = environment.get("NEXUS_HOME")
-    return Path(configured).expanduser() if configured else Path.home() / ".nexus"
+    return expanded(configured) if configured else Path.home() / ".nexus"
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` spelled out. Raises SettingsError where it names a user who does not exist."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{path}: there is no such user", advice="Write the folder without ~.") from None
+
+
+def at_least(least: float, default: Any, *, most: float = math.inf) -> Any:
+    """A field of settings that is a number of [least, most]."""
+    return field(default=default, metadata={"least": least, "most": most})
 
 
 @dataclass(frozen=True)
@@ -56,10 +72,10 @@ class Settings:
 
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
-    confirmations: int = 1
-    transaction_timeout: float = 120.0
-    max_fee: int = 10**18
-    chain_id: int | None = None
+    confirmations: int = at_least(1, 1)
+    transaction_timeout: float = at_least(LEAST_SECONDS, 120.0)
+    max_fee: int = at_least(0, 10**18)
+    chain_id: int | None = at_least(1, None)
     deployment: Path | None = None
     wallet: Path | None = None
     password_file: Path | None = None
@@ -81,8 +97,8 @@ def load_settings(
     Raises SettingsError.
     """
     rest = {name: value for name, value in given.items() if name != "home"}
-    home, _, lines = _home_and_file(given, config, environment)
-    return Settings(home=home, **merge(Settings, rest, lines, environment, fixed=("home",)))
+    home, file, lines = _home_and_file(given, config, environment)
+    return Settings(home=home, **merge(Settings, rest, lines, environment, fixed=("home",), path=file))
 
 
 def explain_settings(
@@ -91,7 +107,7 @@ def explain_settings(
     """The values that ``load_settings`` takes, and where each one comes from. Raises SettingsError."""
     rest = {name: value for name, value in given.items() if name != "home"}
     home, file, lines = _home_and_file(given, config, environment)
-    found = resolve(Settings, rest, lines, environment, fixed=("home",))
+    found = resolve(Settings, rest, lines, environment, fixed=("home",), path=file)
     return [Explained("home", home, home_source(given, environment)), *explain(Settings(home), found, file)]
 
 
@@ -99,9 +115,9 @@ def _home_and_file(
     given: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]
 ) -> tuple[Path, Path, dict[str, Any]]:
     """The home, the TOML file and what it says."""
-    home = Path(given.get("home") or nexus_home(environment)).expanduser()
-    named = config or (Path(environment["NEXUS_CONFIG"]) if environment.get("NEXUS_CONFIG") else None)
-    file = named or home / USER_FILE
+    home = expanded(given.get("home") or nexus_home(environment))
+    named = config or environment.get("NEXUS_CONFIG") or None
+    file = expanded(named) if named else home / USER_FILE
     return home, file, read_toml(file, required=named is not None)
 
 
@@ -140,13 +156,15 @@ def merge(
     fixed: Iterable[str] = (),
     variables: Callable[[str], Iterable[str]] = lambda name: [VARIABLE_PREFIX + name.upper()],
     old_names: Mapping[str, str] | None = None,
+    path: Path | None = None,
 ) -> dict[str, Any]:
     """The values that something gives to fields of the dataclass ``form``, as the fields' types.
 
     ``fixed``: fields that are no settings. ``variables``: environment variables of a name, the most special one first.
-    ``old_names``: spellings that are still read, with the name that each has now. Raises SettingsError.
+    ``old_names``: spellings that are still read, with the name that each has now. ``path``: where ``file`` was read,
+    for messages. Raises SettingsError.
     """
-    found = resolve(form, given, file, environment, fixed=fixed, variables=variables, old_names=old_names)
+    found = resolve(form, given, file, environment, fixed=fixed, variables=variables, old_names=old_names, path=path)
     return {name: one.value for name, one in found.items()}
 
 
@@ -159,24 +177,45 @@ def resolve(
     fixed: Iterable[str] = (),
     variables: Callable[[str], Iterable[str]] = lambda name: [VARIABLE_PREFIX + name.upper()],
     old_names: Mapping[str, str] | None = None,
+    path: Path | None = None,
 ) -> dict[str, Explained]:
     """As ``merge``, each value with its source: a flag, a variable, or FILE. Raises SettingsError."""
-    kinds = {entry.name: str(entry.type) for entry in fields(form) if entry.name not in tuple(fixed)}
-    olds = {name: [old for old, new in (old_names or {}).items() if new == name] for name in kinds}
+    entries = {entry.name: entry for entry in fields(form) if entry.name not in tuple(fixed)}
+    olds = {name: [old for old, new in (old_names or {}).items() if new == name] for name in entries}
     set_variables = {variable: value for variable, value in environment.items() if value}
     found: dict[str, Explained] = {}
-    for name, kind in kinds.items():
+    for name, entry in entries.items():
         current, former = list(variables(name)), [list(variables(old)) for old in olds[name]]
         ranked = [spelling for rank in zip_longest(current, *former) for spelling in rank if spelling is not None]
         spellings = [name, *olds[name]]
         if flag := _pick(given, spellings, [name]):
-            found[name] = Explained(name, typed(name, kind, flag[1]), "--" + flag[0].replace("_", "-"))
+            source = "--" + flag[0].replace("_", "-")
+            found[name] = Explained(name, _checked(entry, flag[1], source), source)
         elif variable := _pick(set_variables, ranked, current):
-            found[name] = Explained(name, typed(name, kind, variable[1]), variable[0])
+            found[name] = Explained(name, _checked(entry, variable[1], variable[0]), variable[0])
         elif line := _pick(file, spellings, [name]):
-            found[name] = Explained(name, typed(name, kind, line[1]), FILE)
-    if unknown := sorted({*given, *file} - {*olds, *(old_names or {})}):
-        raise SettingsError(f"there is no setting {unknown[0]!r}", advice=f"Settings are {', '.join(sorted(kinds))}.")
+            found[name] = Explained(name, _checked(entry, line[1], str(path or FILE)), FILE)
+    known = {*olds, *(old_names or {})}
+    if unknown := sorted({*given, *file} - known):
+        place = f" in {path}" if path and unknown[0] in file else ""
+        near = get_close_matches(unknown[0].replace("-", "_"), known, 1)
+        raise SettingsError(
+            f"there is no setting {unknown[0]!r}{place}",
+            advice=f"Did you mean {near[0]}?" if near else f"Settings are {', '.join(sorted(entries))}.",
+        )
+    return found
+
+
+def _checked(entry: Field[Any], value: Any, source: str) -> Any:
+    """A value as its field's type, within the field's range. Raises SettingsError, which names the source."""
+    try:
+        found = typed(entry.name, str(entry.type), value)
+    except SettingsError as error:
+        raise SettingsError(f"{error.message.rstrip('.')} ({source})", advice=error.advice) from None
+    least, most = (entry.metadata.get(name) for name in ("least", "most"))
+    if least is not None and not least <= found <= most:
+        limit = f"{most:.0f} or less" if found > most else f"{least} or more"
+        raise SettingsError(f"{entry.name} = {found} is out of range ({source})", advice=f"Give {limit}.")
     return found
 
 
@@ -190,13 +229,18 @@ def _pick(source: Mapping[str, Any], spellings: list[str], current: list[str]) -
     return None
 
 
+_KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "Path": "a path", "tuple": "a list of texts"}
+
+
 def typed(name: str, kind: str, value: Any) -> Any:
     """A value from a flag, variable or file as a field's type. Raises SettingsError."""
     try:
         if kind.startswith("Path"):
-            return Path(value).expanduser()
+            return expanded(value)
         if kind.startswith("tuple"):
             words = value.split(",") if isinstance(value, str) else value
+            if not isinstance(words, list | tuple):
+                raise TypeError
             return tuple(word.strip() for entry in words for word in str(entry).split(",") if word.strip())
         if name == "rpc" and isinstance(value, list):
             return ",".join(map(str, value))
@@ -208,11 +252,8 @@ def typed(name: str, kind: str, value: Any) -> Any:
             return int(value)
         return _finite(value) if kind == "float" else str(value)
     except (TypeError, ValueError):
-        article = "an" if kind.startswith("int") else "a"
-        expected = kind.removesuffix(" | None")
-        raise SettingsError(
-            f"{name} = {value!r} is not {article} {expected}", advice=f"Give {article} {expected}."
-        ) from None
+        wanted = next(words for beginning, words in _KINDS.items() if kind.startswith(beginning))
+        raise SettingsError(f"{name} = {value!r} is not {wanted}", advice=f"Give {wanted}.") from None
 
 
 def _finite(value: Any) -> float:
@@ -225,10 +266,12 @@ def _finite(value: Any) -> float:
 def read_toml(path: Path, *, required: bool) -> dict[str, Any]:
     """What a settings file says; nothing where it is absent and not ``required``. Raises SettingsError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as editors of Windows write it
     except FileNotFoundError:
         if not required:
             return {}
         raise SettingsError(f"there is no file {path}", advice="Give the path of a TOML file.") from None
+    except NotADirectoryError:
+        raise SettingsError(f"{path.parent} is no folder", advice="Give the path of a folder.") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", advice="Write name = value lines (TOML).") from error

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nexus_chain.settings import DEFAULT_RPC
+from nexus_chain.settings import DEFAULT_RPC, LEAST_SECONDS
 
 HomeFlag = Annotated[
     Path | None, typer.Option("--home", help="Folder of everything that is kept [env: NEXUS_HOME; default: ~/.nexus].")
@@ -28,7 +28,9 @@ ConfirmationsFlag = Annotated[
 TransactionTimeoutFlag = Annotated[
     float | None,
     typer.Option(
-        "--transaction-timeout", help="Seconds to wait until it does [env: NEXUS_TRANSACTION_TIMEOUT; default: 120]."
+        "--transaction-timeout",
+        min=LEAST_SECONDS,
+        help="Seconds to wait until it does [env: NEXUS_TRANSACTION_TIMEOUT; default: 120].",
     ),
 ]
 MaxFeeFlag = Annotated[

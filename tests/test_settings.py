@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_chain.errors import SettingsError
+from nexus_chain.errors import NexusError, SettingsError
 from nexus_chain.settings import (
     DEFAULT_RPC,
     SHARED,
@@ -55,7 +55,7 @@ def test_another_file_is_named_by_flag_or_variable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("nonsense = 1", "no setting 'nonsense'"), ("chain_id = 'x'", "not an int"), ("rpc", "cannot be read")],
+    [("nonsense = 1", "no setting 'nonsense'"), ("chain_id = 'x'", "not a whole number"), ("rpc", "cannot be read")],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "config.toml").write_text(text)
@@ -140,14 +140,14 @@ def test_a_new_spelling_wins_over_an_old_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("written", ["1.9", "1.0", "true", "[1]", "'1.9'", "inf"])
 def test_a_whole_number_is_never_made_of_another(tmp_path: Path, written: str) -> None:
     (tmp_path / "node.toml").write_text(f"price = {written}\n")
-    with pytest.raises(SettingsError, match=r"price = .* is not an int"):
+    with pytest.raises(SettingsError, match=r"price = .* is not a whole number"):
         load_node(tmp_path, {}, environment={})
 
 
 @pytest.mark.parametrize("written", ["nan", "inf", "true", "'soon'"])
 def test_times_are_finite_numbers(tmp_path: Path, written: str) -> None:
     (tmp_path / "node.toml").write_text(f"drain = {written}\n")
-    with pytest.raises(SettingsError, match=r"drain = .* is not a float"):
+    with pytest.raises(SettingsError, match=r"drain = .* is not a number"):
         load_node(tmp_path, {}, environment={})
 
 
@@ -179,3 +179,58 @@ def test_a_nodes_value_says_where_it_comes_from(tmp_path: Path) -> None:
     assert sources["chain_id"] == (7, "NEXUS_CHAIN_ID")
     assert sources["threads"] == (0, "default")
     assert sorted(sources) == sorted(entry.name for entry in fields(NodeConfiguration))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NEXUS_CONFIRMATIONS", "0"),
+        ("NEXUS_TRANSACTION_TIMEOUT", "-5"),
+        ("NEXUS_TRANSACTION_TIMEOUT", "0"),
+        ("NEXUS_MAX_FEE", "-1"),
+        ("NEXUS_CHAIN_ID", "0"),
+    ],
+)
+def test_values_out_of_range_name_where_they_come_from(tmp_path: Path, variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"out of range \({variable}\). Give \d"):
+        load_settings({"home": tmp_path}, environment={variable: value})
+    with pytest.raises(SettingsError, match=rf"out of range \({variable}\)"):
+        load_node(tmp_path, {}, environment={variable: value})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"price": -1}, {"price": 2**128}, {"audit_price": -1}, {"withdraw_above": -1}, {"threads": -1}, {"orders": 0},
+        {"drain": -1.0}, {"log_count": 0}, {"close_idle_after": -1}, {"settle_interval": 0.0}, {"trace_limit": "lots"},
+        {"memory_limit": "1 elephant"}, {"log_level": "loud"}, {"log_format": "xml"}, {"log_bytes": "-1"},
+        {"backend": "abacus"}, {"verification": "never"}, {"listen": "7070"}, {"staker": "0x12"},
+        {"model_version": "0x12"},
+    ],
+)  # fmt: skip
+def test_a_node_is_never_set_to_what_it_could_not_start_with(tmp_path: Path, given: dict[str, object]) -> None:
+    """Regression: a stake was paid with such a setting, and the daemon refused it afterwards, or broke down."""
+    (name,) = given
+    with pytest.raises(NexusError, match=name):
+        load_node(tmp_path, given, environment={})
+
+
+def test_a_misspelt_setting_names_file_and_likely_word(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'\xef\xbb\xbfpassword-file = "x"\n')  # with the mark that editors of Windows put first
+    with pytest.raises(SettingsError, match=rf"'password-file' in {re.escape(str(path))}. Did you mean password_file"):
+        load_settings({"home": tmp_path}, environment={})
+    path.write_text("[operators]\na = 1\n")
+    with pytest.raises(SettingsError, match="not a list of texts"):
+        load_settings({"home": tmp_path}, environment={})
+
+
+def test_the_home_of_nobody_is_refused(tmp_path: Path) -> None:
+    for environment in ({"NEXUS_HOME": "~nobody-of-that-name/x"}, {"NEXUS_WALLET": "~nobody-of-that-name/x"}):
+        with pytest.raises(SettingsError, match="no such user"):
+            load_settings({}, environment={"NEXUS_HOME": str(tmp_path), **environment})
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="file is no folder"):
+        load_settings({"home": tmp_path / "file"}, environment={})
+    with pytest.raises(SettingsError, match=re.escape(str(Path.home() / "none.toml"))):
+        load_settings({"home": tmp_path}, environment={"NEXUS_CONFIG": "~/none.toml"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from nexus_chain.client.network import ClientRoute
 from nexus_chain.client.session_key import new_key, save_key
 from nexus_chain.client.store import StoredLine, StoredSession
 from nexus_chain.client.user import User
+from nexus_chain.durations import about
 from nexus_chain.market.documents import Line
 from nexus_chain.market.publisher_share import locked_with_share
+
+log = logging.getLogger(__name__)
 
 MARGIN_SECONDS = 60
 """The last minute of the longest session is left to the transaction itself: the contract counts from its own block."""
@@ -82,6 +86,8 @@ def prepare_session(
     signer = save_key(user.home.session_keys, new_key())
     longest = market.longest_session()
     longest = longest - MARGIN_SECONDS if longest > 2 * MARGIN_SECONDS else longest // 2
+    if seconds > longest + MARGIN_SECONDS:
+        log.warning("the session can be used for %s: the market's sessions are no longer", about(longest))
     record = StoredSession(
         market.session_id(address, nonce),
         domain.chain_id,

@@ -28,7 +28,8 @@ from nexus_chain.program.tensor_names import stored_names
 #: Names of the files of a checkpoint's folder.
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+ADAPTER_FILE = "adapter_config.json"
+FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 BLOCK_ELEMENTS = 1 << 22  # of a matrix that is read some rows at a time: 32 MiB of float64
 NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
 DOWNLOAD_AGAIN = "Download or save the checkpoint again."
@@ -51,6 +52,7 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        _require_no_adapter(self.folder)
         self.config = _read_config(self.folder)
         files = _tensor_files(self.folder)
         self._stored = stored_names(files)
@@ -125,6 +127,10 @@ class Checkpoint:
         """Whether a tensor of this name is in the checkpoint."""
         return name in self._files
 
+    def rename(self, name: str, new: str) -> None:
+        """Know the tensor ``name`` as ``new`` from now on, of which there is none yet."""
+        self._stored[new], self._files[new] = self._stored.pop(name), self._files.pop(name)
+
     def parameters(self) -> int:
         """Number of stored weights; a tied head is not stored twice."""
         total = 0
@@ -170,6 +176,23 @@ def _finite(name: str, values: Tensor, start: int) -> Tensor:
             advice="Repair these rows or train again; an integer program has no NaN.",
         )
     return values
+
+
+def _require_no_adapter(folder: Path) -> None:
+    """Raise for an adapter, alone or beside a whole model: ``transformers`` would run the model with it."""
+    if (path := folder / ADAPTER_FILE).is_file():
+        raise CheckpointLayoutError(
+            f"{folder} holds an adapter ({path.name}{_base_of(path)}), which is no model of its own",
+            advice="Merge it into its base with peft's merge_and_unload, and save that; or remove the adapter's files.",
+        )
+
+
+def _base_of(adapter: Path) -> str:
+    try:
+        base = parse_json(adapter.read_bytes())["base_model_name_or_path"]
+    except (ValueError, OSError, KeyError, TypeError):
+        return ""
+    return f" of {base}" if isinstance(base, str) else ""
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

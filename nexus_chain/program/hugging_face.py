@@ -13,7 +13,7 @@ from typing import Any
 from nexus_chain.program.checkpoint import Checkpoint
 from nexus_chain.program.errors import CheckpointLayoutError
 from nexus_chain.program.families.bert import import_bert
-from nexus_chain.program.families.fields import read_fields
+from nexus_chain.program.families.fields import is_harmless, read_fields
 from nexus_chain.program.families.llama import import_llama
 from nexus_chain.program.families.mistral import import_mistral
 from nexus_chain.program.families.mixtral import import_mixtral
@@ -93,6 +93,13 @@ def architecture(config: Mapping[str, Any]) -> str:
     _require_own_network(config, known[0])
     read_fields(config, MODEL_TYPES[known[0]][0])
     return known[0]
+
+
+def computed_fields(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The ``model_type``, and the fields of ``config`` that say what is computed. Raises CheckpointLayoutError."""
+    family = MODEL_TYPES[architecture(config)][0]
+    fields = {name: value for name, value in config.items() if not is_harmless(name, family) and name != "model_type"}
+    return config.get("model_type") or family, fields
 
 
 def _require_own_network(config: Mapping[str, Any], name: str) -> None:

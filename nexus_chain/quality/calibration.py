@@ -156,10 +156,7 @@ def _codec(checkpoint: Path, vocab: int) -> TextCodec:
     try:
         codec = TextCodec(checkpoint / TOKENIZER_FILE)
     except ModelFilesError as cause:
-        raise CalibrationError(
-            f"{checkpoint / TOKENIZER_FILE} cannot be read ({cause.message})",
-            advice="Copy the model's tokenizer there.",
-        ) from cause
+        raise CalibrationError(cause.message, advice=cause.advice) from cause
     tokens = codec.tokenizer.get_vocab(with_added_tokens=True)
     if beyond := sorted((token for token in tokens if tokens[token] >= vocab), key=tokens.__getitem__):
         raise CalibrationError(

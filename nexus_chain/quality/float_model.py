@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from nexus_chain.program.checkpoint import Checkpoint
-from nexus_chain.program.errors import ProgramError
+from nexus_chain.program.hugging_face import computed_fields
 from nexus_chain.quality.errors import FloatModelError
 
 Observer = Callable[[Tensor], None]  # is given rows float32[T, channels]
 _InputHook = Callable[[Any, tuple[Tensor, ...]], None]  # is given a module and what it is called with
+_REPAIR = "Update or repair the checkpoint, or import it --unmeasured."
 _EXPERT = re.compile(r"(.+\.experts)\.(\d+)\.down_proj")
 
 
@@ -38,12 +39,17 @@ class FloatModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._model: Any = load_float_model(folder)
+        self._model: Any = load_float_model(folder, only_computed=True)
 
     @torch.no_grad()
     def logits(self, tokens: Tensor) -> Tensor:
-        """float32[T, vocab] after each of the tokens i32[T]."""
-        found: Tensor = self._model(input_ids=tokens[None].long(), use_cache=False).logits[0]
+        """float32[T, vocab] after each of the tokens i32[T]. Raises FloatModelError."""
+        try:
+            found: Tensor = self._model(input_ids=tokens[None].long(), use_cache=False).logits[0]
+        except Exception as cause:
+            raise FloatModelError(
+                f"transformers cannot run the float model ({type(cause).__name__}: {cause})", advice=_REPAIR
+            ) from cause
         return found
 
     def weight(self, name: str) -> Tensor:
@@ -84,9 +90,10 @@ class FloatModel:
                 handle.remove()
 
 
-def load_float_model(folder: Path) -> Any:
+def load_float_model(folder: Path, *, only_computed: bool = False) -> Any:
     """The causal language model of a checkpoint in float32, as ``transformers`` runs it, ready to be evaluated.
 
+    ``only_computed``: leaves out what the configuration says beside the network that is evaluated, of training for one.
     Raises :class:`FloatModelError` where it cannot be loaded, or where ``transformers`` would make up a tensor.
     """
     from transformers import AutoModelForCausalLM  # takes seconds to import
@@ -94,21 +101,37 @@ def load_float_model(folder: Path) -> Any:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        names = {f"^{re.escape(stored)}$": name for stored, name in Checkpoint(folder).renamed.items()}
+        checkpoint = Checkpoint(folder)
+        names = {f"^{re.escape(stored)}$": name for stored, name in checkpoint.renamed.items()}
         loading: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, key_mapping=names or None, output_loading_info=True
+            folder,
+            config=_configuration(checkpoint.config) if only_computed else None,
+            dtype=torch.float32,
+            local_files_only=True,
+            key_mapping=names or None,
+            output_loading_info=True,
         )
-    except (ProgramError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as cause:
-        raise FloatModelError(
-            f"transformers cannot load {folder} ({cause})",
-            advice="Update or repair the checkpoint, or import it --unmeasured.",
-        ) from cause
+    except Exception as cause:
+        raise FloatModelError(f"transformers cannot load {folder} ({cause})", advice=_REPAIR) from cause
     if absent := sorted(loading[1]["missing_keys"]):
         raise FloatModelError(
             f"transformers finds no {absent[0]} in {folder} ({len(absent)} in all) and would make it up",
             advice="Save the model again with save_pretrained, or import it --unmeasured.",
         )
     return loading[0]
+
+
+def _configuration(config: Mapping[str, Any]) -> Any:
+    """The configuration as ``transformers`` has it, without the fields that change nothing of what is computed: a way
+    of attention that is not installed, or a padding token beyond the vocabulary, would end the comparison.
+    """
+    from transformers import AutoConfig
+
+    kind, fields = computed_fields(config)
+    # A Ministral without a window is a Mistral, which needs none.
+    if kind == "ministral" and set(fields.get("layer_types") or ()) == {"full_attention"}:
+        kind, fields = "mistral", {**fields, "layer_types": None, "sliding_window": None}
+    return AutoConfig.for_model(kind, **fields)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,11 @@ class TextCodec:
         source = self._declared.chat_template
         return None if source is None else ChatTemplate(source, self.special_names, self._declared.folder.name)
 
+    @property
+    def special_names(self) -> dict[str, str]:
+        """Special tokens by the names under which templates know them: ``bos_token``, ..."""
+        return self._declared.special_names
+
     def chat_prompt(
         self, messages: Sequence[Mapping[str, str]], *, answering: bool = True, most: int | None = None
     ) -> list[int]:
@@ -191,9 +196,3 @@ class TextCodec:
     def _ids_of(self, texts: Sequence[str | None]) -> frozenset[int]:
         found = (self.tokenizer.token_to_id(text) for text in texts if text)
         return frozenset(token for token in found if token is not None)
-
-    @cached_property
-    def special_names(self) -> dict[str, str]:
-        """Special tokens by the names under which templates know them: ``bos_token``, ..."""
-        fields = [field for field in self._declared.config if field.endswith("_token")]
-        return {field: name for field in fields if (name := self._declared.name_of(field))}

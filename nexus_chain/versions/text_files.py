@@ -31,6 +31,23 @@ TEXT_FILES = (
 )  # fmt: skip
 #: Files that other libraries make a tokenizer of; this one reads tokenizer.json alone.
 OTHER_TOKENIZERS = ("tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "tiktoken.model", "spiece.model")
+#: The class of a tokenizer by the type of its model, where the type decides: nothing for tokenizer.json as it is.
+CLASSES_OF_MODELS = {"bert": "BertTokenizer", "qwen3": "Qwen2Tokenizer", "qwen2": "Qwen2Tokenizer"} | dict.fromkeys(
+    ("mistral", "ministral", "mixtral"), ""
+)
+#: Of these the class that the tokenizer's own configuration names does not count.
+STRICT_MODELS = ("mistral", "ministral", "mixtral", "qwen2")
+#: What special tokens are called where a configuration is silent, by class.
+_END_OF_TEXT = "<|endoftext|>"
+_BERT_NAMES = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]",
+               "mask_token": "[MASK]"}  # fmt: skip
+CLASS_NAMES: Mapping[str, Mapping[str, str]] = {
+    "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
+    "GPT2Tokenizer": dict.fromkeys(("bos_token", "eos_token", "unk_token"), _END_OF_TEXT),
+    "Qwen2Tokenizer": dict.fromkeys(("eos_token", "unk_token", "pad_token"), _END_OF_TEXT),
+    "BertTokenizer": _BERT_NAMES,
+    "DistilBertTokenizer": _BERT_NAMES,
+}
 #: Fields that name one special token each.
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -51,9 +68,35 @@ class DeclaredTexts:
 
     def name_of(self, field: str) -> str | None:
         """The text of the token that a field such as ``bos_token`` names."""
-        value = self.config.get(field)
-        found = value.get("content") if isinstance(value, Mapping) else value
-        return found if isinstance(found, str) and found else None
+        return _text_of(self.config.get(field))
+
+    @cached_property
+    def tokenizer_class(self) -> str:
+        """The class that ``transformers`` builds, without "Fast"; nothing where it takes tokenizer.json as it is."""
+        model = self._object(CONFIG_FILE)
+        kind = model.get("model_type")
+        made = CLASSES_OF_MODELS.get(kind) if isinstance(kind, str) else None
+        named = self.config.get("tokenizer_class") or model.get("tokenizer_class")
+        if made is not None and (kind in STRICT_MODELS or not isinstance(named, str)):
+            return made
+        return named.removesuffix("Fast") if isinstance(named, str) else ""
+
+    def special_name(self, field: str) -> str | None:
+        """As ``name_of``, or what the tokenizer's class calls it where the configuration has no such field."""
+        return self.name_of(field) if field in self.config else self._class_names.get(field)
+
+    @property
+    def special_names(self) -> dict[str, str]:
+        """Special tokens by the names under which templates know them: ``bos_token``, ..."""
+        fields = [field for field in (*self.config, *self._class_names) if field.endswith("_token")]
+        named = {field: name for field in fields if (name := self.special_name(field))}
+        extra = self.config.get("extra_special_tokens")
+        others = extra.items() if isinstance(extra, Mapping) else ()
+        return {field: text for field, value in others if (text := _text_of(value))} | named
+
+    @property
+    def _class_names(self) -> Mapping[str, str]:
+        return CLASS_NAMES.get(self.tokenizer_class, {})
 
     @cached_property
     def specials(self) -> dict[str, AddedToken]:
@@ -61,7 +104,9 @@ class DeclaredTexts:
         extra = self.config.get("extra_special_tokens", self.config.get("additional_special_tokens")) or []
         listed = extra.values() if isinstance(extra, Mapping) else extra if isinstance(extra, list) else []
         named = [self.config.get(field) for field in NAMED]
-        others = [value for field, value in self.config.items() if field.endswith("_token") and field not in NAMED]
+        more = self.config.get("model_specific_special_tokens")
+        fields = {**(more if isinstance(more, Mapping) else {}), **self.config}
+        others = [value for field, value in fields.items() if field.endswith("_token") and field not in NAMED]
         found: dict[str, AddedToken] = {}
         for value in (*named, *others, *listed):
             declared = value if isinstance(value, Mapping) else {"content": value}
@@ -108,7 +153,7 @@ class DeclaredTexts:
         """How a conversation is written, as Jinja; a file of its own comes before the configuration's field."""
         if (path := self.folder / CHAT_FILE).is_file():
             return _text(path)
-        found = self._object(OLDER_CHAT_FILE).get("chat_template") or self.config.get("chat_template")
+        found = self.config.get("chat_template") or self._object(OLDER_CHAT_FILE).get("chat_template")
         if isinstance(found, list):  # several, each with a name
             found = {one.get("name"): one.get("template") for one in found if isinstance(one, Mapping)}
         if isinstance(found, Mapping):
@@ -144,6 +189,12 @@ def require_tokenizer(folder: Path) -> Path:
             f"A.from_pretrained('{folder}').save_pretrained('{folder}')\"",
         )
     raise ModelFilesError(f"{folder} has no {TOKENIZER_FILE}", advice="Copy the model's tokenizer there.")
+
+
+def _text_of(value: Any) -> str | None:
+    """The text of a declared token."""
+    found = value.get("content") if isinstance(value, Mapping) else value
+    return found if isinstance(found, str) and found else None
 
 
 def _token(value: Mapping[str, Any]) -> AddedToken:

@@ -53,9 +53,13 @@ class Streams:
 
     @cached_property
     def _skipped(self) -> frozenset[int]:
-        """Special tokens, which stand for no text."""
+        """Special tokens, which stand for no text: those that decoding leaves out, whatever files call special."""
         added = self._tokenizer.get_added_tokens_decoder()
-        return frozenset(index for index, token in added.items() if token.special)
+        return frozenset(index for index in added if self._is_hidden(index))
+
+    def _is_hidden(self, token: int) -> bool:
+        shown = (self._tokenizer.decode([token], skip_special_tokens=skip) for skip in (True, False))
+        return tuple(map(bool, shown)) == (False, True)
 
     def _shown(self, token: int) -> str | None:
         """How the vocabulary writes a token; None for one that stands for no text."""

@@ -1,8 +1,9 @@
 """One tokenizer out of a folder's files, as ``transformers`` assembles it.
 
-``tokenizer.json`` comes first. Tokens that only its neighbours declare are added to it, under the ids that they
-declare. What the post-processor puts around a text (the token that begins one, for instance) is the file's word; only
-a Llama configuration that asks for the first token, beside a file without any post-processor, is followed instead.
+``tokenizer.json`` comes first; some classes change it (see ``tokenizer_classes``). Tokens that only its neighbours
+declare are added to it, under the ids that they declare. What the post-processor puts around a text (the token that
+begins one, for instance) is the file's word; only a Llama configuration that asks for the first token, beside a file
+without any post-processor, is followed instead.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer, processors
 
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.text_files import DeclaredTexts
+from nexus_chain.versions.tokenizer_classes import follow_class
 from nexus_chain.versions.tokenizer_faults import tokenizer_faults
 
 
@@ -21,6 +23,7 @@ def assemble(path: Path) -> Tokenizer:
     declared = DeclaredTexts(path.parent)
     with tokenizer_faults(f"{path} is not a tokenizer"):
         tokenizer = Tokenizer.from_file(str(path))
+        follow_class(tokenizer, declared)
         _add_declared(tokenizer, declared)
         _add_specials(tokenizer, declared)
         _begin(tokenizer, declared)

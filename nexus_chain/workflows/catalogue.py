@@ -13,6 +13,7 @@ import tomllib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -102,8 +103,10 @@ def catalogue() -> dict[str, CatalogueEntry]:
 def entry_named(name: str) -> CatalogueEntry:
     """The entry of that name. Raises CatalogueError, which lists the known ones."""
     if name not in catalogue():
+        near = get_close_matches(name, catalogue(), 1, 0.4)
         raise CatalogueError(
-            f"there is no model {name!r} in the catalogue", advice=f"Known are {', '.join(catalogue())}."
+            f"there is no model {name!r} in the catalogue",
+            advice=f"Did you mean {near[0]}?" if near else f"Known are {', '.join(catalogue())}.",
         )
     return catalogue()[name]
 

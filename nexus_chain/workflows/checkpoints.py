@@ -11,12 +11,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
+from typing import Any
 
 from nexus_chain.client.home import ClientHome
-from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE
+from nexus_chain.json_text import parse_json
+from nexus_chain.program.checkpoint import ADAPTER_FILE, INDEX_FILE, SINGLE_FILE
+from nexus_chain.program.families.pooling import MODULES_FILE
 from nexus_chain.program.file_names import CONFIG_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
+from nexus_chain.settings import expanded
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.workflows.observer import SILENT, TaskObserver
 
@@ -28,7 +33,7 @@ FETCHED = [
     CONFIG_FILE, "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
     "chat_template.json", "chat_template.jinja", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model",
     "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "[0-9]_*/config.json",
-    RECIPE_FILE,
+    ADAPTER_FILE, RECIPE_FILE,
 ]  # fmt: skip
 GGUF = ".gguf"
 
@@ -72,7 +77,7 @@ def checkpoint_source(named: str, home: ClientHome) -> Path:
     A folder without weights of its own stands for the only GGUF file in it. ``named`` may name a file of the hub:
     org/name/FILE.gguf or org/name:FILE. Raises ModelFilesError where there is nothing, or more than one file to choose.
     """
-    path = Path(named).expanduser()
+    path = expanded(named)
     if path.exists():
         return _local(path)
     hub = _HUB_ID.fullmatch(named)
@@ -116,11 +121,16 @@ def _is_model(name: str) -> bool:
 
 
 def _fetch(repository: str, folder: Path) -> Path:
-    """Everything of a repository that an import reads; of one with GGUF files only, its only one."""
+    """Everything of a repository that an import reads; of one with GGUF files only, its only one.
+
+    Shards and modules of unusual names are those that the files fetched first name.
+    """
     from huggingface_hub import list_repo_files, snapshot_download  # takes a second to import
 
     try:
         snapshot_download(repository, local_dir=folder, allow_patterns=FETCHED)
+        if named := named_files(folder):
+            snapshot_download(repository, local_dir=folder, allow_patterns=[escape(name) for name in named])
         if _holds_weights(folder):
             return folder
         files = sorted(name for name in list_repo_files(repository) if _is_model(name))
@@ -129,6 +139,26 @@ def _fetch(repository: str, folder: Path) -> Path:
     if not files:
         return folder
     return _fetch_file(repository, _only(files, f"{repository} on the hub", f"{repository}/{{}}"), folder)
+
+
+def named_files(folder: Path) -> list[str]:
+    """Files that a fetched index of weights or list of modules names and that have other names than usual."""
+    index, modules = _json(folder / INDEX_FILE), _json(folder / MODULES_FILE)
+    sharded = isinstance(index, dict) and not (folder / SINGLE_FILE).exists()
+    shards = index.get("weight_map") if sharded else None
+    named = {str(shard) for shard in shards.values()} if isinstance(shards, dict) else set[str]()
+    if isinstance(modules, list):
+        paths = (str(module.get("path") or "") for module in modules if isinstance(module, dict))
+        named |= {f"{path}/config.json" for path in paths if path}
+    return sorted(name for name in named if not (folder / name).exists())
+
+
+def _json(path: Path) -> Any:
+    """What a file holds; None where there is none, or no JSON: whoever reads it says so."""
+    try:
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _fetch_file(repository: str, name: str, folder: Path) -> Path:

@@ -117,7 +117,7 @@ def _secret(workspace: Workspace, source: Path, what: str) -> str:
     if source == ASKED:
         return workspace.secret(None, f"{what}: ").strip()
     try:
-        with source.open(encoding="utf-8") as file:
+        with source.open(encoding="utf-8-sig") as file:
             text = file.read(_MOST_SECRET_BYTES).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise WalletError(f"{source} cannot be read ({type(error).__name__})", advice="Give a text file.") from None

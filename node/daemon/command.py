@@ -27,7 +27,7 @@ import typer
 from nexus_chain.errors import NexusError, OperatingSystemError
 from nexus_chain.interruption import end_cleanly, settle_memory
 from nexus_chain.log_output import LogSettings, start_log
-from nexus_chain.settings import Explained, nexus_home
+from nexus_chain.settings import Explained, expanded, nexus_home
 from node.daemon import archive
 from node.daemon import configuration as settings
 from node.daemon.configuration import NodeConfiguration
@@ -134,7 +134,7 @@ def _given(context: typer.Context) -> dict[str, Any]:
 
 def _data_folder(home: Path | None) -> Path:
     named = os.environ.get("NEXUS_NODE_DATA")
-    return Path(named).expanduser() if named else (home or nexus_home()) / "node"
+    return expanded(named) if named else (home or nexus_home()) / "node"
 
 
 @app.command()

@@ -14,16 +14,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_chain.byte_sizes import parse_size
+from nexus_chain.byte_sizes import ByteSizeError, parse_size
 from nexus_chain.engine.backends import BACKENDS, Backend
 from nexus_chain.errors import NexusError
 from nexus_chain.log_output import LogSettings
 from nexus_chain.market.documents import checksum
 from nexus_chain.settings import (
     DEFAULT_RPC,
+    LEAST_SECONDS,
     SHARED,
     VARIABLE_PREFIX,
     Explained,
+    at_least,
+    expanded,
     explain,
     home_source,
     nexus_home,
@@ -34,6 +37,8 @@ from node.daemon.errors import ConfigurationError
 
 CONFIGURATION_FILE = "node.toml"
 NODE_PREFIX = "NEXUS_NODE_"
+MOST_WEI = 2**128 - 1
+"""The contracts count in 128 bits."""
 FOLDERS = ("data", "home")
 """Settings that say where the file is, and so do not stand in it."""
 OLD_NAMES = {"rpc_url": "rpc", "keystore": "wallet"}
@@ -63,37 +68,37 @@ class NodeConfiguration:
     data: Path
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
-    confirmations: int = 1
-    transaction_timeout: float = 120.0
-    max_fee: int = 10**18
-    chain_id: int = 31337
+    confirmations: int = at_least(1, 1)
+    transaction_timeout: float = at_least(LEAST_SECONDS, 120.0)
+    max_fee: int = at_least(0, 10**18)
+    chain_id: int = at_least(1, 31337)
     deployment: Path | None = None
     wallet: Path | None = None
     staker: str = ""
     password_file: Path | None = None
     block: Path | None = None
     model_version: str = ""
-    price: int | None = None
-    audit_price: int = 0
+    price: int | None = at_least(0, None, most=MOST_WEI)
+    audit_price: int = at_least(0, 0, most=MOST_WEI)
     listen: str = "127.0.0.1:7070"
     endpoint: str = ""
-    threads: int = 0
+    threads: int = at_least(0, 0)
     backend: str = "auto"
     memory_limit: str = ""
     resident: Path | None = None
     verification: str = "cached"
     trace_limit: str = "16GiB"
-    orders: int = 64
-    settle_interval: float = 5.0
-    withdraw_above: int = 10**16
-    close_idle_after: int = 86_400
-    post_root_every: int = 86_400
-    drain: float = 20.0
+    orders: int = at_least(1, 64)
+    settle_interval: float = at_least(0.05, 5.0)
+    withdraw_above: int = at_least(0, 10**16, most=MOST_WEI)
+    close_idle_after: int = at_least(0, 86_400)
+    post_root_every: int = at_least(0, 86_400)
+    drain: float = at_least(0, 20.0)
     log_file: Path | None = None
     log_level: str = "warning"
     log_format: str = "text"
     log_bytes: str = "16MiB"
-    log_count: int = 5
+    log_count: int = at_least(1, 5)
 
     @property
     def wallet_path(self) -> Path:
@@ -203,16 +208,35 @@ def load(
     data: Path, given: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> NodeConfiguration:
     """The settings of the node in ``data``; ``given`` by flags, None where they were not. Raises SettingsError."""
-    home = Path(given.get("home") or nexus_home(environment)).expanduser()
+    home = expanded(given.get("home") or nexus_home(environment))
     found = _resolve(data, given, file, environment)
-    return NodeConfiguration(data=data, home=home, **{name: one.value for name, one in found.items()})
+    configuration = NodeConfiguration(data=data, home=home, **{name: one.value for name, one in found.items()})
+    _require_sense(configuration)
+    return configuration
+
+
+def _require_sense(configuration: NodeConfiguration) -> None:
+    """INVARIANT: no wallet is made, and nothing staked or saved, with settings that the node could not start with.
+
+    Raises ConfigurationError, SettingsError.
+    """
+    _ = configuration.staker_address, configuration.listen_address, configuration.engine_backend
+    _ = configuration.verification_policy
+    for name in ("memory_limit", "trace_limit", "log_bytes"):
+        try:
+            parse_size(getattr(configuration, name) or "0")
+        except ByteSizeError as error:
+            raise ConfigurationError(f"{name}: {error.message}", advice=error.advice) from error
+    if configuration.model_version:
+        _ = configuration.version_id
+    configuration.log_settings.require_known()
 
 
 def explain_configuration(
     data: Path, given: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> list[Explained]:
     """The values that ``load`` takes, and where each one comes from. Raises SettingsError."""
-    home = Path(given.get("home") or nexus_home(environment)).expanduser()
+    home = expanded(given.get("home") or nexus_home(environment))
     found = _resolve(data, given, file, environment)
     named = [Explained("data", data, ""), Explained("home", home, home_source(given, environment))]
     return [*named, *explain(NodeConfiguration(data, home), found, file or data / CONFIGURATION_FILE)]
@@ -229,6 +253,7 @@ def _resolve(
         fixed=FOLDERS,
         variables=_variables,
         old_names=OLD_NAMES,
+        path=file or data / CONFIGURATION_FILE,
     )
 
 

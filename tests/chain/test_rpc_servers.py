@@ -88,6 +88,38 @@ def test_each_status_says_what_it_means(status: int, kind: type[errors.ChainErro
     assert raised.value.advice
 
 
+class Says:
+    """A server that says the same to everything: a status, and a JSON-RPC error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status, self.message = status, message
+
+    def answer(self, body: bytes) -> tuple[int, bytes]:
+        """As ``LossyRpc``."""
+        error = {"code": -32000, "message": self.message}
+        return self.status, json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], "error": error}).encode()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_that_fails_says_nothing_of_its_server(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: its JSON was taken for the server's refusal, though the server may have done what it was asked."""
+    session = requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(Says(status, "upstream timed out")))  # type: ignore[arg-type]
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    with pytest.raises(errors.RpcFailingError) as raised:
+        connect(LOSSY_URL, retries=0)
+    assert raised.value.arrived
+
+
+def test_a_provider_that_refuses_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: no key, no plan, and what was said was that the chain's id is no number."""
+    session = requests.Session()
+    session.mount(LOSSY_URL, LossyAdapter(Says(200, "unauthorized: this plan has no such chain")))  # type: ignore[arg-type]
+    monkeypatch.setattr(RpcProvider, "_session", lambda self: session)
+    with pytest.raises(errors.RpcRefusedError, match="this plan has no such chain"):
+        connect(LOSSY_URL, retries=0)
+
+
 def test_a_busy_server_is_asked_again() -> None:
     with server(lambda method, number: (429, "") if number < 3 else (200, CHAIN[method]), {"Retry-After": "0"}) as url:
         assert connect(url, 31337).block_number() == 16

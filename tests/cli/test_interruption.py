@@ -70,3 +70,16 @@ def test_no_moment_gives_a_traceback(
         if "unfinished" not in path.name:
             Deployment.load(path)
     assert not list(tmp_path.rglob(".*.json.*"))
+
+
+@pytest.mark.parametrize("program", ["node.cli", "node.daemon"])
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+def test_streams_that_are_closed_or_full_give_no_traceback(program: str, closed: str, tmp_path: Path) -> None:
+    """Regression: an answer was paid, and its bill ended in a traceback, as nothing could be written."""
+    script = f"from {program} import main; import sys; sys.argv[1:] = {['--home', str(tmp_path), 'settings']!r}; main()"
+    shell = f'{sys.executable} -c "$0" {closed}'
+    ended = subprocess.run(["bash", "-c", shell, script], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == (1 if "full" in closed else 0), ended
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    assert ("No space left" in ended.stderr) == ("full" in closed)

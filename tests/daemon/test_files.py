@@ -279,7 +279,7 @@ def test_saved_settings_are_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("nonsense = 1", "no setting"), ("price = 'x'", "not an int"), ("price", "TOML")],
+    [("nonsense = 1", "no setting"), ("price = 'x'", "not a whole number"), ("price", "TOML")],
 )
 def test_bad_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "node.toml").write_text(text)

@@ -67,13 +67,37 @@ def test_imported_program_passes_the_overflow_proof_and_survives_saving(tmp_path
     assert all(torch.equal(again.weights[name], tensor) for name, tensor in model.weights.items())
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_files_give_what_their_values_are(tmp_path: Path, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_files_of_other_precision_give_what_their_values_are(tmp_path: Path, dtype: torch.dtype) -> None:
     model = checkpoint(tmp_path / "float")
     model.to(dtype).save_pretrained(tmp_path / "half")
     model.to(torch.float32).save_pretrained(tmp_path / "same_values")
     half, same = (import_checkpoint(tmp_path / name) for name in ("half", "same_values"))
     assert all(torch.equal(half.weights[name], tensor) for name, tensor in same.weights.items())
+
+
+def test_a_tied_model_may_store_its_one_tensor_under_the_heads_name(tmp_path: Path) -> None:
+    """Regression: of two names of one tensor safetensors keeps one; the other one was asked for."""
+    real = checkpoint(tmp_path, tie_word_embeddings=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["lm_head.weight"] = tensors.pop("model.embed_tokens.weight")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    assert_close(float_logits(real), integer_logits(import_checkpoint(tmp_path)))
+
+
+@pytest.mark.parametrize("base", ["org/base", None])
+def test_an_adapter_is_no_model(folder: Path, base: str | None) -> None:
+    """Regression: an adapter beside a model was ignored, which transformers would have run the model with."""
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    told = "adapter_config.json of org/base" if base else r"adapter_config.json\)"
+    with pytest.raises(CheckpointLayoutError, match=rf"{told}.*merge_and_unload"):
+        import_checkpoint(folder)
+
+
+def test_a_decoder_that_makes_embeddings_is_refused(folder: Path) -> None:
+    (folder / "modules.json").write_text("[]")
+    with pytest.raises(CheckpointLayoutError, match=r"modules.json makes an embedding model"):
+        import_checkpoint(folder)
 
 
 def test_a_sharded_checkpoint_is_the_single_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -176,4 +177,17 @@ def test_text_in_lower_case_only_is_refused_unless_the_tokenizer_makes_it_so(
         require_mean(tmp_path, WIDTH)
         return
     with pytest.raises(CheckpointLayoutError, match=r"sentence_bert_config\.json says do_lower_case = True"):
+        require_mean(tmp_path, WIDTH)
+
+
+def test_modules_of_foreign_code_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "modules.json", modules("custom_code.Transformer", f"{OLD}Pooling"))
+    with pytest.raises(CheckpointLayoutError, match=r"custom_code\.Transformer.*foreign code"):
+        require_mean(tmp_path, WIDTH)
+
+
+@pytest.mark.parametrize(("dimension", "fits"), [(None, True), (WIDTH, True), (WIDTH // 2, False)])
+def test_embeddings_that_are_cut_are_refused(tmp_path: Path, dimension: int | None, fits: bool) -> None:
+    write(tmp_path, "config_sentence_transformers.json", {"truncate_dim": dimension})
+    with nullcontext() if fits else pytest.raises(CheckpointLayoutError, match="truncate_dim = 24"):
         require_mean(tmp_path, WIDTH)

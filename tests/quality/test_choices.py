@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from nexus_chain.quality.balance import balance, smoothing
 from nexus_chain.quality.calibration import CALIBRATION_TOKENS
 from nexus_chain.quality.rounding import RoundingError, relative_error, rounding_order
 from nexus_chain.quality.selection import AGREEMENT, finer_steps
-from tests.support.random_checkpoints import SIZES, checkpoint
+from tests.support.random_checkpoints import SIZES, TOKENS, checkpoint, float_logits
 
 WINDOWS = [torch.randint(0, SIZES["vocab_size"], (33,), generator=torch.Generator().manual_seed(2))]
 WIDENED = ("attention_input", "attention_output", "mlp_input")
@@ -186,3 +187,29 @@ def test_a_float_model_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     with pytest.raises(FloatModelError, match="transformers cannot load"):
         FloatModel(tmp_path)
     assert CALIBRATION_TOKENS > 1000
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attn_implementation": "flash_attention_2"},
+        {"_attn_implementation": "flash_attention_2"},
+        {"pad_token_id": 32_000},
+        {"return_dict": False},
+        {"use_cache": None, "initializer_range": None, "bos_token_id": "1"},
+    ],
+)
+def test_what_changes_nothing_of_the_network_stops_no_comparison(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Regression: a field that both sides may ignore ended a measured import with a traceback of transformers."""
+    real = checkpoint(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **changes}))
+    assert torch.equal(FloatModel(tmp_path).logits(TOKENS).double(), float_logits(real))
+
+
+def test_a_mistral_whose_layers_all_see_everything_needs_no_window(tmp_path: Path) -> None:
+    real = checkpoint(tmp_path, "mistral", sliding_window=None)
+    config = json.loads((tmp_path / "config.json").read_text())
+    layers = {"layer_types": ["full_attention"] * 2, "model_type": "ministral"}
+    (tmp_path / "config.json").write_text(json.dumps({**config, **layers, "architectures": ["MinistralForCausalLM"]}))
+    assert torch.equal(FloatModel(tmp_path).logits(TOKENS).double(), float_logits(real))

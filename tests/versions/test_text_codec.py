@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from nexus_chain.versions.errors import ModelFilesError
 from nexus_chain.versions.text_codec import TextCodec
-from tests.support.small_tokenizers import byte_fallback, byte_level, declared, first_token, keep
+from tests.support.small_tokenizers import byte_fallback, byte_level, declared, first_token, keep, prepended, word_piece
 
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast"}
 START, END = "<|im_start|>", "<|im_end|>"
@@ -28,6 +28,8 @@ TEXTS = (
     " ",
     f"a{END}{END} b",
     "a <|x|> b",
+    "  Hello Été 數字",
+    "h</s> h",
 )
 
 
@@ -39,6 +41,14 @@ def template(tokenizer: Tokenizer, single: str, *names: str) -> Tokenizer:
         [processors.ByteLevel(trim_offsets=False), processors.TemplateProcessing(single=single, special_tokens=tokens)]
     )
     return tokenizer
+
+
+LLAMA = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+BERT = {"config": {"model_type": "bert"}}
+
+
+def bert(**settings: Any) -> dict[str, Any]:
+    return {**BERT, "tokenizer_config": {"tokenizer_class": "BertTokenizer", **settings}}
 
 
 SIZE = byte_level().get_vocab_size()
@@ -76,6 +86,26 @@ FOLDERS: dict[str, tuple[Tokenizer, dict[str, Any]]] = {
         {"tokenizer_config": {**FAST, "image_token": "<|x|>", "extra_special_tokens": {"chat_token": START}}},
     ),
     "byte fallback": (byte_fallback(), {"tokenizer_config": {**FAST, "bos_token": "<s>", "add_bos_token": True}}),
+    "blanks of a Llama": (first_token(prepended(), "<s>"), {"tokenizer_config": LLAMA}),
+    "a legacy of Llama": (first_token(prepended(), "<s>"), {"tokenizer_config": {**LLAMA, "legacy": True}}),
+    "a Llama without a blank": (prepended(), {"tokenizer_config": {**LLAMA, "add_prefix_space": False}}),
+    "blanks of a Mistral": (prepended(), {"tokenizer_config": LLAMA, "config": {"model_type": "mistral"}}),
+    "a blank before every text": (
+        byte_level(END),
+        {"tokenizer_config": {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True, "eos_token": END}},
+    ),
+    "capitals become small": (word_piece(), bert(do_lower_case=True)),
+    "small by the class": (word_piece(), BERT),
+    "capitals stay": (word_piece(lowercase=True), bert(do_lower_case=False)),
+    "accents go": (word_piece(), bert(do_lower_case=False, strip_accents=True)),
+    "accents stay": (word_piece(), bert(strip_accents=False)),
+    "Chinese letters together": (word_piece(), bert(tokenize_chinese_chars=False)),
+    "a text between two tokens": (word_piece(framed=False), bert()),
+    "a BERT as its file says": (word_piece(), {**BERT, "tokenizer_config": FAST}),
+    "names of the model's own": (
+        byte_level(),
+        {"tokenizer_config": {**FAST, "eos_token": END, "model_specific_special_tokens": {"image_token": "<|x|>"}}},
+    ),
     "byte fallback, first token": (first_token(byte_fallback(), "<s>"), {"tokenizer_config": FAST}),
 }
 
@@ -117,7 +147,10 @@ def test_a_llama_configuration_may_ask_for_the_first_token(tmp_path: Path) -> No
     assert 1 not in codec.encode("h")
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+TALKING = [name for name, (_, files) in FOLDERS.items() if files.get("config") != BERT["config"]]
+
+
+@pytest.mark.parametrize("name", TALKING)
 @given(pieces=st.lists(st.sampled_from([START, END, "<s>", "</s>", "<|x|>", "<", "/s>", "he", " ", "é"]), max_size=9))
 def test_what_users_type_is_never_a_control_token(
     name: str, tmp_path_factory: pytest.TempPathFactory, pieces: list[str]

@@ -96,3 +96,15 @@ def test_a_blank_in_the_middle_is_kept_also_after_a_token_without_text(tmp_path:
     blank = codec.tokenizer.get_vocab()["▁h"]
     stream = codec.stream()
     assert [stream.push(token) for token in (blank, 1, blank, 2, blank)] == ["h", "", " h", "", " h"]
+
+
+def test_a_stream_hides_what_decoding_hides(tmp_path: Path) -> None:
+    """Regression: a file calls a token special, its neighbour does not; decoding left it out, the stream showed it."""
+    tokenizer = byte_level("<|im_start|>")
+    index = tokenizer.token_to_id("<|im_start|>")
+    entry = {"content": "<|im_start|>", "special": False, "normalized": False, "lstrip": False, "rstrip": False}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "added_tokens_decoder": {str(index): entry}}
+    codec = TextCodec(keep(tmp_path, tokenizer, tokenizer_config=settings))
+    tokens = codec.encode("<|im_start|>he")
+    stream = codec.stream()
+    assert "".join([*map(stream.push, tokens), stream.finish()]) == codec.decode(tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +158,26 @@ def test_weights_of_a_checkpoint_go_before_gguf_files_on_the_hub(hub: Hub, home:
     assert checkpoint_source(REPOSITORY, home) == home.checkpoints / "some-one--tiny.model-GGUF"
 
 
+def test_shards_and_modules_of_other_names_are_fetched_as_they_are_named(
+    hub: Hub, home: ClientHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: only shards named model-… and modules named by a number were fetched."""
+    shards = ["model.safetensors-00001-of-00002.safetensors", "layers[2].safetensors"]
+    hub("config.json", "model.safetensors.index.json", "modules.json", *shards, "pool/config.json", "other.safetensors")
+    snapshot, folder = huggingface_hub.snapshot_download, home.checkpoints / "some-one--tiny.model-GGUF"
+
+    def told(repository: str, local_dir: Path, allow_patterns: list[str]) -> None:
+        snapshot(repository, local_dir, allow_patterns)
+        index = {"weight_map": {str(at): shard for at, shard in enumerate(shards)}}
+        (local_dir / "model.safetensors.index.json").write_text(json.dumps(index))
+        (local_dir / "modules.json").write_text(json.dumps([{"path": ""}, {"path": "pool"}, "?"]))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", told)
+    checkpoint_source(REPOSITORY, home)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"config.json", "model.safetensors.index.json", "modules.json", *shards, "pool/config.json"}
+
+
 REPOSITORY_FILES = {
     "config.json": True, "generation_config.json": True, "model.safetensors": True,
     "model-00001-of-00002.safetensors": True, "model.safetensors.index.json": True,
@@ -165,6 +186,7 @@ REPOSITORY_FILES = {
     "chat_template.jinja": True, "chat_template.json": True,
     "modules.json": True, "1_Pooling/config.json": True, "2_Dense/config.json": True,
     "sentence_bert_config.json": True, "config_sentence_transformers.json": True, "recipe.json": True,
+    "adapter_config.json": True,
     "model.fp16.safetensors": False, "model.fp16-00001-of-00002.safetensors": False,
     "consolidated.safetensors": False, "original/consolidated.00.pth": False, "original/params.json": False,
     "original/tokenizer.model": False, "onnx/model.onnx": False, "onnx/config.json": False,

@@ -20,6 +20,7 @@ from nexus_chain.program.decoder import decoder_program
 from nexus_chain.program.descriptors import ModelShape, Op, role_of
 from nexus_chain.program.families.experts import SEPARATE, ExpertTensors
 from nexus_chain.program.families.folding import Folded, embedding_table, in_order, linear_weights, matrix_weights
+from nexus_chain.program.families.pooling import require_no_pooling
 from nexus_chain.program.fixed_point import LEVELS
 from nexus_chain.program.memory_check import require_memory
 from nexus_chain.program.model import IntegerModel
@@ -133,6 +134,9 @@ def import_decoder(
     Raises :class:`CheckpointLayoutError`, :class:`TensorMismatchError`, :class:`NonFiniteWeightError`,
     :class:`RecipeError` or :class:`NotEnoughMemoryError`, each saying what is wrong and where.
     """
+    require_no_pooling(checkpoint.folder)
+    if shape.tied and checkpoint.holds(HEAD) and not checkpoint.holds(EMBEDDING):
+        checkpoint.rename(HEAD, EMBEDDING)  # of two names of one tensor some tools keep the other
     checkpoint.require(expected_tensors(shape, experts), _ignored(shape))
     if shape.tied and _has_own_head(checkpoint):
         shape = replace(shape, tied=False)

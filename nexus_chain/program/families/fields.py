@@ -73,6 +73,11 @@ def read_fields(config: Mapping[str, Any], family: str) -> dict[str, Any]:
     return {name: value for name, value in used.items() if value is not ABSENT}
 
 
+def is_harmless(name: str, family: str) -> bool:
+    """Whether a field of a family changes nothing of what is computed."""
+    return isinstance(FAMILIES[family].get(name), Harmless)
+
+
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a finite number; true and false are none."""
     return math.isfinite(value) if type(value) is float else type(value) is int and abs(value) < LARGEST_SIZE**2

@@ -15,6 +15,7 @@ from nexus_chain.program.file_names import TOKENIZER_FILE
 
 MODULES_FILE, PROMPTS_FILE = "modules.json", "config_sentence_transformers.json"
 TEXT_FILE = "sentence_bert_config.json"  # its max_seq_length cuts texts there, and none here
+LIBRARY = "sentence_transformers"  # whose modules are known
 POOLING = "1_Pooling"  # where the pooling is, unless the list of modules says otherwise
 MODE, FLAG, MEAN = "pooling_mode", "pooling_mode_", "pooling_mode_mean_tokens"
 #: Modules that leave the direction of an embedding as it is.
@@ -37,9 +38,24 @@ def require_mean(folder: Path, width: int) -> None:
             "Download the missing file of the checkpoint.",
         )
     if (folder / PROMPTS_FILE).is_file():
-        _require_no_prompt(_read(folder, folder / PROMPTS_FILE, dict))
+        settings = _read(folder, folder / PROMPTS_FILE, dict)
+        _require_no_prompt(settings)
+        if settings.get("truncate_dim") not in (None, width):
+            raise layout_error(f"{PROMPTS_FILE} says truncate_dim = {shown(settings['truncate_dim'])}, not {width}")
     if (folder / TEXT_FILE).is_file():
         _require_text_as_given(folder, _read(folder, folder / TEXT_FILE, dict))
+
+
+def require_no_pooling(folder: Path) -> None:
+    """Refuse a decoder that its folder makes an embedding model of: programs of decoders have next tokens alone.
+
+    Raises :class:`CheckpointLayoutError`.
+    """
+    if (folder / MODULES_FILE).is_file():
+        raise layout_error(
+            f"{MODULES_FILE} makes an embedding model of this decoder, which is not supported",
+            f"Remove {MODULES_FILE} to import it as a language model, or import an encoder.",
+        )
 
 
 def _pooling_folder(folder: Path) -> str:
@@ -49,7 +65,11 @@ def _pooling_folder(folder: Path) -> str:
     pooling: list[str] = []
     for module in _read(folder, folder / MODULES_FILE, list):
         entry = module if isinstance(module, dict) else {}
-        kind, path = str(entry.get("type")).rpartition(".")[2], str(entry.get("path", ""))
+        (home, _, kind), path = str(entry.get("type")).rpartition("."), str(entry.get("path", ""))
+        if entry and home.split(".")[0] != LIBRARY:
+            raise layout_error(
+                f"{MODULES_FILE} has a module {shown(entry.get('type'))} of foreign code, which is not run"
+            )
         if kind == "Pooling":
             pooling.append(path)
         elif kind not in HARMLESS_MODULES and (kind, path) != ("Transformer", ""):
