@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 VARIABLE_PREFIX = "NEXUS_"
-LEAST_SECONDS = 1.0
+SHORTEST_WAIT_SECONDS = 1.0
 """Of waiting for a transaction: a shorter wait is a mistake."""
 DEFAULT, FILE = "default", "file"
 """Sources of a setting that are no flag and no variable."""
@@ -73,7 +73,7 @@ class Settings:
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
     confirmations: int = at_least(1, 1)
-    transaction_timeout: float = at_least(LEAST_SECONDS, 120.0)
+    transaction_timeout: float = at_least(SHORTEST_WAIT_SECONDS, 120.0)
     max_fee: int = at_least(0, 10**18)
     chain_id: int | None = at_least(1, None)
     deployment: Path | None = None

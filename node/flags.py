@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nexus_chain.settings import DEFAULT_RPC, LEAST_SECONDS
+from nexus_chain.settings import DEFAULT_RPC, SHORTEST_WAIT_SECONDS
 
 HomeFlag = Annotated[
     Path | None, typer.Option("--home", help="Folder of everything that is kept [env: NEXUS_HOME; default: ~/.nexus].")
@@ -29,7 +29,7 @@ TransactionTimeoutFlag = Annotated[
     float | None,
     typer.Option(
         "--transaction-timeout",
-        min=LEAST_SECONDS,
+        min=SHORTEST_WAIT_SECONDS,
         help="Seconds to wait until it does [env: NEXUS_TRANSACTION_TIMEOUT; default: 120].",
     ),
 ]

@@ -58,7 +58,8 @@ from nexus_chain.content.cid import Cid
 from nexus_chain.content.field_forms import NonEmpty, Positive, require_forms
 from nexus_chain.content.record_lines import RecordLines
 from nexus_chain.distillation.judge.verdict import Artefact
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from nexus_chain.distillation.lora.adapter import ADAPTER_FILE
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE
 from nexus_chain.staging import staged
 from nexus_chain.versions.manifest import FileReference
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.deployer import DEVELOPMENT_CHAINS
 from nexus_chain.chain.errors import TransactionError
-from nexus_chain.chain.transactions import chain_errors
 from nexus_chain.chain.wallet import SCRYPT_WORK, Wallet
+from nexus_chain.chain.web3_errors import chain_errors
 from nexus_chain.market.documents import checksum
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from nexus_chain.chain.rpc_answers import block_hashes
 
 MOST_PENDING = 64
 """More transactions of one account than wait anywhere by right."""
-AGAIN_SECONDS = 0.2
+RECOUNT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def next_nonce(connection: ChainConnection, address: str, ours: int = 0) -> int:
     """
     pending, latest = pending_count(connection, address), connection.transaction_count(address)
     if pending > latest + ours:  # of another program, or of a server that remembers what all others have dropped
-        time.sleep(AGAIN_SECONDS)
+        time.sleep(RECOUNT_SECONDS)
         pending = min(pending, pending_count(connection, address))
     if pending > latest + ours + MOST_PENDING:
         raise RpcNonsenseError(

@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from nexus_chain.chain.connection import ChainConnection, refusal
+from nexus_chain.chain.connection import ChainConnection
 from nexus_chain.chain.errors import (
     ChainError,
     ContractRevertedError,
-    RpcNonsenseError,
     RpcRefusedError,
     RpcUnreachableError,
     TransactionError,
@@ -30,19 +29,19 @@ from nexus_chain.chain.errors import (
     UnfundedWalletError,
     WrongChainError,
 )
+from nexus_chain.chain.estimates import estimated_gas
 from nexus_chain.chain.fees import base_fee, current_fees, most_per_gas, raised
 from nexus_chain.chain.journal import FAILED, LOST, MINED, TOLD, Attempt, Intent, TransactionJournal
 from nexus_chain.chain.nonces import NonceUse, missing_before, next_nonce, user_of
 from nexus_chain.chain.provider import shown_url
-from nexus_chain.chain.reverts import decode_revert
-from nexus_chain.chain.rpc_answers import TransactionReceipt, nonsense
+from nexus_chain.chain.rpc_answers import TransactionReceipt
 from nexus_chain.chain.wallet import Wallet
+from nexus_chain.chain.web3_errors import chain_errors
 from nexus_chain.market.documents import checksum
 
 if TYPE_CHECKING:
     from web3 import Web3
     from web3.contract.contract import ContractFunction
-    from web3.types import TxParams
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +49,6 @@ log = logging.getLogger(__name__)
 _LEAST_GAS = 21_000
 #: Other programs of the wallet may take a nonce between its reading and its use.
 _NONCE_ATTEMPTS = 8
-#: Seconds for which the gas is asked for again where its server alone says that the contract refuses.
-_DOUBTED_SECONDS = 3.0
 #: How often a used nonce has to be seen without our transaction before that is believed: servers lag.
 _SIGHTINGS = 5
 #: After so many seconds a used nonce, of whose transaction nobody knows any more, is believed to be another's.
@@ -87,24 +84,6 @@ class Mined:
     receipt: TransactionReceipt
     found: bool = False
     intent: int = 0
-
-
-@contextmanager
-def chain_errors(web3: Web3) -> Iterator[None]:
-    """Turn what web3 raises inside the block into this package's errors."""
-    from web3.exceptions import BadResponseFormat, ContractLogicError, Web3Exception, Web3RPCError
-
-    try:
-        yield
-    except ContractLogicError as error:
-        raise decode_revert(error.data if isinstance(error.data, str) else None, error.message) from error
-    except Web3RPCError as error:
-        raise refusal((error.rpc_response or {}).get("error") or error.message) from error
-    except BadResponseFormat as error:
-        where = shown_url(str(getattr(web3.provider, "endpoint_uri", "")))
-        raise RpcNonsenseError(f"no chain answers at {where}", advice="Check the address.") from error
-    except (Web3Exception, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise nonsense(error) from error  # web3 trips over answers that are none
 
 
 @dataclass(frozen=True)
@@ -355,7 +334,7 @@ class Sender:
         fields = {**wish.fields(self.wallet.address), "chainId": self._chain_id}
         fees = current_fees(self.connection, self.priority_fee)
         self._require_funds(fees, wish.value, _LEAST_GAS)
-        estimate = self._estimate(wish.fields(self.wallet.address))
+        estimate = estimated_gas(self.connection, wish.fields(self.wallet.address))
         # Other transactions may change storage before this one is mined, which may make it a little dearer.
         fields["gas"] = estimate if wish.data == "0x" else estimate + estimate // 5
         self._require_funds(fees, wish.value, fields["gas"])
@@ -369,38 +348,6 @@ class Sender:
                 f"the gas would cost up to {fee} wei, and no transaction may cost more than {self.max_fee} wei",
                 advice="Wait until gas is cheaper, ask another RPC server, or raise max_fee (NEXUS_MAX_FEE).",
             )
-
-    def _estimate(self, call: dict[str, Any]) -> int:
-        """Gas. A refusal that the latest block does not share may be of a server that lags: it is asked again."""
-        started, pause = time.monotonic(), _FIRST_PAUSE
-        while True:
-            try:
-                return self._estimated_once(call)
-            except ContractRevertedError:
-                if time.monotonic() - started > _DOUBTED_SECONDS or not self._passes(call):
-                    raise
-            time.sleep(pause)
-            pause *= 2
-
-    def _passes(self, call: dict[str, Any]) -> bool:
-        """Whether the latest block allows the call, as far as can be seen."""
-        try:
-            self.connection.call(call)
-        except ChainError:
-            return False
-        return True
-
-    def _estimated_once(self, call: dict[str, Any]) -> int:
-        """For the coming block: a clock may allow there what it did not allow in the latest one."""
-        fields = cast("TxParams", call)
-        with chain_errors(self.web3):
-            try:
-                with chain_errors(self.web3):
-                    return int(self.web3.eth.estimate_gas(fields, "pending"))
-            except RpcRefusedError as error:
-                if "pending" not in error.said:
-                    raise
-                return int(self.web3.eth.estimate_gas(fields, "latest"))
 
     def _require_funds(self, fees: dict[str, int], value: int, gas: int) -> None:
         needed = value + gas * most_per_gas(fees)

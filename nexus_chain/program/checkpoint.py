@@ -23,12 +23,12 @@ from nexus_chain.program.errors import (
     NonFiniteWeightError,
     TensorMismatchError,
 )
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE
 from nexus_chain.program.tensor_names import stored_names
 
 #: Names of the files of a checkpoint's folder.
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-ADAPTER_FILE = "adapter_config.json"
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 BLOCK_ELEMENTS = 1 << 22  # of a matrix that is read some rows at a time: 32 MiB of float64
 NAMED_ROWS = 4  # rows that an error message lists before it counts the rest
@@ -180,7 +180,7 @@ def _finite(name: str, values: Tensor, start: int) -> Tensor:
 
 def _require_no_adapter(folder: Path) -> None:
     """Raise for an adapter, alone or beside a whole model: ``transformers`` would run the model with it."""
-    if (path := folder / ADAPTER_FILE).is_file():
+    if (path := folder / ADAPTER_CONFIG_FILE).is_file():
         raise CheckpointLayoutError(
             f"{folder} holds an adapter ({path.name}{_base_of(path)}), which is no model of its own",
             advice="Merge it into its base with peft's merge_and_unload, and save that; or remove the adapter's files.",

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from nexus_chain.versions.text_files import DeclaredTexts
 
-BLANK = "\N{LOWER ONE EIGHTH BLOCK}"
+WRITTEN_BLANK = "\N{LOWER ONE EIGHTH BLOCK}"
 """Stands for a blank in the vocabularies of SentencePiece."""
 
 
@@ -58,10 +58,10 @@ def _change_llama(tokenizer: Tokenizer, declared: DeclaredTexts) -> None:
     prefixed = _truth(declared.config, "add_prefix_space", True)
     scheme = ("always" if declared.config.get("legacy") is True else "first") if prefixed else "never"
     tokenizer.normalizer = None
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(BLANK, prepend_scheme=scheme, split=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(WRITTEN_BLANK, prepend_scheme=scheme, split=False)
     strip = [decoders.Strip(" ", 1, 0)] if prefixed else []
     tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(BLANK, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+        [decoders.Replace(WRITTEN_BLANK, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
     )
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from nexus_chain.client.home import ClientHome
 from nexus_chain.json_text import parse_json
-from nexus_chain.program.checkpoint import ADAPTER_FILE, INDEX_FILE, SINGLE_FILE
+from nexus_chain.program.checkpoint import INDEX_FILE, SINGLE_FILE
 from nexus_chain.program.families.pooling import MODULES_FILE
-from nexus_chain.program.file_names import CONFIG_FILE
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE, CONFIG_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.settings import expanded
 from nexus_chain.versions.errors import ModelFilesError
@@ -33,7 +33,7 @@ FETCHED = [
     CONFIG_FILE, "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
     "chat_template.json", "chat_template.jinja", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model",
     "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "[0-9]_*/config.json",
-    ADAPTER_FILE, RECIPE_FILE,
+    ADAPTER_CONFIG_FILE, RECIPE_FILE,
 ]  # fmt: skip
 GGUF = ".gguf"
 

@@ -21,8 +21,8 @@ from nexus_chain.log_output import LogSettings
 from nexus_chain.market.documents import checksum
 from nexus_chain.settings import (
     DEFAULT_RPC,
-    LEAST_SECONDS,
     SHARED,
+    SHORTEST_WAIT_SECONDS,
     VARIABLE_PREFIX,
     Explained,
     at_least,
@@ -69,7 +69,7 @@ class NodeConfiguration:
     home: Path = field(default_factory=nexus_home)
     rpc: str = DEFAULT_RPC
     confirmations: int = at_least(1, 1)
-    transaction_timeout: float = at_least(LEAST_SECONDS, 120.0)
+    transaction_timeout: float = at_least(SHORTEST_WAIT_SECONDS, 120.0)
     max_fee: int = at_least(0, 10**18)
     chain_id: int = at_least(1, 31337)
     deployment: Path | None = None

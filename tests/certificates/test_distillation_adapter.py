@@ -15,7 +15,8 @@ from transformers import LlamaForCausalLM
 
 from nexus_chain.certificates.audit_evidence import AuditStepError
 from nexus_chain.certificates.distillation_adapter import require_merged
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from nexus_chain.distillation.lora.adapter import ADAPTER_FILE
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE
 from tests.support.tiny_distillation import TARGETS, Distilled, adapter_config
 from tests.support.tiny_publication import Published
 

@@ -30,7 +30,8 @@ from nexus_chain.content.block_store import BlockStore
 from nexus_chain.content.canonical import canonical_bytes, read_canonical
 from nexus_chain.content.errors import CanonicalFormatError
 from nexus_chain.content.record_lines import RecordLines
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from nexus_chain.distillation.lora.adapter import ADAPTER_FILE
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE
 from tests.support.tiny_distillation import Distilled
 
 FILES = (

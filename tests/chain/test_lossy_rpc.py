@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from nexus_chain.chain import errors, provider, transactions
+from nexus_chain.chain import errors, estimates, provider, transactions
 from nexus_chain.chain.local import LocalChain
 from nexus_chain.chain.provider import RpcProvider
 from tests.support.chain_world import build_world
@@ -31,6 +31,7 @@ def use_lossy(monkeypatch: pytest.MonkeyPatch) -> Callable[[LossyRpc], None]:
     for module, first, longest in pauses:
         monkeypatch.setattr(module, first, 0.001)
         monkeypatch.setattr(module, longest, 0.01)
+    monkeypatch.setattr(estimates, "FIRST_PAUSE", 0.001)
     for kind in (errors.RpcUnreachableError, errors.RpcBusyError, errors.RpcFailingError):
         monkeypatch.setattr(kind, "patience", 0.02)
     session = requests.Session()

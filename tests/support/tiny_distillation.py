@@ -47,9 +47,10 @@ from nexus_chain.distillation.judge.claim import read_claim
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverAnswer, SolverLimits, Solvers
 from nexus_chain.distillation.judge.verdict import Artefact, Kind, Outcome, Verdict
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from nexus_chain.distillation.lora.adapter import ADAPTER_FILE
 from nexus_chain.engine.engine import Engine
 from nexus_chain.program import Recipe, import_checkpoint
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE
 from nexus_chain.versions.text_codec import TextCodec
 from nexus_chain.versions.text_files import TEXT_FILES
 from tests.support.tiny_publication import PUBLISHER, Published, Registries

@@ -24,7 +24,6 @@ from nexus_chain.json_text import parse_json
 PEFT = {"peft": "peft"}
 """Module and package, of whatever reads or trains an adapter."""
 ADAPTER_FILE = "adapter_model.safetensors"
-ADAPTER_CONFIG_FILE = "adapter_config.json"
 BASE_FILE = "base.json"
 """Beside an adapter: the SHA-256 of the base model that it was trained on, and of the adapter itself."""
 

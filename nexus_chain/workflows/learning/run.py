@@ -20,10 +20,10 @@ from nexus_chain.distillation.curriculum.course import curriculum
 from nexus_chain.distillation.distiller.agreement import Agreement, ExactAgreement
 from nexus_chain.distillation.judge.judge import Judge
 from nexus_chain.distillation.judge.solvers import SolverLimits
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from nexus_chain.distillation.lora.adapter import ADAPTER_FILE
 from nexus_chain.distillation.lora.errors import NotBetterError
 from nexus_chain.program import IntegerModel
-from nexus_chain.program.file_names import TOKENIZER_FILE
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE, TOKENIZER_FILE
 from nexus_chain.program.recipe import RECIPE_FILE
 from nexus_chain.quality import GATE
 from nexus_chain.staging import staged, write_whole

@@ -29,7 +29,8 @@ from x402.schemas import SettleResponse
 
 from nexus_chain.chain.errors import ChainError, ContractRevertedError, UnfundedWalletError
 from nexus_chain.chain.rpc_answers import TransactionReceipt
-from nexus_chain.chain.transactions import Sender, chain_errors
+from nexus_chain.chain.transactions import Sender
+from nexus_chain.chain.web3_errors import chain_errors
 from node.gateway.access.x402_offers import Authorization, X402Terms, payment_required, read_payment, why_not
 from node.gateway.accounts import PAY, Caller, PaymentOffer
 from node.gateway.errors import LimitReachedError, PaymentRequiredError, UnavailableError

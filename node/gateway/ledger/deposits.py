@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, select
 from nexus_chain.chain.bound import PAGE, ChainEvent, in_ranges
 from nexus_chain.chain.credit_deposits import CreditDeposits, DepositAccount
 from nexus_chain.chain.errors import ChainError, RpcLaggingError
-from nexus_chain.chain.transactions import chain_errors
+from nexus_chain.chain.web3_errors import chain_errors
 from nexus_chain.errors import NexusError, SettingsError
 from node.gateway.ledger.books import (
     OPERATOR,

@@ -19,7 +19,8 @@ from nexus_chain.certificates.distillation_publication import (
 from nexus_chain.certificates.distillation_records import (
     ProblemRecord,
 )
-from nexus_chain.distillation.lora.adapter import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from nexus_chain.distillation.lora.adapter import ADAPTER_FILE
+from nexus_chain.program.file_names import ADAPTER_CONFIG_FILE
 from tests.support.forged_distillation import EVERYTHING, Forge, assert_fails_at
 from tests.support.tiny_distillation import (
     Distilled,
