@@ -23,11 +23,11 @@ class RequestRate:
         """0 where a request may go now, which is counted; else seconds until one may, and nothing is counted."""
         with self._lock:
             now = self._clock()
-            while self._taken and self._taken[0] <= now - MINUTE:
+            while self._taken and now - self._taken[0] >= MINUTE:
                 self._taken.popleft()
             wait = self._rests_until - now
             if len(self._taken) >= self._most:
-                wait = max(wait, self._taken[0] + MINUTE - now)
+                wait = max(wait, MINUTE - (now - self._taken[0]))  # in this order no rounding makes it more than one
             if wait > 0:
                 return wait
             self._taken.append(now)

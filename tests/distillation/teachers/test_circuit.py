@@ -6,7 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nexus_chain.distillation.backoff import Backoff
@@ -99,6 +99,7 @@ def test_late_results_of_an_older_time_say_nothing(clock: Clock) -> None:
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0, 40), max_size=60))
+@example(1, [1.712248501080306, 0.0])
 def test_no_minute_holds_more_requests_than_allowed(most: int, gaps: list[float]) -> None:
     clock = Clock()
     rate, taken = RequestRate(most, clock), []
