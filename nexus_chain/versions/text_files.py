@@ -73,12 +73,14 @@ class DeclaredTexts:
     @cached_property
     def tokenizer_class(self) -> str:
         """The class that ``transformers`` builds, without "Fast"; nothing where it takes tokenizer.json as it is."""
-        model = self._object(CONFIG_FILE)
-        kind = model.get("model_type")
+        kind = self._object(CONFIG_FILE).get("model_type")
         made = CLASSES_OF_MODELS.get(kind) if isinstance(kind, str) else None
-        named = self.config.get("tokenizer_class") or model.get("tokenizer_class")
-        if made is not None and (kind in STRICT_MODELS or not isinstance(named, str)):
-            return made
+        return made if made is not None and (kind in STRICT_MODELS or not self._named_class) else self._named_class
+
+    @property
+    def _named_class(self) -> str:
+        """The class that the tokenizer's configuration names, or else the model's, without "Fast"."""
+        named = self.config.get("tokenizer_class") or self._object(CONFIG_FILE).get("tokenizer_class")
         return named.removesuffix("Fast") if isinstance(named, str) else ""
 
     def special_name(self, field: str) -> str | None:
@@ -145,8 +147,8 @@ class DeclaredTexts:
     @property
     def wants_begin(self) -> bool:
         """Whether the configuration of a Llama tokenizer asks for the token that begins a text."""
-        kind = str(self.config.get("tokenizer_class", "")).removesuffix("Fast")
-        return kind in ("LlamaTokenizer", "CodeLlamaTokenizer") and self.config.get("add_bos_token") is True
+        asks = self.config.get("add_bos_token") is True
+        return asks and self._named_class in ("LlamaTokenizer", "CodeLlamaTokenizer")
 
     @cached_property
     def chat_template(self) -> str | None:

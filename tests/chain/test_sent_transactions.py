@@ -225,14 +225,21 @@ def test_commands_at_once_take_each_a_nonce_of_its_own(
     assert local_chain.connection.transaction_count(wallet.address) == 5
 
 
-def test_a_nonce_that_another_program_took_is_not_ours(
-    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
+def another_program_is_faster(
+    chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
 ) -> None:
+    """A transfer of 5 wei never arrives; another home of the wallet sends 100 with the same nonce."""
     rpc.lost = {"eth_sendRawTransaction"}
     with pytest.raises(TransactionPendingError):
         sender(0.2).transfer(to, 5)
     rpc.lost = set()
-    Sender(local_chain.connection, wallet).transfer(to, 100)  # another home, the same nonce
+    Sender(chain.connection, wallet).transfer(to, 100)
+
+
+def test_a_nonce_that_another_program_took_is_not_ours(
+    local_chain: LocalChain, rpc: ChosenRpc, sender: Callable[..., Sender], wallet: Wallet, to: str
+) -> None:
+    another_program_is_faster(local_chain, rpc, sender, wallet, to)
     assert not sender().transfer(to, 5).found
     assert balance(local_chain, to) == 105
 
@@ -406,11 +413,7 @@ def test_a_nonce_whose_user_nobody_knows_is_anothers_after_an_hour(
     again: bool,
 ) -> None:
     """Servers forget old states and old receipts; who waits for them would wait for ever."""
-    rpc.lost = {"eth_sendRawTransaction"}
-    with pytest.raises(TransactionPendingError):
-        sender(0.2).transfer(to, 5)
-    rpc.lost = set()
-    Sender(local_chain.connection, wallet).transfer(to, 100)  # another home, the same nonce
+    another_program_is_faster(local_chain, rpc, sender, wallet, to)
     monkeypatch.setattr(transactions, "user_of", lambda *_, **__: UNKNOWN)
     monkeypatch.setattr(Sender, "_is_seen", lambda self, attempt: known)
     clock = SimpleNamespace(sleep=time.sleep, monotonic=time.monotonic, time=lambda: time.time() + seconds)
