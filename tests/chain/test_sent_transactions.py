@@ -675,6 +675,23 @@ def test_opening_again_after_a_lost_answer_gives_the_session_that_was_paid_for(
         assert (mined.found, other.id != session.id) == (False, True)
 
 
+@pytest.mark.parametrize(("more", "told"), [(-120, False), (600, True)])
+def test_a_session_that_is_shorter_than_wanted_is_told(
+    rpc: ChosenRpc,
+    world: World,
+    wallet: Wallet,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    more: int,
+    told: bool,
+) -> None:
+    """Regression: whoever wanted more than the market's longest session learned it when it was over."""
+    longest = world.user.market.longest_session()
+    with closing(client_over(world, wallet, tmp_path, WAIT)) as client:
+        client.open_session(world.version, FILES, tokens=100, seconds=longest + more)
+    assert ("the market's sessions are no longer" in caplog.text) is told
+
+
 def client_over(world: World, wallet: Wallet, folder: Path, timeout: float) -> Client:
     """A new process's client of one home, over the chosen faults."""
     home, nodes = ClientHome(folder / "home"), discover_nodes(world.user, world.version)

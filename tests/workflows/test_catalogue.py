@@ -100,6 +100,11 @@ def test_every_entry_of_the_catalogue_is_whole() -> None:
     assert entry_named("python-stdlib").is_fetched(ClientHome(Path("/nowhere")))
 
 
+def test_a_misspelt_name_is_answered_with_the_likely_one() -> None:
+    with pytest.raises(CatalogueError, match=r"no model 'smolm2' in the catalogue. Did you mean smollm2-135m-instruct"):
+        entry_named("smolm2")
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones(home: ClientHome) -> None:
     with pytest.raises(CatalogueError, match="no model 'gpt-5'") as error:
         entry_named("gpt-5")
